@@ -1,0 +1,106 @@
+"""References between steps: found, checked and renamed wherever a payload may hold them."""
+
+import copy
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.references import MAX_DEPTH, depth, faults, malformed, rewrite, walk
+
+RICH = {
+    "type": "doc",
+    "content": [
+        {"type": "paragraph", "children": [{"text": "around "}, {"type": "component", "attrs": {"$ref": 7}}]},
+        {"type": "component", "$ref": 8, "children": [{"text": ""}]},
+    ],
+}
+
+
+def test_a_reference_object_is_found_at_any_depth():
+    """Objects and lists are walked to the end, and the pointer is that of the `$ref`'s value."""
+    payload = {"image": {"$ref": 1}, "more": [{"a/b": [{"$ref": 2}]}]}
+    assert list(walk(payload)) == [("/image/$ref", 1), ("/more/0/a~1b/0/$ref", 2)]
+
+
+def test_tokens_are_found_in_strings_once_per_occurrence():
+    """A prompt may refer to several steps, and to one step twice; variables are not references."""
+    payload = {"prompt": "{{style}} of {{$ref:1}} and {{ $ref: 2 }} and {{$ref:1}}"}
+    assert list(walk(payload, "/p")) == [("/p/prompt", 1), ("/p/prompt", 2), ("/p/prompt", 1)]
+
+
+def test_rich_documents_carry_references_in_their_nodes():
+    """A component node holds its `$ref` itself or among its attributes."""
+    assert [step for _, step in walk(RICH)] == [7, 8]
+
+
+def test_rewriting_renames_every_form_and_leaves_the_original():
+    """The same text with other ids comes back; what was given is not changed."""
+    payload = {"image": {"$ref": 1, "note": "x"}, "prompt": "{{style}} {{$ref:2}}{{ $ref:1 }}", "doc": RICH, "n": 1}
+    before = copy.deepcopy(payload)
+    renamed = rewrite(payload, {1: 101, 2: 102, 7: 107, 8: 108})
+    assert payload == before
+    assert renamed["image"] == {"$ref": 101, "note": "x"}
+    assert renamed["prompt"] == "{{style}} {{$ref:102}}{{ $ref:101 }}"
+    assert [step for _, step in walk(renamed["doc"])] == [107, 108]
+    assert renamed["n"] == 1
+
+
+def test_a_reference_that_names_no_id_is_malformed():
+    """Strings, booleans, zero and fractions are no step ids; the pointer says where."""
+    payload = {"a": {"$ref": "1"}, "b": {"$ref": True}, "c": {"$ref": 0}, "d": {"$ref": 1.5}, "e": "{{$ref:one}}"}
+    assert [detail.pointer for detail in malformed(payload)] == ["/a/$ref", "/b/$ref", "/c/$ref", "/d/$ref", "/e"]
+    assert list(walk(payload)) == []
+
+
+def test_faults_name_the_step_and_the_pointer():
+    """A reference to no step and one to the step itself are told apart."""
+    found = faults([(1, {"image": {"$ref": 9}}), (2, {"prompt": "{{$ref:2}}"})], "/data")
+    assert [(detail.pointer, detail.message) for detail in found] == [
+        ("/data/steps/0/nodePayload/image/$ref", "step 1 refers to step 9, which does not exist"),
+        ("/data/steps/1/nodePayload/prompt", "step 2 refers to itself"),
+    ]
+
+
+def test_a_circle_is_named_on_each_of_its_references_and_only_there():
+    """Step 4 depends on a circle without being part of it, so nothing is wrong with its own reference."""
+    steps = [(1, {"a": {"$ref": 3}}), (2, {"a": {"$ref": 1}}), (3, {"a": {"$ref": 2}}), (4, {"a": {"$ref": 1}})]
+    found = faults(steps)
+    assert [detail.pointer for detail in found] == [f"/steps/{index}/nodePayload/a/$ref" for index in (0, 1, 2)]
+    assert "1 → 3 → 2 → 1" in found[0].message
+
+
+def test_a_later_step_may_be_referred_to():
+    """Order in the list says nothing: the references make the order."""
+    assert faults([(1, {"image": {"$ref": 2}}), (2, {"prompt": "x"})]) == []
+
+
+def test_nesting_has_a_bound():
+    """A payload far deeper than any form is refused without a recursion error."""
+    deep = {"$ref": 1}
+    for _ in range(5000):
+        deep = {"a": deep}
+    assert depth(deep) == 5001
+    [found] = faults([(1, deep)])
+    assert str(MAX_DEPTH) in found.message
+
+
+_IDS = st.integers(1, 2**63 - 1)
+_TOKENS = _IDS.map(lambda step: f"a {{{{$ref:{step}}}}} b {{{{style}}}}")
+_PAYLOADS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | _TOKENS | _IDS.map(lambda step: {"$ref": step}),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_PAYLOADS)
+def test_rewriting_renames_exactly_what_walking_finds(payload):
+    """Renamed and walked again, every reference stands where it stood and has its new id; back again, all is equal."""
+    references = list(walk(payload))
+    ids = sorted({step for _, step in references})
+    mapping = {step: index + 1 for index, step in enumerate(ids)}
+    renamed = rewrite(payload, mapping)
+    assert list(walk(renamed)) == [(pointer, mapping[step]) for pointer, step in references]
+    back = rewrite(renamed, {new: old for old, new in mapping.items()})
+    assert json.dumps(back) == json.dumps(payload)
