@@ -19,6 +19,19 @@ class ProjectCreated(ProjectEvent, frozen=True, tag="project_created.v1"):
     is_default: bool
 
 
+class ProjectRenamed(ProjectEvent, frozen=True, tag="project_renamed.v1"):
+    project_id: UUID
+    name: str
+
+
+class CurrentCollectionChosen(ProjectEvent, frozen=True, tag="current_collection_chosen.v1"):
+    """The collection that a project's owner works on; a project has one at most."""
+
+    project_id: UUID
+    collection_id: UUID
+    previous_collection_id: UUID | None
+
+
 class CollectionEvent(Event, frozen=True):
     aggregate: ClassVar[str] = "collection"
 
@@ -63,4 +76,90 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     """RFC 3339, UTC."""
 
 
-EVENTS: tuple[type[Event], ...] = (ProjectCreated, CollectionCreated, PreviewCreated, CollectionPublished)
+class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
+    collection_id: UUID
+    title: str
+
+
+class CollectionDescribed(CollectionEvent, frozen=True, tag="collection_described.v1"):
+    collection_id: UUID
+    description: str
+
+
+class InstructionsRevised(CollectionEvent, frozen=True, tag="instructions_revised.v1"):
+    """A draft's artwork is made another way from now on.
+
+    Steps that were the collection's before keep their component ids, new ones have components of their own.
+    """
+
+    collection_id: UUID
+    data: dict[str, Any]
+
+
+class ChainChosen(CollectionEvent, frozen=True, tag="chain_chosen.v1"):
+    collection_id: UUID
+    blockchain: str | None
+
+
+class EditionsSet(CollectionEvent, frozen=True, tag="editions_set.v1"):
+    collection_id: UUID
+    editions: int | None
+
+
+class CollectionPriced(CollectionEvent, frozen=True, tag="collection_priced.v1"):
+    collection_id: UUID
+    price: str | None
+    """An exact decimal in the chain's unit, written as a string."""
+
+
+class BatchMintingConfigured(CollectionEvent, frozen=True, tag="batch_minting_configured.v1"):
+    collection_id: UUID
+    batch_mint_enabled: bool
+    batch_max_tokens: int | None
+
+
+class EncryptionChosen(CollectionEvent, frozen=True, tag="encryption_chosen.v1"):
+    collection_id: UUID
+    encryption_enabled: bool
+
+
+class CoverImageChosen(CollectionEvent, frozen=True, tag="cover_image_chosen.v1"):
+    collection_id: UUID
+    cover_image_url: str | None
+
+
+class ImagesArranged(CollectionEvent, frozen=True, tag="images_arranged.v1"):
+    collection_id: UUID
+    images: list[Any]
+
+
+class CollectionArchived(CollectionEvent, frozen=True, tag="collection_archived.v1"):
+    """The collection is put away: its owner alone still sees it, and nobody changes it until it is restored."""
+
+    collection_id: UUID
+
+
+class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.v1"):
+    collection_id: UUID
+
+
+EVENTS: tuple[type[Event], ...] = (
+    ProjectCreated,
+    ProjectRenamed,
+    CurrentCollectionChosen,
+    CollectionCreated,
+    PreviewCreated,
+    CollectionRetitled,
+    CollectionDescribed,
+    InstructionsRevised,
+    ChainChosen,
+    EditionsSet,
+    CollectionPriced,
+    BatchMintingConfigured,
+    EncryptionChosen,
+    CoverImageChosen,
+    ImagesArranged,
+    CollectionPublished,
+    CollectionArchived,
+    CollectionRestored,
+)
