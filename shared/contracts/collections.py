@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
+
 from shared.contracts.event import Event
 
 
@@ -53,7 +55,7 @@ class CollectionCreated(CollectionEvent, frozen=True, tag="collection_created.v1
     batch_max_tokens: int | None = None
     encryption_enabled: bool = False
     cover_image_url: str | None = None
-    images: list[Any] = []
+    images: list[Any] = msgspec.field(default_factory=list)
     forked_from: UUID | None = None
 
 
