@@ -1,0 +1,32 @@
+"""The event store: append with group commit, load, snapshot, tail. PostgreSQL, one database per service."""
+
+from shared.eventstore.codec import Codec, UnknownEventType
+from shared.eventstore.decider import Decider, Handled, Loaded
+from shared.eventstore.records import (
+    Appended,
+    Context,
+    RecordedEvent,
+    StoreUnavailable,
+    StreamAppend,
+    VersionConflict,
+)
+from shared.eventstore.store import Batch, EventStore, migrate
+from shared.eventstore.watermarks import Watermarks
+
+__all__ = [
+    "Appended",
+    "Batch",
+    "Codec",
+    "Context",
+    "Decider",
+    "EventStore",
+    "Handled",
+    "Loaded",
+    "RecordedEvent",
+    "StoreUnavailable",
+    "StreamAppend",
+    "UnknownEventType",
+    "VersionConflict",
+    "Watermarks",
+    "migrate",
+]

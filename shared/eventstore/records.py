@@ -1,0 +1,87 @@
+"""What goes into the event store and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid5
+
+import msgspec
+
+from shared.contracts.event import Event
+
+
+class Context(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who commands, and why: stored beside each event as its metadata.
+
+    `command_id` names the command for ever: an append sent twice under one id is recorded once. `repeatable` says that
+    the command may have been sent before (a client's Idempotency-Key), so its events are looked for before deciding.
+    """
+
+    command_id: UUID
+    actor: str
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+    repeatable: bool = False
+
+    def caused(self, event_id: UUID, by: str) -> "Context":
+        """The context of the one command that `by` (a consumer or process) derives from an event."""
+        return Context(
+            command_id=uuid5(event_id, by),
+            actor=by,
+            correlation_id=self.correlation_id or self.command_id,
+            causation_id=event_id,
+            traceparent=self.traceparent,
+        )
+
+
+class RecordedEvent(msgspec.Struct, frozen=True):
+    """An event as the store holds it. `data` are the stored bytes; `metadata` is a Context as JSON bytes."""
+
+    position: int
+    event_id: UUID
+    stream_id: UUID
+    version: int
+    type: str
+    event: Event
+    data: bytes
+    metadata: bytes
+    recorded_at: datetime
+
+    @property
+    def context(self) -> Context:
+        return _context.decode(self.metadata)
+
+
+_context = msgspec.json.Decoder(Context)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAppend:
+    """Events for one stream. `expected_version` is the version of its last event; 0 when it must not exist yet."""
+
+    stream_id: UUID
+    expected_version: int
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did. `replayed`: the command had been recorded before, and this is its first result."""
+
+    position: int
+    """Position of the last event written."""
+    versions: dict[UUID, int] = field(default_factory=dict)
+    replayed: bool = False
+
+
+class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of the API
+    """Another command was faster: the stream is not at the version that the decision was made on."""
+
+    def __init__(self, stream_id: UUID, expected: int, actual: int) -> None:
+        super().__init__(f"stream {stream_id} is at version {actual}, not at {expected}")
+        self.stream_id, self.expected, self.actual = stream_id, expected, actual
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - a state of the store, not a fault of the call
+    """PostgreSQL did not answer in time; whether the append happened is unknown: repeat it under its command id."""

@@ -1,0 +1,309 @@
+"""The event store of one service: append, load, handle a command, read, tail."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+
+import msgspec
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared.contracts.event import Event
+from shared.contracts.problem import Problem
+from shared.eventstore.codec import Codec
+from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
+from shared.eventstore.records import (
+    Appended,
+    Context,
+    RecordedEvent,
+    StoreUnavailable,
+    StreamAppend,
+    VersionConflict,
+)
+from shared.eventstore.watermarks import FALLBACK, Watermarks
+from shared.eventstore.writer import GroupWriter, PreparedEvent
+
+S = TypeVar("S")
+
+HEAD = "events"
+"""The watermark that says how far the store has come."""
+
+STREAM = """
+select position, event_id, stream_id, version, type, data, metadata, recorded_at
+from events where stream_id = %b and version > %b and version <= %b order by version limit %b"""
+STREAM_UNTIL = """
+select position, event_id, stream_id, version, type, data, metadata, recorded_at
+from events where stream_id = %b and version > %b and recorded_at <= %b order by version"""
+ALL = """
+select position, event_id, stream_id, version, type, data, metadata, recorded_at
+from events where position > %b order by position limit %b"""
+HEAD_POSITION = "select coalesce(max(position), 0) from events"
+SNAPSHOT = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
+KEEP_SNAPSHOT = """
+insert into snapshots as s (stream_id, state, schema, version, position, data) values (%b, %b, %b, %b, %b, %b)
+on conflict (stream_id, state) do update
+set schema = excluded.schema, version = excluded.version, position = excluded.position, data = excluded.data,
+    taken_at = clock_timestamp()
+where (s.schema, s.version) < (excluded.schema, excluded.version)"""
+NO_LIMIT = 2**62
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A piece of the store's sequence. `events` are those asked for; `position` is where the piece ends."""
+
+    events: list[RecordedEvent]
+    position: int
+    size: int
+    """How many events the piece had, asked for or not."""
+
+
+class EventStore:
+    """One per process and database; open it with `EventStore.open`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        codec: Codec,
+        pool: AsyncConnectionPool,
+        writer: GroupWriter,
+        watermarks: Watermarks,
+        cached: int,
+    ) -> None:
+        self.dsn, self.codec, self.pool, self.writer, self.watermarks = dsn, codec, pool, writer, watermarks
+        self._cache = StateCache(cached)
+        self._background: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, dsn: str, codec: Codec, *, max_batch: int = 512, cached_states: int = 10_000, readers: int = 8
+    ) -> "AsyncIterator[EventStore]":
+        """Creates its tables if need be, and runs its writer until the block ends."""
+        await migrate(dsn, (Path(__file__).parent / "schema.sql").read_text())
+        watermarks = Watermarks(dsn)
+        writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
+        pool = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=readers,
+            open=False,
+            timeout=10,
+            kwargs={"autocommit": True, "prepare_threshold": 0},
+        )
+        async with pool:
+            store = cls(dsn, codec, pool, writer, watermarks, cached_states)
+            tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watermarks.run())]
+            try:
+                yield store
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, *store._background, return_exceptions=True)
+
+    # Writing
+
+    async def append(self, appends: Sequence[StreamAppend], context: Context) -> Appended:
+        """Appends to one or several streams at once, all or nothing, durable when it returns.
+
+        The same command id again writes nothing and returns the first result, `replayed`.
+        Raises VersionConflict, StoreUnavailable.
+        """
+        index = 0
+        streams = []
+        for each in appends:
+            prepared = []
+            for event in each.events:
+                tag, data = self.codec.encode(event)
+                prepared.append(PreparedEvent(uuid5(context.command_id, str(index)), tag, data))
+                index += 1
+            if prepared:
+                streams.append((each.stream_id, each.expected_version, prepared))
+        if not streams:
+            raise ValueError("an append needs at least one event")
+        return await self.writer.append(streams, msgspec.json.encode(context))
+
+    async def handle(
+        self,
+        decider: Decider[S],
+        stream_id: UUID,
+        decide: Callable[[S], Sequence[Event]],
+        context: Context,
+        *,
+        expected_version: int | None = None,
+        new: bool = False,
+        attempts: int = 20,
+    ) -> Handled[S]:
+        """Load, decide, append; decides again on the newer state when another command was faster.
+
+        `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
+        `new` says that the id was just made, so nothing is read first. What `decide` raises comes through.
+        """
+        if context.repeatable:
+            before = await self._first_result(decider, stream_id, context)
+            if before is not None:
+                return before
+        for attempt in range(attempts):
+            loaded = Loaded(decider.initial, 0) if new and not attempt else await self.load(decider, stream_id)
+            if expected_version is not None and loaded.version != expected_version:
+                raise Problem(
+                    "VERSION_CONFLICT",
+                    f"this is at version {loaded.version} now, not at {expected_version}: read it again, then change it",
+                )
+            events = tuple(decide(loaded.state))
+            if not events:
+                return Handled(loaded.state, loaded.version, loaded.position)
+            try:
+                appended = await self.append([StreamAppend(stream_id, loaded.version, events)], context)
+            except VersionConflict:
+                continue
+            if appended.replayed:
+                loaded = await self.load(decider, stream_id)
+                return Handled(loaded.state, appended.versions[stream_id], appended.position)
+            return self._grown(decider, stream_id, loaded, events, appended)
+        raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
+
+    def _grown(
+        self, decider: Decider[S], stream_id: UUID, before: Loaded[S], events: tuple[Event, ...], appended: Appended
+    ) -> Handled[S]:
+        state = before.state
+        for event in events:
+            state = decider.evolve(state, event)
+        after = Loaded(state, appended.versions[stream_id], appended.position)
+        self._cache.put(decider, stream_id, after)
+        every = decider.snapshot_every
+        if every and after.version // every > before.version // every:
+            task = asyncio.create_task(self._keep_snapshot(decider, stream_id, after))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+        return Handled(state, after.version, after.position, events)
+
+    async def _first_result(self, decider: Decider[S], stream_id: UUID, context: Context) -> Handled[S] | None:
+        """What this command did when it came before; None when it did not come (or did nothing) before."""
+        first = uuid5(context.command_id, "0")
+        async with self._reader() as cursor:
+            await cursor.execute("select version from events where event_id = %b", (first,))
+            if await cursor.fetchone() is None:
+                return None
+        loaded = await self.load(decider, stream_id)
+        return Handled(loaded.state, loaded.version, loaded.position)
+
+    # Reading
+
+    async def load(self, decider: Decider[S], stream_id: UUID, *, as_of: int | datetime | None = None) -> Loaded[S]:
+        """A stream's state, now or `as_of` a version or a time (the last event recorded at or before it)."""
+        if as_of is not None:
+            return fold(decider, Loaded(decider.initial, 0), await self._read_as_of(stream_id, as_of))
+        start = self._cache.get(decider, stream_id)
+        if start is None and decider.snapshot_every:
+            start = await self._snapshot(decider, stream_id)
+        start = start or Loaded(decider.initial, 0)
+        loaded = fold(decider, start, await self.read_stream(stream_id, after=start.version))
+        if loaded.version:
+            self._cache.put(decider, stream_id, loaded)
+        return loaded
+
+    async def read_stream(
+        self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
+    ) -> list[RecordedEvent]:
+        """A stream's events in order, those of a greater version than `after`."""
+        async with self._reader() as cursor:
+            await cursor.execute(STREAM, (stream_id, after, to_version, limit or NO_LIMIT))
+            return [self._recorded(row) for row in await cursor.fetchall()]
+
+    async def _read_as_of(self, stream_id: UUID, as_of: int | datetime) -> list[RecordedEvent]:
+        if isinstance(as_of, int):
+            return await self.read_stream(stream_id, to_version=as_of)
+        async with self._reader() as cursor:
+            await cursor.execute(STREAM_UNTIL, (stream_id, 0, as_of))
+            return [self._recorded(row) for row in await cursor.fetchall()]
+
+    async def read_all(
+        self, after: int = 0, limit: int = 1000, types: frozenset[str] | None = None
+    ) -> list[RecordedEvent]:
+        """Events of all streams in position order; nothing committed later will ever appear before them."""
+        return (await self.read_batch(after, limit, types)).events
+
+    async def read_batch(self, after: int, limit: int, types: frozenset[str] | None = None) -> Batch:
+        async with self._reader() as cursor:
+            await cursor.execute(ALL, (after, limit))
+            rows = await cursor.fetchall()
+        events = [self._recorded(row) for row in rows if types is None or row[4] in types]
+        return Batch(events, rows[-1][0] if rows else after, len(rows))
+
+    async def tail(self, after: int, *, limit: int = 1000, types: frozenset[str] | None = None) -> AsyncIterator[Batch]:
+        """Batches for ever, in position order; waits when it has seen everything, and is woken at once."""
+        while True:
+            try:
+                batch = await self.read_batch(after, limit, types)
+            except StoreUnavailable as error:
+                log.warning("tail_waits_for_postgresql", error=str(error))
+                await asyncio.sleep(0.5)
+                continue
+            if batch.size:
+                after = batch.position
+                self.watermarks.observe(HEAD, after)
+                yield batch
+            else:
+                await self.watermarks.wait_beyond(HEAD, after, FALLBACK)
+
+    async def head(self) -> int:
+        """Position of the last event; 0 for an empty store."""
+        async with self._reader() as cursor:
+            await cursor.execute(HEAD_POSITION)
+            row = await cursor.fetchone()
+            return int(row[0]) if row else 0
+
+    def _recorded(self, row: tuple[Any, ...]) -> RecordedEvent:
+        position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
+        event = self.codec.decode(tag, data)
+        return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+        try:
+            async with self.pool.connection() as connection, connection.cursor(binary=True) as cursor:
+                yield cursor
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
+
+    # Snapshots
+
+    async def _snapshot(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
+        async with self._reader() as cursor:
+            await cursor.execute(SNAPSHOT, (stream_id, decider.name, decider.state_version))
+            row = await cursor.fetchone()
+        return Loaded(decode_state(decider, row[2]), row[0], row[1]) if row else None
+
+    async def _keep_snapshot(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
+        try:
+            async with self._reader() as cursor:
+                await cursor.execute(
+                    KEEP_SNAPSHOT,
+                    (
+                        stream_id,
+                        decider.name,
+                        decider.state_version,
+                        loaded.version,
+                        loaded.position,
+                        encode_state(loaded.state),
+                    ),
+                )
+        except StoreUnavailable as error:
+            log.warning("snapshot_not_kept", stream_id=str(stream_id), error=str(error))
+
+
+async def migrate(dsn: str, *scripts: str) -> None:
+    """Applies SQL scripts that may be applied again, under a lock, so replicas that start together don't collide."""
+    async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as connection:
+        await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
+        for script in scripts:
+            await connection.execute(script.encode())

@@ -1,0 +1,113 @@
+"""Named numbers that only grow, shared by the processes of a service: how far the store and each projection have come.
+
+A process that waits for a number is woken at once: by its own process directly, by another one through PostgreSQL's
+NOTIFY. Notifications are sent after the commit that they tell of, on a connection of their own and coalesced, because a
+NOTIFY inside the append's transaction would hold a cluster-wide lock through its fsync. A lost one (the sender died)
+costs at most `FALLBACK` seconds, after which a waiter looks for itself.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import structlog
+
+CHANNEL = "watermarks"
+INTERVAL = 0.004
+"""Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
+FALLBACK = 1.0
+
+log = structlog.get_logger()
+
+
+class Watermarks:
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._values: defaultdict[str, int] = defaultdict(int)
+        self._waiters: defaultdict[str, set[tuple[int, asyncio.Future[None]]]] = defaultdict(set)
+        self._unsent: dict[str, int] = {}
+        self._to_send = asyncio.Event()
+
+    def value(self, name: str) -> int:
+        return self._values[name]
+
+    def advance(self, name: str, value: int) -> None:
+        """Says it to this process at once, and to the others soon."""
+        if self._raise(name, value):
+            self._unsent[name] = value
+            self._to_send.set()
+
+    def observe(self, name: str, value: int) -> None:
+        """Says it to this process only: what was read may be known to the others already."""
+        self._raise(name, value)
+
+    async def wait_beyond(self, name: str, value: int, timeout: float = FALLBACK) -> bool:  # noqa: ASYNC109
+        """Waits until the number is greater than `value`; False after `timeout` seconds (then look for yourself)."""
+        return await self.wait_for(name, value + 1, timeout)
+
+    async def wait_for(self, name: str, value: int, timeout: float = FALLBACK) -> bool:  # noqa: ASYNC109
+        """Waits until the number is at least `value`; False after `timeout` seconds."""
+        if self._values[name] >= value:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = (value, loop.create_future())
+        self._waiters[name].add(waiter)
+        timer = loop.call_later(timeout, _wake, waiter[1])
+        try:
+            await waiter[1]
+        finally:
+            timer.cancel()
+            self._waiters[name].discard(waiter)
+        return self._values[name] >= value
+
+    def _raise(self, name: str, value: int) -> bool:
+        if value <= self._values[name]:
+            return False
+        self._values[name] = value
+        for least, future in self._waiters.get(name, ()):
+            if least <= value:
+                _wake(future)
+        return True
+
+    async def run(self) -> None:
+        """Sends and receives until cancelled; PostgreSQL may come and go."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._forever(self._send))
+            tasks.create_task(self._forever(self._receive))
+
+    async def _forever(self, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._dsn, autocommit=True, connect_timeout=5
+                ) as connection:
+                    await work(connection)
+            except (psycopg.Error, OSError) as error:
+                log.info("watermarks_disconnected", error=str(error))
+            await asyncio.sleep(0.5)
+
+    async def _send(self, connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("set synchronous_commit to off")
+        connection.prepare_threshold = 0
+        while True:
+            await self._to_send.wait()
+            self._to_send.clear()
+            news, self._unsent = self._unsent, {}
+            text = ",".join(f"{name}={value}" for name, value in news.items())
+            await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
+            await asyncio.sleep(INTERVAL)
+
+    async def _receive(self, connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(f"listen {CHANNEL}")
+        async for notification in connection.notifies():
+            for pair in notification.payload.split(","):
+                name, _, value = pair.rpartition("=")
+                with contextlib.suppress(ValueError):
+                    self._raise(name, int(value))
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
