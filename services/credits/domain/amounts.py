@@ -1,0 +1,44 @@
+"""Credits as people write them, and the integers of 10^-6 credit that everything inside counts in."""
+
+from decimal import Decimal
+
+from shared.contracts.problem import Detail, invalid
+
+MICRO = 1_000_000
+MAX_CREDITS = 1_000_000_000
+"""Largest amount of one grant, in credits."""
+
+ACCOUNT_LIMIT = 8_000_000_000 * MICRO
+"""Most that one account may ever be granted, in micro-credits. Below 2^33 credits a double's neighbours are less than
+10^-6 apart, so every balance keeps its six decimals in any client's JSON number."""
+
+SMALLEST = Decimal("0.000001")
+MAX_DIGITS = 64
+
+
+def to_micro(amount: Decimal, pointer: str) -> int:
+    """Micro-credits of an amount above 0 with at most 6 decimals; anything else is refused, naming `pointer`.
+
+    Bounds are checked before the number is ever expanded: `1e-999999999` is a short token and a gigabyte of digits.
+    """
+    if not amount.is_finite():
+        raise invalid("The amount is not a number", Detail(pointer, "must be a decimal number, such as 12.5"))
+    if amount <= 0:
+        raise invalid("The amount is not above 0", Detail(pointer, "must be greater than 0"))
+    if amount > MAX_CREDITS:
+        raise invalid("The amount is too large", Detail(pointer, f"must be at most {MAX_CREDITS}"))
+    too_fine = invalid("The amount is too fine", Detail(pointer, "must have at most 6 decimals"))
+    if amount < SMALLEST or len(amount.as_tuple().digits) > MAX_DIGITS:
+        raise too_fine
+    numerator, denominator = amount.as_integer_ratio()
+    micro, rest = divmod(numerator * MICRO, denominator)
+    if rest:
+        raise too_fine
+    return micro
+
+
+def to_credits(micro: int) -> Decimal:
+    """The exact decimal of an amount in micro-credits, without trailing zeros and never with an exponent."""
+    whole, fraction = divmod(abs(micro), MICRO)
+    sign = "-" if micro < 0 else ""
+    return Decimal(f"{sign}{whole}.{fraction:06d}".rstrip("0").rstrip("."))
