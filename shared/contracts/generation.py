@@ -146,7 +146,11 @@ class StepError(msgspec.Struct, frozen=True):
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
-    """A step of one generation: `payload` has its variables drawn, its references still open (`{"$ref": id}`)."""
+    """A step of one generation: `payload` has its variables drawn, its references still open.
+
+    An open reference is `{"$ref": id}`, or `{"$text": ["a frame around ", {"$ref": id}]}` where it stands in a text.
+    Other strings are final: what a variable's value contains is never parsed.
+    """
 
     sid: UUID
     component_id: int
@@ -190,6 +194,8 @@ class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
     priority: int
     not_before: str | None = None
     """RFC 3339, UTC: a retry waits until then."""
+    hash: str = ""
+    """The generation's: a worker draws everything random from it."""
 
 
 class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
