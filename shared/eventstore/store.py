@@ -42,7 +42,7 @@ select position, event_id, stream_id, version, type, data, metadata, recorded_at
 from events where stream_id = %b and version > %b and recorded_at <= %b order by version"""
 ALL = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at
-from events where position > %b order by position limit %b"""
+from events where position > %b and position <= %b order by position limit %b"""
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
 SNAPSHOT = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
 KEEP_SNAPSHOT = """
@@ -156,7 +156,7 @@ class EventStore:
             if expected_version is not None and loaded.version != expected_version:
                 raise Problem(
                     "VERSION_CONFLICT",
-                    f"this is at version {loaded.version} now, not at {expected_version}: read it again, then change it",
+                    f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
                 )
             events = tuple(decide(loaded.state))
             if not events:
@@ -232,9 +232,12 @@ class EventStore:
         """Events of all streams in position order; nothing committed later will ever appear before them."""
         return (await self.read_batch(after, limit, types)).events
 
-    async def read_batch(self, after: int, limit: int, types: frozenset[str] | None = None) -> Batch:
+    async def read_batch(
+        self, after: int, limit: int, types: frozenset[str] | None = None, *, upto: int = NO_LIMIT
+    ) -> Batch:
+        """The next piece of the sequence, of `limit` events at most and not beyond position `upto`."""
         async with self._reader() as cursor:
-            await cursor.execute(ALL, (after, limit))
+            await cursor.execute(ALL, (after, upto, limit))
             rows = await cursor.fetchall()
         events = [self._recorded(row) for row in rows if types is None or row[4] in types]
         return Batch(events, rows[-1][0] if rows else after, len(rows))

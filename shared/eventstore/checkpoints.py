@@ -1,0 +1,21 @@
+"""How far a named tailer of a store has come."""
+
+from shared.eventstore.store import EventStore
+
+GET = "select position from checkpoints where name = %s"
+PUT = """
+insert into checkpoints as c (name, position) values (%s, %s)
+on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()
+where c.position < excluded.position"""
+
+
+async def checkpoint(store: EventStore, name: str) -> int:
+    async with store.pool.connection() as connection:
+        row = await (await connection.execute(GET, (name,))).fetchone()
+        return int(row[0]) if row else 0
+
+
+async def set_checkpoint(store: EventStore, name: str, position: int) -> None:
+    """Moves forward only."""
+    async with store.pool.connection() as connection:
+        await connection.execute(PUT, (name, position))

@@ -1,0 +1,121 @@
+"""Builds a read table anew from position 0 beside the live one, compares the two, swaps them in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from shared.eventstore import EventStore
+from shared.projections.projection import Projection, fold_batch
+from shared.projections.tables import Table
+
+BATCH = 20_000
+"""Events per transaction: large enough for COPY to pay, small enough to keep memory flat."""
+
+POSITION = "select position from projections where name = %s for update"
+SWAPPED = "update projections set version = %s, position = %s where name = %s"
+INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How a rebuild went. `missing` and `extra` are rows that only the live or only the rebuilt table had."""
+
+    events: int
+    position: int
+    missing: int
+    extra: int
+
+
+async def rebuild(
+    store: EventStore,
+    projection: Projection[Any],
+    *,
+    to: int | None = None,
+    swap: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rebuilt:
+    """Rebuilds one table while its projector goes on; cancel it at any point and nothing has changed.
+
+    `progress` gets (position reached, position of the live table). `swap=False` only compares. `to`: the position that
+    the table shall have when no projector is running (the other tables' position); else it is the live table's own.
+    """
+    name = f"{projection.name}__rebuild"
+    async with await psycopg.AsyncConnection.connect(store.dsn) as connection:
+        connection.prepare_threshold = 0
+        await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+        await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
+        table = await Table.open(connection, projection, name)
+        await connection.commit()
+        position = events = 0
+        goal = to or await store.head()
+        while position < goal:
+            reached, count = await _step(store, connection, table, position, goal)
+            await connection.commit()
+            position, events = reached, events + count
+            if progress:
+                progress(position, goal)
+            if count == 0:
+                break
+        # The row lock stops the projector between two of its batches, for as long as the last few events take.
+        row = await (await connection.execute(POSITION, (projection.name,))).fetchone()
+        live = max(to or 0, row[0] if row else 0)
+        while position < live:
+            position, count = await _step(store, connection, table, position, live)
+            events += count
+            if count == 0:
+                break
+        missing, extra = await _differences(connection, projection.name, name)
+        if swap:
+            await _swap(connection, projection, name, live)
+        else:
+            await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(name)))
+        await connection.commit()
+        if progress:
+            progress(live, live)
+        return Rebuilt(events, live, missing, extra)
+
+
+async def _step(
+    store: EventStore, connection: psycopg.AsyncConnection, table: Table, position: int, goal: int
+) -> tuple[int, int]:
+    """Applies the next events up to `goal`; returns where that is, and how many they were."""
+    batch = await store.read_batch(position, BATCH, table.projection.types, upto=goal)
+    projection = table.projection
+    events = [(event, tuple(projection.keys(event))) for event in batch.events]
+    before = await table.read(connection, list({key for _, keys in events for key in keys}))
+    await table.write(connection, before, fold_batch(projection, events, before))
+    return batch.position, batch.size
+
+
+async def _differences(connection: psycopg.AsyncConnection, live: str, rebuilt: str) -> tuple[int, int]:
+    """Rows that only one of the two tables has; (0, 0) also when their columns are no longer the same."""
+    counts = []
+    for one, other in ((live, rebuilt), (rebuilt, live)):
+        difference = sql.SQL(
+            "select count(*) from (select * from {} except all select * from {}) as difference"
+        ).format(sql.Identifier(one), sql.Identifier(other))
+        try:
+            async with connection.transaction():
+                row = await (await connection.execute(difference)).fetchone()
+        except (psycopg.errors.SyntaxError, psycopg.errors.DatatypeMismatch):
+            return 0, 0
+        counts.append(int(row[0]) if row else 0)
+    return counts[0], counts[1]
+
+
+async def _swap(connection: psycopg.AsyncConnection, projection: Projection[Any], rebuilt: str, position: int) -> None:
+    await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(projection.name)))
+    indexes = await (await connection.execute(INDEXES, (rebuilt,))).fetchall()
+    for (index,) in indexes:
+        await connection.execute(
+            sql.SQL("alter index {} rename to {}").format(
+                sql.Identifier(index), sql.Identifier(index.replace(rebuilt, projection.name, 1))
+            )
+        )
+    await connection.execute(
+        sql.SQL("alter table {} rename to {}").format(sql.Identifier(rebuilt), sql.Identifier(projection.name))
+    )
+    await connection.execute(SWAPPED, (projection.version, position, projection.name))
