@@ -1,0 +1,153 @@
+"""The publishing fields of a collection: what each may be, one by one and together."""
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.collections.domain.text import json_faults, text_faults
+from shared.contracts.problem import Detail, invalid
+
+BLOCKCHAINS = ("ETHEREUM", "BASE", "TEZOS")
+MAX_TITLE = 200
+MAX_DESCRIPTION = 20_000
+MAX_URL = 2_048
+MAX_IMAGES = 1_000
+MAX_EDITIONS = 1_000_000_000
+MAX_PRICE = Decimal(10) ** 12
+MAX_DECIMALS = 18
+"""Of a price: the smallest unit of ETHEREUM and BASE is 10^-18; TEZOS has 6, which publishing checks."""
+
+
+class FieldChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Publishing fields as a client sends them. UNSET leaves a field as it is; null takes its value away."""
+
+    title: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    blockchain: str | UnsetType | None = UNSET
+    editions: int | UnsetType | None = UNSET
+    price: Decimal | UnsetType | None = UNSET
+    batch_mint_enabled: bool | UnsetType | None = UNSET
+    batch_max_tokens: int | UnsetType | None = UNSET
+    encryption_enabled: bool | UnsetType | None = UNSET
+    cover_image_url: str | UnsetType | None = UNSET
+    images: list[Any] | UnsetType | None = UNSET
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True):
+    """The publishing fields of a collection as they are."""
+
+    title: str = "Untitled"
+    description: str = ""
+    blockchain: str | None = None
+    editions: int | None = None
+    price: str | None = None
+    batch_mint_enabled: bool = False
+    batch_max_tokens: int | None = None
+    encryption_enabled: bool = False
+    cover_image_url: str | None = None
+    images: list[Any] = msgspec.field(default_factory=list)
+
+
+def changed(before: Fields, changes: FieldChanges) -> Fields:
+    """The fields after a change. Raises VALIDATION_FAILED, naming every fault with its pointer in the body."""
+    given = {name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
+    found = [fault for name, value in given.items() for fault in _faults(name, value)]
+    if not found:
+        nothing = Fields()
+        values = {name: getattr(nothing, name) if value is None else _kept(value) for name, value in given.items()}
+        after = msgspec.structs.replace(before, **values)
+        found = list(_joint_faults(after))
+        if not found:
+            return after
+    raise invalid(found[0].message, *found)
+
+
+def decimal_text(value: Decimal) -> str:
+    """An exact decimal in its one plain form: no exponent, no zeros that say nothing."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _kept(value: Any) -> Any:
+    return decimal_text(value) if isinstance(value, Decimal) else value
+
+
+def _title(value: str, pointer: str) -> Iterable[Detail]:
+    return text_faults(value, pointer, "the title", MAX_TITLE)
+
+
+def _description(value: str, pointer: str) -> Iterable[Detail]:
+    return text_faults(value, pointer, "the description", MAX_DESCRIPTION)
+
+
+def _blockchain(value: str, pointer: str) -> Iterable[Detail]:
+    if value not in BLOCKCHAINS:
+        yield Detail(pointer, f"the blockchain is one of {', '.join(BLOCKCHAINS)}")
+
+
+def _quantity(value: int, pointer: str) -> Iterable[Detail]:
+    if not 1 <= value <= MAX_EDITIONS:
+        yield Detail(pointer, f"{pointer.removeprefix('/')} is a whole number from 1 to {MAX_EDITIONS}")
+
+
+def _images(value: list[Any], pointer: str) -> Iterable[Detail]:
+    if len(value) > MAX_IMAGES:
+        yield Detail(pointer, f"a collection has at most {MAX_IMAGES} images")
+    yield from json_faults(value, pointer)
+
+
+def _price(price: Decimal, pointer: str) -> Iterable[Detail]:
+    if not price.is_finite() or not 0 <= price < MAX_PRICE:
+        yield Detail(pointer, f"the price is a decimal from 0 up to {MAX_PRICE}")
+    elif -int(price.as_tuple().exponent) > MAX_DECIMALS:
+        yield Detail(pointer, f"the price has at most {MAX_DECIMALS} decimals")
+
+
+def url_faults(url: str, pointer: str) -> Iterator[Detail]:
+    """What keeps a text from being a link that anybody can follow: https with a host, or a file's ipfs address."""
+    if len(url) > MAX_URL:
+        yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
+    elif not _is_link(url):
+        yield Detail(pointer, "a URL here is an https one, or an ipfs one")
+
+
+def _is_link(url: str) -> bool:
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "ipfs") and bool(host) and parts.username is None
+
+
+def _joint_faults(fields: Fields) -> Iterator[Detail]:
+    batch, editions = fields.batch_max_tokens, fields.editions
+    if batch is not None and editions is not None and batch > editions:
+        message = f"a batch of {batch} tokens is more than the collection's {editions} editions"
+        yield Detail("/batch_max_tokens", message)
+
+
+def _faults(name: str, value: Any) -> Iterable[Detail]:
+    rule = _RULES.get(name)
+    return () if rule is None or value is None else rule(value, f"/{name}")
+
+
+_RULES: dict[str, Callable[[Any, str], Iterable[Detail]]] = {
+    "title": _title,
+    "description": _description,
+    "blockchain": _blockchain,
+    "editions": _quantity,
+    "price": _price,
+    "batch_max_tokens": _quantity,
+    "cover_image_url": url_faults,
+    "images": _images,
+}
+"""What each field may be beyond its type. Flags have no rule: both of their values are good."""

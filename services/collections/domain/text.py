@@ -1,0 +1,55 @@
+"""What every text of the platform must be, so that it can be shown, stored and searched."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from shared.contracts.problem import Detail
+from shared.contracts.references import MAX_DEPTH, depth, escaped
+
+
+def line_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
+    """What is wrong with a text of one line that must not be blank; `longest` in characters."""
+    if not text.strip():
+        return [Detail(pointer, f"{what} must not be blank")]
+    return text_faults(text, pointer, what, longest)
+
+
+def text_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
+    if len(text) > longest:
+        return [Detail(pointer, f"{what} has at most {longest} characters, and this one has {len(text)}")]
+    if "\0" in text:
+        return [Detail(pointer, f"{what} must not contain the NUL character")]
+    return []
+
+
+def json_faults(value: Any, pointer: str) -> list[Detail]:
+    """What keeps a JSON value from being stored: too deep a nesting, or NUL, which PostgreSQL's jsonb can't hold."""
+    if depth(value) > MAX_DEPTH:
+        return [Detail(pointer, f"this nests deeper than {MAX_DEPTH} levels")]
+    return [Detail(where, "a text must not contain the NUL character") for where in _nuls(value, pointer)]
+
+
+def strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Every string value of a JSON value with its pointer, in document order; keys are not values."""
+    if isinstance(value, str):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from strings(child, f"{pointer}/{escaped(key)}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from strings(child, f"{pointer}/{index}")
+
+
+def _nuls(value: Any, pointer: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if "\0" in value:
+            yield pointer
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if "\0" in key:
+                yield pointer
+            yield from _nuls(child, f"{pointer}/{escaped(key)}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _nuls(child, f"{pointer}/{index}")
