@@ -1,0 +1,72 @@
+"""One row per job: what was asked to be held, and what became of it."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.credits import HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
+from shared.eventstore import RecordedEvent
+from shared.projections import Projection
+
+DDL = """
+create table {table} (
+  job_id      uuid primary key,
+  user_id     uuid not null,
+  status      text not null,
+  amount      bigint not null,
+  captured    bigint not null,
+  released    bigint not null,
+  placed_at   timestamptz not null,
+  resolved_at timestamptz
+);
+create index {table}_open on {table} (placed_at) where status = 'held'"""
+
+
+class HoldRow(msgspec.Struct, frozen=True):
+    """`status`: held, captured (the rest, if any, released), released (all of it) or declined. Micro-credits."""
+
+    job_id: UUID
+    user_id: UUID
+    status: str
+    amount: int
+    captured: int
+    released: int
+    placed_at: datetime
+    resolved_at: datetime | None
+
+
+def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
+    event = recorded.event
+    assert isinstance(event, HoldPlaced | HoldDeclined | HoldCaptured | HoldReleased)
+    return [(event.job_id,)]
+
+
+def project(row: HoldRow | None, recorded: RecordedEvent) -> HoldRow:
+    event, at = recorded.event, recorded.recorded_at
+    match event:
+        case HoldPlaced():
+            return HoldRow(event.job_id, event.user_id, "held", event.amount, 0, 0, at, None)
+        case HoldDeclined():
+            return HoldRow(event.job_id, event.user_id, "declined", event.amount, 0, 0, at, at)
+    assert row is not None, f"{recorded.type} at {recorded.position} comes before its hold"
+    match event:
+        case HoldCaptured():
+            return msgspec.structs.replace(row, status="captured", captured=event.amount, resolved_at=at)
+        case HoldReleased():
+            status = "captured" if row.captured else "released"
+            return msgspec.structs.replace(row, status=status, released=event.amount, resolved_at=at)
+        case _:
+            raise AssertionError(f"{recorded.type} is nothing that happens to a hold")
+
+
+HOLDS = Projection(
+    name="holds",
+    version=1,
+    row=HoldRow,
+    key=("job_id",),
+    ddl=DDL,
+    events=(HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased),
+    keys=keys,
+    project=project,
+)
