@@ -1,0 +1,95 @@
+"""A stored file: what it is, and what it was made from. Its bytes lie at its path and never change."""
+
+from typing import Any, assert_never
+from uuid import UUID, uuid5
+
+import msgspec
+
+from shared.contracts.event import Event
+from shared.contracts.problem import Problem
+from shared.contracts.storage import AssetDescribed, AssetStored
+
+NAMESPACE = UUID("97ac7f65-ee67-529d-95cf-055a084b8f10")
+
+
+def asset_stream(path: str) -> UUID:
+    """The stream of the asset at a path: one path, one asset."""
+    return uuid5(NAMESPACE, path)
+
+
+# State
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """`gen_out_data` is None until the generation that made the file has ended."""
+
+    stored: AssetStored
+    gen_in_data: dict[str, Any] | None = None
+    gen_out_data: dict[str, Any] | None = None
+
+
+# What happens
+
+
+def evolve(asset: Asset | None, event: Event) -> Asset | None:
+    match event:
+        case AssetStored():
+            return Asset(event)
+        case AssetDescribed():
+            assert asset is not None, "an asset is described after it was stored"
+            return Asset(asset.stored, event.gen_in_data, event.gen_out_data)
+        case _:
+            raise AssertionError(f"{event!r} is not an event of an asset")
+
+
+# What is asked
+
+
+class StoreAsset(msgspec.Struct, frozen=True):
+    """Record a file whose bytes were checked. Its `asset_id` is used only if the path has no asset yet."""
+
+    stored: AssetStored
+
+
+class DescribeAsset(msgspec.Struct, frozen=True):
+    """Say what an asset was made from, by the generation that made it."""
+
+    asset_id: int
+    user_id: UUID
+    job_id: UUID
+    gid: UUID
+    gen_in_data: dict[str, Any]
+    gen_out_data: dict[str, Any]
+
+
+Command = StoreAsset | DescribeAsset
+
+# What is decided
+
+
+def decide(command: Command, asset: Asset | None) -> list[Event]:
+    match command:
+        case StoreAsset(stored):
+            if asset is None:
+                return [stored]
+            refuse_other_bytes(asset, stored.sha256)
+            return []
+        case DescribeAsset():
+            if asset is None or not _made_by(command, asset.stored):
+                return []
+            described = AssetDescribed(command.asset_id, command.gen_in_data, command.gen_out_data)
+            return [] if evolve(asset, described) == asset else [described]
+        case _:
+            assert_never(command)
+
+
+def refuse_other_bytes(asset: Asset, sha256: str) -> None:
+    """CONFLICT when a file is to be stored where another one lies."""
+    if asset.stored.sha256 != sha256:
+        raise Problem("CONFLICT", f"There is another file at {asset.stored.path}: stored files never change")
+
+
+def _made_by(command: DescribeAsset, stored: AssetStored) -> bool:
+    """A worker names its outputs itself: what it says of another job's files is not believed."""
+    claimed = (command.asset_id, command.user_id, command.job_id, command.gid)
+    return claimed == (stored.asset_id, stored.user_id, stored.job_id, stored.gid)
