@@ -1,0 +1,71 @@
+"""The one way to make a service's HTTP application."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+from prometheus_client import CollectorRegistry
+
+from shared.http.auth import Authenticator, Principal, authentication
+from shared.http.context import command_context
+from shared.http.entry import Entry
+from shared.http.etag import expected_version
+from shared.http.health import Check, health_routes
+from shared.http.metrics import RequestMetrics, create_registry, metrics_route
+from shared.http.openapi import openapi_config
+from shared.http.problems import EXCEPTION_HANDLERS
+from shared.http.request import ApiRequest
+
+MAX_BODY = 1024 * 1024
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def _principal(request: Request[Principal, Any, Any]) -> Principal:
+    return request.user
+
+
+def create_app(
+    *,
+    title: str,
+    route_handlers: Sequence[ControllerRouterHandler],
+    authenticator: Authenticator,
+    readiness: Mapping[str, Check] | None = None,
+    registry: CollectorRegistry | None = None,
+    dependencies: Mapping[str, Any] | None = None,
+    lifespan: Sequence[Lifespan] = (),
+    max_body_bytes: int = MAX_BODY,
+    version: str = "0.1.0",
+    description: str | None = None,
+    documented: bool = True,
+) -> Litestar:
+    """A Litestar application with what every service's HTTP has in common.
+
+    Handlers may take, beside their own dependencies: `context` (the eventstore Context of the command), `principal`
+    (who asks) and `expected_version` (of If-Match). Bodies are bounded by `max_body_bytes`; a route that streams sets
+    its own `request_max_body_size`. With `documented=False` there is no /schema: the edge has one of its own.
+    """
+    registry = registry or create_registry()
+    app = Litestar(
+        route_handlers=[*route_handlers, *health_routes(readiness or {}), metrics_route(registry)],
+        guards=[authentication(authenticator)],
+        dependencies={
+            "context": Provide(command_context, sync_to_thread=False),
+            "principal": Provide(_principal, sync_to_thread=False),
+            "expected_version": Provide(expected_version, sync_to_thread=False),
+            **(dependencies or {}),
+        },
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_class=ApiRequest,
+        request_max_body_size=max_body_bytes,
+        lifespan=list(lifespan),
+        openapi_config=openapi_config(title, version, description) if documented else None,
+        logging_config=None,
+        debug=False,
+    )
+    # Around Litestar's own exception handling and router: app-level middleware would not see unknown routes.
+    app.asgi_handler = Entry(app.asgi_handler, RequestMetrics(registry))
+    return app

@@ -1,0 +1,193 @@
+"""Who is asking: bearer tokens (RFC 6750, JWT) verified in every service, so that nothing behind the edge is trusted.
+
+Algorithms are pinned by the type of the key, never taken from the token. Routes need a user or an operator unless they
+say otherwise: `opt={"public": True}`, or `opt={"roles": {"worker", …}}` with the roles that they take.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import jwt
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import Guard
+
+from shared.contracts.problem import Problem
+from shared.http.jwks import MIN_INTERVAL, Issuer, KeySet, KeysUnavailable, VerificationKey
+
+__all__ = ["Authenticator", "Issuer", "Principal", "authentication", "require_role"]
+
+DEFAULT_ROLES = frozenset({"user", "operator"})
+LEEWAY = 10.0
+"""Seconds that clocks may differ."""
+MAX_TOKEN = 8 * 1024
+CACHE_SIZE = 10_000
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """The verified user of a request: `request.user`."""
+
+    user_id: UUID
+    roles: frozenset[str]
+    claims: dict[str, Any]
+
+
+class _Verified(msgspec.Struct, frozen=True):
+    principal: Principal
+    expires_at: float
+    issuer: str
+    generation: int
+
+
+def _refused(why: str) -> Problem:
+    return Problem("UNAUTHENTICATED", f"The bearer token is not valid: {why}")
+
+
+class Authenticator:
+    """Verifies tokens of the given issuers for one audience, and remembers the verified ones until they expire."""
+
+    def __init__(
+        self,
+        issuers: Iterable[Issuer],
+        audience: str,
+        *,
+        min_refresh_interval: float = MIN_INTERVAL,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuers = {issuer.iss: issuer for issuer in issuers}
+        self._keys = {iss: KeySet(issuer.jwks_url, min_refresh_interval) for iss, issuer in self._issuers.items()}
+        self._audience = audience
+        self._clock = clock
+        self._verified: dict[bytes, _Verified] = {}
+
+    async def authenticate(self, headers: Headers) -> Principal:
+        """The principal of a request's raw headers; UNAUTHENTICATED without one valid bearer token."""
+        given = [value for name, value in headers if name == b"authorization"]
+        if not given:
+            raise Problem("UNAUTHENTICATED", "This needs a token: send Authorization: Bearer <JWT>")
+        scheme, _, token = given[0].partition(b" ")
+        if len(given) > 1 or scheme.lower() != b"bearer":
+            raise Problem("UNAUTHENTICATED", "Send exactly one Authorization header, with the scheme Bearer")
+        return await self.verify(token.strip())
+
+    async def verify(self, token: bytes) -> Principal:
+        """The principal that a token names; UNAUTHENTICATED, or UNAVAILABLE when its issuer's keys can't be had."""
+        if len(token) > MAX_TOKEN:
+            raise _refused("it is too long")
+        digest = hashlib.sha256(token).digest()
+        known = self._verified.get(digest)
+        if known is not None:
+            if known.generation == self._keys[known.issuer].generation and self._clock() < known.expires_at:
+                return known.principal
+            del self._verified[digest]
+        verified = await self._verify(token)
+        if len(self._verified) >= CACHE_SIZE:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = verified
+        return verified.principal
+
+    async def _verify(self, token: bytes) -> _Verified:
+        try:
+            header = jwt.get_unverified_header(token)
+            claimed = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+            raise _refused("it is not a JWT") from error
+        issuer = self._issuers.get(claimed) if isinstance(claimed, str) else None
+        if issuer is None:
+            raise _refused("its issuer is not one of ours")
+        key = await self._key(issuer, header)
+        try:
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=issuer.iss,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+            user_id = UUID(claims["sub"])
+        except jwt.PyJWTError as error:
+            raise _refused(_reason(error)) from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise _refused("sub is not a UUID, or a date is none") from error
+        given = claims.get("roles")
+        roles = frozenset(role for role in given if isinstance(role, str)) if isinstance(given, list) else frozenset()
+        return _Verified(
+            principal=Principal(user_id, roles & issuer.roles_allowed, claims),
+            expires_at=float(claims["exp"]) + LEEWAY,
+            issuer=issuer.iss,
+            generation=self._keys[issuer.iss].generation,
+        )
+
+    async def _key(self, issuer: Issuer, header: dict[str, Any]) -> VerificationKey:
+        kid = header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise _refused("kid is not a string")
+        try:
+            key = await self._keys[issuer.iss].get(kid)
+        except KeysUnavailable as error:
+            raise Problem(
+                "UNAVAILABLE", "The token's keys can't be fetched right now; try again in a moment"
+            ) from error
+        if key is None:
+            raise _refused("its key is not known")
+        if header.get("alg") != key.algorithm:
+            raise _refused("its algorithm is not the one of its key")
+        return key
+
+
+def _reason(error: jwt.PyJWTError) -> str:
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "it has expired"
+        case jwt.ImmatureSignatureError():
+            return "it is not valid yet"
+        case jwt.InvalidAudienceError():
+            return "it is meant for another audience"
+        case jwt.MissingRequiredClaimError():
+            return f"{error.claim} is missing"
+        case jwt.InvalidSignatureError():
+            return "its signature is wrong"
+        case _:
+            return "its claims are not in order"
+
+
+def check_roles(principal: Principal, allowed: Iterable[str]) -> None:
+    """FORBIDDEN unless the principal has one of the roles."""
+    if principal.roles.isdisjoint(allowed):
+        raise Problem("FORBIDDEN", f"This needs the role {' or '.join(sorted(allowed))}")
+
+
+def authentication(authenticator: Authenticator) -> Guard:
+    """The app-level guard: sets `request.user` from the token, and checks the route's roles.
+
+    A guard and not a middleware: it runs after routing, knows the route's `opt`, and costs no extra ASGI layer.
+    """
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        scope = connection.scope
+        if handler.opt.get("public") or scope.get("method") == "OPTIONS":
+            scope["user"] = None
+            return
+        principal = await authenticator.authenticate(scope["headers"])
+        check_roles(principal, handler.opt.get("roles", DEFAULT_ROLES))
+        scope["user"] = principal
+
+    return guard
+
+
+def require_role(*roles: str) -> Guard:
+    """A guard for routes that take only some roles, such as `guards=[require_role("operator")]`."""
+
+    def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
+        check_roles(connection.user, roles)
+
+    return guard

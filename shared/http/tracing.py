@@ -1,0 +1,107 @@
+"""Trace context (W3C Trace Context) and, where OTEL_EXPORTER_OTLP_ENDPOINT is set, OpenTelemetry spans.
+
+Without an exporter the traceparent is passed on all the same, with a span id of our own, so that logs, events and
+messages of one request share one trace id.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+_TRACEPARENT = re.compile(
+    r"^(?!ff)[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(?:$|-)"
+)
+
+Kind = Literal["server", "client", "producer", "consumer", "internal"]
+
+_tracer: "Tracer | None" = None
+
+
+def setup_tracing(*, service: str, instance: str = "") -> "TracerProvider | None":
+    """Exports spans over OTLP/HTTP if OTEL_EXPORTER_OTLP_ENDPOINT is set; `shutdown()` of the result flushes them."""
+    global _tracer  # noqa: PLW0603 - one exporter per process, as OpenTelemetry itself has it
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return None
+    # Imported here: the exporter brings requests and protobuf along, which nobody without one should pay for.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    resource = Resource.create({"service.name": f"emprops-{service}", "service.instance.id": instance})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _tracer = provider.get_tracer("emprops")
+    return provider
+
+
+def continue_trace(traceparent: str | None) -> str:
+    """The traceparent of a new span: in the trace given, or in a new one when none (or no valid one) was."""
+    span = os.urandom(8).hex()
+    if traceparent is not None and (parent := _TRACEPARENT.match(traceparent)):
+        return f"00-{parent['trace']}-{span}-{parent['flags']}"
+    return f"00-{os.urandom(16).hex()}-{span}-01"
+
+
+class Span:
+    """A span being recorded, or the mere traceparent of one when nothing is exported."""
+
+    __slots__ = ("_span", "traceparent")
+
+    def __init__(self, name: str, traceparent: str | None, kind: Kind) -> None:
+        if _tracer is None:
+            self._span = None
+            self.traceparent = continue_trace(traceparent)
+            return
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415 - only with an exporter, as above
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+
+        parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent or ""})
+        self._span = _tracer.start_span(name, context=parent, kind=SpanKind[kind.upper()])
+        context = self._span.get_span_context()
+        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+    def end(self, *, name: str | None = None, error: str | None = None, **attributes: Any) -> None:
+        """Ends the span; attribute names use `__` for the dot, as `http__route`."""
+        if self._span is None:
+            return
+        from opentelemetry.trace import StatusCode  # noqa: PLC0415 - only with an exporter, as above
+
+        if name is not None:
+            self._span.update_name(name)
+        for key, value in attributes.items():
+            self._span.set_attribute(key.replace("__", "."), value)
+        if error is not None:
+            self._span.set_status(StatusCode.ERROR, error)
+        self._span.end()
+
+
+@contextmanager
+def span(name: str, *, traceparent: str | None = None, kind: Kind = "internal") -> Iterator[Span]:
+    """A span around a block; an exception marks it failed."""
+    current = Span(name, traceparent, kind)
+    try:
+        yield current
+    except BaseException as error:
+        current.end(error=type(error).__name__)
+        raise
+    current.end()
+
+
+def inject(headers: dict[str, str], traceparent: str | None) -> dict[str, str]:
+    """The headers with the traceparent in them, where there is one."""
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
+    return headers
+
+
+def extract(headers: Mapping[str, str] | None) -> str | None:
+    """A valid traceparent from headers whose names are lower case; None otherwise."""
+    value = (headers or {}).get("traceparent")
+    return value if value is not None and _TRACEPARENT.match(value) else None
