@@ -1,0 +1,164 @@
+"""Runs a service: everything in one process and one event loop, until it is told to stop."""
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+import uvicorn
+import uvloop
+from litestar import Litestar
+from prometheus_client import Gauge
+
+from shared.http import Authenticator, Issuer, NotReady, configure_logging, create_app
+from shared.http.tracing import setup_tracing
+from shared.messaging import ConsumerRunner, Relay
+from shared.processes import ProcessRunner
+from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
+from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
+
+GRACE = 5
+"""Seconds that open requests get to end when the service stops."""
+DEAD_AFTER = 10.0
+"""Seconds without a heartbeat after which a projector counts as dead."""
+
+S = TypeVar("S", bound=ServiceSettings)
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Running:
+    """A service that runs: its frame, its parts, its HTTP application, and the task that all its loops are in."""
+
+    runtime: Runtime
+    parts: Parts
+    app: Litestar
+    loops: asyncio.Task[None]
+
+
+@contextlib.asynccontextmanager
+async def running(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> AsyncIterator[Running]:
+    """Everything but the HTTP server: loops run until the block ends."""
+    async with opened(definition, settings) as runtime:
+        parts = await build(runtime)
+        relay = Relay(runtime.store, definition.name, settings.nats_url)
+        consumers = [ConsumerRunner(runtime.store, each, settings.nats_url) for each in parts.consumers]
+        processes = [ProcessRunner(runtime.store, each) for each in parts.processes]
+        _report(runtime, relay, processes)
+        user_issuer = Issuer(settings.auth_issuer, settings.auth_jwks_url, frozenset({"user", "operator"}))
+        app = create_app(
+            title=f"emprops {definition.name}",
+            route_handlers=parts.route_handlers,
+            authenticator=Authenticator([user_issuer, *parts.issuers], settings.auth_audience),
+            readiness=runtime.checks,
+            registry=runtime.registry,
+            dependencies=parts.dependencies,
+            max_body_bytes=parts.max_body_bytes,
+        )
+        loops = [runtime.projector.run, relay.run, *(each.run for each in [*consumers, *processes]), *parts.background]
+        task = asyncio.create_task(_all(loops))
+        try:
+            yield Running(runtime, parts, app, task)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _all(loops: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for loop in loops:
+            tasks.create_task(_until_cancelled(loop))
+
+
+async def _until_cancelled(loop: Callable[[], Awaitable[None]]) -> None:
+    await loop()
+    raise RuntimeError(f"{loop} ended although nobody stopped it")
+
+
+def _report(runtime: Runtime, relay: Relay, processes: Sequence[ProcessRunner]) -> None:
+    """Readiness checks and gauges of the frame's own loops."""
+    store, registry = runtime.store, runtime.registry
+    projection_lag = Gauge(
+        "projection_lag_events", "Events that a read table has not seen", ("projection",), registry=registry
+    )
+    relay_lag = Gauge("relay_lag_events", "Events that are not published yet", registry=registry)
+    process_lag = Gauge("process_lag_events", "Events before a process", ("process",), registry=registry)
+
+    async def postgresql() -> str | None:
+        return f"position {await store.head()}"
+
+    async def projections() -> str | None:
+        lags = await runtime.projector.lag()
+        for lag in lags:
+            projection_lag.labels(lag.name).set(lag.events)
+            if lag.heartbeat_age > DEAD_AFTER:
+                raise NotReady(f"{lag.name}: no projector since {lag.heartbeat_age:.0f} s, {lag.events} events behind")
+        return ", ".join(f"{lag.name}: {lag.events} events, {lag.seconds:.3f} s behind" for lag in lags)
+
+    async def relaying() -> str | None:
+        lag = await relay.lag()
+        relay_lag.set(lag.events)
+        return f"{lag.events} events, {lag.seconds:.3f} s behind"
+
+    async def processing() -> str | None:
+        said = []
+        for each in processes:
+            lag = await each.lag()
+            process_lag.labels(each.process.name).set(lag)
+            said.append(f"{each.process.name}: {lag} behind" + (f", failing: {each.failing}" if each.failing else ""))
+        return "; ".join(said)
+
+    runtime.checks["postgresql"] = postgresql
+    runtime.checks["projections"] = projections
+    runtime.checks["relay"] = relaying
+    if processes:
+        runtime.checks["processes"] = processing
+
+
+async def serve(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
+    """Serves until SIGTERM or SIGINT. Raises when one of the service's loops breaks, so that it is started again."""
+    async with running(definition, settings, build) as service:
+        config = uvicorn.Config(
+            service.app,
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+            lifespan="on",
+        )
+        server = uvicorn.Server(config)
+        http = asyncio.create_task(server.serve())
+        await asyncio.wait((http, service.loops), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await http
+        if service.loops.done():
+            await service.loops
+
+
+def main(definition: ServiceDefinition, settings: type[S], build: Build, argv: Sequence[str] | None = None) -> None:
+    """`python -m services.<name> serve`."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{definition.name}")
+    parser.add_argument("command", choices=["serve"], help="serve: run the service until SIGTERM")
+    parser.parse_args(argv)
+    try:
+        chosen = from_environment(settings)
+    except SettingsError as error:
+        raise SystemExit(f"{definition.name}: {error}") from error
+    run_service(definition, chosen, build)
+
+
+def run_service(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
+    """Logging, tracing and the event loop around `serve`."""
+    configure_logging(service=definition.name, instance=settings.service_instance, level=settings.log_level)
+    tracing = setup_tracing(service=definition.name, instance=settings.service_instance)
+    try:
+        uvloop.run(serve(definition, settings, build))
+    finally:
+        if tracing:
+            tracing.shutdown()

@@ -1,0 +1,102 @@
+"""What a service is made of, and the frame that runs it: store, read tables, relay, consumers, processes, HTTP."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from litestar.types import ControllerRouterHandler
+from prometheus_client import CollectorRegistry
+
+from shared.contracts.event import Event
+from shared.eventstore import Codec, Decider, EventStore, migrate
+from shared.http.health import Check
+from shared.http.jwks import Issuer
+from shared.http.metrics import create_registry
+from shared.messaging import Consumer
+from shared.processes import Process
+from shared.projections import Projection, Projector
+from shared.runtime.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ServiceDefinition:
+    """A service as its operators see it: its history, how state grows out of it, and its tables."""
+
+    name: str
+    events: tuple[type[Event], ...]
+    deciders: tuple[Decider[Any], ...]
+    projections: tuple[Projection[Any], ...] = ()
+    migrations: Path | None = None
+    """Folder of numbered SQL files that may be applied again."""
+
+    def codec(self) -> Codec:
+        return Codec(self.events)
+
+    def scripts(self) -> list[str]:
+        return [file.read_text() for file in sorted(self.migrations.glob("*.sql"))] if self.migrations else []
+
+
+@dataclass
+class Runtime:
+    """What a service's own parts are built with. Clock and ids come from here, so that tests can give theirs."""
+
+    definition: ServiceDefinition
+    settings: ServiceSettings
+    store: EventStore
+    projector: Projector
+    registry: CollectorRegistry = field(default_factory=create_registry)
+    checks: dict[str, Check] = field(default_factory=dict)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_id: Callable[[], UUID] = uuid4
+
+    async def caught_up(self, position: int) -> bool:
+        """Waits, within bounds, until the read tables show what was written at `position`."""
+        return await self.projector.caught_up(position)
+
+
+@dataclass
+class Parts:
+    """What a service adds to the frame."""
+
+    route_handlers: Sequence[ControllerRouterHandler] = ()
+    consumers: Sequence[Consumer] = ()
+    processes: Sequence[Process] = ()
+    background: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Loops of the service's own, run until the service stops; one that ends or raises ends the service."""
+    dependencies: dict[str, Any] = field(default_factory=dict)
+    issuers: Sequence[Issuer] = ()
+    """Issuers of tokens beside the users' own, such as that of upload grants."""
+    max_body_bytes: int = 1024 * 1024
+
+
+Build = Callable[[Runtime], Awaitable[Parts]]
+
+
+@contextlib.asynccontextmanager
+async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> AsyncIterator[Runtime]:
+    """The store and its read tables, migrated and open; waits for PostgreSQL as long as it takes."""
+    await _until_migrated(definition, settings)
+    async with EventStore.open(settings.database_url, definition.codec()) as store:
+        projector = Projector(store, definition.projections, instance=settings.service_instance)
+        await projector.prepare()
+        yield Runtime(definition, settings, store, projector)
+
+
+async def _until_migrated(definition: ServiceDefinition, settings: ServiceSettings) -> None:
+    pause = 0.1
+    while True:
+        try:
+            return await migrate(settings.database_url, *definition.scripts())
+        except (psycopg.OperationalError, OSError) as error:
+            log.warning("waiting_for_postgresql", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
