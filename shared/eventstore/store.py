@@ -189,7 +189,7 @@ class EventStore:
     async def _first_result(self, decider: Decider[S], stream_id: UUID, context: Context) -> Handled[S] | None:
         """What this command did when it came before; None when it did not come (or did nothing) before."""
         first = uuid5(context.command_id, "0")
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute("select version from events where event_id = %b", (first,))
             if await cursor.fetchone() is None:
                 return None
@@ -215,14 +215,14 @@ class EventStore:
         self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
     ) -> list[RecordedEvent]:
         """A stream's events in order, those of a greater version than `after`."""
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute(STREAM, (stream_id, after, to_version, limit or NO_LIMIT))
             return [self._recorded(row) for row in await cursor.fetchall()]
 
     async def _read_as_of(self, stream_id: UUID, as_of: int | datetime) -> list[RecordedEvent]:
         if isinstance(as_of, int):
             return await self.read_stream(stream_id, to_version=as_of)
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute(STREAM_UNTIL, (stream_id, 0, as_of))
             return [self._recorded(row) for row in await cursor.fetchall()]
 
@@ -236,7 +236,7 @@ class EventStore:
         self, after: int, limit: int, types: frozenset[str] | None = None, *, upto: int = NO_LIMIT
     ) -> Batch:
         """The next piece of the sequence, of `limit` events at most and not beyond position `upto`."""
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute(ALL, (after, upto, limit))
             rows = await cursor.fetchall()
         events = [self._recorded(row) for row in rows if types is None or row[4] in types]
@@ -260,7 +260,7 @@ class EventStore:
 
     async def head(self) -> int:
         """Position of the last event; 0 for an empty store."""
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute(HEAD_POSITION)
             row = await cursor.fetchone()
             return int(row[0]) if row else 0
@@ -271,7 +271,8 @@ class EventStore:
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
 
     @contextlib.asynccontextmanager
-    async def _reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+    async def reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+        """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""
         try:
             async with self.pool.connection() as connection, connection.cursor(binary=True) as cursor:
                 yield cursor
@@ -281,14 +282,14 @@ class EventStore:
     # Snapshots
 
     async def _snapshot(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
-        async with self._reader() as cursor:
+        async with self.reader() as cursor:
             await cursor.execute(SNAPSHOT, (stream_id, decider.name, decider.state_version))
             row = await cursor.fetchone()
         return Loaded(decode_state(decider, row[2]), row[0], row[1]) if row else None
 
     async def _keep_snapshot(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
         try:
-            async with self._reader() as cursor:
+            async with self.reader() as cursor:
                 await cursor.execute(
                     KEEP_SNAPSHOT,
                     (
