@@ -84,6 +84,8 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
     job_id: UUID
     code: str
     reason: str
+    user_id: UUID | None = None
+    """Whose hold is given back; every job that is rejected now says it."""
 
 
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
