@@ -5,10 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
+from shared.eventstore import Context
 from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
 from shared.http.entry import Entry
@@ -20,6 +21,13 @@ from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.request import ApiRequest
 
 MAX_BODY = 1024 * 1024
+
+User = NamedDependency[Principal]
+"""`principal: User`: who asks, verified."""
+CommandContext = NamedDependency[Context]
+"""`context: CommandContext`: the event store's context of the command that the request is."""
+ExpectedVersion = NamedDependency[int | None]
+"""`expected_version: ExpectedVersion`: the version that If-Match asks for."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -44,9 +52,10 @@ def create_app(
 ) -> Litestar:
     """A Litestar application with what every service's HTTP has in common.
 
-    Handlers may take, beside their own dependencies: `context` (the eventstore Context of the command), `principal`
-    (who asks) and `expected_version` (of If-Match). Bodies are bounded by `max_body_bytes`; a route that streams sets
-    its own `request_max_body_size`. With `documented=False` there is no /schema: the edge has one of its own.
+    Handlers may take, beside their own dependencies, `principal: User`, `context: CommandContext` and
+    `expected_version: ExpectedVersion`; a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`. Bodies are
+    bounded by `max_body_bytes`; a route that streams sets its own `request_max_body_size`. With `documented=False`
+    there is no /schema: the edge has one of its own.
     """
     registry = registry or create_registry()
     app = Litestar(

@@ -75,7 +75,7 @@ class Entry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 seconds = time.perf_counter() - started
-                message["headers"] = [*message["headers"], (b"x-correlation-id", text.encode())]
+                message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", text.encode())]
                 self._metrics.observe(scope["method"], _route(scope, trace), status, seconds)
             await send(message)
 

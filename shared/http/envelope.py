@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from zlib import crc32
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from shared.contracts.problem import Detail, Problem
 
@@ -25,8 +25,8 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     error: None = None
 
 
-Limit = Annotated[int, Parameter(ge=1, le=100, description="How many to answer at most")]
-Cursor = Annotated[str | None, Parameter(max_length=1024, description="`next_cursor` of the page before")]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to answer at most")]
+Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next_cursor` of the page before")]
 
 
 def encode_cursor(position: Any) -> str:

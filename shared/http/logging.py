@@ -57,6 +57,8 @@ def _correlate(_logger: Any, _method: str, entry: Entry) -> Entry:
 
 def _identify(service: str, instance: str) -> Callable[[Any, str, Entry], Entry]:
     def add(_logger: Any, _method: str, entry: Entry) -> Entry:
+        if (foreign := entry.pop("logger", None)) is not None:
+            entry["source"] = foreign
         entry["service"] = service
         entry["instance"] = instance
         return entry
@@ -106,5 +108,5 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose entries carry `logger: name`."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+    """A logger whose entries carry `source: name`; fit for module level: it takes its setup at each first use."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))
