@@ -1,0 +1,113 @@
+"""What holds for every collection, whatever its steps refer to and however they do."""
+
+import copy
+import json
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.collections.domain.collection import NOTHING, Collection, evolve
+from services.collections.domain.components import step_ids, with_components
+from services.collections.domain.instructions import faults
+from shared.contracts.collections import CollectionCreated
+from shared.contracts.references import rewrite, walk
+from tests.unit.collections.specification import created
+
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text("ab $:ref1", max_size=8))
+
+
+def reference(step_id: int) -> st.SearchStrategy:
+    """The forms in which a step may name another one."""
+    return st.sampled_from(
+        [
+            {"$ref": step_id},
+            {"$ref": step_id, "output": 0},
+            f"like {{{{$ref:{step_id}}}}}, again {{{{ $ref: {step_id} }}}}",
+            {"type": "doc", "content": [{"type": "component", "attrs": {"$ref": step_id}}]},
+            {"type": "doc", "children": [{"type": "component", "$ref": step_id, "children": [{"text": ""}]}]},
+        ]
+    )
+
+
+def nested(leaves: st.SearchStrategy) -> st.SearchStrategy:
+    keys = st.text("abc/~", min_size=1, max_size=3)
+    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
+
+
+@st.composite
+def instructions(draw) -> dict:
+    """Instructions whose steps refer to earlier ones only, so that there is no circle; ids in any order."""
+    ids = draw(st.lists(st.integers(1, 2**53), min_size=1, max_size=5, unique=True))
+    steps = []
+    for index, step_id in enumerate(ids):
+        leaves = PLAIN if index == 0 else st.one_of(PLAIN, st.sampled_from(ids[:index]).flatmap(reference))
+        payload = draw(st.dictionaries(st.text("xyz", min_size=1, max_size=2), nested(leaves), max_size=3))
+        steps.append({"id": step_id, "nodeName": "sketch", "nodePayload": payload, "extra": draw(PLAIN)})
+    order = draw(st.permutations(steps))
+    return {"version": "v2", "steps": order, "unknown": draw(PLAIN)}
+
+
+def graph(data: dict) -> list[list[tuple[str, int]]]:
+    """Per step, where it refers to which other, the others told by their place in the list."""
+    place = {step_id: index for index, step_id in enumerate(step_ids(data))}
+    return [[(where, place[ref]) for where, ref in walk(step["nodePayload"])] for step in data["steps"]]
+
+
+def fresh(data: dict, start: int = 2**53 + 1) -> list[int]:
+    return list(range(start, start + len(data["steps"])))
+
+
+@given(instructions())
+def test_no_old_id_is_referred_to(data):
+    made = with_components(data, fresh(data))
+    referred = {ref for step in made["steps"] for _, ref in walk(step["nodePayload"])}
+    assert not referred & set(step_ids(data))
+    assert referred <= set(step_ids(made))
+    assert [step["fromId"] for step in made["steps"]] == step_ids(data)
+
+
+@given(instructions())
+def test_the_graph_of_references_is_unchanged(data):
+    assert faults(data, "") == []
+    made = with_components(data, fresh(data))
+    assert graph(made) == graph(data)
+    assert faults(made, "") == []
+
+
+@given(instructions())
+def test_creating_again_from_the_result_gives_the_same_shape(data):
+    once = with_components(data, fresh(data))
+    twice = with_components(once, fresh(data, 2**60))
+    assert graph(twice) == graph(once)
+    assert not set(step_ids(twice)) & set(step_ids(once))
+    assert shape(twice) == shape(once)
+
+
+@given(instructions())
+def test_nothing_else_is_changed(data):
+    before = copy.deepcopy(data)
+    made = with_components(data, fresh(data))
+    assert data == before
+    assert shape(made) == shape(data)
+
+
+@given(instructions())
+def test_a_collections_state_survives_storage(data):
+    """The created event, and the state folded from it, are the same after a trip through their stored bytes."""
+    event = created(data, ids=fresh(data))[0]
+    stored = msgspec.json.decode(msgspec.json.encode(event), type=CollectionCreated)
+    assert stored == event
+    state = evolve(NOTHING, stored)
+    assert msgspec.json.decode(msgspec.json.encode(state), type=Collection) == state
+
+
+def shape(data: dict) -> str:
+    """The instructions with every step told by its place instead of its id."""
+    place = {step_id: index + 1 for index, step_id in enumerate(step_ids(data))}
+    steps = [
+        {key: value for key, value in step.items() if key not in ("id", "fromId", "nodePayload")}
+        | {"place": place[step["id"]], "nodePayload": rewrite(step["nodePayload"], place)}
+        for step in data["steps"]
+    ]
+    return json.dumps(data | {"steps": steps}, sort_keys=True)

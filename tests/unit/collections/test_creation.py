@@ -1,0 +1,91 @@
+"""What a creation makes of the instructions it is given."""
+
+import copy
+
+import pytest
+
+from services.collections.domain import collection, instructions
+from shared.contracts.collections import CollectionCreated, PreviewCreated
+from shared.contracts.problem import Problem
+from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, create, created, given, two_steps
+
+
+def test_a_collection_and_its_preview_are_made_together():
+    """The preview is there from the start, and disabled."""
+    collection_created, preview = created(title="Birds", editions=10)
+    assert isinstance(collection_created, CollectionCreated)
+    assert (collection_created.collection_id, collection_created.project_id) == (COLLECTION, PROJECT)
+    assert (collection_created.user_id, collection_created.title) == (ALICE, "Birds")
+    assert collection_created.editions == 10
+    assert preview == PreviewCreated(COLLECTION, enabled=False, max_generations=3, is_remixable=False)
+
+
+def test_every_step_gets_a_component_and_remembers_where_it_came_from():
+    data = created(ids=(1001, 1002))[0].data
+    assert [(step["id"], step["fromId"]) for step in data["steps"]] == [(1001, 1), (1002, 2)]
+    assert data["steps"][1]["nodePayload"]["image"] == {"$ref": 1001}
+
+
+def test_a_from_id_of_an_earlier_life_is_replaced():
+    """A step copied from a collection keeps the id that it had there, not the one before that."""
+    data = two_steps()
+    data["steps"][0]["fromId"] = 77
+    assert created(data)[0].data["steps"][0]["fromId"] == 1
+
+
+def test_references_are_rewritten_in_both_forms_of_a_prompt():
+    data = two_steps()
+    data["steps"][1]["nodePayload"] = {
+        "plain": "like {{$ref:1}}, {{style}}",
+        "rich": {
+            "type": "doc",
+            "content": [{"type": "component", "attrs": {"$ref": 1}}, {"type": "text", "text": "in {{style}}"}],
+        },
+    }
+    payload = created(data)[0].data["steps"][1]["nodePayload"]
+    assert payload["plain"] == "like {{$ref:1001}}, {{style}}"
+    assert payload["rich"]["content"][0]["attrs"] == {"$ref": 1001}
+    assert payload["rich"]["content"][1] == {"type": "text", "text": "in {{style}}"}
+
+
+def test_what_the_platform_does_not_know_is_kept():
+    """Unknown fields survive at every level, and the data given is not changed."""
+    data = two_steps() | {"theme": {"dark": True}}
+    data["steps"][0]["position"] = {"x": 1.5, "y": -0.25}
+    data["variables"][0]["note"] = "mine"
+    before = copy.deepcopy(data)
+    kept = created(data)[0].data
+    assert data == before
+    assert kept["theme"] == {"dark": True}
+    assert kept["steps"][0]["position"] == {"x": 1.5, "y": -0.25}
+    assert kept["variables"] == before["variables"]
+
+
+def test_the_default_instructions_are_good_ones():
+    assert instructions.faults(instructions.default(), "/data") == []
+    assert len(created(instructions.default(), ids=(5,))[0].data["steps"]) == 1
+
+
+def test_without_a_title_a_collection_is_untitled():
+    assert created()[0].title == created(title=None)[0].title == "Untitled"
+
+
+def test_every_fault_of_the_fields_is_named_at_once():
+    command = create(blockchain="DOGE", editions=0, cover_image_url="http://example.com/a.png")
+    given(collection).when(command).then_refused("VALIDATION_FAILED", "/blockchain", "/editions", "/cover_image_url")
+
+
+def test_faulty_instructions_are_refused_with_their_pointers():
+    data = two_steps()
+    data["steps"][1]["nodePayload"]["image"] = {"$ref": 9}
+    details = (
+        given(collection).when(create(data)).then_refused("VALIDATION_FAILED", "/data/steps/1/nodePayload/image/$ref")
+    )
+    assert details[0].message == "step 2 refers to step 9, which does not exist"
+
+
+def test_an_answer_names_a_bounded_number_of_faults():
+    data = two_steps() | {"variables": [{}] * 150}
+    with pytest.raises(Problem, match="300 faults") as refused:
+        collection.decide(create(data), collection.NOTHING)
+    assert len(refused.value.details) == instructions.MAX_DETAILS

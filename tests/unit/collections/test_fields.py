@@ -1,0 +1,98 @@
+"""What the publishing fields of a collection may be."""
+
+from decimal import Decimal
+
+import pytest
+
+from services.collections.domain.fields import FieldChanges, Fields, changed, decimal_text
+from shared.contracts.problem import Problem
+
+
+def refused(**changes) -> list[str]:
+    with pytest.raises(Problem) as problem:
+        changed(Fields(), FieldChanges(**changes))
+    assert problem.value.code == "VALIDATION_FAILED"
+    return [detail.pointer for detail in problem.value.details]
+
+
+def test_what_is_not_mentioned_stays():
+    before = Fields(title="Birds", editions=10)
+    assert changed(before, FieldChanges(description="Many")) == Fields(title="Birds", editions=10, description="Many")
+
+
+def test_null_takes_a_value_away():
+    before = Fields(title="Birds", editions=10, batch_mint_enabled=True)
+    after = changed(before, FieldChanges(title=None, editions=None, batch_mint_enabled=None))
+    assert after == Fields()
+
+
+@pytest.mark.parametrize(
+    ("price", "kept"),
+    [
+        ("0.05", "0.05"),
+        ("0.0500", "0.05"),
+        ("1E+3", "1000"),
+        ("0", "0"),
+        ("-0.0", "0"),
+        ("1e-18", "0.000000000000000001"),
+    ],
+)
+def test_prices_are_exact_and_have_one_form(price, kept):
+    assert changed(Fields(), FieldChanges(price=Decimal(price))).price == kept
+
+
+@pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "1e12", "0.0000000000000000001"])
+def test_prices_out_of_bounds_are_refused(price):
+    assert refused(price=Decimal(price)) == ["/price"]
+
+
+def test_decimal_text_never_rounds():
+    assert decimal_text(Decimal("123456789.123456789123456789")) == "123456789.123456789123456789"
+
+
+@pytest.mark.parametrize("editions", [0, -1, 1_000_000_001])
+def test_quantities_are_positive(editions):
+    assert refused(editions=editions) == ["/editions"]
+    assert refused(batch_max_tokens=editions) == ["/batch_max_tokens"]
+
+
+def test_a_batch_is_not_larger_than_the_collection():
+    assert refused(editions=5, batch_max_tokens=6) == ["/batch_max_tokens"]
+    before = changed(Fields(), FieldChanges(editions=6, batch_max_tokens=6))
+    with pytest.raises(Problem, match="more than the collection's 5 editions"):
+        changed(before, FieldChanges(editions=5))
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a.png", "ipfs://bafkreiabc/1.png"])
+def test_links_that_anybody_can_follow_are_kept(url):
+    assert changed(Fields(), FieldChanges(cover_image_url=url)).cover_image_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/a.png",
+        "javascript:alert(1)",
+        "https://",
+        "https:///a.png",
+        "https://user:secret@example.com/",
+        "https://[::1",
+        "/a.png",
+        "https://example.com/a b",
+        "https://example.com/\n",
+        "https://example.com/" + "a" * 2048,
+        "",
+    ],
+)
+def test_other_links_are_refused(url):
+    assert refused(cover_image_url=url) == ["/cover_image_url"]
+
+
+def test_texts_are_bounded_and_printable():
+    assert refused(title="x" * 201, description="a\0b") == ["/title", "/description"]
+
+
+def test_images_are_any_json_that_can_be_stored():
+    images = [{"url": "https://example.com/a.png", "alt": None}, "b"]
+    assert changed(Fields(), FieldChanges(images=images)).images == images
+    assert refused(images=[{"alt": "\0"}]) == ["/images/0/alt"]

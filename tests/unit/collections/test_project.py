@@ -1,0 +1,58 @@
+"""What happens to projects."""
+
+import pytest
+
+from services.collections.domain import project as projects
+from services.collections.domain.project import (
+    ChooseCurrentCollection,
+    CreateProject,
+    RenameProject,
+    create_default,
+    create_untitled,
+    default_project_id,
+)
+from shared.contracts.collections import CurrentCollectionChosen, ProjectCreated, ProjectRenamed
+from tests.unit.collections.specification import ALICE, BOB, COLLECTION, PROJECT, given, project
+
+
+def test_a_project_is_created_under_a_trimmed_name():
+    given(projects).when(CreateProject(PROJECT, ALICE, " Birds ")).then(ProjectCreated(PROJECT, ALICE, "Birds", False))
+
+
+def test_the_default_project_has_one_id_per_user():
+    """Two first creations at once aim at the same stream, so only one of them makes it."""
+    assert default_project_id(ALICE) == create_default(ALICE).project_id == create_default(ALICE).project_id
+    assert default_project_id(ALICE) != default_project_id(BOB)
+
+
+def test_the_default_project_is_not_made_twice():
+    given(projects, project(default=True)).when(create_default(ALICE)).then_nothing_happens()
+
+
+def test_untitled_projects_are_numbered():
+    assert [create_untitled(ALICE, number).name for number in (1, 2, 3)] == ["Untitled", "Untitled 2", "Untitled 3"]
+    assert create_untitled(ALICE, 2).project_id != create_untitled(BOB, 2).project_id
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\0b", "x" * 201])
+def test_a_name_that_cannot_be_shown_is_refused(name):
+    given(projects).when(CreateProject(PROJECT, ALICE, name)).then_refused("VALIDATION_FAILED", "/name")
+
+
+def test_renaming_says_so_and_the_same_name_says_nothing():
+    given(projects, project()).when(RenameProject(ALICE, "Fish")).then(ProjectRenamed(PROJECT, "Fish"))
+    given(projects, project(name="Fish")).when(RenameProject(ALICE, "Fish")).then_nothing_happens()
+
+
+def test_nobody_elses_project_is_renamed():
+    given(projects, project(user=BOB)).when(RenameProject(ALICE, "Fish")).then_refused("NOT_FOUND")
+    given(projects).when(RenameProject(ALICE, "Fish")).then_refused("NOT_FOUND")
+
+
+def test_choosing_the_current_collection_tells_which_one_it_replaces():
+    chosen = CurrentCollectionChosen(PROJECT, COLLECTION, None)
+    given(projects, project()).when(ChooseCurrentCollection(ALICE, COLLECTION)).then(chosen)
+    given(projects, project(), chosen).when(ChooseCurrentCollection(ALICE, PROJECT)).then(
+        CurrentCollectionChosen(PROJECT, PROJECT, COLLECTION)
+    )
+    given(projects, project(), chosen).when(ChooseCurrentCollection(ALICE, COLLECTION)).then_nothing_happens()
