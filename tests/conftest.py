@@ -1,0 +1,56 @@
+"""The servers and what each test gets of them: a database, a NATS server, a bucket of its own."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.servers import Bucket, Servers, delete_streams, start_servers
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL, NATS and S3, each started when first asked for."""
+    started = start_servers()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def databases(servers: Servers) -> Iterator[Callable[..., str]]:
+    """A function: the DSN of another fresh database (a copy of the template it is given), dropped after the test."""
+    made: list[str] = []
+
+    def create(template: str = "template1") -> str:
+        made.append(servers.create_database(template))
+        return made[-1]
+
+    yield create
+    for dsn in made:
+        servers.drop_database(dsn)
+
+
+@pytest.fixture
+def database(databases: Callable[..., str]) -> str:
+    """The DSN of a fresh, empty PostgreSQL database."""
+    return databases()
+
+
+@pytest_asyncio.fixture
+async def nats_url(servers: Servers) -> AsyncIterator[str]:
+    """The URL of a NATS server with JetStream and no streams, with a user who may do everything."""
+    if servers.private_nats:
+        with servers.start_nats() as server:
+            yield server.url("test")
+    else:
+        await delete_streams(servers.nats_url)
+        yield servers.nats_url
+
+
+@pytest.fixture
+def bucket(servers: Servers) -> Bucket:
+    """An empty S3 bucket."""
+    name = f"test-{secrets.token_hex(8)}"
+    servers.s3.client().make_bucket(name)
+    return Bucket(servers.s3, name)

@@ -1,0 +1,219 @@
+"""The three servers from their wheels: on loopback only, by password only, and back on the same data."""
+
+import contextlib
+import io
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import nats
+import nats.errors
+import psutil
+import psycopg
+import pytest
+from minio.error import S3Error
+
+from infra.embedded.nats import NatsServer, service_users
+from infra.embedded.ports import LOOPBACK, PortPicker
+from infra.embedded.postgres import PostgresServer, create_databases
+from infra.embedded.process import ProcessSpec, running
+from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Outside pytest's own folders, which other users can't reach."""
+    path = Path(tempfile.mkdtemp(prefix="emprops-servers-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def postgres(folder: Path) -> PostgresServer:
+    return PostgresServer(folder / "postgres", PortPicker().pick("postgres"), "the-superusers", fsync=False)
+
+
+@pytest.fixture
+def nats_server(folder: Path) -> NatsServer:
+    names = ("collections", "generation", "credits", "storage", "edge", "worker", "operator")
+    return NatsServer(
+        folder / "nats", PortPicker().pick("nats"), service_users({name: f"{name}-password" for name in names})
+    )
+
+
+@pytest.fixture
+def seaweed(folder: Path) -> SeaweedServer:
+    picker = PortPicker()
+    ports = {name: picker.pick(name) for name in PORTS}
+    return SeaweedServer(folder / "s3", ports, "access", "secret-secret", "internal-internal")
+
+
+def addresses_of(pid: int) -> set[str]:
+    """The addresses that a process and its children listen on."""
+    process = psutil.Process(pid)
+    return {
+        connection.laddr.ip
+        for each in [process, *process.children(recursive=True)]
+        for connection in each.net_connections("inet")
+        if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
+    }
+
+
+@pytest.mark.parametrize("kind", ["postgres", "nats_server", "seaweed"])
+def test_no_server_listens_beyond_loopback(kind: str, folder: Path, request: pytest.FixtureRequest) -> None:
+    """All listeners of a server's processes, TCP and UDP, are bound to 127.0.0.1."""
+    spec: ProcessSpec = request.getfixturevalue(kind).process()
+    with running(spec, folder) as process:
+        assert addresses_of(process.pid) == {LOOPBACK}
+
+
+class TestPostgres:
+    def test_without_the_password_there_is_no_way_in(self, postgres: PostgresServer, folder: Path) -> None:
+        """A wrong or missing password is refused, and there is no socket beside the port."""
+        with running(postgres.process(), folder):
+            for dsn in (postgres.dsn(password="guess"), f"postgresql://postgres@{LOOPBACK}:{postgres.port}/postgres"):
+                with pytest.raises(psycopg.OperationalError, match="password"):
+                    psycopg.connect(dsn, passfile="/dev/null")
+            assert not list(folder.rglob(".s.PGSQL*"))
+
+    def test_a_service_reaches_its_own_database_only(self, postgres: PostgresServer, folder: Path) -> None:
+        """Its role owns its database, and may connect to no other."""
+        with running(postgres.process(), folder):
+            for _ in range(2):  # a second start sets everything up again
+                create_databases(postgres.dsn(), {"credits": "c-password", "storage": "s-password"})
+            with psycopg.connect(postgres.dsn("credits", user="credits", password="c-password")) as connection:
+                connection.execute("CREATE TABLE own (id int)")
+            for other in ("storage", "postgres", "template1"):
+                with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                    psycopg.connect(postgres.dsn(other, user="credits", password="c-password"))
+
+    @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+    def test_it_goes_on_with_the_same_data(
+        self, postgres: PostgresServer, folder: Path, ending: signal.Signals
+    ) -> None:
+        """What was committed is there after a stop and after kill -9."""
+        with running(postgres.process(), folder) as process:
+            with psycopg.connect(postgres.dsn()) as connection:
+                connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+            children = psutil.Process(process.pid).children()
+            process.send_signal(ending)
+            process.wait()
+            psutil.wait_procs(children, timeout=10)
+        with running(postgres.process(), folder), psycopg.connect(postgres.dsn()) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+    def test_a_lock_whose_number_now_belongs_to_another_process_is_no_obstacle(
+        self, postgres: PostgresServer, folder: Path
+    ) -> None:
+        """After a reboot the number in postmaster.pid may be anybody's."""
+        with running(postgres.process(), folder):
+            lines = (postgres.directory / "postmaster.pid").read_text().splitlines()
+        lock = postgres.directory / "postmaster.pid"
+        lock.write_text("\n".join(["1", *lines[1:]]) + "\n")
+        with running(postgres.process(), folder):
+            postgres.check()
+
+    def test_a_first_start_that_was_cut_short_is_made_good(self, postgres: PostgresServer, folder: Path) -> None:
+        """A half-made cluster of before is removed."""
+        half = folder / "postgres.0123.new"
+        (half / "base").mkdir(parents=True)
+        with running(postgres.process(), folder):
+            postgres.check()
+        assert not half.exists()
+
+
+class TestNats:
+    async def test_without_the_password_there_is_no_way_in(self, nats_server: NatsServer, folder: Path) -> None:
+        """Neither nobody nor a known user with another password may connect."""
+        with running(nats_server.process(), folder):
+            for credentials in ("", "credits:guess@"):
+                with pytest.raises(nats.errors.Error, match=r"(?i)authorization"):
+                    await nats.connect(
+                        f"nats://{credentials}{LOOPBACK}:{nats_server.port}", allow_reconnect=False, error_cb=ignore
+                    )
+
+    async def test_a_service_publishes_its_own_events_only(self, nats_server: NatsServer, folder: Path) -> None:
+        """Each owns its stream; what it publishes in another's name is refused, what it reads is not."""
+        with running(nats_server.process(), folder):
+            refused: list[str] = []
+
+            async def note(error: Exception) -> None:
+                refused.append(str(error))
+
+            credits_client = await nats.connect(nats_server.url("credits"), error_cb=note)
+            stream = credits_client.jetstream(timeout=2)
+            await stream.add_stream(name="CREDITS", subjects=["events.credits.>"])
+            await stream.publish("events.credits.account.1.hold_placed", b"{}")
+            await credits_client.publish("events.storage.asset.1.asset_described", b"{}")
+            await credits_client.flush()
+            assert any("events.storage" in sentence for sentence in refused), refused
+
+            reader = await nats.connect(nats_server.url("generation"), error_cb=note)
+            subscription = await reader.jetstream().pull_subscribe(
+                "events.credits.>", "generation-v1", stream="CREDITS"
+            )
+            [message] = await subscription.fetch(1, timeout=5)
+            await message.ack_sync()
+            assert message.data == b"{}"
+            await credits_client.close()
+            await reader.close()
+
+    async def test_streams_outlive_a_kill(self, nats_server: NatsServer, folder: Path) -> None:
+        """What JetStream acknowledged is there after kill -9."""
+        with running(nats_server.process(), folder) as process:
+            client = await nats.connect(nats_server.url("operator"))
+            await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
+            await client.jetstream().publish("kept", b"7")
+            await client.close()
+            process.kill()
+        with running(nats_server.process(), folder):
+            client = await nats.connect(nats_server.url("operator"))
+            assert (await client.jetstream().get_msg("KEPT", 1)).data == b"7"
+            await client.close()
+
+
+async def ignore(error: Exception) -> None:
+    """nats-py would log what the test expects."""
+
+
+class TestSeaweed:
+    def test_without_the_keys_there_is_no_way_in(self, seaweed: SeaweedServer, folder: Path) -> None:
+        """Not by S3 with another key, nor around it by the filer's own HTTP."""
+        with running(seaweed.process(), folder):
+            client = s3_client(seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
+            client.make_bucket("kept")
+            client.put_object("kept", "a.txt", io.BytesIO(b"seven"), 5)
+            with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
+                s3_client(seaweed.endpoint, seaweed.access_key, "guess").get_object("kept", "a.txt")
+            for url in (
+                f"{seaweed.endpoint}/kept/a.txt",
+                f"http://{LOOPBACK}:{seaweed.ports['filer']}/buckets/kept/a.txt",
+            ):
+                with pytest.raises(HTTPError, match=r"40[13]"):
+                    urlopen(url, timeout=5)
+
+    def test_objects_outlive_a_kill_and_a_change_of_ports(self, seaweed: SeaweedServer, folder: Path) -> None:
+        """The same data behind other ports, written right before kill -9."""
+        with running(seaweed.process(), folder) as process:
+            client = s3_client(seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
+            client.make_bucket("kept")
+            body = bytes(range(256)) * 40_000  # of several chunks
+            client.put_object("kept", "a.bin", io.BytesIO(body), len(body))
+            process.kill()
+        picker = PortPicker()
+        moved = SeaweedServer(
+            seaweed.directory,
+            {name: picker.pick(name) for name in PORTS},
+            seaweed.access_key,
+            seaweed.secret_key,
+            seaweed.internal_key,
+        )
+        with running(moved.process(), folder):
+            client = s3_client(moved.endpoint, moved.access_key, moved.secret_key)
+            with contextlib.closing(client.get_object("kept", "a.bin")) as response:
+                assert response.read() == body
+            client.put_object("kept", "b.bin", io.BytesIO(body), len(body))
