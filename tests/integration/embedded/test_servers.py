@@ -55,12 +55,12 @@ def seaweed(folder: Path) -> SeaweedServer:
 def addresses_of(pid: int) -> set[str]:
     """The addresses that a process and its children listen on."""
     process = psutil.Process(pid)
-    return {
-        connection.laddr.ip
-        for each in [process, *process.children(recursive=True)]
-        for connection in each.net_connections("inet")
-        if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
-    }
+    found = set()
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
+            connections = each.net_connections("inet")
+            found |= {one.laddr.ip for one in connections if one.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}}
+    return found
 
 
 @pytest.mark.parametrize("kind", ["postgres", "nats_server", "seaweed"])
