@@ -1,0 +1,61 @@
+"""A collection as generation knows it: its owner, its title and its data, taken from the collections service."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.event import Event
+from shared.contracts.generation import CollectionAdopted
+
+
+class CollectionSource(msgspec.Struct, frozen=True):
+    """State. `source_version` is the collection's version in its own service; 0: not adopted."""
+
+    user_id: UUID | None = None
+    project_id: UUID | None = None
+    title: str = ""
+    data: dict[str, Any] = {}
+    encryption_enabled: bool = False
+    source_version: int = 0
+
+
+def evolve(state: CollectionSource, event: Event) -> CollectionSource:
+    if isinstance(event, CollectionAdopted):
+        return CollectionSource(
+            user_id=event.user_id,
+            project_id=event.project_id,
+            title=event.title,
+            data=event.data,
+            encryption_enabled=event.encryption_enabled,
+            source_version=event.source_version,
+        )
+    return state
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    collection_id: UUID
+    project_id: UUID
+    user_id: UUID
+    title: str
+    data: dict[str, Any]
+    encryption_enabled: bool
+    source_version: int
+
+
+def decide(command: Adopt, state: CollectionSource) -> Sequence[Event]:
+    """Nothing for what is known already, or older than what is known."""
+    if command.source_version <= state.source_version:
+        return []
+    return [
+        CollectionAdopted(
+            collection_id=command.collection_id,
+            project_id=command.project_id,
+            user_id=command.user_id,
+            title=command.title,
+            data=command.data,
+            encryption_enabled=command.encryption_enabled,
+            source_version=command.source_version,
+        )
+    ]

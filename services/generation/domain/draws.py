@@ -1,0 +1,99 @@
+"""Everything random in a generation: pure functions of its hash, the same for ever, on any machine.
+
+The source of all numbers is HMAC-SHA256 (RFC 2104, FIPS 180-4) with the generation's hash, as UTF-8, for its key. The
+message is a word for what is drawn, a zero byte, and its name, as UTF-8:
+
+    number(hash, what, name) = HMAC-SHA256(hash, what + 0x00 + name), read as a big-endian integer of 256 bits
+
+**A variable** is drawn with what = `variable` and its own name. Its weights are first made integers in the same
+proportion (`variables.shares_of`); with T their sum, the point is floor(number * T / 2^256), and the value drawn is the
+first one whose running sum of weights exceeds the point. All arithmetic is on integers, so no rounding can differ.
+Since only the hash and the variable's own name go in, adding, removing or reordering other variables changes nothing.
+
+**A seed** is drawn with what = `seed` and the step's id in decimal: low + floor(number * (high - low + 1) / 2^256).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.generation.domain.variables import Variable
+from shared.contracts.problem import Detail, invalid
+from shared.contracts.references import escaped
+
+SEED_MAX = 2**32 - 1
+_LISTED = 50
+
+
+def number(hash_: str, what: str, name: str) -> int:
+    """256 bits as one integer, from the generation's hash and what is drawn."""
+    return int.from_bytes(hmac.digest(hash_.encode(), what.encode() + b"\0" + name.encode(), hashlib.sha256), "big")
+
+
+def pick(hash_: str, name: str, shares: Sequence[int]) -> int:
+    """The index drawn for a variable whose values weigh `shares`: integers of at least 0, not all 0."""
+    point = number(hash_, "variable", name) * sum(shares) >> 256
+    for index, share in enumerate(shares):
+        point -= share
+        if point < 0:
+            return index
+    raise AssertionError("the point lies below the sum of the shares")
+
+
+def seed(hash_: str, step_id: int, low: int = 0, high: int = SEED_MAX) -> int:
+    """The seed of a step that asks for one with -1 or by leaving it out; both bounds are possible values."""
+    return low + (number(hash_, "seed", str(step_id)) * (high - low + 1) >> 256)
+
+
+def draw(variables: Sequence[Variable], chosen: Mapping[str, Any], hash_: str) -> dict[str, Any]:
+    """Each variable's value in the generation of this hash; what the request chose stands."""
+    return {
+        variable.name: chosen[variable.name]
+        if variable.name in chosen
+        else variable.values[pick(hash_, variable.name, variable.shares)]
+        for variable in variables
+    }
+
+
+def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: str = "/variables") -> dict[str, Any]:
+    """What the request sets itself, checked. A pick's choice becomes the pick's own value (2.0 becomes its 2).
+
+    Raises VALIDATION_FAILED naming every unknown or locked variable, every value of the wrong type or outside its
+    pick's values, and every variable that has no value of its own and is not set.
+    """
+    known = {variable.name: variable for variable in variables}
+    faults: list[Detail] = []
+    chosen: dict[str, Any] = {}
+    for name, value in request.items():
+        fault = _fault(known, name, value)
+        if fault is not None:
+            faults.append(Detail(f"{pointer}/{escaped(name)}", fault))
+        elif known[name].type == "pick":
+            chosen[name] = known[name].values[known[name].values.index(value)]
+        else:
+            chosen[name] = value
+    faults.extend(
+        Detail(f"{pointer}/{escaped(variable.name)}", f"the collection gives {variable.name!r} no value: set one")
+        for variable in variables
+        if not variable.values and variable.name not in request
+    )
+    if faults:
+        raise invalid("The variables can't be set as requested", *faults)
+    return chosen
+
+
+def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
+    variable = known.get(name)
+    if variable is None:
+        names = ", ".join(sorted(known)[:_LISTED])
+        return f"there is no variable {name!r}; known are {names}" if names else "the collection has no variables"
+    if variable.locked:
+        return f"{name!r} is locked by the collection's creator"
+    if variable.type == "pick" and (not variable.accepts(value) or value not in variable.values):
+        listed = ", ".join(map(repr, variable.values[:_LISTED]))
+        more = ", …" if len(variable.values) > _LISTED else ""
+        return f"{name!r} takes one of {listed}{more}"
+    if not variable.accepts(value):
+        return f"{name!r} takes a value of {variable.value_type}"
+    return None

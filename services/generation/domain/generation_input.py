@@ -1,0 +1,160 @@
+"""GenerationInput, version "v2": what produces a collection's artwork, read and checked as a whole.
+
+`read` gives the typed view, or refuses with every fault that it found, each with the JSON pointer of what is wrong.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from services.generation.domain.variables import Variable, read_variables
+from shared.contracts.problem import Detail, invalid
+from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth, escaped
+from shared.contracts.references import faults as reference_faults
+
+MAX_GENERATIONS = 10_000
+MAX_HASH = 256
+MAX_DETAILS = 100
+"""Faults that one answer lists; the rest would help nobody."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One component. `pointer` is where it stands in the document it was read from."""
+
+    id: int
+    workflow: str
+    payload: dict[str, Any]
+    alias: str | None
+    pointer: str
+
+
+class GenerationInput(msgspec.Struct, frozen=True):
+    steps: tuple[Step, ...]
+    variables: tuple[Variable, ...]
+    generations: int
+    hashes: tuple[str, ...]
+    use_custom_hashes: bool
+
+
+def read(written: Any, pointer: str = "/data") -> GenerationInput:
+    """The GenerationInput that stands at `pointer`. Raises VALIDATION_FAILED naming every fault."""
+    faults: list[Detail] = []
+    if not isinstance(written, dict):
+        raise invalid("A GenerationInput is an object", Detail(pointer, "is an object with version, steps, variables"))
+    if written.get("version") != "v2":
+        faults.append(Detail(f"{pointer}/version", 'the version is "v2"'))
+    steps = _steps(written.get("steps"), f"{pointer}/steps", faults)
+    variables = read_variables(written.get("variables"), f"{pointer}/variables", faults)
+    count, hashes, custom = _generations(written.get("generations"), f"{pointer}/generations", faults)
+    faults.extend(reference_faults([(step.id, step.payload) for step in steps], pointer))
+    declared = [each.get("name") for each in written.get("variables") or [] if isinstance(each, dict)]
+    for step in steps:
+        faults.extend(_payload_faults(step, declared))
+    if faults:
+        raise invalid("The collection's data is not a valid GenerationInput", *faults[:MAX_DETAILS])
+    return GenerationInput(steps, variables, count, hashes, custom)
+
+
+def _steps(written: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]:
+    if not isinstance(written, list):
+        faults.append(Detail(pointer, "steps is a list"))
+        return ()
+    if len(written) > MAX_STEPS:
+        faults.append(Detail(pointer, f"at most {MAX_STEPS} steps, here are {len(written)}"))
+        return ()
+    steps: list[Step] = []
+    first: dict[int, int] = {}
+    for index, each in enumerate(written):
+        where = f"{pointer}/{index}"
+        found = list(_step_faults(each, where))
+        if not found:
+            known = first.setdefault(each["id"], index)
+            if known != index:
+                found.append(Detail(f"{where}/id", f"step id {each['id']} is also that of {pointer}/{known}"))
+        faults.extend(found)
+        # A faulty step keeps its place, so that pointers into the steps after it stay true.
+        if isinstance(each, dict) and not found:
+            steps.append(Step(each["id"], each["nodeName"], each.get("nodePayload") or {}, each.get("alias"), where))
+        else:
+            steps.append(Step(-1 - index, "", {}, None, where))
+    return tuple(steps)
+
+
+def _step_faults(step: Any, where: str) -> Iterator[Detail]:
+    if not isinstance(step, dict):
+        yield Detail(where, "a step is an object with id, nodeName and nodePayload")
+        return
+    step_id = step.get("id")
+    if not isinstance(step_id, int) or isinstance(step_id, bool) or not 0 < step_id < 2**63:
+        yield Detail(f"{where}/id", "a step's id is a positive 64-bit integer")
+    name = step.get("nodeName")
+    if not isinstance(name, str) or not name:
+        yield Detail(f"{where}/nodeName", "nodeName is the name of a workflow")
+    if not isinstance(step.get("nodePayload"), dict | None):
+        yield Detail(f"{where}/nodePayload", "nodePayload is an object")
+    if not isinstance(step.get("alias"), str | None):
+        yield Detail(f"{where}/alias", "alias is a text")
+
+
+def _generations(written: Any, pointer: str, faults: list[Detail]) -> tuple[int, tuple[str, ...], bool]:
+    if written is None:
+        return 1, (), False
+    if not isinstance(written, dict):
+        faults.append(Detail(pointer, "generations is an object with generations, hashes, use_custom_hashes"))
+        return 1, (), False
+    count, hashes = written.get("generations", 1), written.get("hashes")
+    custom = written.get("use_custom_hashes", False)
+    if count is not None:
+        faults.extend(count_faults(count, f"{pointer}/generations"))
+    if hashes is not None:
+        faults.extend(hash_faults(hashes, f"{pointer}/hashes"))
+    if not isinstance(custom, bool | None):
+        faults.append(Detail(f"{pointer}/use_custom_hashes", "use_custom_hashes is true or false"))
+    return count or 1, tuple(hashes) if isinstance(hashes, list) else (), bool(custom)
+
+
+def count_faults(count: Any, where: str) -> Iterator[Detail]:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_GENERATIONS:
+        yield Detail(where, f"the number of generations is an integer from 1 to {MAX_GENERATIONS}")
+
+
+def hash_faults(hashes: Any, where: str) -> Iterator[Detail]:
+    if not isinstance(hashes, list) or len(hashes) > MAX_GENERATIONS:
+        yield Detail(where, f"hashes is a list of at most {MAX_GENERATIONS} texts")
+        return
+    for index, each in enumerate(hashes):
+        if not isinstance(each, str) or not 1 <= len(each) <= MAX_HASH:
+            yield Detail(f"{where}/{index}", f"a hash is a text of 1 to {MAX_HASH} characters")
+
+
+def _payload_faults(step: Step, declared: list[Any]) -> Iterator[Detail]:
+    """Unknown variables, and the one key that planning needs for itself."""
+    if depth(step.payload) > MAX_DEPTH:
+        return  # the references' check has said so
+    stack: list[tuple[str, Any]] = [(f"{step.pointer}/nodePayload", step.payload)]
+    while stack:
+        where, value = stack.pop()
+        if isinstance(value, dict):
+            if "$text" in value:
+                yield Detail(f"{where}/$text", "$text is reserved")
+            stack.extend((f"{where}/{escaped(key)}", value[key]) for key in reversed(value))
+        elif isinstance(value, list):
+            stack.extend((f"{where}/{index}", value[index]) for index in range(len(value) - 1, -1, -1))
+        elif isinstance(value, str):
+            for name in names_in(value):
+                if name not in declared:
+                    yield Detail(where, f"there is no variable {{{{{name}}}}}; {_known(declared)}")
+
+
+def names_in(text: str) -> Iterator[str]:
+    """The variables that a text names, once per occurrence; `{{$ref:…}}` tokens are no variables."""
+    for token in TOKEN.finditer(text):
+        name = token[1].strip()
+        if not name.startswith("$ref"):
+            yield name
+
+
+def _known(declared: list[Any]) -> str:
+    names = sorted(name for name in declared if isinstance(name, str))
+    return f"known are {', '.join(names[:50])}" if names else "the collection has no variables"

@@ -1,0 +1,189 @@
+"""A job: one request for N generations, from its quote to what is captured of it."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, assert_never
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.event import Event
+from shared.contracts.generation import (
+    JobAuthorized,
+    JobCompleted,
+    JobFailed,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+    RequestedGeneration,
+)
+
+Status = Literal["", "pending", "processing", "completed", "partially_completed", "failed", "rejected"]
+JOB_TYPE = "collection_generation"
+
+_OPEN, _SUCCEEDED, _FAILED = 0, 1, 2
+
+
+class Job(msgspec.Struct, frozen=True):
+    """State. Status "": not requested.
+
+    `places` says where each generation stands in `ends`, one byte each: open, succeeded or failed. Bytes, because a job
+    of 10,000 generations has a new state 10,000 times.
+    """
+
+    job_id: UUID | None = None
+    user_id: UUID | None = None
+    status: Status = ""
+    quoted: int = 0
+    captured: int = 0
+    places: dict[UUID, int] = {}
+    ends: bytes = b""
+    error: str = ""
+
+    def is_open(self, gid: UUID) -> bool:
+        place = self.places.get(gid)
+        return place is not None and self.ends[place] == _OPEN
+
+
+def evolve(state: Job, event: Event) -> Job:
+    replace = msgspec.structs.replace
+    match event:
+        case JobRequested():
+            state = Job(
+                job_id=event.job_id,
+                user_id=event.user_id,
+                status="pending",
+                quoted=event.quoted,
+                places={each.gid: place for place, each in enumerate(event.generations)},
+                ends=bytes(len(event.generations)),
+            )
+        case JobAuthorized():
+            state = replace(state, status="processing")
+        case JobRejected():
+            state = replace(state, status="rejected", error=event.reason)
+        case JobGenerationCompleted():
+            state = replace(state, ends=_ended(state, event.gid, _SUCCEEDED), captured=state.captured + event.cost)
+        case JobGenerationFailed():
+            state = replace(state, ends=_ended(state, event.gid, _FAILED), error=state.error or event.error)
+        case JobCompleted():
+            state = replace(state, status="completed")
+        case JobPartiallyCompleted():
+            state = replace(state, status="partially_completed")
+        case JobFailed():
+            state = replace(state, status="failed")
+    return state
+
+
+def _ended(state: Job, gid: UUID, end: int) -> bytes:
+    place = state.places[gid]
+    return state.ends[:place] + bytes((end,)) + state.ends[place + 1 :]
+
+
+class RequestJob(msgspec.Struct, frozen=True):
+    """A planned job (`planning.plan_job`)."""
+
+    job_id: UUID
+    user_id: UUID
+    collection_id: UUID
+    project_id: UUID
+    title: str
+    data: dict[str, Any]
+    workflow_versions: dict[str, int]
+    variables: dict[str, Any]
+    generations: list[RequestedGeneration]
+    quoted: int
+    encryption_enabled: bool
+
+
+class Authorize(msgspec.Struct, frozen=True):
+    """The job's credits are held."""
+
+    held: int
+
+
+class Reject(msgspec.Struct, frozen=True):
+    code: str
+    reason: str
+
+
+class EndGeneration(msgspec.Struct, frozen=True):
+    """One generation ended. `error` None: it succeeded, and its cost is captured."""
+
+    gid: UUID
+    cost: int = 0
+    error: str | None = None
+
+
+class EndGenerations(msgspec.Struct, frozen=True):
+    """Several at once, so that a large job does not append one by one."""
+
+    ends: list[EndGeneration]
+
+
+Command = RequestJob | Authorize | Reject | EndGenerations
+
+
+def decide(command: Command, state: Job) -> Sequence[Event]:
+    match command:
+        case RequestJob():
+            return [] if state.status else [_requested(command)]
+        case Authorize():
+            if state.status != "pending" or state.job_id is None:
+                return []
+            return [JobAuthorized(job_id=state.job_id, held=command.held)]
+        case Reject():
+            if state.status != "pending" or state.job_id is None:
+                return []
+            return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason)]
+        case EndGenerations():
+            return _end(command, state)
+    assert_never(command)
+
+
+def _requested(command: RequestJob) -> JobRequested:
+    return JobRequested(
+        job_id=command.job_id,
+        name=f"Collection Generation: {command.title}",
+        job_type=JOB_TYPE,
+        user_id=command.user_id,
+        collection_id=command.collection_id,
+        project_id=command.project_id,
+        data=command.data,
+        workflow_versions=command.workflow_versions,
+        variables=command.variables,
+        generations=command.generations,
+        quoted=command.quoted,
+        encryption_enabled=command.encryption_enabled,
+    )
+
+
+def _end(command: EndGenerations, state: Job) -> Sequence[Event]:
+    """What ended before, and what is not the job's, changes nothing; the last end ends the job."""
+    if state.status != "processing" or state.job_id is None or state.user_id is None:
+        return []
+    events: list[Event] = []
+    for end in command.ends:
+        if not state.is_open(end.gid):
+            continue
+        event = (
+            JobGenerationCompleted(job_id=state.job_id, gid=end.gid, cost=end.cost)
+            if end.error is None
+            else JobGenerationFailed(job_id=state.job_id, gid=end.gid, error=end.error)
+        )
+        events.append(event)
+        state = evolve(state, event)
+    if events and _OPEN not in state.ends:
+        events.append(_outcome(state))
+    return events
+
+
+def _outcome(state: Job) -> Event:
+    assert state.job_id is not None
+    assert state.user_id is not None
+    failed = state.ends.count(_FAILED)
+    if not failed:
+        return JobCompleted(job_id=state.job_id, user_id=state.user_id, captured=state.captured)
+    if failed == len(state.ends):
+        return JobFailed(job_id=state.job_id, user_id=state.user_id, error=state.error)
+    return JobPartiallyCompleted(job_id=state.job_id, user_id=state.user_id, captured=state.captured, failed=failed)

@@ -1,0 +1,42 @@
+"""Whether what a worker hands back can be believed."""
+
+from collections.abc import Sequence
+
+from shared.contracts.generation import Output, StepError
+
+MAX_OUTPUTS = 100
+MAX_TEXT = 1_000_000
+
+
+def result_fault(outputs: Sequence[Output], prefix: str) -> StepError | None:
+    """Why a completed attempt counts as failed, or None.
+
+    A step makes at least one thing. A file must lie below the step's own `prefix`: a worker has leave to write there
+    only, and what it names becomes the user's artwork. It won't be better the next time, so no such fault is retryable.
+    """
+    if not outputs:
+        return _invalid("the result has no outputs")
+    if len(outputs) > MAX_OUTPUTS:
+        return _invalid(f"the result has {len(outputs)} outputs, more than {MAX_OUTPUTS}")
+    for index, output in enumerate(outputs):
+        match output.kind:
+            case "asset":
+                if not output.path or not _below(output.path, prefix):
+                    return _invalid(f"output {index} is not a file below {prefix}")
+                if not output.url or output.asset_id is None:
+                    return _invalid(f"output {index} is a file without its url or asset_id")
+            case "text":
+                if output.text is None or len(output.text) > MAX_TEXT:
+                    return _invalid(f"output {index} is a text of none or more than {MAX_TEXT} characters")
+            case "json":
+                pass
+    return None
+
+
+def _below(path: str, prefix: str) -> bool:
+    rest = path.removeprefix(prefix)
+    return rest != path and all(part not in ("", ".", "..") for part in rest.split("/")) and "\\" not in path
+
+
+def _invalid(message: str) -> StepError:
+    return StepError(code="INVALID_RESULT", message=message, retryable=False)

@@ -1,0 +1,182 @@
+"""The variables of a GenerationInput: what they may be, and what is wrong with one that can't be drawn."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from shared.contracts.problem import Detail
+
+VariableType = Literal["pick", "text", "number"]
+ValueType = Literal["strings", "numbers", "images"]
+
+MAX_VARIABLES = 200
+MAX_VALUES = 10_000
+_DEFAULT_VALUE_TYPE: dict[str, ValueType] = {"pick": "strings", "text": "strings", "number": "numbers"}
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """One variable. `values` is what can be drawn: empty for a text or number that only the request can give.
+
+    `shares` are the weights as integers in the same proportion, one per value.
+    """
+
+    name: str
+    type: VariableType
+    value_type: ValueType
+    locked: bool
+    values: tuple[Any, ...]
+    shares: tuple[int, ...]
+    test_value: Any = None
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value is of this variable's type; a pick's own values are another question."""
+        return fits(value, self.value_type)
+
+
+def fits(value: Any, value_type: ValueType) -> bool:
+    return is_number(value) if value_type == "numbers" else isinstance(value, str)
+
+
+def is_number(value: Any) -> bool:
+    """A JSON number that is finite; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def shares_of(weights: list[int | float]) -> tuple[int, ...]:
+    """Weights as integers in exactly the same proportion.
+
+    A weight is the decimal number that its shortest text says (0.1 is one tenth, not the double next to it), so the
+    proportion is what the artist wrote, on any machine.
+    """
+    exact = [Fraction(repr(weight)) for weight in weights]
+    scale = math.lcm(*(weight.denominator for weight in exact))
+    return tuple(int(weight * scale) for weight in exact)
+
+
+def read_variables(written: Any, pointer: str, faults: list[Detail]) -> tuple[Variable, ...]:
+    """The variables at `pointer`; what is wrong with them is added to `faults`, and such a variable left out."""
+    if written is None:
+        return ()
+    if not isinstance(written, list):
+        faults.append(Detail(pointer, "variables is a list"))
+        return ()
+    if len(written) > MAX_VARIABLES:
+        faults.append(Detail(pointer, f"at most {MAX_VARIABLES} variables, here are {len(written)}"))
+        return ()
+    variables: dict[str, Variable] = {}
+    for index, each in enumerate(written):
+        where = f"{pointer}/{index}"
+        if not isinstance(each, dict):
+            faults.append(Detail(where, "a variable is an object with a name, a type and a value"))
+            continue
+        found = list(_faults(each, where))
+        name = each.get("name")
+        if isinstance(name, str) and name in variables:
+            found.append(Detail(f"{where}/name", f"there is another variable named {name!r}"))
+        faults.extend(found)
+        if not found:
+            variables[each["name"]] = _variable(each)
+    return tuple(variables.values())
+
+
+def _variable(written: dict[str, Any]) -> Variable:
+    values = _listed(written)
+    weights = written["value"].get("weights") if isinstance(written.get("value"), dict) else None
+    return Variable(
+        name=written["name"],
+        type=written["type"],
+        value_type=_value_type(written),
+        locked=written.get("lock_value") or False,
+        values=tuple(values),
+        shares=shares_of(weights) if weights else (1,) * len(values),
+        test_value=written.get("test_value"),
+    )
+
+
+def _value_type(written: dict[str, Any]) -> ValueType:
+    value_type: ValueType = written.get("value_type") or _DEFAULT_VALUE_TYPE[written["type"]]
+    return value_type
+
+
+def _listed(written: dict[str, Any]) -> list[Any]:
+    """The values that a variable can take by itself: a pick's list, or the one value of a text or number."""
+    value = written.get("value")
+    if isinstance(value, dict):
+        return value.get("values") or []
+    return [] if value is None else [value]
+
+
+def _faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
+    name = written.get("name")
+    if not isinstance(name, str) or not name or name != name.strip():
+        yield Detail(f"{where}/name", "a variable's name is a text without spaces around it")
+    elif "{" in name or "}" in name or name.startswith("$") or len(name) > 100:
+        yield Detail(f"{where}/name", "a variable's name has no braces, does not begin with $, and is at most 100 long")
+    if not isinstance(written.get("lock_value", False), bool | None):
+        yield Detail(f"{where}/lock_value", "lock_value is true or false")
+    kind, value_type = written.get("type"), written.get("value_type")
+    if kind not in get_args(VariableType):
+        yield Detail(f"{where}/type", f"a variable's type is one of {', '.join(get_args(VariableType))}")
+        return
+    if value_type is not None and value_type not in get_args(ValueType):
+        yield Detail(f"{where}/value_type", f"a variable's value_type is one of {', '.join(get_args(ValueType))}")
+        return
+    if value_type is not None and kind != "pick" and (kind == "number") != (value_type == "numbers"):
+        yield Detail(f"{where}/value_type", f"a {kind} does not take {value_type}")
+        return
+    yield from _value_faults(written, where)
+
+
+def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
+    value, value_type = written.get("value"), _value_type(written)
+    if not isinstance(value, dict):
+        if written["type"] == "pick":
+            yield Detail(f"{where}/value", "a pick's value is an object with values, weights and display_names")
+        elif value is not None and not fits(value, value_type):
+            yield Detail(f"{where}/value", f"the value is not one of {value_type}")
+        return
+    values = value.get("values")
+    if not isinstance(values, list) or not values:
+        yield Detail(f"{where}/value/values", "values is a list of at least one value")
+        return
+    if len(values) > MAX_VALUES:
+        yield Detail(f"{where}/value/values", f"at most {MAX_VALUES} values, here are {len(values)}")
+        return
+    for index, each in enumerate(values):
+        if not fits(each, value_type):
+            yield Detail(f"{where}/value/values/{index}", f"{_shown(each)} is not one of {value_type}")
+    names = value.get("display_names")
+    if names is not None:
+        yield from _parallel_faults(names, len(values), f"{where}/value/display_names", "a text", str)
+    weights = value.get("weights")
+    if weights is not None:
+        yield from _weight_faults(weights, len(values), f"{where}/value/weights")
+
+
+def _weight_faults(weights: Any, count: int, where: str) -> Iterator[Detail]:
+    found = list(_parallel_faults(weights, count, where, "a number", int | float))
+    for index, weight in enumerate(weights if not found else ()):
+        if not is_number(weight) or weight < 0:
+            found.append(
+                Detail(f"{where}/{index}", f"{_shown(weight)} is no weight: weights are numbers of at least 0")
+            )
+    if not found and not any(weights):
+        found.append(Detail(where, "at least one weight is more than 0"))
+    yield from found
+
+
+def _parallel_faults(listed: Any, count: int, where: str, what: str, kind: Any) -> Iterator[Detail]:
+    if not isinstance(listed, list) or len(listed) != count:
+        yield Detail(where, f"is a list as long as values ({count})")
+        return
+    for index, each in enumerate(listed):
+        if not isinstance(each, kind):
+            yield Detail(f"{where}/{index}", f"{_shown(each)} is not {what}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
