@@ -1,7 +1,8 @@
 """Group commit: every append that is waiting goes into one transaction, and each is told its own result.
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
-`position > last` can't miss a slow writer. The lock is taken per batch, which is why it is cheap.
+`position > last` can't miss a slow writer. The lock is taken per batch, which is why it is cheap. The transaction is one
+call of `append_events` (schema.sql), so a batch costs one round trip.
 """
 
 import asyncio
@@ -15,20 +16,12 @@ import psycopg
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
 
 APPEND_LOCK = 0x656D70726F7073
-"""The advisory lock of appends ("emprops"); advisory locks belong to one database, so each service has its own."""
+"""The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
 
-LOCK = "select pg_advisory_xact_lock(%b)"
-HEADS = """
-select s.id, coalesce((select e.version from events e where e.stream_id = s.id order by e.version desc limit 1), 0)
-from unnest(%b::uuid[]) as s(id)"""
-SEEN = "select event_id from events where event_id = any(%b::uuid[])"
-INSERT = """
-insert into events (event_id, stream_id, version, type, data, metadata)
-select event_id, stream_id, version, type, data, metadata
-from unnest(%b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[], %b::bytea[])
-     with ordinality as e(event_id, stream_id, version, type, data, metadata, n)
-order by n
-returning position"""
+APPEND = """
+select append, event_id, position, repeated, stream_id, actual from append_events(
+  %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
+  %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
 FIRST_RESULT = """
 select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
 
@@ -58,8 +51,8 @@ class Append:
 class GroupWriter:
     """Writes what is waiting, batch after batch, over one connection of its own.
 
-    `give_up_after` seconds without PostgreSQL, the waiting appends fail with StoreUnavailable; the writer goes
-    on trying.
+    `give_up_after` seconds without PostgreSQL, the waiting appends fail with StoreUnavailable; the writer goes on
+    trying.
     """
 
     def __init__(
@@ -74,6 +67,7 @@ class GroupWriter:
         self._dsn, self._on_commit = dsn, on_commit
         self._max_batch, self._give_up_after = max_batch, give_up_after
         self._waiting: asyncio.Queue[Append] = asyncio.Queue(max_waiting)
+        self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
         self.batches = self.appends = self.conflicts = 0
 
@@ -85,22 +79,37 @@ class GroupWriter:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        batch: list[Append] = []
         try:
             while True:
-                batch = [await self._waiting.get()]
-                while len(batch) < self._max_batch and not self._waiting.empty():
-                    batch.append(self._waiting.get_nowait())
-                batch = [append for append in batch if not append.done.done()]
+                if not self._deferred:
+                    self._deferred.append(await self._waiting.get())
+                batch = self._next_batch()
                 if batch:
-                    try:
-                        await self._write_until_told(batch)
-                    except BaseException:
-                        _fail(batch, StoreUnavailable("the event store is closing"))
-                        raise
+                    await self._write_until_told(batch)
         finally:
             await self._disconnect()
             while not self._waiting.empty():
-                _fail([self._waiting.get_nowait()], StoreUnavailable("the event store is closing"))
+                self._deferred.append(self._waiting.get_nowait())
+            _fail([*batch, *self._deferred], StoreUnavailable("the event store is closing"))
+
+    def _next_batch(self) -> list[Append]:
+        """What is waiting, in order, but each stream and each command once: a second one waits for the next batch."""
+        batch: list[Append] = []
+        taken: set[UUID] = set()
+        candidates, self._deferred = self._deferred, []
+        while len(candidates) < self._max_batch and not self._waiting.empty():
+            candidates.append(self._waiting.get_nowait())
+        for append in candidates:
+            if append.done.done():
+                continue
+            ids = {append.key, *(stream for stream, _, _ in append.streams)}
+            if taken.isdisjoint(ids):
+                batch.append(append)
+            else:
+                self._deferred.append(append)
+            taken |= ids
+        return batch
 
     async def _write_until_told(self, batch: list[Append]) -> None:
         """Writes a batch; after a lost connection again, which is safe since its events keep their ids."""
@@ -117,7 +126,6 @@ class GroupWriter:
                 pause = min(pause * 2, 1.0)
             except psycopg.Error as error:
                 # Something in this batch is refused by PostgreSQL itself: find out whose it is, and spare the others.
-                await self._disconnect()
                 if len(batch) == 1:
                     return _fail(batch, error)
                 for append in batch:
@@ -127,43 +135,45 @@ class GroupWriter:
 
     async def _write(self, batch: list[Append]) -> None:
         connection = await self._connected()
-        lock, heads_of, seen_of, insert = (connection.cursor(binary=True) for _ in range(4))
-        streams = {stream for append in batch for stream, _, _ in append.streams}
-        async with connection.pipeline():
-            await lock.execute(LOCK, (APPEND_LOCK,))
-            await heads_of.execute(HEADS, (list(streams),))
-            await seen_of.execute(SEEN, ([append.key for append in batch],))
-            heads: dict[UUID, int] = dict(await heads_of.fetchall())
-            seen = {row[0] for row in await seen_of.fetchall()}
-            columns, accepted, replayed, refused = _judge(batch, heads, seen)
-            if accepted:
-                await insert.execute(INSERT, columns)
-            await connection.commit()
-        position = 0
-        if accepted:
-            positions = [row[0] for row in await insert.fetchall()]
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(APPEND, _columns(batch))
+        rows = await cursor.fetchall()
+        positions: dict[UUID, int] = {}
+        repeated: list[Append] = []
+        late: dict[int, tuple[UUID, int]] = {}
+        for place, event_id, position, is_repeat, stream, actual in rows:
+            if event_id is not None:
+                positions[event_id] = position
+            elif is_repeat:
+                repeated.append(batch[place - 1])
+            else:
+                late.setdefault(place, (stream, actual))
+        if positions:
             self.batches += 1
-            self.appends += len(accepted)
-            self._on_commit(positions[-1])
-            for append, count, versions in accepted:
-                position += count
-                _tell(append, Appended(positions[position - 1], versions))
-        for append, conflict in refused:
-            self.conflicts += 1
-            if not append.done.done():
-                append.done.set_exception(conflict)
-        for append in replayed:
+            self._on_commit(max(positions.values()))
+        for place, append in enumerate(batch, 1):
+            if place in late:
+                self.conflicts += 1
+                stream, actual = late[place]
+                expected = next(expected for each, expected, _ in append.streams if each == stream)
+                if not append.done.done():
+                    append.done.set_exception(VersionConflict(stream, expected, actual))
+            elif append.key in positions:
+                self.appends += 1
+                last = append.streams[-1][2][-1].event_id
+                versions = {stream: expected + len(events) for stream, expected, events in append.streams}
+                _tell(append, Appended(positions[last], versions))
+        for append in repeated:
             _tell(append, await self._first_result(connection, append))
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:
         ids = [event.event_id for _, _, events in append.streams for event in events]
         rows = await (await connection.execute(FIRST_RESULT, (ids,), binary=True)).fetchall()
-        await connection.commit()
         return Appended(max(row[0] for row in rows), {row[1]: row[2] for row in rows}, replayed=True)
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=5)
+            self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=5)
             self._connection.prepare_threshold = 0
         return self._connection
 
@@ -174,48 +184,27 @@ class GroupWriter:
             self._connection = None
 
 
-_Accepted = tuple[Append, int, dict[UUID, int]]
-
-
-def _judge(
-    batch: list[Append], heads: dict[UUID, int], seen: set[UUID]
-) -> tuple[tuple[list[object], ...], list[_Accepted], list[Append], list[tuple[Append, VersionConflict]]]:
-    """Sorts a batch, in order, into what is written, what had been written before, and what comes too late."""
-    columns: tuple[list[object], ...] = ([], [], [], [], [], [])
-    event_ids, stream_ids, versions, types, data, metadata = columns
-    accepted: list[_Accepted] = []
-    replayed: list[Append] = []
-    refused: list[tuple[Append, VersionConflict]] = []
-    for append in batch:
-        if append.key in seen:
-            replayed.append(append)
-            continue
-        conflict = next(
-            (
-                VersionConflict(stream, expected, heads[stream])
-                for stream, expected, _ in append.streams
-                if heads[stream] != expected
-            ),
-            None,
-        )
-        if conflict:
-            refused.append((append, conflict))
-            continue
-        reached: dict[UUID, int] = {}
-        count = 0
-        for stream, expected, events in append.streams:
-            for version, event in enumerate(events, expected + 1):
+def _columns(batch: list[Append]) -> tuple[list[object], ...]:
+    """The arguments of `append_events`; appends are numbered from 1, as SQL arrays are."""
+    columns: tuple[list[object], ...] = tuple([] for _ in range(11))
+    of_append, streams, expected, keys, metadata, event_append, event_ids, event_streams, versions, types, data = (
+        columns
+    )
+    for place, append in enumerate(batch, 1):
+        keys.append(append.key)
+        metadata.append(append.metadata)
+        for stream, version, events in append.streams:
+            of_append.append(place)
+            streams.append(stream)
+            expected.append(version)
+            for number, event in enumerate(events, version + 1):
+                event_append.append(place)
                 event_ids.append(event.event_id)
-                stream_ids.append(stream)
-                versions.append(version)
+                event_streams.append(stream)
+                versions.append(number)
                 types.append(event.type)
                 data.append(event.data)
-                metadata.append(append.metadata)
-            heads[stream] = reached[stream] = expected + len(events)
-            count += len(events)
-        seen.add(append.key)
-        accepted.append((append, count, reached))
-    return columns, accepted, replayed, refused
+    return columns
 
 
 def _tell(append: Append, result: Appended) -> None:
