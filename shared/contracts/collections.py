@@ -145,10 +145,9 @@ class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.
     collection_id: UUID
 
 
-EVENTS: tuple[type[Event], ...] = (
-    ProjectCreated,
-    ProjectRenamed,
-    CurrentCollectionChosen,
+PROJECT_EVENTS: tuple[type[ProjectEvent], ...] = (ProjectCreated, ProjectRenamed, CurrentCollectionChosen)
+
+COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     CollectionCreated,
     PreviewCreated,
     CollectionRetitled,
@@ -165,3 +164,5 @@ EVENTS: tuple[type[Event], ...] = (
     CollectionArchived,
     CollectionRestored,
 )
+
+EVENTS: tuple[type[Event], ...] = (*PROJECT_EVENTS, *COLLECTION_EVENTS)
