@@ -118,11 +118,14 @@ class Authenticator:
             raise _refused(_reason(error)) from error
         except (ValueError, TypeError, OverflowError) as error:
             raise _refused("sub is not a UUID, or a date is none") from error
+        expires_at = float(claims["exp"]) + LEEWAY
+        if expires_at <= self._clock():
+            raise _refused("it has expired")
         given = claims.get("roles")
         roles = frozenset(role for role in given if isinstance(role, str)) if isinstance(given, list) else frozenset()
         return _Verified(
             principal=Principal(user_id, roles & issuer.roles_allowed, claims),
-            expires_at=float(claims["exp"]) + LEEWAY,
+            expires_at=expires_at,
             issuer=issuer.iss,
             generation=self._keys[issuer.iss].generation,
         )

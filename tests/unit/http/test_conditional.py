@@ -1,0 +1,87 @@
+"""ETags, If-Match, If-None-Match, and cursors."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar.testing import RequestFactory
+
+from shared.contracts.problem import Problem
+from shared.http.envelope import decode_cursor, encode_cursor
+from shared.http.etag import etag, expected_version, is_unmodified, versioned
+
+
+def request(**headers: str) -> Any:
+    return RequestFactory().get(headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@given(st.integers(0, 2**53))
+def test_if_match_gives_back_the_version_of_the_etag(version: int) -> None:
+    """What was answered as ETag is understood in If-Match."""
+    assert expected_version(request(if_match=etag(version))) == version
+
+
+@pytest.mark.parametrize("headers", [{}, {"if_match": "*"}, {"if_match": " * "}])
+def test_without_a_tag_no_version_is_expected(headers: dict[str, str]) -> None:
+    """No If-Match, or any version at all."""
+    assert expected_version(request(**headers)) is None
+
+
+@pytest.mark.parametrize("value", ["", "3", 'W/"3"', '"3", "4"', '"x"', '""', '"-1"', '"99999999999999999999"'])
+def test_a_tag_that_none_of_ours_equals_is_stale(value: str) -> None:
+    """Weak, several, foreign or garbled tags never match: VERSION_CONFLICT."""
+    with pytest.raises(Problem) as refusal:
+        expected_version(request(if_match=value))
+    assert refusal.value.code == "VERSION_CONFLICT"
+
+
+@pytest.mark.parametrize(
+    ("given_tags", "unmodified"),
+    [('"3"', True), ('W/"3"', True), ('"1", "3"', True), ("*", True), ('"30"', False), ('"2"', False), ("", False)],
+)
+def test_if_none_match_compares_weakly(given_tags: str, *, unmodified: bool) -> None:
+    """Any of the listed tags, weak or not, says that the client has version 3."""
+    assert is_unmodified(request(if_none_match=given_tags), 3) is unmodified
+
+
+def test_what_the_client_has_is_not_sent_again() -> None:
+    """304 with the ETag and no content; otherwise the content with its ETag."""
+    same = versioned(request(if_none_match='"3"'), {"a": 1}, 3)
+    other = versioned(request(if_none_match='"2"'), {"a": 1}, 3)
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, None, '"3"')
+    assert (other.status_code, other.content, other.headers["etag"]) == (200, {"a": 1}, '"3"')
+
+
+@given(st.tuples(st.datetimes(), st.uuids(), st.integers(-(2**60), 2**60)))
+def test_a_cursor_comes_back_as_the_position_it_was_made_of(position: tuple[Any, ...]) -> None:
+    """Encoding and decoding are inverse, and the text is fit for a query string."""
+    cursor = encode_cursor(position)
+    assert decode_cursor(cursor, tuple[type(position[0]), type(position[1]), int]) == position
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.text(max_size=60))
+def test_anything_else_is_no_cursor(text: str) -> None:
+    """Whatever is sent as a cursor is either one of ours or VALIDATION_FAILED at ?cursor."""
+    with pytest.raises(Problem) as refusal:
+        decode_cursor(text, tuple[int, str])
+    assert [detail.pointer for detail in refusal.value.details] == ["?cursor"]
+
+
+@given(st.data())
+def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
+    """One changed or missing character is noticed."""
+    cursor = encode_cursor((7, "name"))
+    place = data.draw(st.integers(0, len(cursor) - 2))
+    letter = data.draw(st.sampled_from("ABCabc019-_"))
+    for altered in (cursor[:place] + letter + cursor[place + 1 :], cursor[:place]):
+        if altered != cursor:
+            with pytest.raises(Problem):
+                decode_cursor(altered, tuple[int, str])
+
+
+def test_a_cursor_of_another_list_is_refused() -> None:
+    """A whole cursor with a position of another shape is VALIDATION_FAILED too."""
+    with pytest.raises(Problem):
+        decode_cursor(encode_cursor({"a": 1}), tuple[int, str])
