@@ -135,7 +135,7 @@ def decide(command: Command, state: Job) -> Sequence[Event]:
         case Reject():
             if state.status != "pending" or state.job_id is None:
                 return []
-            return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason)]
+            return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason, user_id=state.user_id)]
         case EndGenerations():
             return _end(command, state)
     assert_never(command)

@@ -12,10 +12,10 @@ def reproduction(data: Mapping[str, Any], chosen: Mapping[str, Any], started: Ge
     Its hash is the only one; variables that the request had set hold nothing but that value; seeds that were drawn
     stand as numbers, since they come from component ids, which a collection made from this will not share.
     """
-    steps = {step.component_id: step for step in started.steps}
+    seeds = {step.component_id: step.payload.get("seed") for step in started.steps}
     return {
         **data,
-        "steps": [_seeded(step, steps[step["id"]].payload.get("seed")) for step in data.get("steps") or []],
+        "steps": [_seeded(step, seeds.get(step["id"])) for step in data.get("steps") or []],
         "generations": {"generations": 1, "hashes": [started.hash], "use_custom_hashes": True},
         "variables": [
             _narrowed(variable, chosen[variable["name"]]) if variable["name"] in chosen else variable

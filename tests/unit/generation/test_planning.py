@@ -1,0 +1,180 @@
+"""A request becomes a job only when nothing is wrong with it, and its steps run as they were quoted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.generation.domain.draws import draw, seed
+from services.generation.domain.generation_input import read
+from services.generation.domain.planning import Request, plan_job, plan_steps, wanted
+from shared.contracts.problem import Problem
+from tests.unit.generation.builders import DEFINITIONS, GID, JOB, data, pick, step
+
+MADE = [f"made {n}" for n in range(10_000)]
+MAIN = data(
+    step(1, prompt="portrait, {{style}}", seed=-1),
+    step(2, "frame", image={"$ref": 1}, title="{{style}}"),
+    step(3, "caption", prompt="about {{$ref:1}}"),
+    variables=[pick("style", "cyberpunk", "steampunk")],
+    generations=4,
+)
+
+
+def plan(written, **request):
+    return plan_job(read(written), DEFINITIONS, Request(**request), JOB, MADE)
+
+
+def steps(written, hash_="h", **chosen):
+    given_ = read(written)
+    return plan_steps(given_, DEFINITIONS, draw(given_.variables, chosen, hash_), GID, hash_)
+
+
+def refusal(written, **request):
+    with pytest.raises(Problem) as refused:
+        plan(written, **request)
+    return refused.value.code, {detail.pointer: detail.message for detail in refused.value.details}
+
+
+def test_a_job_is_quoted_exactly():
+    """4 generations of 1 + 0.25 + 0.1 credits, in micro-credits."""
+    planned = plan(MAIN)
+    assert [each.cost for each in planned.generations] == [1_350_000] * 4
+    assert planned.quoted == 5_400_000
+
+
+def test_hashes_are_made_unless_they_are_given():
+    """By the request, or by a collection that uses its own."""
+    assert [each.hash for each in plan(MAIN).generations] == MADE[:4]
+    assert [each.hash for each in plan(MAIN, hashes=["x", "y"]).generations] == ["x", "y"]
+    own = MAIN | {"generations": {"generations": 2, "hashes": ["p", "q", "r"], "use_custom_hashes": True}}
+    assert [each.hash for each in plan(own).generations] == ["p", "q"]
+    assert [each.hash for each in plan(own, generations=3).generations] == ["p", "q", "r"]
+    unused = MAIN | {"generations": {"generations": 1, "hashes": ["p"], "use_custom_hashes": False}}
+    assert [each.hash for each in plan(unused).generations] == MADE[:1]
+
+
+def test_generation_ids_follow_from_the_job():
+    """So that a repeated request plans the very same job; no two are equal."""
+    first, again = plan(MAIN, generations=50), plan(MAIN, generations=50)
+    assert first == again
+    assert len({each.gid for each in first.generations}) == 50
+
+
+def test_ten_thousand_generations_are_planned():
+    """The largest job that there is."""
+    assert plan(MAIN, generations=10_000).quoted == 13_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "pointer"),
+    [
+        ({"generations": 0}, "/generations"),
+        ({"generations": 10_001}, "/generations"),
+        ({"hashes": []}, "/hashes"),
+        ({"hashes": ["a", ""]}, "/hashes/1"),
+        ({"hashes": ["a"], "generations": 2}, "/hashes"),
+        ({"variables": {"style": "oil"}}, "/variables/style"),
+    ],
+)
+def test_a_wrong_request_is_refused_at_its_pointer(request_, pointer):
+    """Pointers are into the request's own body."""
+    code, found = refusal(MAIN, **request_)
+    assert (code, list(found)) == ("VALIDATION_FAILED", [pointer])
+
+
+def test_too_few_custom_hashes_are_refused():
+    """One per generation, and no other is made in their place."""
+    own = MAIN | {"generations": {"generations": 3, "hashes": ["p"], "use_custom_hashes": True}}
+    assert refusal(own)[1] == {"/generations": "the collection has 1 custom hashes, too few for 3 generations"}
+
+
+def test_a_collection_without_steps_has_nothing_to_generate():
+    """The default collection is such a one."""
+    assert list(refusal(data())[1]) == ["/data/steps"]
+
+
+def test_an_unknown_workflow_is_named_by_the_steps_that_want_it():
+    """The code is its own, since the answer is a 404."""
+    code, found = refusal(data(step(1, prompt="x"), step(2, "upscale")))
+    assert (code, list(found)) == ("WORKFLOW_NOT_FOUND", ["/data/steps/1/nodeName"])
+
+
+@pytest.mark.parametrize(
+    ("payload", "field", "says"),
+    [
+        ({}, "prompt", "required"),
+        ({"prompt": ""}, "prompt", "required"),
+        ({"prompt": 7}, "prompt", "text"),
+        ({"prompt": "x", "palette": "beige"}, "palette", "takes one of auto"),
+        ({"prompt": "x", "width": 63}, "width", "at least 64"),
+        ({"prompt": "x", "height": 2049}, "height", "at most 2048"),
+        ({"prompt": "x", "width": 100.5}, "width", "steps of 1"),
+        ({"prompt": "x", "width": "wide"}, "width", "number"),
+        ({"prompt": "x", "width": True}, "width", "number"),
+        ({"prompt": "x", "width": "{{n}}"}, "width", "with n = 5000: takes a number of at most 2048"),
+        ({"prompt": "x", "width": "{{n}}0"}, "width", "takes a number, not '5120'"),
+        ({"prompt": "x", "width": "{{$ref:2}}px"}, "width", "text"),
+        ({"prompt": "x", "palette": "{{p}}"}, "palette", "with p = 'beige'"),
+        ({"prompt": "x", "seed": -2}, "seed", "at least 0"),
+        ({"prompt": "x", "seed": "one"}, "seed", "number"),
+    ],
+)
+def test_a_payload_is_checked_against_its_form(payload, field, says):
+    """Also for every value that a variable in it can take, before anything is drawn."""
+    variables = [pick("n", 512, 5000, value_type="numbers"), pick("p", "neon", "beige")]
+    code, found = refusal(data(step(1, **payload), step(2, prompt="x"), variables=variables))
+    assert code == "VALIDATION_FAILED"
+    assert says in found[f"/data/steps/0/nodePayload/{field}"]
+
+
+def test_a_value_that_can_never_be_drawn_does_no_harm():
+    """Chosen by the request, or without weight, it is not looked at."""
+    written = data(
+        step(1, prompt="x", width="{{n}}"), variables=[pick("n", 512, 5000, value_type="numbers", weights=[1, 0])]
+    )
+    assert plan(written).quoted == 1_000_000
+    free = data(step(1, prompt="x", width="{{n}}"), variables=[pick("n", 512, 5000, value_type="numbers")])
+    assert plan(free, variables={"n": 512}).quoted == 1_000_000
+
+
+def test_an_image_is_a_url_or_a_reference():
+    """A frame without an image can't be made."""
+    assert list(refusal(data(step(1, "frame", title="x")))[1]) == ["/data/steps/0/nodePayload/image"]
+    assert list(refusal(data(step(1, "frame", image=[1])))[1]) == ["/data/steps/0/nodePayload/image"]
+    assert plan(data(step(1, "frame", image="https://example.com/a.png"))).quoted == 250_000
+
+
+def test_steps_are_planned_with_variables_drawn_and_references_open():
+    """Defaults are filled in, a seed that is wanted is drawn from hash and step."""
+    first, second, third = steps(MAIN, "h", style="steampunk")
+    assert first.payload == {
+        "prompt": "portrait, steampunk",
+        "palette": "auto",
+        "width": 1024,
+        "height": 1024,
+        "seed": seed("h", 1),
+    }
+    assert (first.service_required, first.workflow_type, first.needs) == ("sketch", "direct_job", [])
+    assert (second.payload, second.needs) == ({"image": {"$ref": 1}, "title": "steampunk"}, [1])
+    assert third.payload == {"prompt": {"$text": ["about ", {"$ref": 1}]}, "seed": seed("h", 3)}
+
+
+def test_a_seed_that_is_given_stays():
+    """Zero is a seed; one that a variable draws as -1 is not."""
+    [zero] = steps(data(step(1, prompt="x", seed=0)))
+    assert zero.payload["seed"] == 0
+    drawn = pick("s", -1, value_type="numbers")
+    [wanted_] = steps(data(step(1, prompt="x", seed="{{s}}"), variables=[drawn]), "h")
+    assert wanted_.payload["seed"] == seed("h", 1)
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_the_same_hash_plans_the_same_artwork(hash_):
+    """Another hash may draw other values, the same one never does."""
+    assert steps(MAIN, hash_) == steps(MAIN, hash_)
+
+
+def test_without_a_count_the_hashes_or_the_collection_say_how_many():
+    """In this order."""
+    given_ = read(MAIN)
+    assert [wanted(given_, Request(**each)) for each in ({"generations": 7}, {"hashes": ["a"]}, {})] == [7, 1, 4]

@@ -1,0 +1,80 @@
+"""Workflows: importing the same folder twice changes nothing, a changed one makes a new version."""
+
+import pytest
+
+from services.generation.domain.cost import BadCost, step_cost
+from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
+from services.generation.worker.renderers.palette import BY_NAME
+from shared.contracts.generation import WorkflowRegistered
+from shared.contracts.problem import Problem
+from tests.unit.generation.builders import DEFINITIONS, after, folder
+
+
+def register(state, definition, name="sketch"):
+    events = decide(Register(name, definition), state)
+    return events, after(evolve, state, events)
+
+
+def test_a_new_folder_becomes_version_1():
+    """Its id follows from its name."""
+    [event], state = register(Workflow(), folder("sketch"))
+    assert isinstance(event, WorkflowRegistered)
+    assert (event.workflow_id, event.version, event.definition) == (workflow_id("sketch"), 1, folder("sketch"))
+    assert state.version == 1
+
+
+def test_importing_the_same_content_again_does_nothing():
+    """Whatever the order of its keys."""
+    _, state = register(Workflow(), folder("sketch"))
+    again = dict(reversed(folder("sketch").items()))
+    assert register(state, again)[0] == []
+
+
+def test_a_changed_folder_becomes_the_next_version():
+    """Also when it changes back to what an older version was."""
+    _, first = register(Workflow(), folder("sketch"))
+    [changed], second = register(first, folder("sketch") | {"cost": {"expression": "2"}})
+    [back], _ = register(second, folder("sketch"))
+    assert (changed.version, back.version) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"form": {}},
+        {"form": {"fields": [{"name": "no id"}]}},
+        {"job": {}},
+        {"job": {"service_required": "a.b"}},
+        {"job": {"service_required": "a", "priority": 101}},
+        {"inputs": [{"id": "prompt", "pathJq": ".a.[0]"}]},
+        {"inputs": [{"id": "prompt"}]},
+        {"cost": {"expression": "free"}},
+        {"cost": {"expression": "-1"}},
+    ],
+)
+def test_a_folder_that_can_not_be_read_is_refused(change):
+    """And registers nothing."""
+    with pytest.raises(Problem) as refused:
+        decide(Register("sketch", folder("sketch") | change), Workflow())
+    assert refused.value.code == "VALIDATION_FAILED"
+
+
+def test_the_built_in_workflows_cost_what_is_announced():
+    """1, 0.25 and 0.1 credits."""
+    costs = {name: step_cost(each.cost, {}) for name, each in DEFINITIONS.items()}
+    assert costs == {"sketch": 1_000_000, "frame": 250_000, "caption": 100_000}
+
+
+def test_costs_are_exact():
+    """The smallest amounts that occur; what is finer than a micro-credit is rounded up."""
+    assert step_cost("0.000123", {}) == 123
+    assert step_cost("0.0000001", {}) == 1
+    for expression in ("NaN", "Infinity", "1e400", "", "1 credit"):
+        with pytest.raises(BadCost):
+            step_cost(expression, {})
+
+
+def test_the_sketch_form_offers_the_palettes_that_its_worker_has():
+    """And leaves the choice to the worker with `auto`."""
+    [palette] = [field for field in DEFINITIONS["sketch"].fields if field.id == "palette"]
+    assert sorted(palette.options) == sorted(["auto", *BY_NAME])
