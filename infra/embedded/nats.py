@@ -101,28 +101,28 @@ WORK_STREAMS = ("WORK", "RESULTS")
 def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
     """The users of the set: its services, `worker`, and `operator` who may do everything.
 
-    A service may publish only its own events and manage only its own streams; all may read the others' streams.
+    A service may publish only its own events and change only its own streams. All may read the others' streams, and
+    make one that isn't there yet, which its owner then finds: who comes first makes it, so that nobody waits.
     """
     users = {"operator": NatsUser(passwords["operator"])}
     for owner in OWNERS:
-        publish = (f"events.{owner}.>", f"parked.{owner}.>", *_manages(owner.upper()), *_READS)
+        publish = (f"events.{owner}.>", *_manages(owner.upper()), *_makes(*OWNERS), *_READS)
         if owner == "generation":
-            publish += ("work.>", "progress.>", "control.>")
+            publish += ("work.>", "progress.>")
             for stream in WORK_STREAMS:
                 publish += _manages(stream)
         users[owner] = NatsUser(passwords[owner], publish)
-    users["worker"] = NatsUser(
-        passwords["worker"], ("results.>", "progress.>", *_READS), ("_INBOX.>", "control.>", "progress.>")
-    )
+    users["worker"] = NatsUser(passwords["worker"], ("results.>", "progress.>", *_READS), ("_INBOX.>", "progress.>"))
     return users
 
 
+def _makes(*streams: str) -> tuple[str, ...]:
+    return tuple(f"$JS.API.STREAM.CREATE.{stream.upper()}" for stream in streams)
+
+
 def _manages(stream: str) -> tuple[str, ...]:
-    api = "$JS.API.STREAM"
-    names = (stream, f"{stream}_*")
-    return tuple(f"{api}.{verb}.{name}" for verb in ("CREATE", "UPDATE", "DELETE", "PURGE") for name in names) + tuple(
-        f"{api}.MSG.DELETE.{name}" for name in names
-    )
+    changes = tuple(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("UPDATE", "DELETE", "PURGE", "MSG.DELETE"))
+    return (*_makes(stream), *changes)
 
 
 _READS = (

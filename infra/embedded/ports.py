@@ -9,6 +9,8 @@ import random
 import socket
 from pathlib import Path
 
+from infra.embedded.errors import SetError
+
 LOOPBACK = "127.0.0.1"
 LOWEST = 20_000
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -16,7 +18,7 @@ EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 ATTEMPTS = 1_000
 
 
-class NoFreePortError(RuntimeError):
+class NoFreePortError(SetError):
     """No port could be bound on loopback."""
 
 
@@ -50,16 +52,17 @@ class PortPicker:
     def pick(self, name: str) -> int:
         """A port for `name`: the one it had before if that is still free, else any. Raises `NoFreePortError`."""
         remembered = self._previous.get(name)
-        if remembered is not None and self._take(name, remembered):
+        if remembered is not None and self.take(name, remembered):
             return remembered
         top = highest()
         for _ in range(ATTEMPTS):
             port = random.randint(LOWEST, top)  # noqa: S311 - spreads sets over the range, keeps no secret
-            if port not in self._previous.values() and self._take(name, port):
+            if port not in self._previous.values() and self.take(name, port):
                 return port
         raise NoFreePortError(f"No free port between {LOWEST} and {top} on {LOOPBACK}: what listens there? (ss -ltn)")
 
-    def _take(self, name: str, port: int) -> bool:
+    def take(self, name: str, port: int) -> bool:
+        """Whether this very port could be had for `name`."""
         if port in self.picked.values() or not is_free(port):
             return False
         self.picked[name] = port

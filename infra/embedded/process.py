@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from infra.embedded.errors import SetError
+
 PR_SET_PDEATHSIG = 1
 LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
 
 
-class ProcessFailedError(RuntimeError):
+class ProcessFailedError(SetError):
     """A process that had to start did not."""
 
 
@@ -51,7 +53,9 @@ class ProcessSpec:
     grace_seconds: float = 7.0
     """Between the stop signal and SIGKILL."""
     url: str | None = None
-    """Where it can be reached, for people and for `emprops status`."""
+    """Where it can be reached."""
+    tells_health: bool = False
+    """Whether it answers `/health/ready` and `/metrics` there."""
 
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None

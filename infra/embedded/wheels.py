@@ -3,8 +3,10 @@
 from importlib import metadata
 from pathlib import Path
 
+from infra.embedded.errors import SetError
 
-class MissingProgramError(RuntimeError):
+
+class MissingProgramError(SetError):
     """An embedded server is not installed."""
 
 

@@ -1,0 +1,56 @@
+"""`emprops`: one command per module of this package, imported when it is called so that each starts at once."""
+
+import importlib
+from typing import NamedTuple
+
+import click
+
+from infra.cli.options import examples
+
+
+class Entry(NamedTuple):
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "up": Entry("infra.cli.up", "Run the whole set in the foreground: servers, services, workers."),
+    "demo": Entry("infra.cli.demo", "Create, generate, download and pay for a collection, as an API client would."),
+    "status": Entry("infra.cli.status", "Show each process, its readiness and how far it lags."),
+    "token": Entry("infra.cli.token", "Print a JWT from the set's own development issuer."),
+    "events": Entry("infra.cli.events", "Print the history of a service or of one stream."),
+    "state": Entry("infra.cli.state", "Show a stream's state, now or as it was then."),
+    "projections": Entry("infra.cli.projections", "Rebuild a service's read tables from its history."),
+}
+"""Each module holds a click command of its own name."""
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry.module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "emprops up --data data/set --port 8080",
+        "emprops demo --data data/set",
+        "emprops status --data data/set",
+    ),
+)
+@click.version_option(package_name="emprops")
+def main() -> None:
+    """The EmProps collection system on one machine."""

@@ -1,0 +1,43 @@
+"""`emprops up`."""
+
+import contextlib
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from infra.cli.options import data_option, examples, fail, folder
+from infra.embedded.errors import SetError
+from infra.embedded.takeover import SetInUseError
+from infra.embedded.up import PortInUseError, run_set
+
+
+@click.command(
+    epilog=examples(
+        "emprops up --data data/set --port 8080",
+        "emprops up --data /tmp/other-set --port 0 --replicas 2",
+    )
+)
+@data_option
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The edge's; 0: any free.")
+@click.option("--replicas", type=click.IntRange(1, 16), default=1, show_default=True, help="Processes per service.")
+def up(data: Path, port: int, replicas: int) -> None:
+    """Run the whole set in the foreground until Ctrl-C or SIGTERM.
+
+    PostgreSQL, NATS and an S3 store, each on a free loopback port, a process per service and a worker. Prints
+    `ready http://127.0.0.1:PORT` on a line of its own when all are ready. Everything is kept in DIR: started again on
+    the same one, it goes on where it was.
+    """
+    try:
+        run_set(folder(data), port=port, replicas=replicas, say=_say)
+    except (SetInUseError, PortInUseError) as error:
+        fail(str(error), code=2)
+    except (SetError, OSError) as error:
+        fail(str(error))
+
+
+def _say(line: str) -> None:
+    if not line.startswith("ready "):  # that one is for programs too
+        line = f"{click.style(datetime.now().astimezone().strftime('%H:%M:%S'), dim=True)} {line}"
+    with contextlib.suppress(OSError):  # who read us may have gone, the set goes on
+        click.echo(line)

@@ -1,0 +1,65 @@
+"""The set's own keys: one signs development tokens, one upload grants. Ed25519, as JSON Web Keys (RFC 8037)."""
+
+import base64
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from infra.embedded.set_file import write_private
+
+DEVELOPMENT_ISSUER = "emprops-development"
+AUDIENCE = "emprops"
+ROLES = ("user", "operator")
+
+
+def ensure_private_key(path: Path) -> dict[str, str]:
+    """The private JWK in a file (0600), made when it isn't there."""
+    try:
+        key: dict[str, str] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        key = make_private_key()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, json.dumps(key).encode())
+    return key
+
+
+def make_private_key() -> dict[str, str]:
+    """A fresh private JWK; its `kid` is the thumbprint of its public half (RFC 7638)."""
+    private = Ed25519PrivateKey.generate()
+    public = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(private.public_key().public_bytes_raw())}
+    thumbprint = hashlib.sha256(json.dumps(public, separators=(",", ":"), sort_keys=True).encode()).digest()
+    extra = {"kid": _base64url(thumbprint), "alg": "EdDSA", "use": "sig"}
+    return {**public, **extra, "d": _base64url(private.private_bytes_raw())}
+
+
+def public_jwks(*private_keys: dict[str, str]) -> dict[str, list[dict[str, str]]]:
+    """The public halves, as served at `/.well-known/jwks.json`."""
+    return {"keys": [{name: value for name, value in key.items() if name != "d"} for key in private_keys]}
+
+
+def sign_token(
+    key: dict[str, str], *, user: UUID, roles: tuple[str, ...], issuer: str, audience: str, ttl: int
+) -> tuple[str, dict[str, Any]]:
+    """A user's JWT and its claims; `ttl` in seconds."""
+    now = int(time.time())
+    claims = {
+        "sub": str(user),
+        "iss": issuer,
+        "aud": audience,
+        "iat": now,
+        "exp": now + ttl,
+        "jti": str(uuid4()),
+        "roles": list(roles),
+    }
+    private = jwt.PyJWK(key, algorithm="EdDSA")
+    return jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": key["kid"]}), claims
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,213 @@
+"""What the set consists of: which processes, at which addresses, with which settings."""
+
+import http.client
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
+from infra.embedded.nats import NatsServer, service_users
+from infra.embedded.ports import LOOPBACK, PortPicker
+from infra.embedded.postgres import PostgresServer, create_databases
+from infra.embedded.process import ProcessSpec
+from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
+from infra.embedded.set_file import S3Info, Secrets, ServiceInfo, SetFile, write_private
+from infra.embedded.supervisor import Stage
+
+SERVICES = ("collections", "generation", "credits", "storage", "edge")
+BUCKET = "emprops"
+KEYS = "keys"
+
+
+@dataclass(frozen=True)
+class Plan:
+    stages: list[Stage]
+    file: SetFile
+
+
+@dataclass(frozen=True)
+class Keys:
+    issuer: Path
+    jwks: Path
+    grants: Path
+
+
+@dataclass(frozen=True)
+class Servers:
+    postgres: PostgresServer
+    nats: NatsServer
+    seaweed: SeaweedServer
+
+
+def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port: int, replicas: int) -> Plan:
+    """The whole set in `data` (absolute), with `replicas` processes of each service; writes its keys.
+
+    `public_port` is the first edge's; all other ports are free ones.
+    """
+    keys = _ensure_keys(data / KEYS)
+    servers = _plan_servers(data, ports, passwords)
+    service_ports = {
+        name: [public_port if (name, n) == ("edge", 1) else ports.pick(f"{name}-{n}") for n in range(1, replicas + 1)]
+        for name in SERVICES
+    }
+    services = {
+        name: ServiceInfo(
+            urls=[f"http://{LOOPBACK}:{port}" for port in service_ports[name]],
+            database_url=servers.postgres.dsn(name, user=name, password=passwords.get(f"database/{name}")),
+            nats_url=servers.nats.url(name),
+        )
+        for name in SERVICES
+    }
+    file = SetFile(
+        url=services["edge"].urls[0],
+        pid=os.getpid(),
+        replicas=replicas,
+        issuer=DEVELOPMENT_ISSUER,
+        audience=AUDIENCE,
+        development_user=passwords.user(),
+        issuer_key_file=str(keys.issuer),
+        jwks_file=str(keys.jwks),
+        grant_key_file=str(keys.grants),
+        postgres_url=servers.postgres.dsn(),
+        nats_url=servers.nats.url("operator"),
+        s3=S3Info(
+            endpoint=servers.seaweed.endpoint,
+            access_key=servers.seaweed.access_key,
+            secret_key=servers.seaweed.secret_key,
+            bucket=BUCKET,
+        ),
+        services=services,
+        ports=dict(ports.picked),
+    )
+    processes = [
+        _service(file, data, name, number, port)
+        for name in SERVICES
+        for number, port in enumerate(service_ports[name], start=1)
+    ]
+    processes += [_worker(file, data, number, servers.nats.url("worker")) for number in range(1, replicas + 1)]
+    database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
+    stages = [
+        Stage(
+            (servers.postgres.process(), servers.nats.process(), servers.seaweed.process()),
+            then=lambda: _provision(servers, database_passwords),
+        ),
+        Stage(tuple(processes)),
+    ]
+    return Plan(stages, file)
+
+
+def _ensure_keys(folder: Path) -> Keys:
+    keys = Keys(folder / "issuer.jwk", folder / "jwks.json", folder / "grants.jwk")
+    issuer = ensure_private_key(keys.issuer)
+    ensure_private_key(keys.grants)
+    write_private(keys.jwks, json.dumps(public_jwks(issuer)).encode())
+    return keys
+
+
+def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets) -> Servers:
+    users = service_users({name: passwords.get(f"nats/{name}") for name in (*SERVICES, "worker", "operator")})
+    return Servers(
+        PostgresServer(data / "postgres", ports.pick("postgres"), passwords.get("postgres")),
+        NatsServer(data / "nats", ports.pick("nats"), users),
+        SeaweedServer(
+            data / "s3",
+            {name: ports.pick(name) for name in PORTS},
+            access_key=passwords.get("s3/access"),
+            secret_key=passwords.get("s3/secret"),
+            internal_key=passwords.get("s3/internal"),
+        ),
+    )
+
+
+def _provision(servers: Servers, database_passwords: Mapping[str, str]) -> None:
+    create_databases(servers.postgres.dsn(), database_passwords)
+    client = s3_client(servers.seaweed.endpoint, servers.seaweed.access_key, servers.seaweed.secret_key)
+    if not client.bucket_exists(BUCKET):
+        client.make_bucket(BUCKET)
+
+
+def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> ProcessSpec:
+    info = file.services[name]
+    environment = {
+        "DATABASE_URL": info.database_url,
+        "NATS_URL": info.nats_url,
+        "HTTP_HOST": LOOPBACK,
+        "HTTP_PORT": str(port),
+        "PUBLIC_URL": file.url,
+        "AUTH_JWKS_URL": f"{file.url}/.well-known/jwks.json",
+        "AUTH_ISSUER": file.issuer,
+        "AUTH_AUDIENCE": file.audience,
+        "SERVICE_INSTANCE": f"{name}-{number}",
+        **(own(file) if (own := _OWN_SETTINGS.get(name)) else {}),
+    }
+    return ProcessSpec(
+        name=f"{name}-{number}",
+        command=_python(f"services.{name}", "serve"),
+        environment={**_COMMON, **environment},
+        ready=lambda: check_ready(port),
+        cwd=data,
+        url=f"http://{LOOPBACK}:{port}",
+        tells_health=True,
+    )
+
+
+def _worker(file: SetFile, data: Path, number: int, nats_url: str) -> ProcessSpec:
+    name = f"worker-{number}"
+    environment = {"NATS_URL": nats_url, "SERVICE_INSTANCE": name, "STORAGE_URL": _urls(file, "storage")}
+    return ProcessSpec(
+        name=name,
+        command=_python("services.generation", "worker"),
+        environment={**_COMMON, **environment},
+        cwd=data,
+    )
+
+
+def _urls(file: SetFile, service: str) -> str:
+    return ",".join(file.services[service].urls)
+
+
+def _storage_settings(file: SetFile) -> dict[str, str]:
+    return {
+        "S3_ENDPOINT": file.s3.endpoint,
+        "S3_ACCESS_KEY": file.s3.access_key,
+        "S3_SECRET_KEY": file.s3.secret_key,
+        "S3_BUCKET": file.s3.bucket,
+        "GRANTS_JWKS_URL": f"{file.services['generation'].urls[0]}/.well-known/jwks.json",
+    }
+
+
+def _generation_settings(file: SetFile) -> dict[str, str]:
+    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": _urls(file, "storage")}
+
+
+def _edge_settings(file: SetFile) -> dict[str, str]:
+    upstream = {f"{name.upper()}_URL": _urls(file, name) for name in SERVICES if name != "edge"}
+    return {**upstream, "JWKS_FILE": file.jwks_file}
+
+
+_OWN_SETTINGS: dict[str, Callable[[SetFile], dict[str, str]]] = {
+    "storage": _storage_settings,
+    "generation": _generation_settings,
+    "edge": _edge_settings,
+}
+_COMMON = {"PYTHONUNBUFFERED": "1"}
+
+
+def _python(module: str, verb: str) -> tuple[str, ...]:
+    # -P: the folder that we happen to be in is not searched for modules.
+    return (sys.executable, "-P", "-m", module, verb)
+
+
+def check_ready(port: int) -> None:
+    """Raises `OSError` unless `/health/ready` answers 200."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    if status != 200:
+        raise ConnectionError(f"/health/ready answers {status}")

@@ -1,0 +1,154 @@
+"""What is written down about a set in its folder.
+
+`DATA/secrets.json` is made once and never changes what it holds: the servers know these passwords. `DATA/set.json` is
+the running set as the command line sees it, written anew whenever a process starts, ends or becomes ready. Both are
+readable by their owner only.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+
+from infra.embedded.errors import SetError
+
+SET_FILE = "set.json"
+SECRETS_FILE = "secrets.json"
+LOGS = "logs"
+
+State = Literal["starting", "ready", "waiting", "stopped"]
+"""waiting: it died, and is started again after its backoff."""
+
+T = TypeVar("T")
+
+
+class SetNotFoundError(SetError):
+    """There is no set in the folder, or its file can't be read."""
+
+
+class ProcessInfo(msgspec.Struct, kw_only=True):
+    name: str
+    """`postgres`, `credits-1`, `worker-2`: also the name of its log."""
+    state: State
+    pid: int | None = None
+    started: float | None = None
+    """Seconds since the epoch, as the operating system says: with it, a pid that was given anew is recognised."""
+    program: str = ""
+    restarts: int = 0
+    url: str | None = None
+    tells_health: bool = False
+    """Whether it answers `/health/ready` and `/metrics` at its URL."""
+    log: str = ""
+
+
+class ServiceInfo(msgspec.Struct, kw_only=True):
+    urls: list[str]
+    """One per replica."""
+    database_url: str
+    """As the service's own role."""
+    nats_url: str
+    """As the service's own user."""
+
+
+class S3Info(msgspec.Struct, kw_only=True):
+    endpoint: str
+    access_key: str
+    secret_key: str
+    bucket: str
+
+
+class SetFile(msgspec.Struct, kw_only=True):
+    """A set: where everything is, and with which credentials."""
+
+    url: str
+    """The edge, for API clients."""
+    pid: int
+    """The supervisor's."""
+    replicas: int
+    issuer: str
+    audience: str
+    development_user: UUID
+    issuer_key_file: str
+    """Ed25519 private JWK that signs development tokens."""
+    jwks_file: str
+    grant_key_file: str
+    postgres_url: str
+    """As the superuser."""
+    nats_url: str
+    """As `operator`, who may do everything."""
+    s3: S3Info
+    services: dict[str, ServiceInfo]
+    ports: dict[str, int]
+    processes: list[ProcessInfo] = []
+
+
+class Secrets:
+    """Passwords by name, each made when first asked for. Call `save` before anything that was given one starts."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / SECRETS_FILE
+        self._values: dict[str, str] = _read(self._path, dict[str, str]) or {}
+        self._changed = False
+
+    def get(self, name: str) -> str:
+        """A password of 160 random bits in hexadecimal: safe in URLs and files alike."""
+        return self._remember(name, secrets.token_hex(20))
+
+    def user(self) -> UUID:
+        """The user whom development tokens are for, unless they name another."""
+        return UUID(self._remember("development user", str(uuid4())))
+
+    def _remember(self, name: str, fresh: str) -> str:
+        if name not in self._values:
+            self._values[name] = fresh
+            self._changed = True
+        return self._values[name]
+
+    def save(self) -> None:
+        if self._changed:
+            write_private(self._path, msgspec.json.format(msgspec.json.encode(self._values)))
+            self._changed = False
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file at once, readable by its owner only, and on disk when this returns."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def save_set(data: Path, running: SetFile) -> None:
+    write_private(data / SET_FILE, msgspec.json.format(msgspec.json.encode(running)))
+
+
+def load_set(data: Path) -> SetFile:
+    """The set of a folder, running or not. Raises `SetNotFoundError` with what to do."""
+    found = find_set(data)
+    if found is None:
+        raise SetNotFoundError(f"There is no set in {data}. Start one: emprops up --data {data} --port 8080")
+    return found
+
+
+def find_set(data: Path) -> SetFile | None:
+    """The set that was last started in a folder, if any. Raises `SetNotFoundError` for a file it can't read."""
+    return _read(data / SET_FILE, SetFile)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SetNotFoundError(f"{path} can't be read: {error.strerror}. Is the set another user's?") from error
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise SetNotFoundError(f"{path} is not a file of this version of emprops: {error}") from error

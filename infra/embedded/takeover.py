@@ -1,0 +1,107 @@
+"""A folder belongs to one supervisor at a time, and what a killed one has left running is ended before the next."""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from infra.embedded.errors import SetError
+from infra.embedded.set_file import ProcessInfo
+
+LOCK_FILE = "lock"
+SAME_START_SECONDS = 2.0
+"""The operating system derives start times from a clock that may have been set meanwhile."""
+PATIENCE_SECONDS = 5.0
+GLANCES = 5
+GLANCE_SECONDS = 0.05
+"""`is_held` takes the lock for an instant to see whether it can: that is not a second supervisor."""
+
+
+class SetInUseError(SetError):
+    """Another supervisor holds the folder."""
+
+
+def hold(data: Path) -> IO[str]:
+    """Take the folder for as long as the returned file is open; a killed holder loses it. Raises `SetInUseError`."""
+    lock = (data / LOCK_FILE).open("a+")
+    for attempt in range(GLANCES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt + 1 < GLANCES:
+                time.sleep(GLANCE_SECONDS)
+                continue
+            lock.seek(0)
+            holder = lock.read().strip() or "?"
+            lock.close()
+            raise SetInUseError(
+                f"A set already runs on {data} (pid {holder}). Stop it first (kill {holder}), or give another --data."
+            ) from None
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def is_held(data: Path) -> bool:
+    """Whether a supervisor runs on the folder."""
+    try:
+        with (data / LOCK_FILE).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def process_start(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None when it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def end_leftovers(recorded: Iterable[ProcessInfo]) -> list[str]:
+    """End the recorded processes that still run, and return their names. Numbers given to others are left alone."""
+    found: dict[psutil.Process, str] = {}
+    for info in recorded:
+        process = _still_running(info)
+        if process is not None:
+            for child in process.children(recursive=True):
+                found[child] = info.name
+            found[process] = info.name
+    for process, name in found.items():
+        # PostgreSQL takes SIGQUIT for "at once", and SIGTERM for "when all clients have gone".
+        _signal(process, signal.SIGQUIT if name == "postgres" else signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(list(found), timeout=PATIENCE_SECONDS)
+    for process in stubborn:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(stubborn, timeout=PATIENCE_SECONDS)
+    return sorted(set(found.values()))
+
+
+def _still_running(info: ProcessInfo) -> psutil.Process | None:
+    if info.pid is None or info.started is None:
+        return None
+    try:
+        process = psutil.Process(info.pid)
+        same = abs(process.create_time() - info.started) < SAME_START_SECONDS
+        return process if same and process.cmdline()[:1] == [info.program] else None
+    except psutil.Error:
+        return None
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
