@@ -11,7 +11,7 @@ from services.collections.domain.fields import FieldChanges, Fields, changed
 from services.collections.domain.revision import STILL_OPEN_ONCE_PUBLISHED, differences, revised, revisions
 from shared.contracts import collections as events
 from shared.contracts.event import Event
-from shared.contracts.problem import Detail, invalid, not_found
+from shared.contracts.problem import Detail, Problem, invalid, not_found
 
 Status = Literal["draft", "published"]
 PREVIEW_GENERATIONS = 3
@@ -113,7 +113,8 @@ Command = CreateCollection | EditCollection | PublishCollection | ArchiveCollect
 def decide(command: Command, state: Collection) -> list[Event]:
     """What happens to a collection; nothing when it is already so.
 
-    Raises VALIDATION_FAILED with a pointer for each fault, NOT_FOUND for a collection that is not the user's.
+    Raises VALIDATION_FAILED with a pointer for each fault, NOT_FOUND for a collection that is not the user's, CONFLICT
+    for one that is archived.
     """
     match command:
         case CreateCollection():
@@ -192,7 +193,7 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
 
 def _refuse_archived(state: Collection) -> None:
     if state.archived:
-        raise invalid("The collection is archived: restore it first")
+        raise Problem("CONFLICT", "The collection is archived: restore it first")
 
 
 def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
 def changed(before: Fields, changes: FieldChanges) -> Fields:
     """The fields after a change. Raises VALIDATION_FAILED, naming every fault with its pointer in the body."""
-    given = {name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
+    given = {name: value for name in Fields.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
     found = [fault for name, value in given.items() for fault in _faults(name, value)]
     if not found:
         nothing = Fields()

@@ -157,4 +157,4 @@ def test_archiving_and_restoring_say_so_once():
 
 def test_an_archived_collection_is_restored_before_anything_else():
     for command in (edit(title="Fish"), PublishCollection(ALICE, PUBLISHED.publish_date)):
-        given(collection, *created(), ARCHIVED).when(command).then_refused("VALIDATION_FAILED")
+        given(collection, *created(), ARCHIVED).when(command).then_refused("CONFLICT")

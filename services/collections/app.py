@@ -1,0 +1,36 @@
+"""The collections service, put together."""
+
+from pathlib import Path
+
+from litestar.di import Provide
+
+from services.collections.component_ids import ComponentIds
+from services.collections.handlers import COLLECTION, PROJECT, Handlers
+from services.collections.projections.collections import COLLECTIONS
+from services.collections.projections.instructions import INSTRUCTIONS
+from services.collections.projections.projects import PROJECTS
+from services.collections.queries import Queries
+from services.collections.routes import ROUTES
+from shared.contracts.collections import EVENTS
+from shared.runtime import Parts, Runtime, ServiceDefinition
+
+SERVICE = ServiceDefinition(
+    name="collections",
+    events=EVENTS,
+    deciders=(PROJECT, COLLECTION),
+    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS),
+    migrations=Path(__file__).parent / "migrations",
+)
+
+
+async def build(runtime: Runtime) -> Parts:
+    handlers = Handlers(runtime.store, ComponentIds(runtime.store), runtime.clock)
+    queries = Queries(runtime.store)
+    return Parts(
+        route_handlers=ROUTES,
+        dependencies={
+            "commands": Provide(lambda: handlers, sync_to_thread=False),
+            "questions": Provide(lambda: queries, sync_to_thread=False),
+            "frame": Provide(lambda: runtime, sync_to_thread=False),
+        },
+    )

@@ -1,0 +1,148 @@
+"""Collections without their instructions: what lists and a collection's own page show."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain.revision import FIELDS_OF
+from shared.contracts import collections as events
+from shared.contracts.event import Event
+from shared.eventstore import RecordedEvent
+from shared.projections import Key, Projection
+
+
+class CollectionRow(msgspec.Struct, frozen=True):
+    id: UUID
+    project_id: UUID
+    user_id: UUID
+    title: str
+    description: str
+    status: str
+    archived: bool
+    is_current: bool
+    blockchain: str | None
+    editions: int | None
+    price: str | None
+    batch_mint_enabled: bool
+    batch_max_tokens: int | None
+    encryption_enabled: bool
+    cover_image_url: str | None
+    images: list[Any]
+    publish_date: datetime | None
+    preview_enabled: bool
+    preview_max_generations: int
+    preview_is_remixable: bool
+    forked_from: UUID | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+DDL = """
+create table {table} (
+  id uuid primary key,
+  project_id uuid not null,
+  user_id uuid not null,
+  title text not null,
+  description text not null,
+  status text not null,
+  archived boolean not null,
+  is_current boolean not null,
+  blockchain text,
+  editions bigint,
+  price text,
+  batch_mint_enabled boolean not null,
+  batch_max_tokens bigint,
+  encryption_enabled boolean not null,
+  cover_image_url text,
+  images jsonb not null,
+  publish_date timestamptz,
+  preview_enabled boolean not null,
+  preview_max_generations bigint not null,
+  preview_is_remixable boolean not null,
+  forked_from uuid,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  version bigint not null
+);
+create index {table}_of_project on {table} (project_id, archived, created_at desc, id desc);
+create index {table}_published on {table} (publish_date desc, id desc) where status = 'published' and not archived"""
+
+
+def keys(recorded: RecordedEvent) -> Iterable[Key]:
+    """The collection that an event is of; of a choice of the current one, also the one chosen before."""
+    event = recorded.event
+    if isinstance(event, events.CurrentCollectionChosen):
+        return [(each,) for each in (event.previous_collection_id, event.collection_id) if each is not None]
+    return [(recorded.stream_id,)]
+
+
+def project(row: CollectionRow | None, recorded: RecordedEvent) -> CollectionRow | None:
+    event = recorded.event
+    if isinstance(event, events.CollectionCreated):
+        return _new_row(event, recorded)
+    if row is None:
+        return None
+    if isinstance(event, events.CurrentCollectionChosen):
+        return msgspec.structs.replace(row, is_current=row.id == event.collection_id)
+    return msgspec.structs.replace(row, **_changes(event), updated_at=recorded.recorded_at, version=recorded.version)
+
+
+def _changes(event: Event) -> dict[str, Any]:
+    match event:
+        case events.PreviewCreated():
+            return {
+                "preview_enabled": event.enabled,
+                "preview_max_generations": event.max_generations,
+                "preview_is_remixable": event.is_remixable,
+            }
+        case events.CollectionPublished():
+            return {"status": "published", "publish_date": datetime.fromisoformat(event.publish_date)}
+        case events.CollectionArchived() | events.CollectionRestored():
+            return {"archived": isinstance(event, events.CollectionArchived)}
+        case _:
+            return {name: getattr(event, name) for name in FIELDS_OF.get(type(event), ())}
+
+
+def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> CollectionRow:
+    return CollectionRow(
+        id=event.collection_id,
+        project_id=event.project_id,
+        user_id=event.user_id,
+        title=event.title,
+        description=event.description,
+        status="draft",
+        archived=False,
+        is_current=False,
+        blockchain=event.blockchain,
+        editions=event.editions,
+        price=event.price,
+        batch_mint_enabled=event.batch_mint_enabled,
+        batch_max_tokens=event.batch_max_tokens,
+        encryption_enabled=event.encryption_enabled,
+        cover_image_url=event.cover_image_url,
+        images=event.images,
+        publish_date=None,
+        preview_enabled=False,
+        preview_max_generations=0,
+        preview_is_remixable=False,
+        forked_from=event.forked_from,
+        created_at=recorded.recorded_at,
+        updated_at=recorded.recorded_at,
+        version=recorded.version,
+    )
+
+
+COLLECTIONS = Projection(
+    name="collections",
+    version=1,
+    row=CollectionRow,
+    key=("id",),
+    ddl=DDL,
+    events=(events.CurrentCollectionChosen, *events.COLLECTION_EVENTS),
+    keys=keys,
+    project=project,
+)

@@ -1,0 +1,161 @@
+"""Questions to the read tables."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from services.collections.projections.collections import CollectionRow
+from services.collections.projections.projects import ProjectRow
+from services.collections.views import (
+    CollectionSummary,
+    CollectionView,
+    ProjectView,
+    collection_summary,
+    collection_view,
+    project_view,
+)
+from shared.contracts.problem import not_found
+from shared.eventstore import EventStore
+from shared.http import Page, decode_cursor, encode_cursor
+
+
+class Place(NamedTuple):
+    """Where a page of a list ends: the time that the list is ordered by, and an id for those of the same time."""
+
+    time: datetime
+    id: UUID
+
+
+FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+
+PROJECT = """
+select id, user_id, name, is_default, current_collection_id, created_at from projects where id = %s and user_id = %s"""
+
+# Oldest first: the default project, which comes first in life, stays where users look for it.
+PROJECTS_OF_USER = """
+select id, user_id, name, is_default, current_collection_id, created_at from projects
+where user_id = %s
+  and (created_at, id) > (%s, %s)
+order by created_at, id limit %s"""
+
+UNTITLED = "select count(*) from projects where user_id = %s and name ~ '^Untitled( [0-9]+)?$'"
+
+COLLECTION = """
+select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
+       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version,
+       data
+from collections join instructions on collection_id = id where id = %s"""
+
+CURRENT_OF_PROJECT = """
+select current_collection_id from projects where id = %s and user_id = %s"""
+
+COLLECTIONS_OF_PROJECT = """
+select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
+       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version
+from collections
+where project_id = %s and archived = %s
+  and (created_at, id) < (%s, %s)
+order by created_at desc, id desc limit %s"""
+
+PUBLISHED = """
+select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
+       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version
+from collections
+where status = 'published' and not archived
+  and (publish_date, id) < (%s, %s)
+order by publish_date desc, id desc limit %s"""
+
+
+@dataclass(frozen=True)
+class Queries:
+    store: EventStore
+
+    async def project(self, user_id: UUID, project_id: UUID) -> ProjectView | None:
+        row = await self._one(PROJECT, project_id, user_id)
+        return project_view(ProjectRow(*row)) if row else None
+
+    async def projects(self, user_id: UUID, limit: int, cursor: str | None) -> Page[ProjectView]:
+        place = decode_cursor(cursor, Place) if cursor else FIRST
+        rows = [ProjectRow(*row) for row in await self._all(PROJECTS_OF_USER, user_id, *place, limit + 1)]
+        shown = [project_view(row) for row in rows[:limit]]
+        return Page(shown, _next([Place(each.created_at, each.id) for each in rows], limit))
+
+    async def untitled_projects(self, user_id: UUID) -> int:
+        row = await self._one(UNTITLED, user_id)
+        return int(row[0]) if row else 0
+
+    async def collection(self, collection_id: UUID) -> CollectionView | None:
+        """A collection in full, whoever asks."""
+        row = await self._one(COLLECTION, collection_id)
+        return collection_view(CollectionRow(*row[:-1]), msgspec.json.decode(row[-1])) if row else None
+
+    async def collection_for(self, reader: UUID, collection_id: UUID) -> CollectionView:
+        """A collection as this user may see it: the owner all of it, others what is published, without how it is made.
+
+        Raises NOT_FOUND for everything else.
+        """
+        found = await self.collection(collection_id)
+        if found is None or (found.user_id != reader and not _is_public(found)):
+            raise not_found("The collection")
+        return found if found.user_id == reader else msgspec.structs.replace(found, data=None)
+
+    async def public_collection(self, collection_id: UUID) -> CollectionView:
+        """A published collection as anybody may see it. Raises NOT_FOUND for everything else."""
+        found = await self.collection(collection_id)
+        if found is None or not _is_public(found):
+            raise not_found("The collection")
+        return msgspec.structs.replace(found, data=None)
+
+    async def current_collection(self, user_id: UUID, project_id: UUID) -> CollectionView:
+        """The collection that a project's owner works on. Raises NOT_FOUND for the project, or while none is chosen."""
+        row = await self._one(CURRENT_OF_PROJECT, project_id, user_id)
+        if row is None:
+            raise not_found("The project")
+        if row[0] is None:
+            raise not_found("A current collection of this project")
+        return await self.collection_for(user_id, row[0])
+
+    async def collections_of_project(
+        self, user_id: UUID, project_id: UUID, limit: int, cursor: str | None, *, archived: bool = False
+    ) -> Page[CollectionSummary]:
+        """Newest first. Raises NOT_FOUND for a project that is not the user's."""
+        if await self._one(PROJECT, project_id, user_id) is None:
+            raise not_found("The project")
+        place = decode_cursor(cursor, Place) if cursor else LAST
+        found = await self._all(COLLECTIONS_OF_PROJECT, project_id, archived, *place, limit + 1)
+        rows = [CollectionRow(*row) for row in found]
+        shown = [collection_summary(row) for row in rows[:limit]]
+        return Page(shown, _next([Place(each.created_at, each.id) for each in rows], limit))
+
+    async def published_collections(self, limit: int, cursor: str | None) -> Page[CollectionSummary]:
+        """Everybody's, last published first."""
+        place = decode_cursor(cursor, Place) if cursor else LAST
+        rows = [CollectionRow(*row) for row in await self._all(PUBLISHED, *place, limit + 1)]
+        shown = [collection_summary(row) for row in rows[:limit]]
+        return Page(shown, _next([Place(each.publish_date or each.created_at, each.id) for each in rows], limit))
+
+    async def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
+        async with self.store.reader() as cursor:
+            await cursor.execute(query.encode(), values)
+            return await cursor.fetchone()
+
+    async def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        async with self.store.reader() as cursor:
+            await cursor.execute(query.encode(), values)
+            return await cursor.fetchall()
+
+
+def _next(places: list[Place], limit: int) -> str | None:
+    """The cursor of the next page, when one row more than a page was found."""
+    return encode_cursor(places[limit - 1]) if len(places) > limit else None
+
+
+def _is_public(collection: CollectionSummary) -> bool:
+    return collection.status == "published" and not collection.archived
