@@ -71,6 +71,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 Pot = Literal["available", "held", "spent", "expired"]
 
 # What happens
@@ -200,6 +201,9 @@ def _give(command: GiveGrant, account: Account) -> list[Event]:
         )
     if command.expires_at is not None and command.expires_at <= command.now:
         raise invalid("The grant would have expired already", Detail("/expires_at", "must lie in the future"))
+    if command.expires_at is not None and command.expires_at >= LATEST_EXPIRY:
+        message = f"must lie before {LATEST_EXPIRY.date()}; leave it out for a grant that never expires"
+        raise invalid("The grant's expiry is too far away", Detail("/expires_at", message))
     if sum(grant.amount for grant in account.grants.values()) + command.amount > ACCOUNT_LIMIT:
         limit = to_credits(ACCOUNT_LIMIT)
         raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))

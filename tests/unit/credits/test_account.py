@@ -196,6 +196,12 @@ def test_an_account_decides(given, when, then):
 
 REFUSALS = {
     "a grant that has expired already": ([], give(A, 5, expires=NOW), "VALIDATION_FAILED", "/expires_at"),
+    "a grant that expires where the calendar ends": (
+        [],
+        give(A, 5, expires=datetime.fromisoformat("9999-12-31T23:00:00-14:00")),
+        "VALIDATION_FAILED",
+        "/expires_at",
+    ),
     "grants beyond what a client's number can hold": (
         [granted(B, 8_000_000_000_000_000)],
         give(A, 1),

@@ -1,0 +1,43 @@
+"""What happens to jobs in the generation service, turned into commands on their users' accounts."""
+
+from services.credits.domain.account import CaptureHold, Command, PlaceHold, ReleaseHold
+from services.credits.handlers import Ledger
+from shared.contracts.generation import JobCompleted, JobFailed, JobPartiallyCompleted, JobRejected, JobRequested
+from shared.eventstore import RecordedEvent
+from shared.messaging import Consumer
+
+JOBS = "credits-jobs-v1"
+"""One consumer for all of them, so that the end of a job never comes before its beginning."""
+
+
+def consumers(ledger: Ledger) -> list[Consumer]:
+    async def on_job(recorded: RecordedEvent) -> None:
+        command = command_of(recorded, ledger)
+        await ledger.carry_out(command, recorded.context.caused(recorded.event_id, JOBS))
+
+    return [
+        Consumer(
+            name=JOBS,
+            owner="generation",
+            events=(JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected),
+            handle=on_job,
+        )
+    ]
+
+
+def command_of(recorded: RecordedEvent, ledger: Ledger) -> Command:
+    """What an event of a job asks of its user's account."""
+    now = ledger.clock()
+    match recorded.event:
+        case JobRequested(job_id=job_id, user_id=user_id, quoted=quoted):
+            return PlaceHold(user_id, job_id, quoted, now)
+        case JobCompleted(job_id, user_id, captured) | JobPartiallyCompleted(job_id, user_id, captured):
+            return CaptureHold(user_id, job_id, captured, now)
+        case JobFailed(job_id=job_id, user_id=user_id):
+            return ReleaseHold(user_id, job_id, now)
+        case JobRejected(job_id=job_id, user_id=user_id):
+            if user_id is None:
+                raise ValueError(f"the rejection of job {job_id} does not say whose job it was")
+            return ReleaseHold(user_id, job_id, now)
+        case _:
+            raise AssertionError(f"{recorded.type} asks nothing of an account")

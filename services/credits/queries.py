@@ -1,0 +1,70 @@
+"""What users read of their account."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from services.credits.domain.amounts import to_credits
+from shared.eventstore import EventStore
+
+# What expired since the account's last event is still in `available`: it is taken off by the clock.
+BALANCE = """
+select a.available - coalesce((
+         select sum(g.available) from grants g
+         where g.user_id = a.user_id and g.available > 0 and g.expires_at <= %b), 0)::int8, a.held, a.spent
+from accounts a where a.user_id = %b"""
+
+# The balance after an entry is today's less all later changes: summed from the newest entry down, so a first page
+# costs no more than its own rows. Both tables stand at one position: the projector moves them in one transaction.
+ENTRIES = """
+select position, kind, amount, balance_after, job_id, grant_id, recorded_at
+from (
+  select e.*, a.available - coalesce(sum(e.change) over (
+           order by e.position desc rows between unbounded preceding and 1 preceding), 0)::int8 as balance_after
+  from entries e join accounts a using (user_id)
+  where e.user_id = %b) ledger
+where position < %b and (%b::uuid is null or job_id = %b::uuid)
+order by position desc limit %b"""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """Credits, exact to 6 decimals."""
+
+    available: Decimal
+    held: Decimal
+    spent: Decimal
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One movement: granted, held, captured, released or expired. `balance_after` is what was available then."""
+
+    position: int
+    kind: str
+    amount: Decimal
+    balance_after: Decimal
+    job_id: UUID | None
+    grant_id: UUID | None
+    recorded_at: datetime
+
+
+async def balance(store: EventStore, user_id: UUID, now: datetime) -> Balance:
+    """A user's credits at `now`; zeros for a user who never had any."""
+    async with store.reader() as cursor:
+        await cursor.execute(BALANCE, (now, user_id))
+        available, held, spent = await cursor.fetchone() or (0, 0, 0)
+    return Balance(to_credits(available), to_credits(held), to_credits(spent))
+
+
+async def entries(
+    store: EventStore, user_id: UUID, *, before: int, limit: int, job_id: UUID | None = None
+) -> list[Entry]:
+    """A user's entries below position `before`, newest first."""
+    async with store.reader() as cursor:
+        await cursor.execute(ENTRIES, (user_id, before, job_id, job_id, limit))
+        rows = await cursor.fetchall()
+    return [
+        Entry(position, kind, to_credits(amount), to_credits(after), job, grant, at)
+        for position, kind, amount, after, job, grant, at in rows
+    ]

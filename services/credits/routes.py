@@ -1,0 +1,122 @@
+"""HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals in both directions."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID, uuid5
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.serialization import default_serializer
+from msgspec import Meta
+
+from services.credits import queries
+from services.credits.domain.account import GiveGrant
+from services.credits.domain.amounts import to_credits, to_micro
+from services.credits.handlers import Ledger
+from services.credits.queries import Balance, Entry
+from shared.contracts.problem import Detail, Problem
+from shared.eventstore import EventStore
+from shared.http import (
+    CommandContext,
+    Cursor,
+    Envelope,
+    FromQuery,
+    JSONBody,
+    Limit,
+    Page,
+    User,
+    decode_cursor,
+    encode_cursor,
+)
+
+NEWEST = 2**62
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class ExactResponse(Response[Any]):
+    """JSON in which a Decimal is a number, digit by digit, and never passes through a float."""
+
+    def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
+        return _encode(content)
+
+
+class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Credits for a user. Lower `priority` is used first, then the nearest `expires_at`, then the oldest grant.
+
+    `external_id` names the grant in the system that it comes from: given again for the user, it is the same grant.
+    """
+
+    user_id: UUID
+    amount: Decimal
+    source: Text = "operator"
+    priority: Annotated[int, Meta(ge=0, le=1000)] = 100
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    external_id: Text | None = None
+
+
+class GrantView(msgspec.Struct, frozen=True):
+    id: UUID
+    user_id: UUID
+    amount: Decimal
+    source: str
+    priority: int
+    expires_at: datetime | None
+    external_id: str | None
+
+
+def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitable[bool]]) -> Router:
+    @get("/credits", summary="Your credits")
+    async def read_balance(principal: User) -> Envelope[Balance]:
+        """What is available, what jobs hold, and what was spent."""
+        return Envelope(await queries.balance(store, principal.user_id, ledger.clock()))
+
+    @get("/credits/entries", summary="Your ledger")
+    async def list_entries(
+        principal: User, limit: Limit = 50, cursor: Cursor = None, job_id: FromQuery[UUID | None] = None
+    ) -> Page[Entry]:
+        """Every movement of your credits, newest first; with `job_id`, those of one job."""
+        before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+        found = await queries.entries(store, principal.user_id, before=before, limit=limit + 1, job_id=job_id)
+        page = found[:limit]
+        return Page(page, encode_cursor(page[-1].position) if len(found) > limit else None)
+
+    @post("/credits/grants", summary="Give a user credits", opt={"roles": {"operator"}})
+    async def give_grant(data: JSONBody[NewGrant], context: CommandContext) -> Envelope[GrantView]:
+        """For operators. The same `external_id`, or the same Idempotency-Key, gives the same grant again."""
+        seed = f"grant {data.external_id}" if data.external_id is not None else f"grant of {context.command_id}"
+        command = GiveGrant(
+            grant_id=uuid5(data.user_id, seed),
+            user_id=data.user_id,
+            amount=to_micro(data.amount, "/amount"),
+            source=data.source,
+            priority=data.priority,
+            expires_at=data.expires_at,
+            external_id=data.external_id,
+            now=ledger.clock(),
+        )
+        # The grant's id makes it repeatable, and lets the decision see whether what is asked is still the same.
+        handled = await ledger.carry_out(command, msgspec.structs.replace(context, repeatable=False))
+        grant = handled.state.grants.get(command.grant_id)
+        if grant is None:
+            raise Problem(
+                "IDEMPOTENCY_KEY_REUSED",
+                "This Idempotency-Key was used for another grant",
+                Detail("header:Idempotency-Key", "was used for another grant"),
+            )
+        await caught_up(handled.position)
+        view = GrantView(
+            id=grant.grant_id,
+            user_id=data.user_id,
+            amount=to_credits(grant.amount),
+            source=grant.source,
+            priority=grant.priority,
+            expires_at=grant.expires_at,
+            external_id=grant.external_id,
+        )
+        return Envelope(view)
+
+    return Router("/", route_handlers=[read_balance, list_entries, give_grant], response_class=ExactResponse)

@@ -1,0 +1,84 @@
+"""The wiring of the storage service, and nothing else."""
+
+import asyncio
+from pathlib import Path
+
+from litestar.di import Provide
+
+from services.storage.consumers import consumers
+from services.storage.content import read_content
+from services.storage.handlers import ASSET, Files
+from services.storage.projections.assets import ASSETS
+from services.storage.providers.s3 import S3Store
+from services.storage.routes import list_assets, read_asset, store_asset, upload
+from services.storage.settings import StorageSettings
+from services.storage.views import Links
+from shared.contracts.problem import Problem
+from shared.contracts.storage import EVENTS
+from shared.http import Issuer, NotReady
+from shared.runtime import Parts, Runtime, ServiceDefinition
+
+SERVICE = ServiceDefinition(
+    name="storage",
+    events=EVENTS,
+    deciders=(ASSET,),
+    projections=(ASSETS,),
+    migrations=Path(__file__).parent / "migrations",
+)
+
+
+async def build(runtime: Runtime) -> Parts:
+    settings = runtime.settings
+    assert isinstance(settings, StorageSettings), "storage runs with its own settings"
+    objects = S3Store(
+        settings.s3_endpoint,
+        settings.s3_access_key,
+        settings.s3_secret_key,
+        settings.s3_bucket,
+        uploads=settings.uploads_at_once,
+    )
+    files = Files(
+        runtime.store,
+        objects,
+        max_bytes=settings.upload_max_bytes,
+        at_once=settings.uploads_at_once,
+        idle_seconds=settings.upload_idle_seconds,
+    )
+
+    async def file_store() -> None:
+        try:
+            await objects.check()
+        except Problem as problem:
+            raise NotReady(problem.detail) from problem
+
+    async def keep_bucket() -> None:
+        """Makes the bucket as soon as the store can be reached; until then readiness says that it can't."""
+        try:
+            while True:
+                try:
+                    await objects.ensure_bucket()
+                    break
+                except Problem:
+                    await asyncio.sleep(1)
+            await asyncio.Event().wait()
+        finally:
+            objects.close()
+
+    runtime.checks["file store"] = file_store
+    return Parts(
+        route_handlers=[upload, store_asset, list_assets, read_asset, read_content],
+        dependencies={
+            "files": given(files),
+            "objects": given(objects),
+            "store": given(runtime.store),
+            "projector": given(runtime.projector),
+            "links": given(Links(settings.public_url, settings.cdn_url)),
+        },
+        consumers=consumers(files, runtime.store),
+        background=[keep_bucket],
+        issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
+    )
+
+
+def given(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)

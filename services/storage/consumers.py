@@ -1,0 +1,74 @@
+"""What generations say of the files that they made."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from services.storage import queries
+from services.storage.domain.asset import DescribeAsset
+from services.storage.handlers import Files
+from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
+from shared.eventstore import EventStore, RecordedEvent
+from shared.http import get_logger
+from shared.messaging import Consumer
+
+GENERATIONS = "storage-generations-v1"
+
+log = get_logger("storage")
+
+
+def consumers(files: Files, store: EventStore) -> list[Consumer]:
+    async def on_generation(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, GenerationCompleted | GenerationFailed), recorded.type
+        gen_in_data, gen_out_data = storable(event.gen_in_data), storable(out_data(event))
+        for output in made_files(event):
+            assert output.asset_id is not None
+            row = await queries.asset(store, output.asset_id)
+            if row is None:
+                log.warning("a generation names a file that isn't ours", gid=str(event.gid), asset_id=output.asset_id)
+                continue
+            command = DescribeAsset(output.asset_id, event.user_id, event.job_id, event.gid, gen_in_data, gen_out_data)
+            context = recorded.context.caused(recorded.event_id, f"{GENERATIONS}:{output.asset_id}")
+            await files.describe(row.path, command, context)
+
+    return [
+        Consumer(
+            name=GENERATIONS, owner="generation", events=(GenerationCompleted, GenerationFailed), handle=on_generation
+        )
+    ]
+
+
+def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output]:
+    for step in event.outputs:
+        for output in step.outputs:
+            if output.kind == "asset" and output.asset_id is not None:
+                yield output
+
+
+def out_data(event: GenerationCompleted | GenerationFailed) -> dict[str, Any]:
+    """`gen_out_data`: how the generation ended, and everything that its steps made."""
+    failed = isinstance(event, GenerationFailed)
+    said: dict[str, Any] = {
+        "gid": str(event.gid),
+        "job_id": str(event.job_id),
+        "status": "failed" if failed else "completed",
+        "steps": msgspec.to_builtins(event.outputs),
+    }
+    if isinstance(event, GenerationFailed):
+        said["error"] = msgspec.to_builtins(event.error)
+    return said
+
+
+def storable(value: Any) -> Any:
+    """The value without the character U+0000, which a worker may write and PostgreSQL's jsonb can't hold."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd")
+        case list():
+            return [storable(item) for item in value]
+        case dict():
+            return {storable(key): storable(item) for key, item in value.items()}
+        case _:
+            return value

@@ -1,0 +1,90 @@
+"""A file's bytes over HTTP: whole or one range (RFC 9110, sections 13 and 14), streamed from the store."""
+
+from typing import Any
+from urllib.parse import quote
+
+from litestar import HttpMethod, Response, route
+from litestar.di import NamedDependency
+from litestar.response import Stream
+
+from services.storage import queries
+from services.storage.domain.grant import grant_of
+from services.storage.domain.ranges import ByteRange, Unsatisfiable, parse_range
+from services.storage.projections.assets import AssetRow
+from services.storage.providers.s3 import NoSuchFile, S3Store
+from shared.contracts.problem import Problem, not_found
+from shared.eventstore import EventStore
+from shared.http import ApiRequest, FromPath, User, get_logger
+from shared.http.problems import respond
+
+log = get_logger("storage")
+
+
+@route(
+    "/assets/{asset_id:int}/content",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    summary="A file's bytes",
+    opt={"roles": {"user", "operator", "worker"}},
+)
+async def read_content(
+    request: ApiRequest,
+    asset_id: FromPath[int],
+    principal: User,
+    store: NamedDependency[EventStore],
+    objects: NamedDependency[S3Store],
+) -> Response[Any]:
+    """The file itself, whole or the one `Range` asked for. Its ETag is its sha256: a stored file never changes.
+
+    For its owner, and for a worker whose grant reads the files of the asset's job.
+    """
+    row = await queries.asset_of(store, asset_id, principal.user_id)
+    if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
+        raise not_found(f"Asset {asset_id}")
+    headers = content_headers(row)
+    if is_known(request.headers.get("if-none-match"), headers["etag"]):
+        return Response(None, status_code=304, headers=headers)
+    try:
+        wanted = parse_range(range_header(request, headers["etag"]), row.size)
+    except Unsatisfiable:
+        problem = Problem("RANGE_NOT_SATISFIABLE", f"The file has {row.size} bytes")
+        return respond(problem, headers={"content-range": f"bytes */{row.size}"})
+    sent = wanted or ByteRange(0, row.size - 1)
+    headers["content-length"] = str(sent.length)
+    if wanted:
+        headers["content-range"] = f"bytes {wanted.first}-{wanted.last}/{row.size}"
+    status = 206 if wanted else 200
+    if request.method == HttpMethod.HEAD or sent.length == 0:
+        return Stream(iter(()), status_code=status, headers=headers, media_type=row.mime_type)
+    try:
+        chunks = await objects.read(row.path, sent.first, sent.length)
+    except NoSuchFile as error:
+        log.exception("a recorded file is not in the store", asset_id=asset_id, path=row.path)
+        raise Problem("UNAVAILABLE", f"The bytes of asset {asset_id} can't be found right now") from error
+    return Stream(chunks, status_code=status, headers=headers, media_type=row.mime_type)
+
+
+def content_headers(row: AssetRow) -> dict[str, str]:
+    """What users upload is shown as it is, but never runs as a page of ours: no sniffing, and a sandbox around it."""
+    return {
+        "etag": f'"{row.sha256}"',
+        "accept-ranges": "bytes",
+        "cache-control": "private, max-age=31536000, immutable",
+        "content-disposition": f"inline; filename*=UTF-8''{quote(row.name, safe='')}",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    }
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has the file already (weak comparison, as section 13.1.2 has it)."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or any(
+        given.strip().removeprefix("W/") == etag for given in if_none_match.split(",")
+    )
+
+
+def range_header(request: ApiRequest, etag: str) -> str | None:
+    """The Range header, unless If-Range says that it was meant for other bytes."""
+    condition = request.headers.get("if-range")
+    return request.headers.get("range") if condition is None or condition.strip() == etag else None

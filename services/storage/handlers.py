@@ -1,0 +1,182 @@
+"""Taking in a file, and commands on assets: load, decide, append.
+
+The order of writing: the bytes stream to the store, are checked, become visible, and are then recorded. A crash between
+the last two leaves a file that nobody knows of; the same upload again writes it again and records it.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+import msgspec
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from services.storage.asset_ids import AssetIds
+from services.storage.domain.asset import (
+    Asset,
+    DescribeAsset,
+    StoreAsset,
+    asset_stream,
+    decide,
+    evolve,
+    refuse_other_bytes,
+)
+from services.storage.providers.pipe import GivenUp, Pipe
+from services.storage.providers.s3 import S3Store
+from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.storage import AssetStored
+from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
+
+ASSET: Decider[Asset | None] = Decider(name="asset", initial=None, evolve=evolve, state_type=Asset)
+
+LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+TURNS = 4
+"""Files that one process makes visible at the same time: each holds one of the store's connections meanwhile."""
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """A file on its way in: where it goes, and what its sender says of it."""
+
+    user_id: UUID
+    name: str
+    path: str
+    mime_type: str
+    sha256: str | None = None
+    size: int | None = None
+    job_id: UUID | None = None
+    gid: UUID | None = None
+    sid: UUID | None = None
+    collection_id: UUID | None = None
+    component_id: int | None = None
+
+
+class Stored(NamedTuple):
+    """`created` is False when the same file lay at the path before."""
+
+    asset: Asset
+    position: int
+    created: bool
+
+
+class Content(NamedTuple):
+    """What a file was found to be while it streamed in."""
+
+    size: int
+    sha256: str
+
+
+class Files:
+    def __init__(
+        self, store: EventStore, objects: S3Store, *, max_bytes: int, at_once: int, idle_seconds: float
+    ) -> None:
+        self._store, self._objects, self._ids = store, objects, AssetIds(store)
+        self._max_bytes, self._idle_seconds = max_bytes, idle_seconds
+        self._slots = asyncio.Semaphore(at_once)
+        self._turns = asyncio.Semaphore(TURNS)
+
+    async def take_in(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
+        """Stores and records a file, or finds that it is there.
+
+        Raises Problem: VALIDATION_FAILED when the bytes are not those announced, PAYLOAD_TOO_LARGE, CONFLICT when
+        another file lies at the path, UNAVAILABLE. Nothing is left in the store then.
+        """
+        if incoming.size is not None and incoming.size > self._max_bytes:
+            raise self._too_large()
+        loaded = await self._store.load(ASSET, asset_stream(incoming.path))
+        if loaded.state is not None:
+            content = await self._measure(body, None)
+            _compare(incoming, content)
+            refuse_other_bytes(loaded.state, content.sha256)
+            return Stored(loaded.state, loaded.position, created=False)
+        async with self._slots:
+            return await self._write(incoming, body, context)
+
+    async def describe(self, path: str, command: DescribeAsset, context: Context) -> Handled[Asset | None]:
+        return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
+
+    async def _write(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
+        pipe = Pipe()
+        writing = asyncio.create_task(self._objects.put(incoming.path, pipe, incoming.mime_type))
+        try:
+            content = await self._measure(body, pipe)
+            _compare(incoming, content)
+            async with self._turn(incoming.path):
+                loaded = await self._store.load(ASSET, asset_stream(incoming.path))
+                if loaded.state is not None:
+                    refuse_other_bytes(loaded.state, content.sha256)
+                    return Stored(loaded.state, loaded.position, created=False)
+                pipe.finish()
+                await writing
+                return await self._record(incoming, content, context)
+        except GivenUp:
+            await writing  # says why it stopped
+            raise
+        finally:
+            pipe.fail()
+            await asyncio.wait([writing])
+            if not writing.cancelled():
+                writing.exception()  # was raised above, or is what we wanted
+
+    async def _record(self, incoming: Incoming, content: Content, context: Context) -> Stored:
+        said = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
+        stored = AssetStored(**{**said, "asset_id": await self._ids.take(), **content._asdict()})
+        stream_id = asset_stream(incoming.path)
+        # The file itself names the command: the same upload is the same command, whoever sends it how often.
+        command_id = uuid5(stream_id, content.sha256)
+        handled = await self._store.handle(
+            ASSET,
+            stream_id,
+            lambda asset: decide(StoreAsset(stored), asset),
+            msgspec.structs.replace(context, command_id=command_id, repeatable=False),
+        )
+        assert handled.state is not None, f"{incoming.path} was recorded just now"
+        return Stored(handled.state, handled.position, created=bool(handled.events))
+
+    async def _measure(self, body: AsyncIterator[bytes], pipe: Pipe | None) -> Content:
+        """Reads the body to its end, into the pipe if there is one."""
+        digest, size = hashlib.sha256(), 0
+        chunks = aiter(body)
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                raise invalid(f"The file stopped in its middle: nothing came for {self._idle_seconds:g} s") from error
+            if chunk is None:
+                return Content(size, digest.hexdigest())
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large()
+            digest.update(chunk)
+            if pipe is not None:
+                await pipe.write(chunk)
+
+    def _too_large(self) -> Problem:
+        return Problem("PAYLOAD_TOO_LARGE", f"A file may have at most {self._max_bytes} bytes")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, path: str) -> AsyncIterator[None]:
+        """Only one upload at a time, over all replicas, makes a file visible at a path and records it.
+
+        Else a slower upload of other bytes could replace the file of the one that was recorded.
+        """
+        try:
+            async with self._turns, self._store.pool.connection() as connection, connection.transaction():
+                await connection.execute(LOCK, (path,))
+                yield
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
+
+
+def _compare(incoming: Incoming, content: Content) -> None:
+    """VALIDATION_FAILED unless the bytes are those that were announced."""
+    if incoming.size is not None and incoming.size != content.size:
+        message = f"announced {incoming.size} bytes, but {content.size} came"
+        raise invalid("The file is not complete", Detail("header:Content-Length", message))
+    if incoming.sha256 is not None and incoming.sha256 != content.sha256:
+        message = f"is not the sha256 of the bytes that came, which is {content.sha256}"
+        raise invalid("The file is not what was announced", Detail("header:X-Content-SHA256", message))

@@ -1,0 +1,44 @@
+"""What is read of stored files."""
+
+from uuid import UUID
+
+from services.storage.projections.assets import AssetRow
+from shared.contracts.problem import not_found
+from shared.eventstore import EventStore
+
+BY_ID = """
+select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
+       gen_in_data, gen_out_data, created_at
+from assets where asset_id = %b"""
+OF_USER = """
+select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
+       gen_in_data, gen_out_data, created_at
+from assets
+where user_id = %b and asset_id < %b
+  and (%b::uuid is null or job_id = %b::uuid) and (%b::uuid is null or collection_id = %b::uuid)
+order by asset_id desc limit %b"""
+
+
+async def asset(store: EventStore, asset_id: int) -> AssetRow | None:
+    """Whoever's it is."""
+    async with store.reader() as cursor:
+        await cursor.execute(BY_ID, (asset_id,))
+        row = await cursor.fetchone()
+    return AssetRow(*row) if row else None
+
+
+async def asset_of(store: EventStore, asset_id: int, user_id: UUID) -> AssetRow:
+    """A user's own file; Problem NOT_FOUND for any other, whether it exists or not."""
+    row = await asset(store, asset_id)
+    if row is None or row.user_id != user_id:
+        raise not_found(f"Asset {asset_id}")
+    return row
+
+
+async def assets_of_user(
+    store: EventStore, user_id: UUID, *, below: int, limit: int, job_id: UUID | None, collection_id: UUID | None
+) -> list[AssetRow]:
+    """A user's files with ids below `below`, newest first."""
+    async with store.reader() as cursor:
+        await cursor.execute(OF_USER, (user_id, below, job_id, job_id, collection_id, collection_id, limit))
+        return [AssetRow(*row) for row in await cursor.fetchall()]

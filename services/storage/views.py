@@ -1,0 +1,44 @@
+"""What clients see of a stored file."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+from services.storage.projections.assets import AssetRow
+
+
+class AssetView(msgspec.Struct, frozen=True):
+    """A stored file, with what it was made from (`gen_in_data`) and what came out beside it (`gen_out_data`)."""
+
+    id: int
+    name: str
+    url: str
+    path: str
+    mime_type: str
+    size: int
+    sha256: str
+    gen_in_data: dict[str, Any] | None
+    gen_out_data: dict[str, Any] | None
+    user_id: UUID
+    component_id: int | None
+    collection_id: UUID | None
+    job_id: UUID | None
+    created_at: datetime
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Where clients find files: at the CDN when there is one, else at this service, through the edge."""
+
+    public_url: str
+    cdn_url: str
+
+    def view(self, row: AssetRow) -> AssetView:
+        if self.cdn_url:
+            link = f"{self.cdn_url.rstrip('/')}/{quote(row.path)}"
+        else:
+            link = f"{self.public_url.rstrip('/')}/assets/{row.asset_id}/content"
+        fields = {name: getattr(row, name) for name in AssetView.__struct_fields__ if name not in {"id", "url"}}
+        return AssetView(id=row.asset_id, url=link, **fields)
