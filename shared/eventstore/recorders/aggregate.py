@@ -1,0 +1,176 @@
+"""Streams for the library: its aggregates' events on the event store's table, its snapshots on a table of their own."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+import psycopg
+from eventsourcing.persistence import AggregateRecorder, IntegrityError, StoredEvent
+from eventsourcing.utils import retry
+
+from shared.eventstore.recorders.database import PASSING, Database
+from shared.eventstore.records import Context
+from shared.eventstore.store import HEAD, NO_LIMIT
+from shared.eventstore.watermarks import CHANNEL
+from shared.eventstore.writer import APPEND_LOCK
+
+ACTOR = "eventsourcing"
+"""Who commands, when the application doesn't say."""
+
+LOCK = "select pg_advisory_xact_lock(%b)"
+INSERT = """
+insert into events (event_id, stream_id, version, type, data, metadata)
+select event_id, stream_id, version, type, data, %b
+from unnest(%b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])
+     with ordinality as e(event_id, stream_id, version, type, data, place)
+order by place
+returning position"""
+EVENTS = """
+select stream_id, version, type, data from events
+where stream_id = %b and version > %b and version <= %b order by version limit %b"""
+EVENTS_BACKWARDS = """
+select stream_id, version, type, data from events
+where stream_id = %b and version > %b and version <= %b order by version desc limit %b"""
+RECORDED = "select position from events where event_id = any(%b::uuid[]) order by position"
+# A commit that no one has to wait for: only a notification is in it.
+NOTIFY = "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
+
+SNAPSHOTS = """
+select originator_id, originator_version, topic, state from recorder_snapshots
+where originator_id = %b and originator_version > %b and originator_version <= %b
+order by originator_version limit %b"""
+SNAPSHOTS_BACKWARDS = """
+select originator_id, originator_version, topic, state from recorder_snapshots
+where originator_id = %b and originator_version > %b and originator_version <= %b
+order by originator_version desc limit %b"""
+INSERT_SNAPSHOTS = """
+insert into recorder_snapshots (originator_id, originator_version, topic, state)
+select * from unnest(%b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
+
+Also = Callable[[psycopg.Cursor[tuple[Any, ...]]], None]
+"""What is recorded in the same transaction as the events."""
+
+
+class StoreAggregateRecorder(AggregateRecorder):
+    """Records into `events`, under the same lock as the event store's own writer, so both share one position order.
+
+    `insert_events(…, context=Context(…))` says who commands and why; `command_id=` only names the command. A command
+    recorded before under its id is not recorded again: its first result is returned, also after a lost answer.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        self._record(stored_events, **kwargs)
+        return None
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        return _select(self.database, EVENTS_BACKWARDS if desc else EVENTS, originator_id, gt, lte, limit)
+
+    def _record(
+        self,
+        stored_events: Sequence[StoredEvent],
+        *,
+        context: Context | None = None,
+        command_id: UUID | None = None,
+        also: Also | None = None,
+        **_: Any,
+    ) -> list[int]:
+        """The events' positions."""
+        context = context or Context(command_id or uuid4(), ACTOR)
+        ids = [uuid5(context.command_id, str(index)) for index in range(len(stored_events))]
+        try:
+            positions: list[int] = self._insert(ids, stored_events, msgspec.json.encode(context), also)
+        except IntegrityError:
+            positions = self._recorded_before(ids)
+            if not ids or len(positions) != len(ids):
+                raise
+        return positions
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def _insert(
+        self, ids: list[UUID], stored_events: Sequence[StoredEvent], metadata: bytes, also: Also | None
+    ) -> list[int]:
+        columns = (
+            metadata,
+            ids,
+            [event.originator_id for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
+        )
+        with self.database.connection() as connection:
+            insert = connection.cursor(binary=True)
+            if also:
+                also(insert)
+            if not ids:
+                return []
+            # The lock is taken, used and freed in one go: nothing that happens to this process can prolong it.
+            with connection.pipeline():
+                connection.execute(LOCK, (APPEND_LOCK,), binary=True)
+                insert.execute(INSERT, columns)
+                connection.commit()
+            positions = [row[0] for row in insert.fetchall()]
+            # The events are recorded: a notification that gets lost only makes the others wait for their own look.
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(NOTIFY, (CHANNEL, f"{HEAD}={positions[-1]}"))
+                connection.commit()
+            return positions
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def _recorded_before(self, ids: list[UUID]) -> list[int]:
+        with self.database.connection() as connection:
+            return [row[0] for row in connection.execute(RECORDED, (ids,), binary=True)]
+
+
+class StoreSnapshotRecorder(AggregateRecorder):
+    """The library's snapshots: derived from events, so they need no position and no lock."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        columns = (
+            [event.originator_id for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
+        )
+        with self.database.connection() as connection:
+            connection.execute(INSERT_SNAPSHOTS, columns, binary=True)
+        return None
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        return _select(self.database, SNAPSHOTS_BACKWARDS if desc else SNAPSHOTS, originator_id, gt, lte, limit)
+
+
+def _select(
+    database: Database, statement: str, originator_id: UUID | str, gt: int | None, lte: int | None, limit: int | None
+) -> list[StoredEvent]:
+    """Versions may be 0: the library lets an application number from there."""
+    bounds = (-1 if gt is None else gt, NO_LIMIT if lte is None else lte, limit)
+    with database.connection() as connection:
+        cursor = connection.execute(statement, (originator_id, *bounds), binary=True)
+        return [StoredEvent(*row) for row in cursor.fetchall()]

@@ -1,0 +1,67 @@
+"""The recorders' connections to PostgreSQL, and its errors in the library's words."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from eventsourcing import persistence
+from psycopg_pool import ConnectionPool
+
+CONNECTIONS = 10
+STORE = Path(__file__).parent.parent / "schema.sql"
+RECORDERS = Path(__file__).parent / "schema.sql"
+
+ERRORS: dict[type, type[persistence.PersistenceError]] = {
+    psycopg.InterfaceError: persistence.InterfaceError,
+    psycopg.OperationalError: persistence.OperationalError,
+    psycopg.DataError: persistence.DataError,
+    psycopg.IntegrityError: persistence.IntegrityError,
+    psycopg.InternalError: persistence.InternalError,
+    psycopg.ProgrammingError: persistence.ProgrammingError,
+    psycopg.NotSupportedError: persistence.NotSupportedError,
+    psycopg.DatabaseError: persistence.DatabaseError,
+    psycopg.Error: persistence.PersistenceError,
+}
+"""Both sides follow PEP 249."""
+
+PASSING = (persistence.InterfaceError, persistence.OperationalError)
+"""What may be gone at the next try."""
+
+
+class Database:
+    """A pool of connections, opened when first used. Its errors are the library's."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self._pool = ConnectionPool(
+            dsn, min_size=1, max_size=CONNECTIONS, open=False, timeout=10, kwargs={"prepare_threshold": 0}
+        )
+
+    def create_tables(self) -> None:
+        """The event store's tables and the recorders' own, under the lock that the services' migrations take."""
+        with library_errors(), psycopg.connect(self.dsn, connect_timeout=10) as connection:
+            connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
+            for script in (STORE, RECORDERS):
+                connection.execute(script.read_bytes())
+
+    @contextlib.contextmanager
+    def connection(self) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
+        """A connection in a transaction, committed when the block ends, rolled back when it raises."""
+        with library_errors():
+            self._pool.open()
+            with self._pool.connection() as connection:
+                yield connection
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextlib.contextmanager
+def library_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        name = next(base for base in type(error).__mro__ if base in ERRORS)
+        raise ERRORS[name](str(error)) from error

@@ -1,0 +1,73 @@
+"""Lets `PERSISTENCE_MODULE=shared.eventstore.recorders` put a library application on the event store."""
+
+from typing import TypeVar
+
+from eventsourcing.persistence import InfrastructureFactory, Recorder
+from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
+
+from shared.eventstore.recorders.aggregate import StoreAggregateRecorder, StoreSnapshotRecorder
+from shared.eventstore.recorders.application import StoreApplicationRecorder
+from shared.eventstore.recorders.database import Database
+from shared.eventstore.recorders.process import StoreProcessRecorder
+from shared.eventstore.recorders.tracking import StoreTrackingRecorder
+
+R = TypeVar("R", bound=Recorder)
+
+DATABASE_URL = "DATABASE_URL"
+CREATE_TABLE = "CREATE_TABLE"
+"""The library's own name: "no" when the tables are there already and the role may not create any."""
+
+
+class Factory(InfrastructureFactory[StoreTrackingRecorder]):
+    """Environment: `DATABASE_URL`. One database holds one sequence of events, so one application per database.
+
+    A follower's tracking is kept under the application's name, so that several may follow from one database.
+    """
+
+    def __init__(self, env: Environment | EnvType | None) -> None:
+        super().__init__(env)
+        dsn = self.env.get(DATABASE_URL)
+        if not dsn:
+            raise OSError(f"the environment needs {DATABASE_URL}, a PostgreSQL connection string")
+        self.database = Database(dsn)
+
+    def aggregate_recorder(self, purpose: str = "events") -> StoreAggregateRecorder | StoreSnapshotRecorder:
+        self._create_tables()
+        match purpose:
+            case "events":
+                return StoreAggregateRecorder(self.database)
+            case "snapshots":
+                return StoreSnapshotRecorder(self.database)
+        raise ValueError(f"aggregates are recorded for events or snapshots, not for {purpose!r}")
+
+    def application_recorder(self) -> StoreApplicationRecorder:
+        self._create_tables()
+        return self._class(self.APPLICATION_RECORDER_TOPIC, StoreApplicationRecorder)(self.database)
+
+    def tracking_recorder(
+        self, tracking_recorder_class: type[StoreTrackingRecorder] | None = None
+    ) -> StoreTrackingRecorder:
+        self._create_tables()
+        recorder = tracking_recorder_class or self._class(self.TRACKING_RECORDER_TOPIC, StoreTrackingRecorder)
+        return recorder(self.database, self.env.name)
+
+    def process_recorder(self) -> StoreProcessRecorder:
+        self._create_tables()
+        return self._class(self.PROCESS_RECORDER_TOPIC, StoreProcessRecorder)(self.database, self.env.name)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _class(self, setting: str, usual: type[R]) -> type[R]:
+        """The recorder class that the environment names, else the usual one."""
+        topic = self.env.get(setting)
+        if not topic:
+            return usual
+        chosen: type[R] = resolve_topic(topic)
+        if not issubclass(chosen, usual):
+            raise TypeError(f"{setting} names {topic}, which is no {usual.__name__}")
+        return chosen
+
+    def _create_tables(self) -> None:
+        if strtobool(self.env.get(CREATE_TABLE) or "yes"):
+            self.database.create_tables()

@@ -1,0 +1,22 @@
+"""Events and the position of what caused them, in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from eventsourcing.persistence import ProcessRecorder, StoredEvent, Tracking
+
+from shared.eventstore.recorders.application import StoreApplicationRecorder
+from shared.eventstore.recorders.database import Database
+from shared.eventstore.recorders.tracking import StoreTrackingRecorder
+
+
+class StoreProcessRecorder(StoreTrackingRecorder, StoreApplicationRecorder, ProcessRecorder):
+    def __init__(self, database: Database, follower: str) -> None:
+        super().__init__(database, follower)
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **kwargs: Any
+    ) -> Sequence[int] | None:
+        if tracking is None:
+            return self._record(stored_events, **kwargs)
+        return self._record(stored_events, also=lambda cursor: self._insert_tracking(cursor, tracking), **kwargs)

@@ -1,0 +1,43 @@
+"""How far a follower has come in other applications' notifications, recorded together with what it did."""
+
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
+from eventsourcing.utils import retry
+
+from shared.eventstore.recorders.database import PASSING, Database
+
+TRACK = """
+insert into recorder_tracking as t (follower, application_name, notification_id) values (%s, %s, %s)
+on conflict (follower, application_name) do update set notification_id = excluded.notification_id
+where t.notification_id < excluded.notification_id
+returning notification_id"""
+TRACKED = "select notification_id from recorder_tracking where follower = %s and application_name = %s"
+
+
+class StoreTrackingRecorder(TrackingRecorder):
+    """A subclass that keeps a view calls `_insert_tracking` in the transaction that changes its rows."""
+
+    def __init__(self, database: Database, follower: str) -> None:
+        self.database, self.follower = database, follower
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def insert_tracking(self, tracking: Tracking) -> None:
+        with self.database.connection() as connection:
+            self._insert_tracking(connection.cursor(), tracking)
+
+    @retry(PASSING, max_attempts=10, wait=0.2)
+    def max_tracking_id(self, application_name: str) -> int | None:
+        with self.database.connection() as connection:
+            row = connection.execute(TRACKED, (self.follower, application_name)).fetchone()
+        return row[0] if row else None
+
+    def _insert_tracking(self, cursor: psycopg.Cursor[tuple[Any, ...]], tracking: Tracking) -> None:
+        """Raises IntegrityError unless it moves forward: the notification has been processed already."""
+        cursor.execute(TRACK, (self.follower, tracking.application_name, tracking.notification_id))
+        if cursor.fetchone() is None:
+            raise IntegrityError(
+                f"{self.follower!r} has processed notification {tracking.notification_id} of "
+                f"{tracking.application_name!r} already"
+            )
