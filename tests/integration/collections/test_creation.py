@@ -1,0 +1,157 @@
+"""Creating collections over HTTP."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+
+
+async def test_a_collection_is_created_from_data(api: Api):
+    """201 with an ETag and every field; steps have components, and references follow."""
+    made = await api.post("/projects/collections", {"title": "Birds", "price": 0.05, "data": two_steps()})
+    assert made.status == 201
+    assert made.headers["etag"] == '"2"'
+    collection = made.data
+    assert (collection["title"], collection["price"], collection["status"]) == ("Birds", "0.05", "draft")
+    assert (collection["user_id"], collection["version"], collection["is_current"]) == (str(ALICE), 2, False)
+    assert collection["preview"] == {"enabled": False, "max_generations": 3, "is_remixable": False}
+    first, second = collection["data"]["steps"]
+    assert (first["fromId"], second["fromId"]) == (1, 2)
+    assert 2**32 < first["id"] < 2**53
+    assert second["nodePayload"] == {"image": {"$ref": first["id"]}, "title": f"like {{{{$ref:{first['id']}}}}}"}
+    assert collection["data"]["variables"] == two_steps()["variables"]
+    assert (await api.get(f"/collections/{collection['id']}")).data == collection
+
+
+async def test_collection_and_preview_come_in_one_append(api: Api):
+    """Together with the default project that was missing: three events of one command."""
+    await api.create({"data": two_steps()})
+    recorded = await api.store.read_all()
+    assert [each.type for each in recorded] == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
+    assert len({each.context.command_id for each in recorded}) == 1
+
+
+async def test_data_is_kept_as_it_was_given(api: Api):
+    """Unknown fields, the order of keys, and numbers survive; ids and references alone are different."""
+    data = two_steps()
+    data["steps"][0]["position"] = {"y": 1.50, "x": -7, "big": 12345678901234567890, "tiny": 1e-9}
+    data = {"zeta": [None, True, {"deep": "ü € 𝄞"}], **data, "alpha": {}}
+    made = await api.create({"data": data})
+    kept = (await api.get(f"/collections/{made['id']}")).data["data"]
+    assert list(kept) == list(data)
+    assert kept["zeta"] == data["zeta"]
+    assert kept["steps"][0]["position"] == data["steps"][0]["position"]
+    assert list(kept["steps"][0]["position"]) == ["y", "x", "big", "tiny"]
+
+
+async def test_without_data_the_default_instructions_are_used(api: Api):
+    for body in ({}, {"data": None}):
+        made = await api.create(body)
+        assert made["data"]["version"] == "v2"
+        assert made["data"]["steps"][0]["fromId"] == 1
+        assert made["title"] == "Untitled"
+
+
+async def test_component_ids_are_never_given_twice(api: Api):
+    """Not by creations at the same time, and not when somebody made one up before it was given."""
+    made = await asyncio.gather(*(api.create({"data": two_steps()}) for _ in range(30)))
+    ids = [step["id"] for each in made for step in each["data"]["steps"]]
+    assert len(set(ids)) == 60
+    guessed = two_steps()
+    guessed["steps"][0]["id"] = max(ids) + 1
+    guessed["steps"][1]["nodePayload"] = {"image": {"$ref": max(ids) + 1}}
+    collection = await api.create({"data": guessed})
+    first, second = collection["data"]["steps"]
+    assert first["fromId"] == max(ids) + 1
+    assert second["nodePayload"]["image"]["$ref"] == first["id"] not in {max(ids) + 1, *ids}
+
+
+async def test_creating_again_from_a_collections_data_shares_no_component(api: Api):
+    first = await api.create({"data": two_steps()})
+    second = await api.create({"data": first["data"]})
+    assert not {step["id"] for step in first["data"]["steps"]} & {step["id"] for step in second["data"]["steps"]}
+    assert [step["fromId"] for step in second["data"]["steps"]] == [step["id"] for step in first["data"]["steps"]]
+
+
+async def test_a_repeated_request_gives_the_same_collection(api: Api):
+    """Also when both come at the same time; another user's same key is another request."""
+    request = {"body": {"data": two_steps()}, "headers": {"Idempotency-Key": "once"}}
+    first, second = await asyncio.gather(*(api.create(**request) for _ in range(2)))
+    assert first == second == await api.create(**request)
+    assert (await api.create(**request, user=BOB))["id"] != first["id"]
+    recorded = [each.type for each in await api.store.read_all()]
+    assert recorded.count("collection_created.v1") == 2
+
+
+async def test_a_collection_is_created_in_the_project_given(api: Api):
+    project = (await api.post("/projects", {"name": "Birds"})).data
+    made = await api.create(query=f"?project_id={project['id']}")
+    assert made["project_id"] == project["id"]
+    assert (await api.get("/projects")).data == [project]
+    listed = (await api.get(f"/projects/{project['id']}/collections")).data
+    assert [each["id"] for each in listed] == [made["id"]]
+    assert "data" not in listed[0]
+
+
+WRONG = [
+    ({"title": 5}, "/title"),
+    ({"title": "x" * 201}, "/title"),
+    ({"blockchain": "DOGE"}, "/blockchain"),
+    ({"editions": 0}, "/editions"),
+    ({"editions": 1.5}, "/editions"),
+    ({"editions": "4"}, "/editions"),
+    ({"price": -1}, "/price"),
+    ({"price": "cheap"}, "/price"),
+    ({"editions": 2, "batch_max_tokens": 3}, "/batch_max_tokens"),
+    ({"encryption_enabled": 1}, "/encryption_enabled"),
+    ({"cover_image_url": "http://169.254.169.254/"}, "/cover_image_url"),
+    ({"images": {}}, "/images"),
+    ({"data": []}, "/data"),
+    ({"data": {}}, "/data/version"),
+    ({"data": two_steps() | {"version": "v3"}}, "/data/version"),
+    ({"data": two_steps() | {"steps": None}}, "/data/steps"),
+    ({"data": {"version": "v2", "steps": [{"id": 1, "nodeName": "a", "nodePayload": {"x": {"$ref": 2}}}]}},
+     "/data/steps/0/nodePayload/x/$ref"),
+    ({"data": {"version": "v2", "steps": [{"id": 1, "nodeName": "a", "nodePayload": {"x": "{{$ref:1}}"}}]}},
+     "/data/steps/0/nodePayload/x"),
+    ({"data": {"version": "v2", "steps": [{"id": 1, "nodeName": "a", "nodePayload": {"x": "{{who}}"}}]}},
+     "/data/steps/0/nodePayload/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "pointer"), WRONG, ids=[pointer for _, pointer in WRONG])
+async def test_wrong_input_is_refused_and_nothing_is_recorded(api: Api, body, pointer):
+    refused = await api.post("/projects/collections", body)
+    assert refused.code == (400, "VALIDATION_FAILED")
+    assert refused.pointers == [pointer]
+    assert refused.body["data"] is None
+    assert refused.body["error"] == refused.body["detail"] != ""
+    assert await api.store.head() == 0
+
+
+async def test_what_is_no_request_at_all_is_refused(api: Api):
+    """Bad JSON, no body, a wrong media type, a parameter that is no UUID, a body that is too large, no token."""
+    path = "/projects/collections"
+    for content, status, code in (
+        (b"{", 400, "VALIDATION_FAILED"),
+        (b"[]", 400, "VALIDATION_FAILED"),
+        (b'{"title": "\\u0000"}', 400, "VALIDATION_FAILED"),
+        (b'{"title": "' + b"x" * 2**20 + b'"}', 413, "PAYLOAD_TOO_LARGE"),
+        (b'{"data": ' + b"[" * 200 + b"]" * 200 + b"}", 400, "VALIDATION_FAILED"),
+    ):
+        headers = {"Content-Type": "application/json"}
+        assert (await api.send("POST", path, data=content, headers=headers)).code == (status, code)
+    assert (await api.send("POST", path, data=b"title=x")).code == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (await api.post(f"{path}?project_id=5")).code == (400, "VALIDATION_FAILED")
+    assert (await api.post(path, user=None)).code == (401, "UNAUTHENTICATED")
+    assert await api.store.head() == 0
+
+
+async def test_a_project_that_is_not_there_or_not_yours_is_not_found(api: Api):
+    theirs = (await api.post("/projects", {"name": "Bob's"}, BOB)).data["id"]
+    head = await api.store.head()
+    for project_id in (theirs, uuid4()):
+        assert (await api.post(f"/projects/collections?project_id={project_id}")).code == (404, "NOT_FOUND")
+    assert await api.store.head() == head

@@ -1,0 +1,164 @@
+"""Reading, editing, publishing and archiving collections over HTTP."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+from tests.integration.collections.api import BOB, Api, collections_service, two_steps
+
+
+def path_of(collection) -> str:
+    return f"/projects/{collection['project_id']}/collections/{collection['id']}"
+
+
+async def test_an_edit_changes_what_it_mentions(api: Api):
+    """204 with the new ETag; what is read afterwards shows it at once."""
+    made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
+    edited = await api.put(path_of(made), {"title": "Fish", "editions": 10, "price": "0.10"})
+    assert (edited.status, edited.body) == (204, None)
+    shown = await api.get(f"/collections/{made['id']}")
+    assert shown.headers["etag"] == edited.headers["etag"] == '"5"'
+    kept = ("description", "data", "created_at")
+    assert {name: shown.data[name] for name in kept} == {name: made[name] for name in kept}
+    assert (shown.data["title"], shown.data["editions"], shown.data["price"]) == ("Fish", 10, "0.1")
+    assert shown.data["updated_at"] > made["updated_at"]
+
+
+async def test_an_edit_is_recorded_in_the_domains_words(api: Api):
+    made = await api.create({"title": "Birds"})
+    await api.put(path_of(made), {"title": "Fish", "blockchain": "TEZOS"})
+    recorded = [each.type for each in await api.store.read_all()]
+    assert recorded[-2:] == ["collection_retitled.v1", "chain_chosen.v1"]
+
+
+async def test_revised_instructions_keep_their_components(api: Api):
+    made = await api.create({"data": two_steps()})
+    data = made["data"]
+    data["steps"].append({"id": 3, "nodeName": "caption", "nodePayload": {"image": {"$ref": data["steps"][1]["id"]}}})
+    assert (await api.put(path_of(made), {"data": data})).status == 204
+    steps = (await api.get(f"/collections/{made['id']}")).data["data"]["steps"]
+    assert [step["id"] for step in steps[:2]] == [step["id"] for step in data["steps"][:2]]
+    assert steps[2]["fromId"] == 3
+    assert steps[2]["nodePayload"]["image"]["$ref"] == steps[1]["id"]
+
+
+async def test_if_match_keeps_an_edit_from_overwriting_another(api: Api):
+    """412 for the version that is no longer; without If-Match an edit just happens."""
+    made = await api.create({"title": "Birds"})
+    path, tag = path_of(made), {"If-Match": '"2"'}
+    assert (await api.put(path, {"title": "Fish"}, headers=tag)).status == 204
+    assert (await api.put(path, {"title": "Cats"}, headers=tag)).code == (412, "VERSION_CONFLICT")
+    assert (await api.get(f"/collections/{made['id']}")).data["title"] == "Fish"
+    assert (await api.put(path, {"title": "Cats"})).status == 204
+    assert (await api.put(path, {"title": "Dogs"}, BOB, headers=tag)).code == (404, "NOT_FOUND")
+
+
+async def test_edits_at_once_lose_nothing(api: Api):
+    """Of writers who all read one version exactly one succeeds; edits without If-Match all do."""
+    made = await api.create({"title": "Birds"})
+    writes = [api.put(path_of(made), {"title": f"T{n}"}, headers={"If-Match": '"2"'}) for n in range(10)]
+    assert sorted(answer.status for answer in await asyncio.gather(*writes)) == [204, *[412] * 9]
+    await asyncio.gather(*(api.put(path_of(made), {"description": f"D{n}"}) for n in range(10)))
+    history = await api.store.read_stream(UUID(made["id"]))
+    assert [each.version for each in history] == list(range(1, 14))
+    assert {each.event.description for each in history[-10:]} == {f"D{n}" for n in range(10)}
+
+
+async def test_an_operator_may_demand_if_match(database, nats_url, tmp_path):
+    """428 for an edit without it."""
+    async with collections_service(database, nats_url, tmp_path, require_if_match=True) as api:
+        made = await api.create()
+        assert (await api.put(path_of(made), {"title": "x"})).code == (428, "PRECONDITION_REQUIRED")
+        assert (await api.put(path_of(made), {"title": "x"}, headers={"If-Match": '"2"'})).status == 204
+
+
+async def test_wrong_edits_are_refused_and_change_nothing(api: Api):
+    made = await api.create({"editions": 5})
+    head = await api.store.head()
+    for body, pointer in (
+        ({"editions": -1}, "/editions"),
+        ({"batch_max_tokens": 6}, "/batch_max_tokens"),
+        ({"data": {"version": "v2", "steps": 5}}, "/data/steps"),
+    ):
+        refused = await api.put(path_of(made), body)
+        assert refused.code == (400, "VALIDATION_FAILED")
+        assert refused.pointers == [pointer]
+    assert await api.store.head() == head
+
+
+async def test_users_do_not_see_each_others_drafts(api: Api):
+    """By no endpoint: as if the collection did not exist."""
+    made = await api.create()
+    collection, project = f"/collections/{made['id']}", f"/projects/{made['project_id']}"
+    head = await api.store.head()
+    for answer in (
+        await api.get(collection, BOB),
+        await api.get(f"{collection}/public", None),
+        await api.get(f"{project}/collections", BOB),
+        await api.get(f"{project}/collections/current", BOB),
+        await api.put(path_of(made), {"title": "Mine"}, BOB),
+        await api.post(f"{collection}/publish", user=BOB),
+        await api.post(f"{collection}/archive", user=BOB),
+        await api.post(f"{collection}/restore", user=BOB),
+        await api.get(f"/collections/{uuid4()}"),
+    ):
+        assert answer.code == (404, "NOT_FOUND")
+    assert (await api.get("/collections", BOB)).data == []
+    assert await api.store.head() == head
+
+
+async def test_a_published_collection_is_public(api: Api):
+    """Without a token too, but how it is made stays its creator's."""
+    made = await api.create({"title": "Birds", "data": two_steps()})
+    published = await api.post(f"/collections/{made['id']}/publish")
+    assert published.status == 200
+    assert published.data["status"] == "published"
+    assert published.data["publish_date"].endswith("Z")
+    assert published.headers["etag"] == '"3"'
+    for user in (BOB, None):
+        (listed,) = (await api.get("/collections", user)).data
+        assert listed["id"] == made["id"]
+    shown = await api.get(f"/collections/{made['id']}/public", None)
+    assert shown.data == (await api.get(f"/collections/{made['id']}", BOB)).data
+    assert shown.data == published.data | {"data": None}
+
+
+async def test_publishing_twice_is_publishing_once(api: Api):
+    made = await api.create()
+    first = await api.post(f"/collections/{made['id']}/publish")
+    again = await api.post(f"/collections/{made['id']}/publish")
+    assert first.data == again.data
+
+
+async def test_an_archived_collection_is_put_away(api: Api):
+    """Out of the public's sight and of its project's list, unchangeable, until it is restored."""
+    made = await api.create()
+    path, listed = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
+    await api.post(f"{path}/publish")
+    assert (await api.post(f"{path}/archive")).data["archived"] is True
+    assert (await api.get("/collections")).data == (await api.get(listed)).data == []
+    assert [each["id"] for each in (await api.get(f"{listed}?archived=true")).data] == [made["id"]]
+    assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
+    assert (await api.put(path_of(made), {"title": "x"})).code == (409, "CONFLICT")
+    assert (await api.post(f"{path}/restore")).data["archived"] is False
+    assert [each["id"] for each in (await api.get("/collections")).data] == [made["id"]]
+
+
+async def test_what_the_reader_has_is_not_sent_again(api: Api):
+    made = await api.create()
+    path = f"/collections/{made['id']}"
+    tag = (await api.get(path)).headers["etag"]
+    unchanged = await api.get(path, headers={"If-None-Match": tag})
+    assert (unchanged.status, unchanged.body, unchanged.headers["etag"]) == (304, None, tag)
+
+
+async def test_a_projects_list_pages_newest_first(api: Api):
+    made = [(await api.create({"title": f"C{n}"})) for n in range(5)]
+    path, seen, query = f"/projects/{made[0]['project_id']}/collections", [], "?limit=2"
+    while True:
+        page = await api.get(f"{path}{query}")
+        seen += [each["title"] for each in page.data]
+        if page.body["next_cursor"] is None:
+            break
+        query = f"?limit=2&cursor={page.body['next_cursor']}"
+    assert seen == ["C4", "C3", "C2", "C1", "C0"]
+    assert (await api.get(f"{path}?cursor=abc")).pointers == ["?cursor"]

@@ -1,0 +1,64 @@
+"""Projects over HTTP."""
+
+import asyncio
+
+from tests.integration.collections.api import ALICE, BOB, Api
+
+
+async def test_a_project_is_created_and_listed(api: Api):
+    """In the platform's own shape, for its user alone."""
+    made = await api.post("/projects", {"name": "Birds"})
+    assert made.status == 201
+    assert set(made.data) == {"id", "name", "user_id", "is_default", "version", "created_at"}
+    assert (made.data["name"], made.data["user_id"], made.data["is_default"]) == ("Birds", str(ALICE), False)
+    assert (await api.get("/projects")).data == [made.data]
+    assert (await api.get("/projects", BOB)).data == []
+
+
+async def test_creations_at_once_make_one_default_project(api: Api):
+    """Twenty first collections of one user, all at the same time, land in one project."""
+    made = await asyncio.gather(*(api.create() for _ in range(20)))
+    (project,) = (await api.get("/projects")).data
+    assert project["is_default"]
+    assert project["name"] == "Default"
+    assert {each["project_id"] for each in made} == {project["id"]}
+    assert len({each["id"] for each in made}) == 20
+
+
+async def test_untitled_projects_are_numbered(api: Api):
+    """Also when they are asked for at the same time."""
+    made = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
+    names = {"Untitled", *(f"Untitled {number}" for number in range(2, 6))}
+    assert {each.data["name"] for each in made} == names
+    assert (await api.post("/projects/untitled")).data["name"] == "Untitled 6"
+    assert (await api.post("/projects/untitled", user=BOB)).data["name"] == "Untitled"
+
+
+async def test_a_repeated_request_makes_nothing_new(api: Api):
+    """With one Idempotency-Key, a project is made once, an untitled one too."""
+    for path, body in (("/projects", {"name": "Birds"}), ("/projects/untitled", {})):
+        first = await api.post(path, body, headers={"Idempotency-Key": "k"})
+        again = await api.post(path, body, headers={"Idempotency-Key": "k"})
+        assert again.data == first.data
+    assert len((await api.get("/projects")).data) == 2
+
+
+async def test_lists_go_on_where_their_page_ended(api: Api):
+    """Every project once, in the order of their creation."""
+    made = [(await api.post("/projects", {"name": f"P{number}"})).data for number in range(5)]
+    seen, query = [], "?limit=2"
+    while True:
+        page = await api.get(f"/projects{query}")
+        seen += page.data
+        if page.body["next_cursor"] is None:
+            break
+        query = f"?limit=2&cursor={page.body['next_cursor']}"
+    assert seen == made
+
+
+async def test_a_project_needs_a_name(api: Api):
+    for body, pointer in (({}, "/name"), ({"name": " "}, "/name"), ({"name": 5}, "/name")):
+        refused = await api.post("/projects", body)
+        assert refused.code == (400, "VALIDATION_FAILED")
+        assert refused.pointers == [pointer]
+    assert (await api.get("/projects")).data == []
