@@ -1,12 +1,14 @@
 """The OpenAPI 3.1 document of a service, at /schema/openapi.json: Litestar's own, completed with the errors."""
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
-from litestar import Request, Router
+from litestar import Litestar, Request, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 
 from shared.http.problems import PROBLEM_MEDIA_TYPE, STATUS, ProblemBody
 
@@ -61,15 +63,27 @@ def _statuses(method: str, operation: dict[str, Any], *, public: bool) -> list[s
     return sorted(statuses)
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
+def _public_operations(app: Litestar) -> set[tuple[str, str]]:
+    """Path and method of the operations that need no token."""
+    return {
+        (route.path_format, method.lower())
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.opt.get("public")
+        for method in handler.http_methods
+    }
+
+
+def complete(document: dict[str, Any], open_operations: Container[tuple[str, str]] = ()) -> dict[str, Any]:
     """Adds the error responses to every operation in place, and takes the token off the public ones."""
     document.setdefault("components", {}).setdefault("schemas", {}).update(problem_components())
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
-    for path in document.get("paths", {}).values():
-        for method, operation in path.items():
+    for path, item in document.get("paths", {}).items():
+        for method, operation in item.items():
             if method not in _METHODS:
                 continue
-            public = operation.get("security") in ([], [{}])
+            public = (path, method) in open_operations
             if public:
                 operation["security"] = []
             responses = {
@@ -90,7 +104,7 @@ class _CompletedPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._rendered is None:
-            self._rendered = self.render_json(request, complete(openapi_schema))
+            self._rendered = self.render_json(request, complete(openapi_schema, _public_operations(request.app)))
         return self._rendered
 
 

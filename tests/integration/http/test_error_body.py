@@ -97,7 +97,7 @@ async def workers() -> Envelope[str]:
     return Envelope("yes")
 
 
-@get("/open", opt={"public": True}, security=[{}])
+@get("/open", opt={"public": True})
 async def public() -> Response[str]:
     return Response("yes")
 

@@ -1,0 +1,52 @@
+"""`python -m services.edge serve`."""
+
+import argparse
+
+import uvicorn
+
+from services.edge.app import create
+from services.edge.settings import EdgeSettings
+from shared.http import configure_logging
+from shared.http.tracing import setup_tracing
+from shared.runtime.settings import SettingsError, from_environment
+
+GRACE = 5
+"""Seconds that open requests get to end when the edge stops; open streams are cut then, and clients reconnect."""
+
+
+def serve(settings: EdgeSettings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    configure_logging(service="edge", instance=settings.service_instance, level=settings.log_level)
+    tracing = setup_tracing(service="edge", instance=settings.service_instance)
+    try:
+        uvicorn.run(
+            create(settings),
+            host=settings.http_host,
+            port=settings.http_port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+    finally:
+        if tracing is not None:
+            tracing.shutdown()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m services.edge")
+    parser.add_argument("command", choices=["serve"], help="serve: run the edge until SIGTERM")
+    parser.parse_args()
+    try:
+        settings = from_environment(EdgeSettings)
+    except SettingsError as error:
+        raise SystemExit(f"edge: {error}") from error
+    serve(settings)
+
+
+if __name__ == "__main__":
+    main()

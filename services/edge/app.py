@@ -1,0 +1,56 @@
+"""The wiring of the edge, and nothing else. It has no store: what it knows are addresses and keys."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from litestar import Litestar
+
+from services.edge.proxy import Proxy
+from services.edge.routes import document, jwks_route, proxied, viewer
+from services.edge.routing import RoutingTable
+from services.edge.schema import PublicSchema
+from services.edge.settings import EdgeSettings
+from shared.http import Authenticator, Issuer, create_app
+
+VERSION = "0.1.0"
+GRANT_ISSUER = "emprops-generation"
+KEEP_ALIVE = 4.0
+"""Seconds for which an idle connection to a service is kept: less than the services keep theirs."""
+
+
+def authenticator_of(settings: EdgeSettings) -> Authenticator:
+    """Users' tokens, and upload grants: those only ever give the role worker."""
+    users = Path(settings.jwks_file).absolute().as_uri() if settings.jwks_file else settings.auth_jwks_url
+    issuers = [Issuer(settings.auth_issuer, users)]
+    if settings.grants_jwks_url:
+        issuers.append(Issuer(GRANT_ISSUER, settings.grants_jwks_url, roles_allowed=frozenset({"worker"})))
+    return Authenticator(issuers, settings.auth_audience)
+
+
+def create(settings: EdgeSettings) -> Litestar:
+    """The edge's application."""
+    authenticator = authenticator_of(settings)
+    replicas, limits, table = settings.replicas(), settings.limits(), RoutingTable()
+
+    @asynccontextmanager
+    async def connections(app: Litestar) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.idle),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
+        ) as session:
+            app.state.proxy = Proxy(session, replicas, authenticator, limits, table)
+            app.state.schema = PublicSchema(session, replicas, table, VERSION)
+            yield
+
+    return create_app(
+        title="emprops edge",
+        route_handlers=[viewer, document, jwks_route(settings.jwks_file), proxied],
+        authenticator=authenticator,
+        lifespan=[connections],
+        documented=False,
+    )
