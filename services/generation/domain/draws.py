@@ -18,9 +18,9 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.generation.domain.variables import Variable
 from shared.contracts.problem import Detail, invalid
 from shared.contracts.references import escaped
+from shared.contracts.variables import Variable
 
 SEED_MAX = 2**32 - 1
 _LISTED = 50

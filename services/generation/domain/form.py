@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from services.generation.domain.generation_input import names_in
 from services.generation.domain.substitution import drawn, is_document
-from services.generation.domain.variables import is_number
+from shared.contracts.generation_input import names_in
 from shared.contracts.problem import Detail
 from shared.contracts.references import TOKEN, escaped, walk
+from shared.contracts.variables import is_number
 
 MAX_COMBINATIONS = 1_000
 """Texts that one value with variables may become and still be checked one by one."""

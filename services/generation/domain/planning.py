@@ -12,16 +12,16 @@ import msgspec
 from services.generation.domain.cost import is_constant, step_cost
 from services.generation.domain.draws import choose, draw, seed
 from services.generation.domain.form import payload_faults
-from services.generation.domain.generation_input import (
+from services.generation.domain.substitution import drawn, drawn_prompt, needs
+from services.generation.domain.workflow import Definition
+from shared.contracts.generation import PlannedStep, RequestedGeneration
+from shared.contracts.generation_input import (
     MAX_DETAILS,
     GenerationInput,
     Step,
     count_faults,
     hash_faults,
 )
-from services.generation.domain.substitution import drawn, drawn_prompt, needs
-from services.generation.domain.workflow import Definition
-from shared.contracts.generation import PlannedStep, RequestedGeneration
 from shared.contracts.problem import Detail, Problem, invalid
 
 Definitions = Mapping[str, Definition]

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generation.domain.draws import choose, draw, number, pick, seed
-from services.generation.domain.generation_input import read
-from services.generation.domain.variables import shares_of
+from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
+from shared.contracts.variables import shares_of
 from tests.unit.generation.builders import data, step
 from tests.unit.generation.builders import pick as pick_variable
 

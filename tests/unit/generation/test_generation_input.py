@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.generation.domain.generation_input import read
+from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import data, pick, step
 

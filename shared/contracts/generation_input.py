@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from services.generation.domain.variables import Variable, read_variables
 from shared.contracts.problem import Detail, invalid
 from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth, escaped
 from shared.contracts.references import faults as reference_faults
+from shared.contracts.variables import Variable, read_variables
 
 MAX_GENERATIONS = 10_000
 MAX_HASH = 256
