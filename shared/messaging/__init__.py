@@ -1,0 +1,23 @@
+"""Events between services: the relay publishes a store to JetStream, consumers take other services' events from it."""
+
+from shared.messaging.connection import connect, connected
+from shared.messaging.consumers import ConsumerLag, ConsumerRunner
+from shared.messaging.handling import Consumer, RetrySettings
+from shared.messaging.relay import Lag, Relay
+from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
+from shared.messaging.subscription import SubscriptionSettings
+
+__all__ = [
+    "Consumer",
+    "ConsumerLag",
+    "ConsumerRunner",
+    "Lag",
+    "Relay",
+    "RetrySettings",
+    "StreamLimits",
+    "SubscriptionSettings",
+    "connect",
+    "connected",
+    "ensure_stream",
+    "stream_name",
+]

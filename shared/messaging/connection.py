@@ -1,0 +1,122 @@
+"""Connections to NATS that come back by themselves."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import nats
+import structlog
+from nats.aio.client import Client
+
+RECONNECT_PAUSE = 0.2
+"""Seconds between two tries of one server."""
+CONNECT_TIMEOUT = 3
+PING_INTERVAL = 5
+"""Seconds; a server that does not answer two pings counts as gone."""
+
+SAY_AGAIN_AFTER = 30.0
+"""Seconds for which the same error is not logged again: a server that is away is tried five times a second."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Address:
+    """A NATS_URL in parts: the servers without credentials, so that they may be logged."""
+
+    servers: list[str]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """`nats://user:password@host:port`, several with commas between; the first one's credentials hold for all."""
+        parts = [urlsplit(each if "://" in each else f"nats://{each}") for each in url.split(",") if each.strip()]
+        if not parts or not all(part.hostname for part in parts):
+            raise ValueError("a NATS_URL looks like nats://user:password@host:4222")
+        servers = [f"{part.scheme.strip()}://{part.netloc.rpartition('@')[2]}" for part in parts]
+        user, password = parts[0].username, parts[0].password
+        return cls(servers, unquote(user) if user else None, unquote(password) if password else None)
+
+
+def client_options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
+    """Options for `nats.connect` and for FastStream's broker: reconnects for ever, and logs what happens.
+
+    `lost` is set when the connection breaks: for those who rather start anew than have it repaired behind their back.
+    """
+    said: dict[str, float] = {}
+
+    async def on_error(error: Exception) -> None:
+        text, now = str(error) or repr(error), time.monotonic()
+        if now - said.get(text, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
+            said[text] = now
+            log.warning("nats_error", connection=name, error=text)
+
+    async def on_loss() -> None:
+        log.info("nats_disconnected", connection=name)
+        if lost:
+            lost.set()
+
+    async def on_reconnect() -> None:
+        log.info("nats_reconnected", connection=name)
+
+    async def on_close() -> None:
+        if lost:
+            lost.set()
+
+    return {
+        "name": name,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": RECONNECT_PAUSE,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "ping_interval": PING_INTERVAL,
+        "max_outstanding_pings": 2,
+        "error_cb": on_error,
+        "disconnected_cb": on_loss,
+        "reconnected_cb": on_reconnect,
+        "closed_cb": on_close,
+    }
+
+
+async def connect(url: str, name: str, lost: asyncio.Event | None = None) -> Client:
+    """A client named `name` in the server's own lists; waits until there is a server, as long as it takes."""
+    address = Address.parse(url)
+    options = client_options(name, lost)
+    return await nats.connect(servers=address.servers, user=address.user, password=address.password, **options)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, name: str, lost: asyncio.Event | None = None) -> AsyncIterator[Client]:
+    """`connect` for the length of a block."""
+    client = await connect(url, name, lost)
+    try:
+        yield client
+    finally:
+        await close(client)
+
+
+async def close(client: Client) -> None:
+    """Sends what is waiting, and closes; a server that is gone does not keep it."""
+    with contextlib.suppress(Exception):
+        if client.is_connected:
+            await client.flush(timeout=1)
+    with contextlib.suppress(Exception):
+        await client.close()
+
+
+async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Runs `work` until it ends, or cancels it when the event comes."""
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+    finally:
+        for each in (task, watch):
+            each.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await each

@@ -1,0 +1,40 @@
+"""Which failures pass by themselves, so that they are waited out and not counted against an event."""
+
+import nats.errors
+import nats.js.errors
+import psycopg
+
+from shared.contracts.problem import Problem
+from shared.eventstore import StoreUnavailable
+
+AWAY = (
+    StoreUnavailable,
+    ConnectionError,
+    TimeoutError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionReconnectingError,
+    nats.errors.NoRespondersError,
+    nats.errors.NoServersError,
+    nats.errors.OutboundBufferLimitError,
+    nats.errors.StaleConnectionError,
+    nats.js.errors.NoStreamResponseError,
+    nats.js.errors.ServiceUnavailableError,
+)
+PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, rollback (deadlock, serialization), resources, object in use, intervention, system."""
+QUERY_CANCELED = "57014"
+READ_ONLY = "25006"
+"""What a PostgreSQL that is failing over answers."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the fault is that of a server or network that is away, not of the event."""
+    if isinstance(error, Problem):
+        return error.code == "UNAVAILABLE"
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate is None:
+            return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return error.sqlstate == READ_ONLY or (
+            error.sqlstate[:2] in PASSING_CLASSES and error.sqlstate != QUERY_CANCELED
+        )
+    return isinstance(error, AWAY)

@@ -1,0 +1,207 @@
+"""What becomes of one message: handled, tried again, or parked; and of parked ones, when an operator says so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+
+from shared.contracts.event import Event
+from shared.eventstore import Codec, EventStore, RecordedEvent
+from shared.http.tracing import span
+from shared.messaging import parking
+from shared.messaging.cloudevents import Malformed, read_event
+from shared.messaging.failures import is_transient
+from shared.messaging.lanes import Lanes
+from shared.messaging.parking import Message, Parked
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """`handle` is called for each of `events` of the service `owner`, at least once.
+
+    `name` is for ever: put a version in it (`credits-jobs-v1`), and raise it to begin again from the first event, or
+    when `events` grows (a durable does not go back for what it has passed over).
+    """
+
+    name: str
+    owner: str
+    events: tuple[type[Event], ...]
+    handle: Callable[[RecordedEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class RetrySettings:
+    """Seconds. Faults of servers that are away are waited out without counting, with pauses up to `longest_pause`."""
+
+    attempts: int = 5
+    first_pause: float = 0.2
+    longest_pause: float = 10.0
+    look_at_parked_every: float = 1.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    error: str
+    attempts: int
+
+
+class Handling:
+    """Of one consumer, on its active replica."""
+
+    def __init__(self, store: EventStore, consumer: Consumer, retries: RetrySettings) -> None:
+        self.store, self.consumer, self.retries = store, consumer, retries
+        self._codec = Codec(consumer.events)
+        self._blocked = set[UUID]()
+        self._parked_up_to = 0
+        self._resuming: set[Hashable] = set()
+        self.handled = 0
+        self.failing: dict[str, str] = {}
+        """Events that don't go through at the moment, by id, with the last error."""
+
+    async def recall(self) -> None:
+        """What the replica before has parked."""
+        name = self.consumer.name
+        self._resuming, self.failing = set(), {}
+        self._blocked = await self._database(lambda connection: parking.blocked(connection, name))
+        self._parked_up_to = await self._database(lambda connection: parking.highest(connection, name))
+
+    async def settle(self, message: Message) -> None:
+        """Handles a message or parks it: when this returns, it may be acknowledged."""
+        name = self.consumer.name
+        may_be_known = message.position is None or message.position <= self._parked_up_to
+        if may_be_known and await self._database(
+            lambda connection: parking.known(connection, name, message.message_id)
+        ):
+            return
+        if message.stream_id in self._blocked and message.stream_id is not None:
+            if await self._park(message, "waiting", None):
+                return
+            self._blocked.discard(message.stream_id)
+        failure = await self._handle(message)
+        if failure:
+            await self._park(message, "parked", failure)
+
+    async def _handle(self, message: Message | Parked) -> Failure | None:
+        """Calls the handler until it succeeds, or has failed too often by itself."""
+        try:
+            recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
+        except Malformed as error:
+            return Failure(str(error), 0)
+        event_id = str(recorded.event_id)
+        pause, attempts = self.retries.first_pause, 0
+        while True:
+            try:
+                await self._call(recorded)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the event must not be lost
+                attempts += not is_transient(error)
+                log.warning(
+                    "event_failed",
+                    consumer=self.consumer.name,
+                    type=recorded.type,
+                    event_id=event_id,
+                    attempts=attempts,
+                    error=repr(error),
+                )
+                if attempts >= self.retries.attempts:
+                    self.failing.pop(event_id, None)
+                    return Failure(repr(error), attempts)
+                self.failing[event_id] = repr(error)
+            else:
+                self.handled += 1
+                self.failing.pop(event_id, None)
+                return None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self.retries.longest_pause)
+
+    async def _call(self, recorded: RecordedEvent) -> None:
+        """With the logs' and the traces' context; commands of the handler continue this span."""
+        context = recorded.context
+        correlation = str(context.correlation_id or context.command_id)
+        with (
+            structlog.contextvars.bound_contextvars(correlation_id=correlation, consumer=self.consumer.name),
+            span(f"{self.consumer.name} {recorded.type}", traceparent=context.traceparent, kind="consumer") as current,
+        ):
+            metadata = msgspec.json.encode(msgspec.structs.replace(context, traceparent=current.traceparent))
+            await self.consumer.handle(msgspec.structs.replace(recorded, metadata=metadata))
+
+    async def _park(self, message: Message, status: str, failure: Failure | None) -> bool:
+        """False when it was to wait behind a parked one that is there no more."""
+        error, attempts = (failure.error, failure.attempts) if failure else (None, 0)
+        name = self.consumer.name
+        if not await self._database(
+            lambda connection: parking.park(connection, name, message, status=status, error=error, attempts=attempts)
+        ):
+            return False
+        if message.stream_id is not None:
+            self._blocked.add(message.stream_id)
+        self._parked_up_to = max(self._parked_up_to, message.position or 0)
+        log.error("event_parked", consumer=name, subject=message.subject, status=status, error=error)
+        return True
+
+    # Parked ones
+
+    async def resume_parked(self, lanes: Lanes) -> None:
+        """Puts what operators want to be tried again into its stream's lane. Until cancelled."""
+        name = self.consumer.name
+        found = await self._database(lambda connection: parking.runnable(connection, name))
+        while True:
+            for first in found:
+                key = first.stream_id or first.message_id
+                if key not in self._resuming:
+                    self._resuming.add(key)
+                    lanes.put(key, partial(self._resume, first))
+            await asyncio.sleep(self.retries.look_at_parked_every)
+            found = await self._database(lambda connection: parking.retrying(connection, name))
+
+    async def _resume(self, first: Parked) -> None:
+        """Handles a stream's parked events in order, up to the first one that needs an operator."""
+        while (parked := await self._next(first)) and parked.status in {"waiting", "retrying"}:
+            failure = await self._handle(parked)
+            await self._database(partial(self._resumed, parked, failure))
+        if parked is None and first.stream_id is not None:
+            self._blocked.discard(first.stream_id)
+        self._resuming.discard(first.stream_id or first.message_id)
+
+    async def _next(self, first: Parked) -> Parked | None:
+        if first.stream_id is None:
+            return await self._database(lambda connection: parking.get(connection, first.id))
+        return await self._database(lambda connection: parking.head(connection, self.consumer.name, first.stream_id))
+
+    @staticmethod
+    async def _resumed(parked: Parked, failure: Failure | None, connection: AsyncConnection) -> None:
+        if failure:
+            await parking.failed(connection, parked, failure.error, max(1, failure.attempts))
+        else:
+            await parking.handled(connection, parked)
+
+    async def _database(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async def once() -> T:
+            async with self.store.pool.connection() as connection:
+                return await work(connection)
+
+        return await patiently(once, self.consumer.name, self.retries)
+
+
+async def patiently(work: Callable[[], Awaitable[T]], consumer: str, retries: RetrySettings) -> T:
+    """Waits out a PostgreSQL that is away: what a consumer does for itself needs one that answers."""
+    pause = retries.first_pause
+    while True:
+        try:
+            return await work()
+        except (psycopg.Error, OSError) as error:
+            if not is_transient(error):
+                raise
+            log.warning("consumer_waits_for_postgresql", consumer=consumer, error=str(error))
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, retries.longest_pause)

@@ -1,0 +1,36 @@
+"""Lanes: work of one key is done in order, work of different keys at the same time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Lanes:
+    """A task per key that has work, in the group given; it ends when its work is done.
+
+    How much may be in them is up to whoever puts it there.
+    """
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+        self._lanes: dict[Hashable, deque[Work]] = {}
+
+    def put(self, key: Hashable, work: Work) -> None:
+        """Done after everything that was put under this key before. What it raises ends the whole group."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            self._lanes[key] = lane = deque()
+            lane.append(work)
+            self._tasks.create_task(self._drive(key, lane))
+        else:
+            lane.append(work)
+
+    async def _drive(self, key: Hashable, lane: deque[Work]) -> None:
+        while lane:
+            await lane.popleft()()
+        del self._lanes[key]
+
+    def __len__(self) -> int:
+        return len(self._lanes)

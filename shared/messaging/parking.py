@@ -1,0 +1,277 @@
+"""Parked events: what a consumer could not handle, what waits behind it, and what operators do about it.
+
+`parked` needs an operator, `waiting` stands behind a parked one of its stream, `retrying` was asked for by an operator
+and is done by the consumer, in its stream's turn; `handled` and `discarded` are the two ends. A stream's unresolved
+rows are handled in position order, so retrying or discarding the first one lets those behind it flow.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import RowMaker, class_row
+from psycopg.types.json import Jsonb
+
+from shared.contracts.problem import invalid, not_found
+
+SCHEMA = Path(__file__).parent / "parked.sql"
+UNRESOLVED = ("parked", "waiting", "retrying")
+
+LOCK: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
+INSERT: LiteralString = """
+with row as (
+  insert into parked (consumer, message_id, stream_id, position, type, subject, headers, body, status, error, attempts)
+  values (%(consumer)s, %(message_id)s, %(stream_id)s, %(position)s, %(type)s, %(subject)s, %(headers)s, %(body)s,
+          %(status)s, %(error)s, %(attempts)s)
+  on conflict (consumer, message_id) do nothing returning id)
+insert into parked_actions (parked_id, action, actor, detail)
+select id, %(status)s, %(consumer)s, %(error)s from row"""
+KNOWN: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
+BLOCKED: LiteralString = """
+select distinct stream_id from parked
+where consumer = %s and stream_id is not null and status in ('parked', 'waiting', 'retrying')"""
+HIGHEST: LiteralString = "select coalesce(max(position), 0) from parked where consumer = %s"
+HEAD: LiteralString = """
+select * from parked
+where consumer = %s and stream_id = %s and status in ('parked', 'waiting', 'retrying') order by position, id limit 1"""
+ONE: LiteralString = "select * from parked where id = %s"
+RUNNABLE: LiteralString = """
+select * from (
+  select distinct on (coalesce(stream_id::text, id::text)) * from parked
+  where consumer = %s and status in ('parked', 'waiting', 'retrying')
+  order by coalesce(stream_id::text, id::text), position, id) heads
+where status <> 'parked' order by id"""
+RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
+LIST: LiteralString = """
+select * from parked
+where (%(consumer)s::text is null or consumer = %(consumer)s) and status = any(%(statuses)s) and id > %(after)s
+order by id limit %(limit)s"""
+COUNTS: LiteralString = """
+select status, count(*) from parked
+where consumer = %s and status in ('parked', 'waiting', 'retrying') group by status"""
+ACTIONS: LiteralString = "select action, actor, detail, at from parked_actions where parked_id = %s order by id"
+ASK_AGAIN: LiteralString = "update parked set status = 'retrying' where id = %s and status in ('parked', 'waiting')"
+FAIL_AGAIN: LiteralString = """
+update parked set status = 'parked', error = %s, attempts = attempts + %s
+where id = %s and status in ('waiting', 'retrying')"""
+RESOLVE: LiteralString = """
+update parked set status = %s, resolved_at = clock_timestamp(), resolved_by = %s, reason = %s
+where id = %s and status in ('parked', 'waiting', 'retrying')"""
+NOTE: LiteralString = "insert into parked_actions (parked_id, action, actor, detail) values (%s, %s, %s, %s)"
+
+
+@dataclass(frozen=True)
+class Parked:
+    id: int
+    consumer: str
+    message_id: str
+    stream_id: UUID | None
+    position: int | None
+    type: str | None
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+    status: str
+    error: str | None
+    attempts: int
+    parked_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    reason: str | None
+
+
+FIELDS = frozenset(field.name for field in fields(Parked))
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that was done about a parked event; `actor` is an operator or the consumer itself."""
+
+    action: str
+    actor: str
+    detail: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as far as it could be read."""
+
+    message_id: str
+    subject: str
+    headers: Mapping[str, str]
+    body: bytes
+    stream_id: UUID | None = None
+    position: int | None = None
+
+
+# For operators. A connection in autocommit mode to the service's database is all that they need.
+
+
+async def list_parked(
+    connection: AsyncConnection,
+    consumer: str | None = None,
+    *,
+    statuses: Sequence[str] = UNRESOLVED,
+    after: int = 0,
+    limit: int = 100,
+) -> list[Parked]:
+    """The oldest first; `after` is the id of the last one seen."""
+    parameters = {"consumer": consumer, "statuses": list(statuses), "after": after, "limit": limit}
+    return await (await _rows(connection).execute(LIST, parameters)).fetchall()
+
+
+async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
+    """One of them with its whole history. Raises Problem NOT_FOUND."""
+    cursor = connection.cursor(row_factory=class_row(Action))
+    return await _one(connection, parked_id), await (await cursor.execute(ACTIONS, (parked_id,))).fetchall()
+
+
+async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason: str = "") -> None:
+    """Lets its consumer try again, and then those behind it. Raises Problem when it is not the one to be retried."""
+    async with connection.transaction():
+        parked = await _locked(connection, parked_id)
+        if parked.status == "waiting":
+            first = await head(connection, parked.consumer, parked.stream_id)
+            assert first is not None, "a waiting event is unresolved itself"
+            raise invalid(f"parked event {parked_id} waits behind {first.id} of the same stream: retry that one")
+        if parked.status not in UNRESOLVED:
+            raise invalid(f"parked event {parked_id} is {parked.status} already")
+        await connection.execute(ASK_AGAIN, (parked_id,))
+        await _note(connection, parked_id, "retry", by, reason)
+
+
+async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reason: str) -> None:
+    """Gives it up for good, for the reason given; those behind it go on. Raises Problem when it can't be."""
+    if not reason.strip():
+        raise invalid("say why it is discarded: the reason is kept with it")
+    async with connection.transaction():
+        parked = await _locked(connection, parked_id)
+        if parked.status not in UNRESOLVED:
+            raise invalid(f"parked event {parked_id} is {parked.status} already")
+        await _resolve(connection, parked_id, "discarded", by, reason)
+        first = await head(connection, parked.consumer, parked.stream_id)
+        if first and first.status == "waiting":
+            await connection.execute(ASK_AGAIN, (first.id,))
+
+
+# For consumers.
+
+
+async def park(
+    connection: AsyncConnection, consumer: str, message: Message, *, status: str, error: str | None, attempts: int = 0
+) -> bool:
+    """Parks a message, once. A `waiting` one only while its stream has an unresolved one: False, when it has none."""
+    async with connection.transaction():
+        await connection.execute(LOCK, (consumer, str(message.stream_id)))
+        if status == "waiting" and await head(connection, consumer, message.stream_id) is None:
+            return False
+        await connection.execute(
+            INSERT,
+            {
+                "consumer": consumer,
+                "message_id": message.message_id,
+                "stream_id": message.stream_id,
+                "position": message.position,
+                "type": _text(message.headers.get("ce-type")),
+                "subject": _text(message.subject),
+                "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
+                "body": message.body,
+                "status": status,
+                "error": _text(error),
+                "attempts": attempts,
+            },
+        )
+        return True
+
+
+async def known(connection: AsyncConnection, consumer: str, message_id: str) -> bool:
+    """Whether a message was ever parked: what becomes of it is decided there, not by its redelivery."""
+    return await (await connection.execute(KNOWN, (consumer, message_id))).fetchone() is not None
+
+
+async def blocked(connection: AsyncConnection, consumer: str) -> set[UUID]:
+    """The streams that wait."""
+    return {row[0] for row in await (await connection.execute(BLOCKED, (consumer,))).fetchall()}
+
+
+async def highest(connection: AsyncConnection, consumer: str) -> int:
+    """The greatest position ever parked: no event after it can be `known`."""
+    row = await (await connection.execute(HIGHEST, (consumer,))).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def head(connection: AsyncConnection, consumer: str, stream_id: UUID | None) -> Parked | None:
+    """A stream's first unresolved one."""
+    return await (await _rows(connection).execute(HEAD, (consumer, stream_id))).fetchone()
+
+
+async def get(connection: AsyncConnection, parked_id: int) -> Parked | None:
+    return await (await _rows(connection).execute(ONE, (parked_id,))).fetchone()
+
+
+async def runnable(connection: AsyncConnection, consumer: str) -> list[Parked]:
+    """Streams' first ones that need no operator: what a consumer that died has left half done, too."""
+    return await (await _rows(connection).execute(RUNNABLE, (consumer,))).fetchall()
+
+
+async def retrying(connection: AsyncConnection, consumer: str) -> list[Parked]:
+    return await (await _rows(connection).execute(RETRYING, (consumer,))).fetchall()
+
+
+async def counts(connection: AsyncConnection, consumer: str) -> dict[str, int]:
+    """How many are unresolved, by status."""
+    return dict(await (await connection.execute(COUNTS, (consumer,))).fetchall())
+
+
+async def handled(connection: AsyncConnection, parked: Parked) -> None:
+    async with connection.transaction():
+        await _resolve(connection, parked.id, "handled", parked.consumer, None)
+
+
+async def failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
+    """It failed again, and needs an operator again."""
+    async with connection.transaction():
+        await connection.execute(FAIL_AGAIN, (_text(error), attempts, parked.id))
+        await _note(connection, parked.id, "failed", parked.consumer, error)
+
+
+async def _resolve(connection: AsyncConnection, parked_id: int, status: str, by: str, reason: str | None) -> None:
+    await connection.execute(RESOLVE, (status, by, _text(reason), parked_id))
+    await _note(connection, parked_id, status, by, reason)
+
+
+async def _note(connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None) -> None:
+    await connection.execute(NOTE, (parked_id, action, actor, _text(detail)))
+
+
+async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
+    parked = await get(connection, parked_id)
+    if parked is None:
+        raise not_found(f"parked event {parked_id}")
+    return parked
+
+
+async def _locked(connection: AsyncConnection, parked_id: int) -> Parked:
+    parked = await _one(connection, parked_id)
+    await connection.execute(LOCK, (parked.consumer, str(parked.stream_id)))
+    return await _one(connection, parked_id)
+
+
+def _rows(connection: AsyncConnection) -> AsyncCursor[Parked]:
+    return connection.cursor(row_factory=_parked_row)
+
+
+def _parked_row(cursor: AsyncCursor[Any]) -> RowMaker[Parked]:
+    """Columns that a newer version of us has added are passed over."""
+    names = [column.name for column in cursor.description or ()]
+    return lambda values: Parked(**{name: value for name, value in zip(names, values, strict=True) if name in FIELDS})
+
+
+def _text(text: Any) -> Any:
+    """PostgreSQL's text can't hold a NUL, which a malformed message can."""
+    return text.replace("\0", "\ufffd") if isinstance(text, str) else text
