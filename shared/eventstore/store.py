@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -25,6 +25,7 @@ from shared.eventstore.records import (
     StoreUnavailable,
     StreamAppend,
     VersionConflict,
+    event_id,
 )
 from shared.eventstore.watermarks import FALLBACK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
@@ -123,7 +124,7 @@ class EventStore:
             prepared = []
             for event in each.events:
                 tag, data = self.codec.encode(event)
-                prepared.append(PreparedEvent(uuid5(context.command_id, str(index)), tag, data))
+                prepared.append(PreparedEvent(event_id(context.command_id, index), tag, data))
                 index += 1
             if prepared:
                 streams.append((each.stream_id, each.expected_version, prepared))
@@ -188,7 +189,7 @@ class EventStore:
 
     async def _first_result(self, decider: Decider[S], stream_id: UUID, context: Context) -> Handled[S] | None:
         """What this command did when it came before; None when it did not come (or did nothing) before."""
-        first = uuid5(context.command_id, "0")
+        first = event_id(context.command_id, 0)
         async with self.reader() as cursor:
             await cursor.execute("select version from events where event_id = %b", (first,))
             if await cursor.fetchone() is None:

@@ -15,7 +15,7 @@ import psycopg
 import structlog
 
 CHANNEL = "watermarks"
-INTERVAL = 0.004
+INTERVAL = 0.01
 """Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
 FALLBACK = 1.0
 

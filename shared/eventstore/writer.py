@@ -1,7 +1,7 @@
 """Group commit: every append that is waiting goes into one transaction, and each is told its own result.
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
-`position > last` can't miss a slow writer. The lock is taken per batch, which is why it is cheap. The transaction is one
+`position > last` can't miss a slow writer. The lock is taken per batch, which makes it cheap. The transaction is one
 call of `append_events` (schema.sql), so a batch costs one round trip.
 """
 
@@ -13,6 +13,8 @@ from uuid import UUID
 
 import psycopg
 
+from shared.eventstore import arrays
+from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, uuids
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
 
 APPEND_LOCK = 0x656D70726F7073
@@ -74,7 +76,10 @@ class GroupWriter:
     async def append(self, streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]], metadata: bytes) -> Appended:
         """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable (outcome unknown)."""
         append = Append(streams, metadata, asyncio.get_running_loop().create_future())
-        await self._waiting.put(append)
+        if self._waiting.full():
+            await self._waiting.put(append)
+        else:
+            self._waiting.put_nowait(append)
         return await append.done
 
     async def run(self) -> None:
@@ -175,6 +180,7 @@ class GroupWriter:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=5)
             self._connection.prepare_threshold = 0
+            arrays.register(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -184,12 +190,19 @@ class GroupWriter:
             self._connection = None
 
 
-def _columns(batch: list[Append]) -> tuple[list[object], ...]:
+def _columns(batch: list[Append]) -> tuple[BinaryArray, ...]:
     """The arguments of `append_events`; appends are numbered from 1, as SQL arrays are."""
-    columns: tuple[list[object], ...] = tuple([] for _ in range(11))
-    of_append, streams, expected, keys, metadata, event_append, event_ids, event_streams, versions, types, data = (
-        columns
-    )
+    of_append: list[int] = []
+    streams: list[UUID] = []
+    expected: list[int] = []
+    keys: list[UUID] = []
+    metadata: list[bytes] = []
+    event_append: list[int] = []
+    event_ids: list[UUID] = []
+    event_streams: list[UUID] = []
+    versions: list[int] = []
+    types: list[str] = []
+    data: list[bytes] = []
     for place, append in enumerate(batch, 1):
         keys.append(append.key)
         metadata.append(append.metadata)
@@ -204,7 +217,11 @@ def _columns(batch: list[Append]) -> tuple[list[object], ...]:
                 versions.append(number)
                 types.append(event.type)
                 data.append(event.data)
-    return columns
+    return (
+        *(int4s(of_append), uuids(streams), int8s(expected)),
+        *(uuids(keys), byteas(metadata)),
+        *(int4s(event_append), uuids(event_ids), uuids(event_streams), int8s(versions), texts(types), byteas(data)),
+    )
 
 
 def _tell(append: Append, result: Appended) -> None:

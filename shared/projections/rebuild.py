@@ -1,5 +1,6 @@
 """Builds a read table anew from position 0 beside the live one, compares the two, swaps them in one transaction."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from shared.eventstore import EventStore
+from shared.eventstore import Batch, EventStore
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.tables import Table
 
@@ -49,24 +50,13 @@ async def rebuild(
         await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
         table = await Table.open(connection, projection, name)
         await connection.commit()
-        position = events = 0
         goal = to or await store.head()
-        while position < goal:
-            reached, count = await _step(store, connection, table, position, goal)
-            await connection.commit()
-            position, events = reached, events + count
-            if progress:
-                progress(position, goal)
-            if count == 0:
-                break
+        position, events = await _apply(store, connection, table, 0, goal, progress)
+        await connection.commit()
         # The row lock stops the projector between two of its batches, for as long as the last few events take.
         row = await (await connection.execute(POSITION, (projection.name,))).fetchone()
         live = max(to or 0, row[0] if row else 0)
-        while position < live:
-            position, count = await _step(store, connection, table, position, live)
-            events += count
-            if count == 0:
-                break
+        _, few = await _apply(store, connection, table, position, live, None)
         missing, extra = await _differences(connection, projection.name, name)
         if swap:
             await _swap(connection, projection, name, live)
@@ -75,19 +65,40 @@ async def rebuild(
         await connection.commit()
         if progress:
             progress(live, live)
-        return Rebuilt(events, live, missing, extra)
+        return Rebuilt(events + few, live, missing, extra)
 
 
-async def _step(
-    store: EventStore, connection: psycopg.AsyncConnection, table: Table, position: int, goal: int
+async def _apply(
+    store: EventStore,
+    connection: psycopg.AsyncConnection,
+    table: Table,
+    position: int,
+    goal: int,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[int, int]:
-    """Applies the next events up to `goal`; returns where that is, and how many they were."""
-    batch = await store.read_batch(position, BATCH, table.projection.types, upto=goal)
+    """Applies the events up to `goal`; returns where that ended, and how many there were.
+
+    The next batch is read while this one is written, so that PostgreSQL and we both have work.
+    """
     projection = table.projection
-    events = [(event, tuple(projection.keys(event))) for event in batch.events]
-    before = await table.read(connection, list({key for _, keys in events for key in keys}))
-    await table.write(connection, before, fold_batch(projection, events, before))
-    return batch.position, batch.size
+    events = 0
+
+    def read(after: int) -> asyncio.Task[Batch]:
+        return asyncio.create_task(store.read_batch(after, BATCH, projection.types, upto=goal))
+
+    reading = read(position)
+    try:
+        while (batch := await reading).size:
+            reading = read(batch.position)
+            touched = [(event, tuple(projection.keys(event))) for event in batch.events]
+            before = await table.read(connection, list({key for _, keys in touched for key in keys}))
+            await table.write(connection, before, fold_batch(projection, touched, before))
+            position, events = batch.position, events + batch.size
+            if progress:
+                progress(position, goal)
+    finally:
+        reading.cancel()
+    return position, events
 
 
 async def _differences(connection: psycopg.AsyncConnection, live: str, rebuilt: str) -> tuple[int, int]:

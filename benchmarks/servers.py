@@ -1,0 +1,41 @@
+"""The servers that benchmarks run on: as `emprops up` starts them, with fsync on, in a folder that goes afterwards."""
+
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+from infra.embedded.nats import NatsServer, NatsUser
+from infra.embedded.ports import PortPicker
+from infra.embedded.postgres import PostgresServer
+from infra.embedded.process import running
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="emprops-bench-") as directory:
+        yield Path(directory)
+
+
+@contextlib.contextmanager
+def postgres(directory: Path) -> Iterator[PostgresServer]:
+    server = PostgresServer(directory / "postgres", PortPicker().pick("postgres"), secrets.token_hex(16))
+    with running(server.process(), directory):
+        yield server
+
+
+@contextlib.contextmanager
+def nats(directory: Path) -> Iterator[str]:
+    """The URL of a user who may do everything."""
+    server = NatsServer(directory / "nats", PortPicker().pick("nats"), {"bench": NatsUser(secrets.token_hex(16))})
+    with running(server.process(), directory):
+        yield server.url("bench")
+
+
+def database(server: PostgresServer, name: str) -> str:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    return server.dsn(name)
