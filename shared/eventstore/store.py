@@ -116,7 +116,7 @@ class EventStore:
         """Appends to one or several streams at once, all or nothing, durable when it returns.
 
         The same command id again writes nothing and returns the first result, `replayed`.
-        Raises VersionConflict, StoreUnavailable.
+        Raises VersionConflict, StoreUnavailable; ValueError when the command id was another command's.
         """
         index = 0
         streams = []
@@ -130,7 +130,13 @@ class EventStore:
                 streams.append((each.stream_id, each.expected_version, prepared))
         if not streams:
             raise ValueError("an append needs at least one event")
-        return await self.writer.append(streams, msgspec.json.encode(context))
+        touched = {stream for stream, _, _ in streams}
+        if len(touched) < len(streams):
+            raise ValueError("an append names each stream once, with all of its events")
+        appended = await self.writer.append(streams, msgspec.json.encode(context))
+        if appended.versions.keys() != touched:
+            raise ValueError(f"command {context.command_id} was recorded for other streams: each needs an id of its own")
+        return appended
 
     async def handle(
         self,

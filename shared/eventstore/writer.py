@@ -71,6 +71,7 @@ class GroupWriter:
         self._waiting: asyncio.Queue[Append] = asyncio.Queue(max_waiting)
         self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
+        self._closed = False
         self.batches = self.appends = self.conflicts = 0
 
     async def append(self, streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]], metadata: bytes) -> Appended:
@@ -80,6 +81,8 @@ class GroupWriter:
             await self._waiting.put(append)
         else:
             self._waiting.put_nowait(append)
+        if self._closed:
+            _fail([append], StoreUnavailable("the event store is closed"))
         return await append.done
 
     async def run(self) -> None:
@@ -93,6 +96,7 @@ class GroupWriter:
                 if batch:
                     await self._write_until_told(batch)
         finally:
+            self._closed = True
             await self._disconnect()
             while not self._waiting.empty():
                 self._deferred.append(self._waiting.get_nowait())
@@ -129,8 +133,8 @@ class GroupWriter:
                     return _fail(batch, StoreUnavailable(f"PostgreSQL can't be reached: {error}"))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
-            except psycopg.Error as error:
-                # Something in this batch is refused by PostgreSQL itself: find out whose it is, and spare the others.
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others' appends must not suffer for it
+                # Something in this batch is refused, or can't even be sent: find out whose it is, and spare the others.
                 if len(batch) == 1:
                     return _fail(batch, error)
                 for append in batch:
