@@ -4,7 +4,6 @@ Nothing of them is left out: their performance and throughput cases write a few 
 """
 
 import os
-import threading
 from unittest import TestCase
 
 import pytest

@@ -1,0 +1,233 @@
+"""Appending: what is recorded, in which order, and what is refused."""
+
+import asyncio
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+import psycopg
+import pytest
+
+from shared.contracts.event import Event
+from shared.eventstore import (
+    Appended,
+    Context,
+    EventStore,
+    StoreUnavailable,
+    StreamAppend,
+    UnknownEventType,
+    VersionConflict,
+)
+from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
+from tests.integration.eventstore.waiting import soon, take_append_lock, until, writers_waiting
+
+
+async def test_events_come_out_as_they_went_in(store: EventStore) -> None:
+    """Order, versions, ids, exact bytes and the command's context are kept."""
+    stream = uuid4()
+    told = Context(uuid4(), "user:ada", correlation_id=uuid4(), traceparent="00-1-2-01")
+
+    appended = await store.append([StreamAppend(stream, 0, [Opened("sheep"), Counted(2)])], told)
+
+    opened, two = await store.read_stream(stream)
+    assert [opened.event, two.event] == [Opened("sheep"), Counted(2)]
+    assert [opened.version, two.version] == [1, 2]
+    assert [opened.event_id, two.event_id] == [uuid5(told.command_id, "0"), uuid5(told.command_id, "1")]
+    assert opened.data == b'{"type":"tally_opened.v1","name":"sheep"}'
+    assert opened.context == two.context == told
+    assert opened.recorded_at.tzinfo is not None
+    assert appended == Appended(two.position, {stream: 2})
+    assert await store.head() == two.position
+
+
+async def test_several_streams_at_once_all_or_nothing(store: EventStore) -> None:
+    """One command may write to several streams; when one of them has moved on, none is written."""
+    first, second = uuid4(), uuid4()
+    both = [StreamAppend(first, 0, [Opened("a")]), StreamAppend(second, 0, [Opened("b"), Counted(1)])]
+
+    appended = await store.append(both, context())
+    assert appended.versions == {first: 1, second: 2}
+
+    with pytest.raises(VersionConflict) as refused:
+        await store.append([StreamAppend(first, 1, [Counted(5)]), StreamAppend(second, 1, [Counted(5)])], context())
+    assert (refused.value.stream_id, refused.value.expected, refused.value.actual) == (second, 1, 2)
+    assert len(await store.read_all()) == 3
+
+
+async def test_a_conflict_inside_a_batch_spares_its_neighbours(store: EventStore, sql: psycopg.Connection) -> None:
+    """Appends that were queued together and committed together are told their own results, each by itself."""
+    taken, free = uuid4(), [uuid4() for _ in range(6)]
+    await store.append(counted(taken, 0, 1), context())
+    batches = store.writer.batches
+
+    take_append_lock(sql)  # keeps the writer busy with one append, so that the others meet in its next batch
+    tasks = [asyncio.create_task(store.append(counted(uuid4(), 0, 0), context()))]
+    await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+    tasks += [asyncio.create_task(store.append(counted(stream, 0, 1, 2), context())) for stream in free[:3]]
+    tasks += [asyncio.create_task(store.append(counted(taken, 0, 9), context()))]
+    tasks += [asyncio.create_task(store.append(counted(stream, 0, 3), context())) for stream in free[3:]]
+    await until(lambda: store.writer._waiting.qsize() == 7, "they are all queued")
+    sql.execute("rollback")
+
+    results = await soon(asyncio.gather(*tasks, return_exceptions=True))
+    conflicts = [result for result in results if isinstance(result, VersionConflict)]
+    assert [(conflict.stream_id, conflict.actual) for conflict in conflicts] == [(taken, 1)]
+    assert sum(isinstance(result, Appended) for result in results) == 7
+    assert store.writer.batches == batches + 2, "seven appends went into one transaction"
+    assert [len(await store.read_stream(stream)) for stream in free] == [2, 2, 2, 1, 1, 1]
+    assert len(await store.read_stream(taken)) == 1
+
+
+async def test_two_appends_to_one_stream_queued_together(store: EventStore) -> None:
+    """Both were decided on the same version: the first one wins, the second is told that it came too late."""
+    stream = uuid4()
+    results = await asyncio.gather(
+        *(store.append(counted(stream, 0, by), context()) for by in (1, 2, 3)), return_exceptions=True
+    )
+    assert isinstance(results[0], Appended)
+    assert [str(result) for result in results[1:]] == [f"stream {stream} is at version 1, not at 0"] * 2
+    assert [recorded.event for recorded in await store.read_stream(stream)] == [Counted(1)]
+
+
+async def test_one_stream_after_the_other_in_a_queue(store: EventStore) -> None:
+    """Appends that build on one another may be queued without waiting for each."""
+    stream = uuid4()
+    appended = await asyncio.gather(
+        *(store.append(counted(stream, version, version), context()) for version in range(8))
+    )
+    assert [result.versions[stream] for result in appended] == list(range(1, 9))
+
+
+async def test_the_same_command_again(store: EventStore) -> None:
+    """A command is recorded once, however often it is sent; each time it is told its first result."""
+    first, second, told = uuid4(), uuid4(), context()
+    command = [StreamAppend(first, 0, [Opened("a"), Counted(1)]), StreamAppend(second, 0, [Opened("b")])]
+
+    appended = await store.append(command, told)
+    await store.append(counted(first, 2, 7), context())
+    again = await store.append(command, told)
+
+    assert not appended.replayed
+    assert again == Appended(appended.position, appended.versions, replayed=True)
+    assert len(await store.read_all()) == 4
+
+
+async def test_the_same_command_twice_at_once(store: EventStore) -> None:
+    """Queued side by side, one of the two is recorded and the other is its replay."""
+    stream, told = uuid4(), context()
+    results = await asyncio.gather(*(store.append(counted(stream, 0, 1, 2), told) for _ in range(3)))
+    assert sorted(result.replayed for result in results) == [False, True, True]
+    assert {(result.position, result.versions[stream]) for result in results} == {(results[0].position, 2)}
+    assert len(await store.read_stream(stream)) == 2
+
+
+async def test_the_same_command_from_two_processes(store: EventStore, database: str) -> None:
+    """Two replicas that got the same request record it once."""
+    stream, told = uuid4(), context()
+    async with EventStore.open(database, CODEC) as other:
+        results = await asyncio.gather(
+            *(each.append(counted(stream, 0, 1), told) for each in (store, other, store, other))
+        )
+    assert sorted(result.replayed for result in results) == [False, True, True, True]
+    assert len({result.position for result in results}) == 1
+
+
+async def test_a_command_id_names_one_command(store: EventStore) -> None:
+    """An id that was used for other streams is refused with the reason: to answer "done" would lose the events."""
+    first, second, told = uuid4(), uuid4(), context()
+    await store.append(counted(first, 0, 1), told)
+    with pytest.raises(ValueError, match=f"command {told.command_id} was recorded for other streams"):
+        await store.append(counted(second, 0, 1), told)
+    assert await store.read_stream(second) == []
+
+
+async def test_what_postgresql_refuses_fails_alone(store: EventStore, sql: psycopg.Connection) -> None:
+    """One append that breaks a rule of the database fails with PostgreSQL's error; those beside it are recorded."""
+    sql.execute("alter table events add constraint small check (octet_length(data) < 100)")
+    streams = [uuid4() for _ in range(5)]
+    names = ["a", "b", "x" * 200, "d", "e"]
+    results = await asyncio.gather(
+        *(
+            store.append([StreamAppend(stream, 0, [Opened(name)])], context())
+            for stream, name in zip(streams, names, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(results[2], psycopg.errors.CheckViolation)
+    assert [isinstance(result, Appended) for result in results] == [True, True, False, True, True]
+    assert [len(await store.read_stream(stream)) for stream in streams] == [1, 1, 0, 1, 1]
+
+
+async def test_a_malformed_append_fails_alone(store: EventStore) -> None:
+    """A caller's mistake is that caller's: the others are recorded, and the writer lives on."""
+    mistake = StreamAppend("no stream id", 0, [Counted(1)])  # type: ignore[arg-type] # the mistake
+    results = await soon(
+        asyncio.gather(
+            store.append(counted(uuid4(), 0, 1), context()),
+            store.append([mistake], context()),
+            store.append(counted(uuid4(), 0, 1), context()),
+            return_exceptions=True,
+        )
+    )
+    assert [isinstance(result, Appended) for result in results] == [True, False, True]
+    assert not isinstance(results[1], StoreUnavailable)
+    assert (await soon(store.append(counted(uuid4(), 0, 1), context()))) is not None
+
+
+class Foreign(Event, frozen=True, tag="foreign.v1"):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("appends", "error"),
+    [
+        ([StreamAppend(uuid4(), 0, [Foreign()])], UnknownEventType),
+        ([StreamAppend(uuid4(), 0, [])], ValueError),
+        ([], ValueError),
+        ([StreamAppend(UUID(int=1), 0, [Closed()]), StreamAppend(UUID(int=1), 1, [Closed()])], ValueError),
+    ],
+    ids=["an event of another service", "no events", "no streams", "one stream twice"],
+)
+async def test_appends_that_make_no_sense(
+    store: EventStore, appends: list[StreamAppend], error: type[Exception]
+) -> None:
+    """They are refused before anything is sent."""
+    with pytest.raises(error):
+        await store.append(appends, context())
+    assert await store.head() == 0
+
+
+async def test_an_append_given_up_is_not_written(store: EventStore, sql: psycopg.Connection) -> None:
+    """A caller that is cancelled while its append still waits its turn leaves nothing behind."""
+    stream = uuid4()
+    take_append_lock(sql)
+    busy = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
+    await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+    cancelled = asyncio.create_task(store.append(counted(stream, 0, 1), context()))
+    await until(lambda: store.writer._waiting.qsize() == 1, "it is queued")
+    cancelled.cancel()
+    sql.execute("rollback")
+    await soon(busy)
+    await soon(store.append(counted(uuid4(), 0, 1), context()))
+    assert await store.read_stream(stream) == []
+
+
+async def test_a_closed_store_says_so(database: str) -> None:
+    """An append that waits when the store closes, or comes later, fails; it never waits for ever."""
+    with psycopg.connect(database) as sql:
+        async with EventStore.open(database, CODEC, max_batch=1) as store:
+            take_append_lock(sql)
+            waiting = [asyncio.create_task(store.append(counted(uuid4(), 0, 1), context())) for _ in range(3)]
+            await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+        results = await soon(asyncio.gather(*waiting, return_exceptions=True))
+    assert [type(result) for result in results] == [StoreUnavailable] * 3
+    with pytest.raises(StoreUnavailable):
+        await soon(store.append(counted(uuid4(), 0, 1), context()))
+
+
+async def test_history_is_readable_in_sql(store: EventStore, sql: psycopg.Connection) -> None:
+    """The `history` view shows events and metadata as JSON."""
+    told = context()
+    await store.append([StreamAppend(uuid4(), 0, [Opened("sheep")])], told)
+    row = sql.execute("select type, event->>'name', metadata->>'actor' from history").fetchone()
+    assert row == ("tally_opened.v1", "sheep", "user:test")
+    assert msgspec.json.decode((await store.read_all())[0].metadata)["command_id"] == str(told.command_id)
