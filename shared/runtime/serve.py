@@ -26,6 +26,7 @@ DEAD_AFTER = 10.0
 """Seconds without a heartbeat after which a projector counts as dead."""
 
 S = TypeVar("S", bound=ServiceSettings)
+Loop = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         relay = Relay(runtime.store, definition.name, settings.nats_url)
         consumers = [ConsumerRunner(runtime.store, each, settings.nats_url) for each in parts.consumers]
         processes = [ProcessRunner(runtime.store, each) for each in parts.processes]
-        _report(runtime, relay, processes)
+        _report(runtime, relay, consumers, processes)
         user_issuer = Issuer(settings.auth_issuer, settings.auth_jwks_url, frozenset({"user", "operator"}))
         app = create_app(
             title=f"emprops {definition.name}",
@@ -59,7 +60,8 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             dependencies=parts.dependencies,
             max_body_bytes=parts.max_body_bytes,
         )
-        loops = [runtime.projector.run, relay.run, *(each.run for each in [*consumers, *processes]), *parts.background]
+        loops: list[Loop] = [runtime.projector.run, relay.run, *parts.background]
+        loops += [each.run for each in consumers] + [each.run for each in processes]
         task = asyncio.create_task(_all(loops))
         try:
             yield Running(runtime, parts, app, task)
@@ -69,24 +71,29 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
                 await task
 
 
-async def _all(loops: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def _all(loops: Sequence[Loop]) -> None:
     async with asyncio.TaskGroup() as tasks:
         for loop in loops:
             tasks.create_task(_until_cancelled(loop))
 
 
-async def _until_cancelled(loop: Callable[[], Awaitable[None]]) -> None:
+async def _until_cancelled(loop: Loop) -> None:
     await loop()
     raise RuntimeError(f"{loop} ended although nobody stopped it")
 
 
-def _report(runtime: Runtime, relay: Relay, processes: Sequence[ProcessRunner]) -> None:
+def _report(
+    runtime: Runtime, relay: Relay, consumers: Sequence[ConsumerRunner], processes: Sequence[ProcessRunner]
+) -> None:
     """Readiness checks and gauges of the frame's own loops."""
     store, registry = runtime.store, runtime.registry
     projection_lag = Gauge(
         "projection_lag_events", "Events that a read table has not seen", ("projection",), registry=registry
     )
     relay_lag = Gauge("relay_lag_events", "Events that are not published yet", registry=registry)
+    parked_events = Gauge(
+        "parked_events", "Events that wait for an operator, with those behind them", ("consumer",), registry=registry
+    )
     process_lag = Gauge("process_lag_events", "Events before a process", ("process",), registry=registry)
 
     async def postgresql() -> str | None:
@@ -105,6 +112,14 @@ def _report(runtime: Runtime, relay: Relay, processes: Sequence[ProcessRunner]) 
         relay_lag.set(lag.events)
         return f"{lag.events} events, {lag.seconds:.3f} s behind"
 
+    async def consuming() -> str | None:
+        said = []
+        for each in consumers:
+            lag = await each.lag()
+            parked_events.labels(each.consumer.name).set(lag.parked + lag.waiting)
+            said.append(f"{each.consumer.name}: {lag.pending} pending, {lag.parked} parked, {lag.waiting} behind those")
+        return "; ".join(said)
+
     async def processing() -> str | None:
         said = []
         for each in processes:
@@ -116,6 +131,8 @@ def _report(runtime: Runtime, relay: Relay, processes: Sequence[ProcessRunner]) 
     runtime.checks["postgresql"] = postgresql
     runtime.checks["projections"] = projections
     runtime.checks["relay"] = relaying
+    if consumers:
+        runtime.checks["consumers"] = consuming
     if processes:
         runtime.checks["processes"] = processing
 
