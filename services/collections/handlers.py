@@ -21,6 +21,7 @@ from services.collections.domain.fields import FieldChanges
 from services.collections.domain.project import CreateProject, Project, create_default, create_untitled
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
+from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 
 PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
@@ -112,7 +113,7 @@ class Handlers:
 
     async def _new_component_ids(self, data: Any) -> list[int]:
         claimed = components.claimed_ids(data)
-        return await self.component_ids.take(min(len(claimed), instructions.MAX_STEPS), apart_from=frozenset(claimed))
+        return await self.component_ids.take(min(len(claimed), MAX_STEPS), apart_from=frozenset(claimed))
 
     async def edit_collection(
         self,

@@ -36,8 +36,9 @@ def with_components(data: dict[str, Any], new_ids: Sequence[int], kept: Collecti
 
 
 def _with_component(step: dict[str, Any], renamed: dict[int, int], mapping: dict[int, int]) -> dict[str, Any]:
-    step_id = step["id"]
-    payload = rewrite(step["nodePayload"], mapping)
-    if step_id not in renamed:
-        return {**step, "nodePayload": payload}
-    return {**step, "id": renamed[step_id], "fromId": step_id, "nodePayload": payload}
+    changed = dict(step)
+    if step.get("nodePayload"):
+        changed["nodePayload"] = rewrite(step["nodePayload"], mapping)
+    if step["id"] in renamed:
+        changed |= {"id": renamed[step["id"]], "fromId": step["id"]}
+    return changed

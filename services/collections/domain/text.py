@@ -29,18 +29,6 @@ def json_faults(value: Any, pointer: str) -> list[Detail]:
     return [Detail(where, "a text must not contain the NUL character") for where in _nuls(value, pointer)]
 
 
-def strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    """Every string value of a JSON value with its pointer, in document order; keys are not values."""
-    if isinstance(value, str):
-        yield pointer, value
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from strings(child, f"{pointer}/{escaped(key)}")
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from strings(child, f"{pointer}/{index}")
-
-
 def _nuls(value: Any, pointer: str) -> Iterator[str]:
     if isinstance(value, str):
         if "\0" in value:

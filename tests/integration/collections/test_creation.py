@@ -109,7 +109,7 @@ WRONG = [
     ({"cover_image_url": "http://169.254.169.254/"}, "/cover_image_url"),
     ({"images": {}}, "/images"),
     ({"data": []}, "/data"),
-    ({"data": {}}, "/data/version"),
+    ({"data": {"steps": []}}, "/data/version"),
     ({"data": two_steps() | {"version": "v3"}}, "/data/version"),
     ({"data": two_steps() | {"steps": None}}, "/data/steps"),
     ({"data": {"version": "v2", "steps": [{"id": 1, "nodeName": "a", "nodePayload": {"x": {"$ref": 2}}}]}},
