@@ -89,15 +89,23 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
 
 
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
+    """One generation succeeded: with it, `ended` of the job's `total` have ended."""
+
     job_id: UUID
     gid: UUID
     cost: int
+    ended: int = 0
+    total: int = 0
 
 
 class JobGenerationFailed(JobEvent, frozen=True, tag="job_generation_failed.v1"):
+    """One generation failed for good: with it, `ended` of the job's `total` have ended."""
+
     job_id: UUID
     gid: UUID
     error: str
+    ended: int = 0
+    total: int = 0
 
 
 class JobCompleted(JobEvent, frozen=True, tag="job_completed.v1"):
