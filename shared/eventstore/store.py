@@ -115,8 +115,8 @@ class EventStore:
     async def append(self, appends: Sequence[StreamAppend], context: Context) -> Appended:
         """Appends to one or several streams at once, all or nothing, durable when it returns.
 
-        The same command id again writes nothing and returns the first result, `replayed`.
-        Raises VersionConflict, StoreUnavailable; ValueError when the command id was another command's.
+        The same command id again writes nothing and returns the first result, `replayed`, with the streams that it
+        wrote to then. Raises VersionConflict, StoreUnavailable.
         """
         index = 0
         streams = []
@@ -130,13 +130,9 @@ class EventStore:
                 streams.append((each.stream_id, each.expected_version, prepared))
         if not streams:
             raise ValueError("an append needs at least one event")
-        touched = {stream for stream, _, _ in streams}
-        if len(touched) < len(streams):
+        if len({stream for stream, _, _ in streams}) < len(streams):
             raise ValueError("an append names each stream once, with all of its events")
-        appended = await self.writer.append(streams, msgspec.json.encode(context))
-        if appended.versions.keys() != touched:
-            raise ValueError(f"command {context.command_id} was recorded for other streams: each needs an id of its own")
-        return appended
+        return await self.writer.append(streams, msgspec.json.encode(context))
 
     async def handle(
         self,
@@ -153,6 +149,7 @@ class EventStore:
 
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
         `new` says that the id was just made, so nothing is read first. What `decide` raises comes through.
+        Raises ValueError when the command id has been used for another stream.
         """
         if context.repeatable:
             before = await self._first_result(decider, stream_id, context)
@@ -173,6 +170,8 @@ class EventStore:
             except VersionConflict:
                 continue
             if appended.replayed:
+                if stream_id not in appended.versions:
+                    raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")
                 loaded = await self.load(decider, stream_id)
                 return Handled(loaded.state, appended.versions[stream_id], appended.position)
             return self._grown(decider, stream_id, loaded, events, appended)
