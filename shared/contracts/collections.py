@@ -145,6 +145,33 @@ class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.
     collection_id: UUID
 
 
+class ComponentAssetEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "component_asset"
+
+
+class ComponentAssetLinked(ComponentAssetEvent, frozen=True, tag="component_asset_linked.v1"):
+    """A component has made a file. Its bytes and its address are the storage service's."""
+
+    asset_id: int
+    user_id: UUID
+    collection_id: UUID
+    component_id: int
+    job_id: UUID | None
+    gid: UUID | None
+    name: str
+    path: str
+    mime_type: str
+    sha256: str
+
+
+class ComponentAssetDescribed(ComponentAssetEvent, frozen=True, tag="component_asset_described.v1"):
+    """What a component's file was made from is known: a collection can be created from it."""
+
+    asset_id: int
+    gen_in_data: dict[str, Any]
+    gen_out_data: dict[str, Any]
+
+
 PROJECT_EVENTS: tuple[type[ProjectEvent], ...] = (ProjectCreated, ProjectRenamed, CurrentCollectionChosen)
 
 COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
@@ -165,4 +192,6 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     CollectionRestored,
 )
 
-EVENTS: tuple[type[Event], ...] = (*PROJECT_EVENTS, *COLLECTION_EVENTS)
+COMPONENT_ASSET_EVENTS: tuple[type[ComponentAssetEvent], ...] = (ComponentAssetLinked, ComponentAssetDescribed)
+
+EVENTS: tuple[type[Event], ...] = (*PROJECT_EVENTS, *COLLECTION_EVENTS, *COMPONENT_ASSET_EVENTS)
