@@ -14,6 +14,7 @@ from litestar import Litestar
 from prometheus_client import Gauge
 
 from shared.http import Authenticator, Issuer, NotReady, configure_logging, create_app
+from shared.http.health import Check
 from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay
 from shared.processes import ProcessRunner
@@ -86,55 +87,75 @@ def _report(
     runtime: Runtime, relay: Relay, consumers: Sequence[ConsumerRunner], processes: Sequence[ProcessRunner]
 ) -> None:
     """Readiness checks and gauges of the frame's own loops."""
-    store, registry = runtime.store, runtime.registry
-    projection_lag = Gauge(
-        "projection_lag_events", "Events that a read table has not seen", ("projection",), registry=registry
-    )
-    relay_lag = Gauge("relay_lag_events", "Events that are not published yet", registry=registry)
-    parked_events = Gauge(
-        "parked_events", "Events that wait for an operator, with those behind them", ("consumer",), registry=registry
-    )
-    process_lag = Gauge("process_lag_events", "Events before a process", ("process",), registry=registry)
+    store = runtime.store
 
     async def postgresql() -> str | None:
         return f"position {await store.head()}"
 
+    runtime.checks["postgresql"] = postgresql
+    runtime.checks["projections"] = _projection_check(runtime)
+    runtime.checks["relay"] = _relay_check(runtime, relay)
+    if consumers:
+        runtime.checks["consumers"] = _consumer_check(runtime, consumers)
+    if processes:
+        runtime.checks["processes"] = _process_check(runtime, processes)
+
+
+def _projection_check(runtime: Runtime) -> Check:
+    behind = Gauge(
+        "projection_lag_events", "Events that a read table has not seen", ("projection",), registry=runtime.registry
+    )
+
     async def projections() -> str | None:
         lags = await runtime.projector.lag()
         for lag in lags:
-            projection_lag.labels(lag.name).set(lag.events)
+            behind.labels(lag.name).set(lag.events)
             if lag.heartbeat_age > DEAD_AFTER:
                 raise NotReady(f"{lag.name}: no projector since {lag.heartbeat_age:.0f} s, {lag.events} events behind")
         return ", ".join(f"{lag.name}: {lag.events} events, {lag.seconds:.3f} s behind" for lag in lags)
 
+    return projections
+
+
+def _relay_check(runtime: Runtime, relay: Relay) -> Check:
+    behind = Gauge("relay_lag_events", "Events that are not published yet", registry=runtime.registry)
+
     async def relaying() -> str | None:
         lag = await relay.lag()
-        relay_lag.set(lag.events)
+        behind.set(lag.events)
         return f"{lag.events} events, {lag.seconds:.3f} s behind"
+
+    return relaying
+
+
+def _consumer_check(runtime: Runtime, consumers: Sequence[ConsumerRunner]) -> Check:
+    parked = Gauge(
+        "parked_events", "Events that need an operator, and those behind", ("consumer",), registry=runtime.registry
+    )
 
     async def consuming() -> str | None:
         said = []
         for each in consumers:
             lag = await each.lag()
-            parked_events.labels(each.consumer.name).set(lag.parked + lag.waiting)
+            parked.labels(each.consumer.name).set(lag.parked + lag.waiting)
             said.append(f"{each.consumer.name}: {lag.pending} pending, {lag.parked} parked, {lag.waiting} behind those")
         return "; ".join(said)
+
+    return consuming
+
+
+def _process_check(runtime: Runtime, processes: Sequence[ProcessRunner]) -> Check:
+    behind = Gauge("process_lag_events", "Events before a process", ("process",), registry=runtime.registry)
 
     async def processing() -> str | None:
         said = []
         for each in processes:
             lag = await each.lag()
-            process_lag.labels(each.process.name).set(lag)
+            behind.labels(each.process.name).set(lag)
             said.append(f"{each.process.name}: {lag} behind" + (f", failing: {each.failing}" if each.failing else ""))
         return "; ".join(said)
 
-    runtime.checks["postgresql"] = postgresql
-    runtime.checks["projections"] = projections
-    runtime.checks["relay"] = relaying
-    if consumers:
-        runtime.checks["consumers"] = consuming
-    if processes:
-        runtime.checks["processes"] = processing
+    return processing
 
 
 async def serve(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
