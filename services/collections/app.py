@@ -5,8 +5,10 @@ from pathlib import Path
 from litestar.di import Provide
 
 from services.collections.component_ids import ComponentIds
-from services.collections.handlers import COLLECTION, PROJECT, Handlers
+from services.collections.consumers import consumers
+from services.collections.handlers import COLLECTION, COMPONENT_ASSET, PROJECT, Handlers
 from services.collections.projections.collections import COLLECTIONS
+from services.collections.projections.component_assets import COMPONENT_ASSETS
 from services.collections.projections.instructions import INSTRUCTIONS
 from services.collections.projections.projects import PROJECTS
 from services.collections.queries import Queries
@@ -17,8 +19,8 @@ from shared.runtime import Parts, Runtime, ServiceDefinition
 SERVICE = ServiceDefinition(
     name="collections",
     events=EVENTS,
-    deciders=(PROJECT, COLLECTION),
-    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS),
+    deciders=(PROJECT, COLLECTION, COMPONENT_ASSET),
+    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS),
     migrations=Path(__file__).parent / "migrations",
 )
 
@@ -28,6 +30,7 @@ async def build(runtime: Runtime) -> Parts:
     queries = Queries(runtime.store)
     return Parts(
         route_handlers=ROUTES,
+        consumers=consumers(handlers),
         dependencies={
             "commands": Provide(lambda: handlers, sync_to_thread=False),
             "questions": Provide(lambda: queries, sync_to_thread=False),

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from services.collections.component_ids import ComponentIds
-from services.collections.domain import collection, components, instructions, project
+from services.collections.domain import collection, component_asset, components, instructions, project
 from services.collections.domain.collection import (
     ArchiveCollection,
     Collection,
@@ -17,6 +17,7 @@ from services.collections.domain.collection import (
     PublishCollection,
     RestoreCollection,
 )
+from services.collections.domain.component_asset import ComponentAsset
 from services.collections.domain.fields import FieldChanges
 from services.collections.domain.project import CreateProject, Project, create_default, create_untitled
 from shared.contracts.event import Event
@@ -26,6 +27,7 @@ from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, Str
 
 PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
 COLLECTION = Decider("collection", collection.NOTHING, collection.evolve, Collection, snapshot_every=100)
+COMPONENT_ASSET = Decider("component_asset", component_asset.NOTHING, component_asset.evolve, ComponentAsset)
 
 ATTEMPTS = 20
 
@@ -149,6 +151,9 @@ class Handlers:
         self, user_id: UUID, collection_id: UUID, context: Context, expected_version: int | None
     ) -> Handled[Collection]:
         return await self._handle(RestoreCollection(user_id), collection_id, context, expected_version)
+
+    async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
+        await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
 
     async def _handle(
         self, command: collection.Command, collection_id: UUID, context: Context, expected_version: int | None

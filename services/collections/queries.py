@@ -1,5 +1,6 @@
 """Questions to the read tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -8,16 +9,19 @@ from uuid import UUID
 import msgspec
 
 from services.collections.projections.collections import CollectionRow
+from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
 from services.collections.views import (
     CollectionSummary,
     CollectionView,
+    ComponentAssetView,
     ProjectView,
     collection_summary,
     collection_view,
+    component_asset_view,
     project_view,
 )
-from shared.contracts.problem import not_found
+from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 from shared.http import Page, decode_cursor, encode_cursor
 
@@ -27,6 +31,11 @@ class Place(NamedTuple):
 
     time: datetime
     id: UUID
+
+
+class AssetPlace(NamedTuple):
+    time: datetime
+    asset_id: int
 
 
 FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
@@ -71,6 +80,15 @@ from collections
 where status = 'published' and not archived
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
+
+INPUT_OF_ASSET = "select gen_in_data from component_assets where asset_id = %s and user_id = %s"
+
+ASSETS_OF_COMPONENT = """
+select asset_id, user_id, collection_id, component_id, job_id, gid, name, path, mime_type, sha256, gen_in_data,
+       gen_out_data, created_at
+from component_assets
+where collection_id = %s and component_id = %s and (created_at, asset_id) < (%s, %s)
+order by created_at desc, asset_id desc limit %s"""
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,29 @@ class Queries:
         shown = [collection_summary(row) for row in rows[:limit]]
         return Page(shown, _next([Place(each.publish_date or each.created_at, each.id) for each in rows], limit))
 
+    async def input_of_asset(self, user_id: UUID, asset_id: int) -> dict[str, Any]:
+        """The GenerationInput that made a file of the user's. Raises NOT_FOUND, CONFLICT while it is not known yet."""
+        row = await self._one(INPUT_OF_ASSET, asset_id, user_id)
+        if row is None:
+            raise not_found("An asset with this id that a collection's generation has made")
+        if row[0] is None:
+            raise Problem("CONFLICT", "What this asset was made from is not known yet: its generation is not over")
+        data: dict[str, Any] = msgspec.json.decode(row[0])
+        return data
+
+    async def assets_of_component(
+        self, user_id: UUID, collection_id: UUID, component_id: int, limit: int, cursor: str | None
+    ) -> Page[ComponentAssetView]:
+        """Newest first. Raises NOT_FOUND for a collection that is not the user's."""
+        found = await self.collection(collection_id)
+        if found is None or found.user_id != user_id:
+            raise not_found("The collection")
+        place = decode_cursor(cursor, AssetPlace) if cursor else AssetPlace(LAST.time, 2**63 - 1)
+        found_rows = await self._all(ASSETS_OF_COMPONENT, collection_id, component_id, *place, limit + 1)
+        rows = [ComponentAssetRow(*row) for row in found_rows]
+        shown = [component_asset_view(row) for row in rows[:limit]]
+        return Page(shown, _next([AssetPlace(each.created_at, each.asset_id) for each in rows], limit))
+
     async def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
         async with self.store.reader() as cursor:
             await cursor.execute(query.encode(), values)
@@ -152,7 +193,7 @@ class Queries:
             return await cursor.fetchall()
 
 
-def _next(places: list[Place], limit: int) -> str | None:
+def _next(places: Sequence[Place | AssetPlace], limit: int) -> str | None:
     """The cursor of the next page, when one row more than a page was found."""
     return encode_cursor(places[limit - 1]) if len(places) > limit else None
 

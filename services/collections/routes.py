@@ -1,11 +1,12 @@
 """HTTP → command or query → response."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post, put
 from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from services.collections.domain.collection import Collection
@@ -17,6 +18,7 @@ from services.collections.settings import CollectionsSettings
 from services.collections.views import (
     CollectionSummary,
     CollectionView,
+    ComponentAssetView,
     ProjectView,
     collection_view_of_state,
     project_view_of_state,
@@ -43,6 +45,9 @@ from shared.runtime import Runtime
 Commands = NamedDependency[Handlers]
 Questions = NamedDependency[Queries]
 Frame = NamedDependency[Runtime]
+
+Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
+AssetId = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="An asset to start from")]
 
 ANYONE = {"public": True}
 
@@ -121,14 +126,17 @@ async def create_collection(
     questions: Questions,
     frame: Frame,
     project_id: FromQuery[UUID | None] = None,
+    asset_id: AssetId = None,
 ) -> Response[Envelope[CollectionView]]:
-    """From `data`, or from the default instructions; in the project given, or in your default one.
+    """From what made an asset of yours, from `data`, or from the default instructions, in this order.
 
-    Every step gets a component of its own: its id moves to `fromId`, and every reference to it follows.
+    It lands in the project given, or in your default one. Every step gets a component of its own: its id moves to
+    `fromId`, and every reference to it follows.
     """
-    made = await commands.create_collection(
-        principal.user_id, project_id, data, None if data.data is UNSET else data.data, context
-    )
+    instructions = None if data.data is UNSET else data.data
+    if asset_id is not None:
+        instructions = await questions.input_of_asset(principal.user_id, asset_id)
+    made = await commands.create_collection(principal.user_id, project_id, data, instructions, context)
     return await _collection_answer(made, questions, frame, status=201)
 
 
@@ -227,6 +235,19 @@ async def restore_collection(
     return await _collection_answer(done, questions, frame)
 
 
+@get("/collections/{collection_id:uuid}/components/{component_id:int}/assets", summary="What a component has made")
+async def list_assets_of_component(
+    collection_id: FromPath[UUID],
+    component_id: Id64,
+    principal: User,
+    questions: Questions,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[ComponentAssetView]:
+    """The files of all its generations, newest first, with what each was made from."""
+    return await questions.assets_of_component(principal.user_id, collection_id, component_id, limit, cursor)
+
+
 ROUTES = [
     list_projects,
     create_project,
@@ -241,6 +262,7 @@ ROUTES = [
     publish_collection,
     archive_collection,
     restore_collection,
+    list_assets_of_component,
 ]
 
 

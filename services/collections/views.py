@@ -9,6 +9,7 @@ import msgspec
 from services.collections.domain.collection import Collection
 from services.collections.domain.project import Project
 from services.collections.projections.collections import CollectionRow
+from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
 
 
@@ -61,6 +62,22 @@ class CollectionView(CollectionSummary, frozen=True, kw_only=True):
     data: dict[str, Any] | None
 
 
+class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a component made; `GET /assets/{id}` knows where its bytes are."""
+
+    id: int
+    name: str
+    path: str
+    mime_type: str
+    sha256: str
+    component_id: int
+    job_id: UUID | None
+    gid: UUID | None
+    gen_in_data: dict[str, Any] | None
+    gen_out_data: dict[str, Any] | None
+    created_at: datetime
+
+
 def project_view(row: ProjectRow) -> ProjectView:
     return ProjectView(
         id=row.id, name=row.name, user_id=row.user_id, is_default=row.is_default, created_at=row.created_at
@@ -101,6 +118,22 @@ def collection_view_of_state(state: Collection, version: int, now: datetime) -> 
         version=version,
     )
     return collection_view(row, state.data)
+
+
+def component_asset_view(row: ComponentAssetRow) -> ComponentAssetView:
+    return ComponentAssetView(
+        id=row.asset_id,
+        name=row.name,
+        path=row.path,
+        mime_type=row.mime_type,
+        sha256=row.sha256,
+        component_id=row.component_id,
+        job_id=row.job_id,
+        gid=row.gid,
+        gen_in_data=msgspec.json.decode(row.gen_in_data) if row.gen_in_data else None,
+        gen_out_data=msgspec.json.decode(row.gen_out_data) if row.gen_out_data else None,
+        created_at=row.created_at,
+    )
 
 
 def _shown(row: CollectionRow) -> dict[str, Any]:

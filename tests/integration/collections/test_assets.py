@@ -1,0 +1,92 @@
+"""What storage says of files: linked to their components, and good to create collections from."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID, uuid4
+
+import pytest_asyncio
+
+from services.collections.projections.component_assets import COMPONENT_ASSETS
+from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
+from shared.projections import rebuild
+from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+from tests.support.publishing import Publisher, publisher
+
+
+@pytest_asyncio.fixture
+async def storage(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
+    async with publisher("storage", EVENTS, databases(), nats_url) as started:
+        yield started
+
+
+def stored(collection, asset_id: int) -> AssetStored:
+    return AssetStored(
+        asset_id=asset_id,
+        user_id=ALICE,
+        name=f"{asset_id}.png",
+        path=f"generations/{asset_id}.png",
+        mime_type="image/png",
+        size=4,
+        sha256="0" * 64,
+        job_id=uuid4(),
+        gid=uuid4(),
+        collection_id=UUID(collection["id"]),
+        component_id=collection["data"]["steps"][1]["id"],
+    )
+
+
+async def listed(api: Api, collection, wanted) -> list:
+    """The assets of the collection's second step, once they are as `wanted` says."""
+    path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
+    async with asyncio.timeout(10):
+        while True:
+            found = (await api.get(path)).data
+            if wanted(found):
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):
+    """Newest first, with inputs and outputs once they are known; for the collection's owner alone."""
+    collection = await api.create({"data": two_steps()})
+    for asset_id in (71, 72):
+        await storage.say(UUID(int=asset_id), stored(collection, asset_id))
+    assert {each["id"] for each in await listed(api, collection, lambda found: len(found) == 2)} == {71, 72}
+    await storage.say(UUID(int=71), AssetDescribed(71, collection["data"], {"status": "completed"}))
+    found = await listed(api, collection, lambda found: any(each["gen_in_data"] for each in found))
+    (described,) = [each for each in found if each["id"] == 71]
+    assert described["gen_in_data"] == collection["data"]
+    assert described["gen_out_data"] == {"status": "completed"}
+    path = f"/collections/{collection['id']}/components/{described['component_id']}/assets"
+    assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
+    first = await api.get(f"{path}?limit=1")
+    second = await api.get(f"{path}?limit=1&cursor={first.body['next_cursor']}")
+    assert [each["id"] for each in (first.data + second.data)] == [each["id"] for each in found]
+    assert second.body["next_cursor"] is None
+    rebuilt = await rebuild(api.store, COMPONENT_ASSETS, swap=False)
+    assert (rebuilt.missing, rebuilt.extra) == (0, 0)
+
+
+async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage: Publisher):
+    """Before the body's `data`; its steps come from the components that made the asset, and share none of them."""
+    first = await api.create({"data": two_steps()})
+    await storage.say(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
+    await listed(api, first, lambda found: any(each["gen_in_data"] for each in found))
+    made = await api.create({"title": "Again", "data": {"version": "none"}}, query="?asset_id=71")
+    assert made["title"] == "Again"
+    assert [step["fromId"] for step in made["data"]["steps"]] == [step["id"] for step in first["data"]["steps"]]
+    assert made["data"]["variables"] == first["data"]["variables"]
+
+
+async def test_an_asset_that_is_not_yours_or_not_described_makes_no_collection(api: Api, storage: Publisher):
+    collection = await api.create({"data": two_steps()})
+    await storage.say(UUID(int=71), stored(collection, 71))
+    await listed(api, collection, bool)
+    head = await api.store.head()
+    path = "/projects/collections?asset_id"
+    assert (await api.post(f"{path}=71")).code == (409, "CONFLICT")
+    assert (await api.post(f"{path}=71", user=BOB)).code == (404, "NOT_FOUND")
+    assert (await api.post(f"{path}=72")).code == (404, "NOT_FOUND")
+    for wrong in ("x", "0", str(2**63)):
+        assert (await api.post(f"{path}={wrong}")).code == (400, "VALIDATION_FAILED")
+    assert await api.store.head() == head

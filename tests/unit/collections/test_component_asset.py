@@ -1,0 +1,40 @@
+"""What is noted of the files that storage reports."""
+
+from uuid import UUID
+
+from services.collections.domain import component_asset
+from services.collections.domain.component_asset import DescribeAsset, LinkAsset
+from shared.contracts.collections import ComponentAssetDescribed, ComponentAssetLinked
+from tests.unit.collections.specification import ALICE, COLLECTION, given
+
+FIELDS = {
+    "asset_id": 7,
+    "user_id": ALICE,
+    "collection_id": COLLECTION,
+    "component_id": 1001,
+    "job_id": UUID(int=50),
+    "gid": UUID(int=51),
+    "name": "a.png",
+    "path": "generations/a.png",
+    "mime_type": "image/png",
+    "sha256": "0" * 64,
+}
+LINKED = ComponentAssetLinked(**FIELDS)
+DESCRIBED = ComponentAssetDescribed(7, {"version": "v2"}, {"status": "completed"})
+
+
+def test_a_file_is_linked_to_the_component_that_made_it():
+    given(component_asset).when(LinkAsset(**FIELDS)).then(LINKED)
+    given(component_asset, LINKED).when(LinkAsset(**FIELDS)).then_nothing_happens()
+
+
+def test_files_that_no_component_made_are_passed_over():
+    """Uploads are none of a collection's business, nor is what is said of them later."""
+    given(component_asset).when(LinkAsset(**FIELDS | {"component_id": None})).then_nothing_happens()
+    given(component_asset).when(DescribeAsset(7, {}, {})).then_nothing_happens()
+
+
+def test_what_a_file_was_made_from_is_noted_once():
+    command = DescribeAsset(7, DESCRIBED.gen_in_data, DESCRIBED.gen_out_data)
+    given(component_asset, LINKED).when(command).then(DESCRIBED)
+    given(component_asset, LINKED, DESCRIBED).when(command).then_nothing_happens()
