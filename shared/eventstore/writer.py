@@ -98,9 +98,7 @@ class GroupWriter:
         finally:
             self._closed = True
             await self._disconnect()
-            while not self._waiting.empty():
-                self._deferred.append(self._waiting.get_nowait())
-            _fail([*batch, *self._deferred], StoreUnavailable("the event store is closing"))
+            _fail([*batch, *self._all_waiting()], StoreUnavailable("the event store is closing"))
 
     def _next_batch(self) -> list[Append]:
         """What is waiting, in order, but each stream and each command once: a second one waits for the next batch."""
@@ -120,6 +118,12 @@ class GroupWriter:
             taken |= ids
         return batch
 
+    def _all_waiting(self) -> list[Append]:
+        appends, self._deferred = self._deferred, []
+        while not self._waiting.empty():
+            appends.append(self._waiting.get_nowait())
+        return appends
+
     async def _write_until_told(self, batch: list[Append]) -> None:
         """Writes a batch; after a lost connection again, which is safe since its events keep their ids."""
         deadline, pause = asyncio.get_running_loop().time() + self._give_up_after, 0.05
@@ -130,7 +134,10 @@ class GroupWriter:
                 await self._disconnect()
                 batch = [append for append in batch if not append.done.done()]
                 if asyncio.get_running_loop().time() + pause > deadline:
-                    return _fail(batch, StoreUnavailable(f"PostgreSQL can't be reached: {error}"))
+                    # What stands behind this batch has waited too, and would wait as long again for its own turn.
+                    return _fail(
+                        [*batch, *self._all_waiting()], StoreUnavailable(f"PostgreSQL can't be reached: {error}")
+                    )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others' appends must not suffer for it
@@ -173,7 +180,9 @@ class GroupWriter:
                 versions = {stream: expected + len(events) for stream, expected, events in append.streams}
                 _tell(append, Appended(positions[last], versions))
         for append in repeated:
-            _tell(append, await self._first_result(connection, append))
+            result = await self._first_result(connection, append)
+            self._on_commit(result.position)  # it may be our own commit, whose answer was lost
+            _tell(append, result)
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:
         ids = [event.event_id for _, _, events in append.streams for event in events]
