@@ -18,6 +18,7 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.eventstore.codec import Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
+from shared.eventstore.pool import reading_pool
 from shared.eventstore.records import (
     Appended,
     Context,
@@ -92,15 +93,7 @@ class EventStore:
         await migrate(dsn, (Path(__file__).parent / "schema.sql").read_text())
         watermarks = Watermarks(dsn)
         writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
-        pool = AsyncConnectionPool(
-            dsn,
-            min_size=1,
-            max_size=readers,
-            open=False,
-            timeout=10,
-            kwargs={"autocommit": True, "prepare_threshold": 0},
-        )
-        async with pool:
+        async with reading_pool(dsn, readers) as pool:
             store = cls(dsn, codec, pool, writer, watermarks, cached_states)
             tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watermarks.run())]
             try:
