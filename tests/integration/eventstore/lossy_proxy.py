@@ -1,0 +1,94 @@
+"""A TCP proxy before PostgreSQL that loses answers and goes away when told to: faults at exact moments."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class LossyProxy:
+    def __init__(self, dsn: str) -> None:
+        self._server_url = urlsplit(dsn)
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._port = 0
+        self._losing = b""
+        self.lost = 0
+        """Answers that PostgreSQL gave and nobody got."""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def before(cls, dsn: str) -> "AsyncIterator[LossyProxy]":
+        proxy = cls(dsn)
+        await proxy.come_back()
+        yield proxy
+        await proxy.go_away()
+
+    @property
+    def dsn(self) -> str:
+        user = self._server_url.netloc.rpartition("@")[0]
+        return urlunsplit(self._server_url._replace(netloc=f"{user}@127.0.0.1:{self._port}"))
+
+    def lose_answer_to(self, statement: bytes) -> None:
+        """The next answer on a connection that has just sent `statement` is dropped, and the connection with it."""
+        self._losing = statement
+
+    async def go_away(self) -> None:
+        """Closes every connection, and refuses new ones."""
+        if self._listener:
+            self._listener.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def come_back(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._connections.add(task)
+        up_reader, up_writer = await asyncio.open_connection(self._server_url.hostname, self._server_url.port)
+        try:
+            await self._pass_on(reader, writer, up_reader, up_writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # the other side's end of it: closed below
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            up_writer.close()
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        up_reader: asyncio.StreamReader,
+        up_writer: asyncio.StreamWriter,
+    ) -> None:
+        asked, answered = asyncio.ensure_future(reader.read(65536)), asyncio.ensure_future(up_reader.read(65536))
+        losing = False
+        try:
+            while True:
+                await asyncio.wait((asked, answered), return_when=asyncio.FIRST_COMPLETED)
+                if asked.done():
+                    if not (data := asked.result()):
+                        return
+                    if self._losing and self._losing in data:
+                        self._losing, losing = b"", True
+                    up_writer.write(data)
+                    asked = asyncio.ensure_future(reader.read(65536))
+                if answered.done():
+                    if not (data := answered.result()):
+                        return
+                    if losing:
+                        self.lost += 1
+                        return
+                    writer.write(data)
+                    answered = asyncio.ensure_future(up_reader.read(65536))
+        finally:
+            asked.cancel()
+            answered.cancel()
