@@ -145,6 +145,59 @@ class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.
     collection_id: UUID
 
 
+class SalesReceiver(msgspec.Struct, frozen=True):
+    """Who gets which part of a sale. `value` is a percentage, an exact decimal written as a string."""
+
+    address: str
+    value: str
+    type: str
+
+
+class ReceiversSet(CollectionEvent, frozen=True, tag="receivers_set.v1"):
+    """These and no others share the sales; their percentages sum to 100 at most."""
+
+    collection_id: UUID
+    receivers: list[SalesReceiver]
+
+
+class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1"):
+    """Whether others may try the collection out, how often each, and whether they may make their own of it."""
+
+    collection_id: UUID
+    enabled: bool
+    max_generations: int
+    is_remixable: bool
+
+
+class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_scheduled.v1"):
+    collection_id: UUID
+    publish_date: str
+    """RFC 3339, UTC; in the future when this was recorded."""
+
+
+class PublicationCalledOff(CollectionEvent, frozen=True, tag="publication_called_off.v1"):
+    """A scheduled publication won't happen: its owner said so, or the collection was not fit for it when it was due."""
+
+    collection_id: UUID
+    reasons: list[str]
+
+
+class CustodyTaken(CollectionEvent, frozen=True, tag="custody_taken.v1"):
+    """The collection's user keeps it for somebody who is known by a social account only, so far."""
+
+    collection_id: UUID
+    social_org: str
+    social_identifier: str
+
+
+class CustodyTransferred(CollectionEvent, frozen=True, tag="custody_transferred.v1"):
+    """The one whom a collection was kept for has it now, in a project of their own."""
+
+    collection_id: UUID
+    user_id: UUID
+    project_id: UUID
+
+
 class ComponentAssetEvent(Event, frozen=True):
     aggregate: ClassVar[str] = "component_asset"
 
@@ -190,6 +243,12 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     CollectionPublished,
     CollectionArchived,
     CollectionRestored,
+    ReceiversSet,
+    PreviewConfigured,
+    PublicationScheduled,
+    PublicationCalledOff,
+    CustodyTaken,
+    CustodyTransferred,
 )
 
 COMPONENT_ASSET_EVENTS: tuple[type[ComponentAssetEvent], ...] = (ComponentAssetLinked, ComponentAssetDescribed)
