@@ -1,0 +1,191 @@
+"""`emprops demo`."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from infra.cli.options import examples, fail, folder, json_option, open_set
+from infra.demo.client import ApiError, Client
+from infra.demo.journey import DemoResult, Reporter, journey
+from infra.embedded.keys import ensure_private_key, sign_token
+from infra.embedded.takeover import is_held
+
+START_TIMEOUT = 120.0
+
+
+@click.command(
+    epilog=examples(
+        "emprops demo",
+        "emprops demo --data data/set --generations 8",
+        'emprops demo --url http://127.0.0.1:8080 --token "$(emprops token --data data/set --role operator)" --json',
+    )
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A set's folder; one that is not running is started for the demo [default: data/demo].",
+)
+@click.option("--url", help="A running edge, instead of a folder.")
+@click.option("--token", help="With --url: a user's token; an operator's can grant itself the credits.")
+@click.option("--generations", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many artworks.")
+@json_option
+def demo(data: Path | None, url: str | None, token: str | None, generations: int, *, as_json: bool) -> None:
+    """Create a collection, generate it, download the files, show what it cost; all through the public API.
+
+    Exits with 0 only if the job completed and every file's bytes have the sha256 that storage says.
+    """
+    if (url is None) != (token is None) or (url is not None and data is not None):
+        fail("give --data DIR, or --url URL with --token T", code=2)
+    console = Console(stderr=as_json)
+    try:
+        if url is not None and token is not None:
+            user_id, roles = _claims(token)
+            operator_token = token if "operator" in roles else None
+            result = _run(url, token, operator_token, user_id, Path("data/demo/files"), generations, console)
+        else:
+            home = folder(data or Path("data/demo"))
+            with _running_set(home, console) as edge:
+                tokens = _development_tokens(home)
+                result = _run(edge, tokens[0], tokens[1], tokens[2], home / "files", generations, console)
+    except ApiError as error:
+        fail(f"the API refused a request: {error}")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        fail(f"the edge can't be reached ({error}). Is the set running? emprops status --data DIR")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+    else:
+        _show(result, console, data)
+    raise SystemExit(0 if result.succeeded else 1)
+
+
+def _run(
+    url: str,
+    token: str,
+    operator_token: str | None,
+    user_id: str,
+    files: Path,
+    generations: int,
+    console: Console,
+) -> DemoResult:
+    bar = Progress(
+        TextColumn("  generating"),
+        BarColumn(bar_width=40),
+        TextColumn("{task.percentage:>3.0f} %  {task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    task = bar.add_task("waiting", total=1.0, visible=False)
+
+    async def go() -> DemoResult:
+        report = Reporter(
+            say=lambda sentence: console.print(f"  {sentence}", highlight=False),
+            progress=lambda share, text: bar.update(task, completed=share, description=text, visible=True),
+        )
+        async with contextlib.AsyncExitStack() as clients:
+            user = await clients.enter_async_context(Client(url, token))
+            operator = await clients.enter_async_context(Client(url, operator_token)) if operator_token else None
+            return await journey(user, operator, user_id, files, generations, report)
+
+    with bar:
+        return asyncio.run(go())
+
+
+@contextlib.contextmanager
+def _running_set(data: Path, console: Console) -> Iterator[str]:
+    """The URL of the set in the folder; one that doesn't run is started, and stopped again."""
+    if is_held(data):
+        yield open_set(data).url
+        return
+    console.print(f"  starting PostgreSQL, NATS, an S3 store and the services in {data} …", highlight=False)
+    command = [
+        sys.executable,
+        "-c",
+        "from infra.cli.main import main; main()",
+        "up",
+        "--data",
+        str(data),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            yield _until_ready(process, console)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def _until_ready(process: "subprocess.Popen[str]", console: Console) -> str:
+    assert process.stdout is not None
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line.rstrip())
+        if line.startswith("ready "):
+            console.print(f"  {line.strip()}", highlight=False)
+            return line.split()[1]
+    return fail("the set did not start:\n" + "\n".join(said[-15:]))
+
+
+def _development_tokens(data: Path) -> tuple[str, str, str]:
+    """A new user's token, an operator's, and the user's id: each demo starts with an empty account."""
+    made = open_set(data)
+    key = ensure_private_key(Path(made.issuer_key_file))
+    user = uuid4()
+
+    def signed(*roles: str) -> str:
+        return sign_token(key, user=user, roles=roles, issuer=made.issuer, audience=made.audience, ttl=3600)[0]
+
+    return signed("user"), signed("user", "operator"), str(user)
+
+
+def _claims(token: str) -> tuple[str, list[str]]:
+    """What the token says of itself; only the edge can tell whether it is true."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims["sub"]), list(claims.get("roles", []))
+    except (IndexError, ValueError, KeyError):
+        fail("--token is not a JWT. Get one: emprops token --data DIR --role operator", code=2)
+
+
+def _show(result: DemoResult, console: Console, data: Path | None) -> None:
+    table = Table(title=f"job {result.job_id}: {result.status}", title_justify="left", box=None, pad_edge=False)
+    for column in ("file", "type", "sha256", "bytes"):
+        table.add_column(column)
+    for asset in result.assets:
+        verdict = "[green]intact[/]" if asset.intact else "[red]differ from the sha256[/]"
+        table.add_row(asset.file, asset.mime_type, asset.sha256[:16] + "…", verdict)
+    console.print(table)
+    ledger = Table(title="credits", title_justify="left", box=None, pad_edge=False)
+    for column in ("entry", "amount"):
+        ledger.add_column(column)
+    for entry in reversed(result.entries):
+        ledger.add_row(str(entry.get("kind")), str(entry.get("amount")))
+    console.print(ledger)
+    console.print(
+        f"granted {result.credits.granted:g}, captured {result.credits.captured:g}, "
+        f"available {result.credits.available:g}"
+    )
+    where = data or Path("data/demo")
+    console.print("\nWhere to look next:", style="bold")
+    console.print(f"  the pictures       {Path(result.assets[0].file).parent if result.assets else where / 'files'}")
+    console.print(f"  the history        emprops events --data {where} --service generation --stream {result.job_id}")
+    console.print(f"  the job as it was  emprops state --data {where} --service generation {result.job_id} --as-of 1")
+    console.print(f"  serve it           emprops up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")

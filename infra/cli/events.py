@@ -1,0 +1,120 @@
+"""`emprops events`."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from infra.cli.history import opened_store, run, service_option
+from infra.cli.options import data_option, examples, json_option
+from shared.eventstore import EventStore, RecordedEvent
+
+PAGE = 1000
+
+
+@click.command(
+    epilog=examples(
+        "emprops events --data data/set --service credits",
+        "emprops events --data data/set --service generation --stream 0d9f… --json | jq .event",
+        "emprops events --data data/set --service collections --after 1200 --follow",
+    )
+)
+@data_option
+@service_option
+@click.option("--stream", type=click.UUID, help="Only this stream: a collection's, job's, generation's or user's id.")
+@click.option("--type", "types", multiple=True, help="Only these types, such as job_completed.v1; may be repeated.")
+@click.option(
+    "--after", type=click.IntRange(0), default=0, help="Only events after this position (version of a stream)."
+)
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
+@click.option("--follow", is_flag=True, help="Go on with what is recorded from now on, until Ctrl-C.")
+@json_option
+def events(
+    data: Path,
+    service: str,
+    stream: UUID | None,
+    types: tuple[str, ...],
+    after: int,
+    limit: int | None,
+    *,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """Print the history of a service, or of one stream of it, in the order in which it was recorded.
+
+    With --json, one JSON object per line: position, recorded_at, type, stream_id, version, event, metadata, event_id.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+
+    async def show() -> None:
+        left = limit
+        async with opened_store(data, service) as store:
+            async for recorded in _read(store, stream, after, follow=follow):
+                if types and recorded.type not in types:
+                    continue
+                if as_json:
+                    click.echo(_line(recorded))
+                else:
+                    console.print(_words(recorded))
+                if left is not None and (left := left - 1) == 0:
+                    return
+
+    run(show())
+
+
+async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: bool) -> AsyncIterator[RecordedEvent]:
+    if stream is not None and not follow:
+        while page := await store.read_stream(stream, after=after, limit=PAGE):
+            for recorded in page:
+                yield recorded
+            after = page[-1].version
+        return
+    if follow:
+        async for batch in store.tail(after, limit=PAGE):
+            for recorded in batch.events:
+                if stream in {None, recorded.stream_id}:
+                    yield recorded
+        return
+    while (batch := await store.read_batch(after, PAGE)).size:
+        for recorded in batch.events:
+            yield recorded
+        after = batch.position
+
+
+def _line(recorded: RecordedEvent) -> str:
+    return msgspec.json.encode(
+        {
+            "position": recorded.position,
+            "recorded_at": recorded.recorded_at,
+            "type": recorded.type,
+            "stream_id": recorded.stream_id,
+            "version": recorded.version,
+            "event": msgspec.Raw(msgspec.json.encode(recorded.event)),
+            "metadata": msgspec.Raw(recorded.metadata),
+            "event_id": recorded.event_id,
+        }
+    ).decode()
+
+
+def _words(recorded: RecordedEvent) -> Text:
+    content: dict[str, Any] = msgspec.to_builtins(recorded.event)
+    content.pop("type", None)
+    fields = " ".join(f"{name}={_short(value)}" for name, value in content.items())
+    return Text.assemble(
+        (f"{recorded.position:>8} ", "dim"),
+        (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S.%f} ", "dim"),
+        (f"{recorded.stream_id}@{recorded.version} ", "cyan"),
+        (f"{recorded.type} ", "bold"),
+        (f"by {recorded.context.actor} ", "dim"),
+        fields,
+    )
+
+
+def _short(value: Any, width: int = 60) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= width else text[: width - 1] + "…"

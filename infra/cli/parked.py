@@ -1,0 +1,96 @@
+"""`emprops parked`."""
+
+from collections.abc import Awaitable, Callable
+from getpass import getuser
+from pathlib import Path
+
+import click
+import msgspec
+from psycopg import AsyncConnection
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.history import opened_store, run, service_option
+from infra.cli.options import data_option, examples, json_option
+from shared.messaging import parking
+
+
+@click.group()
+def parked() -> None:
+    """Events that a consumer could not handle: list, inspect, retry, discard."""
+
+
+def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    async def go() -> None:
+        async with opened_store(data, service) as store, store.pool.connection() as connection:
+            await connection.execute(parking.SCHEMA.read_bytes())
+            await work(connection)
+
+    run(go())
+
+
+@parked.command(name="list", epilog=examples("emprops parked list --data data/set --service credits"))
+@data_option
+@service_option
+@json_option
+def list_(data: Path, service: str, *, as_json: bool) -> None:
+    """Show what is parked, and what waits behind it."""
+
+    async def show(connection: AsyncConnection) -> None:
+        rows = await parking.list_parked(connection)
+        if as_json:
+            click.echo(msgspec.json.encode(rows).decode())
+            return
+        table = Table(box=None, pad_edge=False)
+        for column in ("id", "status", "consumer", "type", "stream", "attempts", "error"):
+            table.add_column(column)
+        for row in rows:
+            table.add_row(
+                *(str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or "")),
+                *(str(row.attempts), row.error or ""),
+            )
+        Console().print(table if rows else "Nothing is parked.")
+
+    _with_connection(data, service, show)
+
+
+@parked.command(epilog=examples("emprops parked inspect --data data/set --service credits 17"))
+@data_option
+@service_option
+@click.argument("parked_id", type=int)
+def inspect(data: Path, service: str, parked_id: int) -> None:
+    """Show one parked event whole, with all that was done about it, as JSON."""
+
+    async def show(connection: AsyncConnection) -> None:
+        row, actions = await parking.inspect(connection, parked_id)
+        body = row.body.decode(errors="replace")
+        document = {**msgspec.to_builtins(row), "body": body, "actions": msgspec.to_builtins(actions)}
+        click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+
+    _with_connection(data, service, show)
+
+
+@parked.command(epilog=examples('emprops parked retry --data data/set --service credits 17 --reason "fixed in 0.2"'))
+@data_option
+@service_option
+@click.argument("parked_id", type=int)
+@click.option("--reason", default="", help="Kept with the record.")
+def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
+    """Let the consumer try it again, and then what waits behind it."""
+    _with_connection(data, service, lambda it: parking.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason))
+    click.echo(f"{parked_id} is tried again; see emprops parked inspect --data {data} --service {service} {parked_id}")
+
+
+@parked.command(
+    epilog=examples('emprops parked discard --data data/set --service credits 17 --reason "a test message"')
+)
+@data_option
+@service_option
+@click.argument("parked_id", type=int)
+@click.option("--reason", required=True, help="Why it is never to be handled; kept with the record.")
+def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
+    """Give it up, with a reason; what waits behind it flows again."""
+    _with_connection(
+        data, service, lambda it: parking.discard(it, parked_id, by=f"operator:{getuser()}", reason=reason)
+    )
+    click.echo(f"{parked_id} is discarded")

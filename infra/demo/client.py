@@ -1,0 +1,125 @@
+"""A small client of the public API: what the demonstration and the end-to-end tests speak."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+
+class ApiError(Exception):
+    """The error body of a refused request."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        self.status = status
+        self.body = body if isinstance(body, dict) else {}
+        self.code: str = self.body.get("code", "")
+        super().__init__(f"{status} {self.code}: {self.body.get('detail', body)}")
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One server-sent event; `id` is None for those that aren't recorded."""
+
+    event: str
+    data: dict[str, Any]
+    id: str | None = None
+
+
+class Client:
+    """`async with Client(url, token)`: JSON in, the envelope's `data` out; raises ApiError."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=60))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "use it in `async with`"
+        return self._session
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        data = None if body is None else msgspec.json.encode(body)
+        sent = {
+            "Content-Type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        async with self.session.request(method, self._at(path), data=data, headers=sent) as response:
+            text = await response.read()
+            try:
+                answer = msgspec.json.decode(text) if text else {}
+            except msgspec.DecodeError:
+                answer = {"detail": text[:200].decode(errors="replace")}
+            if response.status >= 400:
+                raise ApiError(response.status, answer)
+            return answer.get("data") if isinstance(answer, dict) else answer
+
+    async def get(self, path: str) -> Any:
+        return await self.call("GET", path)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return await self.call("POST", path, {} if body is None else body, **headers)
+
+    async def download(self, path: str, to: Path) -> str:
+        """Streams a file to disk; returns the sha256 of what came."""
+        digest = hashlib.sha256()
+        async with self.session.get(self._at(path)) as response:
+            if response.status >= 400:
+                raise ApiError(response.status, await response.json(content_type=None))
+            with to.open("wb") as file:
+                async for chunk in response.content.iter_chunked(256 * 1024):
+                    digest.update(chunk)
+                    file.write(chunk)
+        return digest.hexdigest()
+
+    async def events(self, path: str) -> AsyncIterator[Event]:
+        """Server-sent events up to the stream's end; after a lost connection, `Last-Event-ID` asks for the rest."""
+        last: str | None = None
+        while True:
+            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+            try:
+                timeout = aiohttp.ClientTimeout(total=None, sock_read=45)
+                async with self.session.get(self._at(path), headers=headers, timeout=timeout) as response:
+                    if response.status == 204:
+                        return
+                    if response.status >= 500:
+                        raise aiohttp.ClientPayloadError(f"status {response.status}")
+                    if response.status >= 400:
+                        raise ApiError(response.status, await response.json(content_type=None))
+                    async for event in _parse(response.content):
+                        last = event.id or last
+                        yield event
+                    return
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(0.5)
+
+    def _at(self, path: str) -> str:
+        return path if path.startswith("http") else self.url + path
+
+
+async def _parse(lines: aiohttp.StreamReader) -> AsyncIterator[Event]:
+    fields: dict[str, str] = {}
+    async for raw in lines:
+        line = raw.decode().rstrip("\r\n")
+        if line.startswith(":"):
+            continue
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+        elif "data" in fields:
+            yield Event(fields.get("event", "message"), msgspec.json.decode(fields["data"]), fields.get("id"))
+            fields = {}

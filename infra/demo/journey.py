@@ -1,0 +1,159 @@
+"""The whole journey: credits, a collection, its generation, the files, the bill."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra.demo.client import Client, Event
+
+STYLES = ["tideline at dusk", "a garden of slow stars", "paper mountains", "the hum of a neon river"]
+ENDED = {"completed", "partially_completed", "failed", "cancelled", "expired", "rejected"}
+
+
+class DemoAsset(msgspec.Struct, frozen=True):
+    asset_id: int
+    url: str
+    sha256: str
+    mime_type: str
+    file: str = ""
+    """Where it was downloaded to."""
+    intact: bool = False
+    """Whether the bytes that were downloaded have this sha256."""
+
+
+class DemoCredits(msgspec.Struct, frozen=True):
+    granted: float
+    captured: float
+    available: float
+
+
+class DemoResult(msgspec.Struct, frozen=True):
+    collection_id: str
+    job_id: str
+    status: str
+    assets: list[DemoAsset]
+    credits: DemoCredits
+    entries: list[dict[str, Any]]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "completed" and bool(self.assets) and all(asset.intact for asset in self.assets)
+
+
+@dataclass
+class Reporter:
+    """What the journey tells of itself while it goes on."""
+
+    say: Callable[[str], None] = lambda _sentence: None
+    progress: Callable[[float, str], None] = lambda _share, _text: None
+    seen: list[Event] = field(default_factory=list)
+
+
+def instructions() -> dict[str, Any]:
+    """Two steps: a sketch from a prompt with a drawn variable, and a frame around the first step's image."""
+    return {
+        "version": "v2",
+        "steps": [
+            {
+                "id": 1,
+                "nodeName": "sketch",
+                "alias": "Sketch",
+                "nodePayload": {"prompt": "{{theme}}", "width": 1024, "height": 1024, "seed": -1},
+            },
+            {
+                "id": 2,
+                "nodeName": "frame",
+                "alias": "Frame",
+                "nodePayload": {"image": {"$ref": 1}, "title": "{{theme}}"},
+            },
+        ],
+        "variables": [
+            {
+                "name": "theme",
+                "type": "pick",
+                "value_type": "strings",
+                "lock_value": False,
+                "test_value": STYLES[0],
+                "value": {"display_names": [style.capitalize() for style in STYLES], "values": STYLES},
+            }
+        ],
+    }
+
+
+async def journey(
+    user: Client, operator: Client | None, user_id: str, directory: Path, generations: int, report: Reporter
+) -> DemoResult:
+    """Raises ApiError when a request is refused. `operator` grants the credits; without one those at hand must do."""
+    granted = 0.0
+    if operator:
+        granted = float(max(5, generations * 2))
+        await operator.post("/credits/grants", {"user_id": user_id, "amount": granted, "source": "demo"})
+        report.say(f"granted {granted:g} credits to user {user_id}")
+    collection = await user.post("/projects/collections", {"title": "First light", "data": instructions()})
+    report.say(f"collection {collection['id']} “{collection['title']}”: {len(collection['data']['steps'])} steps")
+    job = await user.post(f"/collections/{collection['id']}/generations", {"generations": generations})
+    report.say(f"job {job['job_id']}: {generations} generations, {job['status']}")
+    await _follow(user, job["job_id"], 2 * generations, report)
+    finished = await user.get(f"/jobs/{job['job_id']}")
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+    assets = [await _fetch(user, output, directory) for output in _files(finished)]
+    balance = await _settled(user)
+    entries = await user.get(f"/credits/entries?job_id={job['job_id']}")
+    captured = finished["credits"]["captured"]
+    return DemoResult(
+        collection["id"],
+        job["job_id"],
+        finished["status"],
+        assets,
+        DemoCredits(granted, captured, balance["available"]),
+        entries,
+    )
+
+
+async def _follow(user: Client, job_id: str, steps: int, report: Reporter) -> None:
+    done = 0
+    running: dict[str, float] = {}
+    async for event in user.events(f"/jobs/{job_id}/events"):
+        report.seen.append(event)
+        sid = str(event.data.get("sid", ""))
+        if event.event == "node_progress":
+            running[sid] = float(event.data.get("progress", 0))
+        elif event.event == "node_completed":
+            done += 1
+            running.pop(sid, None)
+        text = f"{done} of {steps} steps"
+        if event.event == "job_status":
+            text = str(event.data.get("status", ""))
+        report.progress(min(1.0, (done + 0.9 * sum(running.values())) / steps), text)
+
+
+def _files(job: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        output
+        for generation in job["generations"]
+        for output in generation["outputs"]
+        if output["kind"] == "asset" and output.get("asset_id") is not None
+    ]
+
+
+async def _fetch(user: Client, output: dict[str, Any], directory: Path) -> DemoAsset:
+    asset = await user.get(f"/assets/{output['asset_id']}")
+    file = directory / f"{asset['id']}-{Path(asset['name']).name}"
+    digest = await user.download(f"/assets/{asset['id']}/content", file)
+    return DemoAsset(
+        asset["id"], asset["url"], asset["sha256"], asset["mime_type"], str(file), digest == asset["sha256"]
+    )
+
+
+async def _settled(user: Client, patience: float = 15.0) -> dict[str, Any]:
+    """The balance once nothing is held any more: capture follows the job's end by a moment."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while True:
+        balance: dict[str, Any] = await user.get("/credits")
+        if not balance["held"] or asyncio.get_running_loop().time() > deadline:
+            return balance
+        await asyncio.sleep(0.1)
