@@ -1,6 +1,7 @@
 """One OpenAPI document out of the services' own: the operations that the edge routes, and what they refer to."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 from services.edge.routing import RoutingTable
@@ -122,8 +123,7 @@ def merge(documents: Mapping[str, Document], table: RoutingTable, *, title: str,
         for path, item in _renamed(paths[service], names).items():
             for method in METHODS:
                 if (operation := item.get(method)) and "operationId" in operation:
-                    if operation["operationId"] in operation_ids:
-                        operation["operationId"] = f"{service}_{operation['operationId']}"
+                    operation["operationId"] = _unique(operation["operationId"], service, operation_ids)
                     operation_ids.add(operation["operationId"])
             merged["paths"].setdefault(path, {}).update(item)
         for name, value in needed[service].items():
@@ -131,6 +131,11 @@ def merge(documents: Mapping[str, Document], table: RoutingTable, *, title: str,
             merged["components"].setdefault(section, {})[key] = _renamed(value, names)
     merged["paths"] = dict(sorted(merged["paths"].items()))
     return merged
+
+
+def _unique(operation_id: str, service: str, taken: set[str]) -> str:
+    candidates = chain((operation_id, f"{service}_{operation_id}"), (f"{service}_{operation_id}_{n}" for n in count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def _service_name(service: str, reference: str) -> str:

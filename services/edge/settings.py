@@ -27,6 +27,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: int = 5 * 1024**3
     idle_timeout: float = 60.0
     """Seconds that a service may be silent."""
+    restart_window: float = 3.0
+    """Seconds for which a refused connection is tried again, so that a service's restart is not noticed."""
     log_level: str = "info"
     service_instance: str = ""
 
@@ -44,4 +46,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def limits(self) -> Limits:
-        return Limits(body=self.max_body_bytes, upload=self.max_upload_bytes, idle=self.idle_timeout)
+        return Limits(
+            body=self.max_body_bytes, upload=self.max_upload_bytes, idle=self.idle_timeout, restart=self.restart_window
+        )

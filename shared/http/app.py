@@ -57,9 +57,9 @@ def create_app(
     bounded by `max_body_bytes`; a route that streams sets its own `request_max_body_size`. With `documented=False`
     there is no /schema: the edge has one of its own.
     """
-    registry = registry or create_registry()
+    registry = create_registry() if registry is None else registry
     app = Litestar(
-        route_handlers=[*route_handlers, *health_routes(readiness or {}), metrics_route(registry)],
+        route_handlers=[*route_handlers, *health_routes({} if readiness is None else readiness), metrics_route(registry)],
         guards=[authentication(authenticator)],
         dependencies={
             "context": Provide(command_context, sync_to_thread=False),

@@ -93,6 +93,14 @@ class Authenticator:
         self._verified[digest] = verified
         return verified.principal
 
+    async def has_keys(self, iss: str) -> bool:
+        """Whether the keys of an issuer are there, or can be fetched now."""
+        try:
+            await self._keys[iss].get(None)
+        except KeysUnavailable:
+            return False
+        return True
+
     async def _verify(self, token: bytes) -> _Verified:
         try:
             header = jwt.get_unverified_header(token)

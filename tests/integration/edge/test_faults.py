@@ -1,0 +1,162 @@
+"""Services that are down, restart, break off or keep silent: what clients see of it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.edge_client import Edge, EdgeClient
+from tests.support.serving import free_port, serving
+from tests.support.upstream import Exchange, UpstreamStub
+
+Services = dict[str, UpstreamStub]
+
+
+def address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+async def test_a_service_that_is_down_is_unavailable(start_edge: Edge) -> None:
+    """503 with the one error body and Retry-After, once the short while for restarts is over."""
+    edge = await start_edge(credits_url=address(free_port()), restart_window=0.2)
+    async with edge.request("GET", "/credits") as response:
+        problem = await response.json(content_type=None)
+        assert (response.status, problem["code"]) == (503, "UNAVAILABLE")
+        assert response.headers["Retry-After"] == "1"
+    assert (await edge.json("GET", "/projects"))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_restart_is_not_noticed(start_edge: Edge, method: str) -> None:
+    """A request that comes while the service is down is answered when it is back; nothing had been sent yet."""
+    port = free_port()
+    edge = await start_edge(credits_url=address(port))
+    waiting = asyncio.create_task(edge.json(method, "/credits/quote", json={"a": 1}))
+    stub = UpstreamStub("credits")
+    while not waiting.done() and not stub.requests:
+        # Only once the edge has been refused: an attempt takes far less than the start of a server.
+        await asyncio.sleep(0.05)
+        async with serving(stub, port=port):
+            status, seen = await waiting
+    assert (status, seen["service"]) == (200, "credits")
+    assert len(stub.requests) == 1
+
+
+async def test_an_upload_waits_for_a_restart_too(start_edge: Edge) -> None:
+    """A streamed body is not touched before there is a connection."""
+    port = free_port()
+    edge = await start_edge(storage_url=address(port))
+
+    async def body() -> Any:
+        for _ in range(4):
+            yield b"x" * 100_000
+
+    waiting = asyncio.create_task(edge.json("POST", "/assets", data=body()))
+    await asyncio.sleep(0.05)
+    async with serving(UpstreamStub("storage"), port=port):
+        status, seen = await waiting
+    assert (status, seen["length"]) == (200, 400_000)
+
+
+async def test_replicas_take_turns_and_stand_in(start_edge: Edge) -> None:
+    """Each of two gets its share; with one down, and another address dead from the start, none fails."""
+    first, second = UpstreamStub("first"), UpstreamStub("second")
+    async with serving(second) as second_url:
+        async with AsyncExitStack() as stack:
+            first_url = await stack.enter_async_context(serving(first))
+            edge = await start_edge(credits_url=f"{first_url}, {second_url}, {address(free_port())}")
+            names = [(await edge.json("GET", "/credits"))[1]["service"] for _ in range(10)]
+            assert {"first", "second"} == set(names)
+            assert min(names.count("first"), names.count("second")) >= 3
+        names = [(await edge.json("POST", "/credits/quote", json={}))[1]["service"] for _ in range(6)]
+        assert names == ["second"] * 6
+
+
+class BreaksOnce:
+    """The first request is cut off, without an answer; later ones are answered."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.keys: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")), 0
+        )
+        self.seen.append(await reader.readexactly(length))
+        if len(self.seen) > 1:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    async def start(self, stack: AsyncExitStack) -> str:
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        await stack.enter_async_context(server)
+        return address(server.sockets[0].getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "times"),
+    [
+        ("GET", {}, 200, 2),
+        ("PUT", {}, 200, 2),
+        ("POST", {"Idempotency-Key": "k"}, 200, 2),
+        ("POST", {}, 503, 1),
+    ],
+)
+async def test_only_what_cannot_be_done_twice_by_it_is_sent_again(
+    start_edge: Edge, method: str, headers: dict[str, str], status: int, times: int
+) -> None:
+    """A request cut off after it was sent is repeated if it is idempotent; a plain POST is not, and says why."""
+    breaks = BreaksOnce()
+    async with AsyncExitStack() as stack:
+        edge = await start_edge(credits_url=await breaks.start(stack))
+        answered, body = await edge.json(method, "/credits/x", headers=headers, json={"a": 1})
+    assert answered == status
+    assert breaks.seen == [b'{"a": 1}'] * times
+    if status == 503:
+        assert body["code"] == "UNAVAILABLE"
+        assert "Idempotency-Key" in body["detail"]
+
+
+async def test_a_stream_that_breaks_off_does_not_look_complete(edge: EdgeClient, services: Services) -> None:
+    """The client's connection is cut: half a file is never taken for a whole one, nor a job's events for its end."""
+
+    async def half(exchange: Exchange) -> None:
+        await exchange.start(
+            content_type="image/png", **(exchange.headers.get("x-length") and {"content_length": "200000"}) or {}
+        )
+        await exchange.write(b"x" * 100_000)
+        raise ConnectionResetError
+
+    services["storage"].answer = half
+    for headers in ({}, {"X-Length": "known"}):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async with edge.request("GET", "/assets/1/content", headers=headers) as response:
+                await response.read()
+
+
+async def test_a_silent_service_is_unavailable(start_edge: Edge, services: Services) -> None:
+    """503 once the service has been silent for the idle timeout, and the request is not sent again."""
+
+    async def silent(exchange: Exchange) -> None:
+        await exchange.read()
+        while (await exchange.receive())["type"] != "http.disconnect":
+            pass
+
+    services["credits"].answer = silent
+    edge = await start_edge(idle_timeout=0.3)
+    status, problem = await edge.json("GET", "/credits")
+    assert (status, problem["code"]) == (503, "UNAVAILABLE")
+    assert len(services["credits"].requests) == 1
+
+
+async def test_headers_that_no_server_takes_are_the_clients_fault(edge: EdgeClient) -> None:
+    """A Content-Length that is none, or one beside chunked coding, is refused by the edge's server, not with a 500."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rsplit(":", 1)[1]))
+    writer.write(b"POST /projects HTTP/1.1\r\nhost: x\r\ncontent-length: ten\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
