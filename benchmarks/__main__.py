@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import p1_append, p4_rebuild, servers
+from benchmarks import p1_append, p3_delivery, p4_rebuild, servers
 from benchmarks.measure import Figure, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -57,6 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(stderr=arguments.json, width=160 if not sys.stdout.isatty() else None)
     about = machine()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     figures = measure(set(arguments.id), console)
     result = {
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

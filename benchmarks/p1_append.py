@@ -92,7 +92,16 @@ def pgbench(dsn: str, clients: int = WRITERS, seconds: float = SECONDS) -> float
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "insert.sql"
         script.write_text(statement)
-        command = [installation() / "bin" / "pgbench", "-n", "-M", "prepared", "-f", script, "-c", str(clients)]
+        command = [
+            str(installation() / "bin" / "pgbench"),
+            "-n",
+            "-M",
+            "prepared",
+            "-f",
+            str(script),
+            "-c",
+            str(clients),
+        ]
         command += ["-j", "2", "-T", str(int(seconds)), dsn]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     line = next(line for line in output.splitlines() if line.startswith("tps"))
