@@ -175,7 +175,7 @@ def _storage_settings(file: SetFile) -> dict[str, str]:
         "S3_ACCESS_KEY": file.s3.access_key,
         "S3_SECRET_KEY": file.s3.secret_key,
         "S3_BUCKET": file.s3.bucket,
-        "GRANTS_JWKS_URL": f"{file.services['generation'].urls[0]}/.well-known/jwks.json",
+        "GRANTS_JWKS_URL": _grants_jwks(file),
     }
 
 
@@ -185,7 +185,12 @@ def _generation_settings(file: SetFile) -> dict[str, str]:
 
 def _edge_settings(file: SetFile) -> dict[str, str]:
     upstream = {f"{name.upper()}_URL": _urls(file, name) for name in SERVICES if name != "edge"}
-    return {**upstream, "JWKS_FILE": file.jwks_file}
+    return {**upstream, "JWKS_FILE": file.jwks_file, "GRANTS_JWKS_URL": _grants_jwks(file)}
+
+
+def _grants_jwks(file: SetFile) -> str:
+    # All replicas sign with the key in one file, and who verifies keeps it: the first will do.
+    return f"{file.services['generation'].urls[0]}/.well-known/jwks.json"
 
 
 _OWN_SETTINGS: dict[str, Callable[[SetFile], dict[str, str]]] = {

@@ -1,0 +1,49 @@
+# One entry, few verbs. Each makes what it needs: on a machine with Python >= 3.11, pip and make, nothing else.
+
+DATA ?= data/set
+PORT ?= 8080
+TESTS ?= tests
+
+# The first interpreter that is new enough; PYTHON=... overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-input
+
+.PHONY: help demo run test check bench
+
+help:
+	@echo 'make demo    the whole journey on this machine: a collection is created, generated, stored, charged'
+	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
+	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some)'
+	@echo 'make check   format, lint, types, import rules'
+	@echo 'make bench   the figures of performance, each beside its peer'
+
+demo: $(INSTALLED)
+	@$(BIN)/emprops demo
+
+run: $(INSTALLED)
+	@$(BIN)/emprops up --data $(DATA) --port $(PORT)
+
+test: $(INSTALLED)
+	@$(BIN)/pytest $(TESTS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks
+
+# The stamp is written last, so an installation that was cut short is done again; the next run finds it and is quick.
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'emprops needs Python 3.11 or newer: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@echo 'installing the locked dependencies into $(VENV): the first time takes a minute or two'
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
