@@ -44,10 +44,25 @@ class Adopt(msgspec.Struct, frozen=True):
     source_version: int
 
 
-def decide(command: Adopt, state: CollectionSource) -> Sequence[Event]:
-    """Nothing for what is known already, or older than what is known."""
+class Revise(msgspec.Struct, frozen=True):
+    """What changed of a collection that was adopted before; None: as it was."""
+
+    collection_id: UUID
+    source_version: int
+    title: str | None = None
+    data: dict[str, Any] | None = None
+    encryption_enabled: bool | None = None
+
+
+def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
+    """Nothing for what is known already, or older than what is known.
+
+    A revision of a collection that was never adopted raises LookupError: its creation must have come before.
+    """
     if command.source_version <= state.source_version:
         return []
+    if isinstance(command, Revise):
+        command = _whole(command, state)
     return [
         CollectionAdopted(
             collection_id=command.collection_id,
@@ -59,3 +74,19 @@ def decide(command: Adopt, state: CollectionSource) -> Sequence[Event]:
             source_version=command.source_version,
         )
     ]
+
+
+def _whole(command: Revise, state: CollectionSource) -> Adopt:
+    if state.project_id is None or state.user_id is None:
+        raise LookupError(f"collection {command.collection_id} was revised before it was known")
+    return Adopt(
+        collection_id=command.collection_id,
+        project_id=state.project_id,
+        user_id=state.user_id,
+        title=state.title if command.title is None else command.title,
+        data=state.data if command.data is None else command.data,
+        encryption_enabled=state.encryption_enabled
+        if command.encryption_enabled is None
+        else command.encryption_enabled,
+        source_version=command.source_version,
+    )

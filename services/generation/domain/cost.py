@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
-MICRO = 1_000_000
-"""Micro-credits in a credit."""
+from services.generation.domain.amounts import MICRO
 
 MAX_COST = 10**12
 """Micro-credits that one step may cost: a million credits."""

@@ -121,9 +121,14 @@ def decide(command: Command, state: Generation) -> Sequence[Event]:
     assert_never(command)
 
 
-def prefix_of(started: GenerationStarted, sid: UUID) -> str:
-    """The path below which a step's files lie."""
-    return f"generations/{started.user_id}/{started.job_id}/{started.gid}/{sid}/"
+def step_prefix(user_id: UUID, job_id: UUID, gid: UUID, sid: UUID) -> str:
+    """The path below which a step's files lie, and below which its worker may write."""
+    return f"generations/{user_id}/{job_id}/{gid}/{sid}/"
+
+
+def ready_at(event: StepScheduled, recorded_at: datetime) -> datetime:
+    """When a scheduled step may be sent: at once, or when its backoff is over."""
+    return datetime.fromisoformat(event.not_before) if event.not_before else recorded_at
 
 
 def backoff(attempt: int, sid: UUID) -> timedelta:
@@ -156,7 +161,9 @@ def _take(command: TakeResult, state: Generation) -> Sequence[Event]:
     step = state.step_of(command.sid)
     if step is None or state.started is None or not state.is_current(command.sid, command.attempt):
         return []
-    error = command.error or result_fault(command.outputs, prefix_of(state.started, step.sid))
+    started = state.started
+    prefix = step_prefix(started.user_id, started.job_id, started.gid, step.sid)
+    error = command.error or result_fault(command.outputs, prefix)
     event = (
         StepCompleted(
             gid=state.started.gid,

@@ -166,10 +166,11 @@ def _end(command: EndGenerations, state: Job) -> Sequence[Event]:
     for end in command.ends:
         if not state.is_open(end.gid):
             continue
+        ended, total = len(state.ends) - state.ends.count(_OPEN) + 1, len(state.ends)
         event = (
-            JobGenerationCompleted(job_id=state.job_id, gid=end.gid, cost=end.cost)
+            JobGenerationCompleted(job_id=state.job_id, gid=end.gid, cost=end.cost, ended=ended, total=total)
             if end.error is None
-            else JobGenerationFailed(job_id=state.job_id, gid=end.gid, error=end.error)
+            else JobGenerationFailed(job_id=state.job_id, gid=end.gid, error=end.error, ended=ended, total=total)
         )
         events.append(event)
         state = evolve(state, event)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from shared.contracts.generation import Output, StepError
 
 MAX_OUTPUTS = 100
-MAX_TEXT = 1_000_000
+MAX_TEXT = 100_000
+MAX_FIELD = 4_000
 
 
 def result_fault(outputs: Sequence[Output], prefix: str) -> StepError | None:
@@ -19,17 +20,23 @@ def result_fault(outputs: Sequence[Output], prefix: str) -> StepError | None:
     if len(outputs) > MAX_OUTPUTS:
         return _invalid(f"the result has {len(outputs)} outputs, more than {MAX_OUTPUTS}")
     for index, output in enumerate(outputs):
-        match output.kind:
-            case "asset":
-                if not output.path or not _below(output.path, prefix):
-                    return _invalid(f"output {index} is not a file below {prefix}")
-                if not output.url or output.asset_id is None:
-                    return _invalid(f"output {index} is a file without its url or asset_id")
-            case "text":
-                if output.text is None or len(output.text) > MAX_TEXT:
-                    return _invalid(f"output {index} is a text of none or more than {MAX_TEXT} characters")
-            case "json":
-                pass
+        fault = _output_fault(output, prefix)
+        if fault is not None:
+            return _invalid(f"output {index} {fault}")
+    return None
+
+
+def _output_fault(output: Output, prefix: str) -> str | None:
+    fields = (output.path, output.url, output.mime_type, output.sha256)
+    if any(field is not None and len(field) > MAX_FIELD for field in fields):
+        return f"has a field of more than {MAX_FIELD} characters"
+    if output.kind == "asset":
+        if not output.path or not _below(output.path, prefix):
+            return f"is not a file below {prefix}"
+        if not output.url or output.asset_id is None:
+            return "is a file without its url or asset_id"
+    if output.kind == "text" and (output.text is None or len(output.text) > MAX_TEXT):
+        return f"is a text of none or more than {MAX_TEXT} characters"
     return None
 
 

@@ -110,7 +110,7 @@ def test_generations_end_one_by_one_and_the_last_ends_the_job():
     """All succeeded: completed, and all is captured."""
     state = given_(request(), HELD, succeeded(GIDS[0]), succeeded(GIDS[1]))
     assert decide(succeeded(GIDS[2]), state) == [
-        JobGenerationCompleted(JOB, GIDS[2], 1_250_000),
+        JobGenerationCompleted(JOB, GIDS[2], 1_250_000, ended=3, total=3),
         JobCompleted(JOB, USER, 3_750_000),
     ]
 
@@ -119,8 +119,8 @@ def test_some_failed_and_the_job_is_partially_completed():
     """What succeeded is captured, no more."""
     state = given_(request(), HELD, succeeded(GIDS[0]))
     assert decide(failed(GIDS[1], GIDS[2]), state) == [
-        JobGenerationFailed(JOB, GIDS[1], "101 broke"),
-        JobGenerationFailed(JOB, GIDS[2], "102 broke"),
+        JobGenerationFailed(JOB, GIDS[1], "101 broke", ended=2, total=3),
+        JobGenerationFailed(JOB, GIDS[2], "102 broke", ended=3, total=3),
         JobPartiallyCompleted(JOB, USER, captured=1_250_000, failed=2),
     ]
 

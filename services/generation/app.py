@@ -1,0 +1,58 @@
+"""The wiring of the generation service, and nothing else."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from services.generation.broker import Broker
+from services.generation.consumers import consumers
+from services.generation.grants import GrantSigner
+from services.generation.handlers import DECIDERS, Engine, import_workflows
+from services.generation.health import report
+from services.generation.live import JobEventHub
+from services.generation.processes import report_generations, start_generations
+from services.generation.processes.dispatch_steps import Dispatcher
+from services.generation.processes.watchdog import Watchdog
+from services.generation.projections.generations import GENERATIONS
+from services.generation.projections.job_events import JOB_EVENTS
+from services.generation.projections.job_history import JOB_HISTORY
+from services.generation.projections.jobs import JOBS
+from services.generation.projections.open_steps import OPEN_STEPS
+from services.generation.projections.workflows import WORKFLOWS
+from services.generation.requests import GenerationRequests
+from services.generation.results import ResultsIntake
+from services.generation.routes import routes
+from services.generation.settings import GenerationSettings
+from shared.contracts.generation import EVENTS
+from shared.runtime import Parts, Runtime, ServiceDefinition
+
+BUILT_IN = Path(__file__).parent / "workflows"
+
+SERVICE = ServiceDefinition(
+    name="generation",
+    events=EVENTS,
+    deciders=DECIDERS,
+    projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, OPEN_STEPS),
+)
+
+
+async def build(runtime: Runtime) -> Parts:
+    settings = runtime.settings
+    assert isinstance(settings, GenerationSettings), "this service is started with its own settings"
+    engine = Engine(runtime.store, runtime.clock, runtime.new_id)
+    await import_workflows(engine, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
+    broker = Broker(settings.nats_url, "generation-engine")
+    signer = GrantSigner(settings.grant_key_file, settings.storage_url, settings.auth_audience)
+    hub = JobEventHub(runtime.store, broker)
+    requests = GenerationRequests(engine, hub, verdict_wait=settings.verdict_wait, adoption_wait=settings.adoption_wait)
+    dispatcher = Dispatcher(engine, broker, signer, timedelta(seconds=settings.step_deadline))
+    watchdog = Watchdog(engine, broker, dispatcher, timedelta(seconds=settings.missing_after))
+    intake = ResultsIntake(engine, broker)
+    report(runtime, broker, intake, watchdog)
+    return Parts(
+        route_handlers=[
+            routes(requests, engine.jobs, hub, runtime.store, signer, runtime.caught_up, settings.public_url)
+        ],
+        consumers=consumers(engine),
+        processes=[start_generations.process(engine), dispatcher.process(), report_generations.process(engine)],
+        background=[broker.run, hub.run, intake.run, watchdog.run],
+    )

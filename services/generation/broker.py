@@ -1,0 +1,92 @@
+"""The service's connection to NATS for work, results and progress, and the two streams that these travel on.
+
+Both are work queues: a message stays until it is acknowledged, and then it is gone. Whoever comes first makes them; a
+broker that lost its data gets them again.
+"""
+
+import asyncio
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
+
+from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
+from shared.messaging.connection import close, connect
+from shared.messaging.streams import NAME_IN_USE
+
+DUPLICATES = 120
+"""Seconds for which JetStream knows a message id again."""
+ACK_TIMEOUT = 5.0
+
+STREAMS = {WORK_STREAM: ["work.>"], RESULTS_STREAM: ["results.>"]}
+
+log = structlog.get_logger()
+
+
+async def ensure_work_streams(js: JetStreamContext) -> None:
+    """Makes the streams of work and results where they are missing."""
+    for name, subjects in STREAMS.items():
+        try:
+            await js.stream_info(name)
+        except NotFoundError:
+            config = StreamConfig(
+                name=name,
+                subjects=subjects,
+                retention=RetentionPolicy.WORK_QUEUE,
+                storage=StorageType.FILE,
+                duplicate_window=DUPLICATES,
+            )
+            try:
+                await js.add_stream(config)
+            except BadRequestError as error:
+                if error.err_code != NAME_IN_USE:
+                    raise
+
+
+class Broker:
+    """One connection, made in the background and repaired for ever; whoever needs it waits for it."""
+
+    def __init__(self, nats_url: str, name: str) -> None:
+        self._url, self._name = nats_url, name
+        self._client: asyncio.Future[Client] | None = None
+
+    async def run(self) -> None:
+        """Keeps the connection until cancelled."""
+        client = await connect(self._url, self._name)
+        self._connected().set_result(client)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await close(client)
+
+    def _connected(self) -> "asyncio.Future[Client]":
+        if self._client is None:
+            self._client = asyncio.get_running_loop().create_future()
+        return self._client
+
+    async def client(self) -> Client:
+        return await asyncio.shield(self._connected())
+
+    async def jetstream(self) -> JetStreamContext:
+        return (await self.client()).jetstream(timeout=ACK_TIMEOUT)
+
+    async def publish(self, subject: str, body: bytes, message_id: str) -> bool:
+        """Stores a message of work. False when JetStream knew its id already. Raises nats.errors.Error."""
+        js = await self.jetstream()
+        headers = {"Nats-Msg-Id": message_id}
+        try:
+            ack = await js.publish(subject, body, headers=headers)
+        except NoStreamResponseError:
+            await ensure_work_streams(js)
+            ack = await js.publish(subject, body, headers=headers)
+        return not ack.duplicate
+
+    def is_connected(self) -> bool:
+        return self._client is not None and self._client.done() and self._client.result().is_connected
+
+
+TROUBLE = (nats.errors.Error, OSError)
+"""What a broker that is away looks like."""

@@ -1,0 +1,71 @@
+"""What happens in other services, turned into commands of this one."""
+
+from services.generation.domain.amounts import credits_text
+from services.generation.domain.collection_source import Adopt, Revise
+from services.generation.domain.job import Authorize, Reject
+from services.generation.handlers import Engine
+from shared.contracts.collections import (
+    CollectionCreated,
+    CollectionRetitled,
+    EncryptionChosen,
+    InstructionsRevised,
+)
+from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.eventstore import RecordedEvent
+from shared.messaging import Consumer
+
+COLLECTIONS = "generation-collections-v1"
+HOLDS = "generation-holds-v1"
+
+
+def consumers(engine: Engine) -> list[Consumer]:
+    async def on_collection(recorded: RecordedEvent) -> None:
+        await engine.adopt(adoption(recorded), recorded.context.caused(recorded.event_id, COLLECTIONS))
+
+    async def on_hold(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, HoldPlaced | HoldDeclined)
+        await engine.command_job(event.job_id, verdict(event), recorded.context.caused(recorded.event_id, HOLDS))
+
+    return [
+        Consumer(
+            name=COLLECTIONS,
+            owner="collections",
+            events=(CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen),
+            handle=on_collection,
+        ),
+        Consumer(name=HOLDS, owner="credits", events=(HoldPlaced, HoldDeclined), handle=on_hold),
+    ]
+
+
+def adoption(recorded: RecordedEvent) -> Adopt | Revise:
+    """What an event of a collection changes in what generation knows of it."""
+    match recorded.event:
+        case CollectionCreated() as event:
+            return Adopt(
+                collection_id=event.collection_id,
+                project_id=event.project_id,
+                user_id=event.user_id,
+                title=event.title,
+                data=event.data,
+                encryption_enabled=event.encryption_enabled,
+                source_version=recorded.version,
+            )
+        case CollectionRetitled(collection_id, title):
+            return Revise(collection_id, recorded.version, title=title)
+        case InstructionsRevised(collection_id, data):
+            return Revise(collection_id, recorded.version, data=data)
+        case EncryptionChosen(collection_id, encryption_enabled):
+            return Revise(collection_id, recorded.version, encryption_enabled=encryption_enabled)
+        case _:
+            raise AssertionError(f"{recorded.type} changes nothing here")
+
+
+def verdict(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
+    """What credits said about a job's quote."""
+    if isinstance(event, HoldPlaced):
+        return Authorize(event.amount)
+    return Reject(
+        code="INSUFFICIENT_CREDITS",
+        reason=f"The job needs {credits_text(event.amount)} credits, and {credits_text(event.available)} are available",
+    )

@@ -1,0 +1,89 @@
+"""What never changes about a job, read once: its request, its collection's data, the workflows that it keeps."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.generation.domain.workflow import Definition, read_definition, workflow_id
+from services.generation.domain.workflow import Workflow as WorkflowState
+from services.generation.domain.workflow import evolve as evolve_workflow
+from shared.contracts.generation import JobRequested
+from shared.contracts.generation_input import GenerationInput, read
+from shared.eventstore import Context, Decider, EventStore
+
+WORKFLOW: Decider[WorkflowState] = Decider(
+    name="workflow", initial=WorkflowState(), evolve=evolve_workflow, state_type=WorkflowState
+)
+REMEMBERED_JOBS = 128
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """A job's request; `given` is its data read, `definitions` the workflow versions that it started with."""
+
+    requested: JobRequested
+    context: Context
+    given: GenerationInput
+    definitions: Mapping[str, Definition]
+
+
+class Workflows:
+    """Definitions by name and version; a version never changes, so it is read once."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int], Definition] = {}
+
+    async def newest(self, name: str) -> Definition | None:
+        """None for a workflow that is not registered."""
+        loaded = await self._store.load(WORKFLOW, workflow_id(name))
+        return self._definition(loaded.state) if loaded.version else None
+
+    async def version(self, name: str, version: int) -> Definition:
+        known = self._known.get((name, version))
+        if known is None:
+            # A workflow's stream has one event per version.
+            loaded = await self._store.load(WORKFLOW, workflow_id(name), as_of=version)
+            known = self._definition(loaded.state)
+        return known
+
+    def _definition(self, state: WorkflowState) -> Definition:
+        key = (state.name, state.version)
+        if key not in self._known:
+            self._known[key] = read_definition(state.name, state.version, state.definition)
+        return self._known[key]
+
+
+class Jobs:
+    """The facts of the jobs last used."""
+
+    def __init__(self, store: EventStore, workflows: Workflows) -> None:
+        self._store, self._workflows = store, workflows
+        self._facts: OrderedDict[UUID, asyncio.Task[JobFacts | None]] = OrderedDict()
+
+    async def facts(self, job_id: UUID) -> JobFacts | None:
+        """None when there is no such job. Who asks at the same time waits for the same reading."""
+        task = self._facts.get(job_id)
+        if task is None or (task.done() and (task.cancelled() or task.exception() or task.result() is None)):
+            task = self._facts[job_id] = asyncio.create_task(self._read(job_id))
+            while len(self._facts) > REMEMBERED_JOBS:
+                self._facts.popitem(last=False)
+        self._facts.move_to_end(job_id)
+        return await asyncio.shield(task)
+
+    async def _read(self, job_id: UUID) -> JobFacts | None:
+        events = await self._store.read_stream(job_id, limit=1)
+        if not events or not isinstance(events[0].event, JobRequested):
+            return None
+        requested = events[0].event
+        return JobFacts(
+            requested=requested,
+            context=events[0].context,
+            given=read(requested.data),
+            definitions={
+                name: await self._workflows.version(name, version)
+                for name, version in requested.workflow_versions.items()
+            },
+        )

@@ -1,0 +1,62 @@
+"""Upload grants: short-lived tokens with which a worker writes below one step's path, and reads what it refers to."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from services.generation.domain.generation import step_prefix
+from shared.contracts.generation import StepScheduled
+from shared.contracts.work import UploadGrant
+
+ISSUER = "emprops-generation"
+OUTLIVES_DEADLINE = timedelta(minutes=5)
+"""A result that is sent just before its deadline may have an upload on its way still."""
+
+
+class GrantSigner:
+    """Signs with the service's own key; storage fetches the public half from `/.well-known/jwks.json`."""
+
+    def __init__(self, key_file: str, storage_url: str, audience: str) -> None:
+        private = json.loads(Path(key_file).read_text())
+        if (private.get("kty"), private.get("crv")) != ("OKP", "Ed25519") or "d" not in private:
+            raise ValueError(f"{key_file} is not an Ed25519 private key as a JWK")
+        self._key = jwt.PyJWK({**private, "alg": "EdDSA"})
+        self._kid = str(private.get("kid") or "grants")
+        self._public = {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": private["x"],
+            "kid": self._kid,
+            "use": "sig",
+            "alg": "EdDSA",
+        }
+        self._url, self._audience = f"{storage_url.rstrip('/')}/uploads", audience
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key, as a JWK set."""
+        return {"keys": [self._public]}
+
+    def grant(self, step: StepScheduled, *, now: datetime, deadline: datetime) -> UploadGrant:
+        """Made when the work is sent, and nowhere kept."""
+        claims = {
+            "iss": ISSUER,
+            "aud": self._audience,
+            "sub": str(step.user_id),
+            "roles": ["worker"],
+            "iat": int(now.timestamp()),
+            "exp": int((deadline + OUTLIVES_DEADLINE).timestamp()),
+            "grant": {
+                "prefix": step_prefix(step.user_id, step.job_id, step.gid, step.sid),
+                "job_id": str(step.job_id),
+                "gid": str(step.gid),
+                "sid": str(step.sid),
+                "collection_id": str(step.collection_id),
+                "component_id": step.component_id,
+                "read_job": str(step.job_id),
+            },
+        }
+        token = jwt.encode(claims, self._key.key, algorithm="EdDSA", headers={"kid": self._kid})
+        return UploadGrant(url=self._url, token=token)

@@ -1,0 +1,126 @@
+"""What clients that follow a job are told: one row per event, whose id is the event's position in the store."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.generation.domain.amounts import to_credits
+from services.generation.projections.jobs import EVENTS
+from services.generation.projections.outputs import is_image, output_view, outputs_view
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationEvent,
+    JobAuthorized,
+    JobCompleted,
+    JobFailed,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+)
+from shared.eventstore import RecordedEvent
+from shared.projections import Projection
+
+TERMINAL = frozenset({"completed", "partially_completed", "failed", "rejected", "cancelled", "expired"})
+"""Statuses after which a job tells nothing more."""
+
+DDL = """
+create table {table} (
+  position bigint primary key,
+  job_id   uuid not null,
+  event    text not null,
+  data     jsonb not null
+);
+create index {table}_of_job on {table} (job_id, position)"""
+
+
+class JobEventRow(msgspec.Struct, frozen=True):
+    """`event`: job_status, node_started, node_completed, image_generated or error."""
+
+    position: int
+    job_id: UUID
+    event: str
+    data: dict[str, Any]
+
+
+def keys(recorded: RecordedEvent) -> list[tuple[int]]:
+    return [(recorded.position,)]
+
+
+def project(_: JobEventRow | None, recorded: RecordedEvent) -> JobEventRow | None:
+    event = recorded.event
+    told = _of_generation(event) if isinstance(event, GenerationEvent) else _of_job(recorded)
+    if told is None:
+        return None
+    name, job_id, data = told
+    return JobEventRow(recorded.position, job_id, name, {"job_id": job_id, **data})
+
+
+Told = tuple[str, UUID, dict[str, Any]]
+
+
+def _of_job(recorded: RecordedEvent) -> Told:
+    progress = 0.0
+    more: dict[str, Any] = {}
+    match recorded.event:
+        case JobRequested(generations=generations, quoted=quoted):
+            status, more = "pending", {"generations": len(generations), "quoted": float(to_credits(quoted))}
+        case JobAuthorized(held=held):
+            status, more = "processing", {"held": float(to_credits(held))}
+        case JobRejected(code=code, reason=reason):
+            status, more = "rejected", {"code": code, "error": reason}
+        case JobGenerationCompleted(gid=gid, ended=ended, total=total):
+            status, progress, more = "processing", ended / max(total, 1), {"gid": gid}
+        case JobGenerationFailed(gid=gid, error=error, ended=ended, total=total):
+            status, progress, more = "processing", ended / max(total, 1), {"gid": gid, "error": error}
+        case JobCompleted(captured=captured):
+            status, progress, more = "completed", 1.0, {"captured": float(to_credits(captured))}
+        case JobPartiallyCompleted(captured=captured, failed=failed):
+            status, progress = "partially_completed", 1.0
+            more = {"captured": float(to_credits(captured)), "failed": failed}
+        case JobFailed(error=error):
+            status, progress, more = "failed", 1.0, {"error": error}
+        case _:
+            raise AssertionError(f"{recorded.type} is not told to clients")
+    return "job_status", recorded.stream_id, {"status": status, "progress": progress, **more}
+
+
+def _of_generation(event: GenerationEvent) -> Told | None:
+    match event:
+        case StepScheduled():
+            data = {**_step(event), "workflow": event.workflow, "not_before": event.not_before}
+            return "node_started", event.job_id, data
+        case StepCompleted():
+            outputs = [output_view(event.component_id, output) for output in event.outputs]
+            return "node_completed", event.job_id, {**_step(event), "outputs": outputs}
+        case StepFailed():
+            error = {"code": event.error.code, "message": event.error.message, "retrying": not event.final}
+            return "error", event.job_id, {**_step(event), **error}
+        case GenerationCompleted():
+            images = [view for view in outputs_view(event.outputs) if is_image(view)]
+            if images:
+                # The last image in the order of steps is the artwork; those before it went into it.
+                return "image_generated", event.job_id, {"gid": event.gid, **images[-1], "images": images}
+    return None
+
+
+def _step(event: StepScheduled | StepCompleted | StepFailed) -> dict[str, Any]:
+    return {"gid": event.gid, "sid": event.sid, "step_id": event.component_id, "attempt": event.attempt}
+
+
+JOB_EVENTS = Projection(
+    name="job_events",
+    version=1,
+    row=JobEventRow,
+    key=("position",),
+    ddl=DDL,
+    events=(*EVENTS, StepScheduled, StepCompleted, StepFailed, GenerationCompleted),
+    keys=keys,
+    project=project,
+    append_only=True,
+)

@@ -1,0 +1,108 @@
+"""A job's history as its user reads it: one row per change, in words."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.generation.domain.amounts import credits_text
+from services.generation.projections.jobs import EVENTS
+from shared.contracts.generation import (
+    JobAuthorized,
+    JobCompleted,
+    JobFailed,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+    StepFailed,
+)
+from shared.eventstore import RecordedEvent
+from shared.projections import Projection
+
+DDL = """
+create table {table} (
+  job_id     uuid not null,
+  position   bigint not null,
+  status     text not null,
+  message    text not null,
+  data       jsonb not null,
+  created_at timestamptz not null,
+  primary key (job_id, position)
+)"""
+
+
+class HistoryRow(msgspec.Struct, frozen=True):
+    """`status` is the job's from then on."""
+
+    job_id: UUID
+    position: int
+    status: str
+    message: str
+    data: dict[str, Any]
+    created_at: datetime
+
+
+def keys(recorded: RecordedEvent) -> list[tuple[UUID, int]]:
+    event = recorded.event
+    return [(event.job_id if isinstance(event, StepFailed) else recorded.stream_id, recorded.position)]
+
+
+def project(_: HistoryRow | None, recorded: RecordedEvent) -> HistoryRow:
+    (key,) = keys(recorded)
+    status, message, data = _told(recorded)
+    return HistoryRow(*key, status, message, data, recorded.recorded_at)
+
+
+def _told(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
+    told: tuple[str, str, dict[str, Any]]
+    match recorded.event:
+        case JobRequested(generations=generations, quoted=quoted):
+            message = f"{_count(len(generations))} requested for {credits_text(quoted)} credits"
+            told = "pending", message, {"generations": len(generations)}
+        case JobAuthorized(held=held):
+            told = "processing", f"{credits_text(held)} credits are held", {}
+        case JobRejected(code=code, reason=reason):
+            told = "rejected", reason, {"code": code}
+        case JobGenerationCompleted(gid=gid, ended=ended, total=total):
+            told = "processing", f"A generation completed: {ended} of {total} ended", {"gid": gid}
+        case JobGenerationFailed(gid=gid, error=error, ended=ended, total=total):
+            message = f"A generation failed: {ended} of {total} ended"
+            told = "processing", message, {"gid": gid, "error": error}
+        case StepFailed() as event:
+            told = "processing", _step_failed(event), {"gid": event.gid, "step_id": event.component_id}
+        case JobCompleted(captured=captured):
+            told = "completed", f"Every generation completed for {credits_text(captured)} credits", {}
+        case JobPartiallyCompleted(captured=captured, failed=failed):
+            message = f"{_count(failed)} failed; the others took {credits_text(captured)} credits"
+            told = "partially_completed", message, {"failed": failed}
+        case JobFailed(error=error):
+            told = "failed", f"Every generation failed: {error}", {}
+        case _:
+            raise AssertionError(f"{recorded.type} is no part of a job's history")
+    return told
+
+
+def _step_failed(event: StepFailed) -> str:
+    end = "for good" if event.final else "and is tried again"
+    error = f"{event.error.code}: {event.error.message}"
+    return f"Attempt {event.attempt} of step {event.component_id} failed {end}: {error}"
+
+
+def _count(generations: int) -> str:
+    return "1 generation" if generations == 1 else f"{generations} generations"
+
+
+JOB_HISTORY = Projection(
+    name="job_history",
+    version=1,
+    row=HistoryRow,
+    key=("job_id", "position"),
+    ddl=DDL,
+    events=(*EVENTS, StepFailed),
+    keys=keys,
+    project=project,
+    append_only=True,
+)

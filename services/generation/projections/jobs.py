@@ -1,0 +1,129 @@
+"""One row per job: what its user sees of it, except its generations."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.generation import (
+    JobAuthorized,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+)
+from shared.eventstore import RecordedEvent
+from shared.projections import Projection
+
+DDL = """
+create table {table} (
+  job_id        uuid primary key,
+  position      bigint not null,
+  user_id       uuid not null,
+  collection_id uuid not null,
+  name          text not null,
+  job_type      text not null,
+  status        text not null,
+  error         text,
+  quoted        bigint not null,
+  held          bigint not null,
+  captured      bigint not null,
+  total         integer not null,
+  ended         integer not null,
+  created_at    timestamptz not null,
+  started_at    timestamptz,
+  completed_at  timestamptz
+);
+create index {table}_of_user on {table} (user_id, position desc);
+create index {table}_pending on {table} (created_at) where status = 'pending'"""
+
+
+class JobRow(msgspec.Struct, frozen=True):
+    """`position` is that of the request: newer jobs have greater ones. Amounts are micro-credits."""
+
+    job_id: UUID
+    position: int
+    user_id: UUID
+    collection_id: UUID
+    name: str
+    job_type: str
+    status: str
+    error: str | None
+    quoted: int
+    held: int
+    captured: int
+    total: int
+    ended: int
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+EVENTS: tuple[type[JobEvent], ...] = (
+    JobRequested,
+    JobAuthorized,
+    JobRejected,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobCompleted,
+    JobPartiallyCompleted,
+    JobFailed,
+)
+
+
+def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
+    return [(recorded.stream_id,)]
+
+
+def project(row: JobRow | None, recorded: RecordedEvent) -> JobRow:
+    event, at = recorded.event, recorded.recorded_at
+    if isinstance(event, JobRequested):
+        return _requested(event, recorded)
+    assert row is not None, f"{recorded.type} at {recorded.position} comes before its job"
+    replace = msgspec.structs.replace
+    match event:
+        case JobAuthorized():
+            row = replace(row, status="processing", held=event.held, started_at=at)
+        case JobRejected():
+            row = replace(row, status="rejected", error=event.reason, completed_at=at)
+        case JobGenerationCompleted():
+            row = replace(row, ended=row.ended + 1)
+        case JobGenerationFailed():
+            row = replace(row, ended=row.ended + 1, error=row.error or event.error)
+        case JobCompleted():
+            row = replace(row, status="completed", captured=event.captured, completed_at=at)
+        case JobPartiallyCompleted():
+            row = replace(row, status="partially_completed", captured=event.captured, completed_at=at)
+        case JobFailed():
+            row = replace(row, status="failed", error=event.error, completed_at=at)
+    return row
+
+
+def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
+    return JobRow(
+        job_id=event.job_id,
+        position=recorded.position,
+        user_id=event.user_id,
+        collection_id=event.collection_id,
+        name=event.name,
+        job_type=event.job_type,
+        status="pending",
+        error=None,
+        quoted=event.quoted,
+        held=0,
+        captured=0,
+        total=len(event.generations),
+        ended=0,
+        created_at=recorded.recorded_at,
+        started_at=None,
+        completed_at=None,
+    )
+
+
+JOBS = Projection(
+    name="jobs", version=1, row=JobRow, key=("job_id",), ddl=DDL, events=EVENTS, keys=keys, project=project
+)

@@ -1,0 +1,134 @@
+"""A request to generate: from the collection and the body to a job, or to the reason why not."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from services.generation.domain.collection_source import CollectionSource
+from services.generation.domain.draws import choose, draw
+from services.generation.domain.job import Job, RequestJob
+from services.generation.domain.planning import Definitions, JobPlan, Request, plan_job, wanted
+from services.generation.handlers import JOB, SOURCE, Engine
+from services.generation.live import JobEventHub
+from shared.contracts.generation_input import GenerationInput, read
+from shared.contracts.problem import Problem, not_found
+from shared.eventstore import Context
+from shared.eventstore.store import HEAD
+
+NAP = 0.02
+"""Seconds at least between two looks for a collection."""
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A job that could be requested, with what it would draw."""
+
+    source: CollectionSource
+    given: GenerationInput
+    definitions: Definitions
+    plan: JobPlan
+
+    def variables(self) -> list[dict[str, Any]]:
+        """What each generation draws, in order."""
+        return [draw(self.given.variables, self.plan.chosen, each.hash) for each in self.plan.generations]
+
+
+class GenerationRequests:
+    """`verdict_wait` and `adoption_wait` are seconds, as in the settings."""
+
+    def __init__(self, engine: Engine, hub: JobEventHub, *, verdict_wait: float, adoption_wait: float) -> None:
+        self._engine, self._hub = engine, hub
+        self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
+
+    async def plan(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> Planned:
+        """Everything that can be wrong is found here, and nothing recorded. Raises Problem."""
+        source = await self._source(collection_id, user_id)
+        given = read(source.data)
+        count = wanted(given, request)
+        choose(given.variables, request.variables)
+        names = dict.fromkeys(step.workflow for step in given.steps)
+        found = {name: await self._engine.workflows.newest(name) for name in names}
+        definitions = {name: definition for name, definition in found.items() if definition is not None}
+        made = made_hashes(context.command_id, count)
+        plan = plan_job(given, definitions, request, job_id_of(context), made)
+        return Planned(source, given, definitions, plan)
+
+    async def request(
+        self, collection_id: UUID, user_id: UUID, request: Request, context: Context
+    ) -> tuple[UUID, Job, int]:
+        """The job, its state after the verdict or after waiting for it, and the position up to which that was seen.
+
+        The same command again gives the same job. Raises Problem, INSUFFICIENT_CREDITS when credits declined it.
+        """
+        job_id = job_id_of(context)
+        before = await self._engine.store.load(JOB, job_id) if context.repeatable else None
+        async with self._hub.follow(job_id) as follower:
+            if before is None or not before.version:
+                planned = await self.plan(collection_id, user_id, request, context)
+                command = _command(job_id, collection_id, planned)
+                # The id is the command's own, so whether it came before shows in the job's state.
+                await self._engine.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
+            await self._verdict(follower)
+        loaded = await self._engine.store.load(JOB, job_id)
+        if loaded.state.status == "rejected":
+            raise Problem("INSUFFICIENT_CREDITS", loaded.state.error)
+        return job_id, loaded.state, loaded.position
+
+    async def _verdict(self, follower: Any) -> None:
+        """Waits until credits has said whether it holds what the job needs; returns without it when that takes long."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._verdict_wait
+        while (left := until - loop.time()) > 0:
+            for told in await follower.next(left):
+                if told.event == "job_status" and told.data["status"] != "pending":
+                    return
+
+    async def _source(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
+        """The user's collection. One that was created a moment ago may still be on its way here."""
+        store, loop = self._engine.store, asyncio.get_running_loop()
+        until = loop.time() + self._adoption_wait
+        while True:
+            seen = store.watermarks.value(HEAD)
+            loaded = await store.load(SOURCE, collection_id)
+            if loaded.version:
+                break
+            left = until - loop.time()
+            if left <= 0:
+                raise not_found("The collection")
+            await asyncio.sleep(min(NAP, left))
+            await store.watermarks.wait_beyond(HEAD, seen, max(until - loop.time(), 0))
+        if loaded.state.user_id != user_id:
+            raise not_found("The collection")
+        return loaded.state
+
+
+def job_id_of(context: Context) -> UUID:
+    """A command asks for one job: the same command again, for the same."""
+    return uuid5(context.command_id, "job")
+
+
+def made_hashes(command_id: UUID, count: int) -> Sequence[str]:
+    """As many hashes as a job needs, from the id of the command that asks for it: 64 hex digits each."""
+    return [hashlib.sha256(command_id.bytes + index.to_bytes(4, "big")).hexdigest() for index in range(count)]
+
+
+def _command(job_id: UUID, collection_id: UUID, planned: Planned) -> RequestJob:
+    source, plan = planned.source, planned.plan
+    assert source.user_id is not None, "an adopted collection has an owner"
+    assert source.project_id is not None, "an adopted collection has a project"
+    return RequestJob(
+        job_id=job_id,
+        user_id=source.user_id,
+        collection_id=collection_id,
+        project_id=source.project_id,
+        title=source.title,
+        data=source.data,
+        workflow_versions={name: definition.version for name, definition in planned.definitions.items()},
+        variables=plan.chosen,
+        generations=plan.generations,
+        quoted=plan.quoted,
+        encryption_enabled=source.encryption_enabled,
+    )

@@ -1,0 +1,227 @@
+"""HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+from litestar.serialization import default_serializer
+
+from services.generation import queries
+from services.generation.domain.amounts import to_credits
+from services.generation.domain.planning import Request
+from services.generation.facts import Jobs
+from services.generation.grants import GrantSigner
+from services.generation.live import JobEventHub
+from services.generation.queries import HistoryEntry, JobSummary, JobView, WorkflowView
+from services.generation.requests import GenerationRequests
+from services.generation.sse import MEDIA_TYPE, last_event_id, stream
+from shared.contracts.problem import Problem, not_found
+from shared.eventstore import EventStore
+from shared.http import (
+    ApiRequest,
+    CommandContext,
+    Cursor,
+    Envelope,
+    FromPath,
+    FromQuery,
+    JSONBody,
+    Limit,
+    Page,
+    User,
+    decode_cursor,
+    encode_cursor,
+)
+
+NEWEST = 2**62
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class ExactResponse(Response[Any]):
+    """JSON in which a Decimal is a number, digit by digit, and never passes through a float."""
+
+    def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
+        return _encode(content)
+
+
+class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to generate of a collection. What is left out, the collection's own `generations` say.
+
+    `variables` sets some by name; the others are drawn. `hashes`: one per generation, else they are made.
+    `dry_run` answers what it would cost and draw, and does nothing.
+    """
+
+    variables: dict[str, Any] = {}
+    generations: int | None = None
+    hashes: list[str] | None = None
+    dry_run: bool = False
+
+
+class AcceptedJob(msgspec.Struct, frozen=True):
+    """`status` is pending when credits have not answered yet: the job goes on when they do."""
+
+    job_id: UUID
+    status: str
+    events_url: str
+
+
+class DrawnGeneration(msgspec.Struct, frozen=True):
+    hash: str
+    variables: dict[str, Any]
+    cost: Decimal
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What a request would cost, and what each of its generations would draw."""
+
+    quoted: Decimal
+    generations: list[DrawnGeneration]
+    dry_run: bool = True
+
+
+Handlers = list[HTTPRouteHandler]
+
+
+def routes(
+    requests: GenerationRequests,
+    jobs: Jobs,
+    hub: JobEventHub,
+    store: EventStore,
+    signer: GrantSigner,
+    caught_up: Callable[[int], Awaitable[bool]],
+    public_url: str,
+) -> Router:
+    handlers = [
+        *_generation_routes(requests, caught_up, public_url),
+        *_job_routes(store, jobs),
+        *_event_routes(store, hub),
+        *_workflow_routes(store, signer),
+    ]
+    return Router("/", route_handlers=handlers, response_class=ExactResponse)
+
+
+def _generation_routes(
+    requests: GenerationRequests, caught_up: Callable[[int], Awaitable[bool]], public_url: str
+) -> Handlers:
+    @post("/collections/{collection_id:uuid}/generations", status_code=202, summary="Generate a collection's artwork")
+    async def generate(
+        collection_id: FromPath[UUID], data: JSONBody[GenerationsRequest], principal: User, context: CommandContext
+    ) -> Response[Envelope[AcceptedJob] | Envelope[Quote]]:
+        """Starts a job of N generations, or with `dry_run` says what it would be.
+
+        402 when you have too few credits; `Idempotency-Key` gives the same job again.
+        """
+        request = Request(data.variables, data.generations, data.hashes)
+        if data.dry_run:
+            planned = await requests.plan(collection_id, principal.user_id, request, context)
+            drawn = [
+                DrawnGeneration(each.hash, variables, to_credits(each.cost))
+                for each, variables in zip(planned.plan.generations, planned.variables(), strict=True)
+            ]
+            return ExactResponse(Envelope(Quote(to_credits(planned.plan.quoted), drawn)), status_code=200)
+        job_id, job, position = await requests.request(collection_id, principal.user_id, request, context)
+        await caught_up(position)
+        url = f"{public_url.rstrip('/')}/jobs/{job_id}/events"
+        return Response(Envelope(AcceptedJob(job_id, job.status, url)), status_code=202)
+
+    return [generate]
+
+
+def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
+    @get("/jobs", summary="Your jobs")
+    async def list_jobs(
+        principal: User,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        collection_id: FromQuery[UUID | None] = None,
+        status: FromQuery[str | None] = None,
+    ) -> Page[JobSummary]:
+        """The newest first, without their generations."""
+        before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+        found = await queries.job_list(
+            store,
+            principal.user_id,
+            before=before,
+            limit=limit + 1,
+            collection_id=collection_id,
+            status=status,
+        )
+        page = found[:limit]
+        return Page([summary for _, summary in page], _cursor(page, more=len(found) > limit))
+
+    @get("/jobs/{job_id:uuid}", summary="A job with its generations")
+    async def read_job(job_id: FromPath[UUID], principal: User) -> Envelope[JobView]:
+        """Its status, its credits, and what each generation drew and made."""
+        view = await queries.job(store, jobs, job_id, principal.user_id)
+        if view is None:
+            raise not_found("The job")
+        return Envelope(view)
+
+    @get("/jobs/{job_id:uuid}/history", summary="What happened to a job")
+    async def read_history(
+        job_id: FromPath[UUID], principal: User, limit: Limit = 100, cursor: Cursor = None
+    ) -> Page[HistoryEntry]:
+        """Every change, the oldest first."""
+        await _must_own(store, job_id, principal.user_id)
+        after = 0 if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+        found = await queries.job_history(store, job_id, after=after, limit=limit + 1)
+        page = found[:limit]
+        return Page([entry for _, entry in page], _cursor(page, more=len(found) > limit))
+
+    return [list_jobs, read_job, read_history]
+
+
+def _event_routes(store: EventStore, hub: JobEventHub) -> Handlers:
+    @get("/jobs/{job_id:uuid}/events", summary="Follow a job (SSE)", media_type=MEDIA_TYPE)
+    async def follow_job(job_id: FromPath[UUID], principal: User, request: ApiRequest) -> Response[Any]:
+        """Events `job_status`, `node_started`, `node_progress`, `node_completed`, `image_generated`, `error`.
+
+        Each recorded one has an id; `Last-Event-ID` replays what was missed. After the terminal event the stream ends.
+        """
+        after = last_event_id(request.headers)
+        summary = await _must_own(store, job_id, principal.user_id)
+        if summary.completed_at is not None and after >= await queries.last_event(store, job_id):
+            return Response(None, status_code=204)
+        return _stream(stream(hub, job_id, after))
+
+    return [follow_job]
+
+
+def _workflow_routes(store: EventStore, signer: GrantSigner) -> Handlers:
+    @get("/workflows", summary="The workflows that steps can name")
+    async def list_workflows() -> Page[WorkflowView]:
+        return Page(await queries.workflow_list(store))
+
+    @get("/workflows/{workflow:str}", summary="One workflow, by id or name")
+    async def read_workflow(workflow: FromPath[str]) -> Envelope[WorkflowView]:
+        for view in await queries.workflow_list(store):
+            if workflow in (str(view.id), view.name):
+                return Envelope(view)
+        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {workflow[:100]}")
+
+    @get("/.well-known/jwks.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
+    def grant_keys() -> dict[str, Any]:
+        return signer.jwks()
+
+    return [list_workflows, read_workflow, grant_keys]
+
+
+async def _must_own(store: EventStore, job_id: UUID, user_id: UUID) -> JobSummary:
+    summary = await queries.job_summary(store, job_id, user_id)
+    if summary is None:
+        raise not_found("The job")
+    return summary
+
+
+def _cursor(page: list[tuple[int, Any]], *, more: bool) -> str | None:
+    return encode_cursor(page[-1][0]) if more else None
+
+
+def _stream(body: AsyncIterator[bytes]) -> Stream:
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+    return Stream(body, media_type=MEDIA_TYPE, headers=headers)

@@ -1,0 +1,46 @@
+"""A job's events as Server-Sent Events (WHATWG HTML, section 9.2)."""
+
+from collections.abc import AsyncIterator, Mapping
+from uuid import UUID
+
+import msgspec
+
+from services.generation.live import JobEvent, JobEventHub
+from shared.contracts.problem import Detail, invalid
+
+MEDIA_TYPE = "text/event-stream"
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment line shows that the stream is alive."""
+RETRY = 1000
+"""Milliseconds after which a client that lost its stream comes again."""
+
+
+def last_event_id(headers: Mapping[str, str]) -> int:
+    """The position that the client has seen, 0 when it names none. Raises VALIDATION_FAILED for another kind of id."""
+    given = headers.get("last-event-id", "")
+    if not given:
+        return 0
+    if not given.isascii() or not given.isdecimal() or len(given) > 18:
+        message = f"must be the id of an event of this stream, not {given[:40]!r}"
+        raise invalid(f"Last-Event-ID {message}", Detail("header:Last-Event-ID", message))
+    return int(given)
+
+
+async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
+    """The job's events behind position `after`, those recorded and then those that come, to the terminal one."""
+    yield b"retry: %d\n\n" % RETRY
+    async with hub.follow(job_id, after, progress=True) as follower:
+        while True:
+            news = await follower.next(heartbeat)
+            if not news:
+                yield b": still here\n\n"
+                continue
+            yield b"".join(map(formatted, news))
+            if any(told.is_last for told in news):
+                return
+
+
+def formatted(told: JobEvent) -> bytes:
+    """One event; `id` only for those that can be replayed. JSON has no line breaks of its own."""
+    head = b"" if told.position is None else b"id: %d\n" % told.position
+    return head + b"event: %s\ndata: %s\n\n" % (told.event.encode(), msgspec.json.encode(told.data))
