@@ -27,6 +27,7 @@ class Watermarks:
         self._dsn = dsn
         self._values: defaultdict[str, int] = defaultdict(int)
         self._waiters: defaultdict[str, set[tuple[int, asyncio.Future[None]]]] = defaultdict(set)
+        self._sent: defaultdict[str, int] = defaultdict(int)
         self._unsent: dict[str, int] = {}
         self._to_send = asyncio.Event()
 
@@ -35,8 +36,10 @@ class Watermarks:
 
     def advance(self, name: str, value: int) -> None:
         """Says it to this process at once, and to the others soon."""
-        if self._raise(name, value):
-            self._unsent[name] = value
+        self._raise(name, value)
+        # Not only when that was news here: a tailer of ours may have seen it first, and the others still don't know.
+        if value > self._sent[name]:
+            self._sent[name] = self._unsent[name] = value
             self._to_send.set()
 
     def observe(self, name: str, value: int) -> None:
@@ -62,14 +65,13 @@ class Watermarks:
             self._waiters[name].discard(waiter)
         return self._values[name] >= value
 
-    def _raise(self, name: str, value: int) -> bool:
+    def _raise(self, name: str, value: int) -> None:
         if value <= self._values[name]:
-            return False
+            return
         self._values[name] = value
         for least, future in self._waiters.get(name, ()):
             if least <= value:
                 _wake(future)
-        return True
 
     async def run(self) -> None:
         """Sends and receives until cancelled; PostgreSQL may come and go."""
