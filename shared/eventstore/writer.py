@@ -27,6 +27,9 @@ select append, event_id, position, repeated, stream_id, actual from append_event
 FIRST_RESULT = """
 select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
 
+PASSING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction, OSError)
+"""What another try over a new connection may find gone: no server, one that starts or stops, a standby."""
+
 
 @dataclass(slots=True)
 class PreparedEvent:
@@ -71,6 +74,8 @@ class GroupWriter:
         self._waiting: asyncio.Queue[Append] = asyncio.Queue(max_waiting)
         self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
+        self._versions: dict[UUID, int] = {}
+        """Versions that streams have reached at least, as the batches since the last pause were told."""
         self._closed = False
         self.batches = self.appends = self.conflicts = 0
 
@@ -91,6 +96,7 @@ class GroupWriter:
         try:
             while True:
                 if not self._deferred:
+                    self._versions.clear()
                     self._deferred.append(await self._waiting.get())
                 batch = self._next_batch()
                 if batch:
@@ -101,7 +107,10 @@ class GroupWriter:
             _fail([*batch, *self._all_waiting()], StoreUnavailable("the event store is closing"))
 
     def _next_batch(self) -> list[Append]:
-        """What is waiting, in order, but each stream and each command once: a second one waits for the next batch."""
+        """What is waiting, in order, but each stream and each command once: a second one waits for the next batch.
+
+        Except one whose stream is known to have moved on: it can't be written any more, so it is in nobody's way.
+        """
         batch: list[Append] = []
         taken: set[UUID] = set()
         candidates, self._deferred = self._deferred, []
@@ -109,6 +118,9 @@ class GroupWriter:
             candidates.append(self._waiting.get_nowait())
         for append in candidates:
             if append.done.done():
+                continue
+            if any(expected < self._versions.get(stream, 0) for stream, expected, _ in append.streams):
+                batch.append(append)
                 continue
             ids = {append.key, *(stream for stream, _, _ in append.streams)}
             if taken.isdisjoint(ids):
@@ -130,7 +142,7 @@ class GroupWriter:
         while True:
             try:
                 return await self._write(batch)
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+            except PASSING as error:
                 await self._disconnect()
                 batch = [append for append in batch if not append.done.done()]
                 if asyncio.get_running_loop().time() + pause > deadline:
@@ -171,6 +183,7 @@ class GroupWriter:
             if place in late:
                 self.conflicts += 1
                 stream, actual = late[place]
+                self._versions[stream] = actual
                 expected = next(expected for each, expected, _ in append.streams if each == stream)
                 if not append.done.done():
                     append.done.set_exception(VersionConflict(stream, expected, actual))
@@ -178,6 +191,7 @@ class GroupWriter:
                 self.appends += 1
                 last = append.streams[-1][2][-1].event_id
                 versions = {stream: expected + len(events) for stream, expected, events in append.streams}
+                self._versions |= versions
                 _tell(append, Appended(positions[last], versions))
         for append in repeated:
             result = await self._first_result(connection, append)
