@@ -7,23 +7,30 @@ PATIENCE = 10.0
 """Seconds that a read waits for a connection."""
 
 
-def reading_pool(dsn: str, size: int) -> AsyncConnectionPool:
-    """Not opened yet; its connections are in autocommit, for one query each."""
-    return AsyncConnectionPool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        open=False,
-        timeout=PATIENCE,
-        check=_check,
-        kwargs={"autocommit": True, "prepare_threshold": 0},
-    )
+class ReadingPool(AsyncConnectionPool):
+    """Connections in autocommit, for one query each; to be opened.
 
-
-async def _check(connection: psycopg.AsyncConnection) -> None:
-    """Raises OperationalError for a connection that died while idle, so that a restarted server fails no reader.
-
-    No round trip: a closed connection has its end to be read, after the server's last words. Hence twice.
+    A restart of the server leaves dead ones behind. Each would fail one reader, and the pool's own `check` pauses
+    longer and longer between them; here they are passed over at once.
     """
-    connection.pgconn.consume_input()
-    connection.pgconn.consume_input()
+
+    def __init__(self, dsn: str, size: int) -> None:
+        settings = {"autocommit": True, "prepare_threshold": 0}
+        super().__init__(dsn, min_size=1, max_size=size, open=False, timeout=PATIENCE, kwargs=settings)
+
+    async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection:  # noqa: ASYNC109 - psycopg's
+        while True:
+            connection = await super().getconn(timeout)
+            if _is_alive(connection):
+                return connection
+            await self.putconn(connection)
+
+
+def _is_alive(connection: psycopg.AsyncConnection) -> bool:
+    """Without a round trip: a closed connection has its end to be read, after the server's last words. Hence twice."""
+    try:
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return True

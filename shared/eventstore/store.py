@@ -18,7 +18,7 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.eventstore.codec import Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
-from shared.eventstore.pool import reading_pool
+from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
     Appended,
     Context,
@@ -93,7 +93,7 @@ class EventStore:
         await migrate(dsn, (Path(__file__).parent / "schema.sql").read_text())
         watermarks = Watermarks(dsn)
         writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
-        async with reading_pool(dsn, readers) as pool:
+        async with ReadingPool(dsn, readers) as pool:
             store = cls(dsn, codec, pool, writer, watermarks, cached_states)
             tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watermarks.run())]
             try:
