@@ -16,7 +16,7 @@ from tests.integration.eventstore.waiting import first, soon, take_append_lock, 
 def end_writer(store: EventStore, sql: psycopg.Connection) -> None:
     """Ends the backend that the store's writer talks to, as an operator or a failing server would."""
     assert store.writer._connection is not None
-    sql.execute("select pg_terminate_backend(%s)", (store.writer._connection.info.backend_pid,))
+    sql.execute("select pg_terminate_backend(%s, 5000)", (store.writer._connection.info.backend_pid,))
 
 
 async def test_lost_after_the_commit(database: str) -> None:
@@ -132,6 +132,23 @@ async def test_postgresql_away_and_back(database: str) -> None:
         assert (await soon(store.load(TALLY, stream))).state.total == 3
 
 
+async def test_a_server_that_became_a_standby(store: EventStore, sql: psycopg.Connection) -> None:
+    """After a failover the old primary refuses to write: the append waits for one that takes it."""
+    await store.append(counted(uuid4(), 0, 1), context())
+
+    def refused() -> int:
+        row = sql.execute("select xact_rollback from pg_stat_database where datname = current_database()").fetchone()
+        return row[0] if row else 0
+
+    before, database = refused(), sql.info.dbname
+    sql.execute(f"alter database {database} set default_transaction_read_only = on")
+    end_writer(store, sql)
+    task = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
+    await until(lambda: task.done() or refused() > before, "the append is refused")
+    sql.execute(f"alter database {database} reset default_transaction_read_only")
+    assert not (await soon(task)).replayed
+
+
 async def test_an_outage_fails_what_waits_at_once(database: str) -> None:
     """Appends behind the failing batch have waited as long: they don't each wait for a batch of their own."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC, max_batch=1) as store:
@@ -147,9 +164,11 @@ async def test_reads_survive_a_restart(store: EventStore, sql: psycopg.Connectio
     """Connections that died while they were idle are not handed to anybody: the next reads just work."""
     stream = uuid4()
     await store.append(counted(stream, 0, 1), context())
-    await asyncio.gather(*(store.read_stream(stream) for _ in range(8)))
+    async with contextlib.AsyncExitStack() as readers:  # so that there are eight connections to die
+        for _ in range(8):
+            await readers.enter_async_context(store.reader())
     sql.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
     for _ in range(8):
