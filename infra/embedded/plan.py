@@ -87,7 +87,7 @@ def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port:
         for name in SERVICES
         for number, port in enumerate(service_ports[name], start=1)
     ]
-    processes += [_worker(file, data, number, servers.nats.url("worker")) for number in range(1, replicas + 1)]
+    processes += [_worker(data, number, servers.nats.url("worker")) for number in range(1, replicas + 1)]
     database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
     stages = [
         Stage(
@@ -141,7 +141,7 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "AUTH_ISSUER": file.issuer,
         "AUTH_AUDIENCE": file.audience,
         "SERVICE_INSTANCE": f"{name}-{number}",
-        **(own(file) if (own := _OWN_SETTINGS.get(name)) else {}),
+        **(own(file, number) if (own := _OWN_SETTINGS.get(name)) else {}),
     }
     return ProcessSpec(
         name=f"{name}-{number}",
@@ -154,9 +154,9 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
     )
 
 
-def _worker(file: SetFile, data: Path, number: int, nats_url: str) -> ProcessSpec:
+def _worker(data: Path, number: int, nats_url: str) -> ProcessSpec:
     name = f"worker-{number}"
-    environment = {"NATS_URL": nats_url, "SERVICE_INSTANCE": name, "STORAGE_URL": _urls(file, "storage")}
+    environment = {"NATS_URL": nats_url, "SERVICE_INSTANCE": name}
     return ProcessSpec(
         name=name,
         command=_python("services.generation", "worker"),
@@ -169,7 +169,7 @@ def _urls(file: SetFile, service: str) -> str:
     return ",".join(file.services[service].urls)
 
 
-def _storage_settings(file: SetFile) -> dict[str, str]:
+def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
     return {
         "S3_ENDPOINT": file.s3.endpoint,
         "S3_ACCESS_KEY": file.s3.access_key,
@@ -179,11 +179,13 @@ def _storage_settings(file: SetFile) -> dict[str, str]:
     }
 
 
-def _generation_settings(file: SetFile) -> dict[str, str]:
-    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": _urls(file, "storage")}
+def _generation_settings(file: SetFile, number: int) -> dict[str, str]:
+    # One address, for it is given to workers: each replica names another storage process.
+    storage = file.services["storage"].urls
+    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": storage[(number - 1) % len(storage)]}
 
 
-def _edge_settings(file: SetFile) -> dict[str, str]:
+def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:
     upstream = {f"{name.upper()}_URL": _urls(file, name) for name in SERVICES if name != "edge"}
     return {**upstream, "JWKS_FILE": file.jwks_file, "GRANTS_JWKS_URL": _grants_jwks(file)}
 
@@ -193,7 +195,7 @@ def _grants_jwks(file: SetFile) -> str:
     return f"{file.services['generation'].urls[0]}/.well-known/jwks.json"
 
 
-_OWN_SETTINGS: dict[str, Callable[[SetFile], dict[str, str]]] = {
+_OWN_SETTINGS: dict[str, Callable[[SetFile, int], dict[str, str]]] = {
     "storage": _storage_settings,
     "generation": _generation_settings,
     "edge": _edge_settings,
