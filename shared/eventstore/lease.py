@@ -5,11 +5,12 @@ right even while two believe that they hold it (a relay, a projector) is made ri
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import psycopg
 import structlog
+
+from shared.stopping import stop
 
 TRY = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
@@ -48,6 +49,4 @@ async def _lead(connection: psycopg.AsyncConnection, work: Callable[[], Awaitabl
             await connection.execute("select 1")
         await task
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
+        await stop(task)

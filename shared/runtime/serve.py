@@ -20,6 +20,7 @@ from shared.messaging import ConsumerRunner, Relay
 from shared.processes import ProcessRunner
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
 from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
+from shared.stopping import stop
 
 GRACE = 5
 """Seconds that open requests get to end when the service stops."""
@@ -67,15 +68,18 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         try:
             yield Running(runtime, parts, app, task)
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
 
 async def _all(loops: Sequence[Loop]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        for loop in loops:
-            tasks.create_task(_until_cancelled(loop))
+    """Until cancelled, or until one of them breaks: then the others stop, and what it raised is raised here."""
+    tasks = [asyncio.create_task(_until_cancelled(loop)) for loop in loops]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            await task
+    finally:
+        await stop(*tasks)
 
 
 async def _until_cancelled(loop: Loop) -> None:
