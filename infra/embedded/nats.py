@@ -71,26 +71,27 @@ class NatsServer:
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._configuration.touch(mode=0o600)
-        self._configuration.write_text(self._configure())
+        self._configuration.write_text(configuration(f"{LOOPBACK}:{self.port}", str(self.directory), self.users))
 
-    def _configure(self) -> str:
-        users = [
-            {
-                "user": name,
-                "password": user.password,
-                "permissions": {"publish": {"allow": list(user.publish)}, "subscribe": {"allow": list(user.subscribe)}},
-            }
-            for name, user in self.users.items()
-        ]
-        # The server's configuration language takes JSON.
-        configuration = {
-            "listen": f"{LOOPBACK}:{self.port}",
-            "server_name": "emprops",
-            "max_payload": MAX_PAYLOAD,
-            "jetstream": {"store_dir": str(self.directory), "max_memory_store": 256 * 1024 * 1024},
-            "authorization": {"users": users},
+
+def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:
+    """The server's configuration file; its language takes JSON. `store` is the folder of the streams."""
+    allowed = [
+        {
+            "user": name,
+            "password": user.password,
+            "permissions": {"publish": {"allow": list(user.publish)}, "subscribe": {"allow": list(user.subscribe)}},
         }
-        return json.dumps(configuration, indent=1)
+        for name, user in users.items()
+    ]
+    settings = {
+        "listen": listen,
+        "server_name": "emprops",
+        "max_payload": MAX_PAYLOAD,
+        "jetstream": {"store_dir": store, "max_memory_store": 256 * 1024 * 1024},
+        "authorization": {"users": allowed},
+    }
+    return json.dumps(settings, indent=1)
 
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")

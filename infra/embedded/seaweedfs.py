@@ -95,13 +95,8 @@ class SeaweedServer:
     def _prepare(self) -> None:
         for folder in (self.directory, self._configuration, self.directory / "volumes", self.directory / "master"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        identity = {
-            "name": "emprops",
-            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
         files = {
-            "s3.json": json.dumps({"identities": [identity]}),
+            "s3.json": identities(self.access_key, self.secret_key),
             "security.toml": "".join(
                 f'[jwt.{part}]\nkey = "{self.internal_key}"\n'
                 for part in ("signing", "signing.read", "filer_signing", "filer_signing.read")
@@ -113,6 +108,16 @@ class SeaweedServer:
             path = self._configuration / name
             path.touch(mode=0o600)
             path.write_text(text)
+
+
+def identities(access_key: str, secret_key: str) -> str:
+    """The S3 gateway's configuration file: one identity, which may do everything."""
+    identity = {
+        "name": "emprops",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    return json.dumps({"identities": [identity]})
 
 
 def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:

@@ -1,0 +1,108 @@
+"""What containers need before they start: passwords and keys made once, and a file of settings for each of them.
+
+`python -m infra.docker.prepare files DIR` writes them; `… provision DIR` gives each service its database and the store
+its bucket. Both may run again: what is there stays.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
+from infra.embedded.nats import configuration, service_users
+from infra.embedded.plan import BUCKET, SERVICES
+from infra.embedded.postgres import create_databases
+from infra.embedded.seaweedfs import identities, s3_client
+from infra.embedded.set_file import Secrets, write_private
+
+HTTP_PORT = 8000
+S3_ENDPOINT = "http://s3:8333"
+READABLE = 0o644
+"""For files that the servers' own images read as users of their own, in a volume that only this set mounts."""
+
+
+def write_files(folder: Path, public_url: str) -> None:
+    """Everything but what needs a running server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    secrets = Secrets(folder)
+    users = service_users({name: secrets.get(f"nats/{name}") for name in (*SERVICES, "worker", "operator")})
+    _write(folder / "postgres.password", secrets.get("postgres"), READABLE)
+    _write(folder / "nats.conf", configuration("0.0.0.0:4222", "/data", users), READABLE)
+    _write(folder / "s3.json", identities(secrets.get("s3/access"), secrets.get("s3/secret")), READABLE)
+    issuer = ensure_private_key(folder / "issuer.jwk")
+    ensure_private_key(folder / "grants.jwk")
+    _write(folder / "jwks.json", json.dumps(public_jwks(issuer)), 0o600)
+    for name, settings in environments(folder, secrets, public_url).items():
+        _write(folder / f"{name}.env", "".join(f"{key}={value}\n" for key, value in settings.items()), 0o600)
+    secrets.save()
+
+
+def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, dict[str, str]]:
+    """The environment of each service, and of the worker, by name."""
+    grants = f"http://generation:{HTTP_PORT}/.well-known/jwks.json"
+    own = {
+        "storage": {
+            "S3_ENDPOINT": S3_ENDPOINT,
+            "S3_ACCESS_KEY": secrets.get("s3/access"),
+            "S3_SECRET_KEY": secrets.get("s3/secret"),
+            "S3_BUCKET": BUCKET,
+            "GRANTS_JWKS_URL": grants,
+        },
+        "generation": {"GRANT_KEY_FILE": str(folder / "grants.jwk"), "STORAGE_URL": f"http://storage:{HTTP_PORT}"},
+        "edge": {
+            **{f"{name.upper()}_URL": f"http://{name}:{HTTP_PORT}" for name in SERVICES if name != "edge"},
+            "JWKS_FILE": str(folder / "jwks.json"),
+            "GRANTS_JWKS_URL": grants,
+        },
+    }
+    result = {
+        name: {
+            "DATABASE_URL": f"postgresql://{name}:{secrets.get(f'database/{name}')}@postgres:5432/{name}",
+            "NATS_URL": _nats_url(name, secrets),
+            "HTTP_HOST": "0.0.0.0",  # noqa: S104 - a container's own network; only the edge's port is published
+            "HTTP_PORT": str(HTTP_PORT),
+            "PUBLIC_URL": public_url,
+            "AUTH_JWKS_URL": f"http://edge:{HTTP_PORT}/.well-known/jwks.json",
+            "AUTH_ISSUER": DEVELOPMENT_ISSUER,
+            "AUTH_AUDIENCE": AUDIENCE,
+            **own.get(name, {}),
+        }
+        for name in SERVICES
+    }
+    result["worker"] = {"NATS_URL": _nats_url("worker", secrets)}
+    return result
+
+
+def provision(folder: Path) -> None:
+    """Databases with their roles, and the bucket."""
+    secrets = Secrets(folder)
+    superuser = f"postgresql://postgres:{secrets.get('postgres')}@postgres:5432/postgres"
+    create_databases(superuser, {name: secrets.get(f"database/{name}") for name in SERVICES})
+    client = s3_client(S3_ENDPOINT, secrets.get("s3/access"), secrets.get("s3/secret"))
+    if not client.bucket_exists(BUCKET):
+        client.make_bucket(BUCKET)
+
+
+def _nats_url(user: str, secrets: Secrets) -> str:
+    return f"nats://{user}:{secrets.get(f'nats/{user}')}@nats:4222"
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    write_private(path, text.encode())
+    path.chmod(mode)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.docker.prepare", description=__doc__)
+    parser.add_argument("step", choices=["files", "provision"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--public-url", default="http://127.0.0.1:8080", help="where clients reach the edge")
+    arguments = parser.parse_args()
+    if arguments.step == "files":
+        write_files(arguments.folder, arguments.public_url)
+    else:
+        provision(arguments.folder)
+
+
+if __name__ == "__main__":
+    main()
