@@ -80,14 +80,18 @@ def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port:
             bucket=BUCKET,
         ),
         services=services,
-        ports=dict(ports.picked),
+        ports={},
     )
     processes = [
         _service(file, data, name, number, port)
         for name in SERVICES
         for number, port in enumerate(service_ports[name], start=1)
     ]
-    processes += [_worker(data, number, servers.nats.url("worker")) for number in range(1, replicas + 1)]
+    processes += [
+        _worker(file, data, name, ports.pick(name), servers.nats.url("worker"))
+        for name in (f"worker-{number}" for number in range(1, replicas + 1))
+    ]
+    file.ports = dict(ports.picked)
     database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
     stages = [
         Stage(
@@ -143,26 +147,18 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "SERVICE_INSTANCE": f"{name}-{number}",
         **(own(file, number) if (own := _OWN_SETTINGS.get(name)) else {}),
     }
-    return ProcessSpec(
-        name=f"{name}-{number}",
-        command=_python(f"services.{name}", "serve"),
-        environment={**_COMMON, **environment},
-        ready=lambda: check_ready(port),
-        cwd=data,
-        url=f"http://{LOOPBACK}:{port}",
-        tells_health=True,
-    )
+    return _python_process(f"{name}-{number}", f"services.{name}", "serve", environment, data, port)
 
 
-def _worker(data: Path, number: int, nats_url: str) -> ProcessSpec:
-    name = f"worker-{number}"
-    environment = {"NATS_URL": nats_url, "SERVICE_INSTANCE": name}
-    return ProcessSpec(
-        name=name,
-        command=_python("services.generation", "worker"),
-        environment={**_COMMON, **environment},
-        cwd=data,
-    )
+def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> ProcessSpec:
+    environment = {
+        "NATS_URL": nats_url,
+        "HTTP_HOST": LOOPBACK,
+        "HTTP_PORT": str(port),
+        "PUBLIC_URL": file.url,
+        "SERVICE_INSTANCE": name,
+    }
+    return _python_process(name, "services.generation", "worker", environment, data, port)
 
 
 def _urls(file: SetFile, service: str) -> str:
@@ -200,12 +196,21 @@ _OWN_SETTINGS: dict[str, Callable[[SetFile, int], dict[str, str]]] = {
     "generation": _generation_settings,
     "edge": _edge_settings,
 }
-_COMMON = {"PYTHONUNBUFFERED": "1"}
 
 
-def _python(module: str, verb: str) -> tuple[str, ...]:
-    # -P: the folder that we happen to be in is not searched for modules.
-    return (sys.executable, "-P", "-m", module, verb)
+def _python_process(
+    name: str, module: str, verb: str, environment: Mapping[str, str], data: Path, port: int
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=name,
+        # -P: the folder that it runs in is not searched for modules.
+        command=(sys.executable, "-P", "-m", module, verb),
+        environment={"PYTHONUNBUFFERED": "1", **environment},
+        ready=lambda: check_ready(port),
+        cwd=data,
+        url=f"http://{LOOPBACK}:{port}",
+        tells_health=True,
+    )
 
 
 def check_ready(port: int) -> None:

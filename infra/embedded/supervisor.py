@@ -5,6 +5,7 @@ What is run is a value (`Stage`s of `ProcessSpec`s), so it serves the whole set 
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -45,6 +46,12 @@ class Stage:
     processes: tuple[ProcessSpec, ...]
     then: Callable[[], None] = lambda: None
     """Runs in a thread when they are ready, before the next stage: databases, buckets."""
+
+
+def _sweep(group: int) -> None:
+    """End what a child has left of its process group, such as a worker's rendering processes."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 @dataclass
@@ -137,6 +144,7 @@ class Supervisor:
             code = await process.wait()
         finally:
             prober.cancel()
+            _sweep(process.pid)
             child.process = None
             child.ready.clear()
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

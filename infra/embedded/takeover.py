@@ -72,13 +72,8 @@ def process_start(pid: int) -> float | None:
 
 def end_leftovers(recorded: Iterable[ProcessInfo]) -> list[str]:
     """End the recorded processes that still run, and return their names. Numbers given to others are left alone."""
-    found: dict[psutil.Process, str] = {}
-    for info in recorded:
-        process = _still_running(info)
-        if process is not None:
-            for child in process.children(recursive=True):
-                found[child] = info.name
-            found[process] = info.name
+    infos = [info for info in recorded if info.pid is not None and info.started is not None]
+    found = {process: info.name for info in infos for process in _still_running(info)}
     for process, name in found.items():
         # PostgreSQL takes SIGQUIT for "at once", and SIGTERM for "when all clients have gone".
         _signal(process, signal.SIGQUIT if name == "postgres" else signal.SIGTERM)
@@ -89,15 +84,34 @@ def end_leftovers(recorded: Iterable[ProcessInfo]) -> list[str]:
     return sorted(set(found.values()))
 
 
-def _still_running(info: ProcessInfo) -> psutil.Process | None:
-    if info.pid is None or info.started is None:
-        return None
+def _still_running(info: ProcessInfo) -> list[psutil.Process]:
+    """The process with its children; or, when it has gone itself, what it has left of its process group.
+
+    A number may have been given to a stranger since, as a process or as a group: start and program tell them apart.
+    """
+    assert info.pid is not None
+    assert info.started is not None
     try:
         process = psutil.Process(info.pid)
-        same = abs(process.create_time() - info.started) < SAME_START_SECONDS
-        return process if same and process.cmdline()[:1] == [info.program] else None
+        if abs(process.create_time() - info.started) < SAME_START_SECONDS and _runs(process, info.program):
+            return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return [each for each in psutil.process_iter() if _was_left_by(info.pid, info.started, info.program, each)]
     except psutil.Error:
-        return None
+        pass
+    return []
+
+
+def _was_left_by(group: int, since: float, program: str, process: psutil.Process) -> bool:
+    try:
+        in_group = os.getpgid(process.pid) == group and process.create_time() > since - SAME_START_SECONDS
+        return in_group and _runs(process, program)
+    except (psutil.Error, ProcessLookupError):
+        return False
+
+
+def _runs(process: psutil.Process, program: str) -> bool:
+    return process.cmdline()[:1] == [program]
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

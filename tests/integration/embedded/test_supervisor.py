@@ -231,6 +231,53 @@ def test_what_was_left_running_is_ended_and_others_are_left_alone() -> None:
         assert psutil.pid_exists(stranger.pid)
 
 
+LEAVES_A_CHILD = """
+import os, subprocess, sys
+os.setsid()
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+"""
+
+
+def test_what_a_process_left_behind_itself_is_ended_too() -> None:
+    """A worker that was killed may leave a rendering process: it is of the recorded one's group."""
+    with child_process("-c", LEAVES_A_CHILD) as worker:
+        started = process_start(worker.pid)
+        orphan = int(line_from(worker))
+        worker.wait(PATIENCE)
+    try:
+        record = ProcessInfo(name="worker-1", state="ready", pid=worker.pid, started=started, program=sys.executable)
+        assert end_leftovers([record]) == ["worker-1"]
+        assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(orphan, signal.SIGKILL)
+
+
+async def test_what_a_killed_process_left_running_is_ended_before_its_restart(tmp_path: Path) -> None:
+    """A process that dies takes its group along."""
+    parent = tiny(
+        tmp_path,
+        "parent",
+        SERVES.replace(
+            "while True:",
+            "import subprocess\n"
+            'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])\n'
+            '(journal.parent / "child").write_text(str(child.pid))\n'
+            '(journal.parent / f"{me}.up").touch()\n'
+            "while True:",
+        ).replace('(journal.parent / f"{me}.up").touch()', "", 1),
+    )
+    async with supervised(tmp_path, Stage((parent,))) as (supervisor, said):
+        await supervisor.start()
+        child = psutil.Process(int((tmp_path / "child").read_text()))
+        first = supervisor.children["parent"].info.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await said.wait_for("parent is ready again")
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
 def test_a_folder_has_one_supervisor_at_a_time(tmp_path: Path) -> None:
     """The second is told who the first is; once that one has gone, also by kill -9, the folder is free."""
     program = f"""
