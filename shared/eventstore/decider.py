@@ -33,7 +33,10 @@ class Decider(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
-    """A stream's state at a version. Version 0: the stream does not exist (or did not yet)."""
+    """A stream's state at a version. Version 0: the stream does not exist (or did not yet).
+
+    `recorded_at` is its last event's time, known when that event was read: with `as_of` always, else not from a cache.
+    """
 
     state: S
     version: int
@@ -43,7 +46,10 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Handled(Generic[S]):
-    """What a command did. `events` is empty when there was nothing to do, or when it had been done before."""
+    """What a command did, and the stream after it.
+
+    `events` is empty when there was nothing to do, or when it had been done before; the stream is then as it is now.
+    """
 
     state: S
     version: int

@@ -41,7 +41,9 @@ select position, event_id, stream_id, version, type, data, metadata, recorded_at
 from events where stream_id = %b and version > %b and version <= %b order by version limit %b"""
 STREAM_UNTIL = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at
-from events where stream_id = %b and version > %b and recorded_at <= %b order by version"""
+from events where stream_id = %b and version < coalesce(
+  (select min(later.version) from events later where later.stream_id = %b and later.recorded_at > %b), %b)
+order by version"""
 ALL = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at
 from events where position > %b and position <= %b order by position limit %b"""
@@ -144,10 +146,8 @@ class EventStore:
         `new` says that the id was just made, so nothing is read first. What `decide` raises comes through.
         Raises ValueError when the command id has been used for another stream.
         """
-        if context.repeatable:
-            before = await self._first_result(decider, stream_id, context)
-            if before is not None:
-                return before
+        if context.repeatable and await self._came_before(stream_id, context):
+            return await self._unchanged(decider, stream_id)
         for attempt in range(attempts):
             loaded = Loaded(decider.initial, 0) if new and not attempt else await self.load(decider, stream_id)
             if expected_version is not None and loaded.version != expected_version:
@@ -163,10 +163,8 @@ class EventStore:
             except VersionConflict:
                 continue
             if appended.replayed:
-                if stream_id not in appended.versions:
-                    raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")
-                loaded = await self.load(decider, stream_id)
-                return Handled(loaded.state, appended.versions[stream_id], appended.position)
+                _same_stream(context, stream_id in appended.versions)
+                return await self._unchanged(decider, stream_id)
             return self._grown(decider, stream_id, loaded, events, appended)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
 
@@ -185,13 +183,15 @@ class EventStore:
             task.add_done_callback(self._background.discard)
         return Handled(state, after.version, after.position, events)
 
-    async def _first_result(self, decider: Decider[S], stream_id: UUID, context: Context) -> Handled[S] | None:
-        """What this command did when it came before; None when it did not come (or did nothing) before."""
-        first = event_id(context.command_id, 0)
+    async def _came_before(self, stream_id: UUID, context: Context) -> bool:
+        """Whether this command has been recorded. One that had nothing to do leaves no trace, and may be done now."""
         async with self.reader() as cursor:
-            await cursor.execute("select version from events where event_id = %b", (first,))
-            if await cursor.fetchone() is None:
-                return None
+            await cursor.execute("select stream_id from events where event_id = %b", (event_id(context.command_id, 0),))
+            row = await cursor.fetchone()
+        _same_stream(context, row is None or row[0] == stream_id)
+        return row is not None
+
+    async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)
         return Handled(loaded.state, loaded.version, loaded.position)
 
@@ -222,7 +222,8 @@ class EventStore:
         if isinstance(as_of, int):
             return await self.read_stream(stream_id, to_version=as_of)
         async with self.reader() as cursor:
-            await cursor.execute(STREAM_UNTIL, (stream_id, 0, as_of))
+            # Up to the first event that is later: clocks may go back, and a state has no holes.
+            await cursor.execute(STREAM_UNTIL, (stream_id, stream_id, as_of, NO_LIMIT))
             return [self._recorded(row) for row in await cursor.fetchall()]
 
     async def read_all(
@@ -310,3 +311,8 @@ async def migrate(dsn: str, *scripts: str) -> None:
         await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
         for script in scripts:
             await connection.execute(script.encode())
+
+
+def _same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
+    if not same:
+        raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")

@@ -1,0 +1,163 @@
+"""Loading a stream's state: from its events, a snapshot or the cache, now or as of then."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+
+from shared.eventstore import EventStore, Loaded
+from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tally, context, count, counted
+from tests.integration.eventstore.waiting import until
+
+
+async def test_a_stream_that_does_not_exist(store: EventStore) -> None:
+    """Version 0 and the initial state."""
+    assert await store.load(TALLY, uuid4()) == Loaded(Tally(), 0)
+
+
+async def test_the_state_is_the_fold_of_the_events(store: EventStore) -> None:
+    """With the version, position and time of the last one."""
+    stream = uuid4()
+    appended = await store.append(counted(stream, 0, 1, 2, 3), context())
+    loaded = await store.load(TALLY, stream)
+    last = (await store.read_stream(stream))[-1]
+    assert loaded == Loaded(Tally(total=6, changes=3), 3, appended.position, last.recorded_at)
+
+
+async def test_a_cached_state_is_brought_up_to_date(store: EventStore) -> None:
+    """What another process appended is there at the next load: a stale cache does no harm."""
+    stream = uuid4()
+    await store.handle(TALLY, stream, count(1), context())
+    async with EventStore.open(store.dsn, CODEC) as other:
+        await other.handle(TALLY, stream, count(10), context())
+        assert (await store.load(TALLY, stream)).state.total == 11
+        await other.handle(TALLY, stream, count(100), context())
+        handled = await store.handle(TALLY, stream, count(1000), context())
+    assert (handled.state.total, handled.version) == (1111, 4)
+
+
+async def test_the_cache_is_bounded(database: str) -> None:
+    """It keeps the streams last used, and only those; the others are simply read again."""
+    async with EventStore.open(database, CODEC, cached_states=3) as store:
+        streams = [uuid4() for _ in range(10)]
+        for stream in streams:
+            await store.handle(TALLY, stream, count(1), context())
+        assert len(store._cache._states) == 3
+        assert [(await store.load(TALLY, stream)).state.total for stream in streams] == [1] * 10
+        assert len(store._cache._states) == 3
+
+
+class TestAsOf:
+    async def test_a_version(self, store: EventStore) -> None:
+        """The state that the stream had at that version; beyond its end, the newest."""
+        stream = uuid4()
+        await store.append(counted(stream, 0, 1, 10, 100), context())
+        states = [await store.load(TALLY, stream, as_of=version) for version in range(5)]
+        assert [loaded.state.total for loaded in states] == [0, 1, 11, 111, 111]
+        assert [loaded.version for loaded in states] == [0, 1, 2, 3, 3]
+
+    async def test_a_time(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """What had been recorded at that moment, the moment included."""
+        stream = uuid4()
+        await store.append(counted(stream, 0, 1, 10, 100), context())
+        set_times(sql, stream, {1: 10, 2: 20, 3: 30})
+        states = {minute: await store.load(TALLY, stream, as_of=at(minute)) for minute in (9, 10, 19, 20, 29, 30, 40)}
+        assert {minute: loaded.version for minute, loaded in states.items()} == {
+            9: 0, 10: 1, 19: 1, 20: 2, 29: 2, 30: 3, 40: 3,
+        }  # fmt: skip
+        assert states[29].recorded_at == at(20)
+
+    async def test_a_time_when_a_clock_went_back(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """The answer is a state that the stream really had: never later events without earlier ones."""
+        stream = uuid4()
+        await store.append(counted(stream, 0, 1, 10, 100), context())
+        set_times(sql, stream, {1: 10, 2: 30, 3: 20})
+        loaded = await store.load(TALLY, stream, as_of=at(25))
+        assert (loaded.version, loaded.state.total) == (1, 1)
+
+    async def test_leaves_the_present_alone(self, store: EventStore) -> None:
+        """A look into the past is not what the next command decides on."""
+        stream = uuid4()
+        await store.append(counted(stream, 0, 1, 10), context())
+        await store.load(TALLY, stream, as_of=1)
+        assert (await store.handle(TALLY, stream, count(100), context())).state.total == 111
+
+
+class TestSnapshots:
+    async def test_one_is_kept_every_so_many_events(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """And replaced by the next."""
+        stream = uuid4()
+        for expected in (None, None, 3, 3, 3, 6, 6):
+            await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
+            await asyncio.gather(*store._background)
+            assert snapshot(sql, stream) == expected
+
+    async def test_the_state_is_read_from_it(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """A load starts at the snapshot, not at the first event."""
+        stream = await snapshotted(store, sql)
+        tamper(sql, stream)
+        async with EventStore.open(store.dsn, CODEC) as fresh:
+            loaded = await fresh.load(SNAPSHOT_TALLY, stream)
+        assert (loaded.state.name, loaded.state.total, loaded.version) == ("from the snapshot", 4, 4)
+
+    async def test_another_state_version_reads_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """When the state's shape has changed, old snapshots are not used, and are replaced by the next one."""
+        stream = await snapshotted(store, sql)
+        tamper(sql, stream)
+        changed = replace(SNAPSHOT_TALLY, state_version=2)
+        async with EventStore.open(store.dsn, CODEC) as fresh:
+            assert (await fresh.load(changed, stream)).state == Tally(total=4, changes=4)
+            for _ in range(2):
+                await fresh.handle(changed, stream, count(1), context())
+            await until(lambda: snapshot(sql, stream) == 6, "the new snapshot replaces the old")
+        async with EventStore.open(store.dsn, CODEC) as fresh:
+            assert (await fresh.load(changed, stream)).state == Tally(total=6, changes=6)
+
+    async def test_an_older_replica_does_not_replace_it(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """In a rolling update the old version's snapshots don't push out the new one's."""
+        stream = await snapshotted(store, sql)
+        sql.execute("update snapshots set schema = 2")
+        await store._keep_snapshot(SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
+        assert snapshot(sql, stream) == 3
+
+    async def test_the_past_is_read_from_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """`as_of` a version before the snapshot doesn't see it."""
+        stream = await snapshotted(store, sql)
+        tamper(sql, stream)
+        assert (await store.load(SNAPSHOT_TALLY, stream, as_of=2)).state == Tally(total=2, changes=2)
+
+
+def at(minute: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+
+
+def set_times(sql: psycopg.Connection, stream: UUID, minutes: dict[int, int]) -> None:
+    for version, minute in minutes.items():
+        sql.execute(
+            "update events set recorded_at = %s where stream_id = %s and version = %s", (at(minute), stream, version)
+        )
+
+
+def snapshot(sql: psycopg.Connection, stream: UUID) -> int | None:
+    """The version of the stream's snapshot."""
+    row = sql.execute("select version from snapshots where stream_id = %s", (stream,)).fetchone()
+    return row[0] if row else None
+
+
+async def snapshotted(store: EventStore, sql: psycopg.Connection) -> UUID:
+    """A stream of four events, with a snapshot at the third."""
+    stream = uuid4()
+    for _ in range(4):
+        await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
+    await until(lambda: snapshot(sql, stream) == 3, "the snapshot is kept")
+    return stream
+
+
+def tamper(sql: psycopg.Connection, stream: UUID) -> None:
+    """Writes into the snapshot what no event says, to see who reads it."""
+    sql.execute(
+        "update snapshots set data = %s where stream_id = %s",
+        (b'{"name":"from the snapshot","total":3,"changes":3}', stream),
+    )
