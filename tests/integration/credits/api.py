@@ -1,0 +1,121 @@
+"""The credits service as its clients and the generation service meet it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import aiohttp
+
+from services.credits.app import SERVICE, build
+from services.credits.settings import CreditsSettings
+from shared.contracts.generation import JobRequested, RequestedGeneration
+from shared.runtime import Running, running
+from tests.support.serving import serving
+from tests.support.tokens import AUDIENCE, TokenIssuer
+
+ALICE, BOB, OPERATOR = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+    text: str
+
+    @property
+    def data(self) -> Any:
+        assert self.status < 300, self.body
+        assert self.body["error"] is None
+        return self.body["data"]
+
+    @property
+    def refusal(self) -> tuple[int, str, list[str]]:
+        return self.status, self.body["code"], [detail["pointer"] for detail in self.body["details"]]
+
+
+class Api:
+    """Requests of one user or another; numbers in answers are exact (Decimal)."""
+
+    def __init__(self, url: str, issuer: TokenIssuer, service: Running, session: aiohttp.ClientSession) -> None:
+        self.url, self.runtime, self.consumers = url, service.runtime, service.parts.consumers
+        self._issuer, self._session = issuer, session
+
+    async def send(self, method: str, path: str, user: UUID | None, *roles: str, **request: Any) -> Answer:
+        headers = {**(self._issuer.bearer(user, *roles) if user else {}), **request.pop("headers", {})}
+        async with self._session.request(method, self.url + path, headers=headers, **request) as response:
+            text = await response.text()
+            return Answer(response.status, json.loads(text, parse_float=Decimal) if text else None, text)
+
+    async def get(self, path: str, user: UUID | None = ALICE) -> Answer:
+        return await self.send("GET", path, user)
+
+    async def grant(self, body: dict[str, Any] | str, *roles: str, **request: Any) -> Answer:
+        text = body if isinstance(body, str) else json.dumps(body)
+        headers = {"content-type": "application/json", **request.pop("headers", {})}
+        chosen = roles or ("operator",)
+        return await self.send("POST", "/credits/grants", OPERATOR, *chosen, data=text, headers=headers, **request)
+
+    async def give(self, amount: str, user: UUID = ALICE, **fields: Any) -> Any:
+        return (await self.grant({"user_id": str(user), "amount": amount, **fields})).data
+
+    async def balance(self, user: UUID = ALICE) -> tuple[Decimal, Decimal, Decimal]:
+        """Available, held, spent."""
+        found = (await self.get("/credits", user)).data
+        return tuple(Decimal(found[name]) for name in ("available", "held", "spent"))  # type: ignore[return-value]
+
+    async def settled(self, wanted: tuple[str, str, str], user: UUID = ALICE) -> None:
+        """Waits until the balance is what is wanted."""
+        expected = tuple(map(Decimal, wanted))
+        await until(lambda: self._is(expected, user), f"the balance of {user} to become {wanted}")
+
+    async def _is(self, expected: tuple[Decimal, ...], user: UUID) -> bool:
+        return await self.balance(user) == expected
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+    """Waits for a condition, and says which one never came."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110 - it comes true in another process or loop
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds:g} s for {what}") from None
+
+
+@contextlib.asynccontextmanager
+async def credits_service(database: str, nats_url: str, folder: Path) -> AsyncIterator[Api]:
+    issuer = TokenIssuer()
+    chosen = CreditsSettings(
+        database_url=database,
+        nats_url=nats_url,
+        auth_jwks_url=issuer.jwks_file(folder),
+        auth_issuer=issuer.iss,
+        auth_audience=AUDIENCE,
+    )
+    async with (
+        running(SERVICE, chosen, build) as service,
+        serving(service.app) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Api(url, issuer, service, session)
+
+
+def requested(job_id: UUID, quoted: int, user: UUID = ALICE) -> JobRequested:
+    """A job at a price, in micro-credits."""
+    return JobRequested(
+        job_id=job_id,
+        name="Collection Generation: Birds",
+        job_type="collection_generation",
+        user_id=user,
+        collection_id=UUID(int=50),
+        project_id=UUID(int=51),
+        data={},
+        workflow_versions={},
+        variables={},
+        generations=[RequestedGeneration(uuid4(), "ab", quoted)],
+        quoted=quoted,
+    )

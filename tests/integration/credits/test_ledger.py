@@ -1,0 +1,155 @@
+"""The ledger on a real PostgreSQL: replicas at once, snapshots, grants that expire, tables that rebuild the same."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.credits import queries
+from services.credits.app import SERVICE
+from services.credits.domain.account import CaptureHold, GiveGrant, PlaceHold, ReleaseHold
+from services.credits.handlers import ACCOUNT, Ledger
+from services.credits.settings import CreditsSettings
+from shared.contracts.credits import HoldPlaced
+from shared.eventstore import Context
+from shared.projections import rebuild
+from shared.runtime import Runtime, opened
+from shared.stopping import stop
+from tests.integration.credits.api import ALICE, BOB
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@contextlib.asynccontextmanager
+async def replica(database: str, *, projecting: bool = False) -> AsyncIterator[Runtime]:
+    settings = CreditsSettings(database_url=database, nats_url="nats://unused", auth_jwks_url="file:///unused")
+    async with opened(SERVICE, settings) as runtime:
+        projector = asyncio.create_task(runtime.projector.run() if projecting else asyncio.Event().wait())
+        try:
+            yield runtime
+        finally:
+            await stop(projector)
+
+
+def context() -> Context:
+    return Context(command_id=uuid4(), actor="test")
+
+
+def give(amount: int, user: UUID = ALICE, priority: int = 0, expires: datetime | None = None) -> GiveGrant:
+    return GiveGrant(uuid4(), user, amount, "test", priority, expires, None, NOW)
+
+
+async def test_two_replicas_never_spend_the_same_credit(database: str):
+    """Each decides on what it has seen; the account's version lets only one of two decisions be recorded."""
+    async with replica(database) as one, replica(database) as two:
+        ledgers = [Ledger(each.store, lambda: NOW) for each in (one, two)]
+        await ledgers[0].carry_out(give(10), context())
+        jobs = [uuid4() for _ in range(30)]
+        await asyncio.gather(
+            *(
+                ledgers[number % 2].carry_out(PlaceHold(ALICE, job, 3, NOW), context())
+                for number, job in enumerate(jobs)
+            )
+        )
+        account = (await one.store.load(ACCOUNT, ALICE)).state
+        statuses = [account.holds[job].status for job in jobs]
+        assert (statuses.count("held"), statuses.count("declined")) == (3, 27)
+        assert account.available(NOW) == 1
+
+
+async def test_two_replicas_place_one_hold_for_one_job(database: str):
+    async with replica(database) as one, replica(database) as two:
+        ledgers = [Ledger(each.store, lambda: NOW) for each in (one, two)]
+        await ledgers[0].carry_out(give(10), context())
+        job = uuid4()
+        await asyncio.gather(
+            *(ledgers[number % 2].carry_out(PlaceHold(ALICE, job, 3, NOW), context()) for number in range(20))
+        )
+        history = await one.store.read_stream(ALICE)
+        assert sum(isinstance(recorded.event, HoldPlaced) for recorded in history) == 1
+
+
+async def test_an_account_comes_back_from_its_snapshot(database: str):
+    """After hundreds of jobs, a process that starts reads the snapshot and the few events after it."""
+    async with replica(database) as runtime:
+        ledger = Ledger(runtime.store, lambda: NOW)
+        await ledger.carry_out(give(1000), context())
+        for _ in range(ACCOUNT.snapshot_every or 0):
+            job = uuid4()
+            await ledger.carry_out(PlaceHold(ALICE, job, 2, NOW), context())
+            await ledger.carry_out(CaptureHold(ALICE, job, 1, NOW), context())
+        before = await runtime.store.load(ACCOUNT, ALICE)
+    async with replica(database) as runtime:
+        async with runtime.store.reader() as cursor:
+            await cursor.execute("select max(version) from snapshots where stream_id = %b", (ALICE,))
+            row = await cursor.fetchone()
+        assert row
+        assert before.version - row[0] < 2 * (ACCOUNT.snapshot_every or 0), "a snapshot was taken on the way"
+        assert await runtime.store.load(ACCOUNT, ALICE) == before
+
+
+async def test_what_expired_is_not_in_the_balance_even_before_the_ledger_records_it(database: str):
+    async with replica(database, projecting=True) as runtime:
+        ledger = Ledger(runtime.store, lambda: NOW)
+        await ledger.carry_out(give(10, expires=NOW + timedelta(hours=1)), context())
+        handled = await ledger.carry_out(give(5), context())
+        assert await runtime.caught_up(handled.position)
+        later = NOW + timedelta(hours=1)
+        assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 15
+        assert (await queries.balance(runtime.store, ALICE, later)).available * 1_000_000 == 5
+        handled = await ledger.carry_out(PlaceHold(ALICE, uuid4(), 1, later), context())
+        assert await runtime.caught_up(handled.position)
+        found = await queries.balance(runtime.store, ALICE, later)
+        assert (found.available * 1_000_000, found.held * 1_000_000) == (4, 1)
+
+
+@pytest.mark.parametrize("projection", SERVICE.projections, ids=lambda projection: projection.name)
+async def test_a_rebuilt_table_equals_the_live_one(database: str, projection):
+    """After a life with everything in it: priorities, expiry, partial capture, release, a declined hold."""
+    async with replica(database, projecting=True) as runtime:
+        ledger = Ledger(runtime.store, lambda: NOW)
+        position = 0
+        for user in (ALICE, BOB):
+            jobs = [uuid4() for _ in range(5)]
+            later = NOW + timedelta(days=2)
+            for command in [
+                give(5, user, priority=2),
+                give(5, user, priority=1, expires=NOW + timedelta(days=1)),
+                PlaceHold(user, jobs[0], 7, NOW),
+                PlaceHold(user, jobs[1], 2, NOW),
+                PlaceHold(user, jobs[2], 100, NOW),
+                PlaceHold(user, jobs[3], 0, NOW),
+                CaptureHold(user, jobs[0], 3, later),
+                ReleaseHold(user, jobs[1], later),
+                CaptureHold(user, jobs[3], 0, later),
+                PlaceHold(user, jobs[4], 1, later),
+            ]:
+                position = (await ledger.carry_out(command, context())).position
+        assert await runtime.caught_up(position)
+        rebuilt = await rebuild(runtime.store, projection, swap=False)
+        assert (rebuilt.missing, rebuilt.extra) == (0, 0)
+        assert rebuilt.events > 0
+
+
+async def test_read_tables_say_what_the_account_itself_says(database: str):
+    async with replica(database, projecting=True) as runtime:
+        ledger = Ledger(runtime.store, lambda: NOW)
+        job = uuid4()
+        await ledger.carry_out(give(5, priority=1), context())
+        await ledger.carry_out(give(5, priority=0, expires=NOW + timedelta(days=1)), context())
+        await ledger.carry_out(PlaceHold(ALICE, job, 7, NOW), context())
+        handled = await ledger.carry_out(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
+        assert await runtime.caught_up(handled.position)
+        async with runtime.store.reader() as cursor:
+            await cursor.execute("select grant_id, amount, available, held, spent, expired from grants")
+            grants = {row[0]: tuple(row[1:]) for row in await cursor.fetchall()}
+            await cursor.execute("select available, held, spent, expired from accounts where user_id = %b", (ALICE,))
+            account = await cursor.fetchone()
+        assert grants == {
+            grant.grant_id: (grant.amount, grant.available, grant.held, grant.spent, grant.expired)
+            for grant in handled.state.grants.values()
+        }
+        assert account == tuple(sum(row[column] for row in grants.values()) for column in (1, 2, 3, 4))

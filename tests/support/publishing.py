@@ -1,0 +1,38 @@
+"""Another service's history, published as that service publishes it: its events in a store, its relay at work."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+from shared.contracts.event import Event
+from shared.eventstore import Codec, Context, EventStore, StreamAppend
+from shared.messaging import Relay
+from shared.stopping import stop
+
+
+class Publisher:
+    """Says what happened in the service, one event after the other on each stream."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+        self._versions: dict[UUID, int] = {}
+
+    async def say(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> None:
+        context = Context(command_id=command_id or uuid4(), actor="test")
+        version = self._versions.get(stream_id, 0)
+        appended = await self.store.append([StreamAppend(stream_id, version, events)], context)
+        self._versions[stream_id] = appended.versions[stream_id]
+
+
+@contextlib.asynccontextmanager
+async def publisher(
+    service: str, events: tuple[type[Event], ...], database: str, nats_url: str
+) -> AsyncIterator[Publisher]:
+    """The stand-in of `service`, over a database of its own."""
+    async with EventStore.open(database, Codec(events)) as store:
+        relay = asyncio.create_task(Relay(store, service, nats_url).run())
+        try:
+            yield Publisher(store)
+        finally:
+            await stop(relay)
