@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from shared.contracts.problem import Problem
 from shared.http.context import RequestTrace, attach_trace, parse_uuid
-from shared.http.logging import correlation, get_logger
+from shared.http.logging import correlation, get_logger, is_debugging
 from shared.http.metrics import RequestMetrics
 from shared.http.problems import PROBLEM_MEDIA_TYPE, problem_body, problem_headers
 from shared.http.tracing import Span
@@ -104,7 +104,8 @@ class Entry:
             http__route=route,
             http__response__status_code=status,
         )
-        log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
+        if is_debugging():
+            log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
 
 def _route(scope: HTTPScope, trace: RequestTrace) -> str:

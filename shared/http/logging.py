@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
 """The correlation id of the request or event being handled by this task."""
 
+_level = logging.INFO
+
 _SECRET_NAME = re.compile(r"(?i)passw|secret|token|authorization|cookie|credential|api_?key|private")
 _SECRET_VALUES = (
     (re.compile(r"(?i)([a-z][a-z0-9+.\-]*://[^\s/:@]*):[^\s@/]+@"), r"\1:***@"),
@@ -75,7 +77,8 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
 
     `level` is debug, info, warning or error. At debug every HTTP request is one entry.
     """
-    number = logging.getLevelNamesMapping()[level.upper()]
+    global _level  # noqa: PLW0603 - a process has one set of logs
+    _level = number = logging.getLevelNamesMapping()[level.upper()]
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -105,6 +108,11 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"
+
+
+def is_debugging() -> bool:
+    """Whether debug entries are written: asked where even the call of a silent logger would be too much."""
+    return _level <= logging.DEBUG
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

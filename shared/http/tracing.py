@@ -43,10 +43,10 @@ def setup_tracing(*, service: str, instance: str = "") -> "TracerProvider | None
 
 def continue_trace(traceparent: str | None) -> str:
     """The traceparent of a new span: in the trace given, or in a new one when none (or no valid one) was."""
-    span = os.urandom(8).hex()
     if traceparent is not None and (parent := _TRACEPARENT.match(traceparent)):
-        return f"00-{parent['trace']}-{span}-{parent['flags']}"
-    return f"00-{os.urandom(16).hex()}-{span}-01"
+        return f"00-{parent['trace']}-{os.urandom(8).hex()}-{parent['flags']}"
+    drawn = os.urandom(24).hex()
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
 
 
 class Span:

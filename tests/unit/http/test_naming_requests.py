@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 from litestar.testing import RequestFactory
 
 from shared.contracts.problem import Problem
@@ -110,6 +111,7 @@ def lines() -> Any:
     configure_logging(service="credits", instance="credits-1", level="info", stream=out)
     yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
     logging.getLogger().handlers = []
+    structlog.reset_defaults()
 
 
 def test_a_log_entry_says_where_it_comes_from_and_what_it_belongs_to(lines: Any) -> None:
