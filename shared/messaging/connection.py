@@ -57,16 +57,11 @@ def client_options(name: str, lost: asyncio.Event | None = None) -> dict[str, An
             log.warning("nats_error", connection=name, error=text)
 
     async def on_loss() -> None:
-        log.info("nats_disconnected", connection=name)
         if lost:
             lost.set()
 
     async def on_reconnect() -> None:
         log.info("nats_reconnected", connection=name)
-
-    async def on_close() -> None:
-        if lost:
-            lost.set()
 
     return {
         "name": name,
@@ -78,7 +73,7 @@ def client_options(name: str, lost: asyncio.Event | None = None) -> dict[str, An
         "error_cb": on_error,
         "disconnected_cb": on_loss,
         "reconnected_cb": on_reconnect,
-        "closed_cb": on_close,
+        "closed_cb": on_loss,
     }
 
 
@@ -116,7 +111,21 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
         if task.done():
             await task
     finally:
-        for each in (task, watch):
-            each.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await each
+        watch.cancel()
+        await cancel(task)
+
+
+async def cancel(task: asyncio.Future[None]) -> None:
+    """Cancels it until it is done: nats-py swallows a cancellation here and there."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=0.5)
+    if not task.cancelled():
+        task.exception()
+
+
+def heed_cancellation() -> None:
+    """For endless loops around nats-py: raises the CancelledError that it may have swallowed."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

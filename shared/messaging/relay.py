@@ -20,14 +20,15 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import PubAck, RawStreamMsg
+from nats.js.api import RawStreamMsg
 
 from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
 from shared.eventstore.store import HEAD
 from shared.messaging.cloudevents import event_headers, event_subject
-from shared.messaging.connection import connected, unless
+from shared.messaging.connection import connected, heed_cancellation, unless
+from shared.messaging.publishing import Ack, Publisher
 from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
 
 NAME = "relay"
@@ -99,18 +100,19 @@ class Relay:
             except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
                 self.trouble = repr(error)
                 log.warning("relay_waits", service=self.service, error=self.trouble)
+            heed_cancellation()
             await asyncio.sleep(PAUSE)
 
     async def _publish_over(self, client: Client) -> None:
-        js = client.jetstream(timeout=self._ack_timeout, publish_async_max_pending=self._batch)
+        js, publisher = client.jetstream(timeout=self._ack_timeout), Publisher(client)
+        await publisher.start()
         while True:
             cursor = await self._resync(js)
-            await self._publish_from(js, cursor)
+            await self._publish_from(js, publisher, cursor)
             await asyncio.sleep(PAUSE)
 
     async def _resync(self, js: JetStreamContext) -> Cursor:
         """Where the stream ends. Creates it when it is gone: then everything is published again, from the store."""
-        self.resyncs += 1
         state = (await ensure_stream(js, self.service, self._limits, owned=True)).state
         if state.last_seq == 0:
             position = 0
@@ -118,6 +120,7 @@ class Relay:
             found = await self._last_position(js, state.first_seq, state.last_seq) if state.messages else None
             position = max(self.published, await checkpoint(self.store, NAME)) if found is None else found
         self.published = position
+        self.resyncs += 1
         if position > await self.store.head():
             log.error("relay_ahead_of_store", service=self.service, published=position)
         log.info("relay_resynced", service=self.service, position=position, sequence=state.last_seq)
@@ -136,7 +139,7 @@ class Relay:
         service, _, position = (message.headers or {}).get(MSG_ID, "").partition(":")
         return int(position) if service == self.service and position.isdecimal() else None
 
-    async def _publish_from(self, js: JetStreamContext, cursor: Cursor) -> None:
+    async def _publish_from(self, js: JetStreamContext, publisher: Publisher, cursor: Cursor) -> None:
         """Publishes what follows `cursor`; returns when the stream is not what this relay takes it to be."""
         position, expected = cursor.position, {EXPECTED_SEQUENCE: str(cursor.sequence)}
         end, verified = cursor.sequence, time.monotonic()
@@ -160,13 +163,13 @@ class Relay:
                 headers[MSG_ID] = f"{self.service}:{recorded.position}"
                 expected = {EXPECTED_ID: headers[MSG_ID]}
                 subject = event_subject(self.service, recorded)
-                acks.append(await js.publish_async(subject, recorded.data, headers=headers))
+                acks.append(await publisher.publish(subject, recorded.data, headers))
             end = await self._acknowledged(batch.events, acks)
             self.store.watermarks.advance(NAME, self.published)
             if not end:
                 return
 
-    async def _acknowledged(self, events: Sequence[RecordedEvent], acks: Sequence[asyncio.Future[PubAck]]) -> int:
+    async def _acknowledged(self, events: Sequence[RecordedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
         """The sequence of the last message when the stream has taken all of them, each for the first time; else 0."""
         await asyncio.wait(acks, timeout=self._ack_timeout)
         refusal: object = None
@@ -182,6 +185,7 @@ class Relay:
                 if ack.result().duplicate:
                     refusal = "published before, by another relay or before an acknowledgement was lost"
         if refusal is not None:
+            self.trouble = str(refusal)
             log.warning("relay_refused", service=self.service, published=self.published, reason=str(refusal))
             return 0
         return sequence

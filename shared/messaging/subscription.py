@@ -30,7 +30,7 @@ from nats.js.api import AckPolicy as JetStreamAckPolicy
 from nats.js.api import ConsumerConfig, ConsumerInfo, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.messaging.connection import Address, client_options, close
+from shared.messaging.connection import Address, client_options, close, heed_cancellation
 from shared.messaging.streams import stream_name
 
 OLDEST_SERVER = (2, 14)
@@ -78,6 +78,7 @@ class Subscription:
                 pause = FIRST_PAUSE
             except (nats.errors.Error, OSError) as error:
                 log.warning("consumer_waits", consumer=self.name, error=str(error) or repr(error))
+            heed_cancellation()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -1,0 +1,82 @@
+"""Many publishes at once, each with its own answer.
+
+nats-py 2.16 has `publish_async` for this, but its futures never end when the stream refuses a message (the error is
+raised in its reply handler instead of being put into the future), and a refusal is what a fence is about.
+"""
+
+import asyncio
+from itertools import count
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+NO_RESPONDERS = "503"
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """The stream has the message at `seq`; `duplicate` says that it had it before."""
+
+    seq: int
+    duplicate: bool = False
+
+
+class Refused(Exception):  # noqa: N818 - what happened to the message
+    """The stream did not take the message; `code` is JetStream's error code."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"{description} ({code})")
+        self.code = code
+
+
+class _Error(msgspec.Struct):
+    description: str = ""
+    err_code: int = 0
+
+
+class _Answer(msgspec.Struct):
+    seq: int = 0
+    duplicate: bool = False
+    error: _Error | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class Publisher:
+    """Over one connection, for as long as that lives. How many are under way is the caller's to bound."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._inbox = client.new_inbox()
+        self._waiting: dict[str, asyncio.Future[Ack]] = {}
+        self._numbers = count()
+
+    async def start(self) -> None:
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Ack]:
+        """Returns when the message is on its way; the future gives an Ack or raises Refused. Cancel it to forget it."""
+        token = str(next(self._numbers))
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[token] = future
+        future.add_done_callback(lambda _: self._waiting.pop(token, None))
+        await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
+        return future
+
+    async def _answered(self, message: Msg) -> None:
+        future = self._waiting.get(message.subject[len(self._inbox) + 1 :])
+        if future is None or future.done():
+            return
+        if message.headers and message.headers.get("Status") == NO_RESPONDERS:
+            future.set_exception(Refused(503, "there is no such stream"))
+            return
+        try:
+            answer = _decode(message.data)
+        except msgspec.MsgspecError as error:
+            future.set_exception(Refused(0, f"an answer that is not JetStream's: {error}"))
+            return
+        if answer.error:
+            future.set_exception(Refused(answer.error.err_code, answer.error.description))
+        else:
+            future.set_result(Ack(answer.seq, answer.duplicate))

@@ -1,0 +1,198 @@
+"""An owner with counters, a NATS server to mistreat, and waiting for conditions."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import nats.errors
+import psycopg
+from nats.js.errors import NotFoundError
+
+from infra.embedded.nats import NatsServer
+from infra.embedded.process import start, stop
+from shared.contracts.event import Event
+from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
+from shared.messaging import Consumer, ConsumerRunner, Relay, RetrySettings, SubscriptionSettings, connected
+
+OWNER = "counting"
+STREAM = "COUNTING"
+
+
+class CounterEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "counter"
+
+
+class Counted(CounterEvent, frozen=True, tag="counted.v1"):
+    n: int
+
+
+class Ignored(CounterEvent, frozen=True, tag="ignored.v1"):
+    n: int
+
+
+EVENTS = (Counted, Ignored)
+
+
+def fold_count(state: int, event: Event) -> int:
+    assert isinstance(event, Counted)
+    return event.n
+
+
+COUNTER = Decider[int]("counter", 0, fold_count, int)
+
+
+class Broker:
+    """A nats-server of one test's own that can be killed and wiped; it keeps its port."""
+
+    def __init__(self, server: NatsServer, logs: Path) -> None:
+        self.server, self._logs = server, logs
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return self.server.url("test")
+
+    def start(self) -> None:
+        self._process = start(self.server.process(), self._logs)
+
+    def kill(self) -> None:
+        """kill -9"""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def wipe(self) -> None:
+        """Its data are gone, as after a lost disk."""
+        shutil.rmtree(self.server.directory / "jetstream", ignore_errors=True)
+
+    def close(self) -> None:
+        if self._process is not None:
+            stop(self.server.process(), self._process)
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str) -> AsyncIterator[EventStore]:
+    async with EventStore.open(dsn, Codec(EVENTS)) as store:
+        yield store
+
+
+async def count(store: EventStore, stream_id: UUID, *numbers: int, event: type[Event] = Counted) -> int:
+    """Records the numbers in a stream, one command each; returns the position of the last one."""
+    position = 0
+    for number in numbers:
+        context = Context(uuid4(), "tester", correlation_id=uuid4())
+        version = (await store.load(COUNTER, stream_id)).version if event is Counted else number - 1
+        appended = await store.append([StreamAppend(stream_id, version, [event(n=number)])], context)
+        position = appended.position
+    return position
+
+
+async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID]:
+    """Records 1…each in as many new streams, all at once, so that the streams are interleaved."""
+    ids = [uuid4() for _ in range(streams)]
+
+    async def fill(stream_id: UUID) -> None:
+        for version in range(each):
+            await store.append([StreamAppend(stream_id, version, [Counted(n=version + 1)])], Context(uuid4(), "tester"))
+
+    await asyncio.gather(*(fill(stream_id) for stream_id in ids))
+    return ids
+
+
+async def eventually(condition: Callable[[], Any], what: str, *, within: float = 20.0) -> Any:
+    """Waits until the condition (a function, async or not) gives something true, and returns that."""
+    deadline = time.monotonic() + within
+    while True:
+        result = condition()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {within:g} s")
+        await asyncio.sleep(0.01)
+
+
+async def once_up(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Does what needs a PostgreSQL that may be away for a moment."""
+
+    async def attempt() -> Any:
+        with contextlib.suppress(StoreUnavailable, psycopg.OperationalError):
+            return await work() or True
+        return None
+
+    return await eventually(attempt, "PostgreSQL is back")
+
+
+async def cut_connections(dsn: str) -> None:
+    """What a restart of PostgreSQL does to those who use it."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@contextlib.asynccontextmanager
+async def background(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Runs loops for the length of a block; one that breaks fails the test."""
+    tasks = [asyncio.ensure_future(each()) for each in work]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done() or task.exception() is None, f"a loop broke: {task.exception()!r}"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def relay(store: EventStore, url: str, **settings: Any) -> Relay:
+    return Relay(store, OWNER, url, **{"verify_every": 0.2, "ack_timeout": 2.0, **settings})
+
+
+def runner(
+    store: EventStore,
+    url: str,
+    handle: Callable[[Any], Awaitable[None]],
+    *,
+    name: str = "tests-v1",
+    events: tuple[type[Event], ...] = (Counted,),
+    retries: RetrySettings | None = None,
+    **settings: Any,
+) -> ConsumerRunner:
+    """With pauses that suit a test."""
+    return ConsumerRunner(
+        store,
+        Consumer(name, OWNER, events, handle),
+        url,
+        retries=retries or RetrySettings(attempts=3, first_pause=0.01, longest_pause=0.2, look_at_parked_every=0.05),
+        settings=SubscriptionSettings(**{"look_every": 0.2, **settings}),
+    )
+
+
+async def published(url: str) -> list[tuple[int, dict[str, str], bytes]]:
+    """All messages of the stream as (sequence, headers with the subject, body)."""
+    found = []
+    async with connected(url, "test") as client:
+        js = client.jetstream()
+        try:
+            state = (await js.stream_info(STREAM)).state
+        except (NotFoundError, nats.errors.TimeoutError):
+            return []
+        for sequence in range(state.first_seq, state.last_seq + 1) if state.messages else ():
+            with contextlib.suppress(NotFoundError):
+                message = await js.get_msg(STREAM, sequence)
+                headers = {**(message.headers or {}), "subject": message.subject or ""}
+                found.append((sequence, headers, message.data or b""))
+    return found
+
+
+async def positions_published(url: str) -> list[int]:
+    return [int(headers["ce-position"]) for _, headers, _ in await published(url) if "ce-position" in headers]
