@@ -49,8 +49,12 @@ async def nats_url(servers: Servers) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def bucket(servers: Servers) -> Bucket:
-    """An empty S3 bucket."""
+def bucket(servers: Servers) -> Iterator[Bucket]:
+    """An empty S3 bucket, deleted after the test: SeaweedFS sets volumes aside for each, and has only so many."""
     name = f"test-{secrets.token_hex(8)}"
-    servers.s3.client().make_bucket(name)
-    return Bucket(servers.s3, name)
+    client = servers.s3.client()
+    client.make_bucket(name)
+    yield Bucket(servers.s3, name)
+    for item in client.list_objects(name, recursive=True):
+        client.remove_object(name, str(item.object_name))
+    client.remove_bucket(name)
