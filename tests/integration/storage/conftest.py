@@ -1,0 +1,22 @@
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest_asyncio
+
+from shared.contracts.generation import EVENTS
+from tests.integration.storage.api import Api, storage_service
+from tests.support.publishing import Publisher, publisher
+from tests.support.servers import Bucket
+
+
+@pytest_asyncio.fixture
+async def api(database: str, nats_url: str, bucket: Bucket, tmp_path: Path) -> AsyncIterator[Api]:
+    async with storage_service(database, nats_url, bucket, tmp_path) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def generation(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
+    """The generation service's side: what it says of its generations reaches the consumers over NATS."""
+    async with publisher("generation", EVENTS, databases(), nats_url) as started:
+        yield started

@@ -1,0 +1,150 @@
+"""Reading files: by their owner and by the workers of their job, whole, in ranges, or not again."""
+
+from uuid import UUID
+
+import pytest_asyncio
+
+from tests.integration.storage.api import ALICE, BOB, JOB, Api, sha256
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest_asyncio.fixture
+async def content(api: Api) -> str:
+    """The path of a stored file of Alice's."""
+    asset = (await api.upload(CONTENT)).data
+    return f"/assets/{asset['id']}/content"
+
+
+async def test_an_owner_reads_the_file(api: Api, content: str):
+    answer = await api.get(content)
+    assert (answer.status, answer.body) == (200, CONTENT)
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-length"] == str(len(CONTENT))
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["etag"] == f'"{sha256(CONTENT)}"'
+
+
+async def test_a_file_of_a_user_never_runs_as_a_page_of_ours(api: Api):
+    asset = (await api.upload(b"<script>alert(1)</script>", "a.html", content_type="text/html")).data
+    headers = (await api.get(f"/assets/{asset['id']}/content")).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+
+
+async def test_head_says_what_get_would_without_the_bytes(api: Api, content: str):
+    got = await api.get(content)
+    head = await api.send("HEAD", content, api.users.bearer(ALICE))
+    assert (head.status, head.body) == (200, b"")
+    for name in ("content-length", "content-type", "etag", "accept-ranges"):
+        assert head.headers[name] == got.headers[name]
+
+
+async def test_ranges(api: Api, content: str):
+    size = len(CONTENT)
+    table = {
+        "bytes=0-9": (206, CONTENT[:10], f"bytes 0-9/{size}"),
+        "bytes=100-": (206, CONTENT[100:], f"bytes 100-{size - 1}/{size}"),
+        "bytes=-10": (206, CONTENT[-10:], f"bytes {size - 10}-{size - 1}/{size}"),
+        "bytes=-999999": (206, CONTENT, f"bytes 0-{size - 1}/{size}"),
+        f"bytes={size - 1}-{size + 99}": (206, CONTENT[-1:], f"bytes {size - 1}-{size - 1}/{size}"),
+        "bytes=0-0": (206, CONTENT[:1], f"bytes 0-0/{size}"),
+        "bytes=9-0": (200, CONTENT, None),
+        "bytes=0-1,5-6": (200, CONTENT, None),
+        "bytes=x": (200, CONTENT, None),
+        "lines=1-2": (200, CONTENT, None),
+    }
+    for asked, expected in table.items():
+        answer = await api.get(content, range=asked)
+        assert (answer.status, answer.body, answer.headers.get("content-range")) == expected, asked
+        assert answer.headers["content-length"] == str(len(expected[1])), asked
+
+
+async def test_a_range_beyond_the_file_is_refused_with_its_size(api: Api, content: str):
+    for asked in (f"bytes={len(CONTENT)}-", "bytes=-0"):
+        answer = await api.get(content, range=asked)
+        assert answer.refusal == (416, "RANGE_NOT_SATISFIABLE", [])
+        assert answer.headers["content-range"] == f"bytes */{len(CONTENT)}"
+
+
+async def test_a_file_that_the_client_has_is_not_sent_again(api: Api, content: str):
+    etag = (await api.get(content)).headers["etag"]
+    for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        answer = await api.get(content, if_none_match=known)
+        assert (answer.status, answer.body) == (304, b""), known
+        assert answer.headers["etag"] == etag
+    for other in ('"x"', etag.strip('"')):
+        assert (await api.get(content, if_none_match=other)).status == 200
+
+
+async def test_a_range_of_another_file_is_the_whole_of_this_one(api: Api, content: str):
+    etag = (await api.get(content)).headers["etag"]
+    assert (await api.get(content, range="bytes=0-1", if_range=etag)).status == 206
+    assert (await api.get(content, range="bytes=0-1", if_range='"other"')).status == 200
+
+
+async def test_nobody_else_reads_it_or_learns_that_it_exists(api: Api, content: str):
+    metadata = content.removesuffix("/content")
+    other_job = UUID(int=999)
+    attempts = {
+        "another user": [await api.get(content, BOB), await api.get(metadata, BOB)],
+        "a worker of another job": [await api.send("GET", content, api.grant(read_job=str(other_job)))],
+        "a worker of another user": [await api.send("GET", content, api.grant(BOB))],
+    }
+    assert {who: [answer.refusal[:2] for answer in answers] for who, answers in attempts.items()} == {
+        "another user": [(404, "NOT_FOUND"), (404, "NOT_FOUND")],
+        "a worker of another job": [(404, "NOT_FOUND")],
+        "a worker of another user": [(404, "NOT_FOUND")],
+    }
+    for path in (content, metadata):
+        assert (await api.send("GET", path, {})).refusal[:2] == (401, "UNAUTHENTICATED")
+    assert (await api.send("GET", metadata, api.grant())).refusal[:2] == (403, "FORBIDDEN")
+
+
+async def test_a_worker_reads_the_files_of_its_job(api: Api, content: str):
+    later_step = api.grant(sid=UUID(int=98))
+    assert (await api.send("GET", content, later_step)).body == CONTENT
+    assert (await api.send("GET", content, later_step | {"range": "bytes=0-3"})).body == CONTENT[:4]
+
+
+async def test_what_does_not_exist_is_not_found(api: Api):
+    for path in ("/assets/1", "/assets/1/content", f"/assets/{10**30}", "/assets/x", "/assets/-1/content"):
+        assert (await api.get(path)).status == 404, path
+
+
+async def test_a_user_lists_own_files_newest_first(api: Api):
+    for number in range(5):
+        await api.upload(b"x", f"{number}.png")
+    await api.upload(b"x", grant=api.grant(BOB))
+    other_job = UUID(int=999)
+    await api.upload(b"x", grant=api.grant(job=other_job))
+    names, query = [], "?limit=2"
+    while query:
+        body = (await api.get(f"/assets{query}")).body
+        names.append([asset["name"] for asset in body["data"]])
+        query = f"?limit=2&cursor={body['next_cursor']}" if body["next_cursor"] else ""
+    assert names == [["a.png", "4.png"], ["3.png", "2.png"], ["1.png", "0.png"]]
+    assert len((await api.get(f"/assets?job_id={JOB}")).data) == 5
+    assert len((await api.get(f"/assets?job_id={other_job}")).data) == 1
+    assert (await api.get(f"/assets?collection_id={other_job}")).data == []
+    assert (await api.get("/assets?job_id=x")).refusal == (400, "VALIDATION_FAILED", ["?job_id"])
+
+
+async def test_a_user_stores_a_file_of_their_own(api: Api):
+    headers = {**api.users.bearer(ALICE), "content-type": "image/png", "x-filename": "mine.png"}
+    answer = await api.send("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
+    again = await api.send("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
+    assert (answer.status, again.status) == (201, 200)
+    asset = answer.data
+    assert again.data == asset
+    assert asset["path"].startswith(f"uploads/{ALICE}/")
+    assert (await api.get(f"/assets/{asset['id']}/content")).body == CONTENT
+    assert (await api.get(f"/assets/{asset['id']}", BOB)).status == 404
+    other = await api.send("POST", "/assets", headers, data=CONTENT)
+    assert other.data["id"] != asset["id"]
+
+
+async def test_a_form_is_not_a_file(api: Api):
+    headers = {**api.users.bearer(ALICE), "content-type": "multipart/form-data; boundary=x", "x-filename": "a.png"}
+    answer = await api.send("POST", "/assets", headers, data=b"--x--")
+    assert answer.refusal == (415, "UNSUPPORTED_MEDIA_TYPE", ["header:Content-Type"])
