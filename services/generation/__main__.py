@@ -2,18 +2,20 @@
 
 import sys
 
-from services.generation.app import SERVICE, build
-from services.generation.settings import GenerationSettings
-from shared.runtime import main
+# Imports are inside: the service should not carry numpy along, and the worker's rendering processes, which load this
+# module again when they start, should not carry the service.
 
 
 def run() -> None:
     if sys.argv[1:2] == ["worker"]:
-        # Imported here: the worker renders, and the service should not carry numpy along.
-        from services.generation.worker.run import main as work  # noqa: PLC0415
+        from services.generation.worker.run import main as work  # noqa: PLC0415 - as said above
 
         work()
     else:
+        from services.generation.app import SERVICE, build  # noqa: PLC0415 - as said above
+        from services.generation.settings import GenerationSettings  # noqa: PLC0415 - as said above
+        from shared.runtime import main  # noqa: PLC0415 - as said above
+
         main(SERVICE, GenerationSettings, build)
 
 
