@@ -1,0 +1,78 @@
+"""kill -9 of each part of the set in the middle of a job: the job completes, nothing happens twice."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.jobs import (
+    PRICE,
+    assert_done_once,
+    assert_rebuilds_are_equal,
+    start_job,
+    until_ended,
+    until_progress,
+    until_settled,
+)
+from tests.support.running_set import RunningSet, running_set
+
+GENERATIONS = 20
+SERVICES = ["collections", "generation", "credits", "storage", "edge", "worker"]
+SERVERS = ["postgres", "nats", "seaweedfs"]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one of each", "two of each"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
+    data = tmp_path_factory.mktemp("set") / "data"
+    with running_set(data, replicas=request.param) as made:
+        yield made
+
+
+async def job_survives(running: RunningSet, *victims: str) -> None:
+    user = await running.rich_user(100)
+    async with running.client(user) as client:
+        accepted = await start_job(client, GENERATIONS)
+        await until_progress(client, accepted["job_id"], 0.1)
+        for victim in victims:
+            running.kill(victim)
+        job = await until_ended(client, accepted["job_id"])
+        assert job["status"] == "completed", job
+        assert len(job["generations"]) == GENERATIONS
+        balance = await until_settled(client)
+        assert balance == {"available": 100 - GENERATIONS * PRICE, "held": 0, "spent": GENERATIONS * PRICE}
+    assert_done_once(running, job, GENERATIONS)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_job_survives_the_death_of_a_service(running: RunningSet, service: str) -> None:
+    """All replicas of it at once."""
+    await job_survives(running, *(f"{service}-{number}" for number in range(1, running.replicas + 1)))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_job_survives_the_death_of_a_server(running: RunningSet, server: str) -> None:
+    """And none of our services needs a restart for it."""
+    before = {info.name: info.pid for info in running.file.processes if info.tells_health}
+    await job_survives(running, server)
+    assert {info.name: info.pid for info in running.file.processes if info.tells_health} == before
+
+
+async def test_rebuilt_read_tables_equal_the_live_ones_after_all_that(running: RunningSet) -> None:
+    assert_rebuilds_are_equal(running)
+
+
+async def test_a_job_goes_on_after_the_whole_set_was_killed(running: RunningSet) -> None:
+    """kill -9 of the supervisor takes everything with it; `emprops up` on the same folder goes on."""
+    user = await running.rich_user(100)
+    async with running.client(user) as client:
+        accepted = await start_job(client, GENERATIONS)
+        await until_progress(client, accepted["job_id"], 0.1)
+    assert running.process is not None
+    running.process.kill()
+    running.process.wait(10)
+    running.up()
+    async with running.client(user) as client:
+        job = await until_ended(client, accepted["job_id"])
+        assert job["status"] == "completed", job
+        await until_settled(client)
+    assert_done_once(running, job, GENERATIONS)
+    assert_rebuilds_are_equal(running)

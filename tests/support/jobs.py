@@ -1,0 +1,123 @@
+"""Making jobs and looking at what became of them, for tests on a whole set."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from infra.demo.client import Client
+from infra.demo.journey import ENDED
+from tests.support.running_set import RunningSet
+
+STEPS = 2
+PRICE = 1.25
+PATIENCE = 120.0
+"""Seconds after which a job that doesn't end has failed the test."""
+
+
+def two_steps(size: int = 96) -> dict[str, Any]:
+    """A sketch and a frame around it, small enough to render in no time."""
+    return {
+        "version": "v2",
+        "steps": [
+            {
+                "id": 1,
+                "nodeName": "sketch",
+                "nodePayload": {"prompt": "a {{mood}} tide", "width": size, "height": size},
+            },
+            {"id": 2, "nodeName": "frame", "nodePayload": {"image": {"$ref": 1}, "title": "{{mood}}"}},
+        ],
+        "variables": [
+            {
+                "name": "mood",
+                "type": "pick",
+                "value_type": "strings",
+                "lock_value": False,
+                "value": {"display_names": ["Calm", "Wild"], "values": ["calm", "wild"]},
+            }
+        ],
+    }
+
+
+async def start_job(client: Client, generations: int) -> dict[str, Any]:
+    collection = await client.post("/projects/collections", {"title": "Tides", "data": two_steps()})
+    return await client.post(f"/collections/{collection['id']}/generations", {"generations": generations})
+
+
+async def until_progress(client: Client, job_id: str, share: float) -> dict[str, Any]:
+    return await _until(client, job_id, lambda job: job["progress"] >= share or job["status"] in ENDED)
+
+
+async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
+    return await _until(client, job_id, lambda job: job["status"] in ENDED)
+
+
+async def _until(client: Client, job_id: str, condition: Any) -> dict[str, Any]:
+    """Asks until it is so; a set that is being killed may refuse or not answer meanwhile."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    last: object = None
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            job = await client.get(f"/jobs/{job_id}")
+            if condition(job):
+                return job
+            last = {name: job[name] for name in ("status", "progress", "credits", "error")}
+        except Exception as error:  # noqa: BLE001 - whatever it says while it is down
+            last = error
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"job {job_id} after {PATIENCE} s: {last}")
+
+
+async def until_settled(client: Client) -> dict[str, Any]:
+    """The balance, once nothing is held."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    last: object = None
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            balance = await client.get("/credits")
+            if not balance["held"]:
+                return balance
+            last = balance
+        except Exception as error:  # noqa: BLE001 - as above
+            last = error
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"credits are still held after {PATIENCE} s: {last}")
+
+
+def history(running: RunningSet, service: str, stream: UUID | str | None = None) -> list[dict[str, Any]]:
+    """A service's events, as `emprops events --json` prints them."""
+    arguments = ["events", "--service", service, *(["--stream", str(stream)] if stream else [])]
+    found = running.command(*arguments)
+    return found if isinstance(found, list) else [found]
+
+
+def assert_done_once(running: RunningSet, job: dict[str, Any], generations: int) -> None:
+    """Every step ran to its end once, every file was stored once, and the credits were taken once."""
+    job_id = job["id"]
+    steps = [
+        event["event"]["sid"]
+        for event in history(running, "generation")
+        if event["type"].startswith("step_completed") and event["event"]["job_id"] == job_id
+    ]
+    assert len(steps) == generations * STEPS
+    assert len(set(steps)) == len(steps), "a step was completed twice"
+    stored = [
+        event["event"]["path"]
+        for event in history(running, "storage")
+        if event["type"].startswith("asset_stored") and event["event"]["job_id"] == job_id
+    ]
+    assert len(stored) == generations * STEPS
+    assert len(set(stored)) == len(stored), "a file was stored twice"
+    ledger = [
+        (event["type"], event["event"]["amount"])
+        for event in history(running, "credits")
+        if event["event"].get("job_id") == job_id
+    ]
+    price = int(generations * PRICE * 1_000_000)
+    assert ledger == [("hold_placed.v1", price), ("hold_captured.v1", price)]
+
+
+def assert_rebuilds_are_equal(running: RunningSet) -> None:
+    """Each read table, built anew from history, equals the live one row by row."""
+    for service in ("collections", "generation", "credits", "storage"):
+        for report in running.command("projections", "rebuild", "--service", service, "--check", check=False):
+            assert (report["missing"], report["extra"]) == (0, 0), f"{service}: {report}"
