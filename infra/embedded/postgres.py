@@ -12,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "client_connection_check_interval": "1s",  # a killed service's leases go soon, even when a statement runs
 }
+
+if sys.platform == "linux":
+    # After a crash: one call for the file system, instead of opening and syncing each of some thousand files.
+    SETTINGS["recovery_init_sync_method"] = "syncfs"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""`emprops up` and what goes with it, as a person types them: one set after another on one folder."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+
+from infra.embedded.ports import LOOPBACK
+from infra.embedded.set_file import SECRETS_FILE, SET_FILE
+from tests.support.running_set import EMPROPS, RunningSet
+
+STOP_SECONDS = 15.0
+"""What the set promises."""
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[RunningSet]:
+    made = RunningSet(tmp_path / "set")
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.process.kill()
+        made.process.wait()
+
+
+def processes_of(made: RunningSet) -> list[psutil.Process]:
+    """The supervisor and all that it has started."""
+    assert made.process is not None
+    supervisor = psutil.Process(made.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that run, once the others had the time to end; a zombie has ended."""
+    _, left = psutil.wait_procs(processes, timeout=5)
+    return [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def addresses(processes: list[psutil.Process]) -> set[str]:
+    pids = {each.pid for each in processes}
+    connections = psutil.net_connections("inet")
+    listening = {psutil.CONN_LISTEN, psutil.CONN_NONE}
+    return {one.laddr[0] for one in connections if one.laddr and one.pid in pids and one.status in listening}
+
+
+def emprops(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*EMPROPS, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+async def test_a_set_lives_dies_and_goes_on_where_it_was(made: RunningSet) -> None:
+    """Started, used, stopped, started again, killed with -9, started again: the same data each time."""
+    made.up()
+    first_url = made.url
+    assert f"ready {first_url}\n" in made.output.read_text()
+    assert addresses(processes_of(made)) == {LOOPBACK}, "somebody else could reach a server"
+    for name in (SET_FILE, SECRETS_FILE, "keys/issuer.jwk", "keys/grants.jwk", "nats/nats.conf"):
+        assert (made.data / name).stat().st_mode & 0o077 == 0, f"{name} can be read by others"
+
+    user = uuid4()
+    async with made.client(user) as client:
+        await client.post("/projects", {"name": "kept"})
+    status = made.command("status")
+    assert (status["ready"], status["url"]) == (True, first_url)
+    assert {each["restarts"] for each in status["processes"]} == {0}
+
+    second = emprops("up", "--data", str(made.data), "--port", "0")
+    assert (second.returncode, second.stdout) == (2, "")
+    assert f"A set already runs on {made.data}" in second.stderr
+
+    before_stop = processes_of(made)
+    assert made.stop() < STOP_SECONDS
+    assert made.process is not None
+    assert made.process.returncode == 0
+    assert not alive(before_stop)
+    assert made.command("status", check=False)["running"] is False
+
+    made.up()
+    assert made.url == first_url, "the address is kept when it is still free"
+    assert "kept" in await names_of_projects(made, user)
+
+    before_kill = processes_of(made)
+    made.process.kill()
+    made.process.wait()
+    assert not alive(before_kill), "a killed supervisor left orphans"
+    made.up()
+    assert "kept" in await names_of_projects(made, user)
+    made.stop()
+
+
+async def names_of_projects(made: RunningSet, user: UUID) -> set[str]:
+    async with made.client(user) as client:
+        return {each["name"] for each in await client.get("/projects")}
+
+
+def restarted(made: RunningSet) -> set[str]:
+    return {info.name for info in made.file.processes if info.restarts and info.state == "ready"}
+
+
+def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
+    """Killed with -9, and announced; the services need no restart."""
+    made.up()
+    url, pids = made.url, {info.name: info.pid for info in made.file.processes if info.tells_health}
+    for name in ("postgres", "nats", "seaweedfs"):
+        made.kill(name)
+    deadline = time.monotonic() + PATIENCE
+    while restarted(made) != {"postgres", "nats", "seaweedfs"}:
+        assert time.monotonic() < deadline, made.output.read_text()
+        time.sleep(0.05)  # what is waited for is another process's file
+    said = made.output.read_text()
+    assert all(f"{name} was killed by signal 9; restart 1" in said for name in ("postgres", "nats", "seaweedfs"))
+    assert {info.name: info.pid for info in made.file.processes if info.tells_health} == pids
+    assert made.url == url
+    assert made.process is not None
+    os.kill(made.process.pid, signal.SIGINT)
+    assert made.process.wait(STOP_SECONDS) == 0
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    """And what to do about it; nothing is left running."""
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = emprops("up", "--data", str(tmp_path / "other"), "--port", str(port))
+    assert refused.returncode == 2
+    assert f"Port {port} on {LOOPBACK} is in use. Give another --port, or 0" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["token"], ["status", "--json"]])
+def test_a_folder_without_a_set_is_an_error_that_says_what_to_do(tmp_path: Path, command: list[str]) -> None:
+    """Not a traceback."""
+    refused = emprops(*command, "--data", str(tmp_path))
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"emprops: There is no set in {tmp_path}. Start one: emprops up --data {tmp_path} --port 8080\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "status", "token"])
+def test_each_command_explains_itself_with_examples(command: str) -> None:
+    """`--help` ends with lines to copy."""
+    told = emprops(command, "--help")
+    assert told.returncode == 0
+    assert f"\n    emprops {command} --data " in told.stdout
