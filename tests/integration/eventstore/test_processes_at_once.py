@@ -1,0 +1,38 @@
+"""Several operating system processes, each with its writers and its tailer, on one store."""
+
+import asyncio
+import json
+import sys
+
+import psycopg
+
+from shared.eventstore import EventStore
+from tests.integration.eventstore.waiting import PATIENCE
+from tests.integration.eventstore.writer_and_tailer import EVENTS_PER_STREAM
+
+PROCESSES, STREAMS = 3, 40
+
+
+async def test_every_tailer_sees_every_event_once_and_in_order(store: EventStore, sql: psycopg.Connection) -> None:
+    """All of them see one and the same sequence while all of them write to it, and it is the order of positions."""
+    total = PROCESSES * STREAMS * EVENTS_PER_STREAM
+    arguments = (sys.executable, "-m", "tests.integration.eventstore.writer_and_tailer", store.dsn, STREAMS, total)
+    async with asyncio.timeout(3 * PATIENCE):
+        processes = [
+            await asyncio.create_subprocess_exec(*map(str, arguments), stdout=asyncio.subprocess.PIPE)
+            for _ in range(PROCESSES)
+        ]
+        outputs = [(await process.communicate())[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * PROCESSES
+
+    recorded = [
+        [position, str(stream), version]
+        for position, stream, version in sql.execute(
+            "select position, stream_id, version from events order by position"
+        )
+    ]
+    assert len(recorded) == total
+    for output in outputs:
+        assert json.loads(output.splitlines()[-1]) == recorded
+    for stream in {each[1] for each in recorded}:
+        assert [version for _, of, version in recorded if of == stream] == list(range(1, EVENTS_PER_STREAM + 1))
