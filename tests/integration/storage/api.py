@@ -1,8 +1,9 @@
 """The storage service as users, workers and the generation service meet it."""
 
+import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -83,6 +84,17 @@ class Api:
     async def get(self, path: str, user: UUID = ALICE, **headers: str) -> Answer:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send("GET", path, {**self.users.bearer(user), **said})
+
+    async def until(self, condition: Callable[[Any], bool], asset_id: int, user: UUID = ALICE) -> Any:
+        """Waits until an asset is as wanted."""
+        asset = None
+        try:
+            async with asyncio.timeout(20):
+                while not condition(asset := (await self.get(f"/assets/{asset_id}", user)).data):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"asset {asset_id} never became what was waited for: {asset}") from None
+        return asset
 
     def objects(self) -> dict[str, int]:
         """What lies in the bucket: the size at each path."""

@@ -1,0 +1,104 @@
+"""What generation says of its files becomes part of them, and nobody else's."""
+
+from uuid import UUID, uuid4
+
+from services.storage.app import SERVICE
+from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output, StepError, StepOutputs
+from shared.projections import rebuild
+from tests.integration.storage.api import ALICE, BOB, GID, JOB, Api
+from tests.support.publishing import Publisher
+
+GEN_IN = {"version": "v2", "steps": [{"id": 77, "nodeName": "sketch", "nodePayload": {"seed": 9007199254740993}}]}
+
+
+def completed(*asset_ids: int, user: UUID = ALICE, job: UUID = JOB, gid: UUID = GID, text: str = "a caption"):
+    outputs = [Output(kind="asset", asset_id=asset_id) for asset_id in asset_ids]
+    return GenerationCompleted(
+        gid=gid,
+        job_id=job,
+        user_id=user,
+        cost=1_000_000,
+        outputs=[StepOutputs(77, outputs), StepOutputs(78, [Output(kind="text", text=text)])],
+        gen_in_data=GEN_IN,
+    )
+
+
+async def described(api: Api, asset_id: int) -> dict:
+    """The asset as soon as it is described; a later event of the same kind has then been seen, too."""
+    return await api.until(lambda asset: asset["gen_out_data"] is not None, asset_id)
+
+
+async def test_a_completed_generation_describes_its_files(api: Api, generation: Publisher):
+    ids = [(await api.upload(b"x", name)).data["id"] for name in ("a.png", "b.png")]
+    await generation.say(GID, completed(*ids))
+    for asset_id in ids:
+        asset = await described(api, asset_id)
+        assert asset["gen_in_data"] == GEN_IN
+        assert asset["gen_out_data"] == {
+            "gid": str(GID),
+            "job_id": str(JOB),
+            "status": "completed",
+            "steps": [
+                {"step_id": 77, "outputs": [{"kind": "asset", "asset_id": each} for each in ids]},
+                {"step_id": 78, "outputs": [{"kind": "text", "text": "a caption"}]},
+            ],
+        }
+
+
+async def test_a_failed_generation_describes_what_its_steps_had_made(api: Api, generation: Publisher):
+    asset_id = (await api.upload(b"x")).data["id"]
+    failed = GenerationFailed(
+        gid=GID,
+        job_id=JOB,
+        user_id=ALICE,
+        sid=uuid4(),
+        error=StepError("WORKER_LOST", "no answer", retryable=True),
+        outputs=[StepOutputs(77, [Output(kind="asset", asset_id=asset_id)])],
+        gen_in_data=GEN_IN,
+    )
+    await generation.say(GID, failed)
+    asset = await described(api, asset_id)
+    assert asset["gen_out_data"]["status"] == "failed"
+    assert asset["gen_out_data"]["error"] == {"code": "WORKER_LOST", "message": "no answer", "retryable": True}
+
+
+async def test_what_a_generation_says_of_files_that_it_did_not_make_is_not_believed(api: Api, generation: Publisher):
+    """Another user's, another job's, another generation's, and one that does not exist."""
+    mine = (await api.upload(b"x")).data["id"]
+    yours = (await api.upload(b"x", grant=api.grant(BOB))).data["id"]
+    other = uuid4()
+    await generation.say(other, completed(mine, yours, 999_999, gid=other))
+    await generation.say(GID, completed(mine))
+    assert (await described(api, mine))["gen_out_data"]["gid"] == str(GID)
+    assert (await api.get(f"/assets/{yours}", BOB)).data["gen_out_data"] is None
+
+
+async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Publisher):
+    asset_id = (await api.upload(b"x")).data["id"]
+    await generation.say(GID, completed(asset_id))
+    await described(api, asset_id)
+    head = await api.runtime.store.head()
+    [recorded] = await generation.store.read_stream(GID)
+    [consumer] = api.consumers
+    await consumer.handle(recorded)
+    assert await api.runtime.store.head() == head
+
+
+async def test_a_text_with_a_nul_stops_nothing(api: Api, generation: Publisher):
+    """PostgreSQL's jsonb can't hold it; the read table must not stand still because a worker wrote it."""
+    asset_id = (await api.upload(b"x")).data["id"]
+    await generation.say(GID, completed(asset_id, text="a\0b"))
+    asset = await described(api, asset_id)
+    assert asset["gen_out_data"]["steps"][1]["outputs"][0]["text"] == "a\ufffdb"
+
+
+async def test_a_rebuilt_table_equals_the_live_one(api: Api, generation: Publisher):
+    ids = [(await api.upload(b"x", f"{number}.png")).data["id"] for number in range(5)]
+    await api.upload(b"x", grant=api.grant(BOB))
+    await generation.say(GID, completed(*ids[:3]))
+    for asset_id in ids[:3]:
+        await described(api, asset_id)
+    [projection] = SERVICE.projections
+    rebuilt = await rebuild(api.runtime.store, projection, swap=False)
+    assert (rebuilt.missing, rebuilt.extra) == (0, 0)
+    assert rebuilt.events == 9
