@@ -13,6 +13,8 @@ from services.collections.projections.instructions import INSTRUCTIONS
 from services.collections.projections.projects import PROJECTS
 from services.collections.queries import Queries
 from services.collections.routes import ROUTES
+from services.collections.routes.answers import provide_change
+from services.collections.scheduler import Scheduler
 from shared.contracts.collections import EVENTS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
@@ -31,9 +33,11 @@ async def build(runtime: Runtime) -> Parts:
     return Parts(
         route_handlers=ROUTES,
         consumers=consumers(handlers),
+        background=[Scheduler(runtime.store, handlers).run],
         dependencies={
             "commands": Provide(lambda: handlers, sync_to_thread=False),
             "questions": Provide(lambda: queries, sync_to_thread=False),
             "frame": Provide(lambda: runtime, sync_to_thread=False),
+            "change": Provide(provide_change, sync_to_thread=False),
         },
     )

@@ -1,25 +1,35 @@
 """Commands on projects and collections: load → decide → append."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
 from services.collections.component_ids import ComponentIds
-from services.collections.domain import collection, component_asset, components, instructions, project
-from services.collections.domain.collection import (
-    ArchiveCollection,
-    Collection,
-    CreateCollection,
-    EditCollection,
-    PublishCollection,
-    RestoreCollection,
+from services.collections.domain import (
+    collection,
+    component_asset,
+    components,
+    creation,
+    custody,
+    instructions,
+    project,
 )
+from services.collections.domain.collection import Collection, Custody
 from services.collections.domain.component_asset import ComponentAsset
+from services.collections.domain.creation import CreateCollection, ForkCollection
+from services.collections.domain.custody import TransferCustody
 from services.collections.domain.fields import FieldChanges
-from services.collections.domain.project import CreateProject, Project, create_default, create_untitled
+from services.collections.domain.project import (
+    ChooseCurrentCollection,
+    CreateProject,
+    Project,
+    RenameProject,
+    create_default,
+    create_untitled,
+)
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
@@ -30,6 +40,7 @@ COLLECTION = Decider("collection", collection.NOTHING, collection.evolve, Collec
 COMPONENT_ASSET = Decider("component_asset", component_asset.NOTHING, component_asset.evolve, ComponentAsset)
 
 ATTEMPTS = 20
+CROWDED = "This was changed by others at the same time: try again"
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,11 @@ class Handlers:
     component_ids: ComponentIds
     clock: Callable[[], datetime]
 
+    # Projects
+
     async def create_project(self, user_id: UUID, name: str, context: Context) -> Handled[Project]:
         command = CreateProject(uuid5(context.command_id, "project"), user_id, name)
-        return await self.store.handle(
-            PROJECT, command.project_id, lambda state: project.decide(command, state), context
-        )
+        return await self._on_project(command.project_id, command, context)
 
     async def create_untitled_project(self, user_id: UUID, known: int, context: Context) -> Handled[Project]:
         """Makes the next untitled project of a user who has `known` of them or more."""
@@ -57,7 +68,23 @@ class Handlers:
             ((project_id, version),) = appended.versions.items()
             made = await self.store.load(PROJECT, project_id)
             return Handled(made.state, version, appended.position)
-        raise Problem("CONFLICT", "Other untitled projects were made at the same time: try again")
+        raise Problem("CONFLICT", CROWDED)
+
+    async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
+        return await self._on_project(project_id, RenameProject(user_id, name), context)
+
+    async def choose_current(self, user_id: UUID, collection_id: UUID, context: Context) -> Handled[Project]:
+        """Makes a collection the one that its owner works on in its project."""
+        state = (await self.store.load(COLLECTION, collection_id)).state
+        collection.owned(state, user_id)
+        collection.refuse_archived(state)
+        assert state.project_id is not None, "a collection is created in a project"
+        return await self._on_project(state.project_id, ChooseCurrentCollection(user_id, collection_id), context)
+
+    async def _on_project(self, project_id: UUID, command: project.Command, context: Context) -> Handled[Project]:
+        return await self.store.handle(PROJECT, project_id, partial(project.decide, command), context)
+
+    # New collections
 
     async def create_collection(
         self,
@@ -71,28 +98,57 @@ class Handlers:
 
         The same command again gives the same collection. Raises VALIDATION_FAILED, NOT_FOUND for the project.
         """
-        collection_id = uuid5(context.command_id, "collection")
-        if context.repeatable:
-            before = await self.store.load(COLLECTION, collection_id)
-            if before.version:
-                return before
         if data is None:
             data = instructions.default()
-        for _ in range(ATTEMPTS):
-            folder, made = await self._folder(user_id, project_id)
-            command = CreateCollection(
+
+        async def command(collection_id: UUID, folder: UUID) -> creation.Command:
+            return CreateCollection(
                 collection_id=collection_id,
                 project_id=folder,
                 user_id=user_id,
                 changes=changes,
                 data=data,
-                component_ids=await self._new_component_ids(data),
+                component_ids=await self.new_component_ids(data),
             )
-            events = collection.decide(command, collection.NOTHING)
+
+        return await self._make(user_id, project_id, command, context)
+
+    async def fork_collection(
+        self, user_id: UUID, project_id: UUID | None, source_id: UUID, kept_for: Custody | None, context: Context
+    ) -> Loaded[Collection]:
+        """As `create_collection`, from another collection as it is now. Raises NOT_FOUND for one that is not shown."""
+
+        async def command(collection_id: UUID, folder: UUID) -> creation.Command:
+            source = (await self.store.load(COLLECTION, source_id)).state
+            return ForkCollection(
+                collection_id=collection_id,
+                project_id=folder,
+                user_id=user_id,
+                source=source,
+                component_ids=await self.new_component_ids(source.data),
+                custody=kept_for,
+            )
+
+        return await self._make(user_id, project_id, command, context)
+
+    async def _make(
+        self,
+        user_id: UUID,
+        project_id: UUID | None,
+        command: Callable[[UUID, UUID], Awaitable[creation.Command]],
+        context: Context,
+    ) -> Loaded[Collection]:
+        """`command` gets the ids of the collection and of its project."""
+        collection_id = uuid5(context.command_id, "collection")
+        if context.repeatable:
+            before = await self.store.load(COLLECTION, collection_id)
+            if before.version:
+                return before
+        for _ in range(ATTEMPTS):
+            folder, made = await self._folder(user_id, project_id)
+            events = creation.decide(await command(collection_id, folder), collection.NOTHING)
             # The collection stands first: its first event's id tells whether this command has been recorded before.
-            appends = [StreamAppend(collection_id, 0, events)]
-            if made:
-                appends.append(StreamAppend(folder, 0, made))
+            appends = [StreamAppend(collection_id, 0, events), StreamAppend(folder, 0, made)]
             try:
                 appended = await self.store.append(appends, context)
             except VersionConflict:
@@ -103,68 +159,52 @@ class Handlers:
             for event in events:
                 state = collection.evolve(state, event)
             return Loaded(state, appended.versions[collection_id], appended.position)
-        raise Problem("CONFLICT", "This was changed by others at the same time: try again")
+        raise Problem("CONFLICT", CROWDED)
 
-    async def _folder(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, list[Event]]:
+    async def _folder(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
         """The project to create in, and what has to happen for it to exist."""
         if project_id is not None:
-            return project.owned((await self.store.load(PROJECT, project_id)).state, user_id), []
+            return project.owned((await self.store.load(PROJECT, project_id)).state, user_id), ()
         command = create_default(user_id)
         known = await self.store.load(PROJECT, command.project_id)
-        return command.project_id, list(project.decide(command, known.state))
+        return command.project_id, project.decide(command, known.state)
 
-    async def _new_component_ids(self, data: Any) -> list[int]:
+    async def new_component_ids(self, data: Any) -> list[int]:
+        """As many as the steps that `data`, which nobody has checked yet, says to have."""
         claimed = components.claimed_ids(data)
         return await self.component_ids.take(min(len(claimed), MAX_STEPS), apart_from=frozenset(claimed))
 
-    async def edit_collection(
+    # Collections that are there
+
+    async def change(
         self,
         user_id: UUID,
-        project_id: UUID,
         collection_id: UUID,
-        changes: FieldChanges,
-        data: dict[str, Any] | None,
+        decide: Callable[[Collection], Sequence[Event]],
         context: Context,
         expected_version: int | None,
     ) -> Handled[Collection]:
-        command = EditCollection(
-            user_id=user_id,
-            project_id=project_id,
-            changes=changes,
-            data=data,
-            component_ids=await self._new_component_ids(data),
-        )
-        return await self._handle(command, collection_id, context, expected_version)
+        """What `decide` says happens to a collection of the user's; VERSION_CONFLICT unless it is at that version."""
+        if expected_version is not None:
+            # Whose it is comes before which version it is at: somebody else's collection is not there.
+            collection.owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
+        return await self.store.handle(COLLECTION, collection_id, decide, context, expected_version=expected_version)
 
-    async def publish_collection(
-        self, user_id: UUID, collection_id: UUID, context: Context, expected_version: int | None
-    ) -> Handled[Collection]:
-        now = self.clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return await self._handle(PublishCollection(user_id, now), collection_id, context, expected_version)
-
-    async def archive_collection(
-        self, user_id: UUID, collection_id: UUID, context: Context, expected_version: int | None
-    ) -> Handled[Collection]:
-        return await self._handle(ArchiveCollection(user_id), collection_id, context, expected_version)
-
-    async def restore_collection(
-        self, user_id: UUID, collection_id: UUID, context: Context, expected_version: int | None
-    ) -> Handled[Collection]:
-        return await self._handle(RestoreCollection(user_id), collection_id, context, expected_version)
+    async def transfer_custody(
+        self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context
+    ) -> Loaded[Collection]:
+        """Hands a collection over, into the default project of the new owner, which is made if it is missing."""
+        for _ in range(ATTEMPTS):
+            before = await self.store.load(COLLECTION, collection_id)
+            folder, made = await self._folder(new_owner, None)
+            events = custody.decide(TransferCustody(user_id, new_owner, folder), before.state)
+            appends = [StreamAppend(collection_id, before.version, events), StreamAppend(folder, 0, made)]
+            try:
+                await self.store.append(appends, context)
+            except VersionConflict:
+                continue
+            return await self.store.load(COLLECTION, collection_id)
+        raise Problem("CONFLICT", CROWDED)
 
     async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
         await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
-
-    async def _handle(
-        self, command: collection.Command, collection_id: UUID, context: Context, expected_version: int | None
-    ) -> Handled[Collection]:
-        if expected_version is not None:
-            # Whose it is comes before which version it is at: somebody else's collection is not there.
-            collection.owned((await self.store.load(COLLECTION, collection_id)).state, command.user_id)
-        return await self.store.handle(
-            COLLECTION,
-            collection_id,
-            partial(collection.decide, command),
-            context,
-            expected_version=expected_version,
-        )

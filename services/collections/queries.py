@@ -15,10 +15,13 @@ from services.collections.views import (
     CollectionSummary,
     CollectionView,
     ComponentAssetView,
+    FeedItem,
+    FeedRow,
     ProjectView,
     collection_summary,
     collection_view,
     component_asset_view,
+    feed_item,
     project_view,
 )
 from shared.contracts.problem import Problem, not_found
@@ -55,8 +58,9 @@ UNTITLED = "select count(*) from projects where user_id = %s and name ~ '^Untitl
 
 COLLECTION = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
-       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
-       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
+       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
+       social_identifier, created_at, updated_at, version,
        data
 from collections join instructions on collection_id = id where id = %s"""
 
@@ -65,8 +69,9 @@ select current_collection_id from projects where id = %s and user_id = %s"""
 
 COLLECTIONS_OF_PROJECT = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
-       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
-       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
+       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
+       social_identifier, created_at, updated_at, version
 from collections
 where project_id = %s and archived = %s
   and (created_at, id) < (%s, %s)
@@ -74,12 +79,21 @@ order by created_at desc, id desc limit %s"""
 
 PUBLISHED = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
-       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, publish_date,
-       preview_enabled, preview_max_generations, preview_is_remixable, forked_from, created_at, updated_at, version
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
+       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
+       social_identifier, created_at, updated_at, version
 from collections
 where status = 'published' and not archived
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
+
+# What its creator opens to others: those whose preview is enabled.
+FEED = """
+select c.id, c.user_id, c.title, c.description, c.preview_is_remixable, c.preview_max_generations, c.cover_image_url,
+       c.images, c.created_at, c.updated_at, p.name, i.data
+from collections c join projects p on p.id = c.project_id join instructions i on i.collection_id = c.id
+where c.preview_enabled and not c.archived and (c.created_at, c.id) < (%s, %s)
+order by c.created_at desc, c.id desc limit %s"""
 
 INPUT_OF_ASSET = "select gen_in_data from component_assets where asset_id = %s and user_id = %s"
 
@@ -115,7 +129,7 @@ class Queries:
         return collection_view(CollectionRow(*row[:-1]), msgspec.json.decode(row[-1])) if row else None
 
     async def collection_for(self, reader: UUID, collection_id: UUID) -> CollectionView:
-        """A collection as this user may see it: the owner all of it, others what is published, without how it is made.
+        """A collection as this user may see it: the owner all of it, others what is public, without how it is made.
 
         Raises NOT_FOUND for everything else.
         """
@@ -125,7 +139,7 @@ class Queries:
         return found if found.user_id == reader else msgspec.structs.replace(found, data=None)
 
     async def public_collection(self, collection_id: UUID) -> CollectionView:
-        """A published collection as anybody may see it. Raises NOT_FOUND for everything else."""
+        """What is published, or may be tried out, as anybody may see it. Raises NOT_FOUND for everything else."""
         found = await self.collection(collection_id)
         if found is None or not _is_public(found):
             raise not_found("The collection")
@@ -158,6 +172,12 @@ class Queries:
         rows = [CollectionRow(*row) for row in await self._all(PUBLISHED, *place, limit + 1)]
         shown = [collection_summary(row) for row in rows[:limit]]
         return Page(shown, _next([Place(each.publish_date or each.created_at, each.id) for each in rows], limit))
+
+    async def feed(self, limit: int, cursor: str | None) -> Page[FeedItem]:
+        """What may be tried out, and perhaps remixed; newest first."""
+        place = decode_cursor(cursor, Place) if cursor else LAST
+        items = [feed_item(FeedRow(*row)) for row in await self._all(FEED, *place, limit + 1)]
+        return Page(items[:limit], _next([Place(each.created_at, each.id) for each in items], limit))
 
     async def input_of_asset(self, user_id: UUID, asset_id: int) -> dict[str, Any]:
         """The GenerationInput that made a file of the user's. Raises NOT_FOUND, CONFLICT while it is not known yet."""
@@ -199,4 +219,4 @@ def _next(places: Sequence[Place | AssetPlace], limit: int) -> str | None:
 
 
 def _is_public(collection: CollectionSummary) -> bool:
-    return collection.status == "published" and not collection.archived
+    return (collection.status == "published" or collection.preview.enabled) and not collection.archived

@@ -1,7 +1,7 @@
 """What the API shows of projects and collections."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from services.collections.domain.project import Project
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
+from shared.contracts.collections import SalesReceiver
 
 
 class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +49,16 @@ class CollectionSummary(msgspec.Struct, frozen=True, kw_only=True):
     encryption_enabled: bool
     cover_image_url: str | None
     images: list[Any]
+    scheduled_for: datetime | None
+    """When it will be published by itself."""
     publish_date: datetime | None
+    receivers: list[SalesReceiver]
     preview: PreviewView
     forked_from: UUID | None
+    is_custodial: bool
+    """Kept for somebody who is known by a social account only: `social_org` and `social_identifier`."""
+    social_org: str | None
+    social_identifier: str | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -76,6 +84,54 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     gen_in_data: dict[str, Any] | None
     gen_out_data: dict[str, Any] | None
     created_at: datetime
+
+
+class FeedRow(NamedTuple):
+    """A row of the feed's query, in the order of its columns."""
+
+    id: UUID
+    user_id: UUID
+    title: str
+    description: str
+    is_remixable: bool
+    max_generations: int
+    cover_image_url: str | None
+    images: list[Any]
+    created_at: datetime
+    updated_at: datetime
+    project_name: str
+    data: str
+
+
+class FeedProject(msgspec.Struct, frozen=True):
+    name: str
+    user_id: UUID
+
+
+class FeedVariable(msgspec.Struct, frozen=True):
+    """What a visitor may set. `options`: a pick's values, under the names that they are shown by."""
+
+    name: str
+    type: str
+    description: str | None
+    options: list[str] | None
+
+
+class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection that others may try out."""
+
+    id: UUID
+    title: str
+    description: str
+    preview_enabled: bool = True
+    is_remixable: bool
+    max_generations: int
+    cover_image_url: str | None
+    sample_images: list[Any]
+    project: FeedProject
+    variables: list[FeedVariable]
+    created_at: datetime
+    updated_at: datetime
 
 
 def project_view(row: ProjectRow) -> ProjectView:
@@ -109,10 +165,14 @@ def collection_view_of_state(state: Collection, version: int, now: datetime) -> 
         **msgspec.structs.asdict(state.fields),
         id=state.collection_id,
         is_current=False,
+        scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
         publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
+        receivers=state.receivers,
         preview_enabled=state.preview.enabled,
         preview_max_generations=state.preview.max_generations,
         preview_is_remixable=state.preview.is_remixable,
+        social_org=state.custody.social_org if state.custody else None,
+        social_identifier=state.custody.social_identifier if state.custody else None,
         created_at=now,
         updated_at=now,
         version=version,
@@ -136,7 +196,34 @@ def component_asset_view(row: ComponentAssetRow) -> ComponentAssetView:
     )
 
 
+def feed_item(row: FeedRow) -> FeedItem:
+    return FeedItem(
+        id=row.id,
+        title=row.title,
+        description=row.description,
+        is_remixable=row.is_remixable,
+        max_generations=row.max_generations,
+        cover_image_url=row.cover_image_url,
+        sample_images=row.images,
+        project=FeedProject(row.project_name, row.user_id),
+        variables=[_feed_variable(each) for each in msgspec.json.decode(row.data).get("variables") or []],
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _feed_variable(variable: dict[str, Any]) -> FeedVariable:
+    value = variable.get("value")
+    options = None
+    if variable["type"] == "pick" and isinstance(value, dict):
+        options = [str(each) for each in value.get("display_names") or value["values"]]
+    description = variable.get("description")
+    return FeedVariable(
+        variable["name"], variable["type"], description if isinstance(description, str) else None, options
+    )
+
+
 def _shown(row: CollectionRow) -> dict[str, Any]:
     preview = PreviewView(row.preview_enabled, row.preview_max_generations, row.preview_is_remixable)
     fields = {name: getattr(row, name) for name in row.__struct_fields__ if not name.startswith("preview_")}
-    return {**fields, "preview": preview}
+    return {**fields, "preview": preview, "is_custodial": row.social_org is not None}

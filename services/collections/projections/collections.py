@@ -31,11 +31,15 @@ class CollectionRow(msgspec.Struct, frozen=True):
     encryption_enabled: bool
     cover_image_url: str | None
     images: list[Any]
+    scheduled_for: datetime | None
     publish_date: datetime | None
+    receivers: list[Any]
     preview_enabled: bool
     preview_max_generations: int
     preview_is_remixable: bool
     forked_from: UUID | None
+    social_org: str | None
+    social_identifier: str | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -59,17 +63,23 @@ create table {table} (
   encryption_enabled boolean not null,
   cover_image_url text,
   images jsonb not null,
+  scheduled_for timestamptz,
   publish_date timestamptz,
+  receivers jsonb not null,
   preview_enabled boolean not null,
   preview_max_generations bigint not null,
   preview_is_remixable boolean not null,
   forked_from uuid,
+  social_org text,
+  social_identifier text,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   version bigint not null
 );
 create index {table}_of_project on {table} (project_id, archived, created_at desc, id desc);
-create index {table}_published on {table} (publish_date desc, id desc) where status = 'published' and not archived"""
+create index {table}_published on {table} (publish_date desc, id desc) where status = 'published' and not archived;
+create index {table}_shown on {table} (created_at desc, id desc) where preview_enabled and not archived;
+create index {table}_scheduled on {table} (scheduled_for, id) where scheduled_for is not null"""
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
@@ -93,18 +103,31 @@ def project(row: CollectionRow | None, recorded: RecordedEvent) -> CollectionRow
 
 def _changes(event: Event) -> dict[str, Any]:
     match event:
-        case events.PreviewCreated():
-            return {
+        case events.PreviewCreated() | events.PreviewConfigured():
+            changes: dict[str, Any] = {
                 "preview_enabled": event.enabled,
                 "preview_max_generations": event.max_generations,
                 "preview_is_remixable": event.is_remixable,
             }
+        case events.ReceiversSet():
+            changes = {"receivers": msgspec.to_builtins(event.receivers)}
+        case events.PublicationScheduled():
+            changes = {"scheduled_for": datetime.fromisoformat(event.publish_date)}
+        case events.PublicationCalledOff():
+            changes = {"scheduled_for": None}
         case events.CollectionPublished():
-            return {"status": "published", "publish_date": datetime.fromisoformat(event.publish_date)}
+            published = datetime.fromisoformat(event.publish_date)
+            changes = {"status": "published", "publish_date": published, "scheduled_for": None}
         case events.CollectionArchived() | events.CollectionRestored():
-            return {"archived": isinstance(event, events.CollectionArchived)}
+            changes = {"archived": isinstance(event, events.CollectionArchived)}
+        case events.CustodyTaken():
+            changes = {"social_org": event.social_org, "social_identifier": event.social_identifier}
+        case events.CustodyTransferred():
+            nobody = {"social_org": None, "social_identifier": None}
+            changes = {"user_id": event.user_id, "project_id": event.project_id, "is_current": False, **nobody}
         case _:
-            return {name: getattr(event, name) for name in FIELDS_OF.get(type(event), ())}
+            changes = {name: getattr(event, name) for name in FIELDS_OF.get(type(event), ())}
+    return changes
 
 
 def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> CollectionRow:
@@ -125,11 +148,15 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         encryption_enabled=event.encryption_enabled,
         cover_image_url=event.cover_image_url,
         images=event.images,
+        scheduled_for=None,
         publish_date=None,
+        receivers=[],
         preview_enabled=False,
         preview_max_generations=0,
         preview_is_remixable=False,
         forked_from=event.forked_from,
+        social_org=None,
+        social_identifier=None,
         created_at=recorded.recorded_at,
         updated_at=recorded.recorded_at,
         version=recorded.version,
@@ -138,7 +165,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=1,
+    version=2,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

@@ -1,7 +1,9 @@
 """The collections service as a client meets it: HTTP on a real server, PostgreSQL and NATS behind it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,7 +13,7 @@ import aiohttp
 from services.collections.app import SERVICE, build
 from services.collections.settings import CollectionsSettings
 from shared.eventstore import EventStore
-from shared.runtime import running
+from shared.runtime import Parts, Runtime, running
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -64,9 +66,16 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def collections_service(database: str, nats_url: str, folder: Path, **settings: Any) -> AsyncIterator[Api]:
-    """A service of its own process's kind: all its loops run, and its HTTP is on a port."""
-    issuer = TokenIssuer()
+async def collections_service(
+    database: str, nats_url: str, folder: Path, *, clock: Callable[[], datetime] | None = None, **settings: Any
+) -> AsyncIterator[Api]:
+    """A service as its own process would be: all its loops run, and its HTTP is on a port."""
+
+    async def built(runtime: Runtime) -> Parts:
+        runtime.clock = clock or runtime.clock
+        return await build(runtime)
+
+    issuer = TokenIssuer(kid=secrets.token_hex(4))
     chosen = CollectionsSettings(
         database_url=database,
         nats_url=nats_url,
@@ -76,7 +85,7 @@ async def collections_service(database: str, nats_url: str, folder: Path, **sett
         **settings,
     )
     async with (
-        running(SERVICE, chosen, build) as service,
+        running(SERVICE, chosen, built) as service,
         serving(service.app) as url,
         aiohttp.ClientSession() as session,
     ):

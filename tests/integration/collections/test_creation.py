@@ -52,6 +52,7 @@ async def test_without_data_the_default_instructions_are_used(api: Api):
         assert made["data"]["version"] == "v2"
         assert made["data"]["steps"][0]["fromId"] == 1
         assert made["title"] == "Untitled"
+    assert (await api.send("POST", "/projects/collections")).status == 201
 
 
 async def test_component_ids_are_never_given_twice(api: Api):

@@ -1,11 +1,12 @@
 """given(events).when(command).then(events): the grammar of every test of a decider here."""
 
+import sys
 from functools import reduce
 from types import ModuleType
 from uuid import UUID
 
-from services.collections.domain import collection
-from services.collections.domain.collection import CreateCollection
+from services.collections.domain import collection, creation
+from services.collections.domain.creation import CreateCollection
 from services.collections.domain.fields import FieldChanges
 from shared.contracts.collections import CollectionCreated, PreviewCreated, ProjectCreated
 from shared.contracts.event import Event
@@ -20,13 +21,13 @@ class Given:
     """A past, and what then happens."""
 
     def __init__(self, aggregate: ModuleType, events: tuple[Event, ...]) -> None:
-        self._aggregate = aggregate
         self.state = reduce(aggregate.evolve, events, aggregate.NOTHING)
         self.outcome: list[Event] | Problem = []
 
     def when(self, command) -> "Given":
         try:
-            self.outcome = self._aggregate.decide(command, self.state)
+            # A command stands in one module with what decides on it.
+            self.outcome = sys.modules[type(command).__module__].decide(command, self.state)
         except Problem as problem:
             self.outcome = problem
         return self
@@ -77,5 +78,5 @@ def create(data=None, *, ids=(1001, 1002), user=ALICE, **changes) -> CreateColle
 
 def created(data=None, *, ids=(1001, 1002), **changes) -> tuple[CollectionCreated, PreviewCreated]:
     """The two events of a collection's creation."""
-    first, second = collection.decide(create(data, ids=ids, **changes), collection.NOTHING)
+    first, second = creation.decide(create(data, ids=ids, **changes), collection.NOTHING)
     return first, second

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from services.collections.domain import collection, instructions
+from services.collections.domain import collection, creation, instructions
 from shared.contracts.collections import CollectionCreated, PreviewCreated
 from shared.contracts.generation_input import MAX_DETAILS
 from shared.contracts.problem import Problem
@@ -94,5 +94,5 @@ def test_faulty_instructions_are_refused_with_their_pointers():
 def test_an_answer_names_a_bounded_number_of_faults():
     data = two_steps() | {"variables": [{}] * 150}
     with pytest.raises(Problem, match="not a valid") as refused:
-        collection.decide(create(data), collection.NOTHING)
+        creation.decide(create(data), collection.NOTHING)
     assert len(refused.value.details) == MAX_DETAILS

@@ -5,12 +5,8 @@ from decimal import Decimal
 import pytest
 
 from services.collections.domain import collection
-from services.collections.domain.collection import (
-    ArchiveCollection,
-    EditCollection,
-    PublishCollection,
-    RestoreCollection,
-)
+from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
+from services.collections.domain.editing import ConfigurePreview, EditCollection, SetReceivers
 from services.collections.domain.fields import FieldChanges
 from shared.contracts import collections as events
 from tests.unit.collections.specification import (
@@ -129,22 +125,8 @@ def test_what_was_not_sold_may_still_change():
     )
 
 
-def test_a_draft_is_published_once():
-    given(collection, *created()).when(PublishCollection(ALICE, PUBLISHED.publish_date)).then(PUBLISHED)
-    given(collection, *created(), PUBLISHED).when(
-        PublishCollection(ALICE, "2027-01-01T00:00:00Z")
-    ).then_nothing_happens()
-
-
-def test_an_incomplete_draft_is_not_published():
-    history = created({"version": "v2", "steps": []}, ids=(), title=" ")
-    given(collection, *history).when(PublishCollection(ALICE, PUBLISHED.publish_date)).then_refused(
-        "VALIDATION_FAILED", "/title", "/data/steps"
-    )
-
-
-def test_only_its_owner_publishes_archives_and_restores():
-    for command in (PublishCollection(BOB, PUBLISHED.publish_date), ArchiveCollection(BOB), RestoreCollection(BOB)):
+def test_only_its_owner_archives_and_restores():
+    for command in (ArchiveCollection(BOB), RestoreCollection(BOB)):
         given(collection, *created()).when(command).then_refused("NOT_FOUND")
 
 
@@ -156,5 +138,69 @@ def test_archiving_and_restoring_say_so_once():
 
 
 def test_an_archived_collection_is_restored_before_anything_else():
-    for command in (edit(title="Fish"), PublishCollection(ALICE, PUBLISHED.publish_date)):
+    for command in (edit(title="Fish"), receive(), ConfigurePreview(user_id=ALICE, enabled=True)):
         given(collection, *created(), ARCHIVED).when(command).then_refused("CONFLICT")
+
+
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
+
+
+def receive(*shares, user=ALICE, project=PROJECT) -> SetReceivers:
+    return SetReceivers(user, project, [(address, Decimal(value), kind) for address, value, kind in shares])
+
+
+def test_receivers_are_set_all_together():
+    """In their one form: addresses with their checksum, percentages without idle zeros."""
+    first = events.ReceiversSet(COLLECTION, [events.SalesReceiver(EVM, "97.5", "creator")])
+    given(collection, *created()).when(receive((EVM.lower(), "97.50", "creator"))).then(first)
+    given(collection, *created(), first).when(receive((EVM, "97.5", "creator"))).then_nothing_happens()
+    given(collection, *created(), first).when(receive()).then(events.ReceiversSet(COLLECTION, []))
+
+
+def test_a_sale_is_not_shared_out_twice():
+    shares = ((EVM, "60", "creator"), (TEZOS, "40.01", "charity"))
+    details = given(collection, *created()).when(receive(*shares)).then_refused("VALIDATION_FAILED", "/receivers")
+    assert "100.01" in details[0].message
+
+
+def test_every_fault_of_the_receivers_is_named():
+    shares = ((EVM, "0", "creator"), (EVM, "1.001", " "), ("0x12", "101", "x"))
+    given(collection, *created()).when(receive(*shares)).then_refused(
+        "VALIDATION_FAILED",
+        "/receivers/0/value",
+        "/receivers/1/value",
+        "/receivers/1/type",
+        "/receivers/1/address",
+        "/receivers/2/address",
+        "/receivers/2/value",
+    )
+
+
+def test_receivers_are_of_the_collections_chain():
+    history = created(blockchain="TEZOS")
+    given(collection, *history).when(receive((EVM, "5", "creator"))).then_refused(
+        "VALIDATION_FAILED", "/receivers/0/address"
+    )
+
+
+def test_receivers_change_nothing_of_what_was_sold():
+    outcome = given(collection, *created(), PUBLISHED).when(receive((TEZOS, "5", "creator"))).outcome
+    assert outcome == [events.ReceiversSet(COLLECTION, [events.SalesReceiver(TEZOS, "5", "creator")])]
+
+
+def test_a_preview_is_configured_in_what_is_mentioned():
+    configured = events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False)
+    command = ConfigurePreview(user_id=ALICE, enabled=True)
+    given(collection, *created()).when(command).then(configured)
+    given(collection, *created(), configured).when(command).then_nothing_happens()
+    given(collection, *created(), configured).when(ConfigurePreview(user_id=ALICE, is_remixable=True)).then(
+        events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=True)
+    )
+
+
+def test_a_preview_has_bounds_and_an_owner():
+    given(collection, *created()).when(ConfigurePreview(user_id=ALICE, max_generations=0)).then_refused(
+        "VALIDATION_FAILED", "/max_generations"
+    )
+    given(collection, *created()).when(ConfigurePreview(user_id=BOB, enabled=True)).then_refused("NOT_FOUND")

@@ -1,0 +1,105 @@
+"""How a collection comes to be: from instructions, or as a fork of another one. Its preview comes with it."""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain import components, instructions
+from services.collections.domain.collection import Collection, Custody, Preview
+from services.collections.domain.fields import MAX_TITLE, FieldChanges, Fields, changed
+from services.collections.domain.text import line_faults
+from shared.contracts import collections as events
+from shared.contracts.event import Event
+from shared.contracts.problem import Detail, invalid, not_found
+
+SOCIAL_ORGS = ("farcaster", "twitter", "discord", "lens", "github")
+MAX_IDENTIFIER = 200
+
+
+class CreateCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """`component_ids`: new ones, as many as `data` has steps or more."""
+
+    collection_id: UUID
+    project_id: UUID
+    user_id: UUID
+    changes: FieldChanges
+    data: dict[str, Any]
+    component_ids: Sequence[int]
+
+
+class ForkCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """Makes the user's own of `source`; with `custody`, keeps it for somebody else."""
+
+    collection_id: UUID
+    project_id: UUID
+    user_id: UUID
+    source: Collection
+    component_ids: Sequence[int]
+    custody: Custody | None = None
+
+
+Command = CreateCollection | ForkCollection
+
+
+def decide(command: Command, state: Collection) -> list[Event]:
+    """Raises VALIDATION_FAILED with a pointer for each fault; NOT_FOUND for a fork's source that nobody may see."""
+    assert state.collection_id is None, "a collection is created once"
+    match command:
+        case CreateCollection():
+            instructions.check(command.data, "/data")
+            return _made(command, changed(Fields(), command.changes), command.data, forked_from=None)
+        case ForkCollection():
+            _refuse_fork(command)
+            source = command.source
+            title = f"Fork of {source.fields.title}"[:MAX_TITLE]
+            fields = Fields(title=title, description=source.fields.description)
+            made = _made(command, fields, source.data, forked_from=source.collection_id)
+            if command.custody is None:
+                return made
+            _check_custody(command.custody)
+            kept_for = command.custody
+            return [
+                *made,
+                events.CustodyTaken(command.collection_id, kept_for.social_org, kept_for.social_identifier),
+            ]
+        case _ as never:
+            assert_never(never)
+
+
+def _made(command: Command, fields: Fields, data: dict[str, Any], *, forked_from: UUID | None) -> list[Event]:
+    preview = Preview()
+    return [
+        events.CollectionCreated(
+            collection_id=command.collection_id,
+            project_id=command.project_id,
+            user_id=command.user_id,
+            data=components.with_components(data, command.component_ids),
+            forked_from=forked_from,
+            **msgspec.structs.asdict(fields),
+        ),
+        events.PreviewCreated(command.collection_id, preview.enabled, preview.max_generations, preview.is_remixable),
+    ]
+
+
+def _refuse_fork(command: ForkCollection) -> None:
+    """One's own may always be forked; another's when its creator lets everybody."""
+    source = command.source
+    if source.collection_id is None:
+        raise not_found("The collection")
+    if source.user_id == command.user_id:
+        return
+    if source.archived or not (source.status == "published" or source.preview.enabled):
+        raise not_found("The collection")
+    if not (source.preview.enabled and source.preview.is_remixable):
+        raise invalid("The collection is not remixable: its creator has not opened it to forks")
+
+
+def _check_custody(custody: Custody) -> None:
+    faults = []
+    if custody.social_org not in SOCIAL_ORGS:
+        faults.append(Detail("/social_org", f"the social_org is one of {', '.join(SOCIAL_ORGS)}"))
+    faults.extend(line_faults(custody.social_identifier, "/social_identifier", "the social_identifier", MAX_IDENTIFIER))
+    if faults:
+        raise invalid(f"The collection can't be kept for them: {faults[0].message}", *faults)

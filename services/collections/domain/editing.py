@@ -1,0 +1,112 @@
+"""What its owner changes of a collection: everything of a draft; of a published one, what was not sold."""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.collections.domain import components, instructions
+from services.collections.domain.collection import Collection, Preview, owned, refuse_archived
+from services.collections.domain.fields import FieldChanges, Fields, changed
+from services.collections.domain.receivers import Share, checked_receivers
+from services.collections.domain.revision import STILL_OPEN_ONCE_PUBLISHED, differences, revisions
+from shared.contracts import collections as events
+from shared.contracts.event import Event
+from shared.contracts.problem import Detail, invalid, not_found
+
+MAX_PREVIEW_GENERATIONS = 1_000
+
+
+class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not mentioned stays; `data` None leaves the instructions as they are.
+
+    `component_ids`: new ones, as many as `data` has steps or more.
+    """
+
+    user_id: UUID
+    project_id: UUID
+    changes: FieldChanges
+    data: dict[str, Any] | None = None
+    component_ids: Sequence[int] = ()
+
+
+class SetReceivers(msgspec.Struct, frozen=True):
+    """`shares`: all of them; those of before that are not among them get nothing any more."""
+
+    user_id: UUID
+    project_id: UUID
+    shares: Sequence[Share]
+    pointer: str = "/receivers"
+
+
+class ConfigurePreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What is UNSET stays as it is."""
+
+    user_id: UUID
+    enabled: bool | UnsetType = UNSET
+    max_generations: int | UnsetType = UNSET
+    is_remixable: bool | UnsetType = UNSET
+
+
+Command = EditCollection | SetReceivers | ConfigurePreview
+
+
+def decide(command: Command, state: Collection) -> list[Event]:
+    """Nothing happens when it is already so.
+
+    Raises VALIDATION_FAILED with a pointer for each fault, NOT_FOUND for a collection that is not the user's, CONFLICT
+    for one that is archived.
+    """
+    collection_id = owned(state, command.user_id)
+    if isinstance(command, EditCollection | SetReceivers) and state.project_id != command.project_id:
+        raise not_found("The collection")
+    refuse_archived(state)
+    match command:
+        case EditCollection():
+            return _edit(command, state, collection_id)
+        case SetReceivers():
+            receivers = checked_receivers(command.shares, state.fields.blockchain, command.pointer)
+            return [] if receivers == state.receivers else [events.ReceiversSet(collection_id, receivers)]
+        case ConfigurePreview():
+            return _configure_preview(command, state, collection_id)
+        case _ as never:
+            assert_never(never)
+
+
+def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:
+    fields = changed(state.fields, command.changes)
+    data = state.data
+    if command.data is not None:
+        instructions.check(command.data, "/data")
+        data = components.with_components(command.data, command.component_ids, kept=state.components)
+    if state.status == "published":
+        _refuse_changing_what_was_sold(state, fields, data)
+    happened = revisions(collection_id, state.fields, fields)
+    return happened if data == state.data else [*happened, events.InstructionsRevised(collection_id, data)]
+
+
+def _configure_preview(command: ConfigurePreview, state: Collection, collection_id: UUID) -> list[Event]:
+    before = state.preview
+    names = Preview.__struct_fields__
+    given = {name: value for name in names if (value := getattr(command, name)) is not UNSET}
+    after = msgspec.structs.replace(before, **given)
+    if not 1 <= after.max_generations <= MAX_PREVIEW_GENERATIONS:
+        fault = Detail("/max_generations", f"max_generations is 1 to {MAX_PREVIEW_GENERATIONS}")
+        raise invalid(fault.message, fault)
+    if after == before:
+        return []
+    return [events.PreviewConfigured(collection_id, after.enabled, after.max_generations, after.is_remixable)]
+
+
+def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:
+    changes = [name for name in differences(state.fields, fields) if name not in STILL_OPEN_ONCE_PUBLISHED]
+    if data != state.data:
+        changes.append("data")
+    if changes:
+        still_open = ", ".join(sorted(STILL_OPEN_ONCE_PUBLISHED))
+        raise invalid(
+            f"The collection is published: what was sold no longer changes, only {still_open} do",
+            *(Detail(f"/{name}", f"{name} is part of what was sold") for name in changes),
+        )

@@ -1,0 +1,102 @@
+"""Publishing: at once, or at a time; a scheduled one happens once, or is called off."""
+
+from datetime import UTC, datetime
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain.collection import Collection, owned, refuse_archived
+from shared.contracts import collections as events
+from shared.contracts.event import Event
+from shared.contracts.problem import Detail, invalid
+
+
+class PublishCollection(msgspec.Struct, frozen=True):
+    """At `publish_date`, or at once when that is None or not in the future."""
+
+    user_id: UUID
+    now: datetime
+    publish_date: datetime | None = None
+
+
+class PublishWhenDue(msgspec.Struct, frozen=True):
+    """The clock's own command: whoever gives it, and however often, a schedule is kept once."""
+
+    now: datetime
+
+
+class CallOffPublication(msgspec.Struct, frozen=True):
+    user_id: UUID
+
+
+Command = PublishCollection | PublishWhenDue | CallOffPublication
+
+
+def decide(command: Command, state: Collection) -> list[Event]:
+    """Nothing happens when it is already so.
+
+    Raises VALIDATION_FAILED with a pointer for each thing that is missing, NOT_FOUND for a collection that is not the
+    user's, CONFLICT for one that is archived.
+    """
+    match command:
+        case PublishCollection():
+            return _publish(command, state)
+        case PublishWhenDue():
+            return _publish_when_due(command, state)
+        case CallOffPublication():
+            collection_id = owned(state, command.user_id)
+            if state.scheduled_for is None:
+                return []
+            return [events.PublicationCalledOff(collection_id, ["its owner called it off"])]
+        case _ as never:
+            assert_never(never)
+
+
+def missing(state: Collection) -> list[Detail]:
+    """What a collection lacks before it can be published."""
+    faults = []
+    if not state.fields.title.strip():
+        faults.append(Detail("/title", "a published collection has a title"))
+    if not state.data["steps"]:
+        faults.append(Detail("/data/steps", "a published collection has at least one step to generate with"))
+    return faults
+
+
+def time_text(time: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond: how events write times. `time` is aware of its zone."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _publish(command: PublishCollection, state: Collection) -> list[Event]:
+    collection_id = owned(state, command.user_id)
+    if state.status == "published":
+        return []
+    refuse_archived(state)
+    date = command.publish_date
+    if date is not None and date.tzinfo is None:
+        fault = Detail("/publish_date", "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z")
+        raise invalid(fault.message, fault)
+    faults = missing(state)
+    if faults:
+        raise invalid(f"The collection is not complete yet: {faults[0].message}", *faults)
+    if date is None or date <= command.now:
+        return [_published(state, collection_id, time_text(command.now))]
+    scheduled_for = time_text(date)
+    return [] if scheduled_for == state.scheduled_for else [events.PublicationScheduled(collection_id, scheduled_for)]
+
+
+def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]:
+    due = state.scheduled_for
+    if state.collection_id is None or due is None or datetime.fromisoformat(due) > command.now:
+        return []
+    reasons = ["it is archived"] if state.archived else [fault.message for fault in missing(state)]
+    if reasons:
+        return [events.PublicationCalledOff(state.collection_id, reasons)]
+    return [_published(state, state.collection_id, due)]
+
+
+def _published(state: Collection, collection_id: UUID, publish_date: str) -> Event:
+    assert state.project_id is not None, "a collection is created in a project"
+    assert state.user_id is not None, "a collection is created by a user"
+    return events.CollectionPublished(collection_id, state.project_id, state.user_id, publish_date)

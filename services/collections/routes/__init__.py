@@ -1,0 +1,55 @@
+"""HTTP → command or query → response."""
+
+from litestar.types import ControllerRouterHandler
+
+from services.collections.routes.changing import (
+    archive_collection,
+    call_off_publication,
+    choose_current_collection,
+    configure_preview,
+    edit_collection,
+    publish_collection,
+    restore_collection,
+    set_receivers,
+)
+from services.collections.routes.making import create_collection, remix_collection, transfer_custody
+from services.collections.routes.projects import (
+    create_project,
+    create_untitled_project,
+    get_current_collection,
+    list_collections_of_project,
+    list_projects,
+    rename_project,
+)
+from services.collections.routes.reading import (
+    feed,
+    get_collection,
+    get_public_collection,
+    list_assets_of_component,
+    list_published_collections,
+)
+
+ROUTES: list[ControllerRouterHandler] = [
+    list_projects,
+    create_project,
+    create_untitled_project,
+    rename_project,
+    list_collections_of_project,
+    get_current_collection,
+    create_collection,
+    edit_collection,
+    set_receivers,
+    list_published_collections,
+    get_collection,
+    get_public_collection,
+    publish_collection,
+    call_off_publication,
+    archive_collection,
+    restore_collection,
+    configure_preview,
+    choose_current_collection,
+    remix_collection,
+    transfer_custody,
+    feed,
+    list_assets_of_component,
+]

@@ -1,0 +1,62 @@
+"""What requests bring."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.collections.domain.fields import FieldChanges
+
+
+class ProjectBody(msgspec.Struct, frozen=True):
+    name: str
+
+
+class CollectionBody(FieldChanges, frozen=True, kw_only=True):
+    """Publishing fields and the GenerationInput. What is left out stays as it is, or as it begins."""
+
+    data: dict[str, Any] | UnsetType | None = UNSET
+
+
+class ReceiverBody(msgspec.Struct, frozen=True):
+    """`value` is a percentage."""
+
+    address: str
+    value: Decimal
+    type: str
+
+
+class ReceiversBody(msgspec.Struct, frozen=True):
+    receivers: list[ReceiverBody]
+
+
+class PublishBody(msgspec.Struct, frozen=True):
+    """`publish_date`: RFC 3339 with its zone; at once without one, or with one that is past."""
+
+    publish_date: datetime | None = None
+
+
+class PreviewBody(msgspec.Struct, frozen=True):
+    """What is left out stays as it is."""
+
+    enabled: bool | UnsetType = UNSET
+    max_generations: int | UnsetType = UNSET
+    is_remixable: bool | UnsetType = UNSET
+
+
+class RemixBody(msgspec.Struct, frozen=True):
+    """`is_custodial`: kept for whom `social_org` (farcaster, twitter, discord, lens, github) knows by that name."""
+
+    project_id: UUID | None = None
+    is_custodial: bool = False
+    social_org: str | None = None
+    social_identifier: str | None = None
+
+
+class CustodyBody(msgspec.Struct, frozen=True):
+    """`user_id`: whose the collection is from now on."""
+
+    user_id: UUID

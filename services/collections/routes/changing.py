@@ -1,0 +1,121 @@
+"""What owners do with their collections."""
+
+from functools import partial
+from uuid import UUID
+
+from litestar import Response, delete, post, put
+from msgspec import UNSET
+
+from services.collections.domain import archiving, editing, publishing
+from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
+from services.collections.domain.editing import ConfigurePreview, EditCollection, SetReceivers
+from services.collections.domain.publishing import CallOffPublication, PublishCollection
+from services.collections.routes.answers import Change, Commands, Frame, Questions
+from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
+from services.collections.views import CollectionView
+from shared.http import CommandContext, Envelope, FromPath, JSONBody, User, etag
+
+
+@put("/projects/{project_id:uuid}/collections/{collection_id:uuid}", summary="Edit a collection", status_code=204)
+async def edit_collection(
+    project_id: FromPath[UUID],
+    collection_id: FromPath[UUID],
+    data: JSONBody[CollectionBody],
+    principal: User,
+    change: Change,
+    commands: Commands,
+) -> Response[None]:
+    """Changes what the body mentions. With If-Match, only while the collection is at that version."""
+    instructions = None if data.data is UNSET else data.data
+    command = EditCollection(
+        user_id=principal.user_id,
+        project_id=project_id,
+        changes=data,
+        data=instructions,
+        component_ids=await commands.new_component_ids(instructions),
+    )
+    edited = await change.make(collection_id, partial(editing.decide, command))
+    return Response(None, status_code=204, headers={"etag": etag(edited.version)})
+
+
+@post(
+    "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers", summary="Share the sales", status_code=200
+)
+async def set_receivers(
+    project_id: FromPath[UUID],
+    collection_id: FromPath[UUID],
+    data: JSONBody[ReceiversBody],
+    principal: User,
+    change: Change,
+) -> Response[Envelope[CollectionView]]:
+    """Sets all receivers: who is not among them gets nothing any more. Their percentages sum to 100 at most."""
+    shares = [(each.address, each.value, each.type) for each in data.receivers]
+    command = SetReceivers(principal.user_id, project_id, shares)
+    return await change.answered(collection_id, partial(editing.decide, command))
+
+
+@put("/collections/{collection_id:uuid}/preview", summary="Open a collection to visitors", status_code=200)
+async def configure_preview(
+    collection_id: FromPath[UUID], data: JSONBody[PreviewBody], principal: User, change: Change
+) -> Response[Envelope[CollectionView]]:
+    """Whether others may try it out, how many artworks each may make, and whether they may remix it."""
+    command = ConfigurePreview(
+        user_id=principal.user_id,
+        enabled=data.enabled,
+        max_generations=data.max_generations,
+        is_remixable=data.is_remixable,
+    )
+    return await change.answered(collection_id, partial(editing.decide, command))
+
+
+@post("/collections/{collection_id:uuid}/current", summary="Make a collection the current one", status_code=200)
+async def choose_current_collection(
+    collection_id: FromPath[UUID],
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+) -> Response[Envelope[CollectionView]]:
+    """The one of its project that you work on; there is one at most."""
+    chosen = await commands.choose_current(principal.user_id, collection_id, context)
+    await frame.caught_up(chosen.position)
+    shown = await questions.collection_for(principal.user_id, collection_id)
+    return Response(Envelope(shown), headers={"etag": etag(shown.version)})
+
+
+@post("/collections/{collection_id:uuid}/publish", summary="Publish a collection", status_code=200)
+async def publish_collection(
+    collection_id: FromPath[UUID],
+    principal: User,
+    change: Change,
+    frame: Frame,
+    data: JSONBody[PublishBody | None] = None,
+) -> Response[Envelope[CollectionView]]:
+    """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes."""
+    command = PublishCollection(principal.user_id, frame.clock(), data.publish_date if data else None)
+    return await change.answered(collection_id, partial(publishing.decide, command))
+
+
+@delete("/collections/{collection_id:uuid}/publish", summary="Call off a scheduled publication", status_code=200)
+async def call_off_publication(
+    collection_id: FromPath[UUID], principal: User, change: Change
+) -> Response[Envelope[CollectionView]]:
+    """It stays the draft that it is."""
+    return await change.answered(collection_id, partial(publishing.decide, CallOffPublication(principal.user_id)))
+
+
+@post("/collections/{collection_id:uuid}/archive", summary="Archive a collection", status_code=200)
+async def archive_collection(
+    collection_id: FromPath[UUID], principal: User, change: Change
+) -> Response[Envelope[CollectionView]]:
+    """Puts it away: nobody but you sees it, and it doesn't change until it is restored."""
+    return await change.answered(collection_id, partial(archiving.decide, ArchiveCollection(principal.user_id)))
+
+
+@post("/collections/{collection_id:uuid}/restore", summary="Restore a collection", status_code=200)
+async def restore_collection(
+    collection_id: FromPath[UUID], principal: User, change: Change
+) -> Response[Envelope[CollectionView]]:
+    """Takes it back from the archive, as it was."""
+    return await change.answered(collection_id, partial(archiving.decide, RestoreCollection(principal.user_id)))

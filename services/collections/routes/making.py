@@ -1,0 +1,82 @@
+"""New collections: created, remixed, handed over."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Response, post
+from litestar.params import QueryParameter
+from msgspec import UNSET
+
+from services.collections.domain.collection import Custody
+from services.collections.routes.answers import Commands, Frame, Questions, collection_answer
+from services.collections.routes.bodies import CollectionBody, CustodyBody, RemixBody
+from services.collections.views import CollectionView
+from shared.contracts.problem import Detail, invalid
+from shared.http import CommandContext, Envelope, FromPath, FromQuery, JSONBody, User
+
+AssetId = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="An asset to start from")]
+
+
+@post("/projects/collections", summary="Create a collection")
+async def create_collection(
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+    project_id: FromQuery[UUID | None] = None,
+    asset_id: AssetId = None,
+    data: JSONBody[CollectionBody | None] = None,
+) -> Response[Envelope[CollectionView]]:
+    """From what made an asset of yours, from `data`, or from the default instructions, in this order.
+
+    It lands in the project given, or in your default one. Every step gets a component of its own: its id moves to
+    `fromId`, and every reference to it follows.
+    """
+    body = data or CollectionBody()
+    instructions = None if body.data is UNSET else body.data
+    if asset_id is not None:
+        instructions = await questions.input_of_asset(principal.user_id, asset_id)
+    made = await commands.create_collection(principal.user_id, project_id, body, instructions, context)
+    return await collection_answer(made, questions, frame, status=201)
+
+
+@post("/collections/{collection_id:uuid}/remix", summary="Remix a collection")
+async def remix_collection(
+    collection_id: FromPath[UUID],
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+    data: JSONBody[RemixBody | None] = None,
+) -> Response[Envelope[CollectionView]]:
+    """A draft of your own from a remixable collection, with components of its own; perhaps kept for somebody else."""
+    body = data or RemixBody()
+    made = await commands.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
+    return await collection_answer(made, questions, frame, status=201)
+
+
+@post("/collections/{collection_id:uuid}/custody", summary="Hand over a collection kept for another", status_code=200)
+async def transfer_custody(
+    collection_id: FromPath[UUID],
+    data: JSONBody[CustodyBody],
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+) -> Response[Envelope[CollectionView]]:
+    """From now on it is that user's, in their default project."""
+    done = await commands.transfer_custody(principal.user_id, collection_id, data.user_id, context)
+    return await collection_answer(done, questions, frame)
+
+
+def _custody(body: RemixBody) -> Custody | None:
+    if not body.is_custodial:
+        return None
+    given = {"social_org": body.social_org, "social_identifier": body.social_identifier}
+    missing = [Detail(f"/{name}", "is required to keep it for somebody") for name, value in given.items() if not value]
+    if missing:
+        raise invalid("Say for whom the collection is kept", *missing)
+    return Custody(body.social_org or "", body.social_identifier or "")

@@ -1,0 +1,92 @@
+"""A user's projects, and what is in them."""
+
+from uuid import UUID
+
+from litestar import Response, get, post, put
+
+from services.collections.routes.answers import Commands, Frame, Questions, project_answer
+from services.collections.routes.bodies import ProjectBody
+from services.collections.views import CollectionSummary, CollectionView, ProjectView
+from shared.http import (
+    ApiRequest,
+    CommandContext,
+    Cursor,
+    Envelope,
+    FromPath,
+    FromQuery,
+    JSONBody,
+    Limit,
+    Page,
+    User,
+    versioned,
+)
+
+
+@get("/projects", summary="Your projects")
+async def list_projects(
+    principal: User, questions: Questions, limit: Limit = 20, cursor: Cursor = None
+) -> Page[ProjectView]:
+    """Oldest first, so the default project, once made, is among the first."""
+    return await questions.projects(principal.user_id, limit, cursor)
+
+
+@post("/projects", summary="Create a project")
+async def create_project(
+    data: JSONBody[ProjectBody],
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+) -> Envelope[ProjectView]:
+    """A folder for collections, under a name of your choice."""
+    made = await commands.create_project(principal.user_id, data.name, context)
+    return await project_answer(made, questions, frame)
+
+
+@post("/projects/untitled", summary="Create an untitled project")
+async def create_untitled_project(
+    principal: User, context: CommandContext, commands: Commands, questions: Questions, frame: Frame
+) -> Envelope[ProjectView]:
+    """Named Untitled, Untitled 2, Untitled 3 and so on."""
+    known = await questions.untitled_projects(principal.user_id)
+    made = await commands.create_untitled_project(principal.user_id, known, context)
+    return await project_answer(made, questions, frame)
+
+
+@put("/projects/{project_id:uuid}", summary="Rename a project")
+async def rename_project(
+    project_id: FromPath[UUID],
+    data: JSONBody[ProjectBody],
+    principal: User,
+    context: CommandContext,
+    commands: Commands,
+    questions: Questions,
+    frame: Frame,
+) -> Envelope[ProjectView]:
+    """Its collections stay in it."""
+    renamed = await commands.rename_project(principal.user_id, project_id, data.name, context)
+    return await project_answer(renamed, questions, frame)
+
+
+@get("/projects/{project_id:uuid}/collections", summary="A project's collections")
+async def list_collections_of_project(
+    project_id: FromPath[UUID],
+    principal: User,
+    questions: Questions,
+    *,
+    archived: FromQuery[bool] = False,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[CollectionSummary]:
+    """Newest first; those that are archived instead of those that are not with `archived=true`."""
+    return await questions.collections_of_project(principal.user_id, project_id, limit, cursor, archived=archived)
+
+
+@get("/projects/{project_id:uuid}/collections/current", summary="A project's current collection")
+async def get_current_collection(
+    project_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
+) -> Response[Envelope[CollectionView] | None]:
+    """The one that you chose to work on; 404 while none is chosen."""
+    found = await questions.current_collection(principal.user_id, project_id)
+    return versioned(request, Envelope(found), found.version)

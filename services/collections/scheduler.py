@@ -1,0 +1,58 @@
+"""Keeps the schedule: publishes what is due, whoever asked for it, and however often the service was restarted since.
+
+Every replica runs it: which comes first makes no difference, since a collection decides by itself whether it is due.
+"""
+
+import asyncio
+from datetime import datetime
+from functools import partial
+from uuid import UUID, uuid5
+
+from services.collections.domain import publishing
+from services.collections.domain.publishing import PublishWhenDue
+from services.collections.handlers import COLLECTION, Handlers
+from shared.contracts.problem import Problem
+from shared.eventstore import Context, EventStore, StoreUnavailable
+from shared.http import get_logger
+
+EVERY = 1.0
+"""Seconds between two looks at the schedule."""
+AT_ONCE = 100
+DUE = """
+select id, scheduled_for from collections
+where scheduled_for <= %s order by scheduled_for, id limit %s"""
+
+log = get_logger("collections")
+
+
+class Scheduler:
+    def __init__(self, store: EventStore, handlers: Handlers) -> None:
+        self._store, self._handlers = store, handlers
+
+    async def run(self) -> None:
+        """Runs until cancelled; PostgreSQL may come and go."""
+        while True:
+            try:
+                published = await self.publish_what_is_due()
+            except StoreUnavailable as error:
+                log.warning("the schedule waits for PostgreSQL", error=str(error))
+                published = 0
+            if published < AT_ONCE:
+                await asyncio.sleep(EVERY)
+
+    async def publish_what_is_due(self) -> int:
+        """Publishes what the read table knows to be due now, or calls it off; says how many those were."""
+        now = self._handlers.clock()
+        async with self._store.reader() as cursor:
+            await cursor.execute(DUE, (now, AT_ONCE))
+            due = await cursor.fetchall()
+        await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
+        return len(due)
+
+    async def _publish(self, collection_id: UUID, when: datetime, now: datetime) -> None:
+        context = Context(command_id=uuid5(collection_id, f"publish at {when.isoformat()}"), actor="schedule")
+        decide = partial(publishing.decide, PublishWhenDue(now))
+        try:
+            await self._store.handle(COLLECTION, collection_id, decide, context)
+        except Problem as problem:
+            log.warning("a collection was not published", collection_id=str(collection_id), problem=problem.detail)

@@ -1,0 +1,65 @@
+"""Publishing at a time, over HTTP, with the clock in the test's hand."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from tests.integration.collections.api import ALICE, BOB, Api, collections_service
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def published(api: Api, collection) -> dict:
+    async with asyncio.timeout(10):
+        while True:
+            shown = (await api.get(f"/collections/{collection['id']}", ALICE)).data
+            if shown["status"] == "published":
+                return shown
+            await asyncio.sleep(0.02)
+
+
+async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url, tmp_path):
+    """Published under the time it was meant for, though two replicas run and the service was down when it was due."""
+    clock = Clock()
+    due = NOON + timedelta(hours=1)
+    async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
+        made = await api.create()
+        path = f"/collections/{made['id']}/publish"
+        scheduled = await api.post(path, {"publish_date": "2030-01-01T14:00:00+01:00"})
+        assert (scheduled.data["status"], scheduled.data["scheduled_for"]) == ("draft", "2030-01-01T13:00:00Z")
+        assert (await api.get("/collections", BOB)).data == []
+    clock.now = due + timedelta(days=2)
+    async with (
+        collections_service(database, nats_url, tmp_path, clock=clock) as api,
+        collections_service(database, nats_url, tmp_path, clock=clock),
+    ):
+        shown = await published(api, made)
+        assert (shown["publish_date"], shown["scheduled_for"]) == ("2030-01-01T13:00:00Z", None)
+        assert [each["id"] for each in (await api.get("/collections", BOB)).data] == [made["id"]]
+        recorded = [each.type for each in await api.store.read_all()]
+        assert recorded.count("collection_published.v1") == 1
+
+
+async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
+    async with collections_service(database, nats_url, tmp_path, clock=Clock()) as api:
+        made = await api.create()
+        path = f"/collections/{made['id']}/publish"
+        assert (await api.post(path, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
+        assert (await api.send("POST", path, BOB)).code == (404, "NOT_FOUND")
+        called_off = await api.send("DELETE", path)
+        assert (called_off.data["status"], called_off.data["scheduled_for"]) == ("draft", None)
+
+
+async def test_wrong_times_are_refused(api: Api):
+    made = await api.create()
+    for date in ("tomorrow", "2030-01-01", "2030-01-01T12:00:00", 5):
+        refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})
+        assert refused.code == (400, "VALIDATION_FAILED")
+        assert refused.pointers == ["/publish_date"]

@@ -1,0 +1,118 @@
+"""Opening collections to others over HTTP: previews, the feed, remixes, custody, receivers, the current one."""
+
+from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+OPEN = {"enabled": True, "max_generations": 5, "is_remixable": True}
+
+
+async def opened(api: Api, **preview):
+    made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
+    answer = await api.put(f"/collections/{made['id']}/preview", OPEN | preview)
+    assert answer.data["preview"] == OPEN | preview
+    return made
+
+
+async def test_the_feed_shows_what_may_be_tried_out(api: Api):
+    """To anybody, with what a visitor may set, and nothing of how it is made."""
+    made = await opened(api)
+    await api.create({"title": "Closed"})
+    (item,) = (await api.get("/feed", None)).data
+    assert (item["id"], item["title"], item["is_remixable"]) == (made["id"], "Birds", True)
+    assert item["project"] == {"name": "Default", "user_id": str(ALICE)}
+    assert item["variables"] == [{"name": "style", "type": "pick", "description": None, "options": ["Noir"]}]
+    assert "data" not in item
+    assert (await api.get(f"/collections/{made['id']}/public", None)).data["data"] is None
+
+
+async def test_a_closed_preview_is_out_of_the_feed(api: Api):
+    made = await opened(api)
+    await api.put(f"/collections/{made['id']}/preview", {"enabled": False})
+    assert (await api.get("/feed")).data == []
+    assert (await api.get(f"/collections/{made['id']}", BOB)).code == (404, "NOT_FOUND")
+
+
+async def test_a_wrong_preview_is_refused(api: Api):
+    made = await api.create()
+    path = f"/collections/{made['id']}/preview"
+    for body, pointer in (({"max_generations": 0}, "/max_generations"), ({"enabled": "yes"}, "/enabled")):
+        assert (await api.put(path, body)).pointers == [pointer]
+    assert (await api.put(path, {"enabled": True}, BOB)).code == (404, "NOT_FOUND")
+
+
+async def test_a_remix_is_a_draft_of_ones_own(api: Api):
+    """In one append with its preview and the default project; no component is shared with the original."""
+    original = await opened(api)
+    head = await api.store.head()
+    remixed = await api.send("POST", f"/collections/{original['id']}/remix", BOB)
+    assert remixed.status == 201
+    fork = remixed.data
+    assert (fork["title"], fork["forked_from"], fork["status"]) == ("Fork of Birds", original["id"], "draft")
+    assert (fork["user_id"], fork["is_custodial"]) == (str(BOB), False)
+    theirs = {step["id"] for step in original["data"]["steps"]}
+    assert {step["fromId"] for step in fork["data"]["steps"]} == theirs
+    assert not {step["id"] for step in fork["data"]["steps"]} & theirs
+    recorded = [each.type for each in await api.store.read_all(head)]
+    assert recorded == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
+
+
+async def test_a_repeated_remix_is_one(api: Api):
+    original = await opened(api)
+    request = {"user": BOB, "headers": {"Idempotency-Key": "r"}}
+    first = await api.post(f"/collections/{original['id']}/remix", **request)
+    assert (await api.post(f"/collections/{original['id']}/remix", **request)).data == first.data
+
+
+async def test_what_is_not_open_is_not_remixed(api: Api):
+    closed, shown = await api.create(), await opened(api, is_remixable=False)
+    head = await api.store.head()
+    assert (await api.post(f"/collections/{closed['id']}/remix", user=BOB)).code == (404, "NOT_FOUND")
+    assert (await api.post(f"/collections/{shown['id']}/remix", user=BOB)).code == (400, "VALIDATION_FAILED")
+    assert await api.store.head() == head
+
+
+async def test_a_remix_kept_for_somebody_is_handed_over(api: Api):
+    """Into a project of theirs; the one who kept it has it no longer."""
+    original = await opened(api)
+    path = f"/collections/{original['id']}/remix"
+    refused = await api.post(path, {"is_custodial": True, "social_org": "myspace", "social_identifier": "carol"})
+    assert refused.pointers == ["/social_org"]
+    assert (await api.post(path, {"is_custodial": True})).pointers == ["/social_org", "/social_identifier"]
+    kept = (await api.post(path, {"is_custodial": True, "social_org": "lens", "social_identifier": "carol"})).data
+    assert (kept["is_custodial"], kept["social_org"], kept["social_identifier"]) == (True, "lens", "carol")
+    handed = (await api.post(f"/collections/{kept['id']}/custody", {"user_id": str(BOB)})).data
+    assert (handed["user_id"], handed["is_custodial"], handed["social_org"]) == (str(BOB), False, None)
+    (project,) = (await api.get("/projects", BOB)).data
+    assert handed["project_id"] == project["id"]
+    assert (await api.get(f"/collections/{kept['id']}")).code == (404, "NOT_FOUND")
+    assert (await api.get(f"/collections/{kept['id']}", BOB)).data == handed
+    again = await api.post(f"/collections/{kept['id']}/custody", {"user_id": str(ALICE)}, BOB)
+    assert again.code == (409, "CONFLICT")
+
+
+async def test_receivers_share_the_sales(api: Api):
+    made = await api.create({"blockchain": "BASE"})
+    path = f"/projects/{made['project_id']}/collections/{made['id']}/receivers"
+    body = {"receivers": [{"address": EVM.lower(), "value": 97.5, "type": "creator"}]}
+    assert (await api.post(path, body)).data["receivers"] == [{"address": EVM, "value": "97.5", "type": "creator"}]
+    body["receivers"].append({"address": "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "value": "3", "type": "x"})
+    assert (await api.post(path, body)).pointers == ["/receivers/1/address"]
+    assert (await api.post(path, {"receivers": []}, BOB)).code == (404, "NOT_FOUND")
+
+
+async def test_a_project_has_one_current_collection(api: Api):
+    first, second = await api.create(), await api.create()
+    path = f"/projects/{first['project_id']}/collections/current"
+    assert (await api.get(path)).code == (404, "NOT_FOUND")
+    for chosen, other in ((first, second), (second, first)):
+        assert (await api.post(f"/collections/{chosen['id']}/current")).data["is_current"] is True
+        assert (await api.get(path)).data["id"] == chosen["id"]
+        assert (await api.get(f"/collections/{other['id']}")).data["is_current"] is False
+    assert (await api.post(f"/collections/{first['id']}/current", user=BOB)).code == (404, "NOT_FOUND")
+
+
+async def test_a_project_is_renamed_by_its_owner(api: Api):
+    project = (await api.post("/projects", {"name": "Birds"})).data
+    renamed = (await api.put(f"/projects/{project['id']}", {"name": "Fish"})).data
+    assert renamed == project | {"name": "Fish"}
+    assert (await api.put(f"/projects/{project['id']}", {"name": "Mine"}, BOB)).code == (404, "NOT_FOUND")
