@@ -1,0 +1,62 @@
+"""Which addresses a worker reads pictures from, and which of them may see the step's token.
+
+A payload's URL is a user's word. So: http and https only; the token goes to the storage service that gave it and to
+nobody else; any other host must be allow-listed by whoever runs the worker.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yarl import URL
+
+from services.generation.worker.faults import lasting
+
+ASSET = re.compile(r"/assets/\d+/content")
+
+
+@dataclass(frozen=True)
+class Address:
+    url: URL
+    bearer: bool
+    """Whether the request carries the step's token."""
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
+
+
+class Addresses:
+    def __init__(self, public_url: str, hosts: Sequence[str]) -> None:
+        self._public = URL(public_url)
+        self._hosts = frozenset(host.strip().lower() for host in hosts if host.strip())
+
+    def of(self, link: str, upload_url: str, field: str) -> Address:
+        """Where to read a link of the payload's `field`. Raises StepFault INPUT_REFUSED.
+
+        A link to a file through the edge becomes the same path at the storage service that the grant is for: it says
+        the same, and the files of a busy job do not count against its user's requests.
+        """
+        try:
+            url = URL(link)
+            usable = url.scheme in ("http", "https") and bool(url.host) and url.user is None and url.password is None
+        except ValueError:
+            usable = False
+        if not usable:
+            raise lasting("INPUT_REFUSED", f"/{field}: is not an http or https address of a file")
+        storage = URL(upload_url)
+        if _origin(url) == _origin(storage):
+            return Address(url, bearer=True)
+        if _origin(url) == _origin(self._public):
+            base = self._public.path.rstrip("/")
+            path = url.path.removeprefix(base)
+            if url.path.startswith(base) and ASSET.fullmatch(path):
+                return Address(storage.origin().with_path(path), bearer=True)
+            raise lasting("INPUT_REFUSED", f"/{field}: is not the address of a file")
+        if self._is_listed(url):
+            return Address(url, bearer=False)
+        raise lasting("INPUT_REFUSED", f"/{field}: files are not read from {url.host}; upload the picture first")
+
+    def _is_listed(self, url: URL) -> bool:
+        host = (url.host or "").lower()
+        return (url.is_default_port() and host in self._hosts) or f"{host}:{url.port}" in self._hosts

@@ -1,0 +1,21 @@
+"""What a worker counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.http.metrics import BUCKETS
+
+
+class WorkerMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.running = Gauge("worker_steps_running", "Steps being worked on", registry=registry)
+        self.malformed = Counter("worker_malformed_messages", "Messages that could not be read", registry=registry)
+        self._steps = Counter(
+            "worker_steps", "Attempts that ended", ("service_required", "status", "code"), registry=registry
+        )
+        self._seconds = Histogram(
+            "worker_step_seconds", "Seconds of an attempt", ("service_required",), buckets=BUCKETS, registry=registry
+        )
+
+    def finished(self, service: str, status: str, code: str, seconds: float) -> None:
+        self._steps.labels(service, status, code).inc()
+        self._seconds.labels(service).observe(seconds)

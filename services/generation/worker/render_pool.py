@@ -1,0 +1,108 @@
+"""Rendering in processes of their own: it fills a core, and the loop that keeps leases must go on beside it."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import structlog
+
+from services.generation.worker.faults import lasting, passing
+from services.generation.worker.renderers import RENDERERS
+from services.generation.worker.renderers.fields import Refused
+from services.generation.worker.renderers.rendered import Rendered
+
+log = structlog.get_logger()
+
+
+def _render(service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
+    return RENDERERS[service].render(generation_hash, payload, inputs)
+
+
+def _settle() -> None:
+    """In a new child: signals are the worker's business, and a child never outlives it, not even after kill -9."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a child"
+
+    def leave_with_parent() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+class RenderPool:
+    """As many children as steps may run at once. One that dies takes the pool with it, and the next call a new one."""
+
+    def __init__(self, processes: int, *, seconds: float) -> None:
+        self._processes, self._seconds = processes, seconds
+        self._pool = self._fresh()
+        self.lost = 0
+        """Times that the pool had to be made anew."""
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._processes, multiprocessing.get_context("spawn"), initializer=_settle)
+
+    async def warm(self) -> None:
+        """Starts the children, so that the first step does not wait for them."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(self._pool, os.getpid) for _ in range(self._processes)))
+
+    async def render(
+        self, service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]
+    ) -> Rendered:
+        """Raises StepFault. A step whose process died with another one's is tried once more, by itself."""
+        try:
+            return await self._render(service, generation_hash, payload, inputs)
+        except BrokenProcessPool:
+            log.warning("render_process_lost", service_required=service)
+        try:
+            return await self._render(service, generation_hash, payload, inputs)
+        except BrokenProcessPool as error:
+            raise passing("RENDERER_LOST", "the rendering process died") from error
+
+    async def _render(self, service: str, *call: Any) -> Rendered:
+        pool = self._pool
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.get_running_loop().run_in_executor(pool, _render, service, *call)
+        except TimeoutError as error:
+            self._replace(pool)
+            raise passing("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error
+        except BrokenProcessPool:
+            self._replace(pool)
+            raise
+        except Refused as refused:
+            raise lasting(refused.code, refused.message) from refused
+        except MemoryError as error:
+            raise passing("RENDERER_LOST", "the rendering process had too little memory") from error
+        except Exception as error:
+            log.exception("render_failed", service_required=service)
+            raise lasting("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Whoever notices first makes the new pool; the old one's children are killed, also one that hangs."""
+        if self._pool is not broken:
+            return
+        self.lost += 1
+        self._pool = self._fresh()
+        self._kill(broken)
+
+    def _kill(self, pool: ProcessPoolExecutor) -> None:
+        children = multiprocessing.active_children()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.kill()
+
+    def close(self) -> None:
+        """At once: what is being rendered is not waited for."""
+        with contextlib.suppress(OSError):
+            self._kill(self._pool)
