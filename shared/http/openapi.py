@@ -1,6 +1,12 @@
-"""The OpenAPI 3.1 document of a service, at /schema/openapi.json: Litestar's own, completed with the errors."""
+"""The OpenAPI 3.1 document of a service, at /schema/openapi.json: Litestar's own, completed.
 
-from collections.abc import Container
+Completed with what Litestar can't know: the error body, the headers that handlers read through their dependencies,
+which operations need no token, and names of generic models that are fit to be read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,6 +19,7 @@ from litestar.routes import HTTPRoute
 from shared.http.problems import PROBLEM_MEDIA_TYPE, STATUS, ProblemBody
 
 BEARER = "bearer"
+SCHEMAS = "#/components/schemas/"
 _DOCUMENTED = {
     "400": "The request is not valid",
     "401": "A valid bearer token is needed",
@@ -25,76 +32,131 @@ _DOCUMENTED = {
     "503": "Not available right now",
 }
 _WRITES = {"post", "put", "patch", "delete"}
-_METHODS = {*_WRITES, "get", "head", "options", "trace"}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key with the same request is the same command: sent again, it is not done again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag that the change is based on; 412 when it is no longer the current one",
+    "schema": {"type": "string", "examples": ['"3"']},
+}
 
 
-def problem_components() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Traits:
+    """What an operation's handler says of it."""
+
+    public: bool = False
+    command: bool = False
+    conditional: bool = False
+
+
+def _traits(app: Litestar) -> dict[tuple[str, str], Traits]:
+    found = {}
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            taken = handler.parsed_fn_signature.parameters
+            traits = Traits(bool(handler.opt.get("public")), "context" in taken, "expected_version" in taken)
+            found.update({(route.path_format, method.lower()): traits for method in handler.http_methods})
+    return found
+
+
+def _problem_components() -> dict[str, Any]:
     """The schemas of the error body, with an example and the list of codes."""
-    _, schemas = msgspec.json.schema_components([ProblemBody], ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components([ProblemBody], ref_template=SCHEMAS + "{name}")
     body = schemas["ProblemBody"]
     body["properties"]["code"]["examples"] = sorted(STATUS)
-    body["examples"] = [
-        {
-            "type": "urn:emprops:problem:validation-failed",
-            "title": "The request is not valid",
-            "status": 400,
-            "detail": "The body is not valid: /data/steps/0/id: Expected `int`, got `str`",
-            "code": "VALIDATION_FAILED",
-            "details": [{"pointer": "/data/steps/0/id", "message": "Expected `int`, got `str`"}],
-            "data": None,
-            "error": "The body is not valid: /data/steps/0/id: Expected `int`, got `str`",
-        }
-    ]
+    said = "The body is not valid: /data/steps/0/id: Expected `int`, got `str`"
+    example = {
+        "type": "urn:emprops:problem:validation-failed",
+        "title": "The request is not valid",
+        "status": 400,
+        "detail": said,
+        "code": "VALIDATION_FAILED",
+        "details": [{"pointer": "/data/steps/0/id", "message": "Expected `int`, got `str`"}],
+        "data": None,
+        "error": said,
+    }
+    body["examples"] = [example]
     return schemas
 
 
-def _statuses(method: str, operation: dict[str, Any], *, public: bool) -> list[str]:
+def _error_statuses(method: str, operation: dict[str, Any], traits: Traits) -> list[str]:
     statuses = ["503"]
-    if not public:
+    if not traits.public:
         statuses += ["401", "403"]
-    if operation.get("parameters") or "requestBody" in operation or method in _WRITES:
+    if operation.get("parameters") or "requestBody" in operation:
         statuses.append("400")
     if any(parameter.get("in") == "path" for parameter in operation.get("parameters", [])):
         statuses.append("404")
     if method in _WRITES:
-        statuses += ["409", "412"]
+        statuses.append("409")
+    if traits.conditional:
+        statuses.append("412")
     if "requestBody" in operation:
         statuses += ["413", "415"]
-    return sorted(statuses)
+    return statuses
 
 
-def _public_operations(app: Litestar) -> set[tuple[str, str]]:
-    """Path and method of the operations that need no token."""
-    return {
-        (route.path_format, method.lower())
-        for route in app.routes
-        if isinstance(route, HTTPRoute)
-        for handler in route.route_handlers
-        if handler.opt.get("public")
-        for method in handler.http_methods
-    }
+def _complete_operation(method: str, operation: dict[str, Any], traits: Traits) -> None:
+    if traits.public:
+        operation["security"] = []
+    if traits.command and method == "post":
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+    if traits.conditional:
+        operation.setdefault("parameters", []).append(_IF_MATCH)
+    responses = operation.setdefault("responses", {})
+    for status in _error_statuses(method, operation, traits):
+        responses[status] = {"description": _DOCUMENTED[status]}
+    for status, response in responses.items():
+        if status.startswith(("4", "5")):
+            response["content"] = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}ProblemBody"}}}
+    operation["responses"] = dict(sorted(responses.items()))
 
 
-def complete(document: dict[str, Any], open_operations: Container[tuple[str, str]] = ()) -> dict[str, Any]:
-    """Adds the error responses to every operation in place, and takes the token off the public ones."""
-    document.setdefault("components", {}).setdefault("schemas", {}).update(problem_components())
-    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+_GENERIC = re.compile(r"(?P<outer>[A-Za-z]+)_(?P<arguments>.*\..*)")
+
+
+def _readable(name: str) -> str:
+    """`Envelope_services.credits.queries.Balance_` → `EnvelopeOfBalance`."""
+    if not (generic := _GENERIC.fullmatch(name)):
+        return name
+    models = re.findall(r"[A-Za-z0-9]+", re.sub(r"\w+\.", "", generic["arguments"]))
+    return f"{generic['outer']}Of{''.join(models)}"
+
+
+def _rename(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _rename(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rename(item, names) for item in value]
+    if isinstance(value, str) and value.startswith(SCHEMAS):
+        name = value.removeprefix(SCHEMAS)
+        return SCHEMAS + names.get(name, name)
+    return value
+
+
+def complete(document: dict[str, Any], traits: Mapping[tuple[str, str], Traits]) -> dict[str, Any]:
+    """The document with the error responses, headers, open operations and readable names in it."""
+    components = document.setdefault("components", {})
+    schemas: dict[str, Any] = {**components.get("schemas", {}), **_problem_components()}
+    names: dict[str, str] = {}
+    for name in schemas:
+        wanted = _readable(name)
+        names[name] = name if wanted in schemas or wanted in names.values() else wanted
+    components["schemas"] = {names[name]: schema for name, schema in schemas.items()}
     for path, item in document.get("paths", {}).items():
         for method, operation in item.items():
-            if method not in _METHODS:
-                continue
-            public = (path, method) in open_operations
-            if public:
-                operation["security"] = []
-            responses = {
-                status: response
-                for status, response in operation.get("responses", {}).items()
-                if not status.startswith(("4", "5"))
-            }
-            for status in _statuses(method, operation, public=public):
-                responses[status] = {"description": _DOCUMENTED[status], "content": content}
-            operation["responses"] = responses
-    return document
+            if (path, method) in traits:
+                _complete_operation(method, operation, traits[path, method])
+    completed: dict[str, Any] = _rename(document, names)
+    return completed
 
 
 class _CompletedPlugin(JsonRenderPlugin):
@@ -104,7 +166,7 @@ class _CompletedPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._rendered is None:
-            self._rendered = self.render_json(request, complete(openapi_schema, _public_operations(request.app)))
+            self._rendered = self.render_json(request, complete(openapi_schema, _traits(request.app)))
         return self._rendered
 
 

@@ -222,7 +222,8 @@ async def test_many_streams_at_once(edge: EdgeClient, services: Services) -> Non
             opened.append(first)
             if len(opened) == 200:
                 go.set()
-            return first + await response.content.read()
+            rest: bytes = await response.content.read()
+            return first + rest
 
     results = await asyncio.gather(*(follow() for _ in range(200)))
     assert set(results) == {b"data: first\n\ndata: last\n\n"}

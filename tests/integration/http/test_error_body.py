@@ -273,9 +273,11 @@ async def test_the_document_describes_operations_and_errors(service: Service) ->
     _, document = await service.call("GET", "/schema/openapi.json")
     assert document["openapi"].startswith("3.1")
     make_draft = document["paths"]["/projects/{project_id}/drafts"]["post"]
-    assert {"201", "400", "401", "404", "413"} <= set(make_draft["responses"])
+    assert {"201", "400", "401", "404", "412", "413"} <= set(make_draft["responses"])
     assert "application/problem+json" in make_draft["responses"]["400"]["content"]
     assert document["paths"]["/open"]["get"]["security"] == []
+    assert {each["name"] for each in make_draft["parameters"]} == {"project_id", "Idempotency-Key", "If-Match"}
+    assert {"EnvelopeOfMade", "PageOfStep"} <= set(document["components"]["schemas"])
     assert not {path for path in document["paths"] if path.startswith(("/health", "/metrics", "/schema"))}
 
     _, problem = await service.call("GET", "/drafts?limit=0")
