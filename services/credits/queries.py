@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from litestar.params import KwargDefinition
 
 from services.credits.domain.amounts import to_credits
 from shared.eventstore import EventStore
@@ -29,12 +31,16 @@ where position < %b and (%b::uuid is null or job_id = %b::uuid)
 order by position desc limit %b"""
 
 
-class Balance(msgspec.Struct, frozen=True):
-    """Credits, exact to 6 decimals."""
+Credits = Annotated[Decimal, KwargDefinition(schema_extra={"type": "number"}, description="Exact to 6 decimals")]
+"""An amount as clients see it: written as a JSON number from its decimal digits."""
 
-    available: Decimal
-    held: Decimal
-    spent: Decimal
+
+class Balance(msgspec.Struct, frozen=True):
+    """What may be spent now, what jobs have set aside, and what they have cost."""
+
+    available: Credits
+    held: Credits
+    spent: Credits
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -42,8 +48,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     position: int
     kind: str
-    amount: Decimal
-    balance_after: Decimal
+    amount: Credits
+    balance_after: Credits
     job_id: UUID | None
     grant_id: UUID | None
     recorded_at: datetime

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 from litestar import Response, Router, get, post
+from litestar.params import KwargDefinition
 from litestar.serialization import default_serializer
 from msgspec import Meta
 
@@ -15,7 +16,7 @@ from services.credits import queries
 from services.credits.domain.account import GiveGrant
 from services.credits.domain.amounts import to_credits, to_micro
 from services.credits.handlers import Ledger
-from services.credits.queries import Balance, Entry
+from services.credits.queries import Balance, Credits, Entry
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import EventStore
 from shared.http import (
@@ -51,7 +52,13 @@ class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     user_id: UUID
-    amount: Decimal
+    amount: Annotated[
+        Decimal,
+        KwargDefinition(
+            schema_extra={"type": ["number", "string"], "examples": [12.5, "0.000123"]},
+            description="Above 0, with at most 6 decimals; a number or a string, read digit by digit",
+        ),
+    ]
     source: Text = "operator"
     priority: Annotated[int, Meta(ge=0, le=1000)] = 100
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
@@ -61,7 +68,7 @@ class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GrantView(msgspec.Struct, frozen=True):
     id: UUID
     user_id: UUID
-    amount: Decimal
+    amount: Credits
     source: str
     priority: int
     expires_at: datetime | None

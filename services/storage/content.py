@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from services.storage import queries
+from services.storage.documentation import FileDownload
 from services.storage.domain.grant import grant_of
 from services.storage.domain.ranges import ByteRange, Unsatisfiable, parse_range
 from services.storage.projections.assets import AssetRow
@@ -25,6 +26,7 @@ log = get_logger("storage")
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="A file's bytes",
     opt={"roles": {"user", "operator", "worker"}},
+    operation_class=FileDownload,
 )
 async def read_content(
     request: ApiRequest,

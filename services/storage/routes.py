@@ -7,6 +7,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from services.storage import queries
+from services.storage.documentation import FileUpload
 from services.storage.domain.asset import asset_stream
 from services.storage.domain.grant import grant_of
 from services.storage.domain.paths import clean_name, decode_name, media_type, upload_prefix
@@ -39,7 +40,13 @@ LinksDependency = NamedDependency[Links]
 ProjectorDependency = NamedDependency[Projector]
 
 
-@post("/uploads", summary="Store a file of a step", opt={"roles": {"worker"}}, request_max_body_size=None)
+@post(
+    "/uploads",
+    summary="Store a file of a step",
+    opt={"roles": {"worker"}},
+    request_max_body_size=None,
+    operation_class=FileUpload,
+)
 async def upload(
     request: ApiRequest,
     principal: User,
@@ -73,7 +80,7 @@ async def upload(
     return await answer(stored, store, projector, links)
 
 
-@post("/assets", summary="Store a file", request_max_body_size=None)
+@post("/assets", summary="Store a file", request_max_body_size=None, operation_class=FileUpload)
 async def store_asset(
     request: ApiRequest,
     principal: User,

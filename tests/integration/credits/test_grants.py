@@ -136,3 +136,14 @@ async def test_only_operators_give_credits(api: Api):
 @pytest.mark.parametrize("path", ["/credits", "/credits/entries"])
 async def test_nobody_reads_credits_without_a_token(api: Api, path: str):
     assert (await api.get(path, None)).refusal == (401, "UNAUTHENTICATED", [])
+
+
+async def test_the_document_says_that_amounts_are_numbers(api: Api):
+    document = (await api.get("/schema/openapi.json", None)).body
+    schemas = document["components"]["schemas"]
+    assert {name: field["type"] for name, field in schemas["Balance"]["properties"].items()} == {
+        "available": "number",
+        "held": "number",
+        "spent": "number",
+    }
+    assert schemas["NewGrant"]["properties"]["amount"]["type"] == ["number", "string"]

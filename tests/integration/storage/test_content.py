@@ -148,3 +148,13 @@ async def test_a_form_is_not_a_file(api: Api):
     headers = {**api.users.bearer(ALICE), "content-type": "multipart/form-data; boundary=x", "x-filename": "a.png"}
     answer = await api.send("POST", "/assets", headers, data=b"--x--")
     assert answer.refusal == (415, "UNSUPPORTED_MEDIA_TYPE", ["header:Content-Type"])
+
+
+async def test_the_document_says_that_files_are_bodies(api: Api):
+    paths = (await api.send("GET", "/schema/openapi.json", {})).body["paths"]
+    for path in ("/uploads", "/assets"):
+        operation = paths[path]["post"]
+        assert operation["requestBody"]["content"]["*/*"]["schema"]["format"] == "binary"
+        assert {"X-Filename", "X-Content-SHA256"} <= {parameter["name"] for parameter in operation["parameters"]}
+    content = paths["/assets/{asset_id}/content"]["get"]
+    assert {"200", "206", "304", "404"} <= set(content["responses"])
