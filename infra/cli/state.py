@@ -33,7 +33,8 @@ def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json:
             first = await store.read_stream(stream, limit=1)
             if not first:
                 fail(
-                    f"{service} has no stream {stream}. List what there is: emprops events --data DIR --service {service}"
+                    f"{service} has no stream {stream}. "
+                    f"List what there is: emprops events --data DIR --service {service}"
                 )
             aggregate = first[0].event.aggregate
             decider = next((each for each in definition_of(service).deciders if each.name == aggregate), None)
