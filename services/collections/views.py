@@ -7,11 +7,13 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.collection import Collection
+from services.collections.domain.history import told
 from services.collections.domain.project import Project
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
 from shared.contracts.collections import SalesReceiver
+from shared.eventstore import RecordedEvent
 
 
 class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,21 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to a collection. `text` says it in words, `changes` in values.
+
+    Revised instructions are not among them: `GET /collections/{id}?as_of=<version>` has them.
+    """
+
+    version: int
+    actor: str
+    """`user:<uuid>`, or what else did it, such as `schedule`."""
+    at: datetime
+    type: str
+    text: str
+    changes: dict[str, Any]
+
+
 class FeedRow(NamedTuple):
     """A row of the feed's query, in the order of its columns."""
 
@@ -141,7 +158,7 @@ def project_view(row: ProjectRow) -> ProjectView:
 
 
 def project_view_of_state(state: Project, now: datetime) -> ProjectView:
-    """As `collection_view_of_state`."""
+    """For an answer to a write that the read tables don't show yet."""
     assert state.project_id is not None, "a project that is shown exists"
     assert state.user_id is not None, "a project that is shown has its user"
     return ProjectView(
@@ -157,8 +174,10 @@ def collection_view(row: CollectionRow, data: dict[str, Any] | None) -> Collecti
     return CollectionView(**_shown(row), data=data)
 
 
-def collection_view_of_state(state: Collection, version: int, now: datetime) -> CollectionView:
-    """For an answer to a write that the read tables don't show yet; its times are those of the answer."""
+def collection_view_of_state(
+    state: Collection, version: int, *, created_at: datetime, updated_at: datetime
+) -> CollectionView:
+    """A collection as it was, or as it is while the read tables don't show it yet; not known to be the current one."""
     assert state.collection_id is not None, "a collection that is shown exists"
     row = CollectionRow(
         **{name: getattr(state, name) for name in ("project_id", "user_id", "status", "archived", "forked_from")},
@@ -173,11 +192,23 @@ def collection_view_of_state(state: Collection, version: int, now: datetime) -> 
         preview_is_remixable=state.preview.is_remixable,
         social_org=state.custody.social_org if state.custody else None,
         social_identifier=state.custody.social_identifier if state.custody else None,
-        created_at=now,
-        updated_at=now,
+        created_at=created_at,
+        updated_at=updated_at,
         version=version,
     )
     return collection_view(row, state.data)
+
+
+def history_entry(recorded: RecordedEvent) -> HistoryEntry:
+    said = msgspec.to_builtins(recorded.event)
+    return HistoryEntry(
+        version=recorded.version,
+        actor=recorded.context.actor,
+        at=recorded.recorded_at,
+        type=recorded.type,
+        text=told(recorded.event),
+        changes={name: value for name, value in said.items() if name not in {"type", "collection_id", "data"}},
+    )
 
 
 def component_asset_view(row: ComponentAssetRow) -> ComponentAssetView:

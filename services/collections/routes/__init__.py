@@ -24,6 +24,7 @@ from services.collections.routes.projects import (
 from services.collections.routes.reading import (
     feed,
     get_collection,
+    get_history,
     get_public_collection,
     list_assets_of_component,
     list_published_collections,
@@ -41,6 +42,7 @@ ROUTES: list[ControllerRouterHandler] = [
     set_receivers,
     list_published_collections,
     get_collection,
+    get_history,
     get_public_collection,
     publish_collection,
     call_off_publication,

@@ -88,5 +88,6 @@ async def collection_answer(
     await frame.caught_up(done.position)
     shown = await questions.collection(done.state.collection_id)
     if shown is None or shown.version < done.version:
-        shown = collection_view_of_state(done.state, done.version, frame.clock())
+        now = frame.clock()
+        shown = collection_view_of_state(done.state, done.version, created_at=now, updated_at=now)
     return Response(Envelope(shown), status_code=status, headers={"etag": etag(shown.version)})

@@ -1,15 +1,18 @@
 """Collections as their owners, other users and anybody see them."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 from services.collections.routes.answers import ANYONE, Questions
-from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem
+from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
+from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
 
+AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
 Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
 
@@ -23,11 +26,22 @@ async def list_published_collections(
 
 @get("/collections/{collection_id:uuid}", summary="A collection")
 async def get_collection(
-    collection_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
+    collection_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest, as_of: AsOf = None
 ) -> Response[Envelope[CollectionView] | None]:
-    """Yours in full; another's when it is published, without its `data`."""
-    found = await questions.collection_for(principal.user_id, collection_id)
+    """Yours in full, also as it was; another's when it is public, without its `data`."""
+    if as_of is None:
+        found = await questions.collection_for(principal.user_id, collection_id)
+    else:
+        found = await questions.collection_as_of(principal.user_id, collection_id, _moment(as_of))
     return versioned(request, Envelope(found), found.version)
+
+
+@get("/collections/{collection_id:uuid}/history", summary="What happened to a collection")
+async def get_history(
+    collection_id: FromPath[UUID], principal: User, questions: Questions, limit: Limit = 20, cursor: Cursor = None
+) -> Page[HistoryEntry]:
+    """Who did what and when, in plain words, from the beginning; for its owner alone."""
+    return await questions.history(principal.user_id, collection_id, limit, cursor)
 
 
 @get("/collections/{collection_id:uuid}/public", summary="A published collection", opt=ANYONE, security=[{}])
@@ -56,3 +70,17 @@ async def list_assets_of_component(
 ) -> Page[ComponentAssetView]:
     """The files of all its generations, newest first, with what each was made from."""
     return await questions.assets_of_component(principal.user_id, collection_id, component_id, limit, cursor)
+
+
+def _moment(as_of: str) -> int | datetime:
+    """A version of a collection, or a time."""
+    if as_of.isascii() and as_of.isdigit() and len(as_of) <= 18:
+        return int(as_of)
+    try:
+        time = datetime.fromisoformat(as_of)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    message = "is a version such as 3, or a time with its zone such as 2026-11-22T12:00:00Z"
+    raise invalid(f"?as_of {message}", Detail("?as_of", message))

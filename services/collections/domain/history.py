@@ -1,0 +1,72 @@
+"""A collection's history in plain words: what each of its events says to a person."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.contracts import collections as events
+from shared.contracts.event import Event
+
+
+def told(event: Event) -> str:
+    """One sentence without its subject, who is told beside it. Raises KeyError for an event of another aggregate."""
+    return _WORDS[type(event)](event)
+
+
+def _created(event: events.CollectionCreated) -> str:
+    fork = " as a fork of another collection" if event.forked_from else ""
+    return f"created “{event.title}”{fork}, with {_steps(event.data)}"
+
+
+def _preview(event: events.PreviewConfigured) -> str:
+    if not event.enabled:
+        return "closed the preview"
+    remixable = "and to remix" if event.is_remixable else "but not to remix"
+    return f"opened the preview: {event.max_generations} artworks for each visitor to try, {remixable}"
+
+
+def _receivers(event: events.ReceiversSet) -> str:
+    if not event.receivers:
+        return "removed all sales receivers"
+    shares = ", ".join(f"{each.value} % to {each.address} ({each.type})" for each in event.receivers)
+    return f"shared the sales: {shares}"
+
+
+def _batches(event: events.BatchMintingConfigured) -> str:
+    if not event.batch_mint_enabled:
+        return "turned batch minting off"
+    most = f" of {event.batch_max_tokens} tokens at most" if event.batch_max_tokens else ""
+    return f"allowed minting in batches{most}"
+
+
+def _value(name: str, value: object) -> str:
+    return f"removed the {name}" if value is None else f"set the {name} to {value}"
+
+
+def _steps(data: dict[str, Any]) -> str:
+    count = len(data["steps"])
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+_WORDS: dict[type[Event], Callable[[Any], str]] = {
+    events.CollectionCreated: _created,
+    events.PreviewCreated: lambda _: "got a preview, closed at first",
+    events.CollectionRetitled: lambda event: f"retitled it “{event.title}”",
+    events.CollectionDescribed: lambda event: "described it anew" if event.description else "removed the description",
+    events.InstructionsRevised: lambda event: f"revised how the artwork is made: {_steps(event.data)} now",
+    events.ChainChosen: lambda event: _value("blockchain", event.blockchain),
+    events.EditionsSet: lambda event: _value("editions", event.editions),
+    events.CollectionPriced: lambda event: _value("price", event.price),
+    events.BatchMintingConfigured: _batches,
+    events.EncryptionChosen: lambda event: f"turned encryption {'on' if event.encryption_enabled else 'off'}",
+    events.CoverImageChosen: lambda event: _value("cover image", event.cover_image_url),
+    events.ImagesArranged: lambda event: f"arranged {len(event.images)} images",
+    events.ReceiversSet: _receivers,
+    events.PreviewConfigured: _preview,
+    events.PublicationScheduled: lambda event: f"scheduled the publication for {event.publish_date}",
+    events.PublicationCalledOff: lambda event: f"called the publication off: {'; '.join(event.reasons)}",
+    events.CollectionPublished: lambda event: f"published it as of {event.publish_date}",
+    events.CollectionArchived: lambda _: "archived it",
+    events.CollectionRestored: lambda _: "restored it from the archive",
+    events.CustodyTaken: lambda event: f"keeps it for {event.social_identifier} on {event.social_org}",
+    events.CustodyTransferred: lambda event: f"handed it over to user {event.user_id}",
+}

@@ -1,0 +1,57 @@
+"""A collection's past over HTTP."""
+
+from datetime import datetime, timedelta
+
+from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+
+
+async def lived(api: Api):
+    made = await api.create({"title": "Birds", "data": two_steps()})
+    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    await api.put(path, {"title": "Fish", "price": "0.5"})
+    await api.put(path, {"data": made["data"] | {"steps": made["data"]["steps"][:1]}})
+    return made
+
+
+async def test_history_tells_who_did_what_and_when(api: Api):
+    """From the beginning, in plain words, page by page; to its owner alone."""
+    made = await lived(api)
+    path = f"/collections/{made['id']}/history"
+    first = await api.get(f"{path}?limit=3")
+    rest = await api.get(f"{path}?limit=3&cursor={first.body['next_cursor']}")
+    entries = first.data + rest.data
+    assert [each["text"] for each in entries] == [
+        "created “Birds”, with 2 steps",
+        "got a preview, closed at first",
+        "retitled it “Fish”",
+        "set the price to 0.5",
+        "revised how the artwork is made: 1 step now",
+    ]
+    assert rest.body["next_cursor"] is None
+    assert {each["actor"] for each in entries} == {f"user:{ALICE}"}
+    assert [each["version"] for each in entries] == [1, 2, 3, 4, 5]
+    assert entries[2]["changes"] == {"title": "Fish"}
+    assert entries[0]["at"] == made["created_at"]
+    assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
+
+
+async def test_a_collection_is_shown_as_it_was(api: Api):
+    """At a version, or at a time; with the ETag of then."""
+    made = await lived(api)
+    path = f"/collections/{made['id']}"
+    now = (await api.get(path)).data
+    then = await api.get(f"{path}?as_of=2")
+    assert then.headers["etag"] == '"2"'
+    assert then.data == made
+    assert (await api.get(f"{path}?as_of=4")).data["data"] == made["data"]
+    assert (await api.get(f"{path}?as_of=99")).data == now
+    params = {"as_of": made["created_at"]}
+    assert (await api.get(path, params=params)).data["title"] == "Birds"
+    params = {"as_of": now["updated_at"]}
+    assert (await api.get(path, params=params)).data == now
+    before = datetime.fromisoformat(made["created_at"]) - timedelta(seconds=1)
+    for wanted in ({"as_of": before.isoformat()}, {"as_of": "0"}):
+        assert (await api.get(path, params=wanted)).code == (404, "NOT_FOUND")
+    for wrong in ("yesterday", "-1", "2026-11-22T12:00:00", "9" * 30):
+        assert (await api.get(path, params={"as_of": wrong})).pointers == ["?as_of"]
+    assert (await api.get(f"{path}?as_of=2", BOB)).code == (404, "NOT_FOUND")

@@ -1,0 +1,49 @@
+"""What a collection's history says to a person."""
+
+from uuid import UUID
+
+import pytest
+
+from services.collections.domain.history import told
+from shared.contracts import collections as events
+from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, created
+
+RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "creator")
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (created(title="Birds")[0], "created “Birds”, with 2 steps"),
+        (events.CollectionRetitled(COLLECTION, "Fish"), "retitled it “Fish”"),
+        (events.CollectionDescribed(COLLECTION, ""), "removed the description"),
+        (events.InstructionsRevised(COLLECTION, {"steps": [{}]}), "revised how the artwork is made: 1 step now"),
+        (events.CollectionPriced(COLLECTION, "0.05"), "set the price to 0.05"),
+        (events.EditionsSet(COLLECTION, None), "removed the editions"),
+        (
+            events.BatchMintingConfigured(COLLECTION, batch_mint_enabled=True, batch_max_tokens=5),
+            "allowed minting in batches of 5 tokens at most",
+        ),
+        (
+            events.ReceiversSet(COLLECTION, [RECEIVER]),
+            "shared the sales: 2.5 % to tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb (creator)",
+        ),
+        (
+            events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=True),
+            "opened the preview: 3 artworks for each visitor to try, and to remix",
+        ),
+        (events.PublicationCalledOff(COLLECTION, ["it is archived"]), "called the publication off: it is archived"),
+        (events.CustodyTransferred(COLLECTION, BOB, OTHER_PROJECT), f"handed it over to user {BOB}"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_events_are_told_in_plain_words(event, text):
+    assert told(event) == text
+
+
+@pytest.mark.parametrize("kind", events.COLLECTION_EVENTS, ids=lambda kind: kind.__name__)
+def test_no_event_of_a_collection_goes_untold(kind):
+    """Whatever is recorded of a collection, its owner can read."""
+    values = {"collection_id": COLLECTION, "data": {"steps": []}, "receivers": [], "reasons": [], "images": []}
+    event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})
+    assert told(event)
