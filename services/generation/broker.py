@@ -90,3 +90,10 @@ class Broker:
 
 TROUBLE = (nats.errors.Error, OSError)
 """What a broker that is away looks like."""
+
+
+def raise_if_stopped() -> None:
+    """For loops that go on after an error: nats-py makes errors of its own out of cancellations."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -109,6 +109,11 @@ class JobEventHub:
         self._store, self._broker = store, broker
         self._followers: defaultdict[UUID, set[Follower]] = defaultdict(set)
 
+    @property
+    def followed(self) -> frozenset[UUID]:
+        """The jobs that somebody follows."""
+        return frozenset(self._followers)
+
     async def run(self) -> None:
         """Reads what the projector adds, until cancelled."""
         last: int | None = None

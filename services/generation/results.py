@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import TROUBLE, Broker, ensure_work_streams
+from services.generation.broker import TROUBLE, Broker, ensure_work_streams, raise_if_stopped
 from services.generation.handlers import Engine, NoSuchStep
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
@@ -74,6 +74,7 @@ class ResultsIntake:
                     with contextlib.suppress(*TROUBLE):
                         await subscription.unsubscribe()
             except TROUBLE as error:
+                raise_if_stopped()
                 log.warning("results_wait_for_nats", error=repr(error))
                 await asyncio.sleep(0.5)
 
@@ -94,6 +95,7 @@ class ResultsIntake:
         try:
             await self._take_or_park(message)
         except Exception as error:  # noqa: BLE001 - whatever it is, the result must not be lost
+            raise_if_stopped()
             log.warning("result_comes_again", error=repr(error))
             with contextlib.suppress(*TROUBLE):
                 await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, 10.0))

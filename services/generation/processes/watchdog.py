@@ -16,7 +16,7 @@ import structlog
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import Broker, ensure_work_streams
+from services.generation.broker import Broker, ensure_work_streams, raise_if_stopped
 from services.generation.domain.generation import LOST
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher, work_subject
@@ -82,6 +82,7 @@ class Watchdog:
                     await self.send_missing(now)
                     looked = asyncio.get_running_loop().time()
             except Exception as error:
+                raise_if_stopped()
                 if not is_transient(error):
                     raise
                 log.warning("watchdog_waits", error=repr(error))

@@ -1,0 +1,46 @@
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from shared.contracts.collections import EVENTS
+from tests.integration.credits.api import Api as CreditsApi
+from tests.integration.credits.api import credits_service
+from tests.integration.generation.scene import Api, Worker, generation_service, worker
+from tests.support.publishing import Publisher, publisher
+from tests.support.tokens import TokenIssuer
+
+
+@pytest.fixture
+def issuer() -> TokenIssuer:
+    return TokenIssuer()
+
+
+@pytest_asyncio.fixture
+async def api(database: str, nats_url: str, tmp_path: Path, issuer: TokenIssuer) -> AsyncIterator[Api]:
+    async with generation_service(database, nats_url, tmp_path, issuer, adoption_wait=1.0) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def collections(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
+    """The collections service's side: what it says of collections reaches generation over NATS."""
+    async with publisher("collections", EVENTS, databases(), nats_url) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def credits_(databases: Callable[..., str], nats_url: str, tmp_path: Path) -> AsyncIterator[CreditsApi]:
+    """The real credits service; ALICE has 10 credits."""
+    folder = tmp_path / "credits"
+    folder.mkdir()
+    async with credits_service(databases(), nats_url, folder) as started:
+        await started.give("10")
+        yield started
+
+
+@pytest_asyncio.fixture
+async def worker_(nats_url: str) -> AsyncIterator[Worker]:
+    async with worker(nats_url) as played:
+        yield played

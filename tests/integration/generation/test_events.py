@@ -1,0 +1,121 @@
+"""Following a job: recorded events with their ids, in order, each once; progress without."""
+
+import asyncio
+from uuid import UUID
+
+from services.generation.broker import Broker
+from services.generation.live import JobEventHub
+from services.generation.sse import stream
+from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created
+
+
+async def test_a_follower_is_told_everything_in_order(api: Api, collections, credits_, worker_: Worker):
+    """From the request to the end, after which the stream ends by itself."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    told = await api.told(job_id)
+    recorded = [each for each in told if each.id is not None]
+    assert [each.event for each in recorded] == [
+        "job_status",
+        "job_status",
+        "node_started",
+        "node_completed",
+        "node_started",
+        "node_completed",
+        "image_generated",
+        "job_status",
+        "job_status",
+    ]
+    assert [each.id for each in recorded] == sorted({each.id for each in recorded})
+    statuses = [(each.data["status"], each.data["progress"]) for each in recorded if each.event == "job_status"]
+    assert statuses == [("pending", 0), ("processing", 0), ("processing", 1), ("completed", 1)]
+    started = [each.data["step_id"] for each in recorded if each.event == "node_started"]
+    assert started == [11, 12]
+    [image] = [each.data for each in recorded if each.event == "image_generated"]
+    job = await api.job(job_id)
+    assert image["url"] == job["generations"][0]["outputs"][1]["url"]
+    assert {each.data["job_id"] for each in told} == {job_id}
+
+
+async def test_progress_comes_while_it_is_made_and_has_no_id(api: Api, collections, credits_, worker_: Worker):
+    """It is not recorded, so it is not replayed."""
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    told = []
+    async with api.follow(job_id) as events:
+        async for event in events:
+            told.append(event)
+            if event.event == "node_started":
+                worker_.may_work.set()
+    progress = [each for each in told if each.event == "node_progress"]
+    assert [(each.id, each.data["step_id"], each.data["progress"]) for each in progress] == [
+        (None, 11, 0.5),
+        (None, 12, 0.5),
+    ]
+    assert not [each for each in await api.told(job_id) if each.event == "node_progress"]
+
+
+async def test_what_was_missed_is_replayed_once_and_in_order(api: Api, collections, credits_, worker_: Worker):
+    """From any id on, exactly what came after it."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=2)).data["job_id"]
+    await api.ended(job_id)
+    everything = await api.told(job_id)
+    for cut in range(len(everything) - 1):
+        assert await api.told(job_id, everything[cut].id) == everything[cut + 1 :]
+
+
+async def test_a_follower_that_comes_back_in_the_middle_misses_nothing(
+    api: Api, collections, credits_, worker_: Worker
+):
+    """Cut off after every event, it comes again with the last id that it saw."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=2)).data["job_id"]
+    seen, after = [], None
+    while not seen or seen[-1].data.get("status") != "completed":
+        async with api.follow(job_id, after) as events:
+            async for event in events:
+                if event.id is not None:
+                    seen.append(event)
+                    after = event.id
+                    break
+    assert seen == await api.told(job_id)
+
+
+async def test_who_has_seen_the_end_is_told_to_stop(api: Api, collections, credits_, worker_: Worker):
+    """204 keeps an EventSource from coming again."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    last = (await api.told(job_id))[-1].id
+    headers = {"Last-Event-ID": str(last)}
+    assert (await api.send("GET", f"/jobs/{job_id}/events", ALICE, headers=headers)).status == 204
+
+
+async def test_an_id_that_is_none_of_ours_is_refused(api: Api, collections, credits_, worker_: Worker):
+    """With the header's name for its pointer."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    for wrong in ("x", "-1", "9" * 30, "1.5"):
+        answer = await api.send("GET", f"/jobs/{job_id}/events", ALICE, headers={"Last-Event-ID": wrong})
+        assert answer.refusal == (400, "VALIDATION_FAILED", ["header:Last-Event-ID"])
+
+
+async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
+    """A line that clients pass over, so that nobody on the way takes the stream for dead."""
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    hub = JobEventHub(api.store, Broker("nats://nobody", "unused"))
+    lines = stream(hub, UUID(job_id), 0, heartbeat=0.05)
+    told = [await anext(lines) for _ in range(3)]
+    assert told[0] == b"retry: 1000\n\n"
+    assert told[1].startswith(b"id: ")
+    assert told[2] == b": still here\n\n"
+    await lines.aclose()
+    assert not hub.followed
+
+
+async def test_many_followers_of_one_job_are_all_told_everything(api: Api, collections, credits_, worker_: Worker):
+    """Forty at once, from before its first step."""
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
+    followers = [asyncio.create_task(api.told(job_id)) for _ in range(40)]
+    worker_.may_work.set()
+    told = await asyncio.gather(*followers)
+    recorded = [[each for each in events if each.id is not None] for events in told]
+    assert all(events == recorded[0] for events in recorded)
+    assert recorded[0][-1].data["status"] == "completed"

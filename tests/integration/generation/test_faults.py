@@ -1,0 +1,281 @@
+"""Workers fail, lie, are lost and answer twice; brokers forget; services restart: the job ends as it should, once."""
+
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+import jwt
+import msgspec
+import psycopg
+import pytest
+
+from shared.contracts.generation import Output
+from shared.contracts.work import RESULTS_STREAM, WORK_STREAM, WorkResult
+from shared.projections.rebuild import rebuild
+from tests.integration.credits.api import credits_service
+from tests.integration.generation.scene import (
+    FOXES,
+    SKETCH,
+    STYLE,
+    Api,
+    Worker,
+    created,
+    data,
+    failed,
+    file_of,
+    finished,
+    generation_service,
+    until,
+)
+from tests.support.tokens import TokenIssuer
+
+ONE = data(SKETCH, variables=[STYLE])
+
+
+async def events_of(api: Api, *types: str) -> list[str]:
+    return [event.type for event in await api.store.read_all() if event.type in types]
+
+
+async def test_what_may_pass_is_tried_again(api: Api, collections, credits_, worker_: Worker):
+    """The next attempt comes by itself, after its backoff."""
+    worker_.behave = lambda work: failed(work, retryable=True) if work.attempt == 1 else finished(work)
+    job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+    job = await api.ended(job_id)
+    assert [work.attempt for work in worker_.worked] == [1, 2]
+    assert job["credits"]["captured"] == Decimal(1)
+    errors = [told.data for told in await api.told(job_id) if told.event == "error"]
+    assert [(error["code"], error["retrying"], error["attempt"]) for error in errors] == [("BROKEN", True, 1)]
+
+
+async def test_a_generation_that_fails_for_good_leaves_the_others(api: Api, collections, credits_, worker_: Worker):
+    """Only what succeeded is charged, the rest comes back."""
+    collection = await created(collections, FOXES)
+    worker_.behave = lambda work: failed(work, retryable=False) if work.context.hash == "b" else finished(work)
+    job = await api.ended(
+        (await api.generate(collection, hashes=["a", "b", "c"])).data["job_id"], "partially_completed"
+    )
+    assert [each["status"] for each in job["generations"]] == ["completed", "failed", "completed"]
+    assert job["generations"][1]["error"] == "BROKEN: it broke"
+    assert job["credits"] == {"quoted": Decimal("3.75"), "held": Decimal("3.75"), "captured": Decimal("2.5")}
+    await credits_.settled(("7.5", "0", "2.5"))
+
+
+async def test_a_job_without_any_success_fails_and_costs_nothing(api: Api, collections, credits_, worker_: Worker):
+    """Its error is that of its first failure."""
+    worker_.behave = lambda work: failed(work, retryable=False)
+    job = await api.ended((await api.generate(await created(collections, FOXES))).data["job_id"], "failed")
+    assert (job["error"], job["credits"]["captured"]) == ("BROKEN: it broke", 0)
+    await credits_.settled(("10", "0", "0"))
+
+
+async def test_a_file_outside_the_steps_own_place_is_not_taken(api: Api, collections, credits_, worker_: Worker):
+    """A worker can't pass off another's file as its own."""
+
+    def lie(work):
+        output = msgspec.structs.replace(file_of(work), path="uploads/somebody/else.png")
+        return msgspec.structs.replace(finished(work), outputs=[output])
+
+    worker_.behave = lie
+    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    assert job["error"].startswith("INVALID_RESULT")
+
+
+async def test_double_and_late_results_change_nothing(api: Api, collections, credits_, worker_: Worker):
+    """Also a failure that comes after the success, past the broker's own deduplication."""
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    await api.ended(job_id)
+    before = await api.store.head()
+    taken = len(worker_.worked) * 2
+    for work in worker_.worked:
+        await worker_.answer(finished(work), f"again:{work.sid}")
+        await worker_.answer(failed(work, retryable=False), f"late:{work.sid}")
+    await until(lambda: _results_are_settled(worker_), f"{taken} more results to be taken in")
+    assert await api.store.head() == before
+
+
+async def _results_are_settled(worker: Worker) -> bool:
+    info = await worker.js.consumer_info(RESULTS_STREAM, "generation-results-v1")
+    return info.num_pending == 0 and info.num_ack_pending == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"job_id": "x"}',
+        b"\xff\xfe",
+        b"[" * 3000,
+        msgspec.json.encode(WorkResult(UUID(int=1), UUID(int=2), UUID(int=3), 1, "completed")),
+    ],
+)
+async def test_a_malformed_result_is_parked_and_the_others_flow(api: Api, collections, credits_, worker_: Worker, body):
+    """Also one that names a job which does not exist."""
+    collection = await created(collections, ONE)
+    first = (await api.generate(collection)).data["job_id"]
+    await api.ended(first)
+    await worker_.say(worker_.worked[0].job_id, worker_.worked[0].gid, body)
+    await api.ended((await api.generate(collection)).data["job_id"])
+
+    async def parked():
+        async with api.store.reader() as cursor:
+            await cursor.execute("select count(*) from parked where consumer = 'generation-results-v1'")
+            return await cursor.fetchone() == (1,)
+
+    await until(parked, "the malformed result to be parked")
+
+
+async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections, credits_, worker_: Worker):
+    """U+0000 has no place in PostgreSQL's text: the projector must never meet it."""
+    nul = Output(kind="text", text="a\0b")
+    worker_.behave = lambda work: msgspec.structs.replace(finished(work), outputs=[nul])
+    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    assert "U+0000" in job["error"]
+
+
+async def test_with_credits_down_the_job_waits_and_then_goes_on(
+    api: Api, collections, worker_: Worker, databases, nats_url: str, tmp_path: Path
+):
+    """202 pending after a moment; nothing runs before the credits are held."""
+    job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+    job = await api.job(job_id)
+    assert (job["status"], job["started_at"]) == ("pending", None)
+    assert [each["status"] for each in job["generations"]] == ["pending"]
+    assert worker_.worked == []
+    folder = tmp_path / "late"
+    folder.mkdir()
+    database = databases()
+    async with credits_service(database, nats_url, folder) as credits_:
+        # Declined, for there is nothing to hold yet: the verdict comes late, but it comes.
+        assert (await api.ended(job_id, "rejected"))["error"].startswith("The job needs 1 credits")
+        await credits_.give("1")
+        job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+        await api.ended(job_id)
+
+
+async def test_the_grant_can_be_verified_with_the_published_key(api: Api, collections, credits_, worker_: Worker):
+    """Issuer, audience, role and place; the key set has no private part."""
+    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+    [work] = worker_.worked
+    answer = await api.get("/.well-known/jwks.json", None)
+    [key] = answer.body["keys"]
+    assert "d" not in key
+    claims = jwt.decode(
+        work.context.upload.token,
+        jwt.PyJWK(key).key,
+        algorithms=["EdDSA"],
+        audience="emprops",
+        issuer="emprops-generation",
+    )
+    assert (claims["sub"], claims["roles"]) == (str(work.context.user_id), ["worker"])
+    assert claims["grant"] == {
+        "prefix": f"generations/{work.context.user_id}/{work.job_id}/{work.gid}/{work.sid}/",
+        "job_id": str(work.job_id),
+        "gid": str(work.gid),
+        "sid": str(work.sid),
+        "collection_id": str(work.context.collection_id),
+        "component_id": 11,
+        "read_job": str(work.job_id),
+    }
+    for event in await api.store.read_all():
+        assert work.context.upload.token.encode() not in event.data
+
+
+@pytest.fixture
+def quick() -> dict[str, float]:
+    """A watchdog that does not wait long."""
+    return {"missing_after": 1.0, "step_deadline": 4.0}
+
+
+async def test_a_step_without_a_result_is_lost_and_tried_again(
+    database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker, quick
+):
+    """A worker that takes work and says nothing: after the deadline the next attempt runs."""
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **quick | {"missing_after": 60}) as api:
+        worker_.behave = lambda work: None if work.attempt == 1 else finished(work)
+        await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+        assert [work.attempt for work in worker_.worked] == [1, 2]
+        assert await events_of(api, "step_failed.v1") == ["step_failed.v1"]
+
+
+async def test_work_that_the_broker_lost_is_sent_again(
+    database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker, quick
+):
+    """With both its streams gone: the same attempt runs, none is counted as failed."""
+    settings = quick | {"step_deadline": 60}
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **settings) as api:
+        worker_.may_work.clear()
+        job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+        await until(lambda: _queued(worker_, 2), "the work to be queued")
+        await worker_.js.delete_stream(WORK_STREAM)
+        await worker_.js.delete_stream(RESULTS_STREAM)
+        await until(lambda: _queued(worker_, 2), "the work to be queued again")
+        worker_.may_work.set()
+        await api.ended(job_id)
+        assert {work.attempt for work in worker_.worked} == {1}
+        assert await events_of(api, "step_failed.v1") == []
+
+
+async def _queued(worker: Worker, count: int) -> bool:
+    try:
+        return (await worker.js.stream_info(WORK_STREAM)).state.messages == count
+    except Exception:  # noqa: BLE001 - the stream is not there, which is an answer
+        return False
+
+
+async def test_a_restart_in_the_middle_runs_nothing_twice(
+    database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker
+):
+    """The service goes away while work is queued, and comes back: each step ran once, everything is charged once."""
+    issuer = TokenIssuer()
+    async with generation_service(database, nats_url, tmp_path, issuer) as api:
+        worker_.may_work.clear()
+        job_id = (await api.generate(await created(collections, FOXES), generations=5)).data["job_id"]
+        await until(lambda: _queued(worker_, 5), "the work to be queued")
+    worker_.may_work.set()
+    await until(lambda: _has_worked(worker_, 5), "the first steps to run")
+    async with generation_service(database, nats_url, tmp_path, issuer) as api:
+        await api.ended(job_id)
+        assert set(Counter((work.sid, work.attempt) for work in worker_.worked).values()) == {1}
+        assert len(await events_of(api, "step_completed.v1")) == 10
+        await credits_.settled(("3.75", "0", "6.25"))
+
+
+async def _has_worked(worker: Worker, count: int) -> bool:
+    return len(worker.worked) >= count
+
+
+async def test_two_replicas_share_the_work(
+    database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker
+):
+    """A job requested at one is followed at the other, and everything happens once."""
+    issuer = TokenIssuer()
+    async with (
+        generation_service(database, nats_url, tmp_path, issuer, service_instance="a") as one,
+        generation_service(database, nats_url, tmp_path, issuer, service_instance="b") as other,
+    ):
+        job_id = (await one.generate(await created(collections, FOXES), generations=4)).data["job_id"]
+        told = await other.told(job_id)
+        assert told[-1].data["status"] == "completed"
+        assert (await other.job(job_id))["status"] == "completed"
+        assert len(await events_of(one, "step_completed.v1")) == 8
+        assert len(worker_.worked) == 8
+        assert len(await events_of(one, "workflow_registered.v1")) == 3
+
+
+async def test_rebuilt_tables_equal_the_live_ones(api: Api, collections, credits_, worker_: Worker):
+    """Row by row, after jobs that completed, failed in part, were retried and rejected."""
+    collection = await created(collections, FOXES)
+    worker_.behave = lambda work: failed(work, retryable=False) if work.context.hash == "b" else finished(work)
+    await api.ended((await api.generate(collection, hashes=["a", "b"])).data["job_id"], "partially_completed")
+    worker_.behave = lambda work: failed(work, retryable=True) if work.attempt == 1 else finished(work)
+    await api.ended((await api.generate(collection, generations=1)).data["job_id"])
+    assert (await api.generate(collection, generations=100)).status == 402
+    await api.service.runtime.caught_up(await api.store.head())
+    for projection in api.service.runtime.definition.projections:
+        rebuilt = await rebuild(api.store, projection, swap=False)
+        assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name
+    async with await psycopg.AsyncConnection.connect(api.store.dsn) as connection:
+        assert await (await connection.execute("select count(*) from open_steps")).fetchone() == (0,)
