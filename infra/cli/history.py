@@ -46,7 +46,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     try:
         return asyncio.run(work)
-    except (psycopg.Error, StoreUnavailable, OSError) as error:
+    except (psycopg.OperationalError, StoreUnavailable, OSError) as error:
         fail(f"PostgreSQL can't be reached ({error}). Start the set: emprops up --data DIR")
     except Problem as problem:
         fail(problem.detail)

@@ -23,7 +23,7 @@ def parked() -> None:
 def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
     async def go() -> None:
         async with opened_store(data, service) as store, store.pool.connection() as connection:
-            await connection.execute(parking.SCHEMA.read_bytes())
+            await connection.execute(parking.SCHEMA.read_bytes(), prepare=False)
             await work(connection)
 
     run(go())
