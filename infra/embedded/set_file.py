@@ -113,19 +113,21 @@ class Secrets:
             self._changed = False
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once, readable by its owner only, and on disk when this returns."""
+def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file at once, readable by its owner only; if `durable`, it is on disk when this returns."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     unfinished.replace(path)
 
 
 def save_set(data: Path, running: SetFile) -> None:
-    write_private(data / SET_FILE, msgspec.json.format(msgspec.json.encode(running)))
+    # Not durable: after the machine has gone down, nothing of it is true but the ports, and others will do.
+    write_private(data / SET_FILE, msgspec.json.format(msgspec.json.encode(running)), durable=False)
 
 
 def load_set(data: Path) -> SetFile:

@@ -64,6 +64,8 @@ class Child:
     has_been_ready: bool = False
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     """It died `GIVE_UP` times without ever having been ready."""
+    ending: str = ""
+    """How it last ended, in words."""
     keeper: asyncio.Task[None] | None = None
 
 
@@ -114,6 +116,7 @@ class Supervisor:
                 ending = await self._run_once(child)
             except Exception as error:  # noqa: BLE001 - whatever hinders a start is told, and tried again
                 ending = f"could not be started: {error}"
+            child.ending = ending
             if self._stopping.is_set():
                 break
             pause = self._backoff.next(pause, time.monotonic() - began)
@@ -179,7 +182,7 @@ class Supervisor:
         name, log = child.spec.name, self._logs / f"{child.spec.name}.log"
         if stop in done:
             raise StartFailedError(f"stopped while {name} was starting")
-        what = "can't be started" if failure in done else f"was not ready within {self._start_seconds:g} s"
+        what = f"can't be started: it {child.ending}" if failure in done else f"took over {self._start_seconds:g} s"
         raise StartFailedError(f"{name} {what}. The end of {log}:\n{last_lines(self._logs, name)}")
 
     async def _stop_child(self, child: Child) -> None:

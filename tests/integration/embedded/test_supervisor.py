@@ -115,7 +115,9 @@ async def test_pauses_grow_and_a_start_that_keeps_failing_is_given_up(tmp_path: 
     """Each pause is twice the one before, up to the longest; then `start` fails with the end of the log."""
     hopeless = tiny(tmp_path, "hopeless", "print('the disk is full'); raise SystemExit(3)")
     async with supervised(tmp_path, Stage((hopeless,))) as (supervisor, said):
-        with pytest.raises(StartFailedError, match=r"(?s)hopeless can't be started.*the disk is full"):
+        with pytest.raises(
+            StartFailedError, match=r"(?s)hopeless can't be started: it ended with exit code 3.*the disk is full"
+        ):
             await supervisor.start()
         pauses = [line.rpartition(" in ")[2] for line in said][:GIVE_UP]
         assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]

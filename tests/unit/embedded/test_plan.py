@@ -1,0 +1,106 @@
+"""What the set consists of: addresses, credentials and settings that fit each other."""
+
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from infra.embedded.plan import SERVICES, Plan, make_plan
+from infra.embedded.ports import PortPicker
+from infra.embedded.process import ProcessSpec
+from infra.embedded.set_file import Secrets
+from services.collections.settings import CollectionsSettings
+from services.credits.settings import CreditsSettings
+from services.edge.settings import EdgeSettings
+from services.generation.settings import GenerationSettings
+from services.generation.worker.settings import WorkerSettings
+from services.storage.settings import StorageSettings
+from shared.runtime.settings import ServiceSettings, from_environment
+
+SETTINGS: dict[str, type[msgspec.Struct]] = {
+    "collections": CollectionsSettings,
+    "generation": GenerationSettings,
+    "credits": CreditsSettings,
+    "storage": StorageSettings,
+    "edge": EdgeSettings,
+    "worker": WorkerSettings,
+}
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return planned(tmp_path)
+
+
+def planned(data: Path, port: int = 8080) -> Plan:
+    passwords = Secrets(data)
+    plan = make_plan(data, PortPicker(), passwords, public_port=port, replicas=2)
+    passwords.save()
+    return plan
+
+
+def processes(plan: Plan, name: str = "") -> list[ProcessSpec]:
+    return [spec for spec in plan.stages[1].processes if spec.name.startswith(name)]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_process_is_told_all_that_its_settings_ask_for(plan: Plan, name: str) -> None:
+    """None is missing, and none is misspelt: each has a field to take it, or is what all services are given."""
+    replicas = processes(plan, f"{name}-")
+    assert len(replicas) == 2
+    structs = (SETTINGS[name], ServiceSettings)
+    fields = {field.name.upper() for struct in structs for field in msgspec.structs.fields(struct)}
+    for spec in replicas:
+        from_environment(SETTINGS[name], spec.environment)
+        assert set(spec.environment) - {"PYTHONUNBUFFERED"} <= fields
+        assert spec.environment["SERVICE_INSTANCE"] == spec.name
+
+
+def test_no_two_processes_share_an_address(plan: Plan) -> None:
+    """The first edge has the port that was asked for, everyone else a free one."""
+    ports = Counter(urlsplit(spec.url).port for stage in plan.stages for spec in stage.processes if spec.url)
+    assert max(ports.values()) == 1
+    assert plan.file.url == "http://127.0.0.1:8080"
+    assert Counter(plan.file.ports.values()).most_common(1)[0][1] == 1
+
+
+def test_each_service_has_credentials_of_its_own(plan: Plan) -> None:
+    """Its own role on its own database, its own NATS user."""
+    for name in SERVICES:
+        info = plan.file.services[name]
+        database, broker = urlsplit(info.database_url), urlsplit(info.nats_url)
+        assert (database.username, database.path, broker.username) == (name, f"/{name}", name)
+    passwords = [urlsplit(url).password for s in plan.file.services.values() for url in (s.database_url, s.nats_url)]
+    assert len(set(passwords)) == 2 * len(SERVICES)
+
+
+def test_replicas_know_each_other_s_services(plan: Plan) -> None:
+    """The edge knows all replicas; each generation replica names one storage process to its workers."""
+    edge, *_ = processes(plan, "edge-")
+    assert edge.environment["STORAGE_URL"] == ",".join(plan.file.services["storage"].urls)
+    told = [spec.environment["STORAGE_URL"] for spec in processes(plan, "generation-")]
+    assert told == plan.file.services["storage"].urls
+
+
+def test_credentials_and_keys_are_made_once(tmp_path: Path) -> None:
+    """A second start finds the first one's, whatever the port."""
+    first, second = planned(tmp_path), planned(tmp_path, port=9090)
+    assert second.file.development_user == first.file.development_user
+    assert second.file.s3.secret_key == first.file.s3.secret_key
+    for name in SERVICES:
+        first_url, second_url = (urlsplit(plan.file.services[name].database_url) for plan in (first, second))
+        assert second_url.password == first_url.password
+    assert Path(second.file.issuer_key_file).read_bytes() == Path(first.file.issuer_key_file).read_bytes()
+
+
+def test_no_password_is_on_a_command_line(plan: Plan) -> None:
+    """Everyone on the machine can read those."""
+    secrets = Path(plan.file.issuer_key_file).parents[1] / "secrets.json"
+    words = [
+        word for word in msgspec.json.decode(secrets.read_bytes(), type=dict[str, str]).values() if len(word) == 40
+    ]
+    for stage in plan.stages:
+        for spec in stage.processes:
+            assert not [word for word in words if word in " ".join(spec.command)], spec.name
