@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-input
 
-.PHONY: help demo run test check bench
+.PHONY: help demo run test check bench lock
 
 help:
 	@echo 'make demo    the whole journey on this machine: a collection is created, generated, stored, charged'
@@ -20,6 +20,7 @@ help:
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some)'
 	@echo 'make check   format, lint, types, import rules'
 	@echo 'make bench   the figures of performance, each beside its peer'
+	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
 demo: $(INSTALLED)
 	@$(BIN)/emprops demo
@@ -38,6 +39,11 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks
+
+# No index address goes into the lock: it must install from whichever index a machine is set up with.
+lock: $(INSTALLED)
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
 
 # The stamp is written last, so an installation that was cut short is done again; the next run finds it and is quick.
 $(INSTALLED): requirements.lock pyproject.toml

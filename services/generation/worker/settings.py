@@ -15,7 +15,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which work it takes, with commas between: any of sketch, frame and caption."""
     worker_concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
     """Steps that run at the same time, each in a process of its own."""
-    worker_ack_wait: Seconds = 30.0
+    worker_ack_wait: Seconds = 10.0
     """Without a sign of life for so long, a step goes to another worker; a sign is sent three times as often."""
     worker_grace: Annotated[float, msgspec.Meta(ge=0)] = 5.0
     """How long running steps may go on when the worker is told to stop; then they are handed back."""
