@@ -144,7 +144,7 @@ class Queries:
 
     async def collection_as_of(self, user_id: UUID, collection_id: UUID, as_of: int | datetime) -> CollectionView:
         """A collection of the user's as it was at a version of it, or at a time. Raises NOT_FOUND before it existed."""
-        now = await self._owned(user_id, collection_id)
+        now = await self.owned_collection(user_id, collection_id)
         then = await self.store.load(handlers.COLLECTION, collection_id, as_of=as_of)
         if then.recorded_at is None:
             raise not_found("The collection at that version or time")
@@ -154,13 +154,14 @@ class Queries:
 
     async def history(self, user_id: UUID, collection_id: UUID, limit: int, cursor: str | None) -> Page[HistoryEntry]:
         """What happened to a collection of the user's, from the beginning. Raises NOT_FOUND."""
-        await self._owned(user_id, collection_id)
+        await self.owned_collection(user_id, collection_id)
         after = decode_cursor(cursor, int) if cursor else 0
         recorded = await self.store.read_stream(collection_id, after=after, limit=limit + 1)
         more = encode_cursor(recorded[limit - 1].version) if len(recorded) > limit else None
         return Page([history_entry(each) for each in recorded[:limit]], more)
 
-    async def _owned(self, user_id: UUID, collection_id: UUID) -> CollectionView:
+    async def owned_collection(self, user_id: UUID, collection_id: UUID) -> CollectionView:
+        """A collection of the user's. Raises NOT_FOUND."""
         found = await self.collection(collection_id)
         if found is None or found.user_id != user_id:
             raise not_found("The collection")
@@ -221,7 +222,7 @@ class Queries:
         self, user_id: UUID, collection_id: UUID, component_id: int, limit: int, cursor: str | None
     ) -> Page[ComponentAssetView]:
         """Newest first. Raises NOT_FOUND for a collection that is not the user's."""
-        await self._owned(user_id, collection_id)
+        await self.owned_collection(user_id, collection_id)
         place = decode_cursor(cursor, AssetPlace) if cursor else AssetPlace(LAST.time, 2**63 - 1)
         found_rows = await self._all(ASSETS_OF_COMPONENT, collection_id, component_id, *place, limit + 1)
         rows = [ComponentAssetRow(*row) for row in found_rows]

@@ -32,6 +32,13 @@ class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
     component_ids: Sequence[int] = ()
 
 
+class ReplaceVariables(msgspec.Struct, frozen=True):
+    """`variables`: all of them, in place of those that the instructions have."""
+
+    user_id: UUID
+    variables: list[dict[str, Any]]
+
+
 class SetReceivers(msgspec.Struct, frozen=True):
     """`shares`: all of them; those of before that are not among them get nothing any more."""
 
@@ -50,7 +57,7 @@ class ConfigurePreview(msgspec.Struct, frozen=True, kw_only=True):
     is_remixable: bool | UnsetType = UNSET
 
 
-Command = EditCollection | SetReceivers | ConfigurePreview
+Command = EditCollection | ReplaceVariables | SetReceivers | ConfigurePreview
 
 
 def decide(command: Command, state: Collection) -> list[Event]:
@@ -66,6 +73,9 @@ def decide(command: Command, state: Collection) -> list[Event]:
     match command:
         case EditCollection():
             return _edit(command, state, collection_id)
+        case ReplaceVariables():
+            data = {**state.data, "variables": command.variables}
+            return _changed(state, collection_id, state.fields, data)
         case SetReceivers():
             receivers = checked_receivers(command.shares, state.fields.blockchain, command.pointer)
             return [] if receivers == state.receivers else [events.ReceiversSet(collection_id, receivers)]
@@ -77,10 +87,21 @@ def decide(command: Command, state: Collection) -> list[Event]:
 
 def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:
     fields = changed(state.fields, command.changes)
-    data = state.data
-    if command.data is not None:
-        instructions.check(command.data, "/data")
-        data = components.with_components(command.data, command.component_ids, kept=state.components)
+    return _changed(state, collection_id, fields, command.data, command.component_ids)
+
+
+def _changed(
+    state: Collection,
+    collection_id: UUID,
+    fields: Fields,
+    data: dict[str, Any] | None,
+    component_ids: Sequence[int] = (),
+) -> list[Event]:
+    if data is None:
+        data = state.data
+    else:
+        instructions.check(data, "/data")
+        data = components.with_components(data, component_ids, kept=state.components)
     if state.status == "published":
         _refuse_changing_what_was_sold(state, fields, data)
     happened = revisions(collection_id, state.fields, fields)

@@ -11,6 +11,7 @@ from services.collections.routes.changing import (
     publish_collection,
     restore_collection,
     set_receivers,
+    set_variables,
 )
 from services.collections.routes.making import create_collection, remix_collection, transfer_custody
 from services.collections.routes.projects import (
@@ -26,6 +27,7 @@ from services.collections.routes.reading import (
     get_collection,
     get_history,
     get_public_collection,
+    get_variables,
     list_assets_of_component,
     list_published_collections,
 )
@@ -40,10 +42,12 @@ ROUTES: list[ControllerRouterHandler] = [
     create_collection,
     edit_collection,
     set_receivers,
+    set_variables,
     list_published_collections,
     get_collection,
     get_history,
     get_public_collection,
+    get_variables,
     publish_collection,
     call_off_publication,
     archive_collection,

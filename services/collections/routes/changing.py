@@ -8,12 +8,14 @@ from msgspec import UNSET
 
 from services.collections.domain import archiving, editing, publishing
 from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
-from services.collections.domain.editing import ConfigurePreview, EditCollection, SetReceivers
+from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
 from services.collections.domain.publishing import CallOffPublication, PublishCollection
+from services.collections.domain.variable_table import variables_of
 from services.collections.routes.answers import Change, Commands, Frame, Questions
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
 from services.collections.views import CollectionView
-from shared.http import CommandContext, Envelope, FromPath, JSONBody, User, etag
+from shared.contracts.problem import Detail, Problem, invalid
+from shared.http import ApiRequest, CommandContext, Envelope, FromPath, JSONBody, User, etag
 
 
 @put("/projects/{project_id:uuid}/collections/{collection_id:uuid}", summary="Edit a collection", status_code=204)
@@ -34,6 +36,16 @@ async def edit_collection(
         data=instructions,
         component_ids=await commands.new_component_ids(instructions),
     )
+    edited = await change.make(collection_id, partial(editing.decide, command))
+    return Response(None, status_code=204, headers={"etag": etag(edited.version)})
+
+
+@put("/collections/{collection_id:uuid}/variables.csv", summary="Set the variables from a table", status_code=204)
+async def set_variables(
+    collection_id: FromPath[UUID], request: ApiRequest, principal: User, change: Change
+) -> Response[None]:
+    """Takes a table as `GET` gives it, as text/csv, in place of all variables."""
+    command = ReplaceVariables(principal.user_id, variables_of(await _csv(request)))
     edited = await change.make(collection_id, partial(editing.decide, command))
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
 
@@ -119,3 +131,13 @@ async def restore_collection(
 ) -> Response[Envelope[CollectionView]]:
     """Takes it back from the archive, as it was."""
     return await change.answered(collection_id, partial(archiving.decide, RestoreCollection(principal.user_id)))
+
+
+async def _csv(request: ApiRequest) -> str:
+    if request.content_type[0] not in ("text/csv", ""):
+        raise Problem("UNSUPPORTED_MEDIA_TYPE", "Send the table with Content-Type: text/csv")
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        message = "the table is not UTF-8"
+        raise invalid(message, Detail("", message)) from error

@@ -7,11 +7,13 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import PathParameter, QueryParameter
 
+from services.collections.domain.variable_table import table_of
 from services.collections.routes.answers import ANYONE, Questions
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
 from shared.contracts.problem import Detail, invalid
-from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
+from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, etag, versioned
 
+CSV = "text/csv; charset=utf-8"
 AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
 Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
@@ -42,6 +44,15 @@ async def get_history(
 ) -> Page[HistoryEntry]:
     """Who did what and when, in plain words, from the beginning; for its owner alone."""
     return await questions.history(principal.user_id, collection_id, limit, cursor)
+
+
+@get("/collections/{collection_id:uuid}/variables.csv", summary="A collection's variables as a table", media_type=CSV)
+async def get_variables(collection_id: FromPath[UUID], principal: User, questions: Questions) -> Response[str]:
+    """For a spreadsheet; `PUT` takes it back exactly."""
+    found = await questions.owned_collection(principal.user_id, collection_id)
+    assert found.data is not None, "its owner sees a collection's data"
+    headers = {"etag": etag(found.version), "content-disposition": 'attachment; filename="variables.csv"'}
+    return Response(table_of(found.data.get("variables") or []), media_type=CSV, headers=headers)
 
 
 @get("/collections/{collection_id:uuid}/public", summary="A published collection", opt=ANYONE, security=[{}])

@@ -61,6 +61,11 @@ class Api:
     async def put(self, path: str, body: Any, user: UUID | None = ALICE, **request: Any) -> Answer:
         return await self.send("PUT", path, user, json=body, **request)
 
+    async def text(self, path: str, user: UUID = ALICE) -> str:
+        async with self._session.get(self.url + path, headers=self._issuer.bearer(user)) as response:
+            assert response.status == 200
+            return await response.text()
+
     async def create(self, body: Any = None, user: UUID = ALICE, query: str = "", **request: Any) -> Any:
         return (await self.post(f"/projects/collections{query}", body, user, **request)).data
 

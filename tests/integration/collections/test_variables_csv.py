@@ -1,0 +1,41 @@
+"""Variables as a table over HTTP."""
+
+from tests.integration.collections.api import BOB, Api, two_steps
+
+
+async def test_variables_go_out_as_csv_and_come_back(api: Api):
+    """The same table changes nothing; another one is an edit like any other."""
+    made = await api.create({"data": two_steps()})
+    path = f"/collections/{made['id']}/variables.csv"
+    table = await api.text(path)
+    assert table.splitlines() == [
+        "name,type,value_type,lock_value,test_value,value,display_name,weight,more",
+        "style,pick,strings,false,noir,noir,Noir,1,",
+    ]
+    csv = {"Content-Type": "text/csv"}
+    unchanged = await api.send("PUT", path, data=table.encode(), headers=csv)
+    assert (unchanged.status, unchanged.headers["etag"]) == (204, '"2"')
+    more = table + ",,,,,pop,Pop,3,\r\n"
+    assert (await api.send("PUT", path, data=more.encode(), headers=csv)).headers["etag"] == '"3"'
+    (variable,) = (await api.get(f"/collections/{made['id']}")).data["data"]["variables"]
+    assert variable["value"] == {"display_names": ["Noir", "Pop"], "values": ["noir", "pop"], "weights": [1, 3]}
+    assert await api.text(path) == more
+
+
+async def test_wrong_tables_are_refused_and_change_nothing(api: Api):
+    made = await api.create({"data": two_steps()})
+    path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    head = await api.store.head()
+    for table, pointers in (
+        (b"name,colour\n", ["/1"]),
+        (b"name,type\n\xff,text\n", [""]),
+        (b"name,type,value\nstyle,pick,a\nb,choice,c\n", ["/data/variables/1/type"]),
+        (b"name,type\nother,text\n", ["/data/steps/0/nodePayload/prompt"]),
+    ):
+        refused = await api.send("PUT", path, data=table, headers=csv)
+        assert refused.code == (400, "VALIDATION_FAILED")
+        assert refused.pointers == pointers
+    assert (await api.send("PUT", path, json=[])).code == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (await api.send("PUT", path, BOB, data=b"name,type\n", headers=csv)).code == (404, "NOT_FOUND")
+    assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
+    assert await api.store.head() == head
