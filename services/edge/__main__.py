@@ -1,6 +1,7 @@
 """`python -m services.edge serve`."""
 
 import argparse
+import resource
 
 import uvicorn
 
@@ -10,13 +11,22 @@ from shared.http import configure_logging
 from shared.http.tracing import setup_tracing
 from shared.runtime.settings import SettingsError, from_environment
 
+OPEN_FILES = 65536
 GRACE = 5
 """Seconds that open requests get to end when the edge stops; open streams are cut then, and clients reconnect."""
+
+
+def allow_many_streams() -> None:
+    """Raises this process's limit of open files as far as it may: an open stream takes two, a usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def serve(settings: EdgeSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
     configure_logging(service="edge", instance=settings.service_instance, level=settings.log_level)
+    allow_many_streams()
     tracing = setup_tracing(service="edge", instance=settings.service_instance)
     try:
         uvicorn.run(

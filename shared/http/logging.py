@@ -59,6 +59,7 @@ def _correlate(_logger: Any, _method: str, entry: Entry) -> Entry:
 
 def _identify(service: str, instance: str) -> Callable[[Any, str, Entry], Entry]:
     def add(_logger: Any, _method: str, entry: Entry) -> Entry:
+        entry.pop("color_message", None)  # uvicorn's second copy of its message, for terminals
         if (foreign := entry.pop("logger", None)) is not None:
             entry["source"] = foreign
         entry["service"] = service

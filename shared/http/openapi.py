@@ -11,10 +11,13 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Router
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
+from litestar.types import Method
+from litestar.types.internal_types import PathParameterDefinition
 
 from shared.http.problems import PROBLEM_MEDIA_TYPE, STATUS, ProblemBody
 
@@ -170,6 +173,13 @@ class _CompletedPlugin(JsonRenderPlugin):
         return self._rendered
 
 
+def _operation_id(handler: HTTPRouteHandler, method: Method, _path: list[str | PathParameterDefinition]) -> str:
+    """The handler's name as clients generated from the document will call it: `publishCollection`."""
+    first, *rest = (handler.fn.__name__ if handler.name is None else handler.name).strip("_").split("_")
+    name = first + "".join(word.capitalize() for word in rest)
+    return name if len(handler.http_methods) == 1 or method == "GET" else f"{name}{method.capitalize()}"
+
+
 def openapi_config(title: str, version: str, description: str | None = None) -> OpenAPIConfig:
     """Litestar's configuration for the document of one service."""
     return OpenAPIConfig(
@@ -177,6 +187,7 @@ def openapi_config(title: str, version: str, description: str | None = None) -> 
         version=version,
         description=description,
         use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
         components=Components(
             security_schemes={BEARER: SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
         ),

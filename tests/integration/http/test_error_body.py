@@ -277,6 +277,7 @@ async def test_the_document_describes_operations_and_errors(service: Service) ->
     assert "application/problem+json" in make_draft["responses"]["400"]["content"]
     assert document["paths"]["/open"]["get"]["security"] == []
     assert {each["name"] for each in make_draft["parameters"]} == {"project_id", "Idempotency-Key", "If-Match"}
+    assert make_draft["operationId"] == "make"
     assert {"EnvelopeOfMade", "PageOfStep"} <= set(document["components"]["schemas"])
     assert not {path for path in document["paths"] if path.startswith(("/health", "/metrics", "/schema"))}
 
