@@ -30,13 +30,7 @@ SERVICE = ServiceDefinition(
 async def build(runtime: Runtime) -> Parts:
     settings = runtime.settings
     assert isinstance(settings, StorageSettings), "storage runs with its own settings"
-    objects = S3Store(
-        settings.s3_endpoint,
-        settings.s3_access_key,
-        settings.s3_secret_key,
-        settings.s3_bucket,
-        uploads=settings.uploads_at_once,
-    )
+    objects = S3Store(settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key, settings.s3_bucket)
     files = Files(
         runtime.store,
         objects,

@@ -25,8 +25,7 @@ from services.storage.domain.asset import (
     evolve,
     refuse_other_bytes,
 )
-from services.storage.providers.pipe import GivenUp, Pipe
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.s3 import S3Store, S3Upload
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
 from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
@@ -99,27 +98,19 @@ class Files:
         return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
 
     async def _write(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
-        pipe = Pipe()
-        writing = asyncio.create_task(self._objects.put(incoming.path, pipe, incoming.mime_type))
+        upload = self._objects.upload(incoming.path, incoming.mime_type)
         try:
-            content = await self._measure(body, pipe)
+            content = await self._measure(body, upload)
             _compare(incoming, content)
             async with self._turn(incoming.path):
                 loaded = await self._store.load(ASSET, asset_stream(incoming.path))
                 if loaded.state is not None:
                     refuse_other_bytes(loaded.state, content.sha256)
                     return Stored(loaded.state, loaded.position, created=False)
-                pipe.finish()
-                await writing
+                await upload.complete()
                 return await self._record(incoming, content, context)
-        except GivenUp:
-            await writing  # says why it stopped
-            raise
         finally:
-            pipe.fail()
-            await asyncio.wait([writing])
-            if not writing.cancelled():
-                writing.exception()  # was raised above, or is what we wanted
+            await upload.abort()
 
     async def _record(self, incoming: Incoming, content: Content, context: Context) -> Stored:
         said = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
@@ -136,8 +127,8 @@ class Files:
         assert handled.state is not None, f"{incoming.path} was recorded just now"
         return Stored(handled.state, handled.position, created=bool(handled.events))
 
-    async def _measure(self, body: AsyncIterator[bytes], pipe: Pipe | None) -> Content:
-        """Reads the body to its end, into the pipe if there is one."""
+    async def _measure(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
+        """Reads the body to its end, into the upload if there is one."""
         digest, size = hashlib.sha256(), 0
         chunks = aiter(body)
         while True:
@@ -152,8 +143,8 @@ class Files:
             if size > self._max_bytes:
                 raise self._too_large()
             digest.update(chunk)
-            if pipe is not None:
-                await pipe.write(chunk)
+            if upload is not None:
+                await upload.write(chunk)
 
     def _too_large(self) -> Problem:
         return Problem("PAYLOAD_TOO_LARGE", f"A file may have at most {self._max_bytes} bytes")

@@ -16,6 +16,6 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     """Base of the files' public URLs; without one they are read from this service, through the edge."""
     upload_max_bytes: int = 5 * 1024**3
     uploads_at_once: int = 16
-    """Files that one process takes in at the same time, each with some 25 MiB of memory at most."""
+    """Files that one process takes in at the same time, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0
     """How long a client may be silent in the middle of a file."""

@@ -2,23 +2,27 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.datatypes import Part
+from minio.error import MinioException, S3Error
 
-from services.storage.providers.pipe import GivenUp, Pipe
 from shared.contracts.problem import Problem
 from shared.http import get_logger
 
 PART = 8 * 1024 * 1024
-"""Bytes of one part of a multipart upload: what one upload has in memory, two or three times."""
-CHUNK = 512 * 1024
-"""Bytes read at once when a file is sent to a client."""
+"""Bytes of a part of an upload. All but the last are of this size, as some stores ask."""
+PARTS_AT_ONCE = 3
+"""Parts that a process sends at the same time, over all uploads: what bounds its memory."""
+CHUNK = 1024 * 1024
+"""Bytes read at once when a file is sent to a client; one chunk is read ahead."""
+THREADS = 24
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 30.0
 MISSING = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
 
@@ -33,113 +37,187 @@ class NoSuchFile(Exception):  # noqa: N818 - what was found
 
 
 class S3Store:
-    """One bucket. Every call raises Problem UNAVAILABLE when the store can't be reached or fails.
+    """One bucket. Every call raises Problem UNAVAILABLE when the store can't be reached or fails."""
 
-    `uploads` files are taken in at once, each in a thread of its own; the next ones wait their turn.
-    """
-
-    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str, *, uploads: int = 16) -> None:
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str) -> None:
         url = urlsplit(endpoint)
         self.bucket = bucket
-        self._client = Minio(
+        self.client = Minio(
             url.netloc,
             access_key=access_key,
             secret_key=secret_key,
             secure=url.scheme == "https",
             region="us-east-1",
             http_client=urllib3.PoolManager(
-                maxsize=uploads + 16,
+                maxsize=THREADS,
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
                 retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             ),
         )
-        self._writers = ThreadPoolExecutor(uploads, thread_name_prefix="s3-write")
-        self._readers = ThreadPoolExecutor(16, thread_name_prefix="s3-read")
+        self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
 
     async def ensure_bucket(self) -> None:
         """Creates the bucket unless it exists."""
 
         def ensure() -> None:
-            if not self._client.bucket_exists(self.bucket):
+            if not self.client.bucket_exists(self.bucket):
                 with contextlib.suppress(S3Error):  # another replica was faster, or we'll see at the next look
-                    self._client.make_bucket(self.bucket)
+                    self.client.make_bucket(self.bucket)
 
-        await self._run(self._readers, ensure)
+        await self.run(ensure)
 
     async def check(self) -> None:
         """Returns when the store answers and has the bucket."""
-        if not await self._run(self._readers, self._client.bucket_exists, self.bucket):
+        if not await self.run(self.client.bucket_exists, self.bucket):
             raise Problem("UNAVAILABLE", f"The file store has no bucket {self.bucket}")
 
-    async def put(self, path: str, pipe: Pipe, media_type: str) -> None:
-        """Writes what the pipe gives; nothing is visible at `path` before the pipe is finished.
-
-        A pipe that fails leaves nothing behind: the file's last part is not sent, and its earlier ones are given up.
-        Raises GivenUp then.
-        """
-
-        def put() -> None:
-            # One part after the other: minio's own parallel upload leaks its threads when a read fails.
-            self._client.put_object(
-                self.bucket,
-                path,
-                cast("BinaryIO", pipe),
-                -1,
-                content_type=media_type,
-                part_size=PART,
-                num_parallel_uploads=1,
-            )
-
-        try:
-            await self._run(self._writers, put)
-        finally:
-            pipe.break_off()
+    def upload(self, path: str, media_type: str) -> "S3Upload":
+        """A new upload to a path; end it with `abort`, whatever came of it."""
+        return S3Upload(self, path, media_type)
 
     async def read(self, path: str, first: int, length: int) -> AsyncIterator[bytes]:
         """The bytes from `first` on, `length` (> 0) of them. Raises NoSuchFile at once, not at the first chunk."""
-        response = await self._run(
-            self._readers, self._client.get_object, self.bucket, path, offset=first, length=length
-        )
+        response = await self.run(self.client.get_object, self.bucket, path, offset=first, length=length)
 
         async def chunks() -> AsyncIterator[bytes]:
+            ahead = asyncio.ensure_future(self.run(response.read, CHUNK))
             try:
-                while chunk := await self._run(self._readers, response.read, CHUNK):
+                while chunk := await ahead:
+                    ahead = asyncio.ensure_future(self.run(response.read, CHUNK))
                     yield chunk
             finally:
                 # A client that went away leaves bytes unread: such a connection can't be used again.
+                ahead.cancel()
                 response.close()
                 response.release_conn()
 
         return chunks()
 
     def close(self) -> None:
-        self._writers.shutdown(wait=False, cancel_futures=True)
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, pool: ThreadPoolExecutor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls in a thread; exceptions of minio and urllib3 come out as ours."""
+
         def guarded() -> T:
             with _translated():
                 return call(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(pool, guarded)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
+
+
+class S3Upload:
+    """A file on its way into the store. Nothing is visible at its path before `complete` has returned.
+
+    These are the calls that `put_object` makes by itself. It wants a file to read, though, and so a thread that waits
+    for the client, and leaks more threads when that file fails: hence minio's own methods for each step.
+    """
+
+    def __init__(self, store: S3Store, path: str, media_type: str) -> None:
+        self._store, self._path, self._media_type = store, path, media_type
+        self._gathered: list[bytes] = []
+        self._missing = PART
+        self._upload_id: str | None = None
+        self._sent: list[asyncio.Task[Part]] = []
+
+    async def write(self, data: bytes) -> None:
+        """Takes bytes; waits while too much is under way. Raises what became of earlier ones, if they failed."""
+        while len(data) >= self._missing:
+            self._gathered.append(data[: self._missing])
+            data = data[self._missing :]
+            await self._send()
+        if data:
+            self._gathered.append(data)
+            self._missing -= len(data)
+
+    async def complete(self) -> None:
+        """Makes the file visible at its path, in place of what may be there."""
+        if self._upload_id is None:
+            await self._put_whole()
+            return
+        if self._gathered:
+            await self._send()
+        parts = [await part for part in self._sent]
+        await self._store.run(
+            self._store.client._complete_multipart_upload,  # noqa: SLF001 - see the class
+            self._store.bucket,
+            self._path,
+            self._upload_id,
+            parts,
+        )
+        self._upload_id = None
+
+    async def abort(self) -> None:
+        """Gives up what is not complete, and its parts; does nothing after `complete`."""
+        await asyncio.gather(*self._sent, return_exceptions=True)
+        if self._upload_id is not None:
+            with contextlib.suppress(Problem, NoSuchFile):  # what stays behind, the store's lifecycle rules delete
+                await self._store.run(
+                    self._store.client._abort_multipart_upload,  # noqa: SLF001 - see the class
+                    self._store.bucket,
+                    self._path,
+                    self._upload_id,
+                )
+            self._upload_id = None
+
+    async def _put_whole(self) -> None:
+        content = b"".join(self._gathered)
+        await self._store.run(
+            self._store.client.put_object,
+            self._store.bucket,
+            self._path,
+            io.BytesIO(content),
+            len(content),
+            content_type=self._media_type,
+        )
+
+    async def _send(self) -> None:
+        """Begins to send what was gathered as the next part."""
+        if self._upload_id is None:
+            self._upload_id = await self._store.run(
+                self._store.client._create_multipart_upload,  # noqa: SLF001 - see the class
+                self._store.bucket,
+                self._path,
+                {"Content-Type": self._media_type},
+            )
+        for part in self._sent:
+            if part.done():
+                part.result()
+        await self._store.parts.acquire()
+        content = b"".join(self._gathered)
+        self._gathered, self._missing = [], PART
+        self._sent.append(asyncio.create_task(self._send_part(len(self._sent) + 1, content)))
+
+    async def _send_part(self, number: int, content: bytes) -> Part:
+        assert self._upload_id is not None, "an upload has its id before its first part"
+        try:
+            etag = await self._store.run(
+                self._store.client._upload_part,  # noqa: SLF001 - see the class
+                self._store.bucket,
+                self._path,
+                content,
+                None,
+                self._upload_id,
+                number,
+            )
+        finally:
+            self._store.parts.release()
+        return Part(number, etag)
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """The exceptions of minio and urllib3 as ours; GivenUp, of the pipe that is being read, passes as it is."""
     try:
         yield
     except S3Error as error:
         if error.code in MISSING:
             raise NoSuchFile from error
         raise _unavailable(error) from error
-    except (MinioException, InvalidResponseError, ServerError, urllib3.exceptions.HTTPError, OSError) as error:
+    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> Problem:
     log.warning("file store failed", error=repr(error))
     return Problem("UNAVAILABLE", "The file store can't be reached right now; try again in a moment")
-
-
-__all__ = ["GivenUp", "NoSuchFile", "S3Store"]
