@@ -50,7 +50,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         parts = await build(runtime)
         relay = Relay(runtime.store, definition.name, settings.nats_url)
         consumers = [ConsumerRunner(runtime.store, each, settings.nats_url) for each in parts.consumers]
-        processes = [ProcessRunner(runtime.store, each) for each in parts.processes]
+        processes = [ProcessRunner(runtime.store, each, definition.name) for each in parts.processes]
         _report(runtime, relay, consumers, processes)
         user_issuer = Issuer(settings.auth_issuer, settings.auth_jwks_url, frozenset({"user", "operator"}))
         app = create_app(
