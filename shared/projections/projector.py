@@ -22,6 +22,8 @@ from shared.projections.tables import Table
 
 POSITION = "projections"
 """The watermark that says how far the read tables have come."""
+LOOK = 0.25
+"""Seconds after which one who waits for the read tables looks for itself: the notification may have been lost."""
 
 LOCKED = "select position from projections where name = any(%s) for update"
 MOVE = "update projections set position = %s, heartbeat_at = clock_timestamp() where name = any(%s)"
@@ -83,9 +85,12 @@ class Projector:
             return True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while not await self.store.watermarks.wait_for(POSITION, position, min(0.25, deadline - loop.time())):
-            lags = await self.lag()
-            self.store.watermarks.observe(POSITION, min(lag.position for lag in lags))
+        while not await self.store.watermarks.wait_for(POSITION, position, min(LOOK, deadline - loop.time())):
+            # The wait's own look must neither prolong it nor fail a command that has been recorded.
+            with contextlib.suppress(TimeoutError, psycopg.Error):
+                async with asyncio.timeout(max(deadline - loop.time(), LOOK)):
+                    lags = await self.lag()
+                    self.store.watermarks.observe(POSITION, min(lag.position for lag in lags))
             if loop.time() >= deadline:
                 return self.store.watermarks.value(POSITION) >= position
         return True

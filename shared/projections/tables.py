@@ -1,10 +1,7 @@
 """Reading and writing a projection's rows, many at a time."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import psycopg
@@ -87,7 +84,7 @@ class Table:
 
     def _from_columns(self, values: tuple[Any, ...]) -> Any:
         fields = dict(zip(self.projection.columns, values, strict=True))
-        return msgspec.convert(fields, self.projection.row, builtin_types=(UUID, bytes, datetime, date, Decimal))
+        return msgspec.convert(fields, self.projection.row)
 
 
 class _Statements:
