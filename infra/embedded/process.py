@@ -5,7 +5,6 @@ It has a session of its own, so that Ctrl-C reaches only the parent, which then 
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from typing import IO, Any
 
 from infra.embedded.errors import SetError
 
-PR_SET_PDEATHSIG = 1
+LAUNCHER = Path(__file__).with_name("launch.py")
 LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
@@ -60,24 +59,20 @@ class ProcessSpec:
     """Whether it answers `/health/ready` and `/metrics` there."""
 
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+def launch_command(spec: ProcessSpec) -> list[str]:
+    """What is started: the program itself, on Linux by way of `launch.py`, which ties its life to ours.
 
-
-def _die_with_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
-    def in_the_child() -> None:
-        assert _prctl is not None
-        _prctl(PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return in_the_child
+    Start it on the thread that lives as long as the process: the kernel watches the thread that forked.
+    """
+    if sys.platform != "linux":
+        return list(spec.command)
+    uid, gid = (-1, -1) if spec.uid is None or spec.gid is None else (spec.uid, spec.gid)
+    numbers = (int(spec.death_signal), os.getpid(), uid, gid)
+    return [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, numbers), *spec.command]
 
 
 def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
-    """The keyword arguments of `subprocess.Popen` and `asyncio.create_subprocess_exec` alike.
-
-    Call it on the thread that lives as long as the process: the kernel watches the thread that forked.
-    """
+    """The keyword arguments of `subprocess.Popen` and `asyncio.create_subprocess_exec` alike."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     arguments: dict[str, Any] = {
         "stdin": subprocess.DEVNULL,
@@ -86,10 +81,8 @@ def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
         "cwd": spec.cwd,
         "start_new_session": True,
     }
-    if spec.uid is not None:
+    if spec.uid is not None and sys.platform != "linux":
         arguments |= {"user": spec.uid, "group": spec.gid, "extra_groups": []}
-    if _prctl is not None:
-        arguments["preexec_fn"] = _die_with_parent(spec.death_signal, os.getpid())
     return arguments
 
 
@@ -119,7 +112,7 @@ def start(spec: ProcessSpec, logs: Path, *, timeout: float = 60.0) -> subprocess
     """
     spec.prepare()
     with open_log(logs, spec.name) as log:
-        process = subprocess.Popen(spec.command, stdout=log, **popen_arguments(spec))
+        process = subprocess.Popen(launch_command(spec), stdout=log, **popen_arguments(spec))
     deadline = time.monotonic() + timeout
     while True:
         try:

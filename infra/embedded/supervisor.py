@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.embedded.errors import SetError
-from infra.embedded.process import ProcessSpec, last_lines, open_log, popen_arguments
+from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
 from infra.embedded.set_file import ProcessInfo, State
 from infra.embedded.takeover import process_start
 
@@ -137,7 +137,7 @@ class Supervisor:
             return "was not started"
         with open_log(self._logs, spec.name) as log:
             # On the loop's thread: the kernel ends the child when the thread that forked it ends.
-            process = await asyncio.create_subprocess_exec(*spec.command, stdout=log, **popen_arguments(spec))
+            process = await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **popen_arguments(spec))
         child.process = process
         self._note(child, "starting", pid=process.pid)
         if self._stopping.is_set():  # asked while it was being started

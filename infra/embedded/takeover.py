@@ -111,7 +111,7 @@ def _was_left_by(group: int, since: float, program: str, process: psutil.Process
 
 
 def _runs(process: psutil.Process, program: str) -> bool:
-    return process.cmdline()[:1] == [program]
+    return program in process.cmdline()  # not as the first word while it is being launched
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
