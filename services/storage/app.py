@@ -68,7 +68,7 @@ async def build(runtime: Runtime) -> Parts:
             "projector": given(runtime.projector),
             "links": given(Links(settings.public_url, settings.cdn_url)),
         },
-        consumers=consumers(files, runtime.store),
+        consumers=consumers(files, runtime.store, runtime.projector),
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
     )

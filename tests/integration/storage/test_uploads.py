@@ -1,6 +1,7 @@
 """Workers' uploads: streamed, checked, recorded once; everything else refused, and nothing left behind."""
 
 import asyncio
+from pathlib import Path
 from uuid import UUID
 
 from tests.integration.storage.api import (
@@ -13,7 +14,9 @@ from tests.integration.storage.api import (
     SID,
     Api,
     sha256,
+    storage_service,
 )
+from tests.support.servers import Bucket
 
 PATH = f"generations/{ALICE}/{JOB}/{GID}/{SID}"
 PNG = b"\x89PNG pretended"
@@ -67,6 +70,23 @@ async def test_of_two_uploads_at_once_one_wins_whole(api: Api):
     stored = (await api.get(f"/assets/{winner['id']}/content")).body
     assert sha256(stored) == winner["sha256"]
     assert await api.runtime.store.head() == 1
+
+
+async def test_of_two_uploads_through_two_replicas_one_wins_whole(
+    api: Api, database: str, nats_url: str, bucket: Bucket, tmp_path: Path
+):
+    """The lock on a path is the database's, so it holds over all replicas."""
+    (tmp_path / "other").mkdir()
+    async with storage_service(database, nats_url, bucket, tmp_path / "other") as other:
+        for number in range(5):
+            contents = [bytes([replica]) * 1_000_000 for replica in range(2)]
+            answers = await asyncio.gather(
+                *(each.upload(content, f"{number}.png") for each, content in zip((api, other), contents, strict=True))
+            )
+            assert sorted(answer.status for answer in answers) == [201, 409]
+            [winner] = [answer.data for answer in answers if answer.status == 201]
+            stored = (await other.get(f"/assets/{winner['id']}/content")).body
+            assert sha256(stored) == winner["sha256"]
 
 
 async def test_the_same_upload_at_once_is_one_asset(api: Api):
