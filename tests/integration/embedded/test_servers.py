@@ -121,12 +121,14 @@ class TestPostgres:
             postgres.check()
 
     def test_a_first_start_that_was_cut_short_is_made_good(self, postgres: PostgresServer, folder: Path) -> None:
-        """A half-made cluster of before is removed."""
-        half = folder / "postgres.0123.new"
+        """A half-made cluster of before is removed, and the file that its password was in."""
+        half, password = folder / "postgres.0123.new", folder / "postgres.0123.password"
         (half / "base").mkdir(parents=True)
+        password.touch()
         with running(postgres.process(), folder):
             postgres.check()
         assert not half.exists()
+        assert not password.exists()
 
 
 class TestNats:
