@@ -15,7 +15,8 @@ from shared.projections.tables import Table
 BATCH = 20_000
 """Events per transaction: large enough for COPY to pay, small enough to keep memory flat."""
 
-POSITION = "select position from projections where name = %s for update"
+POSITION = "select position from projections where name = %s"
+LOCKED = "select position from projections where name = %s for update"
 SWAPPED = "update projections set version = %s, position = %s where name = %s"
 INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
 
@@ -50,13 +51,17 @@ async def rebuild(
         await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
         table = await Table.open(connection, projection, name)
         await connection.commit()
-        goal = to or await store.head()
-        position, events = await _apply(store, connection, table, 0, goal, progress)
-        await connection.commit()
+        position = events = 0
+        # Never further than the live table is: what it has not seen, it will apply to the rebuilt one.
+        while (live := max(to or 0, await _live(connection, POSITION, projection))) - position > BATCH:
+            position, count = await _apply(store, connection, table, position, live, progress)
+            await connection.commit()
+            events += count
+            if not count:
+                break
         # The row lock stops the projector between two of its batches, for as long as the last few events take.
-        row = await (await connection.execute(POSITION, (projection.name,))).fetchone()
-        live = max(to or 0, row[0] if row else 0)
-        _, few = await _apply(store, connection, table, position, live, None)
+        live = max(to or 0, await _live(connection, LOCKED, projection))
+        _, few = await _apply(store, connection, table, position, live, progress)
         missing, extra = await _differences(connection, projection.name, name)
         if swap:
             await _swap(connection, projection, name, live)
@@ -66,6 +71,12 @@ async def rebuild(
         if progress:
             progress(live, live)
         return Rebuilt(events + few, live, missing, extra)
+
+
+async def _live(connection: psycopg.AsyncConnection, query: str, projection: Projection[Any]) -> int:
+    """Where the live table stands."""
+    row = await (await connection.execute(query, (projection.name,))).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def _apply(
