@@ -31,12 +31,16 @@ BEAT = "update projections set heartbeat_at = clock_timestamp(), leader = %s whe
 REGISTER = "insert into projections (name, version) values (%s, %s) on conflict do nothing"
 KNOWN = "select name, version, position from projections where name = any(%s)"
 LAG = """
+with p as (
+  select name, heartbeat_at, case when p.version = own.version then position else 0 end as position
+  from projections p join unnest(%s::text[], %s::integer[]) as own (name, version) using (name)
+)
 select p.name, p.position, extract(epoch from clock_timestamp() - p.heartbeat_at)::float8 as heartbeat_age,
        (select count(*) from (select 1 from events e where e.position > p.position limit 100000) behind) as events,
        coalesce(extract(epoch from clock_timestamp() - (
          select e.recorded_at from events e where e.position > p.position order by e.position limit 1
        ))::float8, 0) as seconds
-from projections p where p.name = any(%s) order by p.name"""
+from p order by p.name"""
 
 log = structlog.get_logger()
 
@@ -64,6 +68,8 @@ class Projector:
         self._names = [projection.name for projection in projections]
         self._types = frozenset().union(*(projection.types for projection in projections))
         self._tables: list[Table] = []
+        self._together = False
+        """Whether all tables are of our version and at one position, so that the watermark speaks of each of them."""
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
@@ -71,7 +77,7 @@ class Projector:
         async with await psycopg.AsyncConnection.connect(self.store.dsn) as connection:
             await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
             for projection in self.projections:
-                await Table.open(connection, projection, projection.name)
+                await Table.create(connection, projection, projection.name)
                 await connection.execute(REGISTER, (projection.name, projection.version))
 
     async def run(self) -> None:
@@ -85,19 +91,29 @@ class Projector:
             return True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while not await self.store.watermarks.wait_for(POSITION, position, min(LOOK, deadline - loop.time())):
+        while True:
+            reached = await self.store.watermarks.wait_for(POSITION, position, min(LOOK, deadline - loop.time()))
+            if reached and self._together:
+                return True
             # The wait's own look must neither prolong it nor fail a command that has been recorded.
             with contextlib.suppress(TimeoutError, psycopg.Error):
                 async with asyncio.timeout(max(deadline - loop.time(), LOOK)):
-                    lags = await self.lag()
-                    self.store.watermarks.observe(POSITION, min(lag.position for lag in lags))
+                    positions = {lag.position for lag in await self.lag()}
+                    self._together = len(positions) == 1
+                    if self._together:
+                        self.store.watermarks.observe(POSITION, *positions)
+                    if min(positions) >= position:
+                        return True
             if loop.time() >= deadline:
-                return self.store.watermarks.value(POSITION) >= position
-        return True
+                return False
+            if reached:  # by other tables, or by those of another version: nobody will wake us for ours
+                await asyncio.sleep(min(LOOK, deadline - loop.time()))
 
     async def lag(self) -> list[Lag]:
+        """In the order of their names. A table of another version has seen nothing: it will be built anew."""
+        versions = [projection.version for projection in self.projections]
         async with self.store.pool.connection() as connection:
-            rows = await (await connection.execute(LAG, (self._names,))).fetchall()
+            rows = await (await connection.execute(LAG, (self._names, versions))).fetchall()
         return [Lag(name, position, events, seconds, age) for name, position, age, events, seconds in rows]
 
     async def _lead(self) -> None:

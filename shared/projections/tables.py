@@ -30,11 +30,16 @@ class Table:
     @classmethod
     async def open(cls, connection: psycopg.AsyncConnection, projection: Projection[Any], name: str) -> "Table":
         """The table, created when it does not exist. Raises KeyError for a row field that has no column."""
+        await cls.create(connection, projection, name)
+        rows = await (await connection.execute(TYPES, (name,))).fetchall()
+        return cls(projection, name, {column: (oid, type_name) for column, oid, type_name in rows})
+
+    @classmethod
+    async def create(cls, connection: psycopg.AsyncConnection, projection: Projection[Any], name: str) -> None:
+        """Unless it exists, in whichever version."""
         exists = await (await connection.execute("select to_regclass(%s)", (name,))).fetchone()
         if exists is None or exists[0] is None:
             await connection.execute(projection.ddl.replace("{table}", name).encode(), prepare=False)
-        rows = await (await connection.execute(TYPES, (name,))).fetchall()
-        return cls(projection, name, {column: (oid, type_name) for column, oid, type_name in rows})
 
     async def read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> Rows:
         """The rows that exist among `keys`."""
