@@ -20,6 +20,7 @@ from shared.messaging.streams import NAME_IN_USE
 DUPLICATES = 120
 """Seconds for which JetStream knows a message id again."""
 ACK_TIMEOUT = 5.0
+RECONNECT_LOOK = 0.1
 
 STREAMS = {WORK_STREAM: ["work.>"], RESULTS_STREAM: ["results.>"]}
 
@@ -74,7 +75,13 @@ class Broker:
         return (await self.client()).jetstream(timeout=ACK_TIMEOUT)
 
     async def publish(self, subject: str, body: bytes, message_id: str) -> bool:
-        """Stores a message of work. False when JetStream knew its id already. Raises nats.errors.Error."""
+        """Stores a message of work, when there is a connection. False when JetStream knew its id already.
+
+        Raises MaxPayloadError for one that will never go through, another nats.errors.Error for what may the next time.
+        """
+        client = await self.client()
+        while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
+            await asyncio.sleep(RECONNECT_LOOK)
         js = await self.jetstream()
         headers = {"Nats-Msg-Id": message_id}
         try:

@@ -18,7 +18,8 @@ from nats.aio.msg import Msg
 from services.generation.broker import TROUBLE, Broker
 from services.generation.projections.job_events import TERMINAL
 from shared.contracts.work import Progress
-from shared.eventstore import EventStore, StoreUnavailable
+from shared.eventstore import EventStore
+from shared.messaging.failures import is_transient
 from shared.projections.projector import POSITION
 
 BATCH = 1000
@@ -121,8 +122,10 @@ class JobEventHub:
             try:
                 last = await self._newest() if last is None else await self._hand_out(last)
                 await self._store.watermarks.wait_beyond(POSITION, last)
-            except StoreUnavailable as error:
-                log.warning("job_events_wait_for_postgresql", error=str(error))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("job_events_wait_for_postgresql", error=repr(error))
                 await asyncio.sleep(0.5)
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
 from litestar.response import Stream
 from litestar.serialization import default_serializer
 
@@ -36,6 +37,7 @@ from shared.http import (
     decode_cursor,
     encode_cursor,
 )
+from shared.http.problems import ProblemBody
 
 NEWEST = 2**62
 
@@ -108,10 +110,18 @@ def routes(
 def _generation_routes(
     requests: GenerationRequests, caught_up: Callable[[int], Awaitable[bool]], public_url: str
 ) -> Handlers:
-    @post("/collections/{collection_id:uuid}/generations", status_code=202, summary="Generate a collection's artwork")
+    @post(
+        "/collections/{collection_id:uuid}/generations",
+        status_code=202,
+        summary="Generate a collection's artwork",
+        responses={
+            200: ResponseSpec(Envelope[Quote], description="What it would be (`dry_run`)", generate_examples=False),
+            402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
+        },
+    )
     async def generate(
         collection_id: FromPath[UUID], data: JSONBody[GenerationsRequest], principal: User, context: CommandContext
-    ) -> Response[Envelope[AcceptedJob] | Envelope[Quote]]:
+    ) -> Response[Envelope[AcceptedJob]]:
         """Starts a job of N generations, or with `dry_run` says what it would be.
 
         402 when you have too few credits; `Idempotency-Key` gives the same job again.

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from services.generation.domain.reproduction import reproduction
-from services.generation.domain.results import result_fault
+from services.generation.domain.results import result_fault, size_of
 from services.generation.domain.substitution import resolved
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -40,6 +40,8 @@ class StepState(msgspec.Struct, frozen=True):
     attempt: int = 0
     outputs: list[Output] = []
     error: StepError | None = None
+    size: int = 0
+    """Bytes of the outputs as JSON."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -68,7 +70,8 @@ def evolve(state: Generation, event: Event) -> Generation:
         case StepScheduled():
             state = _with_step(state, event.component_id, StepState("running", event.attempt))
         case StepCompleted():
-            state = _with_step(state, event.component_id, StepState("completed", event.attempt, event.outputs))
+            done = StepState("completed", event.attempt, event.outputs, size=size_of(event.outputs))
+            state = _with_step(state, event.component_id, done)
         case StepFailed():
             status: StepStatus = "failed" if event.final else "waiting"
             state = _with_step(state, event.component_id, StepState(status, event.attempt, error=event.error))
@@ -163,7 +166,8 @@ def _take(command: TakeResult, state: Generation) -> Sequence[Event]:
         return []
     started = state.started
     prefix = step_prefix(started.user_id, started.job_id, started.gid, step.sid)
-    error = command.error or result_fault(command.outputs, prefix)
+    before = sum(each.size for each in state.steps.values())
+    error = command.error or result_fault(command.outputs, prefix, before)
     event = (
         StepCompleted(
             gid=state.started.gid,

@@ -121,24 +121,34 @@ class EndGenerations(msgspec.Struct, frozen=True):
     ends: list[EndGeneration]
 
 
-Command = RequestJob | Authorize | Reject | EndGenerations
+class Abandon(msgspec.Struct, frozen=True):
+    """The job can't be carried out at all: whatever is open of it fails."""
+
+    error: str
+
+
+Command = RequestJob | Authorize | Reject | EndGenerations | Abandon
 
 
 def decide(command: Command, state: Job) -> Sequence[Event]:
+    if isinstance(command, RequestJob):
+        return [] if state.status else [_requested(command)]
+    if state.job_id is None:
+        return []
     match command:
-        case RequestJob():
-            return [] if state.status else [_requested(command)]
-        case Authorize():
-            if state.status != "pending" or state.job_id is None:
-                return []
-            return [JobAuthorized(job_id=state.job_id, held=command.held)]
-        case Reject():
-            if state.status != "pending" or state.job_id is None:
-                return []
-            return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason, user_id=state.user_id)]
         case EndGenerations():
-            return _end(command, state)
+            return _end(command.ends, state)
+        case Abandon():
+            return _end([EndGeneration(gid, error=command.error) for gid in state.places], state)
+        case Authorize() | Reject():
+            return [_verdict(command, state, state.job_id)] if state.status == "pending" else []
     assert_never(command)
+
+
+def _verdict(command: Authorize | Reject, state: Job, job_id: UUID) -> Event:
+    if isinstance(command, Authorize):
+        return JobAuthorized(job_id=job_id, held=command.held)
+    return JobRejected(job_id=job_id, code=command.code, reason=command.reason, user_id=state.user_id)
 
 
 def _requested(command: RequestJob) -> JobRequested:
@@ -158,12 +168,12 @@ def _requested(command: RequestJob) -> JobRequested:
     )
 
 
-def _end(command: EndGenerations, state: Job) -> Sequence[Event]:
+def _end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
     """What ended before, and what is not the job's, changes nothing; the last end ends the job."""
     if state.status != "processing" or state.job_id is None or state.user_id is None:
         return []
     events: list[Event] = []
-    for end in command.ends:
+    for end in ends:
         if not state.is_open(end.gid):
             continue
         ended, total = len(state.ends) - state.ends.count(_OPEN) + 1, len(state.ends)

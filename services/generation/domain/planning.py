@@ -3,7 +3,7 @@
 Everything that can be wrong is found here, before anything is recorded; what is planned runs as it was quoted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,10 +21,17 @@ from shared.contracts.generation_input import (
     Step,
     count_faults,
     hash_faults,
+    names_in,
 )
 from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.references import walk
 
 Definitions = Mapping[str, Definition]
+
+MAX_DRAWN = 1_000_000
+"""Characters that the payloads of one generation may have when its variables are drawn."""
+MAX_REFERENCES = 20
+"""References that one step may have: each may put in a text of `results.MAX_TEXT` characters."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -119,8 +126,39 @@ def _check_steps(given: GenerationInput, definitions: Definitions, chosen: Mappi
             definitions[step.workflow].fields, step.payload, possible, f"{step.pointer}/nodePayload"
         )
     ]
+    faults.extend(_size_faults(given, possible))
     if faults:
         raise invalid("The collection's steps can't be run", *faults[:MAX_DETAILS])
+
+
+def _size_faults(given: GenerationInput, possible: Mapping[str, Sequence[Any]]) -> Iterator[Detail]:
+    """A short text that names a long variable often would else become a generation that nothing can carry."""
+    longest = {name: max(map(drawn_size, values)) for name, values in possible.items()}
+    total = sum(drawn_size(step.payload, longest) for step in given.steps)
+    if total > MAX_DRAWN:
+        yield Detail("/data/steps", f"with variables drawn, the payloads may have {total} characters, over {MAX_DRAWN}")
+    for step in given.steps:
+        references = sum(1 for _ in walk(step.payload))
+        if references > MAX_REFERENCES:
+            yield Detail(f"{step.pointer}/nodePayload", f"has {references} references, more than {MAX_REFERENCES}")
+
+
+def drawn_size(value: Any, longest: Mapping[str, int] | None = None) -> int:
+    """At most so many characters a value has when each variable in it takes its `longest` value; numbers count 10."""
+    size = 0
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, str):
+            size += len(each) + sum(longest[name] for name in names_in(each)) if longest else len(each)
+        elif isinstance(each, dict):
+            size += sum(map(len, each))
+            stack.extend(each.values())
+        elif isinstance(each, list):
+            stack.extend(each)
+        else:
+            size += 10
+    return size
 
 
 def generation_cost(given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hash_: str) -> int:

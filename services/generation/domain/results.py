@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from shared.contracts.generation import Output, StepError
 
 MAX_OUTPUTS = 100
 MAX_TEXT = 100_000
 MAX_FIELD = 4_000
+MAX_GENERATION = 4_000_000
+"""Bytes, as JSON, of everything that the steps of one generation hand back: it must fit into one event."""
 
 
-def result_fault(outputs: Sequence[Output], prefix: str) -> StepError | None:
-    """Why a completed attempt counts as failed, or None.
+def size_of(outputs: Sequence[Output]) -> int:
+    """Bytes, as JSON."""
+    return len(msgspec.json.encode(outputs))
+
+
+def result_fault(outputs: Sequence[Output], prefix: str, before: int = 0) -> StepError | None:
+    """Why a completed attempt counts as failed, or None. `before`: bytes that the generation's other steps have made.
 
     A step makes at least one thing. A file must lie below the step's own `prefix`: a worker has leave to write there
     only, and what it names becomes the user's artwork. It won't be better the next time, so no such fault is retryable.
@@ -19,6 +28,8 @@ def result_fault(outputs: Sequence[Output], prefix: str) -> StepError | None:
         return _invalid("the result has no outputs")
     if len(outputs) > MAX_OUTPUTS:
         return _invalid(f"the result has {len(outputs)} outputs, more than {MAX_OUTPUTS}")
+    if before + size_of(outputs) > MAX_GENERATION:
+        return _invalid(f"the generation's results have more than {MAX_GENERATION} bytes")
     for index, output in enumerate(outputs):
         fault = _output_fault(output, prefix)
         if fault is not None:

@@ -7,18 +7,22 @@ watchdog, which sends it when its time has come.
 from datetime import datetime, timedelta
 
 import msgspec
+import nats.errors
 
 from services.generation.broker import Broker
 from services.generation.domain.generation import ready_at
 from services.generation.grants import GrantSigner
 from services.generation.handlers import Engine
-from shared.contracts.generation import StepScheduled
+from shared.contracts.generation import StepError, StepScheduled
 from shared.contracts.work import WorkContext, WorkMessage
 from shared.eventstore import RecordedEvent
 from shared.processes import Process
 
 NAME = "dispatch-steps-v1"
-FRESH = timedelta(seconds=1)
+FRESH = timedelta(seconds=15)
+"""How long JetStream surely knows the id of what this or another replica has just sent."""
+
+TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)
 
 
 def work_subject(workflow_type: str, service_required: str) -> str:
@@ -39,11 +43,13 @@ class Dispatcher:
         if now - recorded.recorded_at > FRESH and not await self._engine.waits_for(event.gid, event.sid, event.attempt):
             return
         message = self.message(event, ready_at(event, recorded.recorded_at), now, recorded.context.traceparent)
-        await self._broker.publish(
-            work_subject(event.workflow_type, event.service_required),
-            msgspec.json.encode(message),
-            f"{event.sid}:{event.attempt}",
-        )
+        subject = work_subject(event.workflow_type, event.service_required)
+        try:
+            await self._broker.publish(subject, msgspec.json.encode(message), f"{event.sid}:{event.attempt}")
+        except nats.errors.MaxPayloadError:
+            await self._engine.take_result(
+                job_id=event.job_id, gid=event.gid, sid=event.sid, attempt=event.attempt, outputs=[], error=TOO_LARGE
+            )
 
     def message(self, event: StepScheduled, ready: datetime, now: datetime, traceparent: str | None) -> WorkMessage:
         deadline = ready + self.step_deadline

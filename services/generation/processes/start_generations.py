@@ -5,17 +5,23 @@ from collections.abc import Iterator
 from itertools import islice
 from uuid import uuid5
 
+import structlog
+
 from services.generation.domain.draws import draw
 from services.generation.domain.generation import Start
+from services.generation.domain.job import Abandon
 from services.generation.domain.planning import plan_steps
 from services.generation.facts import JobFacts
 from services.generation.handlers import Engine
 from shared.contracts.generation import JobAuthorized
 from shared.eventstore import Context, RecordedEvent
+from shared.messaging.failures import is_transient
 from shared.processes import Process
 
 NAME = "start-generations-v1"
 AT_ONCE = 100
+
+log = structlog.get_logger()
 
 
 def starts(facts: JobFacts) -> Iterator[Start]:
@@ -40,26 +46,40 @@ def process(engine: Engine) -> Process:
     async def start(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, JobAuthorized)
-        facts = await engine.jobs.facts(event.job_id)
-        assert facts is not None, "an authorized job was requested"
-        context = recorded.context
-        remaining = starts(facts)
-        # A generation's start is a command of its own, so a start that is repeated goes on where it stopped.
-        while batch := list(islice(remaining, AT_ONCE)):
-            await asyncio.gather(
-                *(
-                    engine.start_generation(
-                        each,
-                        Context(
-                            command_id=uuid5(each.gid, "start"),
-                            actor=NAME,
-                            correlation_id=context.correlation_id or context.command_id,
-                            causation_id=recorded.event_id,
-                            traceparent=context.traceparent,
-                        ),
-                    )
-                    for each in batch
-                )
+        try:
+            await _start(engine, event, recorded)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # It would fail for ever, and everybody's jobs would wait behind it.
+            log.exception("job_abandoned", job_id=str(event.job_id))
+            reason = f"GENERATION_FAILED: the job can't be started ({type(error).__name__})"
+            await engine.command_job(
+                event.job_id, Abandon(reason), recorded.context.caused(recorded.event_id, f"{NAME}:abandon")
             )
 
     return Process(NAME, (JobAuthorized,), start)
+
+
+async def _start(engine: Engine, event: JobAuthorized, recorded: RecordedEvent) -> None:
+    """A generation's start is a command of its own, so a start that is repeated goes on where it stopped."""
+    facts = await engine.jobs.facts(event.job_id)
+    assert facts is not None, "an authorized job was requested"
+    context = recorded.context
+    remaining = starts(facts)
+    while batch := list(islice(remaining, AT_ONCE)):
+        await asyncio.gather(
+            *(
+                engine.start_generation(
+                    each,
+                    Context(
+                        command_id=uuid5(each.gid, "start"),
+                        actor=NAME,
+                        correlation_id=context.correlation_id or context.command_id,
+                        causation_id=recorded.event_id,
+                        traceparent=context.traceparent,
+                    ),
+                )
+                for each in batch
+            )
+        )

@@ -198,6 +198,14 @@ def test_a_result_without_outputs_is_none():
     assert Story(planned(1)).when(nothing).happened() == [(StepFailed, 1), (GenerationFailed, None)]
 
 
+def test_the_results_of_a_generation_fit_into_one_event():
+    """What is too much together fails the step that brings it."""
+    large = [text("x" * 99_000)] * 30
+    story = Story(planned(1), planned(2)).when(result(1, *large))
+    assert story.happened() == [(StepCompleted, 1)]
+    assert story.when(result(2, *large)).happened() == [(StepFailed, 2), (GenerationFailed, None)]
+
+
 def test_backoff_doubles_up_to_a_minute():
     """With up to a quarter more, by the step's own id."""
     sid = planned(1).sid

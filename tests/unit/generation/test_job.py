@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generation.domain.job import (
+    Abandon,
     Authorize,
     EndGeneration,
     EndGenerations,
@@ -155,6 +156,14 @@ def test_the_order_and_grouping_of_ends_makes_no_difference(order, outcomes, cho
     outcome = kinds[outcomes[0]] if len(set(outcomes)) == 1 else JobPartiallyCompleted
     assert [type(event) for event in events[4:]] == [outcome]
     assert state.captured == 1_250_000 * sum(outcomes)
+
+
+def test_an_abandoned_job_fails_what_is_open_of_it():
+    """What succeeded before stays, and is captured."""
+    state = given_(request(), HELD, succeeded(GIDS[0]))
+    events = decide(Abandon("no plan"), state)
+    assert [type(event) for event in events] == [JobGenerationFailed, JobGenerationFailed, JobPartiallyCompleted]
+    assert decide(Abandon("again"), after(evolve, state, events)) == []
 
 
 def test_a_large_job_stays_quick_to_fold():

@@ -174,6 +174,16 @@ def test_the_same_hash_plans_the_same_artwork(hash_):
     assert steps(MAIN, hash_) == steps(MAIN, hash_)
 
 
+def test_a_payload_that_would_grow_too_large_is_refused():
+    """A long value that is named often, and many references, each of which may be a long text."""
+    title = {"name": "t", "type": "text", "value": "x" * 5_000}
+    _, found = refusal(data(step(1, prompt="{{t}}" * 300), variables=[title]))
+    assert "1501506 characters" in found["/data/steps"]
+    assert plan(data(step(1, prompt="{{t}}" * 100), variables=[title])).quoted
+    _, found = refusal(data(step(1, prompt="x"), step(2, prompt="{{$ref:1}}" * 21)))
+    assert found == {"/data/steps/1/nodePayload": "has 21 references, more than 20"}
+
+
 def test_without_a_count_the_hashes_or_the_collection_say_how_many():
     """In this order."""
     given_ = read(MAIN)
