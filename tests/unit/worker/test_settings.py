@@ -11,7 +11,7 @@ LEAST = {"NATS_URL": "nats://127.0.0.1:4222"}
 def test_an_address_of_nats_is_enough() -> None:
     settings = from_environment(WorkerSettings, LEAST)
     assert settings.services == ["sketch", "frame", "caption"]
-    assert (settings.worker_concurrency, settings.worker_ack_wait) == (2, 30.0)
+    assert (settings.worker_concurrency, settings.worker_ack_wait) == (2, 10.0)
 
 
 def test_services_are_a_list_without_doubles() -> None:
