@@ -146,7 +146,8 @@ class Handling:
         if message.stream_id is not None:
             self._blocked.add(message.stream_id)
         self._parked_up_to = max(self._parked_up_to, message.position or 0)
-        log.error("event_parked", consumer=name, subject=message.subject, status=status, error=error)
+        say = log.error if failure else log.warning
+        say("event_parked", consumer=name, subject=message.subject, status=status, error=error)
         return True
 
     # Parked ones

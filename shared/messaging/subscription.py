@@ -198,10 +198,11 @@ class Pull:
             return []
         try:
             return await self._subscription.fetch(batch, timeout)
-        except nats.errors.TimeoutError:
+        except TimeoutError:  # nats-py's own, or asyncio's: it raises either
             return []
         except Exception as error:  # noqa: BLE001 - FastStream would try again at once, and again
-            log.info("consumer_pull_failed", error=repr(error))
+            if not isinstance(error, nats.errors.ConnectionClosedError):
+                log.info("consumer_pull_failed", error=repr(error))
             self._over.set()
             return []
 

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import shutil
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -52,7 +52,7 @@ class Broker:
 
     def __init__(self, server: NatsServer, logs: Path) -> None:
         self.server, self._logs = server, logs
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Popen[bytes] | None = None
 
     @property
     def url(self) -> str:

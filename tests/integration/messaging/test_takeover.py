@@ -1,0 +1,90 @@
+"""A replica that is killed in the middle of its work: the next one goes on, and order holds."""
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+from nats.js.errors import NotFoundError
+
+from shared.eventstore import EventStore
+from shared.messaging import connected
+from tests.integration.messaging.support import (
+    STREAM,
+    Counted,
+    background,
+    count_at_once,
+    eventually,
+    relay,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextlib.asynccontextmanager
+async def replica(store: EventStore, nats_url: str) -> AsyncIterator[Process]:
+    module = "tests.integration.messaging.counting_service"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, store.dsn, nats_url, stdout=PIPE, cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def active(process: Process) -> None:
+    assert process.stdout is not None
+    while (line := await asyncio.wait_for(process.stdout.readline(), 30)).strip() != b"active":
+        assert line, "the replica ended before it was active"
+
+
+async def recorded(store: EventStore) -> dict[UUID, list[int]]:
+    found: defaultdict[UUID, list[int]] = defaultdict(list)
+    for each in await store.read_all(0, 100_000):
+        assert isinstance(each.event, Counted)
+        found[each.stream_id].append(each.event.n)
+    return dict(found)
+
+
+async def test_order_survives_kill_minus_nine(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Killed twice with events in flight: each effect once, in each stream's order, and without a wait for timeouts."""
+    async with (
+        background(relay(owner, nats_url).run),
+        replica(service, nats_url) as first,
+        replica(service, nats_url) as second,
+        replica(service, nats_url) as third,
+        connected(nats_url, "test") as client,
+    ):
+        js = client.jetstream()
+        waiting = {asyncio.create_task(active(each)): each for each in (first, second, third)}
+        streams: list[UUID] = []
+        for _ in range(2):
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            [task] = done
+            await task
+            leader = waiting.pop(task)
+            streams += await count_at_once(owner, streams=15, each=15)
+
+            async def in_flight() -> bool:
+                with contextlib.suppress(NotFoundError):
+                    return bool((await js.consumer_info(STREAM, "tests-v1")).num_ack_pending > 20)
+                return False
+
+            await eventually(in_flight, "many events are in flight")
+            leader.kill()
+            await leader.wait()
+
+        async def all_there() -> bool:
+            return await service.head() > 0 and sum(map(len, (await recorded(service)).values())) == 2 * 15 * 15
+
+        await eventually(all_there, "all handled", within=20)
+        for task in waiting:
+            task.cancel()
+        assert await recorded(service) == {stream: list(range(1, 16)) for stream in streams}
