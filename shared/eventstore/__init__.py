@@ -2,6 +2,7 @@
 
 from shared.eventstore.codec import Codec, UnknownEventType
 from shared.eventstore.decider import Decider, Handled, Loaded
+from shared.eventstore.migrate import migrate
 from shared.eventstore.records import (
     Appended,
     Context,
@@ -10,7 +11,7 @@ from shared.eventstore.records import (
     StreamAppend,
     VersionConflict,
 )
-from shared.eventstore.store import Batch, EventStore, migrate
+from shared.eventstore.store import Batch, EventStore
 from shared.eventstore.watermarks import Watermarks
 
 __all__ = [

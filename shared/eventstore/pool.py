@@ -1,7 +1,13 @@
 """The connections that read: pooled, and none handed out that the server has closed meanwhile."""
 
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, LiteralString
+
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared.eventstore.records import StoreUnavailable
 
 PATIENCE = 10.0
 """Seconds that a read waits for a connection."""
@@ -24,6 +30,29 @@ class ReadingPool(AsyncConnectionPool):
             if _is_alive(connection):
                 return connection
             await self.putconn(connection)
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+        """A cursor for one query. Raises StoreUnavailable when PostgreSQL can't be reached."""
+        try:
+            async with self.connection() as connection, connection.cursor(binary=True) as cursor:
+                yield cursor
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
+
+    async def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """A query's rows. When its connection is lost under it, it is asked again once: a look changes nothing."""
+        try:
+            return await self._rows(query, parameters)
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, PoolTimeout):
+                raise
+        return await self._rows(query, parameters)
+
+    async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        async with self.reader() as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchall()
 
 
 def _is_alive(connection: psycopg.AsyncConnection) -> bool:

@@ -12,12 +12,12 @@ from uuid import UUID
 import msgspec
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.eventstore.codec import Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
+from shared.eventstore.migrate import migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
     Appended,
@@ -47,6 +47,7 @@ order by version"""
 ALL = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at
 from events where position > %b and position <= %b order by position limit %b"""
+STREAM_OF = "select stream_id from events where event_id = %b"
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
 SNAPSHOT = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
 KEEP_SNAPSHOT = """
@@ -77,7 +78,7 @@ class EventStore:
         self,
         dsn: str,
         codec: Codec,
-        pool: AsyncConnectionPool,
+        pool: ReadingPool,
         writer: GroupWriter,
         watermarks: Watermarks,
         cached: int,
@@ -185,11 +186,9 @@ class EventStore:
 
     async def _came_before(self, stream_id: UUID, context: Context) -> bool:
         """Whether this command has been recorded. One that had nothing to do leaves no trace, and may be done now."""
-        async with self.reader() as cursor:
-            await cursor.execute("select stream_id from events where event_id = %b", (event_id(context.command_id, 0),))
-            row = await cursor.fetchone()
-        _same_stream(context, row is None or row[0] == stream_id)
-        return row is not None
+        rows = await self.pool.rows(STREAM_OF, (event_id(context.command_id, 0),))
+        _same_stream(context, all(row[0] == stream_id for row in rows))
+        return bool(rows)
 
     async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)
@@ -214,17 +213,15 @@ class EventStore:
         self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
     ) -> list[RecordedEvent]:
         """A stream's events in order, those of a greater version than `after`."""
-        async with self.reader() as cursor:
-            await cursor.execute(STREAM, (stream_id, after, to_version, limit or NO_LIMIT))
-            return [self._recorded(row) for row in await cursor.fetchall()]
+        rows = await self.pool.rows(STREAM, (stream_id, after, to_version, limit or NO_LIMIT))
+        return [self._recorded(row) for row in rows]
 
     async def _read_as_of(self, stream_id: UUID, as_of: int | datetime) -> list[RecordedEvent]:
         if isinstance(as_of, int):
             return await self.read_stream(stream_id, to_version=as_of)
-        async with self.reader() as cursor:
-            # Up to the first event that is later: clocks may go back, and a state has no holes.
-            await cursor.execute(STREAM_UNTIL, (stream_id, stream_id, as_of, NO_LIMIT))
-            return [self._recorded(row) for row in await cursor.fetchall()]
+        # Up to the first event that is later: clocks may go back, and a state has no holes.
+        rows = await self.pool.rows(STREAM_UNTIL, (stream_id, stream_id, as_of, NO_LIMIT))
+        return [self._recorded(row) for row in rows]
 
     async def read_all(
         self, after: int = 0, limit: int = 1000, types: frozenset[str] | None = None
@@ -236,9 +233,7 @@ class EventStore:
         self, after: int, limit: int, types: frozenset[str] | None = None, *, upto: int = NO_LIMIT
     ) -> Batch:
         """The next piece of the sequence, of `limit` events at most and not beyond position `upto`."""
-        async with self.reader() as cursor:
-            await cursor.execute(ALL, (after, upto, limit))
-            rows = await cursor.fetchall()
+        rows = await self.pool.rows(ALL, (after, upto, limit))
         events = [self._recorded(row) for row in rows if types is None or row[4] in types]
         return Batch(events, rows[-1][0] if rows else after, len(rows))
 
@@ -260,32 +255,27 @@ class EventStore:
 
     async def head(self) -> int:
         """Position of the last event; 0 for an empty store."""
-        async with self.reader() as cursor:
-            await cursor.execute(HEAD_POSITION)
-            row = await cursor.fetchone()
-            return int(row[0]) if row else 0
+        ((position,),) = await self.pool.rows(HEAD_POSITION, ())
+        return int(position)
 
     def _recorded(self, row: tuple[Any, ...]) -> RecordedEvent:
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
         event = self.codec.decode(tag, data)
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
 
-    @contextlib.asynccontextmanager
-    async def reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+    def reader(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncCursor[tuple[Any, ...]]]:
         """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""
-        try:
-            async with self.pool.connection() as connection, connection.cursor(binary=True) as cursor:
-                yield cursor
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
+        return self.pool.reader()
 
     # Snapshots
 
     async def _snapshot(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
-        async with self.reader() as cursor:
-            await cursor.execute(SNAPSHOT, (stream_id, decider.name, decider.state_version))
-            row = await cursor.fetchone()
-        return Loaded(decode_state(decider, row[2]), row[0], row[1]) if row else None
+        rows = await self.pool.rows(SNAPSHOT, (stream_id, decider.name, decider.state_version))
+        try:
+            return Loaded(decode_state(decider, rows[0][2]), rows[0][0], rows[0][1]) if rows else None
+        except msgspec.DecodeError as error:  # its version should have been raised; the events still say it all
+            log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
+            return None
 
     async def _keep_snapshot(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
         try:
@@ -303,14 +293,6 @@ class EventStore:
                 )
         except StoreUnavailable as error:
             log.warning("snapshot_not_kept", stream_id=str(stream_id), error=str(error))
-
-
-async def migrate(dsn: str, *scripts: str) -> None:
-    """Applies SQL scripts that may be applied again, under a lock, so replicas that start together don't collide."""
-    async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as connection:
-        await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
-        for script in scripts:
-            await connection.execute(script.encode())
 
 
 def _same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
