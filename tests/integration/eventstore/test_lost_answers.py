@@ -160,6 +160,22 @@ async def test_an_outage_fails_what_waits_at_once(database: str) -> None:
     assert {type(result) for result in results} == {StoreUnavailable}
 
 
+async def test_a_read_survives_the_end_of_its_connection(store: EventStore, sql: psycopg.Connection) -> None:
+    """A connection lost in the middle of a query is replaced, and the query asked again."""
+    stream = uuid4()
+    await store.append(counted(stream, 0, 1), context())
+    blocked = (
+        "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        " and query like '%from events where stream_id%'"
+    )
+    with psycopg.connect(store.dsn) as slow:
+        slow.execute("lock table events in access exclusive mode")
+        task = asyncio.create_task(store.load(TALLY, stream))
+        await until(lambda: sql.execute(blocked).fetchone() is not None, "the read waits for the table")
+        sql.execute(f"select pg_terminate_backend(pid, 5000) from ({blocked}) as blocked")
+    assert (await soon(task)).version == 1
+
+
 async def test_reads_survive_a_restart(store: EventStore, sql: psycopg.Connection) -> None:
     """Connections that died while they were idle are not handed to anybody: the next reads just work."""
     stream = uuid4()

@@ -115,6 +115,13 @@ class TestSnapshots:
         async with EventStore.open(store.dsn, CODEC) as fresh:
             assert (await fresh.load(changed, stream)).state == Tally(total=6, changes=6)
 
+    async def test_one_that_cannot_be_read(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """Somebody forgot to raise the state's version: the events say it all the same."""
+        stream = await snapshotted(store, sql)
+        sql.execute("update snapshots set data = %s", (b'{"total":"three"}',))
+        async with EventStore.open(store.dsn, CODEC) as fresh:
+            assert (await fresh.load(SNAPSHOT_TALLY, stream)).state == Tally(total=4, changes=4)
+
     async def test_an_older_replica_does_not_replace_it(self, store: EventStore, sql: psycopg.Connection) -> None:
         """In a rolling update the old version's snapshots don't push out the new one's."""
         stream = await snapshotted(store, sql)

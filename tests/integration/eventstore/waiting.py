@@ -25,6 +25,16 @@ async def until(condition: Callable[[], object], what: str) -> None:
         raise AssertionError(f"waited in vain until {what}") from None
 
 
+async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    """As `until`, for what has to be asked for."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await condition():  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"waited in vain until {what}") from None
+
+
 async def soon(awaitable: Awaitable[T]) -> T:
     """The result, or a failure where a broken store would wait for ever."""
     async with asyncio.timeout(PATIENCE):

@@ -1,0 +1,260 @@
+"""Process managers: each event reacted to at least once, in order per stream, and what they command done once."""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID, uuid4, uuid5
+
+import psycopg
+import pytest
+
+from shared.contracts.event import Event
+from shared.eventstore import EventStore, RecordedEvent, StreamAppend
+from shared.eventstore.checkpoints import checkpoint, set_checkpoint
+from shared.messaging import parking
+from shared.messaging.handling import RetrySettings
+from shared.processes import Process, ProcessRunner
+from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, context, count, counted
+from tests.integration.eventstore.waiting import eventually, soon, until
+
+NAME = "mirror-v1"
+QUICK = RetrySettings(attempts=3, first_pause=0.005, longest_pause=0.02, look_at_parked_every=0.02)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    store: EventStore, react: Callable[[RecordedEvent], Awaitable[None]], *events: type[Event], name: str = NAME
+) -> AsyncIterator[ProcessRunner]:
+    """A process at work until the block ends."""
+    runner = ProcessRunner(store, Process(name, events or (Counted,), react), retries=QUICK)
+    task = asyncio.create_task(runner.run())
+    try:
+        yield runner
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Seen:
+    """A reaction that only remembers, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+        self.fail: Callable[[RecordedEvent], bool] = lambda _: False
+        self.failures = 0
+
+    async def __call__(self, recorded: RecordedEvent) -> None:
+        if self.fail(recorded):
+            self.failures += 1
+            raise ValueError("this one does not go through")
+        self.events.append(recorded)
+
+    @property
+    def positions(self) -> list[int]:
+        return [recorded.position for recorded in self.events]
+
+    def of(self, stream: UUID) -> list[int]:
+        """Versions of a stream's events, in the order in which they were seen."""
+        return [recorded.version for recorded in self.events if recorded.stream_id == stream]
+
+
+def mirror_of(stream: UUID) -> UUID:
+    return uuid5(stream, "mirror")
+
+
+def mirroring(store: EventStore) -> Callable[[RecordedEvent], Awaitable[None]]:
+    """A reaction as services have them: an event of one stream becomes a command on another."""
+
+    async def react(recorded: RecordedEvent) -> None:
+        if recorded.context.actor == NAME:
+            return  # its own
+        assert isinstance(recorded.event, Counted)
+        caused = recorded.context.caused(recorded.event_id, NAME)
+        await store.handle(TALLY, mirror_of(recorded.stream_id), count(recorded.event.by), caused)
+
+    return react
+
+
+async def test_sees_all_of_history_and_what_comes(store: EventStore) -> None:
+    """A new process begins with the first event, and only gets the types that it asked for."""
+    seen, stream = Seen(), uuid4()
+    await store.append([StreamAppend(stream, 0, [Opened("a"), Counted(1), Closed()])], context())
+    async with running(store, seen, Opened, Closed):
+        await until(lambda: seen.of(stream) == [1, 3], "it has seen what was there")
+        await store.append([StreamAppend(stream, 3, [Counted(1), Opened("b")])], context())
+        await until(lambda: seen.of(stream) == [1, 3, 5], "it sees what comes")
+    assert [recorded.event for recorded in seen.events] == [Opened("a"), Closed(), Opened("b")]
+
+
+async def test_goes_on_where_it_was(store: EventStore) -> None:
+    """Its checkpoint is kept: what was done before it is not done again by the next run or another replica."""
+    first, second = Seen(), Seen()
+    appended = await store.append(counted(uuid4(), 0, *range(20)), context())
+    async with running(store, first) as runner:
+        await until(lambda: len(first.events) == 20, "all are done")
+        await eventually(lambda: _caught_up(runner), "its checkpoint is kept")
+    assert await checkpoint(store, NAME) == appended.position
+    later = await store.append(counted(uuid4(), 0, 1), context())
+    async with EventStore.open(store.dsn, CODEC) as other, running(other, second):
+        await until(lambda: second.positions == [later.position], "only the new one is done")
+
+
+async def test_a_new_name_begins_again(store: EventStore) -> None:
+    """With the first event of history."""
+    await store.append(counted(uuid4(), 0, 1, 2), context())
+    one, two = Seen(), Seen()
+    async with running(store, one, name="one-v1"), running(store, two, name="one-v2"):
+        await until(lambda: len(one.events) == len(two.events) == 2, "both have seen everything")
+
+
+async def test_after_a_crash_it_repeats_and_nothing_happens_twice(store: EventStore) -> None:
+    """Events behind the last checkpoint come again; commands derived from them are recorded once all the same."""
+    streams = [uuid4() for _ in range(5)]
+    for stream in streams:
+        await store.append(counted(stream, 0, 1, 2, 3), context())
+    mirror = mirroring(store)
+    for _ in range(3):
+        seen = Seen()
+
+        async def react(recorded: RecordedEvent) -> None:
+            await mirror(recorded)
+            if recorded.context.actor != NAME:
+                await seen(recorded)  # noqa: B023 - this round's
+
+        async with running(store, react):
+            await until(lambda: len(seen.events) >= 15, "all have been reacted to, again")  # noqa: B023
+        async with store.reader() as cursor:
+            await cursor.execute("update checkpoints set position = 0")
+    for stream in streams:
+        assert [recorded.event for recorded in await store.read_stream(mirror_of(stream))] == [
+            Counted(1), Counted(2), Counted(3),
+        ]  # fmt: skip
+
+
+async def test_exactly_one_effect_when_connections_die(store: EventStore, sql: psycopg.Connection) -> None:
+    """Cut off again and again while events come: every event has its effect, and none has two."""
+    streams = [uuid4() for _ in range(8)]
+    async with running(store, mirroring(store)):
+        for version in range(10):
+            await soon(asyncio.gather(*(store.append(counted(stream, version, 1), context()) for stream in streams)))
+            if version % 2:
+                sql.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and pid <> pg_backend_pid()"
+                )
+        await _mirrored(store, streams, 10)
+    events = await store.read_all(limit=10_000)
+    effects = Counter(recorded.context.causation_id for recorded in events if recorded.context.actor == NAME)
+    assert set(effects) == {recorded.event_id for recorded in events if recorded.context.actor != NAME}
+    assert set(effects.values()) == {1}
+
+
+async def _mirrored(store: EventStore, streams: list[UUID], total: int) -> None:
+    """Until each stream's mirror counts up to `total`."""
+
+    async def there() -> bool:
+        loaded = [await store.load(TALLY, mirror_of(stream)) for stream in streams]
+        return all(each.state.total >= total for each in loaded)
+
+    await eventually(there, "every event has had its effect")
+
+
+async def _caught_up(runner: ProcessRunner) -> bool:
+    return await runner.lag() == 0
+
+
+async def test_in_order_per_stream_side_by_side_across(store: EventStore) -> None:
+    """A slow reaction holds its own stream only: the others go on, each in its order."""
+    slow, others = uuid4(), [uuid4() for _ in range(4)]
+    seen, let_go, under_way = Seen(), asyncio.Event(), defaultdict[UUID, int](int)
+
+    async def react(recorded: RecordedEvent) -> None:
+        under_way[recorded.stream_id] += 1
+        assert under_way[recorded.stream_id] == 1, "two events of one stream at once"
+        if recorded.stream_id == slow and recorded.version == 1:
+            await let_go.wait()
+        await seen(recorded)
+        under_way[recorded.stream_id] -= 1
+
+    async with running(store, react):
+        for version in range(10):
+            for stream in (slow, *others):
+                await store.append(counted(stream, version, version), context())
+        await until(lambda: all(seen.of(stream) == list(range(1, 11)) for stream in others), "the others are done")
+        assert seen.of(slow) == []
+        let_go.set()
+        await until(lambda: seen.of(slow) == list(range(1, 11)), "the slow one comes after")
+
+
+async def test_a_failure_is_tried_again_while_others_flow(store: EventStore) -> None:
+    """The failing event's stream waits for it, in order; all others go on meanwhile, however many come."""
+    ill, seen, broken = uuid4(), Seen(), True
+    seen.fail = lambda recorded: broken and recorded.stream_id == ill and recorded.version == 1
+
+    async def react(recorded: RecordedEvent) -> None:
+        try:
+            await seen(recorded)
+        except ValueError as error:
+            raise ConnectionError from error  # a server that is away: waited out, however long it takes
+
+    async with running(store, react) as runner:
+        await store.append(counted(ill, 0, 1), context())
+        await store.append(counted(ill, 1, 2), context())
+        others = [await store.append(counted(uuid4(), 0, 1), context()) for _ in range(30)]
+        await until(lambda: len(seen.events) == 30, "the others are done")
+        assert seen.of(ill) == []
+        assert list(runner.failing.values()) == ["ConnectionError()"]
+        assert await runner.lag() > len(others), "the checkpoint does not pass the failing event"
+        broken = False
+        await until(lambda: seen.of(ill) == [1, 2], "it goes through, and then the one behind it")
+        assert runner.failing == {}
+
+
+async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg.Connection) -> None:
+    """After its attempts it waits for an operator, with its stream behind it; retried, all of them go on in order."""
+    ill, seen, broken = uuid4(), Seen(), True
+    seen.fail = lambda recorded: broken and recorded.stream_id == ill and recorded.version == 1
+    async with running(store, seen) as runner:
+        for version in range(3):
+            await store.append(counted(ill, version, version), context())
+        statuses = "select status from parked order by position"
+        await until(
+            lambda: seen.failures and sql.execute(statuses).fetchall() == [("parked",), ("waiting",), ("waiting",)],
+            "it is parked, and the others of its stream wait",
+        )
+        assert seen.failures == QUICK.attempts
+        await eventually(lambda: _caught_up(runner), "its checkpoint is kept")
+
+        broken = False
+        async with store.pool.connection() as connection:
+            (first, *_) = await parking.list_parked(connection, NAME)
+            await parking.retry(connection, first.id, by="operator:ada")
+        await until(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
+
+
+async def test_one_of_two_replicas(store: EventStore) -> None:
+    """Only the lease's holder reacts; when it goes, the other one takes over and misses nothing."""
+    one, two = Seen(), Seen()
+    async with EventStore.open(store.dsn, CODEC) as other:
+        async with running(store, one):
+            await store.append(counted(uuid4(), 0, 1), context())
+            await until(lambda: len(one.events) == 1, "the first one reacts")
+            second = running(other, two)
+            await second.__aenter__()
+            for number in range(2, 12):
+                await store.append(counted(uuid4(), 0, 1), context())
+                await until(lambda: len(one.events) == number, "the first one goes on")  # noqa: B023
+            assert two.events == []
+        await store.append(counted(uuid4(), 0, 1), context())
+        await until(lambda: len(set(one.positions) | set(two.positions)) == 12, "the second one takes over")
+        await second.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("positions", [[3, 7, 5], [1, 1]])
+async def test_checkpoints_only_move_forward(store: EventStore, positions: list[int]) -> None:
+    """One that comes late, from a replica that lost its lease, changes nothing."""
+    assert await checkpoint(store, "x") == 0
+    for position in positions:
+        await set_checkpoint(store, "x", position)
+    assert await checkpoint(store, "x") == max(positions)
