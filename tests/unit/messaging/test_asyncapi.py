@@ -1,0 +1,97 @@
+"""Each service's AsyncAPI document names its events, in and out, with their schemas."""
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from shared.contracts import collections, generation, storage
+from shared.contracts import credits as credits_
+from shared.contracts.event import Event, event_type
+from shared.eventstore import RecordedEvent
+from shared.messaging import Consumer
+from shared.messaging.asyncapi import asyncapi
+
+OWNERS = {"collections": collections, "generation": generation, "credits": credits_, "storage": storage}
+
+
+async def handle(recorded: RecordedEvent) -> None:
+    raise NotImplementedError
+
+
+CONSUMER = Consumer("credits-jobs-v1", "generation", (generation.JobRequested, generation.JobFailed), handle)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    """What a local reference points at; a KeyError when there is nothing."""
+    found: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [each for item in value.values() for each in references(item)]
+    if isinstance(value, list):
+        return [each for item in value for each in references(item)]
+    return []
+
+
+@pytest.mark.parametrize("service", OWNERS)
+def test_every_event_of_the_owner_is_published(service: str) -> None:
+    """Each has a channel at its subject, sent by the service, with the message and payload that it is."""
+    events: tuple[type[Event], ...] = OWNERS[service].EVENTS
+    document = asyncapi(service, events)
+    assert document["asyncapi"] == "3.0.0"
+    for event in events:
+        tag = event_type(event)
+        channel, operation = document["channels"][tag], document["operations"][tag]
+        assert channel["address"] == f"events.{service}.{event.aggregate}.{{stream_id}}.{tag}"
+        assert set(channel["parameters"]) == {"stream_id"}
+        assert operation["action"] == "send"
+        assert resolve(document, operation["channel"]["$ref"]) is channel
+        message = resolve(document, resolve(document, operation["messages"][0]["$ref"])["$ref"])
+        schema = resolve(document, message["payload"]["$ref"])
+        assert schema["properties"]["type"]["enum"] == [tag]
+        assert set(schema["properties"]) == {"type", *event.__struct_fields__}
+
+
+def test_what_a_consumer_takes_is_received() -> None:
+    """Its channels are the owner's subjects; names say which consumer it is."""
+    document = asyncapi("credits", credits_.EVENTS, [CONSUMER])
+    operation = document["operations"]["credits-jobs-v1.job_failed.v1"]
+    channel = document["channels"]["credits-jobs-v1.job_failed.v1"]
+    assert operation["action"] == "receive"
+    assert channel["address"] == "events.generation.job.{stream_id}.job_failed.v1"
+
+
+def test_the_document_is_plain_json_with_names_that_asyncapi_allows() -> None:
+    """No reference dangles, and every component's key is of AsyncAPI's alphabet."""
+    document = asyncapi("credits", credits_.EVENTS, [CONSUMER])
+    assert json.loads(json.dumps(document)) == document
+    assert {"asyncapi", "info", "servers", "channels", "operations", "components"} <= set(document)
+    assert {"title", "version"} <= set(document["info"])
+    for kind in document["components"].values():
+        assert all(re.fullmatch(r"[\w.\-]+", name) for name in kind)
+    assert all(resolve(document, reference) for reference in references(document))
+
+
+def test_schemas_accept_what_is_published() -> None:
+    """An event's bytes are valid under its own schema, and not under another one's."""
+    document = asyncapi("credits", credits_.EVENTS)
+    event = msgspec.json.decode(
+        b'{"type":"hold_released.v1","job_id":"6a1cf1ff-4d9c-4ef5-a8a5-0bd7fd70d9a7",'
+        b'"user_id":"6a1cf1ff-4d9c-4ef5-a8a5-0bd7fd70d9a7","amount":5,"allocations":[]}',
+        type=credits_.HoldReleased,
+    )
+    body = json.loads(msgspec.json.encode(event))
+    components = {"components": document["components"]}
+    own = {"$ref": "#/components/schemas/HoldReleased"}
+    jsonschema.validate(body, own | components)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(body, {"$ref": "#/components/schemas/HoldPlaced"} | components)

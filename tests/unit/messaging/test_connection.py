@@ -1,0 +1,84 @@
+"""NATS_URL in parts."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from shared.messaging.connection import Address, cancel, heed_cancellation, unless
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("nats://host:4222", Address(["nats://host:4222"])),
+        ("host:4222", Address(["nats://host:4222"])),
+        ("nats://user:secret@host:4222", Address(["nats://host:4222"], "user", "secret")),
+        ("nats://us%40er:s%2Fcret@host", Address(["nats://host"], "us@er", "s/cret")),
+        ("tls://u:p@one:1, tls://u:p@two:2", Address(["tls://one:1", "tls://two:2"], "u", "p")),
+        ("nats://[::1]:4222", Address(["nats://[::1]:4222"])),
+    ],
+)
+def test_credentials_are_taken_out_of_the_url(url: str, address: Address) -> None:
+    """Servers may be logged, so they carry no password."""
+    assert Address.parse(url) == address
+    assert "secret" not in repr(Address.parse(url))
+
+
+@pytest.mark.parametrize("url", ["", ",", "nats://", "nats://me:hunter2@"])
+def test_an_url_without_a_host_is_refused(url: str) -> None:
+    """The message shows the form, and not the password that was given."""
+    with pytest.raises(ValueError, match="looks like nats://user:password@host:4222") as caught:
+        Address.parse(url)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_swallowed_cancellation_is_sent_again() -> None:
+    """What nats-py does here and there does not keep us running."""
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+
+    task = asyncio.ensure_future(stubborn())
+    await asyncio.sleep(0)
+    await cancel(task)
+    assert (task.done(), swallowed) == (True, 2)
+
+
+async def test_a_loop_heeds_a_cancellation_that_was_swallowed() -> None:
+    """The task's own record of it remains."""
+
+    async def loop() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        heed_cancellation()
+        raise AssertionError("the loop went on")
+
+    task = asyncio.ensure_future(loop())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_work_ends_when_the_event_comes() -> None:
+    """`unless` cancels the work; what the work raises by itself comes through."""
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_soon(event.set)
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    await asyncio.wait_for(unless(event, endless()), 5)
+
+    async def broken() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await unless(asyncio.Event(), broken())
