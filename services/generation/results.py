@@ -28,11 +28,16 @@ DURABLE = "generation-results-v1"
 TAKERS = 32
 """Results that one process takes in at the same time."""
 FETCH_TIMEOUT = 5.0
-ACK_WAIT = 30.0
+ACK_WAIT = 5.0
+"""Seconds after which a result that a replica took and did not settle goes to another; twice is as good as once."""
 MAX_BODY = 1_000_000
 MAX_MESSAGE = 2_000
 DELIVERIES = 5
 """How often a result is tried that fails for a reason of its own, before it is parked."""
+
+CONSUMER = ConsumerConfig(
+    durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT, max_deliver=-1, max_ack_pending=1000
+)
 
 log = structlog.get_logger()
 
@@ -66,7 +71,8 @@ class ResultsIntake:
         while True:
             try:
                 js = await self._broker.jetstream()
-                await _ensure_consumer(js)
+                await ensure_work_streams(js)
+                await js.add_consumer(RESULTS_STREAM, CONSUMER)
                 subscription = await js.pull_subscribe_bind(DURABLE, RESULTS_STREAM)
                 try:
                     await self._take_from(subscription)
@@ -85,7 +91,7 @@ class ResultsIntake:
                 messages = await subscription.fetch(1, FETCH_TIMEOUT)
             except nats.errors.TimeoutError:
                 # Nothing came: is it because the broker lost the queue?
-                await _ensure_consumer(await self._broker.jetstream())
+                await _look_at_consumer(await self._broker.jetstream())
                 continue
             for message in messages:
                 await self._settle(message)
@@ -171,12 +177,10 @@ def _has_nul(value: Any) -> bool:
     return False
 
 
-async def _ensure_consumer(js: JetStreamContext) -> None:
-    config = ConsumerConfig(
-        durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT, max_deliver=-1, max_ack_pending=1000
-    )
+async def _look_at_consumer(js: JetStreamContext) -> None:
+    """Makes the consumer again when it is gone."""
     try:
         await js.consumer_info(RESULTS_STREAM, DURABLE)
     except NotFoundError:
         await ensure_work_streams(js)
-        await js.add_consumer(RESULTS_STREAM, config)
+        await js.add_consumer(RESULTS_STREAM, CONSUMER)

@@ -99,32 +99,22 @@ async def _results_are_settled(worker: Worker) -> bool:
     return info.num_pending == 0 and info.num_ack_pending == 0
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'{"job_id": "x"}',
-        b"\xff\xfe",
-        b"[" * 3000,
-        msgspec.json.encode(WorkResult(UUID(int=1), UUID(int=2), UUID(int=3), 1, "completed")),
-    ],
-)
-async def test_a_malformed_result_is_parked_and_the_others_flow(api: Api, collections, credits_, worker_: Worker, body):
+async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collections, credits_, worker_: Worker):
     """Also one that names a job which does not exist."""
     collection = await created(collections, ONE)
-    first = (await api.generate(collection)).data["job_id"]
-    await api.ended(first)
-    await worker_.say(worker_.worked[0].job_id, worker_.worked[0].gid, body)
+    await api.ended((await api.generate(collection)).data["job_id"])
+    stranger = WorkResult(UUID(int=1), UUID(int=2), UUID(int=3), 1, "completed")
+    bodies = [b"", b"{", b"[]", b'{"job_id": "x"}', b"\xff\xfe", b"[" * 3000, msgspec.json.encode(stranger)]
+    for body in bodies:
+        await worker_.say(worker_.worked[0].job_id, worker_.worked[0].gid, body)
     await api.ended((await api.generate(collection)).data["job_id"])
 
     async def parked():
         async with api.store.reader() as cursor:
             await cursor.execute("select count(*) from parked where consumer = 'generation-results-v1'")
-            return await cursor.fetchone() == (1,)
+            return await cursor.fetchone() == (len(bodies),)
 
-    await until(parked, "the malformed result to be parked")
+    await until(parked, "the malformed results to be parked")
 
 
 async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections, credits_, worker_: Worker):
