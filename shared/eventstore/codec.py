@@ -1,5 +1,6 @@
 """Events to bytes and back: one JSON object each, tagged with its type, upcast when it is of an older version."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -7,6 +8,10 @@ import msgspec
 from eventsourcing.persistence import Cipher, Compressor
 
 from shared.contracts.event import Event, event_type
+from shared.contracts.problem import Problem
+
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""JSON's escape of the NUL character, not an escaped backslash before the text `u0000`."""
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes an old version's object and gives the next version's, with its `type` changed to that version's tag."""
@@ -38,11 +43,16 @@ class Codec:
         self._plain = compressor is None and cipher is None
 
     def encode(self, event: Event) -> tuple[str, bytes]:
-        """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record."""
+        """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record.
+
+        Raises Problem VALIDATION_FAILED for a NUL character: no read table could hold it, and all would wait behind it.
+        """
         tag = event_type(event)
         if tag not in self._decoders:
             raise UnknownEventType(tag)
         data = self._encode(event)
+        if b"\\u0000" in data and NUL.search(data):
+            raise Problem("VALIDATION_FAILED", f"a text in {tag} contains the NUL character, which can't be kept")
         if self._compressor:
             data = self._compressor.compress(data)
         if self._cipher:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.event import Event, event_type
+from shared.contracts.problem import Problem
 from shared.eventstore import Codec, UnknownEventType
 
 
@@ -50,11 +51,26 @@ def test_the_bytes_are_plain_tagged_json() -> None:
     assert data == b'{"type":"counted.v1","by":2,"note":"sheep"}'
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.none() | st.text())
+@given(st.integers(-(2**63), 2**63 - 1), st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_every_event_comes_back(by: int, note: str | None) -> None:
     """Whatever its fields hold."""
     codec = Codec([Counted])
     assert codec.decode(*codec.encode(Counted(by, note))) == Counted(by, note)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\\\0", "\\\\\0", '"\0'])
+def test_nul_is_refused(text: str) -> None:
+    """PostgreSQL's text and jsonb can't hold it: recorded once, it would stop the read tables for ever."""
+    with pytest.raises(Problem) as refused:
+        Codec([Counted]).encode(Counted(1, text))
+    assert refused.value.code == "VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "u0000", "\\\\u0000", "\x01", "\\\\\\u0000"])
+def test_what_only_looks_like_nul_is_kept(text: str) -> None:
+    """A backslash and some letters are a text like any other."""
+    codec = Codec([Counted])
+    assert codec.decode(*codec.encode(Counted(1, text))) == Counted(1, text)
 
 
 @pytest.mark.parametrize(
