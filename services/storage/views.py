@@ -20,6 +20,8 @@ class AssetView(msgspec.Struct, frozen=True):
     mime_type: str
     size: int
     sha256: str
+    cid: str | None
+    """CIDv1 under the profile unixfs-v1-2025 (IPIP-0499): the file's address on IPFS."""
     gen_in_data: dict[str, Any] | None
     gen_out_data: dict[str, Any] | None
     user_id: UUID

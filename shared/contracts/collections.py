@@ -215,6 +215,9 @@ class ComponentAssetLinked(ComponentAssetEvent, frozen=True, tag="component_asse
     path: str
     mime_type: str
     sha256: str
+    size: int | None = None
+    cid: str | None = None
+    """None for files of a time when storage did not compute it."""
 
 
 class ComponentAssetDescribed(ComponentAssetEvent, frozen=True, tag="component_asset_described.v1"):
@@ -223,6 +226,146 @@ class ComponentAssetDescribed(ComponentAssetEvent, frozen=True, tag="component_a
     asset_id: int
     gen_in_data: dict[str, Any]
     gen_out_data: dict[str, Any]
+
+
+class SeriesEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "series"
+
+
+class SeriesBegun(SeriesEvent, frozen=True, tag="series_begun.v1"):
+    """A job will make artworks of a collection; `gids` in the order that their tokens will have.
+
+    Those that fail get no token: `services.collections.token_list` reads which artwork has which number.
+    """
+
+    job_id: UUID
+    collection_id: UUID
+    user_id: UUID
+    gids: list[UUID]
+
+
+class SeriesFinished(SeriesEvent, frozen=True, tag="series_finished.v1"):
+    """A job has made what it could: `artworks` of them, at least one. They number the collection's tokens."""
+
+    job_id: UUID
+    collection_id: UUID
+    artworks: int
+
+
+class ArtworkEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "artwork"
+
+
+class ArtworkDrawn(ArtworkEvent, frozen=True, tag="artwork_drawn.v1"):
+    """What one artwork will be like is known. `place` counts from 0 within its series."""
+
+    gid: UUID
+    job_id: UUID
+    collection_id: UUID
+    user_id: UUID
+    place: int
+    hash: str
+    variables: dict[str, Any]
+    """Every variable's value, as it was drawn from the hash or set by the request."""
+
+
+class Trait(msgspec.Struct, frozen=True):
+    """A variable's value under the name that it is shown by; numbers stay numbers."""
+
+    name: str
+    value: str | int | float
+
+
+class ArtworkFile(msgspec.Struct, frozen=True):
+    """A stored file of an artwork. `url` is where it was found when it was made."""
+
+    asset_id: int
+    url: str
+    path: str
+    mime_type: str
+    sha256: str
+    size: int
+
+
+class ArtworkMade(ArtworkEvent, frozen=True, tag="artwork_made.v1"):
+    """An artwork is complete. `files` in the order of the steps that made them: the last one is the artwork itself."""
+
+    gid: UUID
+    job_id: UUID
+    collection_id: UUID
+    traits: list[Trait]
+    files: list[ArtworkFile]
+
+
+class PackageEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "package"
+
+
+class PackagedArtwork(msgspec.Struct, frozen=True):
+    """A token's artwork: the file at `source` in storage, and where it lies in the package."""
+
+    token: int
+    gid: UUID
+    hash: str
+    path: str
+    """In the package, such as `artworks/1.png`."""
+    asset_id: int
+    source: str
+    mime_type: str
+    size: int
+    sha256: str
+    cid: str
+
+
+class PackagedDocument(msgspec.Struct, frozen=True):
+    """A file of metadata: `text` is its content, canonical JSON (sorted keys, no spaces, UTF-8)."""
+
+    path: str
+    text: str
+
+
+class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1"):
+    """Some of what a package is made of. Parts are numbered from 0 and recorded before the request that needs them."""
+
+    package_id: UUID
+    attempt: int
+    number: int
+    artworks: list[PackagedArtwork]
+    documents: list[PackagedDocument]
+
+
+class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
+    """A job's artworks and their metadata shall become one package: what all its `parts` list, in their order."""
+
+    package_id: UUID
+    collection_id: UUID
+    job_id: UUID
+    user_id: UUID
+    title: str
+    attempt: int
+    parts: int
+    digest: str
+    """sha256 of what the parts list: the same request again changes nothing."""
+
+
+class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):
+    """The package lies in storage."""
+
+    package_id: UUID
+    attempt: int
+    root: str
+    asset_id: int
+    size: int
+    sha256: str
+    provenance: str
+
+
+class PackageGivenUp(PackageEvent, frozen=True, tag="package_given_up.v1"):
+    """The package can't be made; `reason` is a sentence for its owner."""
+
+    package_id: UUID
+    attempt: int
+    reason: str
 
 
 PROJECT_EVENTS: tuple[type[ProjectEvent], ...] = (ProjectCreated, ProjectRenamed, CurrentCollectionChosen)
@@ -253,4 +396,17 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
 
 COMPONENT_ASSET_EVENTS: tuple[type[ComponentAssetEvent], ...] = (ComponentAssetLinked, ComponentAssetDescribed)
 
-EVENTS: tuple[type[Event], ...] = (*PROJECT_EVENTS, *COLLECTION_EVENTS, *COMPONENT_ASSET_EVENTS)
+SERIES_EVENTS: tuple[type[SeriesEvent], ...] = (SeriesBegun, SeriesFinished)
+
+ARTWORK_EVENTS: tuple[type[ArtworkEvent], ...] = (ArtworkDrawn, ArtworkMade)
+
+PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (PackagePartListed, PackageRequested, PackageDelivered, PackageGivenUp)
+
+EVENTS: tuple[type[Event], ...] = (
+    *PROJECT_EVENTS,
+    *COLLECTION_EVENTS,
+    *COMPONENT_ASSET_EVENTS,
+    *SERIES_EVENTS,
+    *ARTWORK_EVENTS,
+    *PACKAGE_EVENTS,
+)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from shared.contracts.collections import PackagedArtwork, PackagedDocument
 from shared.contracts.event import Event
 
 
@@ -25,6 +26,8 @@ class AssetStored(AssetEvent, frozen=True, tag="asset_stored.v1"):
     sid: UUID | None = None
     collection_id: UUID | None = None
     component_id: int | None = None
+    cid: str | None = None
+    """CIDv1 under the profile unixfs-v1-2025; None for files of a time when it was not computed."""
 
 
 class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):
@@ -35,4 +38,43 @@ class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):
     gen_out_data: dict[str, Any]
 
 
-EVENTS: tuple[type[Event], ...] = (AssetStored, AssetDescribed)
+class PackageEvent(Event, frozen=True):
+    """Of one attempt at a package that the collections service asked for."""
+
+    aggregate: ClassVar[str] = "package"
+
+
+class PackagePartTaken(PackageEvent, frozen=True, tag="package_part_taken.v1"):
+    """What a package is made of has come in part: kept here until all of it is there."""
+
+    package_id: UUID
+    attempt: int
+    number: int
+    artworks: list[PackagedArtwork]
+    documents: list[PackagedDocument]
+
+
+class PackageStored(PackageEvent, frozen=True, tag="package_stored.v1"):
+    """One CAR file holds the whole package; `root` is the CID of its directory."""
+
+    package_id: UUID
+    attempt: int
+    root: str
+    asset_id: int
+    size: int
+    sha256: str
+    provenance: str
+    """sha256 over the concatenated sha256 hex of the artworks in token order, as they were read."""
+
+
+class PackageFailed(PackageEvent, frozen=True, tag="package_failed.v1"):
+    """The package can't be made of what was asked for; `reason` is a sentence for its owner."""
+
+    package_id: UUID
+    attempt: int
+    reason: str
+
+
+ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed)
+
+EVENTS: tuple[type[Event], ...] = (*ASSET_EVENTS, PackagePartTaken, PackageStored, PackageFailed)

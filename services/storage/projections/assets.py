@@ -24,6 +24,7 @@ create table {table} (
   sid           uuid,
   collection_id uuid,
   component_id  bigint,
+  cid           text,
   gen_in_data   jsonb,
   gen_out_data  jsonb,
   created_at    timestamptz not null
@@ -46,6 +47,7 @@ class AssetRow(msgspec.Struct, frozen=True):
     sid: UUID | None
     collection_id: UUID | None
     component_id: int | None
+    cid: str | None
     gen_in_data: dict[str, Any] | None
     gen_out_data: dict[str, Any] | None
     created_at: datetime
@@ -75,7 +77,7 @@ def project(row: AssetRow | None, recorded: RecordedEvent) -> AssetRow:
 
 ASSETS = Projection(
     name="assets",
-    version=1,
+    version=2,
     row=AssetRow,
     key=("asset_id",),
     ddl=DDL,
