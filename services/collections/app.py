@@ -6,11 +6,13 @@ from litestar.di import Provide
 
 from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
-from services.collections.handlers import COLLECTION, COMPONENT_ASSET, PROJECT, Handlers
+from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES, Handlers
+from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
 from services.collections.projections.instructions import INSTRUCTIONS
 from services.collections.projections.projects import PROJECTS
+from services.collections.projections.series import SERIES as SERIES_TABLE
 from services.collections.queries import Queries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
@@ -21,8 +23,8 @@ from shared.runtime import Parts, Runtime, ServiceDefinition
 SERVICE = ServiceDefinition(
     name="collections",
     events=EVENTS,
-    deciders=(PROJECT, COLLECTION, COMPONENT_ASSET),
-    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS),
+    deciders=(PROJECT, COLLECTION, COMPONENT_ASSET, SERIES, ARTWORK),
+    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS, SERIES_TABLE, ARTWORKS),
     migrations=Path(__file__).parent / "migrations",
 )
 

@@ -1,27 +1,54 @@
-"""What the storage service says of files, turned into commands on the components that made them."""
+"""What other services say, turned into commands here: of files, and of the artworks that jobs make."""
 
-from services.collections.domain.component_asset import Command, DescribeAsset, LinkAsset
+from services.collections.domain import artwork, component_asset, series
 from services.collections.handlers import Handlers
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationStarted,
+    JobCompleted,
+    JobPartiallyCompleted,
+    JobRequested,
+)
 from shared.contracts.storage import AssetDescribed, AssetStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 ASSETS = "collections-assets-v1"
 """One consumer for both, so that a file is linked before it is described."""
+ARTWORKS = "collections-artworks-v1"
 
 
 def consumers(handlers: Handlers) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, ASSETS)
-        await handlers.note_asset(recorded.stream_id, command_of(recorded), context)
+        await handlers.note_asset(recorded.stream_id, asset_command(recorded), context)
 
-    return [Consumer(name=ASSETS, owner="storage", events=(AssetStored, AssetDescribed), handle=on_asset)]
+    async def on_artwork(recorded: RecordedEvent) -> None:
+        context = recorded.context.caused(recorded.event_id, ARTWORKS)
+        match recorded.event:
+            case GenerationStarted() as event:
+                await handlers.draw_artwork(event, context)
+            case GenerationCompleted(gid=gid, outputs=outputs, gen_in_data=data):
+                command = artwork.CompleteArtwork(gid, outputs, data.get("variables") or [])
+                await handlers.note_artwork(gid, command, context)
+            case _:
+                await handlers.note_series(recorded.stream_id, series_command(recorded), context)
+
+    return [
+        Consumer(name=ASSETS, owner="storage", events=(AssetStored, AssetDescribed), handle=on_asset),
+        Consumer(
+            name=ARTWORKS,
+            owner="generation",
+            events=(JobRequested, JobCompleted, JobPartiallyCompleted, GenerationStarted, GenerationCompleted),
+            handle=on_artwork,
+        ),
+    ]
 
 
-def command_of(recorded: RecordedEvent) -> Command:
+def asset_command(recorded: RecordedEvent) -> component_asset.Command:
     match recorded.event:
         case AssetStored() as event:
-            return LinkAsset(
+            return component_asset.LinkAsset(
                 asset_id=event.asset_id,
                 user_id=event.user_id,
                 collection_id=event.collection_id,
@@ -32,8 +59,23 @@ def command_of(recorded: RecordedEvent) -> Command:
                 path=event.path,
                 mime_type=event.mime_type,
                 sha256=event.sha256,
+                size=event.size,
+                cid=event.cid,
             )
         case AssetDescribed() as event:
-            return DescribeAsset(event.asset_id, event.gen_in_data, event.gen_out_data)
+            return component_asset.DescribeAsset(event.asset_id, event.gen_in_data, event.gen_out_data)
         case _:
             raise AssertionError(f"{recorded.type} says nothing of a component's file")
+
+
+def series_command(recorded: RecordedEvent) -> series.Command:
+    match recorded.event:
+        case JobRequested() as event:
+            gids = [each.gid for each in event.generations]
+            return series.BeginSeries(event.job_id, event.collection_id, event.user_id, gids)
+        case JobCompleted() as event:
+            return series.FinishSeries(event.job_id)
+        case JobPartiallyCompleted() as event:
+            return series.FinishSeries(event.job_id, event.failed)
+        case _:
+            raise AssertionError(f"{recorded.type} says nothing of a job's artworks")

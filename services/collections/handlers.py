@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from services.collections.component_ids import ComponentIds
 from services.collections.domain import (
+    artwork,
     collection,
     component_asset,
     components,
@@ -16,7 +17,9 @@ from services.collections.domain import (
     custody,
     instructions,
     project,
+    series,
 )
+from services.collections.domain.artwork import Artwork
 from services.collections.domain.collection import Collection, Custody
 from services.collections.domain.component_asset import ComponentAsset
 from services.collections.domain.creation import CreateCollection, ForkCollection
@@ -30,7 +33,9 @@ from services.collections.domain.project import (
     create_default,
     create_untitled,
 )
+from services.collections.domain.series import Series
 from shared.contracts.event import Event
+from shared.contracts.generation import GenerationStarted
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, StreamAppend, VersionConflict
@@ -38,6 +43,8 @@ from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, Str
 PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
 COLLECTION = Decider("collection", collection.NOTHING, collection.evolve, Collection, snapshot_every=100)
 COMPONENT_ASSET = Decider("component_asset", component_asset.NOTHING, component_asset.evolve, ComponentAsset)
+SERIES = Decider("series", series.NOTHING, series.evolve, Series)
+ARTWORK = Decider("artwork", artwork.NOTHING, artwork.evolve, Artwork)
 
 ATTEMPTS = 20
 CROWDED = "This was changed by others at the same time: try again"
@@ -208,3 +215,25 @@ class Handlers:
 
     async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
         await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
+
+    # What jobs make of collections
+
+    async def note_series(self, stream_id: UUID, command: series.Command, context: Context) -> None:
+        await self.store.handle(SERIES, stream_id, partial(series.decide, command), context)
+
+    async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
+        """Raises UNAVAILABLE while the job's request, which stands on another stream, has not been heard."""
+        known = await self.store.load(SERIES, started.job_id)
+        command = artwork.DrawArtwork(
+            gid=started.gid,
+            job_id=started.job_id,
+            collection_id=started.collection_id,
+            user_id=started.user_id,
+            hash=started.hash,
+            variables=started.variables,
+            series=known.state,
+        )
+        await self.note_artwork(started.gid, command, context)
+
+    async def note_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
+        await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context)

@@ -80,6 +80,8 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     mime_type: str
     sha256: str
+    cid: str | None
+    """CIDv1 of the bytes, where it is known: `ipfs://<cid>` is their address for ever."""
     component_id: int
     job_id: UUID | None
     gid: UUID | None
@@ -218,6 +220,7 @@ def component_asset_view(row: ComponentAssetRow) -> ComponentAssetView:
         path=row.path,
         mime_type=row.mime_type,
         sha256=row.sha256,
+        cid=row.cid,
         component_id=row.component_id,
         job_id=row.job_id,
         gid=row.gid,

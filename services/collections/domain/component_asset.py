@@ -41,6 +41,8 @@ class LinkAsset(msgspec.Struct, frozen=True):
     path: str
     mime_type: str
     sha256: str
+    size: int | None = None
+    cid: str | None = None
 
 
 class DescribeAsset(msgspec.Struct, frozen=True):
@@ -70,6 +72,8 @@ def decide(command: Command, state: ComponentAsset) -> list[ComponentAssetEvent]
                     path=command.path,
                     mime_type=command.mime_type,
                     sha256=command.sha256,
+                    size=command.size,
+                    cid=command.cid,
                 )
             ]
         case DescribeAsset():

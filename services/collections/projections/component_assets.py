@@ -27,6 +27,7 @@ class ComponentAssetRow(msgspec.Struct, frozen=True):
     gen_in_data: str | None
     gen_out_data: str | None
     created_at: datetime
+    cid: str | None
 
 
 DDL = """
@@ -43,7 +44,8 @@ create table {table} (
   sha256 text not null,
   gen_in_data text,
   gen_out_data text,
-  created_at timestamptz not null
+  created_at timestamptz not null,
+  cid text
 );
 create index {table}_of_component on {table} (component_id, created_at desc, asset_id desc);
 create index {table}_of_collection on {table} (collection_id, created_at desc, asset_id desc)"""
@@ -72,6 +74,7 @@ def project(row: ComponentAssetRow | None, recorded: RecordedEvent) -> Component
             gen_in_data=None,
             gen_out_data=None,
             created_at=recorded.recorded_at,
+            cid=event.cid,
         )
     if row is not None and isinstance(event, ComponentAssetDescribed):
         return msgspec.structs.replace(
@@ -84,7 +87,7 @@ def project(row: ComponentAssetRow | None, recorded: RecordedEvent) -> Component
 
 COMPONENT_ASSETS = Projection(
     name="component_assets",
-    version=1,
+    version=2,
     row=ComponentAssetRow,
     key=("asset_id",),
     ddl=DDL,

@@ -1,0 +1,65 @@
+"""The artworks that one job makes of a collection, in the order that their tokens have; the stream is the job's."""
+
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.collections import SeriesBegun, SeriesEvent, SeriesFinished
+from shared.contracts.event import Event
+
+
+class Series(msgspec.Struct, frozen=True):
+    """`places`: each generation's place in the series, from 0."""
+
+    collection_id: UUID | None = None
+    places: dict[UUID, int] = msgspec.field(default_factory=dict)
+    finished: bool = False
+
+
+NOTHING = Series()
+
+
+def evolve(state: Series, event: Event) -> Series:
+    match event:
+        case SeriesBegun():
+            return Series(event.collection_id, {gid: place for place, gid in enumerate(event.gids)})
+        case SeriesFinished():
+            return msgspec.structs.replace(state, finished=True)
+        case _:
+            return state
+
+
+class BeginSeries(msgspec.Struct, frozen=True):
+    job_id: UUID
+    collection_id: UUID
+    user_id: UUID
+    gids: list[UUID]
+
+
+class FinishSeries(msgspec.Struct, frozen=True):
+    """`failed` of its generations made nothing."""
+
+    job_id: UUID
+    failed: int = 0
+
+
+Command = BeginSeries | FinishSeries
+
+
+def decide(command: Command, state: Series) -> list[SeriesEvent]:
+    """Nothing for what is known already. Raises LookupError when a series ends that has not begun."""
+    match command:
+        case BeginSeries():
+            if state.collection_id is not None:
+                return []
+            return [SeriesBegun(command.job_id, command.collection_id, command.user_id, command.gids)]
+        case FinishSeries():
+            if state.collection_id is None:
+                raise LookupError(f"the series of job {command.job_id} ended before it was known")
+            artworks = len(state.places) - command.failed
+            if state.finished or artworks <= 0:
+                return []
+            return [SeriesFinished(command.job_id, state.collection_id, artworks)]
+        case _ as never:
+            assert_never(never)

@@ -1,0 +1,39 @@
+"""A collection's tokens: the artworks of one finished job, numbered from 1 in the job's own order.
+
+The metadata endpoints and the publish package read the same list (`services.collections.token_list`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.collections import ArtworkFile, Trait
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """`cids`: the CIDv1 of the files that have one, by asset id."""
+
+    number: int
+    gid: UUID | None
+    hash: str
+    traits: list[Trait]
+    files: list[ArtworkFile]
+    cids: Mapping[int, str]
+    made_at: datetime | None
+
+    @property
+    def artifact(self) -> ArtworkFile | None:
+        """The artwork itself: the last file that its steps made."""
+        return self.files[-1] if self.files else None
+
+    @property
+    def image(self) -> ArtworkFile | None:
+        """What shows it: the artwork, or the last image on the way to it when it is none itself."""
+        return next((file for file in reversed(self.files) if file.mime_type.startswith("image/")), None)
+
+    def uri(self, file: ArtworkFile) -> str:
+        """Where the file is: by its content where that address is known, else its public URL."""
+        cid = self.cids.get(file.asset_id)
+        return f"ipfs://{cid}" if cid else file.url

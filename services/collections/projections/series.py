@@ -1,0 +1,50 @@
+"""The jobs that have made, or are making, artworks of collections."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.collections import SERIES_EVENTS, SeriesBegun, SeriesFinished
+from shared.eventstore import RecordedEvent
+from shared.projections import Key, Projection
+
+
+class SeriesRow(msgspec.Struct, frozen=True):
+    """`artworks` and `finished_at` are null until the job is over."""
+
+    job_id: UUID
+    collection_id: UUID
+    user_id: UUID
+    artworks: int | None
+    finished_at: datetime | None
+
+
+DDL = """
+create table {table} (
+  job_id uuid primary key,
+  collection_id uuid not null,
+  user_id uuid not null,
+  artworks bigint,
+  finished_at timestamptz
+);
+create index {table}_of_collection on {table} (collection_id, finished_at, job_id) where finished_at is not null"""
+
+
+def keys(recorded: RecordedEvent) -> Iterable[Key]:
+    return ((recorded.stream_id,),)
+
+
+def project(row: SeriesRow | None, recorded: RecordedEvent) -> SeriesRow | None:
+    event = recorded.event
+    if isinstance(event, SeriesBegun):
+        return SeriesRow(event.job_id, event.collection_id, event.user_id, None, None)
+    if row is not None and isinstance(event, SeriesFinished):
+        return msgspec.structs.replace(row, artworks=event.artworks, finished_at=recorded.recorded_at)
+    return row
+
+
+SERIES = Projection(
+    name="series", version=1, row=SeriesRow, key=("job_id",), ddl=DDL, events=SERIES_EVENTS, keys=keys, project=project
+)
