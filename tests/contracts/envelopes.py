@@ -1,0 +1,83 @@
+"""Golden envelopes: subject and headers that one event of each owner is published with.
+
+`golden/envelopes/<owner>.json`: the event's row in the store, and the subject and headers that it goes out with.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import msgspec
+
+from shared.contracts.event import event_type
+from shared.eventstore import Context, RecordedEvent
+from shared.messaging.cloudevents import event_headers, event_subject
+from tests.contracts.catalogue import codec_of, event_modules
+from tests.contracts.examples import full
+from tests.contracts.golden import FOLDER, write_lines
+
+_RECORDED_AT = datetime(2026, 11, 22, 18, 54, 42, 123456, UTC)
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A row of the store, its bytes exact, and what it is published with."""
+
+    position: int
+    event_id: UUID
+    stream_id: UUID
+    version: int
+    type: str
+    data: msgspec.Raw
+    metadata: msgspec.Raw
+    recorded_at: datetime
+    subject: str
+    headers: dict[str, str]
+
+
+def path_of(owner: str) -> Path:
+    return FOLDER / "envelopes" / f"{owner}.json"
+
+
+def read(owner: str) -> Envelope:
+    return msgspec.json.decode(path_of(owner).read_bytes(), type=Envelope)
+
+
+def stored(owner: str, envelope: Envelope) -> RecordedEvent:
+    """The event as its owner's store holds it."""
+    data = bytes(envelope.data)
+    return RecordedEvent(
+        envelope.position,
+        envelope.event_id,
+        envelope.stream_id,
+        envelope.version,
+        envelope.type,
+        codec_of(owner).decode(envelope.type, data),
+        data,
+        bytes(envelope.metadata),
+        envelope.recorded_at,
+    )
+
+
+def record(owner: str) -> bool:
+    """Writes an owner's envelope if it has none: of the first event that it lists, with a context that says all."""
+    if path_of(owner).exists():
+        return False
+    event, context = full(event_modules()[owner].EVENTS[0]), full(Context)
+    row = RecordedEvent(
+        position=42,
+        event_id=uuid5(context.command_id, "0"),
+        stream_id=uuid5(context.command_id, "stream"),
+        version=3,
+        type=event_type(event),
+        event=event,
+        data=codec_of(owner).encode(event)[1],
+        metadata=msgspec.json.encode(context),
+        recorded_at=_RECORDED_AT,
+    )
+    lines = {name: msgspec.json.encode(getattr(row, name)) for name in RecordedEvent.__struct_fields__}
+    del lines["event"]
+    lines |= {"data": row.data, "metadata": row.metadata}
+    lines["subject"] = msgspec.json.encode(event_subject(owner, row))
+    lines["headers"] = msgspec.json.encode(event_headers(owner, row))
+    write_lines(path_of(owner), lines)
+    return True

@@ -1,0 +1,122 @@
+"""The golden files: for every contract ever stored or sent, examples as the exact bytes that were.
+
+`golden/<owner>/<name>.json` is an object of examples by name, each on a line of its own: what stands there between the
+colon and the comma are the bytes, to the last space. They are history: nothing here ever changes one that exists.
+
+- `minimal` and `full`: recorded when the contract was new. `full.2`, …: recorded when fields had been added to it.
+- `<example> upcast`: of a type that is no longer written, what its upcaster made of the example when it was retired.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from tests.contracts.catalogue import Contract
+from tests.contracts.examples import full, minimal
+
+FOLDER = Path(__file__).parent / "golden"
+UPCAST = " upcast"
+
+Examples = dict[str, bytes]
+
+
+def path_of(owner: str, name: str) -> Path:
+    return FOLDER / owner / f"{name}.json"
+
+
+def recorded(owner: str) -> list[str]:
+    """The names of the contracts that have a golden file, whether they are written today or not."""
+    return sorted(path.name.removesuffix(".json") for path in (FOLDER / owner).glob("*.json"))
+
+
+def read(owner: str, name: str) -> Examples:
+    """The examples' exact bytes by their names; none when there is no file."""
+    path = path_of(owner, name)
+    raw = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw]) if path.exists() else {}
+    return {label: bytes(data) for label, data in raw.items()}
+
+
+def write(owner: str, name: str, examples: Examples) -> None:
+    write_lines(path_of(owner, name), examples)
+
+
+def write_lines(path: Path, values: Mapping[str, bytes]) -> None:
+    """One JSON object, each of its values on a line of its own and to the byte as it is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [msgspec.json.encode(label) + b": " + data for label, data in values.items()]
+    path.write_bytes(b"{\n" + b",\n".join(lines) + b"\n}\n")
+
+
+def missing(contract: Contract, examples: Examples) -> Examples:
+    """The examples that a contract lacks: all at first, and one more when it has fields that none of them shows."""
+    encode = msgspec.json.encode
+    if not examples:
+        return {"minimal": encode(minimal(contract.type)), "full": encode(full(contract.type))}
+    if not unseen_fields(contract, examples):
+        return {}
+    count = sum(label.startswith("full") for label in examples)
+    return {f"full.{count + 1}": encode(full(contract.type))}
+
+
+def unseen_fields(contract: Contract, examples: Examples) -> list[str]:
+    """Fields of today's contract, at any depth, that no example has a value for. `outputs[].url` is how one reads."""
+    info = inspect.type_info(contract.type)
+    shown = {path for data in examples.values() for path in _set_fields(info, msgspec.json.decode(data), "")}
+    return sorted(set(_set_fields(info, msgspec.to_builtins(full(contract.type)), "")) - shown)
+
+
+def _set_fields(type_: inspect.Type, value: Any, path: str) -> Iterator[str]:
+    match type_:
+        case inspect.StructType(fields=fields) if isinstance(value, dict):
+            for field in fields:
+                if value.get(field.encode_name) is not None:
+                    yield f"{path}{field.encode_name}"
+                    yield from _set_fields(field.type, value[field.encode_name], f"{path}{field.encode_name}.")
+        case inspect.ListType(item_type=item) if isinstance(value, list):
+            for each in value:
+                yield from _set_fields(item, each, f"{path.removesuffix('.')}[].")
+        case inspect.DictType(value_type=item) if isinstance(value, dict):
+            for each in value.values():
+                yield from _set_fields(item, each, f"{path}*.")
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _set_fields(each, value, path)
+        case _:
+            return
+
+
+def without_added_fields(encoded: bytes, stored: bytes) -> bytes:
+    """`encoded` less the fields, at any depth, that `stored` was written before; unchanged when there are none."""
+    document, like = msgspec.json.decode(encoded), msgspec.json.decode(stored)
+    pruned = _pruned(document, like)
+    return encoded if pruned == document else msgspec.json.encode(pruned)
+
+
+def _pruned(document: Any, like: Any) -> Any:
+    if isinstance(document, dict) and isinstance(like, dict):
+        return {key: _pruned(value, like[key]) for key, value in document.items() if key in like}
+    if isinstance(document, list) and isinstance(like, list) and len(document) == len(like):
+        return [_pruned(value, other) for value, other in zip(document, like, strict=True)]
+    return document
+
+
+def with_unknown_fields(data: bytes, type_: type[msgspec.Struct]) -> bytes:
+    """The bytes as a newer writer might write them: with a field more in the object and in each object below it."""
+    return msgspec.json.encode(_extended(inspect.type_info(type_), msgspec.json.decode(data)))
+
+
+def _extended(type_: inspect.Type, value: Any) -> Any:
+    match type_:
+        case inspect.StructType(fields=fields) if isinstance(value, dict):
+            types = {field.encode_name: field.type for field in fields}
+            kept = {key: _extended(types.get(key, inspect.AnyType()), each) for key, each in value.items()}
+            return {"a_field_of_tomorrow": {"type": "x"}, **kept, "another": None}
+        case inspect.ListType(item_type=item) if isinstance(value, list):
+            return [_extended(item, each) for each in value]
+        case inspect.UnionType(types=types) if value is not None:
+            return _extended(next(each for each in types if not isinstance(each, inspect.NoneType)), value)
+        case _:
+            return value

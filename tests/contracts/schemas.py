@@ -1,0 +1,93 @@
+"""What a contract's bytes look like, in a form that two days' versions of it can be compared in.
+
+`schemas/<owner>.json` holds it as it was last recorded: `{name: {"class", "aggregate", "schema"}}`. A schema is the
+JSON Schema that msgspec makes of the type, less its prose, with nested types in place, and with `x-omitted` for the
+fields that are left out of the bytes when they have their default.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.contracts.catalogue import Contract
+
+FOLDER = Path(__file__).parent / "schemas"
+OMITTED = "x-omitted"
+
+Schema = dict[str, Any]
+Recorded = dict[str, dict[str, Any]]
+"""The contracts of one owner by their names."""
+
+_PROSE = {"title", "description", "examples"}
+_REFERENCE = "#/$defs/"
+
+
+def describe(contract: Contract) -> dict[str, Any]:
+    return {"class": contract.type.__name__, "aggregate": contract.aggregate, "schema": schema_of(contract.type)}
+
+
+def schema_of(type_: type[msgspec.Struct]) -> Schema:
+    (root,), components = msgspec.json.schema_components([type_])
+    omitting = {cls.__name__ for cls in _structs(type_) if cls.__struct_config__.omit_defaults}
+    for name, component in components.items():
+        if name in omitting:
+            required = component.get("required", [])
+            component[OMITTED] = sorted(field for field in component["properties"] if field not in required)
+    schema = _resolved(root, components, ())
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _structs(type_: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
+    """The type and all that it is made of."""
+    found: set[type[msgspec.Struct]] = set()
+    waiting: list[Any] = [msgspec.inspect.type_info(type_)]
+    while waiting:
+        info = waiting.pop()
+        if isinstance(info, msgspec.inspect.StructType):
+            if info.cls in found:
+                continue
+            found.add(info.cls)
+            waiting.extend(field.type for field in info.fields)
+        elif isinstance(info, msgspec.inspect.UnionType):
+            waiting.extend(info.types)
+        elif isinstance(info, msgspec.inspect.DictType):
+            waiting.append(info.value_type)
+        elif isinstance(info, msgspec.inspect.ListType):
+            waiting.append(info.item_type)
+    return found
+
+
+def _resolved(value: Any, components: dict[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_resolved(each, components, inside) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        name = value["$ref"].removeprefix(_REFERENCE)
+        assert name not in inside, f"{name} contains itself: tests/contracts/schemas.py can't put it in place"
+        beside = {key: each for key, each in value.items() if key != "$ref"}
+        return {**_resolved(components[name], components, (*inside, name)), **beside}
+    return {
+        key: _fields(each, components, inside) if key == "properties" else _resolved(each, components, inside)
+        for key, each in value.items()
+        if key not in _PROSE
+    }
+
+
+def _fields(properties: dict[str, Any], components: dict[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
+    """Fields may well be called title or description."""
+    return {name: _resolved(schema, components, inside) for name, schema in properties.items()}
+
+
+def read(owner: str) -> Recorded:
+    path = FOLDER / f"{owner}.json"
+    recorded: Recorded = json.loads(path.read_bytes()) if path.exists() else {}
+    return recorded
+
+
+def write(owner: str, contracts: Recorded) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{owner}.json").write_text(json.dumps(contracts, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
