@@ -11,6 +11,8 @@ from shared.eventstore.records import StoreUnavailable
 
 PATIENCE = 10.0
 """Seconds that a read waits for a connection."""
+LOSSES = 3
+"""How many connections may be lost under one query: when a server goes, those handed out next are about to die too."""
 
 
 class ReadingPool(AsyncConnectionPool):
@@ -41,12 +43,13 @@ class ReadingPool(AsyncConnectionPool):
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
     async def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """A query's rows. When its connection is lost under it, it is asked again once: a look changes nothing."""
-        try:
-            return await self._rows(query, parameters)
-        except StoreUnavailable as error:
-            if isinstance(error.__cause__, PoolTimeout):
-                raise
+        """A query's rows. When its connection is lost under it, it is asked again: a look changes nothing."""
+        for _ in range(LOSSES):
+            try:
+                return await self._rows(query, parameters)
+            except StoreUnavailable as error:
+                if isinstance(error.__cause__, PoolTimeout):
+                    raise
         return await self._rows(query, parameters)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
