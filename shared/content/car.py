@@ -1,0 +1,36 @@
+"""CAR files, version 1 (https://ipld.io/specs/transport/car/carv1/): a header that names the root, then blocks."""
+
+from shared.content import varint
+from shared.content.cid import LENGTH, Cid
+
+_BEFORE_ROOT = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00"
+"""dag-cbor: a map of two, "roots" is a list of one, tag 42 (a link), 37 bytes: zero and the CID."""
+_AFTER_ROOT = b"\x67version\x01"
+HEADER_LENGTH = 1 + len(_BEFORE_ROOT) + LENGTH + len(_AFTER_ROOT)
+
+
+class NotACar(ValueError):  # noqa: N818 - what was found
+    """Not a CAR file of version 1 with one root. Its message says what is wrong."""
+
+
+def header(root: Cid) -> bytes:
+    """The file's first bytes, always `HEADER_LENGTH` of them."""
+    content = _BEFORE_ROOT + root.encoded + _AFTER_ROOT
+    return varint.encode(len(content)) + content
+
+
+def root_of(data: bytes) -> Cid:
+    """The root that a file's first `HEADER_LENGTH` bytes name. Raises NotACar, NotACid."""
+    if len(data) < HEADER_LENGTH and header(Cid(0x70, bytes(32))).startswith(data[: 1 + len(_BEFORE_ROOT)]):
+        raise NotACar("the file ends within its header")
+    if data[1 : 1 + len(_BEFORE_ROOT)] != _BEFORE_ROOT:
+        raise NotACar("the file does not begin with the header of a CAR file, version 1, with one root")
+    root = Cid.read(data, 1 + len(_BEFORE_ROOT))
+    if header(root) != data:
+        raise NotACar("the header is not in its canonical form")
+    return root
+
+
+def frame(cid: Cid, length: int) -> bytes:
+    """What stands before a block of `length` bytes: the length of both, and the block's CID."""
+    return varint.encode(LENGTH + length) + cid.encoded

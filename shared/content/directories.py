@@ -1,0 +1,65 @@
+"""Directories: one block while it has at most 256 KiB, else a HAMT of blocks with up to 256 links each.
+
+The HAMT is that of https://specs.ipfs.tech/unixfs/#dag-pb-hamtdirectory: a name's hash is the first half of murmur3 x64
+128, one byte of it a level; a link's name is that byte in two hex digits and, unless it leads to a deeper block, the
+entry's own name.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.content.cid import Cid
+from shared.content.murmur3 import murmur3_x64_64
+from shared.content.nodes import DIRECTORY, FANOUT, HAMT, Block, Link, Node, link_length, node
+
+BLOCK_LIMIT = 256 * 1024
+_EMPTY = 4
+"""Bytes of a directory's block without links."""
+
+
+class Entry(NamedTuple):
+    """Something in a directory. `size` is that of all its blocks; `node` is its node, where we have it."""
+
+    name: str
+    cid: Cid
+    size: int
+    node: Node | None = None
+
+
+class _Hashed(NamedTuple):
+    entry: Entry
+    digest: bytes
+
+
+def directory(entries: Sequence[Entry]) -> Node:
+    """The directory of these entries, in any order. Its children stand in the order of its links."""
+    assert len({entry.name for entry in entries}) == len(entries), "names in a directory are unique"
+    size = _EMPTY + sum(link_length(entry.name, entry.size) for entry in entries)
+    if size <= BLOCK_LIMIT:
+        listed = sorted(entries, key=lambda entry: entry.name.encode())
+        links = tuple(Link(entry.cid, entry.name, entry.size) for entry in listed)
+        return node(Block(DIRECTORY, links), [entry.node for entry in listed])
+    return _shard([_Hashed(entry, murmur3_x64_64(entry.name.encode())) for entry in entries], 0)
+
+
+def _shard(entries: Sequence[_Hashed], level: int) -> Node:
+    assert level < 8, "a hash of eight bytes tells the names of a directory apart"
+    slots: dict[int, list[_Hashed]] = {}
+    for each in entries:
+        slots.setdefault(each.digest[level], []).append(each)
+    links, children = [], []
+    for slot, found in sorted(slots.items()):
+        prefix = f"{slot:02X}"
+        if len(found) == 1:
+            entry = found[0].entry
+            links.append(Link(entry.cid, prefix + entry.name, entry.size))
+            children.append(entry.node)
+        else:
+            deeper = _shard(found, level + 1)
+            links.append(Link(deeper.cid, prefix, deeper.size))
+            children.append(deeper)
+    bits = sum(1 << slot for slot in slots)
+    return node(Block(HAMT, tuple(links), bits=bits.to_bytes((bits.bit_length() + 7) // 8, "big")), children)
+
+
+assert FANOUT == 256, "one byte of a name's hash chooses the slot"

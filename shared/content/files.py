@@ -1,0 +1,88 @@
+"""Files as balanced DAGs: raw leaves of 1 MiB, at most 1024 links a node."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from shared.content.cid import RAW, Cid
+from shared.content.nodes import FILE, Block, Link, Node, node
+
+CHUNK = 1024 * 1024
+WIDTH = 1024
+
+
+class Leaf(NamedTuple):
+    """A chunk of a file: a block of nothing but its bytes."""
+
+    cid: Cid
+    size: int
+
+
+class FileImporter:
+    """Takes a file's bytes as they come, and holds none of them.
+
+    A leaf is 36 bytes and a number, so that a file of 1 TiB is a million of them.
+    """
+
+    def __init__(self) -> None:
+        self.leaves: list[Leaf] = []
+        self._digest, self._length = hashlib.sha256(), 0
+
+    def update(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            taken = view[: CHUNK - self._length]
+            self._digest.update(taken)
+            self._length += len(taken)
+            if self._length == CHUNK:
+                self._cut()
+            view = view[len(taken) :]
+
+    def finish(self) -> "Node | Leaf":
+        """The file's root: its only leaf when it has but one, else the node above all. Call it once, at the end."""
+        if self._length or not self.leaves:
+            self._cut()
+        return balanced(self.leaves)
+
+    def _cut(self) -> None:
+        self.leaves.append(Leaf(Cid(RAW, self._digest.digest()), self._length))
+        self._digest, self._length = hashlib.sha256(), 0
+
+
+def balanced(leaves: Sequence[Leaf]) -> Node | Leaf:
+    """The DAG over a file's leaves, level by level. There is at least one leaf: an empty file is an empty one."""
+    assert leaves, "an empty file has one empty leaf"
+    if len(leaves) == 1:
+        return leaves[0]
+    level: list[tuple[Leaf | Node, int]] = [(leaf, leaf.size) for leaf in leaves]
+    while len(level) > 1:
+        level = [_above(level[at : at + WIDTH]) for at in range(0, len(level), WIDTH)]
+    root = level[0][0]
+    assert isinstance(root, Node), "above several leaves there is a node"
+    return root
+
+
+def _above(level: Sequence[tuple[Leaf | Node, int]]) -> tuple[Node, int]:
+    """A node over its children, each given with the bytes of content below it; and the sum of these."""
+    links = tuple(Link(each.cid, "", each.size) for each, _ in level)
+    sizes = tuple(size for _, size in level)
+    children = [each if isinstance(each, Node) else None for each, _ in level]
+    return node(Block(FILE, links, sizes), children), sum(sizes)
+
+
+@lru_cache(maxsize=4096)
+def dag_size(size: int) -> int:
+    """Bytes of all blocks of a file of `size` bytes, which is what a link to it says: it depends on nothing else."""
+    if size <= CHUNK:
+        return size
+    full, rest = divmod(size, CHUNK)
+    unknown = Cid(RAW, bytes(32))
+    return balanced([Leaf(unknown, CHUNK)] * full + ([Leaf(unknown, rest)] if rest else [])).size
+
+
+def cid_of(content: bytes) -> Cid:
+    """The CID of a small file's content."""
+    importer = FileImporter()
+    importer.update(content)
+    return importer.finish().cid
