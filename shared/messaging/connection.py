@@ -5,12 +5,12 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import nats
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 RECONNECT_PAUSE = 0.2
 """Seconds between two tries of one server."""
@@ -18,8 +18,13 @@ CONNECT_TIMEOUT = 3
 PING_INTERVAL = 5
 """Seconds; a server that does not answer two pings counts as gone."""
 
+DELIVERY = b"$JS.ACK."
+"""How the reply subject of every message begins that a JetStream consumer is given."""
+STATUS = "Status"
 SAY_AGAIN_AFTER = 30.0
 """Seconds for which the same error is not logged again: a server that is away is tried five times a second."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -43,8 +48,31 @@ class Address:
         return cls(servers, unquote(user) if user else None, unquote(password) if password else None)
 
 
-def client_options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
-    """Options for `nats.connect` and for FastStream's broker: reconnects for ever, and logs what happens.
+class TolerantClient(Client):
+    """nats-py's client, whose read loop survives every message that a server can deliver.
+
+    In 2.16 a subject or a status line that is not UTF-8 ends the loop, at each delivery again; and a stored message
+    whose headers begin like the server's own status messages is taken for one, so that a pull never gets past it.
+    """
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)
+        except (UnicodeDecodeError, IndexError):
+            return None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg | None:
+        if headers and reply.startswith(DELIVERY):
+            headers = {name: value for name, value in headers.items() if name != STATUS}
+        text = subject.decode(errors="replace")
+        message: Msg | None = super()._build_message(sid, text.encode(), reply, data, headers)
+        return message
+
+
+def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
+    """Reconnects for ever, and logs what happens.
 
     `lost` is set when the connection breaks: for those who rather start anew than have it repaired behind their back.
     """
@@ -74,14 +102,17 @@ def client_options(name: str, lost: asyncio.Event | None = None) -> dict[str, An
         "disconnected_cb": on_loss,
         "reconnected_cb": on_reconnect,
         "closed_cb": on_loss,
+        "skip_subject_validation": True,
     }
 
 
 async def connect(url: str, name: str, lost: asyncio.Event | None = None) -> Client:
     """A client named `name` in the server's own lists; waits until there is a server, as long as it takes."""
     address = Address.parse(url)
-    options = client_options(name, lost)
-    return await nats.connect(servers=address.servers, user=address.user, password=address.password, **options)
+    client = TolerantClient()
+    options = _options(name, lost)
+    await client.connect(servers=address.servers, user=address.user, password=address.password, **options)
+    return client
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +146,7 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
         await cancel(task)
 
 
-async def cancel(task: asyncio.Future[None]) -> None:
+async def cancel(task: asyncio.Future[T]) -> None:
     """Cancels it until it is done: nats-py swallows a cancellation here and there."""
     while not task.done():
         task.cancel()
@@ -124,8 +155,11 @@ async def cancel(task: asyncio.Future[None]) -> None:
         task.exception()
 
 
-def heed_cancellation() -> None:
-    """For endless loops around nats-py: raises the CancelledError that it may have swallowed."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def obedient(work: Coroutine[None, None, T]) -> T:
+    """Awaits work around nats-py, and sees to it that it ends when we are cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await cancel(task)
+        raise

@@ -47,7 +47,13 @@ class RetrySettings:
     attempts: int = 5
     first_pause: float = 0.2
     longest_pause: float = 10.0
+    longest_call: float = 120.0
+    """A handler that takes longer is stopped, and has failed."""
     look_at_parked_every: float = 1.0
+
+
+class Overdue(Exception):  # noqa: N818 - what happened to the handler
+    """The handler took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,16 @@ class Handling:
             span(f"{self.consumer.name} {recorded.type}", traceparent=context.traceparent, kind="consumer") as current,
         ):
             metadata = msgspec.json.encode(msgspec.structs.replace(context, traceparent=current.traceparent))
-            await self.consumer.handle(msgspec.structs.replace(recorded, metadata=metadata))
+            await self._within_bounds(msgspec.structs.replace(recorded, metadata=metadata))
+
+    async def _within_bounds(self, recorded: RecordedEvent) -> None:
+        try:
+            async with asyncio.timeout(self.retries.longest_call) as bounds:
+                await self.consumer.handle(recorded)
+        except TimeoutError:
+            if bounds.expired():
+                raise Overdue(f"stopped after {self.retries.longest_call:g} s") from None
+            raise
 
     async def _park(self, message: Message, status: str, failure: Failure | None) -> bool:
         """False when it was to wait behind a parked one that is there no more."""

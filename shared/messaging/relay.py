@@ -27,7 +27,7 @@ from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
 from shared.eventstore.store import HEAD
 from shared.messaging.cloudevents import event_headers, event_subject
-from shared.messaging.connection import connected, heed_cancellation, unless
+from shared.messaging.connection import connected, obedient, unless
 from shared.messaging.publishing import Ack, Publisher
 from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
 
@@ -38,8 +38,8 @@ EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 LOOK_BACK = 10_000
 """How many messages from others, at the stream's end, are passed over in search of the last one of ours."""
-PAUSE = 0.1
-"""Seconds before trying again what failed."""
+PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds before trying again what failed: the longer, the longer nothing could be published."""
 VERIFY_EVERY = 5.0
 """Seconds between two looks at the stream while there is nothing to publish: somebody may have deleted it."""
 
@@ -92,16 +92,21 @@ class Relay:
 
     async def publish(self) -> None:
         """What the lease's holder does. Without the lease it is as correct, only wasteful."""
+        pause = PAUSE
         while True:
-            lost = asyncio.Event()
+            before = self.published
             try:
-                async with connected(self._url, f"{self.service}-relay", lost) as client:
-                    await unless(lost, self._publish_over(client))
+                await obedient(self._publish_over_one_connection())
             except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
                 self.trouble = repr(error)
                 log.warning("relay_waits", service=self.service, error=self.trouble)
-            heed_cancellation()
-            await asyncio.sleep(PAUSE)
+            pause = PAUSE if self.published != before else min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _publish_over_one_connection(self) -> None:
+        lost = asyncio.Event()
+        async with connected(self._url, f"{self.service}-relay", lost) as client:
+            await unless(lost, self._publish_over(client))
 
     async def _publish_over(self, client: Client) -> None:
         js, publisher = client.jetstream(timeout=self._ack_timeout), Publisher(client)
@@ -136,7 +141,7 @@ class Relay:
         return None
 
     def _position_of(self, message: RawStreamMsg) -> int | None:
-        service, _, position = (message.headers or {}).get(MSG_ID, "").partition(":")
+        service, _, position = str((message.headers or {}).get(MSG_ID)).partition(":")
         return int(position) if service == self.service and position.isdecimal() else None
 
     async def _publish_from(self, js: JetStreamContext, publisher: Publisher, cursor: Cursor) -> None:

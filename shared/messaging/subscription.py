@@ -6,14 +6,15 @@ subscription starts over, the durable is reset to its acknowledgement floor (`CO
 is not acknowledged comes again, before anything newer, in the stream's order. The receiver knows what it has seen.
 
 The loop that pulls is FastStream's. Around it stands what it leaves open in 0.7.8: it spins when its durable or its
-connection is gone, and its error callback breaks nats-py's reconnecting on some errors. So every trouble ends the
-round, and the next one starts with a new connection.
+connection is gone, and its own error callback breaks nats-py's reconnecting on some errors. So the connection is ours,
+every trouble ends the round, and the next one starts with a new connection.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import nats.errors
@@ -21,7 +22,6 @@ import nats.js.errors
 import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
-from faststream.nats.security import NatsUserPassword
 from faststream.nats.subscriber import PullStreamSubscriber
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -30,7 +30,7 @@ from nats.js.api import AckPolicy as JetStreamAckPolicy
 from nats.js.api import ConsumerConfig, ConsumerInfo, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.messaging.connection import Address, client_options, close, heed_cancellation
+from shared.messaging.connection import close, connect, obedient
 from shared.messaging.streams import stream_name
 
 OLDEST_SERVER = (2, 14)
@@ -58,7 +58,7 @@ class Subscription:
         self, owner: str, name: str, subjects: list[str], nats_url: str, settings: SubscriptionSettings
     ) -> None:
         self.owner, self.name, self.subjects, self.settings = owner, name, subjects, settings
-        self._address = Address.parse(nats_url)
+        self._url = nats_url
         self._expected = 0
         self._over = asyncio.Event()
         self.rounds = 0
@@ -71,19 +71,18 @@ class Subscription:
         while True:
             self._over = asyncio.Event()
             try:
-                await self._round(receive)
+                await obedient(self._round(receive))
                 pause = FIRST_PAUSE
             except NotFoundError:
                 log.info("consumer_waits_for_stream", consumer=self.name, stream=stream_name(self.owner))
                 pause = FIRST_PAUSE
             except (nats.errors.Error, OSError) as error:
                 log.warning("consumer_waits", consumer=self.name, error=str(error) or repr(error))
-            heed_cancellation()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _round(self, receive: Callable[[Msg], None]) -> None:
-        broker = self._broker()
+        broker = Broker(self._url, self.name, self._over)
         client = await broker.connect()
         try:
             info = await self._durable(client)
@@ -102,16 +101,6 @@ class Subscription:
                     await subscriber.stop()
         finally:
             await close(client)
-
-    def _broker(self) -> NatsBroker:
-        address = self._address
-        security = (
-            NatsUserPassword(username=address.user, password=address.password or "", use_ssl=False)
-            if address.user
-            else None
-        )
-        options = client_options(self.name, self._over)
-        return NatsBroker(address.servers, security=security, logger=None, apply_types=False, **options)
 
     def _subscriber(self, broker: NatsBroker, receive: Callable[[Msg], None]) -> PullStreamSubscriber:
         subscriber = broker.subscriber(
@@ -183,6 +172,19 @@ class Subscription:
                 log.info("consumer_starts_over", consumer=self.name, delivered=now[0], expected=now[1])
                 return
             before = now
+
+
+class Broker(NatsBroker):
+    """FastStream's broker over a connection of ours: its own would not survive every message and every error."""
+
+    def __init__(self, url: str, name: str, lost: asyncio.Event) -> None:
+        super().__init__(logger=None, apply_types=False)
+        self._open = partial(connect, url, name, lost)
+
+    async def _connect(self) -> Client:
+        client = await self._open()
+        self.config.connect(client)
+        return client
 
 
 class Pull:

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 from nats.js.errors import NotFoundError
 
+from infra.embedded.nats import OWNERS, service_users
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, RecordedEvent, StoreUnavailable, StreamAppend
-from shared.messaging import connected
+from shared.messaging import Consumer, ConsumerRunner, Relay, connected
 from tests.integration.messaging.support import (
     COUNTER,
     EVENTS,
@@ -27,6 +28,7 @@ from tests.integration.messaging.support import (
     relay,
     runner,
 )
+from tests.support.servers import Servers
 
 
 class Journal:
@@ -321,3 +323,20 @@ async def test_every_event_of_a_contract_may_be_consumed(owner: EventStore, serv
         await owner.append([StreamAppend(stream, 0, events)], Context(uuid4(), "x"))
         await eventually(lambda: len(seen) == 20, "handled")
     assert seen == ["ignored.v1", "counted.v1"] * 10
+
+
+async def test_services_need_no_more_than_their_own_permissions(
+    owner: EventStore, service: EventStore, servers: Servers
+) -> None:
+    """With the set's own users: the owner's relay and another service's consumer do their work."""
+    journal, stream = Journal(), uuid4()
+    passwords = dict.fromkeys(("operator", *OWNERS, "worker"), "secret")
+    with servers.start_nats(service_users(passwords)) as nats:
+        publisher = Relay(owner, "credits", nats.url("credits"))
+        consumer = ConsumerRunner(
+            service, Consumer("jobs-credits-v1", "credits", (Counted,), journal), nats.url("generation")
+        )
+        async with background(consumer.run, publisher.run):
+            await count(owner, stream, 1, 2)
+            await eventually(lambda: len(journal) == 2, "handled")
+    assert journal.seen == {stream: [1, 2]}

@@ -1,8 +1,11 @@
 """What a consumer can't handle is parked: its stream waits, all others flow, operators decide, and all is recorded."""
 
+import asyncio
 import contextlib
+import json
 import secrets
 from collections import defaultdict
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -11,7 +14,7 @@ import pytest
 from shared.contracts.event import event_type
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import connected, parking
+from shared.messaging import RetrySettings, connected, parking
 from shared.messaging.cloudevents import event_headers, event_subject
 from shared.messaging.parking import Parked
 from tests.integration.messaging.support import (
@@ -294,6 +297,60 @@ async def test_a_thousand_malformed_messages(owner: EventStore, service: EventSt
 
         await eventually(all_parked, "all parked", within=30)
     assert len(await positions_published(nats_url)) == 2
+
+
+async def test_messages_that_no_client_can_send_are_parked_too(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """Bytes put on the wire by hand: subjects and headers that are not UTF-8, headers that play the server's status."""
+    picky, stream = Picky(), uuid4()
+    consumer = runner(service, nats_url, picky)
+    async with background(relay(owner, nats_url).run, consumer.run):
+        await count(owner, stream, 1)
+        await eventually(lambda: picky.seen[stream] == [1], "handled")
+        server = urlsplit(nats_url)
+        lines, wire = await asyncio.open_connection(server.hostname, server.port)
+        login = json.dumps({"user": server.username, "pass": server.password, "verbose": False, "headers": True})
+        wire.write(f"CONNECT {login}\r\n".encode())
+        wire.write(b"PUB events.counting.counter.\xff\xfe.counted.v1 1\r\n?\r\n")
+        for head in (
+            b"NATS/1.0\r\nce-id: \xff\xfe\r\nbro\xffken: x\r\nnocolon\r\n: y\r\n\r\n",
+            b"NATS/1.0 503\r\n\r\n",
+            b"NATS/1.0 100 Idle Heartbeat\r\n\r\n",
+            b"NATS/1.0 \xff\xff\xff\r\n\r\n",
+            b"not even nats\r\n\r\n",
+        ):
+            wire.write(b"HPUB events.counting.counter.x.counted.v1 %d %d\r\n%b\r\n" % (len(head), len(head), head))
+        wire.write(b"PING\r\n")
+        assert (await lines.readline()).startswith(b"INFO")
+        assert await lines.readline() == b"PONG\r\n"
+        wire.close()
+        await count(owner, stream, 2)
+        await eventually(lambda: picky.seen[stream] == [1, 2], "the consumer goes on")
+
+        async def all_parked() -> bool:
+            return (await consumer.lag()).parked == 6
+
+        await eventually(all_parked, "all parked")
+    assert consumer.subscription.rounds == 1, "nothing broke"
+
+
+async def test_a_handler_that_takes_too_long_has_failed(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """It is stopped, tried as often as any, and parked: it does not hold its place for ever."""
+    stopped = 0
+
+    async def hang(recorded: RecordedEvent) -> None:
+        nonlocal stopped
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped += 1
+
+    retries = RetrySettings(attempts=2, first_pause=0.01, longest_call=0.05)
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, hang, retries=retries).run):
+        await count(owner, uuid4(), 1)
+        [row] = await eventually(lambda: parked(service), "parked")
+    assert (row.error, row.attempts, stopped) == ("Overdue('stopped after 0.05 s')", 2, 2)
 
 
 async def test_a_field_that_a_newer_owner_has_added_does_not_disturb(

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from shared.messaging.connection import Address, cancel, heed_cancellation, unless
+from shared.messaging.connection import Address, cancel, obedient, unless
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,28 @@ async def test_a_swallowed_cancellation_is_sent_again() -> None:
     assert (task.done(), swallowed) == (True, 2)
 
 
-async def test_a_loop_heeds_a_cancellation_that_was_swallowed() -> None:
-    """The task's own record of it remains."""
+async def test_obedient_work_ends_when_we_are_cancelled() -> None:
+    """Its result comes through; and when we are cancelled, so is it, until it ends."""
 
-    async def loop() -> None:
+    async def answer() -> int:
+        return 42
+
+    assert await obedient(answer()) == 42
+    swallowed = asyncio.Event()
+
+    async def stubborn() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        heed_cancellation()
-        raise AssertionError("the loop went on")
+        swallowed.set()
+        await asyncio.Event().wait()
 
-    task = asyncio.ensure_future(loop())
+    task = asyncio.ensure_future(obedient(stubborn()))
+    await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await asyncio.wait((task,), timeout=5)
+    assert task.cancelled()
+    assert swallowed.is_set()
 
 
 async def test_work_ends_when_the_event_comes() -> None:
