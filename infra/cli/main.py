@@ -21,6 +21,7 @@ COMMANDS = {
     "events": Entry("infra.cli.events", "Print the history of a service or of one stream."),
     "state": Entry("infra.cli.state", "Show a stream's state, now or as it was then."),
     "projections": Entry("infra.cli.projections", "Rebuild a service's read tables from its history."),
+    "asyncapi": Entry("infra.cli.asyncapi", "Describe the events that a service publishes and takes."),
     "parked": Entry("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
 }
 """Each module holds a click command of its own name."""

@@ -1,0 +1,76 @@
+"""`emprops asyncapi`."""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import click
+import msgspec
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.history import definition_of, service_option
+from infra.cli.options import examples, json_option
+from shared.messaging import Consumer
+from shared.messaging.asyncapi import asyncapi as describe
+
+
+@click.command(
+    epilog=examples(
+        "emprops asyncapi --service credits",
+        "emprops asyncapi --service generation --yaml > generation.asyncapi.yaml",
+        "emprops asyncapi --service storage --json | jq '.components.schemas'",
+    )
+)
+@service_option
+@json_option
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the document as YAML.")
+def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
+    """Describe the events that a service publishes, and those of others that it takes. Needs no running set.
+
+    With --json or --yaml, the whole AsyncAPI 3.0 document, with the schema of every event.
+    """
+    if as_json and as_yaml:
+        raise click.UsageError("--json or --yaml, not both")
+    document = document_of(service)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    elif as_yaml:
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    else:
+        Console().print(_table(service, document))
+
+
+def document_of(service: str) -> dict[str, Any]:
+    """The service's AsyncAPI document as plain JSON values."""
+    return describe(service, definition_of(service).events, consumers_of(service), version=version("emprops"))
+
+
+def consumers_of(service: str) -> Sequence[Consumer]:
+    """What the service takes from others, of a service that is not running.
+
+    A service makes its consumers out of what they work with, and touches none of that before an event comes: so here
+    they are made out of nothing, to be read and not to be run.
+    """
+    name = f"services.{service}.consumers"
+    if importlib.util.find_spec(name) is None:
+        return ()
+    factory = importlib.import_module(name).consumers
+    consumers: Sequence[Consumer] = factory(*(None for _ in inspect.signature(factory).parameters))
+    return consumers
+
+
+def _table(service: str, document: dict[str, Any]) -> Table:
+    table = Table(title=f"Events of {service}", box=None, header_style="bold", title_justify="left")
+    for column in ("", "event", "subject", "consumer"):
+        table.add_column(column, no_wrap=column == "event")
+    for name, operation in document["operations"].items():
+        [message] = document["channels"][name]["messages"]
+        sends = operation["action"] == "send"
+        address = document["channels"][name]["address"]
+        table.add_row("out" if sends else "in", message, address, "" if sends else name.removesuffix(f".{message}"))
+    return table
