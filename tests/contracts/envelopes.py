@@ -12,9 +12,9 @@ import msgspec
 from shared.contracts.event import event_type
 from shared.eventstore import Context, RecordedEvent
 from shared.messaging.cloudevents import event_headers, event_subject
+from tests.contracts import golden
 from tests.contracts.catalogue import codec_of, event_modules
 from tests.contracts.examples import full
-from tests.contracts.golden import FOLDER, write_lines
 
 _RECORDED_AT = datetime(2026, 11, 22, 18, 54, 42, 123456, UTC)
 
@@ -35,7 +35,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 def path_of(owner: str) -> Path:
-    return FOLDER / "envelopes" / f"{owner}.json"
+    return golden.FOLDER / "envelopes" / f"{owner}.json"
 
 
 def read(owner: str) -> Envelope:
@@ -79,5 +79,5 @@ def record(owner: str) -> bool:
     lines |= {"data": row.data, "metadata": row.metadata}
     lines["subject"] = msgspec.json.encode(event_subject(owner, row))
     lines["headers"] = msgspec.json.encode(event_headers(owner, row))
-    write_lines(path_of(owner), lines)
+    golden.write_lines(path_of(owner), lines)
     return True

@@ -121,6 +121,8 @@ def _text(name: str, *, complete: bool) -> str:
 
 def _mapping(key_type: inspect.Type, value_type: inspect.Type, name: str, *, complete: bool) -> dict[Any, Any]:
     if isinstance(value_type, inspect.AnyType):
-        return INSTRUCTIONS if name in {"data", "gen_in_data"} else ANYTHING if complete else {}
+        if name in {"data", "gen_in_data"}:
+            return INSTRUCTIONS if complete else {"version": "v2", "steps": []}
+        return ANYTHING if complete else {}
     key = _value(key_type, f"{name}_key", complete=True)
     return {key: _value(value_type, name, complete=True)} if complete else {}

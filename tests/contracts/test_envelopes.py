@@ -1,0 +1,36 @@
+"""Subjects and CloudEvents headers: what consumers of yesterday filter by and read."""
+
+import msgspec
+import pytest
+
+from shared.eventstore import Context
+from shared.messaging.cloudevents import event_headers, event_subject, read_event
+from tests.contracts import envelopes
+from tests.contracts.catalogue import codec_of, event_modules
+from tests.contracts.record import RECORD
+
+
+@pytest.mark.parametrize("owner", event_modules())
+def test_an_event_goes_out_as_it_always_did(owner: str) -> None:
+    """Under the same subject, with the same headers."""
+    assert envelopes.path_of(owner).exists(), f"no envelope of {owner} is recorded. {RECORD}"
+    envelope = envelopes.read(owner)
+    event = envelopes.stored(owner, envelope)
+    assert event_subject(owner, event) == envelope.subject
+    assert event_headers(owner, event) == envelope.headers
+
+
+@pytest.mark.parametrize("owner", event_modules())
+def test_a_message_is_read_as_the_event_that_was_stored(owner: str) -> None:
+    """All of it, but that its command may be repeated: that is its own service's business."""
+    envelope = envelopes.read(owner)
+    event = envelopes.stored(owner, envelope)
+    read = read_event(owner, codec_of(owner), envelope.subject, envelope.headers, event.data)
+    told = msgspec.structs.replace(event.context, repeatable=False)
+    assert read == msgspec.structs.replace(event, metadata=msgspec.json.encode(told))
+
+
+def test_metadata_is_the_context_s_json() -> None:
+    """What a context does not have, its bytes do not mention: history without it stays readable, and small."""
+    command = Context(command_id=envelopes.read("credits").stream_id, actor="user:1")
+    assert msgspec.json.encode(command) == b'{"command_id":"%b","actor":"user:1"}' % str(command.command_id).encode()
