@@ -18,6 +18,9 @@ CONNECT_TIMEOUT = 3
 PING_INTERVAL = 5
 """Seconds; a server that does not answer two pings counts as gone."""
 
+FLUSH_TIMEOUT = 0.5
+CANCEL_AGAIN_AFTER = 2.0
+"""Seconds; longer than it takes to close a connection, which must not be interrupted."""
 DELIVERY = b"$JS.ACK."
 """How the reply subject of every message begins that a JetStream consumer is given."""
 STATUS = "Status"
@@ -69,6 +72,12 @@ class TolerantClient(Client):
         text = subject.decode(errors="replace")
         message: Msg | None = super()._build_message(sid, text.encode(), reply, data, headers)
         return message
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature is given
+        """With a server that is gone, closing would break off half-way over what can't be sent to it any more."""
+        if not self.is_connected:
+            self._pending, self._pending_data_size = [], 0
+        await super()._close(status, do_cbs)
 
 
 def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
@@ -129,7 +138,7 @@ async def close(client: Client) -> None:
     """Sends what is waiting, and closes; a server that is gone does not keep it."""
     with contextlib.suppress(Exception):
         if client.is_connected:
-            await client.flush(timeout=1)
+            await client.flush(timeout=FLUSH_TIMEOUT)
     with contextlib.suppress(Exception):
         await client.close()
 
@@ -150,7 +159,7 @@ async def cancel(task: asyncio.Future[T]) -> None:
     """Cancels it until it is done: nats-py swallows a cancellation here and there."""
     while not task.done():
         task.cancel()
-        await asyncio.wait((task,), timeout=0.5)
+        await asyncio.wait((task,), timeout=CANCEL_AGAIN_AFTER)
     if not task.cancelled():
         task.exception()
 
