@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Decider, EventStore, migrate
+from shared.eventstore.codec import Upcaster
 from shared.http.health import Check
 from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
@@ -37,9 +38,11 @@ class ServiceDefinition:
     projections: tuple[Projection[Any], ...] = ()
     migrations: Path | None = None
     """Folder of numbered SQL files that may be applied again."""
+    upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
+    """By the tag of a type that is no longer among the events: what makes the next version of it."""
 
     def codec(self) -> Codec:
-        return Codec(self.events)
+        return Codec(self.events, upcasters=self.upcasters)
 
     def scripts(self) -> list[str]:
         return [file.read_text() for file in sorted(self.migrations.glob("*.sql"))] if self.migrations else []
