@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.history import definition_of, service_option
+from infra.cli.history import SERVICES, definition_of
 from infra.cli.options import examples, json_option
 from shared.messaging import Consumer
 from shared.messaging.asyncapi import asyncapi as describe
@@ -26,7 +26,7 @@ from shared.messaging.asyncapi import asyncapi as describe
         "emprops asyncapi --service storage --json | jq '.components.schemas'",
     )
 )
-@service_option
+@click.option("--service", type=click.Choice(SERVICES), required=True, help="Whose events.")
 @json_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the document as YAML.")
 def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
@@ -46,8 +46,10 @@ def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
 
 
 def document_of(service: str) -> dict[str, Any]:
-    """The service's AsyncAPI document as plain JSON values."""
-    return describe(service, definition_of(service).events, consumers_of(service), version=version("emprops"))
+    """The service's AsyncAPI document as plain JSON values; what it lists, it lists by name."""
+    document = describe(service, definition_of(service).events, consumers_of(service), version=version("emprops"))
+    # FastStream lists them in the order of a set.
+    return {**document, **{part: dict(sorted(document[part].items())) for part in ("channels", "operations")}}
 
 
 def consumers_of(service: str) -> Sequence[Consumer]:
@@ -66,9 +68,12 @@ def consumers_of(service: str) -> Sequence[Consumer]:
 
 def _table(service: str, document: dict[str, Any]) -> Table:
     table = Table(title=f"Events of {service}", box=None, header_style="bold", title_justify="left")
-    for column in ("", "event", "subject", "consumer"):
-        table.add_column(column, no_wrap=column == "event")
-    for name, operation in document["operations"].items():
+    table.add_column("")
+    table.add_column("event", no_wrap=True)
+    table.add_column("subject", overflow="fold")
+    table.add_column("consumer")
+    # Out before in.
+    for name, operation in sorted(document["operations"].items(), key=lambda item: item[1]["action"] != "send"):
         [message] = document["channels"][name]["messages"]
         sends = operation["action"] == "send"
         address = document["channels"][name]["address"]
