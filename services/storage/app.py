@@ -8,6 +8,7 @@ from litestar.di import Provide
 from services.storage.consumers import consumers
 from services.storage.content import read_content
 from services.storage.handlers import ASSET, Files
+from services.storage.packages import AT_ONCE, PACKAGE, PATIENCE, Packages, package_consumers
 from services.storage.projections.assets import ASSETS
 from services.storage.providers.s3 import S3Store
 from services.storage.routes import list_assets, read_asset, store_asset, upload
@@ -21,7 +22,7 @@ from shared.runtime import Parts, Runtime, ServiceDefinition
 SERVICE = ServiceDefinition(
     name="storage",
     events=EVENTS,
-    deciders=(ASSET,),
+    deciders=(ASSET, PACKAGE),
     projections=(ASSETS,),
     migrations=Path(__file__).parent / "migrations",
 )
@@ -38,6 +39,15 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
         idle_seconds=settings.upload_idle_seconds,
     )
+
+    packaged = Files(
+        runtime.store,
+        objects,
+        max_bytes=settings.package_max_bytes,
+        at_once=AT_ONCE,
+        idle_seconds=PATIENCE,
+    )
+    packages = Packages(runtime.store, objects, packaged)
 
     async def file_store() -> None:
         try:
@@ -68,7 +78,7 @@ async def build(runtime: Runtime) -> Parts:
             "projector": given(runtime.projector),
             "links": given(Links(settings.public_url, settings.cdn_url)),
         },
-        consumers=consumers(files, runtime.store, runtime.projector),
+        consumers=[*consumers(files, runtime.store, runtime.projector), *package_consumers(packages)],
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
     )

@@ -26,6 +26,7 @@ from services.storage.domain.asset import (
     refuse_other_bytes,
 )
 from services.storage.providers.s3 import S3Store, S3Upload
+from shared.content.files import FileImporter
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
 from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
@@ -66,6 +67,7 @@ class Content(NamedTuple):
 
     size: int
     sha256: str
+    cid: str
 
 
 class Files:
@@ -129,7 +131,7 @@ class Files:
 
     async def _measure(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
         """Reads the body to its end, into the upload if there is one."""
-        digest, size = hashlib.sha256(), 0
+        digest, importer, size = hashlib.sha256(), FileImporter(), 0
         chunks = aiter(body)
         while True:
             try:
@@ -138,11 +140,12 @@ class Files:
             except TimeoutError as error:
                 raise invalid(f"The file stopped in its middle: nothing came for {self._idle_seconds:g} s") from error
             if chunk is None:
-                return Content(size, digest.hexdigest())
+                return Content(size, digest.hexdigest(), str(importer.finish().cid))
             size += len(chunk)
             if size > self._max_bytes:
                 raise self._too_large()
             digest.update(chunk)
+            importer.update(chunk)
             if upload is not None:
                 await upload.write(chunk)
 

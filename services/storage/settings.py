@@ -19,3 +19,5 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     """Files that one process takes in at the same time, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0
     """How long a client may be silent in the middle of a file."""
+    package_max_bytes: int = 64 * 1024**3
+    """Of a publish package, which holds the artworks of a whole collection."""

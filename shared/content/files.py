@@ -18,6 +18,10 @@ class Leaf(NamedTuple):
     cid: Cid
     size: int
 
+    @classmethod
+    def of(cls, content: bytes) -> "Leaf":
+        return cls(Cid.of(RAW, content), len(content))
+
 
 class FileImporter:
     """Takes a file's bytes as they come, and holds none of them.

@@ -332,6 +332,8 @@ class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1")
     number: int
     artworks: list[PackagedArtwork]
     documents: list[PackagedDocument]
+    displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
+    """What shows those artworks that are no images themselves."""
 
 
 class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):

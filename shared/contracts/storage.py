@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
+
 from shared.contracts.collections import PackagedArtwork, PackagedDocument
 from shared.contracts.event import Event
 
@@ -52,6 +54,7 @@ class PackagePartTaken(PackageEvent, frozen=True, tag="package_part_taken.v1"):
     number: int
     artworks: list[PackagedArtwork]
     documents: list[PackagedDocument]
+    displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
 
 
 class PackageStored(PackageEvent, frozen=True, tag="package_stored.v1"):

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from uuid import UUID
 
+from shared.content.files import cid_of
 from tests.integration.storage.api import (
     ALICE,
     BOB,
@@ -35,6 +36,7 @@ async def test_an_upload_is_stored_at_its_path_and_answered_as_an_asset(api: Api
         "mime_type": "image/png",
         "size": len(PNG),
         "sha256": sha256(PNG),
+        "cid": str(cid_of(PNG)),
         "gen_in_data": None,
         "gen_out_data": None,
         "user_id": str(ALICE),

@@ -1,0 +1,88 @@
+"""One attempt at a publish package: its parts come in, then it is stored, or can't be."""
+
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from shared.content.package import Contents
+from shared.contracts.collections import PackagePartListed, PackageRequested
+from shared.contracts.event import Event
+from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
+
+# State
+
+
+class Package(msgspec.Struct, frozen=True):
+    """`parts` are let go of once the package is stored or given up."""
+
+    parts: tuple[PackagePartTaken, ...] = ()
+    outcome: PackageStored | PackageFailed | None = None
+
+    def contents(self, request: PackageRequested) -> Contents:
+        """What the package is made of. All its parts are here: `missing` tells."""
+        listed = sorted(self.parts, key=lambda part: part.number)
+        return Contents(
+            collection_id=request.collection_id,
+            job_id=request.job_id,
+            title=request.title,
+            artworks=[artwork for part in listed for artwork in part.artworks],
+            displays=[display for part in listed for display in part.displays],
+            documents=[document for part in listed for document in part.documents],
+        )
+
+    def missing(self, request: PackageRequested) -> list[int]:
+        return sorted(set(range(request.parts)) - {part.number for part in self.parts})
+
+
+NOTHING = Package()
+
+# What happens
+
+
+def evolve(state: Package, event: Event) -> Package:
+    match event:
+        case PackagePartTaken():
+            return msgspec.structs.replace(state, parts=(*state.parts, event))
+        case PackageStored() | PackageFailed():
+            return Package(outcome=event)
+        case _:
+            raise AssertionError(f"{event!r} is not an event of a package")
+
+
+# What is asked
+
+
+class TakePart(msgspec.Struct, frozen=True):
+    listed: PackagePartListed
+
+
+class EndPackage(msgspec.Struct, frozen=True):
+    """It is stored, or can't be made."""
+
+    outcome: PackageStored | PackageFailed
+
+
+Command = TakePart | EndPackage
+
+# What is decided
+
+
+def decide(command: Command, state: Package) -> list[Event]:
+    """Nothing once the package is stored or given up, and for a part that is here."""
+    if state.outcome is not None:
+        return []
+    match command:
+        case TakePart(listed):
+            if any(part.number == listed.number for part in state.parts):
+                return []
+            return [PackagePartTaken(**{name: getattr(listed, name) for name in listed.__struct_fields__})]
+        case EndPackage(outcome):
+            return [outcome]
+        case _:
+            assert_never(command)
+
+
+def package_path(user_id: UUID, package_id: UUID, attempt: int) -> str:
+    """Where the CAR file lies: one folder for each attempt, since a stored file never changes."""
+    return f"packages/{user_id}/{package_id}/{attempt}/package.car"

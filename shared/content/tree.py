@@ -1,0 +1,78 @@
+"""A folder of files as one DAG, and the order in which its blocks stand in a CAR file.
+
+The order is depth-first from the root, each block once, at its first place: what IPIP-0412 calls `order=dfs;dups=n`.
+So a reader knows of every block which one it must be and where it belongs, before it has read it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from shared.content.cid import Cid
+from shared.content.directories import Entry, directory
+from shared.content.files import dag_size
+from shared.content.nodes import HAMT, Node
+
+
+class File(NamedTuple):
+    """A file in a folder: `size` is that of its content, in bytes."""
+
+    cid: Cid
+    size: int
+
+
+class Step(NamedTuple):
+    """One thing on the way through a folder: a directory's block, or the place where a file's blocks stand.
+
+    `block` is None for a file. `path` is empty for the root, and ends with a slash for other directories.
+    """
+
+    path: str
+    cid: Cid
+    block: bytes | None
+
+
+def folder(files: Mapping[str, File]) -> Node:
+    """The root of a folder with these files: paths are relative, with slashes, and make their directories."""
+    tree: dict[str, Any] = {}
+    for path, file in files.items():
+        *parents, name = path.split("/")
+        inside = tree
+        for parent in parents:
+            inside = inside.setdefault(parent, {})
+            assert isinstance(inside, dict), f"{path} lies in a file"
+        assert name not in inside, f"{path} is there twice"
+        inside[name] = file
+    return _directory(tree)
+
+
+def _directory(tree: Mapping[str, Any]) -> Node:
+    entries = []
+    for name, inside in tree.items():
+        if isinstance(inside, File):
+            entries.append(Entry(name, inside.cid, dag_size(inside.size)))
+        else:
+            made = _directory(inside)
+            entries.append(Entry(name, made.cid, made.size, made))
+    return directory(entries)
+
+
+def steps(root: Node, path: str = "") -> Iterator[Step]:
+    """The way through a folder, depth-first. What lies at several places is met at each."""
+    yield Step(path, root.cid, root.block)
+    sharded = root.content.kind == HAMT
+    for link, child in zip(root.content.links, root.children, strict=True):
+        name = link.name[2:] if sharded else link.name
+        if child is None:
+            yield Step(path + name, link.cid, None)
+        else:
+            yield from steps(child, f"{path}{name}/" if name else path)
+
+
+def blocks_of(file: Node, path: str) -> Iterator[Step]:
+    """The way through a file of several chunks: its nodes, and None for the chunks between them."""
+    yield Step(path, file.cid, file.block)
+    for link, child in zip(file.content.links, file.children, strict=True):
+        if child is None:
+            yield Step(path, link.cid, None)
+        else:
+            yield from blocks_of(child, path)
