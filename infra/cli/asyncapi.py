@@ -1,9 +1,8 @@
 """`emprops asyncapi`."""
 
 import importlib
-import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -55,15 +54,20 @@ def document_of(service: str) -> dict[str, Any]:
 def consumers_of(service: str) -> Sequence[Consumer]:
     """What the service takes from others, of a service that is not running.
 
-    A service makes its consumers out of what they work with, and touches none of that before an event comes: so here
-    they are made out of nothing, to be read and not to be run.
+    A service's app makes its consumers with functions that return `list[Consumer]`, out of what they work with, and
+    they touch none of that before an event comes: so here they are made out of nothing, to be read and not to be run.
     """
-    name = f"services.{service}.consumers"
-    if importlib.util.find_spec(name) is None:
-        return ()
-    factory = importlib.import_module(name).consumers
-    consumers: Sequence[Consumer] = factory(*(None for _ in inspect.signature(factory).parameters))
-    return consumers
+    app = importlib.import_module(f"services.{service}.app")
+    factories = [each for each in vars(app).values() if inspect.isfunction(each) and _makes_consumers(each)]
+    made: list[Consumer] = []
+    for factory in factories:
+        made += factory(*(None for _ in inspect.signature(factory).parameters))
+    return made
+
+
+def _makes_consumers(function: Callable[..., Any]) -> bool:
+    returned: bool = inspect.signature(function).return_annotation == list[Consumer]
+    return returned
 
 
 def _table(service: str, document: dict[str, Any]) -> Table:
