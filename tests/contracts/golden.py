@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from shared.eventstore import Codec
 from tests.contracts.catalogue import Contract
 from tests.contracts.examples import full, minimal
 
@@ -120,3 +121,35 @@ def _extended(type_: inspect.Type, value: Any) -> Any:
             return _extended(next(each for each in types if not isinstance(each, inspect.NoneType)), value)
         case _:
             return value
+
+
+def still_read(codec: Codec, name: str, examples: Examples) -> bool:
+    """Whether a type that is no longer written is upcast to one that is."""
+    try:
+        for label in _stored(examples):
+            codec.decode(name, examples[label])
+    except Exception:  # noqa: BLE001 - whatever an absent or wrong upcaster raises: it can't be read
+        return False
+    return bool(examples)
+
+
+def missing_upcasts(codec: Codec, name: str, examples: Examples) -> Examples:
+    """What a retired type's examples are upcast to, of those where that is not recorded yet."""
+    lacking = [label for label in _stored(examples) if label + UPCAST not in examples]
+    return {label + UPCAST: codec.encode(codec.decode(name, examples[label]))[1] for label in lacking}
+
+
+def changed_upcasts(codec: Codec, name: str, examples: Examples) -> list[str]:
+    """The examples of a retired type that are not upcast any more to what they were first."""
+    changed = []
+    for label in _stored(examples):
+        expected = examples.get(label + UPCAST)
+        if expected is not None:
+            tag = msgspec.json.decode(expected)["type"]
+            if codec.decode(name, examples[label]) != codec.decode(tag, expected):
+                changed.append(label)
+    return changed
+
+
+def _stored(examples: Examples) -> list[str]:
+    return [label for label in examples if not label.endswith(UPCAST)]

@@ -26,16 +26,9 @@ def upcast_types(owner: str) -> set[str]:
     """The types that are no longer in the owner's EVENTS and whose golden bytes it still reads."""
     if owner in {WORK, METADATA}:
         return set()
-    codec, retired = codec_of(owner), set()
-    for name in set(golden.recorded(owner)) - set(codec.events):
-        try:
-            for label, data in golden.read(owner, name).items():
-                if not label.endswith(golden.UPCAST):
-                    codec.decode(name, data)
-        except Exception:  # noqa: BLE001 - whatever an absent or wrong upcaster raises: it can't be read
-            continue
-        retired.add(name)
-    return retired
+    codec = codec_of(owner)
+    retired = set(golden.recorded(owner)) - set(codec.events)
+    return {name for name in retired if golden.still_read(codec, name, golden.read(owner, name))}
 
 
 def findings(owner: str) -> list[Finding]:
@@ -56,26 +49,17 @@ def record() -> list[str]:
             golden.write(contract.owner, contract.name, {**examples, **added})
             said.append(f"{contract}: recorded the examples {', '.join(added)}")
     for owner in owners():
-        for name in upcast_types(owner):
-            said += _record_upcast(owner, name)
+        for name in sorted(upcast_types(owner)):
+            examples = golden.read(owner, name)
+            if added := golden.missing_upcasts(codec_of(owner), name, examples):
+                golden.write(owner, name, {**examples, **added})
+                said.append(f"{owner}/{name}: recorded what it is upcast to")
         before = schemas.read(owner)
         if before != (after := {**before, **today(owner)}):
             schemas.write(owner, after)
             said.append(f"{owner}: recorded the schemas")
-    for owner in event_modules():
-        if envelopes.record(owner):
-            said.append(f"{owner}: recorded the headers of one of its events")
-    return said
-
-
-def _record_upcast(owner: str, name: str) -> list[str]:
-    codec, examples = codec_of(owner), golden.read(owner, name)
-    lacking = [each for each in examples if not each.endswith(golden.UPCAST) and each + golden.UPCAST not in examples]
-    for label in lacking:
-        examples[label + golden.UPCAST] = codec.encode(codec.decode(name, examples[label]))[1]
-    if lacking:
-        golden.write(owner, name, examples)
-    return [f"{owner}/{name}: recorded what {label} is upcast to" for label in lacking]
+    fresh = [owner for owner in event_modules() if envelopes.record(owner)]
+    return said + [f"{owner}: recorded the headers of one of its events" for owner in fresh]
 
 
 def forget(name: str) -> None:
