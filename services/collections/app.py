@@ -7,6 +7,7 @@ from litestar.di import Provide
 from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
 from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES, Handlers
+from services.collections.metadata import Metadata
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
@@ -17,6 +18,7 @@ from services.collections.queries import Queries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
+from services.collections.token_list import TokenList
 from shared.contracts.collections import EVENTS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
@@ -32,6 +34,7 @@ SERVICE = ServiceDefinition(
 async def build(runtime: Runtime) -> Parts:
     handlers = Handlers(runtime.store, ComponentIds(runtime.store), runtime.clock)
     queries = Queries(runtime.store)
+    metadata = Metadata(queries, TokenList(runtime.store), runtime.settings.public_url)
     return Parts(
         route_handlers=ROUTES,
         consumers=consumers(handlers),
@@ -39,6 +42,7 @@ async def build(runtime: Runtime) -> Parts:
         dependencies={
             "commands": Provide(lambda: handlers, sync_to_thread=False),
             "questions": Provide(lambda: queries, sync_to_thread=False),
+            "metadata": Provide(lambda: metadata, sync_to_thread=False),
             "frame": Provide(lambda: runtime, sync_to_thread=False),
             "change": Provide(provide_change, sync_to_thread=False),
         },

@@ -103,7 +103,7 @@ INPUT_OF_ASSET = "select gen_in_data from component_assets where asset_id = %s a
 
 ASSETS_OF_COMPONENT = """
 select asset_id, user_id, collection_id, component_id, job_id, gid, name, path, mime_type, sha256, gen_in_data,
-       gen_out_data, created_at, cid
+       gen_out_data, created_at, cid, size
 from component_assets
 where collection_id = %s and component_id = %s and (created_at, asset_id) < (%s, %s)
 order by created_at desc, asset_id desc limit %s"""

@@ -13,6 +13,7 @@ from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
 from shared.contracts.collections import SalesReceiver
+from shared.contracts.problem import Detail
 from shared.eventstore import RecordedEvent
 
 
@@ -88,6 +89,26 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     gen_in_data: dict[str, Any] | None
     gen_out_data: dict[str, Any] | None
     created_at: datetime
+
+
+class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection on one chain: what would keep it from being published there, and what it would say of itself."""
+
+    faults: list[Detail]
+    collection: dict[str, Any]
+    token: dict[str, Any]
+    """The first one's document; with the variables' test values before there is one."""
+
+
+class PublishCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What publishing would say. `faults` are those of its own chain; each has its pointer in the collection."""
+
+    dry_run: Literal[True] = True
+    valid: bool
+    blockchain: str | None
+    faults: list[Detail]
+    chains: dict[str, ChainCheck]
+    """By ETHEREUM, BASE and TEZOS."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ class Rule:
 RULES = (
     Rule("/collections", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/public", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/collections/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/collections/{}/tokens/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/generations", Upstream.GENERATION),
     Rule("/api/collections/generate", Upstream.GENERATION),

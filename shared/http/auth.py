@@ -1,7 +1,8 @@
 """Who is asking: bearer tokens (RFC 6750, JWT) verified in every service, so that nothing behind the edge is trusted.
 
 Algorithms are pinned by the type of the key, never taken from the token. Routes need a user or an operator unless they
-say otherwise: `opt={"public": True}`, or `opt={"roles": {"worker", …}}` with the roles that they take.
+say otherwise: `opt={"public": True}`, with `"recognizes": True` beside it where one who sends a token sees more; or
+`opt={"roles": {"worker", …}}` with the roles that they take.
 """
 
 import hashlib
@@ -186,7 +187,10 @@ def authentication(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]
     def wrap(app: ASGIApp) -> ASGIApp:
         async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
             options: Mapping[str, Any] = scope["route_handler"].opt
-            if options.get("public") or scope.get("method") == "OPTIONS":
+            anonymous = not any(name == b"authorization" for name, _ in scope["headers"])
+            if scope.get("method") == "OPTIONS" or (
+                options.get("public") and (anonymous or not options.get("recognizes"))
+            ):
                 scope["user"] = None
             else:
                 principal = await authenticator.authenticate(scope["headers"])

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.collections.domain.chains.faults import faults
 from services.collections.domain.collection import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
@@ -36,8 +37,8 @@ Command = PublishCollection | PublishWhenDue | CallOffPublication
 def decide(command: Command, state: Collection) -> list[Event]:
     """Nothing happens when it is already so.
 
-    Raises VALIDATION_FAILED with a pointer for each thing that is missing, NOT_FOUND for a collection that is not the
-    user's, CONFLICT for one that is archived.
+    Raises VALIDATION_FAILED with a pointer for each thing that is missing or not valid on its chain, NOT_FOUND for a
+    collection that is not the user's, CONFLICT for one that is archived.
     """
     match command:
         case PublishCollection():
@@ -51,16 +52,6 @@ def decide(command: Command, state: Collection) -> list[Event]:
             return [events.PublicationCalledOff(collection_id, ["its owner called it off"])]
         case _ as never:
             assert_never(never)
-
-
-def missing(state: Collection) -> list[Detail]:
-    """What a collection lacks before it can be published."""
-    faults = []
-    if not state.fields.title.strip():
-        faults.append(Detail("/title", "a published collection has a title"))
-    if not state.data["steps"]:
-        faults.append(Detail("/data/steps", "a published collection has at least one step to generate with"))
-    return faults
 
 
 def time_text(time: datetime) -> str:
@@ -77,9 +68,9 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
     if date is not None and date.tzinfo is None:
         fault = Detail("/publish_date", "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z")
         raise invalid(fault.message, fault)
-    faults = missing(state)
-    if faults:
-        raise invalid(f"The collection is not complete yet: {faults[0].message}", *faults)
+    found = faults(state)
+    if found:
+        raise invalid(f"The collection can't be published yet: {found[0].message}", *found)
     if date is None or date <= command.now:
         return [_published(state, collection_id, time_text(command.now))]
     scheduled_for = time_text(date)
@@ -90,7 +81,7 @@ def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]
     due = state.scheduled_for
     if state.collection_id is None or due is None or datetime.fromisoformat(due) > command.now:
         return []
-    reasons = ["it is archived"] if state.archived else [fault.message for fault in missing(state)]
+    reasons = ["it is archived"] if state.archived else [fault.message for fault in faults(state)]
     if reasons:
         return [events.PublicationCalledOff(state.collection_id, reasons)]
     return [_published(state, state.collection_id, due)]

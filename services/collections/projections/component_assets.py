@@ -28,6 +28,7 @@ class ComponentAssetRow(msgspec.Struct, frozen=True):
     gen_out_data: str | None
     created_at: datetime
     cid: str | None
+    size: int | None
 
 
 DDL = """
@@ -45,7 +46,8 @@ create table {table} (
   gen_in_data text,
   gen_out_data text,
   created_at timestamptz not null,
-  cid text
+  cid text,
+  size bigint
 );
 create index {table}_of_component on {table} (component_id, created_at desc, asset_id desc);
 create index {table}_of_collection on {table} (collection_id, created_at desc, asset_id desc)"""
@@ -75,6 +77,7 @@ def project(row: ComponentAssetRow | None, recorded: RecordedEvent) -> Component
             gen_out_data=None,
             created_at=recorded.recorded_at,
             cid=event.cid,
+            size=event.size,
         )
     if row is not None and isinstance(event, ComponentAssetDescribed):
         return msgspec.structs.replace(
@@ -87,7 +90,7 @@ def project(row: ComponentAssetRow | None, recorded: RecordedEvent) -> Component
 
 COMPONENT_ASSETS = Projection(
     name="component_assets",
-    version=2,
+    version=3,
     row=ComponentAssetRow,
     key=("asset_id",),
     ddl=DDL,

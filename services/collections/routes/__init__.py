@@ -14,6 +14,7 @@ from services.collections.routes.changing import (
     set_variables,
 )
 from services.collections.routes.making import create_collection, remix_collection, transfer_custody
+from services.collections.routes.metadata import get_collection_metadata, get_token_metadata
 from services.collections.routes.projects import (
     create_project,
     create_untitled_project,
@@ -48,6 +49,8 @@ ROUTES: list[ControllerRouterHandler] = [
     get_history,
     get_public_collection,
     get_variables,
+    get_collection_metadata,
+    get_token_metadata,
     publish_collection,
     call_off_publication,
     archive_collection,

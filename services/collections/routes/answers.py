@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from services.collections.domain.collection import Collection
 from services.collections.domain.project import Project
 from services.collections.handlers import Handlers
+from services.collections.metadata import Metadata
 from services.collections.queries import Queries
 from services.collections.settings import CollectionsSettings
 from services.collections.views import CollectionView, ProjectView, collection_view_of_state, project_view_of_state
@@ -21,6 +22,7 @@ from shared.runtime import Runtime
 
 Commands = NamedDependency[Handlers]
 Questions = NamedDependency[Queries]
+Documents = NamedDependency[Metadata]
 Frame = NamedDependency[Runtime]
 
 ANYONE = {"public": True}

@@ -34,9 +34,13 @@ class ReceiversBody(msgspec.Struct, frozen=True):
 
 
 class PublishBody(msgspec.Struct, frozen=True):
-    """`publish_date`: RFC 3339 with its zone; at once without one, or with one that is past."""
+    """`publish_date`: RFC 3339 with its zone; at once without one, or with one that is past.
+
+    `dry_run`: says what would keep it from being published, and what it would look like; nothing is recorded.
+    """
 
     publish_date: datetime | None = None
+    dry_run: bool = False
 
 
 class PreviewBody(msgspec.Struct, frozen=True):

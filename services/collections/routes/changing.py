@@ -11,11 +11,11 @@ from services.collections.domain.archiving import ArchiveCollection, RestoreColl
 from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
 from services.collections.domain.publishing import CallOffPublication, PublishCollection
 from services.collections.domain.variable_table import variables_of
-from services.collections.routes.answers import Change, Commands, Frame, Questions
+from services.collections.routes.answers import Change, Commands, Documents, Frame, Questions
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
-from services.collections.views import CollectionView
+from services.collections.views import CollectionView, PublishCheck
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.http import ApiRequest, CommandContext, Envelope, FromPath, JSONBody, User, etag
+from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
 
 
 @put("/projects/{project_id:uuid}/collections/{collection_id:uuid}", summary="Edit a collection", status_code=204)
@@ -102,9 +102,18 @@ async def publish_collection(
     principal: User,
     change: Change,
     frame: Frame,
+    metadata: Documents,
+    *,
+    dry_run: FromQuery[bool] = False,
     data: JSONBody[PublishBody | None] = None,
-) -> Response[Envelope[CollectionView]]:
-    """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes."""
+) -> Response[Envelope[CollectionView]] | Response[Envelope[PublishCheck]]:
+    """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes.
+
+    400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
+    body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
+    """
+    if dry_run or (data is not None and data.dry_run):
+        return Response(Envelope(await metadata.check(principal.user_id, collection_id)))
     command = PublishCollection(principal.user_id, frame.clock(), data.publish_date if data else None)
     return await change.answered(collection_id, partial(publishing.decide, command))
 

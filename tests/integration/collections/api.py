@@ -18,6 +18,8 @@ from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
+SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
+"""What a collection needs beside its title and its steps to be published."""
 
 
 class Answer(NamedTuple):

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID, uuid4
 
-from tests.integration.collections.api import BOB, Api, collections_service, two_steps
+from tests.integration.collections.api import BOB, SELLABLE, Api, collections_service, two_steps
 
 
 def path_of(collection) -> str:
@@ -108,7 +108,7 @@ async def test_users_do_not_see_each_others_drafts(api: Api):
 
 async def test_a_published_collection_is_public(api: Api):
     """Without a token too, but how it is made stays its creator's."""
-    made = await api.create({"title": "Birds", "data": two_steps()})
+    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     published = await api.post(f"/collections/{made['id']}/publish")
     assert published.status == 200
     assert published.data["status"] == "published"
@@ -123,7 +123,7 @@ async def test_a_published_collection_is_public(api: Api):
 
 
 async def test_publishing_twice_is_publishing_once(api: Api):
-    made = await api.create()
+    made = await api.create(SELLABLE)
     first = await api.post(f"/collections/{made['id']}/publish")
     again = await api.post(f"/collections/{made['id']}/publish")
     assert first.data == again.data
@@ -131,7 +131,7 @@ async def test_publishing_twice_is_publishing_once(api: Api):
 
 async def test_an_archived_collection_is_put_away(api: Api):
     """Out of the public's sight and of its project's list, unchangeable, until it is restored."""
-    made = await api.create()
+    made = await api.create(SELLABLE)
     path, listed = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
     await api.post(f"{path}/publish")
     assert (await api.post(f"{path}/archive")).data["archived"] is True

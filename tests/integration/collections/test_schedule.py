@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.collections.api import ALICE, BOB, Api, collections_service
+from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, collections_service
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url,
     clock = Clock()
     due = NOON + timedelta(hours=1)
     async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
-        made = await api.create()
+        made = await api.create(SELLABLE)
         path = f"/collections/{made['id']}/publish"
         scheduled = await api.post(path, {"publish_date": "2030-01-01T14:00:00+01:00"})
         assert (scheduled.data["status"], scheduled.data["scheduled_for"]) == ("draft", "2030-01-01T13:00:00Z")
@@ -49,7 +49,7 @@ async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url,
 
 async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
     async with collections_service(database, nats_url, tmp_path, clock=Clock()) as api:
-        made = await api.create()
+        made = await api.create(SELLABLE)
         path = f"/collections/{made['id']}/publish"
         assert (await api.post(path, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
         assert (await api.send("POST", path, BOB)).code == (404, "NOT_FOUND")
@@ -58,7 +58,7 @@ async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
 
 
 async def test_wrong_times_are_refused(api: Api):
-    made = await api.create()
+    made = await api.create(SELLABLE)
     for date in ("tomorrow", "2030-01-01", "2030-01-01T12:00:00", 5):
         refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})
         assert refused.code == (400, "VALIDATION_FAILED")

@@ -22,7 +22,6 @@ ROUTED = [
     ("PUT", f"/projects/{ID}/collections/{ID}", "collections"),
     ("GET", f"/collections/{ID}", "collections"),
     ("POST", f"/collections/{ID}/publish", "collections"),
-    ("GET", f"/collections/{ID}/tokens/1/metadata", "collections"),
     ("POST", f"/collections/{ID}/generations", "generation"),
     ("POST", "/api/collections/generate", "generation"),
     ("GET", "/jobs", "generation"),
@@ -46,7 +45,16 @@ async def test_an_address_belongs_to_one_service(edge: EdgeClient, method: str, 
     assert (seen["path"] + ("?" + seen["query"] if seen["query"] else "")) == path
 
 
-@pytest.mark.parametrize("path", ["/collections", f"/collections/{ID}/public", "/feed"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/collections",
+        f"/collections/{ID}/public",
+        f"/collections/{ID}/metadata",
+        f"/collections/{ID}/tokens/1/metadata",
+        "/feed",
+    ],
+)
 async def test_public_addresses_need_no_token(edge: EdgeClient, path: str) -> None:
     """What anyone may read is passed on without one."""
     assert (await edge.json("GET", path, anonymous=True))[0] == 200

@@ -1,6 +1,7 @@
 """given(events).when(command).then(events): the grammar of every test of a decider here."""
 
 import sys
+from decimal import Decimal
 from functools import reduce
 from types import ModuleType
 from uuid import UUID
@@ -15,6 +16,8 @@ from shared.contracts.problem import Detail, Problem
 ALICE, BOB = UUID(int=1), UUID(int=2)
 PROJECT, OTHER_PROJECT = UUID(int=10), UUID(int=11)
 COLLECTION = UUID(int=100)
+SELLABLE = {"blockchain": "BASE", "editions": 10, "price": Decimal("0.05")}
+"""What a collection needs beside its title and its steps to be published."""
 
 
 class Given:

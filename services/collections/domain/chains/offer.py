@@ -1,0 +1,84 @@
+"""What a collection says of itself on any chain: the part of it that metadata is made from."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from services.collections.domain.addresses import checked_address
+from shared.contracts.collections import SalesReceiver
+
+SYMBOL_LENGTH = 8
+NO_SYMBOL = "EMPROPS"
+
+
+class Royalty(msgspec.Struct, frozen=True):
+    """`basis_points`: hundredths of a percent of every sale, as ERC-2981 counts."""
+
+    receiver: str
+    basis_points: int
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """`link` is where the collection is shown; None where the service does not know its own public address."""
+
+    title: str
+    description: str
+    cover_image_url: str | None = None
+    images: Sequence[Any] = ()
+    receivers: Sequence[SalesReceiver] = ()
+    link: str | None = None
+
+    @property
+    def symbol(self) -> str:
+        """From the title, which a published collection keeps: its letters and digits, in capitals, 8 at most."""
+        plain = unicodedata.normalize("NFKD", self.title).encode("ascii", "ignore").decode()
+        return re.sub(r"[^A-Za-z0-9]", "", plain).upper()[:SYMBOL_LENGTH] or NO_SYMBOL
+
+    @property
+    def image(self) -> str | None:
+        """The cover, or else the first of its images."""
+        return self.cover_image_url or next(self._links(), None)
+
+    @property
+    def featured_image(self) -> str | None:
+        """The first image beside the cover."""
+        return next((link for link in self._links() if link != self.image), None)
+
+    def royalties(self, chain: str) -> list[Royalty]:
+        """Who gets which part of a sale, as far as their addresses are of this chain."""
+        return [
+            Royalty(each.address, basis_points(each.value))
+            for each in self.receivers
+            if is_address(each.address, chain)
+        ]
+
+    def token_name(self, number: int) -> str:
+        return f"{self.title} #{number}"
+
+    def _links(self) -> Iterator[str]:
+        for image in self.images:
+            link = image.get("url") if isinstance(image, Mapping) else image
+            if isinstance(link, str) and link:
+                yield link
+
+
+def basis_points(percent: str) -> int:
+    """Exact: a receiver's percentage has two decimals at most."""
+    return int(Decimal(percent) * 100)
+
+
+def is_address(address: str, chain: str) -> bool:
+    try:
+        checked_address(address, chain)
+    except ValueError:
+        return False
+    return True
+
+
+def present(**members: Any) -> dict[str, Any]:
+    """The members that say something: what is None, or an empty text or list, is left out."""
+    return {name: value for name, value in members.items() if value is not None and value not in ("", [])}

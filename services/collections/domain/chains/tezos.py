@@ -1,0 +1,87 @@
+"""TEZOS: TZIP-16 for the collection's contract, TZIP-12 and TZIP-21 for its tokens.
+
+Royalties are the marketplaces' convention: shares out of 10^decimals, by address, in each token's document.
+"""
+
+from typing import Any
+
+from services.collections.domain.chains.offer import Offer, present
+from services.collections.domain.tokens import Token
+from shared.contracts.collections import ArtworkFile, Trait
+
+CHAIN = "TEZOS"
+INTERFACES = ["TZIP-012", "TZIP-016", "TZIP-021"]
+ROYALTY_DECIMALS = 4
+"""Shares are basis points: out of ten thousand."""
+RIGHTS = "All rights reserved"
+"""What holds where a creator grants nothing."""
+CONTRACT_VERSION = "1.0.0"
+
+
+def collection_metadata(offer: Offer) -> dict[str, Any]:
+    return present(
+        name=offer.title,
+        symbol=offer.symbol,
+        description=offer.description,
+        version=CONTRACT_VERSION,
+        license={"name": RIGHTS},
+        authors=_creators(offer),
+        homepage=offer.link,
+        imageUri=offer.image,
+        interfaces=INTERFACES,
+    )
+
+
+def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
+    """One token of each artwork (`isBooleanAmount`), which can't be split (`decimals` 0)."""
+    artifact, image = token.artifact, token.image
+    shown = token.uri(image) if image else None
+    return present(
+        decimals=0,
+        name=offer.token_name(token.number),
+        symbol=offer.symbol,
+        description=offer.description,
+        artifactUri=token.uri(artifact) if artifact else None,
+        displayUri=shown,
+        thumbnailUri=shown,
+        externalUri=offer.link,
+        creators=_creators(offer),
+        isBooleanAmount=True,
+        formats=[_format(token, file) for file in _shown_files(artifact, image)],
+        attributes=[_attribute(trait) for trait in token.traits],
+        rights=RIGHTS,
+        date=token.made_at.isoformat().replace("+00:00", "Z") if token.made_at else None,
+        royalties=_royalties(offer),
+    )
+
+
+def _creators(offer: Offer) -> list[str]:
+    return [each.receiver for each in offer.royalties(CHAIN)]
+
+
+def _royalties(offer: Offer) -> dict[str, Any] | None:
+    shares = {each.receiver: each.basis_points for each in offer.royalties(CHAIN)}
+    return {"decimals": ROYALTY_DECIMALS, "shares": shares} if shares else None
+
+
+def _shown_files(artifact: ArtworkFile | None, image: ArtworkFile | None) -> list[ArtworkFile]:
+    files = [file for file in (artifact, image) if file is not None]
+    return files[:1] if artifact == image else files
+
+
+def _format(token: Token, file: ArtworkFile) -> dict[str, Any]:
+    return present(
+        uri=token.uri(file),
+        mimeType=file.mime_type,
+        fileSize=file.size or None,
+        fileName=file.path.rpartition("/")[2],
+        hash=f"sha256:{file.sha256}" if file.sha256 else None,
+    )
+
+
+def _attribute(trait: Trait) -> dict[str, Any]:
+    """TZIP-21: an attribute's value is a text; its type says when it is to be read as a number."""
+    if isinstance(trait.value, str):
+        return {"name": trait.name, "value": trait.value}
+    kind = "integer" if isinstance(trait.value, int) else "number"
+    return {"name": trait.name, "value": str(trait.value), "type": kind}

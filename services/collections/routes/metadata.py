@@ -1,0 +1,62 @@
+"""What collections and their tokens say of themselves on chain: for marketplaces, which have no token."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import MediaType, Response, get
+from litestar.params import PathParameter, QueryParameter
+
+from services.collections.domain.chains import Chain
+from services.collections.metadata import token_number
+from services.collections.routes.answers import Documents
+from shared.http import ApiRequest, Envelope, FromPath, Principal
+
+RECOGNIZING = {"public": True, "recognizes": True}
+"""Anybody may ask; a token shows its bearer their drafts too."""
+ChosenChain = Annotated[Chain | None, QueryParameter(description="Of which chain; the collection's own when left out")]
+Raw = Annotated[bool, QueryParameter(description="The bare document, as contracts and marketplaces read it")]
+Number = Annotated[
+    str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
+]
+
+
+@get("/collections/{collection_id:uuid}/metadata", summary="A collection's chain metadata", opt=RECOGNIZING)
+async def get_collection_metadata(
+    collection_id: FromPath[UUID],
+    request: ApiRequest,
+    metadata: Documents,
+    *,
+    chain: ChosenChain = None,
+    raw: Raw = False,
+) -> Response[Envelope[dict[str, Any]]]:
+    """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS; of what is published, or is yours."""
+    document = await metadata.of_collection(_reader(request), collection_id, chain)
+    return _answer(document, raw=raw)
+
+
+@get("/collections/{collection_id:uuid}/tokens/{number:str}/metadata", summary="A token's metadata", opt=RECOGNIZING)
+async def get_token_metadata(
+    collection_id: FromPath[UUID],
+    number: Number,
+    request: ApiRequest,
+    metadata: Documents,
+    *,
+    chain: ChosenChain = None,
+    raw: Raw = False,
+) -> Response[Envelope[dict[str, Any]]]:
+    """ERC-721 and ERC-1155 with OpenSea's attributes for ETHEREUM and BASE, TZIP-12 and TZIP-21 for TEZOS.
+
+    Tokens are the artworks of one finished job, in its order: of a draft, the last job; of a published collection, the
+    last one that had finished when it was published, or else the first one after.
+    """
+    document = await metadata.of_token(_reader(request), collection_id, token_number(number), chain)
+    return _answer(document, raw=raw)
+
+
+def _reader(request: ApiRequest) -> UUID | None:
+    principal: Principal | None = request.user
+    return principal.user_id if principal is not None else None
+
+
+def _answer(document: dict[str, Any], *, raw: bool) -> Response[Any]:
+    return Response(document if raw else Envelope(document), media_type=MediaType.JSON)

@@ -1,0 +1,225 @@
+"""Chain metadata over HTTP: for marketplaces without a token, and what a publication is refused for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID, uuid4
+
+import pytest_asyncio
+
+from services.collections.app import SERVICE
+from shared.contracts import generation
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationStarted,
+    JobCompleted,
+    JobPartiallyCompleted,
+    JobRequested,
+    Output,
+    RequestedGeneration,
+    StepOutputs,
+)
+from shared.contracts.storage import EVENTS, AssetStored
+from shared.projections import rebuild
+from tests.integration.collections.api import ALICE, BOB, SELLABLE, Answer, Api, two_steps
+from tests.support.publishing import Publisher, publisher
+
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
+CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+
+
+@pytest_asyncio.fixture
+async def engine(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
+    async with publisher("generation", generation.EVENTS, databases(), nats_url) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def storage(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
+    async with publisher("storage", EVENTS, databases(), nats_url) as started:
+        yield started
+
+
+async def run_job(engine: Publisher, collection, moods: list[str | None], first_asset: int) -> UUID:
+    """A job whose n-th artwork shows the n-th mood and is file `first_asset` + n; None stands for one that failed.
+
+    The last artwork is made first: what counts is the job's order, not who is quicker.
+    """
+    job_id, collection_id, data = uuid4(), UUID(collection["id"]), collection["data"]
+    gids = [uuid4() for _ in moods]
+    await engine.say(
+        job_id,
+        JobRequested(
+            job_id=job_id,
+            name="Collection Generation",
+            job_type="collection_generation",
+            user_id=ALICE,
+            collection_id=collection_id,
+            project_id=UUID(collection["project_id"]),
+            data=data,
+            workflow_versions={},
+            variables={},
+            generations=[RequestedGeneration(gid, f"{place:064x}", 1) for place, gid in enumerate(gids)],
+            quoted=len(gids),
+        ),
+    )
+    for place, (gid, mood) in reversed(list(enumerate(zip(gids, moods, strict=True)))):
+        said = {"gid": gid, "job_id": job_id, "user_id": ALICE, "cost": 1}
+        drawn = {"style": mood or "noir"}
+        started = GenerationStarted(
+            **said, collection_id=collection_id, hash=f"{place:064x}", variables=drawn, steps=[]
+        )
+        if mood is None:
+            await engine.say(gid, started)
+            continue
+        asset = first_asset + place
+        output = Output(
+            kind="asset",
+            asset_id=asset,
+            url=f"https://cdn.example/{asset}.png",
+            path=f"generations/{asset}.png",
+            mime_type="image/png",
+            sha256=f"{asset:064x}",
+            size=10,
+        )
+        made = [StepOutputs(data["steps"][1]["id"], [Output(kind="text", text="x"), output])]
+        await engine.say(gid, started, GenerationCompleted(**said, outputs=made, gen_in_data=data))
+    failed = moods.count(None)
+    end = JobPartiallyCompleted(job_id, ALICE, 1, failed) if failed else JobCompleted(job_id, ALICE, 1)
+    await engine.say(job_id, end)
+    return job_id
+
+
+async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUID | None = ALICE) -> Answer:
+    async with asyncio.timeout(15):
+        while True:
+            answer = await api.get(path, user)
+            if wanted(answer):
+                return answer
+            await asyncio.sleep(0.02)
+
+
+async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api, engine: Publisher):
+    """Those that failed get no number; traits come under the names that they are shown by."""
+    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    path = f"/collections/{made['id']}/tokens"
+    assert (await api.get(f"{path}/1/metadata")).code == (404, "NOT_FOUND")
+    await run_job(engine, made, ["noir", None, "pop"], 70)
+    first = await until(api, f"{path}/1/metadata", lambda answer: answer.status == 200)
+    assert first.data["name"] == "Birds #1"
+    assert first.data["image"] == "https://cdn.example/70.png"
+    assert first.data["attributes"] == [{"trait_type": "style", "value": "Noir"}]
+    second = (await api.get(f"{path}/2/metadata?chain=TEZOS")).data
+    assert second["artifactUri"] == "https://cdn.example/72.png"
+    assert second["attributes"] == [{"name": "style", "value": "pop"}]
+    assert (await api.get(f"{path}/3/metadata")).code == (404, "NOT_FOUND")
+    as_erc_1155 = await api.get(f"{path}/{2:064x}/metadata?raw=true")
+    assert as_erc_1155.body["image"] == second["artifactUri"]
+    for wrong in ("0x2", "-1", "one", "1.0"):
+        assert (await api.get(f"{path}/{wrong}/metadata")).pointers == ["path:number"]
+    assert (await api.get(f"{path}/0/metadata")).code == (404, "NOT_FOUND")
+    for projection in SERVICE.projections:
+        rebuilt = await rebuild(api.store, projection, swap=False)
+        assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name
+
+
+async def test_what_was_sold_keeps_its_numbers(api: Api, engine: Publisher):
+    """A draft's tokens are those of the last job; a published collection's stay, however many jobs follow."""
+    made = await api.create({"data": two_steps(), **SELLABLE})
+    path = f"/collections/{made['id']}/tokens/1/metadata"
+    for first_asset in (100, 200):
+        await run_job(engine, made, ["noir"], first_asset)
+        link = f"https://cdn.example/{first_asset}.png"
+        await until(api, path, lambda answer, link=link: answer.status == 200 and answer.data["image"] == link)
+    assert (await api.post(f"/collections/{made['id']}/publish")).status == 200
+    await run_job(engine, made, ["pop"], 300)
+    other = await api.create({"data": two_steps(), **SELLABLE})
+    await run_job(engine, other, ["pop"], 400)
+    await until(api, f"/collections/{other['id']}/tokens/1/metadata", lambda answer: answer.status == 200)
+    await until_finished(api, made["id"], 3)
+    assert (await api.get(path, None)).data["image"] == "https://cdn.example/200.png"
+
+
+async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
+    query = b"select count(*) from series where collection_id = %s and finished_at is not null"
+    async with asyncio.timeout(10):
+        while True:
+            async with api.store.reader() as cursor:
+                await cursor.execute(query, (collection_id,))
+                if await cursor.fetchone() == (jobs,):
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, storage: Publisher):
+    made = await api.create({"data": two_steps(), **SELLABLE})
+    stored = AssetStored(
+        asset_id=70,
+        user_id=ALICE,
+        name="70.png",
+        path="generations/70.png",
+        mime_type="image/png",
+        size=10,
+        sha256=f"{70:064x}",
+        collection_id=UUID(made["id"]),
+        component_id=made["data"]["steps"][1]["id"],
+        cid=CID,
+    )
+    await storage.say(UUID(int=70), stored)
+    await run_job(engine, made, ["noir"], 70)
+    path = f"/collections/{made['id']}/tokens/1/metadata"
+    named = await until(api, path, lambda answer: answer.status == 200 and answer.data["image"].startswith("ipfs"))
+    assert named.data["image"] == f"ipfs://{CID}"
+
+
+async def test_marketplaces_need_no_token_and_drafts_are_their_owners(api: Api):
+    """A published collection's metadata is everybody's; a draft's, or an archived one's, its owner's alone."""
+    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    path = f"/collections/{made['id']}/metadata"
+    assert (await api.get(path)).data["name"] == "Birds"
+    assert (await api.get(path, BOB)).code == (await api.get(path, None)).code == (404, "NOT_FOUND")
+    wrong = await api.get(path, None, headers={"Authorization": "Bearer nonsense"})
+    assert wrong.code == (401, "UNAUTHENTICATED")
+    await api.post(f"/collections/{made['id']}/publish")
+    shown = await api.get(path, None)
+    assert shown.data == (await api.get(f"{path}?raw=true", None)).body == (await api.get(path, BOB)).data
+    assert "interfaces" in (await api.get(f"{path}?chain=TEZOS", None)).data
+    assert (await api.get(f"{path}?chain=SOLANA", None)).status == 400
+    await api.post(f"/collections/{made['id']}/archive")
+    assert (await api.get(path, None)).code == (404, "NOT_FOUND")
+
+
+async def test_without_a_chain_one_has_to_be_named(api: Api):
+    made = await api.create({"title": "Birds"})
+    assert (await api.get(f"/collections/{made['id']}/metadata")).pointers == ["?chain"]
+    assert (await api.get(f"/collections/{made['id']}/metadata?chain=BASE")).data["name"] == "Birds"
+
+
+async def test_an_unfit_publication_says_everything_that_keeps_it(api: Api):
+    """One entry per fault, each with its pointer in the collection; nothing is recorded."""
+    made = await api.create({"title": " "})
+    refused = await api.post(f"/collections/{made['id']}/publish")
+    assert refused.code == (400, "VALIDATION_FAILED")
+    assert refused.pointers == ["/title", "/editions", "/price", "/blockchain"]
+    assert (await api.get(f"/collections/{made['id']}")).data["version"] == made["version"]
+
+
+async def test_a_dry_run_shows_faults_and_previews_for_all_chains_and_records_nothing(api: Api):
+    body = {"title": "Birds", "data": two_steps(), "editions": 5, "price": "0.0000001", "blockchain": "TEZOS"}
+    made = await api.create(body)
+    receivers = [{"address": TEZOS, "value": "7.5", "type": "creator"}]
+    await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
+    head, path = await api.store.head(), f"/collections/{made['id']}/publish"
+    shown = (await api.post(f"{path}?dry_run=true")).data
+    assert shown == (await api.post(path, {"dry_run": True})).data
+    assert (shown["dry_run"], shown["valid"], shown["blockchain"]) == (True, False, "TEZOS")
+    assert [fault["pointer"] for fault in shown["faults"]] == ["/price"]
+    found = {chain: [fault["pointer"] for fault in each["faults"]] for chain, each in shown["chains"].items()}
+    assert found == {"ETHEREUM": ["/receivers/0/address"], "BASE": ["/receivers/0/address"], "TEZOS": ["/price"]}
+    assert shown["chains"]["TEZOS"]["token"]["royalties"] == {"decimals": 4, "shares": {TEZOS: 750}}
+    assert shown["chains"]["BASE"]["token"]["attributes"] == [{"trait_type": "style", "value": "Noir"}]
+    assert await api.store.head() == head
+    assert (await api.post(f"{path}?dry_run=true", user=BOB)).code == (404, "NOT_FOUND")
+    await api.put(f"/projects/{made['project_id']}/collections/{made['id']}", {"price": "1"})
+    assert (await api.post(f"{path}?dry_run=true")).data["valid"] is True
+    assert (await api.post(path)).data["status"] == "published"

@@ -1,0 +1,203 @@
+"""What collections and tokens say of themselves on chain, held against schemas written from the standards."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.collections.domain.artwork import traits_of
+from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
+from services.collections.domain.chains.evm import token_id
+from services.collections.domain.chains.offer import Offer, basis_points
+from services.collections.domain.tokens import Token
+from shared.contracts.collections import ArtworkFile, SalesReceiver, Trait
+
+SCHEMAS = Path(__file__).parent / "schemas"
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
+BAKERY = "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn"
+CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+PNG = ArtworkFile(71, "https://cdn.example/71.png", "generations/a/71.png", "image/png", "ab" * 32, 2048)
+VIDEO = ArtworkFile(72, "https://cdn.example/72.mp4", "generations/a/72.mp4", "video/mp4", "cd" * 32, 4096)
+
+
+def offer(**changes) -> Offer:
+    said = {
+        "title": "First Light",
+        "description": "A tide, drawn",
+        "cover_image_url": "https://example.com/cover.png",
+        "images": ["https://example.com/1.png", {"url": "ipfs://" + CID}],
+        "receivers": [SalesReceiver(EVM, "5", "creator"), SalesReceiver(TEZOS, "2.5", "friend")],
+        "link": "https://emprops.example/collections/1/public",
+    }
+    return Offer(**{**said, **changes})
+
+
+TRAITS = (Trait("style", "Noir"), Trait("steps", 20), Trait("noise", 0.5))
+
+
+def token(files=(PNG,), traits=TRAITS, **changes) -> Token:
+    return Token(
+        number=changes.get("number", 3),
+        gid=UUID(int=1),
+        hash="ab" * 32,
+        traits=list(traits),
+        files=list(files),
+        cids=changes.get("cids", {}),
+        made_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+    )
+
+
+def check(document: dict, schema: str) -> dict:
+    """The document, if it is valid by a schema that was written from the standard, with all its formats."""
+    read = json.loads((SCHEMAS / f"{schema}.json").read_text())
+    jsonschema.Draft202012Validator(read, format_checker=jsonschema.FormatChecker()).validate(document)
+    return document
+
+
+def check_both(chain: str, given_offer: Offer, given_token: Token) -> tuple[dict, dict]:
+    collection, single = ("tzip-16", "tzip-21") if chain == "TEZOS" else ("erc-7572", "erc-721-opensea")
+    return (
+        check(collection_metadata(chain, given_offer), collection),
+        check(token_metadata(chain, given_offer, given_token), single),
+    )
+
+
+def test_an_evm_collection_says_its_name_its_image_and_its_royalties():
+    """Receivers of another chain get none here, and no receiver gets a say over the page (`collaborators`)."""
+    for chain in ("ETHEREUM", "BASE"):
+        assert check(collection_metadata(chain, offer()), "erc-7572") == {
+            "name": "First Light",
+            "symbol": "FIRSTLIG",
+            "description": "A tide, drawn",
+            "image": "https://example.com/cover.png",
+            "featured_image": "https://example.com/1.png",
+            "external_link": "https://emprops.example/collections/1/public",
+            "royalties": [{"receiver": EVM, "basis_points": 500}],
+        }
+
+
+def test_an_evm_token_has_opensea_attributes_and_numbers_say_that_they_are_numbers():
+    assert check(token_metadata("BASE", offer(), token()), "erc-721-opensea") == {
+        "name": "First Light #3",
+        "description": "A tide, drawn",
+        "image": "https://cdn.example/71.png",
+        "external_url": "https://emprops.example/collections/1/public",
+        "attributes": [
+            {"trait_type": "style", "value": "Noir"},
+            {"trait_type": "steps", "value": 20, "display_type": "number"},
+            {"trait_type": "noise", "value": 0.5, "display_type": "number"},
+        ],
+    }
+
+
+def test_what_is_no_image_plays_beside_the_image_that_shows_it():
+    evm = check(token_metadata("BASE", offer(), token([PNG, VIDEO])), "erc-721-opensea")
+    assert (evm["image"], evm["animation_url"]) == (PNG.url, VIDEO.url)
+    tezos = check(token_metadata("TEZOS", offer(), token([PNG, VIDEO])), "tzip-21")
+    assert (tezos["artifactUri"], tezos["displayUri"]) == (VIDEO.url, PNG.url)
+    assert [each["mimeType"] for each in tezos["formats"]] == ["video/mp4", "image/png"]
+
+
+def test_a_tezos_collection_names_its_interfaces_and_authors():
+    assert check(collection_metadata("TEZOS", offer()), "tzip-16") == {
+        "name": "First Light",
+        "symbol": "FIRSTLIG",
+        "description": "A tide, drawn",
+        "version": "1.0.0",
+        "license": {"name": "All rights reserved"},
+        "authors": [TEZOS],
+        "homepage": "https://emprops.example/collections/1/public",
+        "imageUri": "https://example.com/cover.png",
+        "interfaces": ["TZIP-012", "TZIP-016", "TZIP-021"],
+    }
+
+
+def test_a_tezos_token_carries_its_files_its_attributes_and_its_royalties():
+    assert check(token_metadata("TEZOS", offer(), token()), "tzip-21") == {
+        "decimals": 0,
+        "name": "First Light #3",
+        "symbol": "FIRSTLIG",
+        "description": "A tide, drawn",
+        "artifactUri": PNG.url,
+        "displayUri": PNG.url,
+        "thumbnailUri": PNG.url,
+        "externalUri": "https://emprops.example/collections/1/public",
+        "creators": [TEZOS],
+        "isBooleanAmount": True,
+        "formats": [
+            {
+                "uri": PNG.url,
+                "mimeType": "image/png",
+                "fileSize": 2048,
+                "fileName": "71.png",
+                "hash": "sha256:" + "ab" * 32,
+            }
+        ],
+        "attributes": [
+            {"name": "style", "value": "Noir"},
+            {"name": "steps", "value": "20", "type": "integer"},
+            {"name": "noise", "value": "0.5", "type": "number"},
+        ],
+        "rights": "All rights reserved",
+        "date": "2026-11-22T12:00:00Z",
+        "royalties": {"decimals": 4, "shares": {TEZOS: 250}},
+    }
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_file_whose_content_address_is_known_is_named_by_it(chain):
+    document = check_both(chain, offer(), token(cids={71: CID}))[1]
+    assert document["artifactUri" if chain == "TEZOS" else "image"] == f"ipfs://{CID}"
+    assert PNG.url not in json.dumps(document)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_the_barest_collection_is_still_valid(chain):
+    """No description, image, receivers or link; an artwork that is nothing but a text."""
+    bare = Offer(title="木", description="")
+    collection, single = check_both(chain, bare, token(files=[], traits=[]))
+    assert collection["symbol"] == "EMPROPS"
+    assert single["name"] == "木 #3"
+    assert not {"image", "artifactUri", "attributes", "royalties", "creators"} & set(single)
+
+
+_texts = st.text(min_size=1, max_size=30)
+_values = st.one_of(_texts, st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
+
+
+@settings(max_examples=60, deadline=None)
+@given(title=_texts, description=st.text(max_size=50), drawn=st.dictionaries(_texts, _values, max_size=6))
+def test_whatever_is_drawn_every_chain_gets_a_valid_document(title, description, drawn):
+    said = Offer(title=title, description=description, receivers=offer().receivers)
+    made = token(traits=[Trait(name, value) for name, value in drawn.items()])
+    for chain in CHAINS:
+        _, single = check_both(chain, said, made)
+        assert len(single.get("attributes", [])) == len(drawn)
+        assert json.loads(json.dumps(single)) == single
+
+
+def test_shares_are_exact_basis_points():
+    assert [basis_points(value) for value in ("0.01", "2.5", "29.99", "57.28", "100")] == [1, 250, 2999, 5728, 10000]
+
+
+def test_an_erc_1155_id_has_64_lowercase_hexadecimal_digits():
+    """The example of the ERC: 314592 is 0x4cce0."""
+    assert token_id(314592) == "000000000000000000000000000000000000000000000000000000000004cce0"
+
+
+def test_traits_are_what_was_drawn_under_the_names_that_it_is_shown_by():
+    written = [
+        {"name": "style", "type": "pick", "value": {"values": ["noir", "pop"], "display_names": ["Noir", "Pop art"]}},
+        {"name": "size", "type": "pick", "value": {"values": [1, 2]}},
+        {"name": "noise", "type": "number", "value": 0.25},
+        {"name": "mood", "type": "text", "value": None},
+        {"name": "unset", "type": "text"},
+    ]
+    drawn = {"mood": "", "noise": 0.25, "size": 2, "style": "pop", "gone": "x"}
+    assert traits_of(drawn, written) == [Trait("style", "Pop art"), Trait("size", 2), Trait("noise", 0.25)]

@@ -1,0 +1,69 @@
+"""The artworks of a job, as they become known: their order is the job's, whenever each is made."""
+
+from uuid import UUID
+
+import pytest
+
+from services.collections.domain import artwork, series
+from services.collections.domain.artwork import CompleteArtwork, DrawArtwork
+from services.collections.domain.series import BeginSeries, FinishSeries, Series
+from shared.contracts.collections import ArtworkDrawn, ArtworkFile, ArtworkMade, SeriesBegun, SeriesFinished, Trait
+from shared.contracts.generation import Output, StepOutputs
+from tests.unit.collections.specification import ALICE, COLLECTION, given
+
+JOB, FIRST, SECOND = UUID(int=7), UUID(int=71), UUID(int=72)
+BEGUN = SeriesBegun(JOB, COLLECTION, ALICE, [FIRST, SECOND])
+DRAWN = ArtworkDrawn(SECOND, JOB, COLLECTION, ALICE, 1, "ab", {"style": "noir"})
+WRITTEN = [{"name": "style", "value": {"values": ["noir"], "display_names": ["Noir"]}}]
+OUTPUTS = [
+    StepOutputs(1, [Output(kind="text", text="a sketch")]),
+    StepOutputs(2, [Output("asset", 9, "https://x.example/9", "a/9.png", "image/png", "cd", 5)]),
+]
+
+
+def draw(known: Series, gid=SECOND) -> DrawArtwork:
+    return DrawArtwork(gid, JOB, COLLECTION, ALICE, "ab", {"style": "noir"}, known)
+
+
+def test_a_series_begins_and_ends_once():
+    given(series).when(BeginSeries(JOB, COLLECTION, ALICE, [FIRST, SECOND])).then(BEGUN)
+    given(series, BEGUN).when(BeginSeries(JOB, COLLECTION, ALICE, [FIRST, SECOND])).then_nothing_happens()
+    finished = SeriesFinished(JOB, COLLECTION, 1)
+    given(series, BEGUN).when(FinishSeries(JOB, failed=1)).then(finished)
+    given(series, BEGUN, finished).when(FinishSeries(JOB)).then_nothing_happens()
+
+
+def test_a_series_without_artworks_numbers_no_tokens():
+    given(series, BEGUN).when(FinishSeries(JOB, failed=2)).then_nothing_happens()
+
+
+def test_an_artwork_has_its_place_in_the_series():
+    given(artwork).when(draw(given(series, BEGUN).state)).then(DRAWN)
+    given(artwork, DRAWN).when(draw(given(series, BEGUN).state)).then_nothing_happens()
+
+
+def test_an_artwork_waits_for_its_series():
+    """Which is another stream's, so it may be heard of later; UNAVAILABLE is tried again."""
+    given(artwork).when(draw(series.NOTHING)).then_refused("UNAVAILABLE")
+
+
+def test_what_cannot_be_is_no_matter_of_waiting():
+    """These stop the stream they came on, and an operator sees them."""
+    with pytest.raises(LookupError):
+        given(artwork).when(draw(given(series, BEGUN).state, UUID(int=99)))
+    with pytest.raises(LookupError):
+        given(artwork).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN))
+    with pytest.raises(LookupError):
+        given(series).when(FinishSeries(JOB))
+
+
+def test_a_complete_artwork_has_its_traits_and_its_files():
+    made = ArtworkMade(
+        SECOND,
+        JOB,
+        COLLECTION,
+        [Trait("style", "Noir")],
+        [ArtworkFile(9, "https://x.example/9", "a/9.png", "image/png", "cd", 5)],
+    )
+    given(artwork, DRAWN).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN)).then(made)
+    given(artwork, DRAWN, made).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN)).then_nothing_happens()
