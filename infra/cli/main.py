@@ -23,6 +23,7 @@ COMMANDS = {
     "projections": Entry("infra.cli.projections", "Rebuild a service's read tables from its history."),
     "asyncapi": Entry("infra.cli.asyncapi", "Describe the events that a service publishes and takes."),
     "parked": Entry("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
+    "verify-package": Entry("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),
 }
 """Each module holds a click command of its own name."""
 
@@ -35,7 +36,7 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command = getattr(importlib.import_module(entry.module), cmd_name)
+        command = getattr(importlib.import_module(entry.module), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

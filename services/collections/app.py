@@ -8,6 +8,7 @@ from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
 from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES, Handlers
 from services.collections.metadata import Metadata
+from services.collections.packages import PACKAGE, Packages, package_consumers
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
@@ -25,7 +26,7 @@ from shared.runtime import Parts, Runtime, ServiceDefinition
 SERVICE = ServiceDefinition(
     name="collections",
     events=EVENTS,
-    deciders=(PROJECT, COLLECTION, COMPONENT_ASSET, SERIES, ARTWORK),
+    deciders=(PROJECT, COLLECTION, COMPONENT_ASSET, SERIES, ARTWORK, PACKAGE),
     projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS, SERIES_TABLE, ARTWORKS),
     migrations=Path(__file__).parent / "migrations",
 )
@@ -34,15 +35,18 @@ SERVICE = ServiceDefinition(
 async def build(runtime: Runtime) -> Parts:
     handlers = Handlers(runtime.store, ComponentIds(runtime.store), runtime.clock)
     queries = Queries(runtime.store)
-    metadata = Metadata(queries, TokenList(runtime.store), runtime.settings.public_url)
+    tokens = TokenList(runtime.store)
+    metadata = Metadata(queries, tokens, runtime.settings.public_url)
+    packages = Packages(runtime.store, metadata, tokens, runtime.settings.public_url)
     return Parts(
         route_handlers=ROUTES,
-        consumers=consumers(handlers),
+        consumers=[*consumers(handlers), *package_consumers(packages)],
         background=[Scheduler(runtime.store, handlers).run],
         dependencies={
             "commands": Provide(lambda: handlers, sync_to_thread=False),
             "questions": Provide(lambda: queries, sync_to_thread=False),
             "metadata": Provide(lambda: metadata, sync_to_thread=False),
+            "packaging": Provide(lambda: packages, sync_to_thread=False),
             "frame": Provide(lambda: runtime, sync_to_thread=False),
             "change": Provide(provide_change, sync_to_thread=False),
         },

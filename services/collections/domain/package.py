@@ -6,7 +6,7 @@ changed since (a draft's title, say), or the last attempt failed: then there is 
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 from uuid import UUID, uuid5
 
 import msgspec
@@ -17,9 +17,9 @@ from services.collections.domain.tokens import Token
 from shared.content.package import canonical
 from shared.contracts.collections import (
     ArtworkFile,
-    PackageDelivered,
     PackagedArtwork,
     PackagedDocument,
+    PackageDelivered,
     PackageGivenUp,
     PackagePartListed,
     PackageRequested,
@@ -176,12 +176,10 @@ def _parts(command: RequestPackage, named: UUID, attempt: int) -> Iterator[Packa
 class _Gathered:
     def __init__(self) -> None:
         self.size = 0
-        self.sections: dict[str, list[object]] = {"artworks": [], "displays": [], "documents": []}
+        self.sections: dict[str, list[Any]] = {"artworks": [], "displays": [], "documents": []}
 
     def listed(self, named: UUID, attempt: int, number: int) -> PackagePartListed:
-        return msgspec.convert(
-            {"package_id": named, "attempt": attempt, "number": number, **self.sections}, PackagePartListed
-        )
+        return PackagePartListed(package_id=named, attempt=attempt, number=number, **self.sections)
 
 
 # What a package is made of

@@ -15,6 +15,7 @@ from services.collections.routes.changing import (
 )
 from services.collections.routes.making import create_collection, remix_collection, transfer_custody
 from services.collections.routes.metadata import get_collection_metadata, get_token_metadata
+from services.collections.routes.packages import get_package, request_package
 from services.collections.routes.projects import (
     create_project,
     create_untitled_project,
@@ -51,6 +52,8 @@ ROUTES: list[ControllerRouterHandler] = [
     get_variables,
     get_collection_metadata,
     get_token_metadata,
+    request_package,
+    get_package,
     publish_collection,
     call_off_publication,
     archive_collection,

@@ -1,0 +1,159 @@
+"""Publish packages: asked for from what is known of a job's tokens, and what has become of them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from services.collections import handlers
+from services.collections.domain import package
+from services.collections.domain.collection import owned
+from services.collections.domain.package import NoteOutcome, Package, RequestPackage, StoredFile
+from services.collections.metadata import Metadata
+from services.collections.token_list import TokenList
+from shared.content.package import PROVENANCE, Contents, manifest
+from shared.contracts.collections import PackagePartListed
+from shared.contracts.problem import Detail, Problem, not_found
+from shared.contracts.storage import PackageFailed, PackageStored
+from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, RecordedEvent
+from shared.messaging import Consumer
+
+PACKAGE = Decider("package", package.NOTHING, package.evolve, Package)
+OUTCOMES = "collections-packages-v1"
+
+JOB = "select finished_at from series where job_id = %s and collection_id = %s"
+FILES = """
+select asset_id, path, mime_type, size, sha256, cid from component_assets
+where collection_id = %s and asset_id = any(%s)"""
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    hash: str
+    algorithm: str
+
+
+class PackageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A publish package. What lies in storage is null until it does; `reason` says why there is none."""
+
+    id: UUID
+    collection_id: UUID
+    job_id: UUID
+    status: Literal["requested", "stored", "failed"]
+    attempt: int
+    reason: str | None
+    root: str | None
+    """CIDv1 of the package's folder: its address on IPFS, and the root of the CAR file."""
+    asset_id: int | None
+    url: str | None
+    """Of the CAR file."""
+    size: int | None
+    sha256: str | None
+    provenance: Provenance | None
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Packages:
+    store: EventStore
+    metadata: Metadata
+    tokens: TokenList
+    public_url: str
+
+    async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
+        """Asks for the package of a job. Raises NOT_FOUND, CONFLICT, and UNAVAILABLE while not all of it is known."""
+        state = (await self.store.load(handlers.COLLECTION, collection_id)).state
+        owned(state, user_id)
+        series = await self.tokens.series(collection_id, None, job_id)
+        if series is None:
+            raise await self._unfinished(collection_id, job_id)
+        tokens = await self.tokens.tokens(series)
+        ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
+        stored = await self._files(collection_id, ids)
+        offer = self.metadata.offer(await self.metadata.questions.owned_collection(user_id, collection_id))
+        command = RequestPackage(
+            collection_id=collection_id,
+            job_id=job_id,
+            user_id=user_id,
+            title=offer.title,
+            artworks=package.artworks(tokens, stored),
+            displays=package.displays(tokens, stored),
+            documents=await asyncio.to_thread(package.documents, offer, tokens),
+        )
+        named = package.package_id(collection_id, job_id)
+        return await self.store.handle(PACKAGE, named, partial(package.decide, command), context)
+
+    async def note(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
+        await self.store.handle(PACKAGE, outcome.package_id, partial(package.decide, NoteOutcome(outcome)), context)
+
+    async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
+        """A package of a collection of the user's. Raises NOT_FOUND."""
+        owned((await self.store.load(handlers.COLLECTION, collection_id)).state, user_id)
+        found = await self.store.load(PACKAGE, package_id)
+        if found.state.request is None or found.state.request.collection_id != collection_id:
+            raise not_found("The package")
+        return await self.view(package_id, found)
+
+    async def view(self, package_id: UUID, found: Loaded[Package] | Handled[Package]) -> PackageView:
+        state = found.state
+        request, delivered = state.request, state.delivered
+        assert request is not None, "a package that is shown was asked for"
+        assert state.status != "none", "a package that was asked for has a status"
+        return PackageView(
+            id=package_id,
+            collection_id=request.collection_id,
+            job_id=request.job_id,
+            status=state.status,
+            attempt=request.attempt,
+            reason=state.reason,
+            root=delivered.root if delivered else None,
+            asset_id=delivered.asset_id if delivered else None,
+            url=f"{self.public_url.rstrip('/')}/assets/{delivered.asset_id}/content" if delivered else None,
+            size=delivered.size if delivered else None,
+            sha256=delivered.sha256 if delivered else None,
+            provenance=Provenance(delivered.provenance, PROVENANCE) if delivered else None,
+            manifest=await self._manifest(package_id, state) if delivered else None,
+        )
+
+    async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
+        """The manifest that the package holds, from the same parts: made again, since it may be large."""
+        request = state.request
+        assert request is not None, "a package with parts was asked for"
+        history = [recorded.event for recorded in await self.store.read_stream(package_id)]
+        parts = [
+            event for event in history if isinstance(event, PackagePartListed) and event.attempt == request.attempt
+        ]
+        contents = Contents(
+            collection_id=request.collection_id,
+            job_id=request.job_id,
+            title=request.title,
+            artworks=[each for part in parts for each in part.artworks],
+            displays=[each for part in parts for each in part.displays],
+            documents=[each for part in parts for each in part.documents],
+        )
+        return await asyncio.to_thread(manifest, contents)
+
+    async def _files(self, collection_id: UUID, asset_ids: Sequence[int]) -> dict[int, StoredFile]:
+        async with self.store.reader() as cursor:
+            await cursor.execute(FILES.encode(), (collection_id, list(asset_ids)))
+            return {row[0]: StoredFile(*row) for row in await cursor.fetchall()}
+
+    async def _unfinished(self, collection_id: UUID, job_id: UUID) -> Problem:
+        """What to say of a job that has no finished artworks."""
+        async with self.store.reader() as cursor:
+            await cursor.execute(JOB.encode(), (job_id, collection_id))
+            if await cursor.fetchone() is None:
+                return Problem("NOT_FOUND", "There is no such job", Detail("/job_id", "is no job of this collection"))
+        message = "has no finished artworks: it goes on, ended a moment ago, or has failed"
+        return Problem("CONFLICT", f"The job {message}", Detail("/job_id", message))
+
+
+def package_consumers(packages: Packages) -> list[Consumer]:
+    async def on_outcome(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type
+        await packages.note(recorded.event, recorded.context.caused(recorded.event_id, OUTCOMES))
+
+    return [Consumer(name=OUTCOMES, owner="storage", events=(PackageStored, PackageFailed), handle=on_outcome)]

@@ -1,0 +1,46 @@
+"""Publish packages: one file with a job's artworks and their metadata, which anybody can verify."""
+
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+
+from services.collections.domain.package import package_id as id_of
+from services.collections.packages import Packages, PackageView
+from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
+
+Packaging = NamedDependency[Packages]
+
+
+class PackageBody(msgspec.Struct, frozen=True):
+    """`job_id`: a finished job of the collection."""
+
+    job_id: UUID
+
+
+@post("/collections/{collection_id:uuid}/packages", summary="Package a job's artworks", status_code=202)
+async def request_package(
+    collection_id: FromPath[UUID],
+    data: JSONBody[PackageBody],
+    principal: User,
+    context: CommandContext,
+    packaging: Packaging,
+) -> Response[Envelope[PackageView]]:
+    """Every artwork and its metadata on each chain, with a manifest, as one CAR file whose root is an IPFS address.
+
+    There is one package for each job: asked for again it is the same, unless the collection says something else by
+    now, or the last attempt failed. `GET` it until its status is no longer `requested`.
+    """
+    done = await packaging.request(principal.user_id, collection_id, data.job_id, context)
+    named = id_of(collection_id, data.job_id)
+    location = {"location": f"/collections/{collection_id}/packages/{named}"}
+    return Response(Envelope(await packaging.view(named, done)), status_code=202, headers=location)
+
+
+@get("/collections/{collection_id:uuid}/packages/{package_id:uuid}", summary="A publish package")
+async def get_package(
+    collection_id: FromPath[UUID], package_id: FromPath[UUID], principal: User, packaging: Packaging
+) -> Envelope[PackageView]:
+    """Whether it is stored, where, and its manifest; `emprops verify-package` checks the file offline."""
+    return Envelope(await packaging.package(principal.user_id, collection_id, package_id))
