@@ -1,11 +1,13 @@
 """Commands on projects and collections: load → decide → append."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
 
 from services.collections.component_ids import ComponentIds
 from services.collections.domain import (
@@ -55,6 +57,11 @@ class Handlers:
     store: EventStore
     component_ids: ComponentIds
     clock: Callable[[], datetime]
+    turns: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Who changes a collection waits for those before him in this process: a crowd would only conflict, and give up.
+
+    What other replicas do meanwhile is still seen by its version.
+    """
 
     # Projects
 
@@ -195,7 +202,10 @@ class Handlers:
         if expected_version is not None:
             # Whose it is comes before which version it is at: somebody else's collection is not there.
             collection.owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
-        return await self.store.handle(COLLECTION, collection_id, decide, context, expected_version=expected_version)
+        async with self.turns.setdefault(collection_id, asyncio.Lock()):
+            return await self.store.handle(
+                COLLECTION, collection_id, decide, context, expected_version=expected_version
+            )
 
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context

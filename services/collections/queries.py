@@ -81,6 +81,16 @@ where project_id = %s and archived = %s
   and (created_at, id) < (%s, %s)
 order by created_at desc, id desc limit %s"""
 
+COLLECTIONS_OF_PROJECT_IN_STATUS = """
+select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
+       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
+       social_identifier, created_at, updated_at, version
+from collections
+where project_id = %s and archived = %s and status = %s
+  and (created_at, id) < (%s, %s)
+order by created_at desc, id desc limit %s"""
+
 PUBLISHED = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
        batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
@@ -88,6 +98,16 @@ select id, project_id, user_id, title, description, status, archived, is_current
        social_identifier, created_at, updated_at, version
 from collections
 where status = 'published' and not archived
+  and (publish_date, id) < (%s, %s)
+order by publish_date desc, id desc limit %s"""
+
+PUBLISHED_ON_CHAIN = """
+select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
+       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
+       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
+       social_identifier, created_at, updated_at, version
+from collections
+where status = 'published' and not archived and blockchain = %s
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
 
@@ -184,21 +204,37 @@ class Queries:
         return await self.collection_for(user_id, row[0])
 
     async def collections_of_project(
-        self, user_id: UUID, project_id: UUID, limit: int, cursor: str | None, *, archived: bool = False
+        self,
+        user_id: UUID,
+        project_id: UUID,
+        limit: int,
+        cursor: str | None,
+        *,
+        archived: bool = False,
+        status: str | None = None,
     ) -> Page[CollectionSummary]:
-        """Newest first. Raises NOT_FOUND for a project that is not the user's."""
+        """Newest first, of one status or of both. Raises NOT_FOUND for a project that is not the user's."""
         if await self._one(PROJECT, project_id, user_id) is None:
             raise not_found("The project")
         place = decode_cursor(cursor, Place) if cursor else LAST
-        found = await self._all(COLLECTIONS_OF_PROJECT, project_id, archived, *place, limit + 1)
+        if status is None:
+            found = await self._all(COLLECTIONS_OF_PROJECT, project_id, archived, *place, limit + 1)
+        else:
+            found = await self._all(COLLECTIONS_OF_PROJECT_IN_STATUS, project_id, archived, status, *place, limit + 1)
         rows = [CollectionRow(*row) for row in found]
         shown = [collection_summary(row) for row in rows[:limit]]
         return Page(shown, _next([Place(each.created_at, each.id) for each in rows], limit))
 
-    async def published_collections(self, limit: int, cursor: str | None) -> Page[CollectionSummary]:
-        """Everybody's, last published first."""
+    async def published_collections(
+        self, limit: int, cursor: str | None, blockchain: str | None = None
+    ) -> Page[CollectionSummary]:
+        """Everybody's, of one chain or of all, last published first."""
         place = decode_cursor(cursor, Place) if cursor else LAST
-        rows = [CollectionRow(*row) for row in await self._all(PUBLISHED, *place, limit + 1)]
+        if blockchain is None:
+            found = await self._all(PUBLISHED, *place, limit + 1)
+        else:
+            found = await self._all(PUBLISHED_ON_CHAIN, blockchain, *place, limit + 1)
+        rows = [CollectionRow(*row) for row in found]
         shown = [collection_summary(row) for row in rows[:limit]]
         return Page(shown, _next([Place(each.publish_date or each.created_at, each.id) for each in rows], limit))
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.collections.domain import components, instructions
+from services.collections.domain.chains.faults import faults
 from services.collections.domain.collection import Collection, Preview, owned, refuse_archived
 from services.collections.domain.fields import FieldChanges, Fields, changed
 from services.collections.domain.receivers import Share, checked_receivers
@@ -104,6 +105,7 @@ def _changed(
         data = components.with_components(data, component_ids, kept=state.components)
     if state.status == "published":
         _refuse_changing_what_was_sold(state, fields, data)
+        _refuse_what_its_chain_does_not_take(state, fields)
     happened = revisions(collection_id, state.fields, fields)
     return happened if data == state.data else [*happened, events.InstructionsRevised(collection_id, data)]
 
@@ -131,3 +133,11 @@ def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict
             f"The collection is published: what was sold no longer changes, only {still_open} do",
             *(Detail(f"/{name}", f"{name} is part of what was sold") for name in changes),
         )
+
+
+def _refuse_what_its_chain_does_not_take(state: Collection, fields: Fields) -> None:
+    """What is public stays as complete and valid as it was when it became so."""
+    known = faults(state)
+    new = [fault for fault in faults(msgspec.structs.replace(state, fields=fields)) if fault not in known]
+    if new:
+        raise invalid(f"The collection is published: {new[0].message}", *new)

@@ -100,6 +100,9 @@ def _images(value: list[Any], pointer: str) -> Iterable[Detail]:
     if len(value) > MAX_IMAGES:
         yield Detail(pointer, f"a collection has at most {MAX_IMAGES} images")
     yield from json_faults(value, pointer)
+    for index, image in enumerate(value[:MAX_IMAGES]):
+        if isinstance(image, dict) and isinstance(image.get("url"), str):
+            yield from url_faults(image["url"], f"{pointer}/{index}/url")
 
 
 def _price(price: Decimal, pointer: str) -> Iterable[Detail]:
@@ -113,11 +116,11 @@ def url_faults(url: str, pointer: str) -> Iterator[Detail]:
     """What keeps a text from being a link that anybody can follow: https with a host, or a file's ipfs address."""
     if len(url) > MAX_URL:
         yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
-    elif not _is_link(url):
+    elif not is_link(url):
         yield Detail(pointer, "a URL here is an https one, or an ipfs one")
 
 
-def _is_link(url: str) -> bool:
+def is_link(url: str) -> bool:
     if any(character.isspace() or not character.isprintable() for character in url):
         return False
     try:

@@ -77,6 +77,9 @@ create table {table} (
   version bigint not null
 );
 create index {table}_of_project on {table} (project_id, archived, created_at desc, id desc);
+create index {table}_of_project_in_status on {table} (project_id, archived, status, created_at desc, id desc);
+create index {table}_published_on_chain on {table} (blockchain, publish_date desc, id desc)
+  where status = 'published' and not archived;
 create index {table}_published on {table} (publish_date desc, id desc) where status = 'published' and not archived;
 create index {table}_shown on {table} (created_at desc, id desc) where preview_enabled and not archived;
 create index {table}_scheduled on {table} (scheduled_for, id) where scheduled_for is not null"""
@@ -165,7 +168,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=2,
+    version=3,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

@@ -49,8 +49,7 @@ create table {table} (
   cid text,
   size bigint
 );
-create index {table}_of_component on {table} (component_id, created_at desc, asset_id desc);
-create index {table}_of_collection on {table} (collection_id, created_at desc, asset_id desc)"""
+create index {table}_of_component on {table} (collection_id, component_id, created_at desc, asset_id desc)"""
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
@@ -90,7 +89,7 @@ def project(row: ComponentAssetRow | None, recorded: RecordedEvent) -> Component
 
 COMPONENT_ASSETS = Projection(
     name="component_assets",
-    version=3,
+    version=4,
     row=ComponentAssetRow,
     key=("asset_id",),
     ddl=DDL,

@@ -1,9 +1,12 @@
 """A user's projects, and what is in them."""
 
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, get, post, put
+from litestar.params import QueryParameter
 
+from services.collections.domain.collection import Status
 from services.collections.routes.answers import Commands, Frame, Questions, project_answer
 from services.collections.routes.bodies import ProjectBody
 from services.collections.views import CollectionSummary, CollectionView, ProjectView
@@ -20,6 +23,8 @@ from shared.http import (
     User,
     versioned,
 )
+
+OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or only what is published")]
 
 
 @get("/projects", summary="Your projects")
@@ -76,11 +81,14 @@ async def list_collections_of_project(
     questions: Questions,
     *,
     archived: FromQuery[bool] = False,
+    status: OfStatus = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[CollectionSummary]:
     """Newest first; those that are archived instead of those that are not with `archived=true`."""
-    return await questions.collections_of_project(principal.user_id, project_id, limit, cursor, archived=archived)
+    return await questions.collections_of_project(
+        principal.user_id, project_id, limit, cursor, archived=archived, status=status
+    )
 
 
 @get("/projects/{project_id:uuid}/collections/current", summary="A project's current collection")

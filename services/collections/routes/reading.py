@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import PathParameter, QueryParameter
 
+from services.collections.domain.chains import Chain
 from services.collections.domain.variable_table import table_of
 from services.collections.routes.answers import ANYONE, Questions
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
@@ -15,15 +16,19 @@ from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, Use
 
 CSV = "text/csv; charset=utf-8"
 AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
+OnChain = Annotated[Chain | None, QueryParameter(description="Only those on this chain")]
 Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
 
 @get("/collections", summary="Published collections", opt=ANYONE, security=[{}])
 async def list_published_collections(
-    questions: Questions, limit: Limit = 20, cursor: Cursor = None
+    questions: Questions,
+    blockchain: OnChain = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Page[CollectionSummary]:
-    """Everybody's, last published first."""
-    return await questions.published_collections(limit, cursor)
+    """Everybody's, last published first; with `blockchain`, those on that chain."""
+    return await questions.published_collections(limit, cursor, blockchain)
 
 
 @get("/collections/{collection_id:uuid}", summary="A collection")

@@ -122,6 +122,26 @@ async def test_a_published_collection_is_public(api: Api):
     assert shown.data == published.data | {"data": None}
 
 
+async def test_lists_are_filtered(api: Api):
+    """What is published by its chain, a project's collections by their status; pages stay within the filter."""
+    made = {}
+    for chain in ("BASE", "TEZOS", "BASE"):
+        collection = await api.create({"title": chain, **SELLABLE, "blockchain": chain})
+        await api.post(f"/collections/{collection['id']}/publish")
+        made.setdefault(chain, []).append(collection["id"])
+    draft = await api.create()
+    assert [each["id"] for each in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
+    first = await api.get("/collections?blockchain=BASE&limit=1")
+    second = await api.get(f"/collections?blockchain=BASE&limit=1&cursor={first.body['next_cursor']}")
+    assert [each["id"] for each in first.data + second.data] == made["BASE"][::-1]
+    assert second.body["next_cursor"] is None
+    listed = f"/projects/{draft['project_id']}/collections"
+    assert [each["id"] for each in (await api.get(f"{listed}?status=draft")).data] == [draft["id"]]
+    assert len((await api.get(f"{listed}?status=published")).data) == 3
+    for wrong in (f"{listed}?status=sold", "/collections?blockchain=SOLANA"):
+        assert (await api.get(wrong)).code == (400, "VALIDATION_FAILED")
+
+
 async def test_publishing_twice_is_publishing_once(api: Api):
     made = await api.create(SELLABLE)
     first = await api.post(f"/collections/{made['id']}/publish")

@@ -182,6 +182,13 @@ def test_whatever_is_drawn_every_chain_gets_a_valid_document(title, description,
         assert json.loads(json.dumps(single)) == single
 
 
+def test_the_image_is_the_cover_or_else_the_first_image_that_is_a_link():
+    images = ["b", 5, {"alt": "none"}, {"url": "https://example.com/2.png"}, "https://example.com/3.png"]
+    without = offer(cover_image_url=None, images=images)
+    assert (without.image, without.featured_image) == ("https://example.com/2.png", "https://example.com/3.png")
+    assert offer(cover_image_url=None, images=["b"]).image is None
+
+
 def test_shares_are_exact_basis_points():
     assert [basis_points(value) for value in ("0.01", "2.5", "29.99", "57.28", "100")] == [1, 250, 2999, 5728, 10000]
 

@@ -15,6 +15,7 @@ from tests.unit.collections.specification import (
     COLLECTION,
     OTHER_PROJECT,
     PROJECT,
+    SELLABLE,
     created,
     given,
     two_steps,
@@ -204,3 +205,11 @@ def test_a_preview_has_bounds_and_an_owner():
         "VALIDATION_FAILED", "/max_generations"
     )
     given(collection, *created()).when(ConfigurePreview(user_id=BOB, enabled=True)).then_refused("NOT_FOUND")
+
+
+def test_what_is_public_stays_fit_for_its_chain():
+    """The price is still open, and still one that the chain can count."""
+    history = (*created(**{**SELLABLE, "blockchain": "TEZOS"}), PUBLISHED)
+    given(collection, *history).when(edit(price=Decimal("0.1234567"))).then_refused("VALIDATION_FAILED", "/price")
+    given(collection, *history).when(edit(price=None)).then_refused("VALIDATION_FAILED", "/price")
+    given(collection, *history).when(edit(price=Decimal(2))).then(events.CollectionPriced(COLLECTION, "2"))

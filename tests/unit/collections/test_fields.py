@@ -96,3 +96,7 @@ def test_images_are_any_json_that_can_be_stored():
     images = [{"url": "https://example.com/a.png", "alt": None}, "b"]
     assert changed(Fields(), FieldChanges(images=images)).images == images
     assert refused(images=[{"alt": "\0"}]) == ["/images/0/alt"]
+
+
+def test_an_images_url_is_one_that_anybody_can_follow():
+    assert refused(images=["b", {"url": "http://example.com/a.png"}]) == ["/images/1/url"]

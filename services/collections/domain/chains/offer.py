@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.collections.domain.addresses import checked_address
+from services.collections.domain.fields import is_link
 from shared.contracts.collections import SalesReceiver
 
 SYMBOL_LENGTH = 8
@@ -40,7 +41,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def image(self) -> str | None:
-        """The cover, or else the first of its images."""
+        """The cover, or else the first of its images that is a link."""
         return self.cover_image_url or next(self._links(), None)
 
     @property
@@ -62,7 +63,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     def _links(self) -> Iterator[str]:
         for image in self.images:
             link = image.get("url") if isinstance(image, Mapping) else image
-            if isinstance(link, str) and link:
+            if isinstance(link, str) and is_link(link):
                 yield link
 
 

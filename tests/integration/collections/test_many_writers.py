@@ -1,0 +1,48 @@
+"""Fifty writers of one collection at once, over HTTP: nothing that anybody was told is saved is lost."""
+
+import asyncio
+from uuid import UUID
+
+from tests.integration.collections.api import Api
+
+WRITERS = 50
+
+
+async def test_fifty_writers_who_read_before_they_write_keep_each_others_work(api: Api):
+    """Each adds an image to those that are there, with If-Match, and begins again when it is told 412."""
+    made = await api.create({"title": "Mural"})
+    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+
+    async def add(writer: int) -> int:
+        for attempt in range(1, 10 * WRITERS):
+            read = await api.get(f"/collections/{made['id']}")
+            images = [*read.data["images"], f"https://example.com/{writer}.png"]
+            written = await api.put(path, {"images": images}, headers={"If-Match": read.headers["etag"]})
+            if written.status == 204:
+                return attempt
+            assert written.code == (412, "VERSION_CONFLICT")
+        raise AssertionError(f"writer {writer} never got through")
+
+    async with asyncio.timeout(120):
+        attempts = await asyncio.gather(*(add(writer) for writer in range(WRITERS)))
+    assert max(attempts) > 1, "they were in each other's way, or this proves nothing"
+    after = (await api.get(f"/collections/{made['id']}")).data
+    assert sorted(after["images"]) == sorted(f"https://example.com/{writer}.png" for writer in range(WRITERS))
+    assert after["version"] == made["version"] + WRITERS
+
+
+async def test_fifty_writers_without_a_condition_all_go_down_in_history(api: Api):
+    """Each edit happens once, in some order, and what is read in the end is the last of them."""
+    made = await api.create({"title": "Mural", "editions": 7})
+    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    writes = [api.put(path, {"description": f"by {writer}"}) for writer in range(WRITERS)]
+    writes += [api.put(path, {"price": str(writer + 1)}) for writer in range(WRITERS)]
+    assert {answer.status for answer in await asyncio.gather(*writes)} == {204}
+    recorded = [each.event for each in await api.store.read_stream(UUID(made["id"]), after=made["version"])]
+    said = [getattr(event, "description", None) or getattr(event, "price", "") for event in recorded]
+    expected = [f"by {writer}" for writer in range(WRITERS)] + [str(writer + 1) for writer in range(WRITERS)]
+    assert sorted(said) == sorted(expected)
+    after = (await api.get(f"/collections/{made['id']}")).data
+    assert after["description"] == [each for each in said if each.startswith("by")][-1]
+    assert after["price"] == [each for each in said if not each.startswith("by")][-1]
+    assert (after["editions"], after["version"]) == (7, made["version"] + 2 * WRITERS)

@@ -1,0 +1,111 @@
+"""A hundred thousand collections: every list reads what it answers, by an index, and nothing else."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from services.collections import queries, scheduler, token_list
+from services.collections.app import SERVICE
+from services.collections.queries import FIRST, LAST
+
+ROWS = 100_000
+OWNER, PROJECT = UUID(int=1), UUID(int=1)
+MIDDLE = (datetime(2026, 1, 1, 12, tzinfo=UTC), UUID(int=50_000))
+PAGE = 21
+
+# `id(n)` stands for the UUID with the number n, as UUID(int=n) does here.
+FILL = """
+create function id(n bigint) returns uuid language sql immutable return lpad(to_hex(n), 32, '0')::uuid;
+create function moment(n bigint) returns timestamptz language sql immutable
+  return '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second';
+
+insert into projects select id(n), id(1 + n % 2000), 'P' || n, false, null, moment(n) from generate_series(1, 20000) n;
+
+insert into projects select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
+from generate_series(1, 10) n;
+
+insert into collections
+select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
+  case n % 4 when 0 then 'published' else 'draft' end, n % 11 = 10, false,
+  (array['ETHEREUM', 'BASE', 'TEZOS'])[1 + n % 3], 10, '0.05', false, null, false, null, '[]',
+  case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end, '[]',
+  n % 5 = 0, 3, n % 7 = 0, null, null, null, moment(n), moment(n), 3
+from generate_series(1, 100000) n;
+
+insert into instructions select id, '{"version":"v2","steps":[],"variables":[]}' from collections;
+
+insert into component_assets (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
+select n, id(1 + n % 2000), id(1 + n % 100), 1 + n % 200, 'a', 'a/' || n, 'image/png', 'ab', moment(n)
+from generate_series(0, 100000) n;
+
+insert into series select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
+
+insert into artworks select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
+from generate_series(1, 100000) n;
+
+analyze"""
+
+ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "projects of a user": (queries.PROJECTS_OF_USER, (OWNER, *FIRST, PAGE)),
+    "untitled projects of a user": (queries.UNTITLED, (OWNER,)),
+    "my project": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, False, *LAST, PAGE)),
+    "my project, a page further on": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, False, *MIDDLE, PAGE)),
+    "my project's archive": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, True, *LAST, PAGE)),
+    "my project's drafts": (queries.COLLECTIONS_OF_PROJECT_IN_STATUS, (UUID(int=2), False, "draft", *MIDDLE, PAGE)),
+    "published": (queries.PUBLISHED, (*LAST, PAGE)),
+    "published, a page further on": (queries.PUBLISHED, (*MIDDLE, PAGE)),
+    "published on a chain": (queries.PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
+    "feed": (queries.FEED, (*LAST, PAGE)),
+    "feed, a page further on": (queries.FEED, (*MIDDLE, PAGE)),
+    "a collection": (queries.COLLECTION, (UUID(int=5),)),
+    "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE)),
+    "what is due": (scheduler.DUE, (LAST.time, 100)),
+    "a draft's job": (token_list.SERIES_OF_DRAFT, (UUID(int=5),)),
+    "a published collection's job": (token_list.SERIES_BEFORE, (UUID(int=5), LAST.time)),
+    "tokens of a job": (token_list.TOKENS, (UUID(int=5), 0, 100)),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def full(servers) -> AsyncIterator[psycopg.AsyncConnection]:
+    """The read tables of a platform that has been used for a while, filled in one go."""
+    dsn = servers.create_database("template1")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        for projection in SERVICE.projections:
+            await connection.execute(projection.ddl.replace("{table}", projection.name).encode())
+        await connection.execute(FILL.encode())
+        yield connection
+    servers.drop_database(dsn)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("question", ASKED)
+async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnection, question: str):
+    """No sequential scan, no sort of more than is answered, and rows read in proportion to the page."""
+    query, values = ASKED[question]
+    cursor = await full.execute(f"explain (analyze, format json) {query}".encode(), values)
+    ((explained,),) = await cursor.fetchall()
+    for node in nodes(explained[0]["Plan"]):
+        assert node["Node Type"] != "Seq Scan", f"{question} scans {node.get('Relation Name')}: {explained}"
+        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        assert read * node["Actual Loops"] <= 10 * PAGE, f"{question} reads {read} rows: {explained}"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_there_are_a_hundred_thousand(full: psycopg.AsyncConnection):
+    """And what is listed is there: plans over empty tables prove nothing."""
+    cursor = await full.execute("select count(*) from collections")
+    assert await cursor.fetchone() == (ROWS,)
+    for query, values in ASKED.values():
+        assert await (await full.execute(query.encode(), values)).fetchall(), query
