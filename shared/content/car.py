@@ -6,6 +6,7 @@ from shared.content.cid import LENGTH, Cid
 _BEFORE_ROOT = b"\xa2\x65roots\x81\xd8\x2a\x58\x25\x00"
 """dag-cbor: a map of two, "roots" is a list of one, tag 42 (a link), 37 bytes: zero and the CID."""
 _AFTER_ROOT = b"\x67version\x01"
+ROOT_OFFSET = 1 + len(_BEFORE_ROOT)
 HEADER_LENGTH = 1 + len(_BEFORE_ROOT) + LENGTH + len(_AFTER_ROOT)
 
 

@@ -66,7 +66,7 @@ def manifest(contents: Contents) -> dict[str, Any]:
     """What the package says of itself. Its own CID, and the root's, are not in it: they depend on it."""
     return {
         "format": FORMAT,
-        "profile": PROFILE,
+        "profile": dict(PROFILE),
         "collection": {"id": str(contents.collection_id), "title": contents.title},
         "job_id": str(contents.job_id),
         "provenance": {

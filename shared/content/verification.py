@@ -103,14 +103,15 @@ class _Reader:
             data = self._file.read(known.length)
             self._file.seek(self.offset)
             return data
+        frame = self.offset
         length = self._expect(cid, path)
         start = self.offset
         if length > self._size - start:
             message = f"the file ends {length - (self._size - start)} bytes before this block does: it was cut off"
-            raise Difference(path, start, message)
+            raise Difference(path, frame, message)
         data = self._file.read(length)
         if hashlib.sha256(data).digest() != cid.digest:
-            raise Difference(path, start, f"the {length} bytes from here are not those of block {cid}")
+            raise Difference(path, frame, f"the {length} bytes of the block that begins here are not those of {cid}")
         self.placed[cid] = _Placed(start, length)
         self.offset = start + length
         self._progress(self.offset)
@@ -126,6 +127,8 @@ class _Reader:
             found = Cid.read(head, begin)
         except (varint.BadVarint, NotACid) as error:
             raise Difference(path, self.offset, f"no block begins here: {error}") from error
+        if found != cid and self.offset == car.HEADER_LENGTH and found.digest == self._digest(begin + LENGTH, length):
+            raise Difference(path, car.ROOT_OFFSET, f"the header names the root {cid}, but the first block is {found}")
         if found != cid:
             raise Difference(path, self.offset, f"here should be block {cid}, but it is {found}")
         if not LENGTH <= length <= CHUNK + LENGTH:
@@ -133,6 +136,11 @@ class _Reader:
         self.offset += begin + LENGTH
         self._file.seek(self.offset)
         return length - LENGTH
+
+    def _digest(self, begin: int, length: int) -> bytes:
+        """sha256 of the content that begins so many bytes from here."""
+        self._file.seek(self.offset + begin)
+        return hashlib.sha256(self._file.read(max(0, min(length, CHUNK + LENGTH) - LENGTH))).digest()
 
 
 class _Walk:

@@ -1,0 +1,97 @@
+"""A publish package through the edge: asked for, downloaded, verified offline; and whoever tampers with it is found."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from infra.demo.client import ApiError, Client
+from infra.demo.journey import instructions
+from tests.support.jobs import PATIENCE, until_ended
+from tests.support.running_set import EMPROPS, RunningSet
+
+
+async def asked(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
+    """The package, asked for as soon as the collections service knows of the job's end, once it is made."""
+    path = f"/collections/{collection_id}/packages"
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                made = await client.post(path, {"job_id": job_id})
+                break
+            except ApiError as refused:
+                if refused.status not in {404, 409, 503}:
+                    raise
+            await asyncio.sleep(0.1)
+        while made["status"] == "requested":
+            await asyncio.sleep(0.1)
+            made = await client.get(f"{path}/{made['id']}")
+    return made
+
+
+def verified(file: Path) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run([*EMPROPS, "verify-package", str(file), "--json"], capture_output=True, check=False)
+    return done.returncode, msgspec.json.decode(done.stdout)
+
+
+async def test_a_demo_jobs_package_is_verified_offline_and_a_tampered_one_is_not(
+    running: RunningSet, tmp_path: Path
+) -> None:
+    user = await running.rich_user()
+    async with running.client(user) as client:
+        collection = await client.post("/projects/collections", {"title": "First light", "data": instructions()})
+        accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 2})
+        job = await until_ended(client, accepted["job_id"])
+        made = await asked(client, collection["id"], job["id"])
+        assert (made["status"], made["reason"]) == ("stored", None)
+        again = await client.post(f"/collections/{collection['id']}/packages", {"job_id": job["id"]})
+        assert again == made, "asked for again, it is the same"
+        car = tmp_path / "package.car"
+        assert await client.download(made["url"], car) == made["sha256"]
+        asset = await client.get(f"/assets/{made['asset_id']}")
+        assert asset["mime_type"] == "application/vnd.ipld.car"
+        assert asset["path"].startswith(f"packages/{user}/")
+    code, told = verified(car)
+    assert code == 0, told
+    assert told["ok"]
+    assert told["root"] == made["root"]
+    assert told["provenance"] == made["provenance"]["hash"]
+    listed = {each["path"]: each for each in made["manifest"]["artworks"]}
+    frames = [generation["outputs"][-1]["asset_id"] for generation in job["generations"]]
+    assert list(listed) == ["artworks/1.png", "artworks/2.png"]
+    async with running.client(user) as client:
+        assert [each["sha256"] for each in listed.values()] == [
+            (await client.get(f"/assets/{asset_id}"))["sha256"] for asset_id in frames
+        ]
+    tampered = bytearray(car.read_bytes())
+    at = len(tampered) // 4
+    tampered[at] ^= 1
+    car.write_bytes(tampered)
+    code, told = verified(car)
+    assert code == 1
+    assert told["difference"]["path"].startswith("artworks/")
+    assert told["difference"]["offset"] <= at
+
+
+async def test_a_package_is_its_owners_alone(running: RunningSet) -> None:
+    async with running.client(uuid4()) as owner, running.client(uuid4()) as stranger:
+        collection = await owner.post("/projects/collections", {"title": "Mine"})
+        path = f"/collections/{collection['id']}/packages"
+        for client in (owner, stranger):
+            with pytest.raises(ApiError) as refused:
+                await client.post(path, {"job_id": str(uuid4())})
+            assert refused.value.status == 404
+            with pytest.raises(ApiError) as refused:
+                await client.get(f"{path}/{uuid4()}")
+            assert refused.value.status == 404
+
+
+async def test_packages_are_in_the_one_openapi_document(running: RunningSet) -> None:
+    async with running.client(uuid4()) as client, client.session.get(f"{running.url}/schema/openapi.json") as response:
+        paths = (await response.json())["paths"]
+    assert "post" in paths["/collections/{collection_id}/packages"]
+    assert "get" in paths["/collections/{collection_id}/packages/{package_id}"]

@@ -1,0 +1,146 @@
+"""A package is verified to its last byte, and the first thing that differs is named."""
+
+import hashlib
+import io
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.content import car
+from shared.content.cid import DAG_PB, Cid
+from shared.content.files import cid_of
+from shared.content.package import MANIFEST, canonical, manifest, plan, provenance
+from shared.content.tree import File, folder
+from shared.content.verification import Difference, Verified, verify
+from tests.unit.content.contents import MIB, content
+from tests.unit.content.package_file import COLLECTION, JOB, car_file, contents, packaged
+
+ARTWORKS = [content(40, 1), content(0, 1), content(333, 2), content(40, 1)]
+SMALL = car_file(ARTWORKS)
+LARGE = car_file([content(2 * MIB + 5, 1), content(MIB, 1), content(50, 7)])
+
+
+def check(data: bytes) -> Verified:
+    return verify(io.BytesIO(data), len(data))
+
+
+def first_difference(data: bytes) -> Difference:
+    with pytest.raises(Difference) as found:
+        check(data)
+    return found.value
+
+
+def test_a_package_tells_what_it_holds() -> None:
+    verified = check(SMALL)
+    planned = plan(contents(ARTWORKS))
+    assert verified.root == str(planned.root.cid)
+    assert (verified.collection_id, verified.job_id) == (str(COLLECTION), str(JOB))
+    assert (verified.files, verified.artworks) == (4 + 12 + 1, 4)
+    assert verified.provenance == planned.provenance
+    assert verified.size == len(SMALL)
+
+
+def test_a_chunk_that_is_shared_by_files_stands_there_once() -> None:
+    """The second artwork is the first one's first chunk."""
+    assert check(LARGE).files == 3 + 9 + 1
+    assert len(LARGE) < 2 * MIB + 20_000
+
+
+@given(sizes=st.lists(st.sampled_from([0, 1, 255, MIB - 1, MIB, MIB + 1]) | st.integers(0, 3000), max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_the_same_input_gives_the_same_bytes_and_they_verify(sizes: list[int]) -> None:
+    artworks = [content(size, seed) for seed, size in enumerate(sizes)]
+    first, again = car_file(artworks), car_file(artworks)
+    assert first == again
+    assert check(first).artworks == len(sizes)
+
+
+@given(at=st.integers(0, len(SMALL) - 1), bit=st.integers(0, 7))
+@settings(max_examples=400, deadline=None)
+def test_no_byte_can_be_another_one(at: int, bit: int) -> None:
+    tampered = bytearray(SMALL)
+    tampered[at] ^= 1 << bit
+    assert first_difference(bytes(tampered)).offset <= at
+
+
+@given(length=st.integers(0, len(SMALL) - 1))
+@settings(max_examples=200, deadline=None)
+def test_a_file_that_was_cut_off_says_so(length: int) -> None:
+    found = first_difference(SMALL[:length])
+    assert re.search("empty|ends|cut off", found.message), found.message
+
+
+@pytest.mark.parametrize("place", [0.2, 0.4, 0.9])
+def test_the_path_and_the_place_of_the_first_difference_are_named(place: float) -> None:
+    """Also in a file of several chunks, and when more is wrong behind it."""
+    at = int(2 * MIB * place)
+    tampered = bytearray(LARGE)
+    tampered[at] ^= 0x40
+    tampered[-1] ^= 1
+    found = first_difference(bytes(tampered))
+    assert found.path == "artworks/1.png"
+    assert found.offset <= at < found.offset + MIB + 100
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "does not begin with the header of a CAR file"),
+        (b"PK\x03\x04" + bytes(100), "does not begin with the header of a CAR file"),
+        (SMALL[:30], "ends within its header"),
+        (SMALL + b"\0", "1 bytes follow"),
+        (SMALL[: car.HEADER_LENGTH], "cut off"),
+    ],
+)
+def test_what_is_no_whole_package_is_told_in_words(data: bytes, words: str) -> None:
+    assert words in first_difference(data).message
+
+
+def rewritten(change: Any) -> bytes:
+    """A package with another manifest, in a CAR file that is sound in itself."""
+    given_contents = contents(ARTWORKS)
+    described = manifest(given_contents)
+    change(described)
+    planned = plan(given_contents)
+    texts = {**planned.texts, MANIFEST: canonical(described)}
+    files = {path: File(Cid.parse(each.cid), each.size) for path, each in planned.assets.items()}
+    files |= {path: File(cid_of(text), len(text)) for path, text in texts.items()}
+    return car_file(ARTWORKS, msgspec.structs.replace(planned, root=folder(files), texts=texts))
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        (lambda said: said["artworks"][2].update(size=334), "artworks/3.png", "says size 334, but it is 333"),
+        (lambda said: said["metadata"].pop(3), "metadata/base/4.json", "does not list it"),
+        (lambda said: said["artworks"][1].update(path="artworks/x.png"), "artworks/2.png", "does not list it"),
+        (lambda said: said["provenance"].update(hash="0" * 64), MANIFEST, "/provenance should be"),
+        (lambda said: said["artworks"].reverse(), MANIFEST, "/provenance should be"),
+        (lambda said: said["profile"].update(chunk_size=262144), MANIFEST, "/profile should be"),
+        (lambda said: said.pop("job_id"), MANIFEST, "not of the format"),
+        (lambda said: said["artworks"].append(said["artworks"][0]), "artworks/1.png", "twice"),
+    ],
+)
+def test_a_manifest_that_does_not_say_what_is_there_is_found(change: Any, path: str, words: str) -> None:
+    """Though every block in the file is what its CID names."""
+    found = first_difference(rewritten(change))
+    assert (found.path, words in found.message) == (path, True), found.message
+
+
+def test_a_file_that_is_not_cut_as_the_profile_says_is_found() -> None:
+    """The same bytes under another CID are another package."""
+    planned = plan(contents(ARTWORKS))
+    empty = car.header(Cid.of(DAG_PB, b"\x0a\x02\x08\x02")) + car.frame(Cid.of(DAG_PB, b"\x0a\x02\x08\x02"), 4)
+    assert "file" in first_difference(empty + b"\x0a\x02\x08\x02").message
+    assert planned.provenance == provenance(packaged(1, each).sha256 for each in ARTWORKS)
+
+
+def test_the_packages_bytes_are_the_same_for_ever() -> None:
+    """Golden: whoever has such a package can make it again with any later version."""
+    assert str(plan(contents(ARTWORKS)).root.cid) == "bafybeibsmueufzyujucplblqob3r6evzvd2rpj7jci7eptrsh2j5eo3qg4"
+    assert hashlib.sha256(SMALL).hexdigest() == "3ce806841ccfb1f7940beaf31d61a793a56ada9d6e3f546b2474e25f973fbe30"
