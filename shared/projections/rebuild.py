@@ -12,8 +12,8 @@ from shared.eventstore import Batch, EventStore
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.tables import Table
 
-BATCH = 20_000
-"""Events per transaction: large enough for COPY to pay, small enough to keep memory flat."""
+BATCH = 2_000
+"""Events per step: enough for COPY to pay. Ten times as many take half as long again, for the collector has more to visit."""
 
 POSITION = "select position from projections where name = %s"
 LOCKED = "select position from projections where name = %s for update"
