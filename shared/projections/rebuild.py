@@ -13,7 +13,8 @@ from shared.projections.projection import Projection, fold_batch
 from shared.projections.tables import Table
 
 BATCH = 2_000
-"""Events per step: enough for COPY to pay. Ten times as many take half as long again, for the collector has more to visit."""
+"""Events per step: enough for COPY to pay. With ten times as many, each takes half as long again: the garbage collector
+has more to visit."""
 
 POSITION = "select position from projections where name = %s"
 LOCKED = "select position from projections where name = %s for update"
