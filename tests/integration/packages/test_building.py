@@ -1,0 +1,170 @@
+"""Storage makes packages of what it is asked for: on real servers, with the collections service played."""
+
+import asyncio
+import io
+import tracemalloc
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from services.storage.packages import PACKAGE, attempt_stream
+from shared.content.package import Contents, plan
+from shared.content.verification import verify
+from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
+from shared.contracts.storage import PackageFailed, PackageStored
+from tests.integration.storage.api import ALICE, BOB, Api
+from tests.support.publishing import Publisher
+from tests.unit.content.contents import MIB, content, pieces
+from tests.unit.content.package_file import car_file, contents
+
+PATIENCE = 60
+
+
+async def uploaded(api: Api, files: list[bytes]) -> Contents:
+    """What a package of these files, stored as artworks, is made of."""
+    made = contents(files)
+    artworks = []
+    for artwork, file in zip(made.artworks, files, strict=True):
+        asset = (await api.upload(file, f"{artwork.token}.png")).data
+        assert (asset["size"], asset["sha256"], asset["cid"]) == (artwork.size, artwork.sha256, artwork.cid)
+        artworks.append(msgspec.structs.replace(artwork, asset_id=asset["id"], source=asset["path"]))
+    return msgspec.structs.replace(made, artworks=artworks)
+
+
+def request(made: Contents, *, parts: int = 1, attempt: int = 1, user: UUID = ALICE) -> PackageRequested:
+    return PackageRequested(uuid4(), made.collection_id, made.job_id, user, made.title, attempt, parts, "")
+
+
+async def ask(asking: Publisher, wanted: PackageRequested, made: Contents, command_id: UUID | None = None) -> None:
+    """As the collections service does: all parts, then the request."""
+    share = max(1, -(-len(made.documents) // wanted.parts))
+    parts = [
+        PackagePartListed(
+            wanted.package_id,
+            wanted.attempt,
+            number,
+            list(made.artworks) if number == 0 else [],
+            list(made.documents[number * share : (number + 1) * share]),
+        )
+        for number in range(wanted.parts)
+    ]
+    await asking.say(wanted.package_id, *parts, wanted, command_id=command_id)
+
+
+async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | PackageFailed:
+    stream = attempt_stream(wanted.package_id, wanted.attempt)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            state = (await api.runtime.store.load(PACKAGE, stream)).state
+            if state.outcome is not None:
+                return state.outcome
+            await asyncio.sleep(0.02)
+
+
+async def built(api: Api, asking: Publisher, made: Contents, **more: Any) -> PackageStored:
+    wanted = request(made, **more)
+    await ask(asking, wanted, made)
+    found = await outcome(api, wanted)
+    assert isinstance(found, PackageStored), found
+    return found
+
+
+async def refused(api: Api, asking: Publisher, made: Contents, **more: Any) -> str:
+    """The sentence for the owner; and nothing was left in the store."""
+    wanted = request(made, **more)
+    await ask(asking, wanted, made)
+    found = await outcome(api, wanted)
+    assert isinstance(found, PackageFailed), found
+    assert not [path for path in api.objects() if path.startswith("packages/")]
+    return found.reason
+
+
+async def test_a_package_is_the_file_that_the_format_says(storage: Api, asking: Publisher):
+    """Byte by byte; with artworks of several chunks, an empty one, the same one twice, and one that is a chunk."""
+    files = [content(2 * MIB + 5, 1), b"", content(777, 2), content(777, 2), content(MIB, 1), content(3 * MIB, 9)]
+    made = await uploaded(storage, files)
+    stored = await built(storage, asking, made, parts=3)
+    downloaded = (await storage.get(f"/assets/{stored.asset_id}/content")).body
+    assert downloaded == car_file(files, plan(made))
+    verified = verify(io.BytesIO(downloaded), len(downloaded))
+    assert (verified.root, verified.provenance, verified.size) == (stored.root, stored.provenance, stored.size)
+    asset = (await storage.get(f"/assets/{stored.asset_id}")).data
+    assert asset["mime_type"] == "application/vnd.ipld.car"
+    assert asset["path"].startswith(f"packages/{ALICE}/")
+
+
+async def test_the_same_input_gives_the_same_bytes(storage: Api, asking: Publisher):
+    made = await uploaded(storage, [content(1000, 1), content(2 * MIB, 2)])
+    first, again = await built(storage, asking, made), await built(storage, asking, made, parts=2)
+    assert (first.root, first.sha256) == (again.root, again.sha256)
+    assert first.asset_id != again.asset_id
+
+
+async def test_a_package_that_is_asked_for_twice_is_built_once(storage: Api, asking: Publisher):
+    """A message that comes again, as after a crash before it was acknowledged, changes nothing."""
+    made = await uploaded(storage, [content(1000, 1)])
+    wanted = request(made)
+    await ask(asking, wanted, made)
+    first = await outcome(storage, wanted)
+    await ask(asking, wanted, made)
+    marker = request(made)
+    await ask(asking, marker, made)
+    await outcome(storage, marker)
+    history = await storage.runtime.store.read_stream(attempt_stream(wanted.package_id, 1))
+    assert [recorded.type for recorded in history] == ["package_part_taken.v1", "package_stored.v1"]
+    assert history[-1].event == first
+
+
+async def test_what_can_not_be_packaged_is_told_in_a_sentence(storage: Api, asking: Publisher):
+    made = await uploaded(storage, [content(1000, 1), content(2 * MIB, 2)])
+    first, second = made.artworks
+
+    def with_second(**changes: Any) -> Contents:
+        changed: PackagedArtwork = msgspec.structs.replace(second, **changes)
+        return msgspec.structs.replace(made, artworks=[first, changed])
+
+    assert "of token 2, is not in storage" in await refused(storage, asking, with_second(source="generations/none"))
+    assert "is not in storage" in await refused(storage, asking, made, user=BOB), "somebody else's artworks"
+    assert "is another file in storage" in await refused(storage, asking, with_second(sha256="0" * 64))
+    assert "is another file in storage" in await refused(storage, asking, with_second(cid=first.cid))
+    assert "CID is none" in await refused(storage, asking, with_second(cid="Qm"))
+
+
+async def test_bytes_that_have_changed_in_the_store_are_not_packaged(storage: Api, asking: Publisher):
+    made = await uploaded(storage, [content(1000, 1), content(2 * MIB, 2)])
+    client, bucket = storage.bucket.client(), storage.bucket.name
+    for artwork in made.artworks:
+        other = bytes(artwork.size)
+        await asyncio.to_thread(client.put_object, bucket, artwork.source, io.BytesIO(other), len(other))
+        assert "are not those that were stored once" in await refused(storage, asking, made)
+    for artwork in made.artworks:
+        await asyncio.to_thread(client.remove_object, bucket, artwork.source)
+    assert "can't be found in the store" in await refused(storage, asking, made)
+
+
+async def test_no_artwork_is_held_whole(storage: Api, asking: Publisher):
+    """An artwork of 96 MiB passes through with the memory of an upload's parts."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in pieces(96 * MIB, 5):
+            yield piece
+
+    asset = (await storage.upload(body(), "large.png")).data
+    made = contents([b"x"])
+    (artwork,) = made.artworks
+    large = msgspec.structs.replace(
+        artwork,
+        asset_id=asset["id"],
+        source=asset["path"],
+        **{name: asset[name] for name in ("size", "sha256", "cid")},
+    )
+    tracemalloc.start()
+    try:
+        stored = await built(storage, asking, msgspec.structs.replace(made, artworks=[large]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert stored.size > 96 * MIB
+    assert peak < 64 * MIB
