@@ -281,4 +281,5 @@ def _feed_variable(variable: dict[str, Any]) -> FeedVariable:
 def _shown(row: CollectionRow) -> dict[str, Any]:
     preview = PreviewView(row.preview_enabled, row.preview_max_generations, row.preview_is_remixable)
     fields = {name: getattr(row, name) for name in row.__struct_fields__ if not name.startswith("preview_")}
+    fields["receivers"] = msgspec.convert(row.receivers, list[SalesReceiver])
     return {**fields, "preview": preview, "is_custodial": row.social_org is not None}

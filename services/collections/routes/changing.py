@@ -6,11 +6,13 @@ from uuid import UUID
 from litestar import Response, delete, post, put
 from msgspec import UNSET
 
+from services.collections import examples
 from services.collections.domain import archiving, editing, publishing
 from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
 from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
 from services.collections.domain.publishing import CallOffPublication, PublishCollection
 from services.collections.domain.variable_table import variables_of
+from services.collections.examples import shown
 from services.collections.routes.answers import Change, Commands, Documents, Frame, Questions
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
 from services.collections.views import CollectionView, PublishCheck
@@ -18,7 +20,12 @@ from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
 
 
-@put("/projects/{project_id:uuid}/collections/{collection_id:uuid}", summary="Edit a collection", status_code=204)
+@put(
+    "/projects/{project_id:uuid}/collections/{collection_id:uuid}",
+    summary="Edit a collection",
+    status_code=204,
+    operation_class=shown(takes={"title": "First Light", "price": "0.05"}),
+)
 async def edit_collection(
     project_id: FromPath[UUID],
     collection_id: FromPath[UUID],
@@ -40,7 +47,12 @@ async def edit_collection(
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
 
 
-@put("/collections/{collection_id:uuid}/variables.csv", summary="Set the variables from a table", status_code=204)
+@put(
+    "/collections/{collection_id:uuid}/variables.csv",
+    summary="Set the variables from a table",
+    status_code=204,
+    operation_class=shown(takes=examples.VARIABLES_CSV),
+)
 async def set_variables(
     collection_id: FromPath[UUID], request: ApiRequest, principal: User, change: Change
 ) -> Response[None]:
@@ -51,7 +63,10 @@ async def set_variables(
 
 
 @post(
-    "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers", summary="Share the sales", status_code=200
+    "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers",
+    summary="Share the sales",
+    status_code=200,
+    operation_class=shown(takes={"receivers": examples.RECEIVERS}, gives=examples.data(examples.DRAFT)),
 )
 async def set_receivers(
     project_id: FromPath[UUID],
@@ -66,7 +81,14 @@ async def set_receivers(
     return await change.answered(collection_id, partial(editing.decide, command))
 
 
-@put("/collections/{collection_id:uuid}/preview", summary="Open a collection to visitors", status_code=200)
+@put(
+    "/collections/{collection_id:uuid}/preview",
+    summary="Open a collection to visitors",
+    status_code=200,
+    operation_class=shown(
+        takes={"enabled": True, "max_generations": 5, "is_remixable": True}, gives=examples.data(examples.OPENED)
+    ),
+)
 async def configure_preview(
     collection_id: FromPath[UUID], data: JSONBody[PreviewBody], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
@@ -80,7 +102,12 @@ async def configure_preview(
     return await change.answered(collection_id, partial(editing.decide, command))
 
 
-@post("/collections/{collection_id:uuid}/current", summary="Make a collection the current one", status_code=200)
+@post(
+    "/collections/{collection_id:uuid}/current",
+    summary="Make a collection the current one",
+    status_code=200,
+    operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
+)
 async def choose_current_collection(
     collection_id: FromPath[UUID],
     principal: User,
@@ -96,7 +123,12 @@ async def choose_current_collection(
     return Response(Envelope(shown), headers={"etag": etag(shown.version)})
 
 
-@post("/collections/{collection_id:uuid}/publish", summary="Publish a collection", status_code=200)
+@post(
+    "/collections/{collection_id:uuid}/publish",
+    summary="Publish a collection",
+    status_code=200,
+    operation_class=shown(takes={"publish_date": "2026-11-23T12:00:00Z"}, gives=examples.data(examples.PUBLISHED)),
+)
 async def publish_collection(
     collection_id: FromPath[UUID],
     principal: User,
@@ -118,7 +150,12 @@ async def publish_collection(
     return await change.answered(collection_id, partial(publishing.decide, command))
 
 
-@delete("/collections/{collection_id:uuid}/publish", summary="Call off a scheduled publication", status_code=200)
+@delete(
+    "/collections/{collection_id:uuid}/publish",
+    summary="Call off a scheduled publication",
+    status_code=200,
+    operation_class=shown(gives=examples.data(examples.DRAFT)),
+)
 async def call_off_publication(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
@@ -126,7 +163,12 @@ async def call_off_publication(
     return await change.answered(collection_id, partial(publishing.decide, CallOffPublication(principal.user_id)))
 
 
-@post("/collections/{collection_id:uuid}/archive", summary="Archive a collection", status_code=200)
+@post(
+    "/collections/{collection_id:uuid}/archive",
+    summary="Archive a collection",
+    status_code=200,
+    operation_class=shown(gives=examples.data(examples.DRAFT | {"archived": True})),
+)
 async def archive_collection(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
@@ -134,7 +176,12 @@ async def archive_collection(
     return await change.answered(collection_id, partial(archiving.decide, ArchiveCollection(principal.user_id)))
 
 
-@post("/collections/{collection_id:uuid}/restore", summary="Restore a collection", status_code=200)
+@post(
+    "/collections/{collection_id:uuid}/restore",
+    summary="Restore a collection",
+    status_code=200,
+    operation_class=shown(gives=examples.data(examples.DRAFT)),
+)
 async def restore_collection(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:

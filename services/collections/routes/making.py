@@ -7,7 +7,9 @@ from litestar import Response, post
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
+from services.collections import examples
 from services.collections.domain.collection import Custody
+from services.collections.examples import shown
 from services.collections.routes.answers import Commands, Frame, Questions, collection_answer
 from services.collections.routes.bodies import CollectionBody, CustodyBody, RemixBody
 from services.collections.views import CollectionView
@@ -17,7 +19,11 @@ from shared.http import CommandContext, Envelope, FromPath, FromQuery, JSONBody,
 AssetId = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="An asset to start from")]
 
 
-@post("/projects/collections", summary="Create a collection")
+@post(
+    "/projects/collections",
+    summary="Create a collection",
+    operation_class=shown(takes=examples.FIELDS | {"data": examples.INSTRUCTIONS}, gives=examples.data(examples.DRAFT)),
+)
 async def create_collection(
     principal: User,
     context: CommandContext,
@@ -41,7 +47,14 @@ async def create_collection(
     return await collection_answer(made, questions, frame, status=201)
 
 
-@post("/collections/{collection_id:uuid}/remix", summary="Remix a collection")
+@post(
+    "/collections/{collection_id:uuid}/remix",
+    summary="Remix a collection",
+    operation_class=shown(
+        takes={"is_custodial": True, "social_org": "farcaster", "social_identifier": "tidewalker"},
+        gives=examples.data(examples.FORK),
+    ),
+)
 async def remix_collection(
     collection_id: FromPath[UUID],
     principal: User,
@@ -57,7 +70,12 @@ async def remix_collection(
     return await collection_answer(made, questions, frame, status=201)
 
 
-@post("/collections/{collection_id:uuid}/custody", summary="Hand over a collection kept for another", status_code=200)
+@post(
+    "/collections/{collection_id:uuid}/custody",
+    summary="Hand over a collection kept for another",
+    status_code=200,
+    operation_class=shown(takes={"user_id": examples.USER_ID}, gives=examples.data(examples.DRAFT)),
+)
 async def transfer_custody(
     collection_id: FromPath[UUID],
     data: JSONBody[CustodyBody],

@@ -6,7 +6,9 @@ from uuid import UUID
 from litestar import MediaType, Response, get
 from litestar.params import PathParameter, QueryParameter
 
+from services.collections import examples
 from services.collections.domain.chains import Chain
+from services.collections.examples import shown
 from services.collections.metadata import token_number
 from services.collections.routes.answers import Documents
 from shared.http import ApiRequest, Envelope, FromPath, Principal
@@ -20,7 +22,12 @@ Number = Annotated[
 ]
 
 
-@get("/collections/{collection_id:uuid}/metadata", summary="A collection's chain metadata", opt=RECOGNIZING)
+@get(
+    "/collections/{collection_id:uuid}/metadata",
+    summary="A collection's chain metadata",
+    opt=RECOGNIZING,
+    operation_class=shown(gives=examples.data(examples.COLLECTION_METADATA)),
+)
 async def get_collection_metadata(
     collection_id: FromPath[UUID],
     request: ApiRequest,
@@ -34,7 +41,12 @@ async def get_collection_metadata(
     return _answer(document, raw=raw)
 
 
-@get("/collections/{collection_id:uuid}/tokens/{number:str}/metadata", summary="A token's metadata", opt=RECOGNIZING)
+@get(
+    "/collections/{collection_id:uuid}/tokens/{number:str}/metadata",
+    summary="A token's metadata",
+    opt=RECOGNIZING,
+    operation_class=shown(gives=examples.data(examples.TOKEN_METADATA)),
+)
 async def get_token_metadata(
     collection_id: FromPath[UUID],
     number: Number,

@@ -6,7 +6,9 @@ from uuid import UUID
 from litestar import Response, get, post, put
 from litestar.params import QueryParameter
 
+from services.collections import examples
 from services.collections.domain.collection import Status
+from services.collections.examples import shown
 from services.collections.routes.answers import Commands, Frame, Questions, project_answer
 from services.collections.routes.bodies import ProjectBody
 from services.collections.views import CollectionSummary, CollectionView, ProjectView
@@ -27,7 +29,7 @@ from shared.http import (
 OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or only what is published")]
 
 
-@get("/projects", summary="Your projects")
+@get("/projects", summary="Your projects", operation_class=shown(gives=examples.page(examples.PROJECT)))
 async def list_projects(
     principal: User, questions: Questions, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[ProjectView]:
@@ -35,7 +37,11 @@ async def list_projects(
     return await questions.projects(principal.user_id, limit, cursor)
 
 
-@post("/projects", summary="Create a project")
+@post(
+    "/projects",
+    summary="Create a project",
+    operation_class=shown(takes={"name": "Tides"}, gives=examples.data(examples.PROJECT)),
+)
 async def create_project(
     data: JSONBody[ProjectBody],
     principal: User,
@@ -49,7 +55,11 @@ async def create_project(
     return await project_answer(made, questions, frame)
 
 
-@post("/projects/untitled", summary="Create an untitled project")
+@post(
+    "/projects/untitled",
+    summary="Create an untitled project",
+    operation_class=shown(gives=examples.data(examples.PROJECT | {"name": "Untitled 2", "is_default": False})),
+)
 async def create_untitled_project(
     principal: User, context: CommandContext, commands: Commands, questions: Questions, frame: Frame
 ) -> Envelope[ProjectView]:
@@ -59,7 +69,11 @@ async def create_untitled_project(
     return await project_answer(made, questions, frame)
 
 
-@put("/projects/{project_id:uuid}", summary="Rename a project")
+@put(
+    "/projects/{project_id:uuid}",
+    summary="Rename a project",
+    operation_class=shown(takes={"name": "Tides"}, gives=examples.data(examples.PROJECT)),
+)
 async def rename_project(
     project_id: FromPath[UUID],
     data: JSONBody[ProjectBody],
@@ -74,7 +88,11 @@ async def rename_project(
     return await project_answer(renamed, questions, frame)
 
 
-@get("/projects/{project_id:uuid}/collections", summary="A project's collections")
+@get(
+    "/projects/{project_id:uuid}/collections",
+    summary="A project's collections",
+    operation_class=shown(gives=examples.page(examples.SUMMARY)),
+)
 async def list_collections_of_project(
     project_id: FromPath[UUID],
     principal: User,
@@ -91,7 +109,11 @@ async def list_collections_of_project(
     )
 
 
-@get("/projects/{project_id:uuid}/collections/current", summary="A project's current collection")
+@get(
+    "/projects/{project_id:uuid}/collections/current",
+    summary="A project's current collection",
+    operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
+)
 async def get_current_collection(
     project_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:

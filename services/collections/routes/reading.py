@@ -7,8 +7,10 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import PathParameter, QueryParameter
 
+from services.collections import examples
 from services.collections.domain.chains import Chain
 from services.collections.domain.variable_table import table_of
+from services.collections.examples import shown
 from services.collections.routes.answers import ANYONE, Questions
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
 from shared.contracts.problem import Detail, invalid
@@ -20,7 +22,13 @@ OnChain = Annotated[Chain | None, QueryParameter(description="Only those on this
 Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
 
-@get("/collections", summary="Published collections", opt=ANYONE, security=[{}])
+@get(
+    "/collections",
+    summary="Published collections",
+    opt=ANYONE,
+    security=[{}],
+    operation_class=shown(gives=examples.page(examples.PUBLISHED_SUMMARY)),
+)
 async def list_published_collections(
     questions: Questions,
     blockchain: OnChain = None,
@@ -31,7 +39,11 @@ async def list_published_collections(
     return await questions.published_collections(limit, cursor, blockchain)
 
 
-@get("/collections/{collection_id:uuid}", summary="A collection")
+@get(
+    "/collections/{collection_id:uuid}",
+    summary="A collection",
+    operation_class=shown(gives=examples.data(examples.DRAFT)),
+)
 async def get_collection(
     collection_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest, as_of: AsOf = None
 ) -> Response[Envelope[CollectionView] | None]:
@@ -43,7 +55,11 @@ async def get_collection(
     return versioned(request, Envelope(found), found.version)
 
 
-@get("/collections/{collection_id:uuid}/history", summary="What happened to a collection")
+@get(
+    "/collections/{collection_id:uuid}/history",
+    summary="What happened to a collection",
+    operation_class=shown(gives=examples.page(examples.HISTORY)),
+)
 async def get_history(
     collection_id: FromPath[UUID], principal: User, questions: Questions, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[HistoryEntry]:
@@ -51,7 +67,12 @@ async def get_history(
     return await questions.history(principal.user_id, collection_id, limit, cursor)
 
 
-@get("/collections/{collection_id:uuid}/variables.csv", summary="A collection's variables as a table", media_type=CSV)
+@get(
+    "/collections/{collection_id:uuid}/variables.csv",
+    summary="A collection's variables as a table",
+    media_type=CSV,
+    operation_class=shown(gives=examples.VARIABLES_CSV),
+)
 async def get_variables(collection_id: FromPath[UUID], principal: User, questions: Questions) -> Response[str]:
     """For a spreadsheet; `PUT` takes it back exactly."""
     found = await questions.owned_collection(principal.user_id, collection_id)
@@ -60,7 +81,13 @@ async def get_variables(collection_id: FromPath[UUID], principal: User, question
     return Response(table_of(found.data.get("variables") or []), media_type=CSV, headers=headers)
 
 
-@get("/collections/{collection_id:uuid}/public", summary="A published collection", opt=ANYONE, security=[{}])
+@get(
+    "/collections/{collection_id:uuid}/public",
+    summary="A published collection",
+    opt=ANYONE,
+    security=[{}],
+    operation_class=shown(gives=examples.data(examples.PUBLIC)),
+)
 async def get_public_collection(
     collection_id: FromPath[UUID], questions: Questions, request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
@@ -69,13 +96,23 @@ async def get_public_collection(
     return versioned(request, Envelope(found), found.version)
 
 
-@get("/feed", summary="Collections to try out", opt=ANYONE, security=[{}])
+@get(
+    "/feed",
+    summary="Collections to try out",
+    opt=ANYONE,
+    security=[{}],
+    operation_class=shown(gives=examples.page(examples.FEED_ITEM)),
+)
 async def feed(questions: Questions, limit: Limit = 20, cursor: Cursor = None) -> Page[FeedItem]:
     """What creators have opened to visitors, newest first."""
     return await questions.feed(limit, cursor)
 
 
-@get("/collections/{collection_id:uuid}/components/{component_id:int}/assets", summary="What a component has made")
+@get(
+    "/collections/{collection_id:uuid}/components/{component_id:int}/assets",
+    summary="What a component has made",
+    operation_class=shown(gives=examples.page(examples.COMPONENT_ASSET)),
+)
 async def list_assets_of_component(
     collection_id: FromPath[UUID],
     component_id: Id64,

@@ -175,6 +175,8 @@ async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, sto
 async def test_marketplaces_need_no_token_and_drafts_are_their_owners(api: Api):
     """A published collection's metadata is everybody's; a draft's, or an archived one's, its owner's alone."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    receivers = [{"address": EVM, "value": "2.5", "type": "creator"}]
+    await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
     path = f"/collections/{made['id']}/metadata"
     assert (await api.get(path)).data["name"] == "Birds"
     assert (await api.get(path, BOB)).code == (await api.get(path, None)).code == (404, "NOT_FOUND")
@@ -182,6 +184,7 @@ async def test_marketplaces_need_no_token_and_drafts_are_their_owners(api: Api):
     assert wrong.code == (401, "UNAUTHENTICATED")
     await api.post(f"/collections/{made['id']}/publish")
     shown = await api.get(path, None)
+    assert shown.data["royalties"] == [{"receiver": EVM, "basis_points": 250}]
     assert shown.data == (await api.get(f"{path}?raw=true", None)).body == (await api.get(path, BOB)).data
     assert "interfaces" in (await api.get(f"{path}?chain=TEZOS", None)).data
     assert (await api.get(f"{path}?chain=SOLANA", None)).status == 400

@@ -1,0 +1,213 @@
+"""What requests and answers look like, for the API's document: one collection through its life.
+
+`tests/integration/collections/test_documentation.py` holds each against the types that really come and go.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
+
+from services.collections.domain.variable_table import table_of
+
+PROJECT_ID = "9d3c1f1e-5a0b-5c58-8a55-3a4a1f6de001"
+COLLECTION_ID = "3f1c2d4e-7b8a-5e6f-9a0b-1c2d3e4f5a6b"
+USER_ID = "6a8e2f4c-1b3d-4e5f-8a9b-0c1d2e3f4a5b"
+JOB_ID = "0b1c2d3e-4f5a-5b6c-8d7e-9f0a1b2c3d4e"
+GID = "7c6b5a49-3827-5160-9f8e-7d6c5b4a3928"
+CREATOR = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+COVER = "https://images.example/first-light.png"
+ARTWORK = "https://cdn.example/generations/71.png"
+PAGE_URL = f"https://emprops.example/collections/{COLLECTION_ID}/public"
+
+PROJECT = {
+    "id": PROJECT_ID,
+    "name": "Tides",
+    "user_id": USER_ID,
+    "is_default": True,
+    "version": "v2",
+    "created_at": "2026-11-22T12:00:00Z",
+}
+VARIABLE = {
+    "name": "style",
+    "type": "pick",
+    "value_type": "strings",
+    "lock_value": False,
+    "test_value": "noir",
+    "value": {"display_names": ["Noir", "Pop art"], "values": ["noir", "pop art"], "weights": [3, 1]},
+}
+INSTRUCTIONS = {
+    "version": "v2",
+    "steps": [
+        {"id": 1, "nodeName": "sketch", "alias": "Main", "nodePayload": {"prompt": "a tide, {{style}}", "seed": -1}},
+        {"id": 2, "nodeName": "frame", "nodePayload": {"image": {"$ref": 1}, "title": "{{style}}"}},
+    ],
+    "generations": {"generations": 4, "hashes": [], "use_custom_hashes": False},
+    "variables": [VARIABLE],
+}
+ADOPTED = INSTRUCTIONS | {
+    "steps": [
+        {
+            "id": 10000000001,
+            "fromId": 1,
+            "nodeName": "sketch",
+            "alias": "Main",
+            "nodePayload": {"prompt": "a tide, {{style}}", "seed": -1},
+        },
+        {
+            "id": 10000000002,
+            "fromId": 2,
+            "nodeName": "frame",
+            "nodePayload": {"image": {"$ref": 10000000001}, "title": "{{style}}"},
+        },
+    ]
+}
+FIELDS = {
+    "title": "First Light",
+    "description": "A tide, drawn at dawn",
+    "blockchain": "BASE",
+    "editions": 100,
+    "price": "0.05",
+    "batch_mint_enabled": True,
+    "batch_max_tokens": 5,
+    "encryption_enabled": False,
+    "cover_image_url": COVER,
+    "images": [{"url": COVER, "alt": "A tide"}],
+}
+RECEIVERS = [{"address": CREATOR, "value": "5", "type": "creator"}]
+SUMMARY = FIELDS | {
+    "id": COLLECTION_ID,
+    "project_id": PROJECT_ID,
+    "user_id": USER_ID,
+    "status": "draft",
+    "archived": False,
+    "is_current": False,
+    "scheduled_for": None,
+    "publish_date": None,
+    "receivers": RECEIVERS,
+    "preview": {"enabled": False, "max_generations": 3, "is_remixable": False},
+    "forked_from": None,
+    "is_custodial": False,
+    "social_org": None,
+    "social_identifier": None,
+    "created_at": "2026-11-22T12:00:00Z",
+    "updated_at": "2026-11-22T12:05:00Z",
+    "version": 3,
+}
+DRAFT = SUMMARY | {"data": ADOPTED}
+PUBLISHED_SUMMARY = SUMMARY | {"status": "published", "publish_date": "2026-11-23T12:00:00Z", "version": 4}
+PUBLISHED = PUBLISHED_SUMMARY | {"data": ADOPTED}
+PUBLIC = PUBLISHED_SUMMARY | {"data": None}
+OPENED = DRAFT | {"preview": {"enabled": True, "max_generations": 5, "is_remixable": True}, "version": 4}
+FORK = DRAFT | {
+    "title": "Fork of First Light",
+    "forked_from": "1e2d3c4b-5a69-5788-9697-a5b4c3d2e1f0",
+    "is_custodial": True,
+    "social_org": "farcaster",
+    "social_identifier": "tidewalker",
+    "receivers": [],
+}
+VARIABLES_CSV = table_of([VARIABLE])
+HISTORY = {
+    "version": 3,
+    "actor": f"user:{USER_ID}",
+    "at": "2026-11-22T12:05:00Z",
+    "type": "collection_priced.v1",
+    "text": "set the price to 0.05",
+    "changes": {"price": "0.05"},
+}
+FEED_ITEM = {
+    "id": COLLECTION_ID,
+    "title": "First Light",
+    "description": "A tide, drawn at dawn",
+    "preview_enabled": True,
+    "is_remixable": True,
+    "max_generations": 5,
+    "cover_image_url": COVER,
+    "sample_images": [{"url": COVER, "alt": "A tide"}],
+    "project": {"name": "Tides", "user_id": USER_ID},
+    "variables": [{"name": "style", "type": "pick", "description": None, "options": ["Noir", "Pop art"]}],
+    "created_at": "2026-11-22T12:00:00Z",
+    "updated_at": "2026-11-22T12:05:00Z",
+}
+COMPONENT_ASSET = {
+    "id": 71,
+    "name": "tide.png",
+    "path": f"generations/{USER_ID}/{JOB_ID}/{GID}/2b1a0f9e-8d7c-5b6a-9584-736251403f2e/tide.png",
+    "mime_type": "image/png",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "cid": "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+    "component_id": 10000000001,
+    "job_id": JOB_ID,
+    "gid": GID,
+    "gen_in_data": ADOPTED,
+    "gen_out_data": {"gid": GID, "job_id": JOB_ID, "status": "completed", "steps": []},
+    "created_at": "2026-11-22T12:10:00Z",
+}
+COLLECTION_METADATA = {
+    "name": "First Light",
+    "symbol": "FIRSTLIG",
+    "description": "A tide, drawn at dawn",
+    "image": COVER,
+    "external_link": PAGE_URL,
+    "royalties": [{"receiver": CREATOR, "basis_points": 500}],
+}
+TOKEN_METADATA = {
+    "name": "First Light #1",
+    "description": "A tide, drawn at dawn",
+    "image": ARTWORK,
+    "external_url": PAGE_URL,
+    "attributes": [{"trait_type": "style", "value": "Noir"}],
+}
+
+
+def page(*items: Any) -> dict[str, Any]:
+    return {"data": list(items), "next_cursor": None, "error": None}
+
+
+def data(item: Any) -> dict[str, Any]:
+    return {"data": item, "error": None}
+
+
+def shown(*, takes: Any = None, gives: Any = None) -> type[Operation]:
+    """An operation whose body and answer look like this: `@post(…, operation_class=shown(takes=…, gives=…))`.
+
+    A text that is taken is a table (text/csv), whose body Litestar can't see: the handler reads it by itself.
+    """
+
+    @dataclass
+    class Shown(Operation):
+        def __post_init__(self) -> None:
+            if isinstance(takes, str):
+                table = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=takes)
+                self.request_body = RequestBody(content={"text/csv": table}, required=True)
+            elif takes is not None:
+                assert isinstance(self.request_body, RequestBody), "an operation that takes something has a body"
+                _exemplify(self.request_body.content, takes)
+            for status, response in (self.responses or {}).items():
+                if gives is not None and status.startswith("2") and isinstance(response, OpenAPIResponse):
+                    _exemplify(response.content or {}, gives)
+
+    return Shown
+
+
+def _exemplify(content: dict[str, OpenAPIMediaType], example: Any) -> None:
+    for media in content.values():
+        media.example = _with_nulls(example)
+
+
+def _with_nulls(value: Any) -> Any:
+    """The value with its nulls as raw JSON: Litestar leaves out of the document what is None, in examples too."""
+    if isinstance(value, dict):
+        return {name: _with_nulls(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(item) for item in value]
+    return msgspec.Raw(b"null") if value is None else value

@@ -1,0 +1,100 @@
+"""The API's document: every operation shows what goes in and comes out, and what it shows is true."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+
+from services.collections import examples
+from tests.integration.collections.api import Api, two_steps
+
+Document = dict[str, Any]
+OF_PACKAGES = "/packages"
+"""These operations are documented with their package."""
+
+
+def operations(document: Document) -> Iterator[tuple[str, Document]]:
+    for path, item in document["paths"].items():
+        if path.startswith(("/projects", "/collections", "/feed")) and OF_PACKAGES not in path:
+            for method, operation in item.items():
+                yield f"{method.upper()} {path}", operation
+
+
+def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
+    """What it takes and what it gives, by media type; an answer that went well only."""
+    for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"takes {media_type}", media
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            for media_type, media in response.get("content", {}).items():
+                yield f"gives {status} {media_type}", media
+
+
+async def test_every_operation_shows_what_it_takes_and_gives(api: Api):
+    """Each example is valid by the schema that stands beside it."""
+    document = (await api.get("/schema/openapi.json", None)).body
+    seen = 0
+    for name, operation in operations(document):
+        for what, media in bodies(operation):
+            if what.startswith("gives 204"):
+                continue
+            assert "example" in media, f"{name} {what} has no example"
+            schema = {**media["schema"], "components": document["components"]}
+            jsonschema.Draft202012Validator(schema).validate(media["example"])
+            seen += 1
+    assert seen > 30
+
+
+async def test_the_examples_are_what_really_comes(api: Api):
+    """What the document sends is taken, and what comes back has the members that it shows."""
+    made = await api.create({**examples.FIELDS, "data": examples.INSTRUCTIONS})
+    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    assert (await api.post(f"{path}/receivers", {"receivers": examples.RECEIVERS})).status == 200
+    shown = (await api.get(f"/collections/{made['id']}")).data
+    assert list(shown) == list_of(examples.DRAFT, shown)
+    assert {name: shown[name] for name in examples.FIELDS} == examples.FIELDS
+    assert [set(step) for step in shown["data"]["steps"]] == [set(step) for step in examples.ADOPTED["steps"]]
+    assert await api.text(f"/collections/{made['id']}/variables.csv") == examples.VARIABLES_CSV
+    metadata = (await api.get(f"/collections/{made['id']}/metadata")).data
+    assert set(metadata) == set(examples.COLLECTION_METADATA)
+    assert metadata["royalties"] == examples.COLLECTION_METADATA["royalties"]
+    entry = (await api.get(f"/collections/{made['id']}/history")).data[0]
+    assert set(entry) == set(examples.HISTORY)
+    assert set((await api.get("/projects")).data[0]) == set(examples.PROJECT)
+    await api.put(f"/collections/{made['id']}/preview", {"enabled": True})
+    assert set((await api.get("/feed", None)).data[0]) == set(examples.FEED_ITEM)
+
+
+def list_of(example: Document, shown: Document) -> list[str]:
+    """The example's members, in the order in which they come."""
+    return [name for name in shown if name in example] + [name for name in example if name not in shown]
+
+
+async def test_fields_mean_what_they_say(api: Api):
+    """Every publishing field, wrong in each way it can be, with the pointer of what is wrong."""
+    wrong = [
+        ({"editions": 0}, "/editions"),
+        ({"editions": 1.5}, "/editions"),
+        ({"editions": 5, "batch_max_tokens": 6}, "/batch_max_tokens"),
+        ({"batch_max_tokens": 0}, "/batch_max_tokens"),
+        ({"price": "-1"}, "/price"),
+        ({"price": "1e-19"}, "/price"),
+        ({"price": "NaN"}, "/price"),
+        ({"price": "a lot"}, "/price"),
+        ({"blockchain": "SOLANA"}, "/blockchain"),
+        ({"cover_image_url": "http://example.com/a.png"}, "/cover_image_url"),
+        ({"cover_image_url": "https://user@example.com/a.png"}, "/cover_image_url"),
+        ({"images": [{"url": "javascript:alert(1)"}]}, "/images/0/url"),
+        ({"title": "x" * 201}, "/title"),
+        ({"batch_mint_enabled": "yes"}, "/batch_mint_enabled"),
+        ({"encryption_enabled": 1}, "/encryption_enabled"),
+    ]
+    for fields, pointer in wrong:
+        refused = await api.post("/projects/collections", {"data": two_steps(), **fields})
+        assert (refused.code, refused.pointers) == ((400, "VALIDATION_FAILED"), [pointer]), fields
+    made = await api.create({"editions": 5, "price": "0.123456789012345678"})
+    assert made["price"] == "0.123456789012345678", "not a digit is lost"
+    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    assert (await api.put(path, {"batch_max_tokens": 6})).pointers == ["/batch_max_tokens"]
+    await api.put(path, {"batch_max_tokens": 5})
+    assert (await api.put(path, {"editions": 4})).pointers == ["/batch_max_tokens"]
