@@ -16,6 +16,7 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `command_id` names the command for ever: an append sent twice under one id is recorded once. `repeatable` says that
     the command may have been sent before (a client's Idempotency-Key), so its events are looked for before deciding.
+    `fingerprint` stands for the content of the request: one command id means one content.
     """
 
     command_id: UUID
@@ -24,6 +25,7 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     causation_id: UUID | None = None
     traceparent: str | None = None
     repeatable: bool = False
+    fingerprint: str | None = None
 
     def caused(self, event_id: UUID, by: str) -> "Context":
         """The context of the one command that `by` (a consumer or process) derives from an event."""
@@ -56,10 +58,15 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
     @property
     def context(self) -> Context:
-        return _context.decode(self.metadata)
+        return decode_context(self.metadata)
 
 
 _context = msgspec.json.Decoder(Context)
+
+
+def decode_context(metadata: bytes) -> Context:
+    """An event's metadata as what it is."""
+    return _context.decode(metadata)
 
 
 @dataclass(frozen=True, slots=True)

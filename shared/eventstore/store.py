@@ -14,7 +14,7 @@ import psycopg
 import structlog
 
 from shared.contracts.event import Event
-from shared.contracts.problem import Problem
+from shared.contracts.problem import Detail, Problem
 from shared.eventstore.codec import Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
 from shared.eventstore.migrate import migrate
@@ -26,6 +26,7 @@ from shared.eventstore.records import (
     StoreUnavailable,
     StreamAppend,
     VersionConflict,
+    decode_context,
     event_id,
 )
 from shared.eventstore.watermarks import FALLBACK, Watermarks
@@ -48,6 +49,7 @@ ALL = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at
 from events where position > %b and position <= %b order by position limit %b"""
 STREAM_OF = "select stream_id from events where event_id = %b"
+METADATA_OF = "select metadata from events where event_id = %b"
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
 SNAPSHOT = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
 KEEP_SNAPSHOT = """
@@ -112,7 +114,7 @@ class EventStore:
         """Appends to one or several streams at once, all or nothing, durable when it returns.
 
         The same command id again writes nothing and returns the first result, `replayed`, with the streams that it
-        wrote to then. Raises VersionConflict, StoreUnavailable.
+        wrote to then. Raises VersionConflict, StoreUnavailable, and Problem as `refuse_reuse` does.
         """
         index = 0
         streams = []
@@ -128,7 +130,24 @@ class EventStore:
             raise ValueError("an append needs at least one event")
         if len({stream for stream, _, _ in streams}) < len(streams):
             raise ValueError("an append names each stream once, with all of its events")
-        return await self.writer.append(streams, msgspec.json.encode(context))
+        appended = await self.writer.append(streams, msgspec.json.encode(context))
+        if appended.replayed:
+            await self.refuse_reuse(context)
+        return appended
+
+    async def refuse_reuse(self, context: Context) -> None:
+        """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request of another content."""
+        if context.fingerprint is None:
+            return
+        for (metadata,) in await self.pool.rows(METADATA_OF, (event_id(context.command_id, 0),)):
+            first = decode_context(metadata)
+            if first.fingerprint not in {None, context.fingerprint}:
+                message = "was used for another request"
+                raise Problem(
+                    "IDEMPOTENCY_KEY_REUSED",
+                    f"This Idempotency-Key {message}: give each request a key of its own",
+                    Detail("header:Idempotency-Key", message),
+                )
 
     async def handle(
         self,

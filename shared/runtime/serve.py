@@ -11,10 +11,12 @@ import structlog
 import uvicorn
 import uvloop
 from litestar import Litestar
+from litestar.di import Provide
 from prometheus_client import Gauge
 
 from shared.http import Authenticator, Issuer, NotReady, configure_logging, create_app
 from shared.http.health import Check
+from shared.http.idempotency import command_contexts
 from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay
 from shared.processes import ProcessRunner
@@ -59,7 +61,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             authenticator=Authenticator([user_issuer, *parts.issuers], settings.auth_audience),
             readiness=runtime.checks,
             registry=runtime.registry,
-            dependencies=parts.dependencies,
+            dependencies={"context": Provide(command_contexts(runtime.store)), **parts.dependencies},
             max_body_bytes=parts.max_body_bytes,
         )
         loops: list[Loop] = [runtime.projector.run, relay.run, *parts.background]
