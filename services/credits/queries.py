@@ -1,15 +1,13 @@
 """What users read of their account."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar.params import KwargDefinition
 
 from services.credits.domain.amounts import to_credits
 from shared.eventstore import EventStore
+from shared.http.amounts import Credits
 
 # What expired since the account's last event is still in `available`: it is taken off by the clock.
 BALANCE = """
@@ -29,10 +27,6 @@ from (
   where e.user_id = %b) ledger
 where position < %b and (%b::uuid is null or job_id = %b::uuid)
 order by position desc limit %b"""
-
-
-Credits = Annotated[Decimal, KwargDefinition(schema_extra={"type": "number"}, description="Exact to 6 decimals")]
-"""An amount as clients see it: written as a JSON number from its decimal digits."""
 
 
 class Balance(msgspec.Struct, frozen=True):

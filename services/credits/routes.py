@@ -3,20 +3,19 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Router, get, post
 from litestar.params import KwargDefinition
-from litestar.serialization import default_serializer
 from msgspec import Meta
 
 from services.credits import queries
 from services.credits.domain.account import GiveGrant
 from services.credits.domain.amounts import to_credits, to_micro
 from services.credits.handlers import Ledger
-from services.credits.queries import Balance, Credits, Entry
+from services.credits.queries import Balance, Entry
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import EventStore
 from shared.http import (
@@ -31,18 +30,10 @@ from shared.http import (
     decode_cursor,
     encode_cursor,
 )
+from shared.http.amounts import Credits, ExactResponse
 
 NEWEST = 2**62
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-class ExactResponse(Response[Any]):
-    """JSON in which a Decimal is a number, digit by digit, and never passes through a float."""
-
-    def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
-        return _encode(content)
 
 
 class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from services.generation.domain.amounts import to_credits
 from services.generation.domain.workflow import read_definition
 from services.generation.facts import Jobs
 from shared.eventstore import EventStore
+from shared.http.amounts import Credits
 
 JOB: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
@@ -30,12 +31,12 @@ WORKFLOWS: LiteralString = "select workflow_id, name, version, definition, updat
 LAST_EVENT: LiteralString = "select max(position) from job_events where job_id = %b"
 
 
-class Credits(msgspec.Struct, frozen=True):
+class JobCredits(msgspec.Struct, frozen=True):
     """Credits, exact to 6 decimals."""
 
-    quoted: Decimal
-    held: Decimal
-    captured: Decimal
+    quoted: Credits
+    held: Credits
+    captured: Credits
 
 
 class GenerationView(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     collection_id: UUID
     user_id: UUID
     error: str | None
-    credits: Credits
+    credits: JobCredits
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -77,7 +78,7 @@ class JobView(msgspec.Struct, frozen=True):
     collection_id: UUID
     user_id: UUID
     error: str | None
-    credits: Credits
+    credits: JobCredits
     generations: list[GenerationView]
     created_at: datetime
     started_at: datetime | None
@@ -98,7 +99,7 @@ class WorkflowView(msgspec.Struct, frozen=True):
     name: str
     version: int
     type: str
-    cost: Decimal
+    cost: Credits
     form: dict[str, Any]
     updated_at: datetime
 
@@ -200,7 +201,7 @@ def _summary(row: tuple[Any, ...]) -> tuple[int, JobSummary]:
         collection_id=collection_id,
         user_id=user_id,
         error=error,
-        credits=Credits(to_credits(quoted), to_credits(held), to_credits(captured)),
+        credits=JobCredits(to_credits(quoted), to_credits(held), to_credits(captured)),
         created_at=created_at,
         started_at=started_at,
         completed_at=completed_at,

@@ -1,7 +1,6 @@
 """HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,6 @@ from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.response import Stream
-from litestar.serialization import default_serializer
 
 from services.generation import queries
 from services.generation.domain.amounts import to_credits
@@ -37,18 +35,10 @@ from shared.http import (
     decode_cursor,
     encode_cursor,
 )
+from shared.http.amounts import Credits, ExactResponse
 from shared.http.problems import ProblemBody
 
 NEWEST = 2**62
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-class ExactResponse(Response[Any]):
-    """JSON in which a Decimal is a number, digit by digit, and never passes through a float."""
-
-    def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
-        return _encode(content)
 
 
 class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,13 +65,13 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 class DrawnGeneration(msgspec.Struct, frozen=True):
     hash: str
     variables: dict[str, Any]
-    cost: Decimal
+    cost: Credits
 
 
 class Quote(msgspec.Struct, frozen=True):
     """What a request would cost, and what each of its generations would draw."""
 
-    quoted: Decimal
+    quoted: Credits
     generations: list[DrawnGeneration]
     dry_run: bool = True
 

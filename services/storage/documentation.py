@@ -56,4 +56,5 @@ class FileDownload(Operation):
             "200": OpenAPIResponse(description="The whole file", content=FILE),
             "206": OpenAPIResponse(description="The range asked for", content=FILE),
             "304": OpenAPIResponse(description="The client has the file already"),
+            "416": OpenAPIResponse(description="The file has no such range"),
         }

@@ -32,6 +32,7 @@ _DOCUMENTED = {
     "412": "If-Match names an older version",
     "413": "The body is too large",
     "415": "The body is not JSON",
+    "422": "The Idempotency-Key was used for another request",
     "503": "Not available right now",
 }
 _WRITES = {"post", "put", "patch", "delete"}
@@ -96,7 +97,7 @@ def _error_statuses(method: str, operation: dict[str, Any], traits: Traits) -> l
         statuses += ["401", "403"]
     if operation.get("parameters") or "requestBody" in operation:
         statuses.append("400")
-    if any(parameter.get("in") == "path" for parameter in operation.get("parameters", [])):
+    if any(_names_a_thing(method, parameter) for parameter in operation.get("parameters", [])):
         statuses.append("404")
     if method in _WRITES:
         statuses.append("409")
@@ -104,7 +105,14 @@ def _error_statuses(method: str, operation: dict[str, Any], traits: Traits) -> l
         statuses.append("412")
     if "requestBody" in operation:
         statuses += ["413", "415"]
+    if traits.command and method == "post":
+        statuses.append("422")
     return statuses
+
+
+def _names_a_thing(method: str, parameter: dict[str, Any]) -> bool:
+    """Whether it says what the operation is about, or what a write is to refer to; a filter of a list does not."""
+    return parameter.get("in") == "path" or (method in _WRITES and str(parameter.get("name")).endswith("_id"))
 
 
 def _complete_operation(method: str, operation: dict[str, Any], traits: Traits) -> None:

@@ -1,0 +1,22 @@
+"""Amounts of credits in JSON: numbers, written and read digit by digit, which never pass through a float."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response
+from litestar.params import KwargDefinition
+from litestar.serialization import default_serializer
+
+Credits = Annotated[Decimal, KwargDefinition(schema_extra={"type": "number"}, description="Exact to 6 decimals")]
+"""An amount as clients see it, in an `ExactResponse`."""
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class ExactResponse(Response[Any]):
+    """JSON in which a Decimal is a number, digit by digit: the `response_class` of routes that answer amounts."""
+
+    def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
+        return _encode(content)
