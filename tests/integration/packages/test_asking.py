@@ -1,0 +1,216 @@
+"""Collections asks for packages, and tells what became of them: generation and storage are played."""
+
+import asyncio
+import hashlib
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from shared.content.package import PROVENANCE, Contents, canonical, plan
+from shared.contracts.collections import PackagePartListed, PackageRequested
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationStarted,
+    JobAuthorized,
+    JobCompleted,
+    JobRequested,
+    Output,
+    RequestedGeneration,
+    StepOutputs,
+)
+from shared.contracts.storage import AssetStored, PackageFailed, PackageStored
+from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+from tests.support.publishing import Publisher
+from tests.unit.content.package_file import packaged
+
+CONTENT = {101: b"first", 102: b"second"}
+
+
+async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) -> tuple[dict[str, Any], UUID]:
+    """A collection, and a job of it that made two artworks; the second one was done first."""
+    collection = await api.create({"title": "Tides", "data": two_steps()})
+    job, gids = uuid4(), [uuid4(), uuid4()]
+    data, collection_id = collection["data"], UUID(collection["id"])
+    wanted = JobRequested(
+        job_id=job,
+        name="Tides",
+        job_type="collection_generation",
+        user_id=ALICE,
+        collection_id=collection_id,
+        project_id=UUID(collection["project_id"]),
+        data=data,
+        workflow_versions={},
+        variables={},
+        generations=[RequestedGeneration(gid, f"{number:064x}", 1) for number, gid in enumerate(gids)],
+        quoted=2,
+    )
+    await generating.say(job, wanted, JobAuthorized(job, 2))
+    for asset_id, gid, style in ((102, gids[1], "noir"), (101, gids[0], "noir")):
+        content = CONTENT[asset_id]
+        path = f"generations/{ALICE}/{job}/{gid}/x/{asset_id}.png"
+        like = packaged(asset_id, content)
+        stored = AssetStored(
+            asset_id=asset_id,
+            user_id=ALICE,
+            name=f"{asset_id}.png",
+            path=path,
+            mime_type="image/png",
+            size=len(content),
+            sha256=like.sha256,
+            job_id=job,
+            gid=gid,
+            collection_id=collection_id,
+            component_id=data["steps"][1]["id"],
+            cid=like.cid,
+        )
+        await storing.say(uuid4(), stored)
+        output = Output("asset", asset_id, "https://edge.test/x", path, "image/png", like.sha256, len(content))
+        started = GenerationStarted(gid, job, ALICE, collection_id, "ab" * 32, {"style": style}, [], 1)
+        outputs = [StepOutputs(data["steps"][1]["id"], [output])]
+        await generating.say(gid, started, GenerationCompleted(gid, job, ALICE, 1, outputs, data))
+    await generating.say(job, JobCompleted(job, ALICE, 2))
+    return collection, job
+
+
+async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
+    """The answer to the request, as soon as all of the job is known."""
+    async with asyncio.timeout(20):
+        while True:
+            answer = await api.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})
+            if answer.status == 202:
+                return answer
+            assert answer.status in {404, 409, 503}, answer
+            await asyncio.sleep(0.02)
+
+
+async def until(api: Api, path: str, status: str) -> Any:
+    async with asyncio.timeout(20):
+        while True:
+            found = (await api.get(path)).data
+            if found["status"] == status:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def listed(api: Api, package_id: str) -> tuple[list[PackagePartListed], PackageRequested]:
+    """The last attempt, as storage hears of it."""
+    events = [recorded.event for recorded in await api.store.read_stream(UUID(package_id))]
+    request = [event for event in events if isinstance(event, PackageRequested)][-1]
+    parts = [event for event in events if isinstance(event, PackagePartListed) and event.attempt == request.attempt]
+    return parts, request
+
+
+def delivered(parts: list[PackagePartListed], request: PackageRequested) -> PackageStored:
+    """What storage answers."""
+    artworks = [each for part in parts for each in part.artworks]
+    documents = [each for part in parts for each in part.documents]
+    planned = plan(Contents(request.collection_id, request.job_id, request.title, artworks, [], documents))
+    return PackageStored(
+        request.package_id, request.attempt, str(planned.root.cid), 900, 5000, "f" * 64, planned.provenance
+    )
+
+
+async def test_a_package_is_made_of_the_jobs_tokens_in_their_order(
+    collections: Api, generating: Publisher, storing: Publisher
+):
+    """And of what the collection and its tokens say of themselves on each chain, as canonical JSON."""
+    collection, job = await a_finished_job(collections, generating, storing)
+    answer = await asked(collections, collection, job)
+    assert answer.headers["location"] == f"/collections/{collection['id']}/packages/{answer.data['id']}"
+    assert (answer.data["status"], answer.data["url"], answer.data["manifest"]) == ("requested", None, None)
+    (part,), request = await listed(collections, answer.data["id"])
+    assert (request.user_id, request.job_id, request.parts) == (ALICE, job, 1)
+    assert [(each.token, each.path, each.asset_id) for each in part.artworks] == [
+        (1, "artworks/1.png", 101),
+        (2, "artworks/2.png", 102),
+    ]
+    texts = {each.path: each.text for each in part.documents}
+    assert sorted(texts) == [
+        f"metadata/{chain}/{name}.json" for chain in ("base", "ethereum", "tezos") for name in ("1", "2", "collection")
+    ]
+    for text in texts.values():
+        assert canonical(msgspec.json.decode(text)).decode() == text
+    second = part.artworks[1]
+    assert msgspec.json.decode(texts["metadata/base/2.json"])["image"] == f"ipfs://{second.cid}"
+    assert msgspec.json.decode(texts["metadata/tezos/2.json"])["artifactUri"] == f"ipfs://{second.cid}"
+
+
+async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
+    collection, job = await a_finished_job(collections, generating, storing)
+    made = (await asked(collections, collection, job)).data
+    parts, request = await listed(collections, made["id"])
+    stored = delivered(parts, request)
+    await storing.say(uuid4(), stored)
+    path = f"/collections/{collection['id']}/packages/{made['id']}"
+    shown = await until(collections, path, "stored")
+    assert (shown["root"], shown["asset_id"], shown["size"]) == (stored.root, 900, 5000)
+    assert shown["url"] == "https://edge.test/assets/900/content"
+    sha256s = "".join(hashlib.sha256(CONTENT[asset_id]).hexdigest() for asset_id in (101, 102))
+    assert shown["provenance"] == {"hash": hashlib.sha256(sha256s.encode()).hexdigest(), "algorithm": PROVENANCE}
+    assert shown["manifest"]["provenance"] == shown["provenance"]
+    assert shown["manifest"]["profile"]["name"] == "unixfs-v1-2025"
+    assert [each["path"] for each in shown["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
+    assert (await collections.get(path, BOB)).code == (404, "NOT_FOUND")
+    assert (await collections.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})).data == shown
+
+
+async def test_another_attempt_is_made_when_the_last_one_failed_or_the_collection_says_something_else(
+    collections: Api, generating: Publisher, storing: Publisher
+):
+    """Otherwise asking again changes nothing."""
+    collection, job = await a_finished_job(collections, generating, storing)
+    made = (await asked(collections, collection, job)).data
+    assert (await asked(collections, collection, job)).data == made
+    path = f"/collections/{collection['id']}/packages/{made['id']}"
+    await storing.say(uuid4(), PackageFailed(UUID(made["id"]), 1, "An artwork is lost"))
+    assert (await until(collections, path, "failed"))["reason"] == "An artwork is lost"
+    second = (await asked(collections, collection, job)).data
+    assert (second["id"], second["status"], second["attempt"], second["reason"]) == (made["id"], "requested", 2, None)
+    late, current = [delivered(*await listed(collections, made["id"])) for _ in range(2)]
+    await storing.say(uuid4(), msgspec.structs.replace(late, attempt=1, root="late"))
+    await storing.say(uuid4(), current)
+    assert (await until(collections, path, "stored"))["root"] == current.root
+    edit = f"/projects/{collection['project_id']}/collections/{collection['id']}"
+    assert (await collections.put(edit, {"title": "Ebb"})).status == 204
+    third = (await asked(collections, collection, job)).data
+    assert (third["status"], third["attempt"]) == ("requested", 3)
+
+
+async def test_what_can_not_be_packaged_is_refused_and_nothing_is_recorded(
+    collections: Api, generating: Publisher, storing: Publisher
+):
+    collection, job = await a_finished_job(collections, generating, storing)
+    other = await collections.create({"title": "Other"})
+    await asked(collections, collection, job)
+    head = await collections.store.head()
+    path = f"/collections/{collection['id']}/packages"
+    assert (await collections.post(path, {"job_id": str(uuid4())})).code == (404, "NOT_FOUND")
+    assert (await collections.post(f"/collections/{other['id']}/packages", {"job_id": str(job)})).code[0] == 404
+    assert (await collections.post(path, {"job_id": str(job)}, BOB)).code == (404, "NOT_FOUND")
+    for wrong in ({}, {"job_id": "x"}, {"job_id": 7}):
+        assert (await collections.post(path, wrong)).code == (400, "VALIDATION_FAILED")
+    assert (await collections.get(f"{path}/{uuid4()}")).code == (404, "NOT_FOUND")
+    assert await collections.store.head() == head
+    running = uuid4()
+    begun = JobRequested(
+        job_id=running,
+        name="Tides",
+        job_type="collection_generation",
+        user_id=ALICE,
+        collection_id=UUID(collection["id"]),
+        project_id=UUID(collection["project_id"]),
+        data=collection["data"],
+        workflow_versions={},
+        variables={},
+        generations=[RequestedGeneration(uuid4(), "ab" * 32, 1)],
+        quoted=1,
+    )
+    await generating.say(running, begun)
+    async with asyncio.timeout(20):
+        while True:
+            answer = await collections.post(path, {"job_id": str(running)})
+            if answer.status != 404:
+                break
+            await asyncio.sleep(0.02)
+    assert answer.code == (409, "CONFLICT")

@@ -1,0 +1,137 @@
+"""What is asked for with a package, in which parts, and when there is another attempt."""
+
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from services.collections.domain import package
+from services.collections.domain.chains.offer import Offer
+from services.collections.domain.package import NOTHING, NoteOutcome, Package, RequestPackage, StoredFile
+from services.collections.domain.tokens import Token
+from shared.contracts.collections import ArtworkFile, PackageDelivered, PackageGivenUp, PackagePartListed, Trait
+from shared.contracts.problem import Problem
+from shared.contracts.storage import PackageFailed, PackageStored
+
+COLLECTION, JOB, USER = UUID(int=1), UUID(int=2), UUID(int=3)
+ID = package.package_id(COLLECTION, JOB)
+MESSAGE_LIMIT = 8 * 1024 * 1024
+STORED = PackageStored(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)
+FAILED = PackageFailed(ID, 1, "An artwork is lost")
+
+
+def file(asset_id: int, mime_type: str = "image/png") -> ArtworkFile:
+    return ArtworkFile(asset_id, f"https://x.test/{asset_id}", f"generations/{asset_id}", mime_type, "a" * 64, 10)
+
+
+def token(number: int, *files: ArtworkFile) -> Token:
+    return Token(
+        number=number,
+        gid=UUID(int=number),
+        hash=f"{number:064x}",
+        traits=[Trait("mood", "calm"), Trait("size", number)],
+        files=list(files) or [file(number)],
+        cids={number: f"cid-{number}"},
+        made_at=datetime(2026, 11, 22, tzinfo=UTC),
+    )
+
+
+def known(*files: ArtworkFile) -> dict[int, StoredFile]:
+    return {
+        each.asset_id: StoredFile(
+            each.asset_id, f"at/{each.asset_id}", each.mime_type, 10, "b" * 64, f"cid-{each.asset_id}"
+        )
+        for each in files
+    }
+
+
+def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
+    stored = known(*(each for token in tokens for each in token.files))
+    offer = Offer(title=title, description="Many of them")
+    return RequestPackage(
+        COLLECTION,
+        JOB,
+        USER,
+        title,
+        package.artworks(tokens, stored),
+        package.displays(tokens, stored),
+        package.documents(offer, tokens),
+    )
+
+
+def after(*commands: Any) -> Package:
+    def then(state: Package, command: Any) -> Package:
+        return reduce(package.evolve, package.decide(command, state), state)
+
+    return reduce(then, commands, NOTHING)
+
+
+def test_a_request_lists_everything_and_then_asks():
+    *parts, asked = package.decide(request([token(1), token(2)]), NOTHING)
+    assert [type(part) for part in parts] == [PackagePartListed]
+    assert (asked.package_id, asked.attempt, asked.parts) == (ID, 1, 1)
+    assert [each.path for each in parts[0].artworks] == ["artworks/1.png", "artworks/2.png"]
+    assert len(parts[0].documents) == 3 * (1 + 2)
+
+
+def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
+    command = request([token(number) for number in range(1, 10_001)])
+    *parts, asked = package.decide(command, NOTHING)
+    assert [part.number for part in parts] == list(range(asked.parts))
+    assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT / 2
+    assert [each for part in parts for each in part.artworks] == command.artworks
+    assert [each for part in parts for each in part.documents] == command.documents
+
+
+@pytest.mark.parametrize("before", [(), (NoteOutcome(STORED),)], ids=["while it is made", "when it is stored"])
+def test_the_same_request_again_changes_nothing(before: tuple[Any, ...]):
+    command = request([token(1)])
+    assert package.decide(command, after(command, *before)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "again"),
+    [((NoteOutcome(FAILED),), request([token(1)])), ((NoteOutcome(STORED),), request([token(1)], "Ebb"))],
+    ids=["after a failure", "when the collection says something else"],
+)
+def test_there_is_another_attempt(before: tuple[Any, ...], again: RequestPackage):
+    *_, asked = package.decide(again, after(request([token(1)]), *before))
+    assert (asked.package_id, asked.attempt) == (ID, 2)
+
+
+def test_what_storage_says_of_the_attempt_is_noted_once():
+    asked = after(request([token(1)]))
+    assert package.decide(NoteOutcome(STORED), asked) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
+    assert package.decide(NoteOutcome(FAILED), asked) == [PackageGivenUp(ID, 1, "An artwork is lost")]
+    assert package.decide(NoteOutcome(STORED), after(request([token(1)]), NoteOutcome(STORED))) == []
+    assert package.decide(NoteOutcome(msgspec.structs.replace(STORED, attempt=2)), asked) == []
+    assert package.decide(NoteOutcome(STORED), NOTHING) == []
+
+
+def test_an_artwork_that_is_no_image_comes_with_the_one_that_shows_it():
+    command = request([token(1, file(5), file(1, "video/mp4")), token(2)])
+    assert [each.path for each in command.artworks] == ["artworks/1.mp4", "artworks/2.png"]
+    assert [(each.path, each.asset_id) for each in command.displays] == [("displays/1.png", 5)]
+
+
+def test_files_are_as_storage_has_described_them_not_as_a_worker_did():
+    (artwork,) = request([token(1)]).artworks
+    assert (artwork.source, artwork.sha256, artwork.cid) == ("at/1", "b" * 64, "cid-1")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stored", "code"),
+    [
+        ([msgspec.structs.replace(token(1), files=[])], {}, "CONFLICT"),
+        ([token(1)], {}, "UNAVAILABLE"),
+        ([token(1)], {1: msgspec.structs.replace(known(file(1))[1], cid=None)}, "CONFLICT"),
+    ],
+    ids=["no artwork", "not heard of yet", "from before CIDs"],
+)
+def test_a_token_whose_artwork_is_not_at_hand_is_refused(tokens: list[Token], stored: dict[int, Any], code: str):
+    with pytest.raises(Problem) as refused:
+        package.artworks(tokens, stored)
+    assert refused.value.code == code

@@ -1,0 +1,64 @@
+"""`emprops verify-package`: what it says, and how it exits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.cli.main import main
+from tests.unit.content.contents import content
+from tests.unit.content.package_file import car_file
+
+PACKAGE = car_file([content(40, 1), content(5000, 2)])
+
+
+def run(file: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["verify-package", str(file), *options])
+
+
+def written(folder: Path, data: bytes) -> Path:
+    file = folder / "package.car"
+    file.write_bytes(data)
+    return file
+
+
+def test_an_intact_package_is_told_in_words_and_as_json(tmp_path: Path):
+    file = written(tmp_path, PACKAGE)
+    words, told = run(file), run(file, "--json")
+    assert (words.exit_code, told.exit_code) == (0, 0)
+    said = json.loads(told.stdout)
+    assert said["ok"]
+    assert said["root"] in words.stdout
+    assert said["provenance"] in words.stdout
+    assert (said["artworks"], said["size"]) == (2, len(PACKAGE))
+
+
+def test_the_first_difference_is_named(tmp_path: Path):
+    at = PACKAGE.index(content(5000, 2)) + 100
+    file = written(tmp_path, PACKAGE[:at] + bytes([PACKAGE[at] ^ 1]) + PACKAGE[at + 1 :])
+    words, told = run(file), run(file, "--json")
+    assert (words.exit_code, told.exit_code) == (1, 1)
+    difference = json.loads(told.stdout)["difference"]
+    assert difference["path"] == "artworks/2.png"
+    assert difference["offset"] < at < difference["offset"] + 5000
+    assert f"artworks/2.png, at byte {difference['offset']}" in words.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "empty"), (b"GIF89a" + bytes(80), "CAR file"), (PACKAGE[:-1], "cut off"), (PACKAGE + b"x", "follow")],
+    ids=["empty", "another format", "cut off", "too long"],
+)
+def test_what_is_no_package_is_told_in_a_sentence(tmp_path: Path, data: bytes, words: str):
+    result = run(written(tmp_path, data))
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_a_file_that_can_not_be_read_is_told_in_a_sentence(tmp_path: Path):
+    for path, words in ((tmp_path / "none.car", "No such file"), (tmp_path, "is not a file")):
+        result = run(path)
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert "Traceback" not in result.output
