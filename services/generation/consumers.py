@@ -7,6 +7,7 @@ from services.generation.handlers import Engine
 from shared.contracts.collections import (
     CollectionCreated,
     CollectionRetitled,
+    CustodyTransferred,
     EncryptionChosen,
     InstructionsRevised,
 )
@@ -14,7 +15,7 @@ from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
-COLLECTIONS = "generation-collections-v1"
+COLLECTIONS = "generation-collections-v2"
 HOLDS = "generation-holds-v1"
 
 
@@ -31,7 +32,7 @@ def consumers(engine: Engine) -> list[Consumer]:
         Consumer(
             name=COLLECTIONS,
             owner="collections",
-            events=(CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen),
+            events=(CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen, CustodyTransferred),
             handle=on_collection,
         ),
         Consumer(name=HOLDS, owner="credits", events=(HoldPlaced, HoldDeclined), handle=on_hold),
@@ -57,6 +58,8 @@ def adoption(recorded: RecordedEvent) -> Adopt | Revise:
             return Revise(collection_id, recorded.version, data=data)
         case EncryptionChosen(collection_id, encryption_enabled):
             return Revise(collection_id, recorded.version, encryption_enabled=encryption_enabled)
+        case CustodyTransferred(collection_id, user_id, project_id):
+            return Revise(collection_id, recorded.version, user_id=user_id, project_id=project_id)
         case _:
             raise AssertionError(f"{recorded.type} changes nothing here")
 

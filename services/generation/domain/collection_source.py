@@ -52,14 +52,17 @@ class Revise(msgspec.Struct, frozen=True):
     title: str | None = None
     data: dict[str, Any] | None = None
     encryption_enabled: bool | None = None
+    user_id: UUID | None = None
+    project_id: UUID | None = None
 
 
 def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     """Nothing for what is known already, or older than what is known.
 
+    But for a new owner: the consumer did not always listen for that, so later revisions may be known already.
     A revision of a collection that was never adopted raises LookupError: its creation must have come before.
     """
-    if command.source_version <= state.source_version:
+    if command.source_version <= state.source_version and not _hands_over(command, state):
         return []
     if isinstance(command, Revise):
         command = _whole(command, state)
@@ -76,17 +79,21 @@ def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     ]
 
 
+def _hands_over(command: Adopt | Revise, state: CollectionSource) -> bool:
+    return isinstance(command, Revise) and command.user_id is not None and command.user_id != state.user_id
+
+
 def _whole(command: Revise, state: CollectionSource) -> Adopt:
     if state.project_id is None or state.user_id is None:
         raise LookupError(f"collection {command.collection_id} was revised before it was known")
     return Adopt(
         collection_id=command.collection_id,
-        project_id=state.project_id,
-        user_id=state.user_id,
+        project_id=command.project_id or state.project_id,
+        user_id=command.user_id or state.user_id,
         title=state.title if command.title is None else command.title,
         data=state.data if command.data is None else command.data,
         encryption_enabled=state.encryption_enabled
         if command.encryption_enabled is None
         else command.encryption_enabled,
-        source_version=command.source_version,
+        source_version=max(command.source_version, state.source_version),
     )
