@@ -33,6 +33,7 @@ class Identity(NamedTuple):
     event_id: UUID
     stream_id: UUID
     position: int
+    recorded_at: datetime
 
 
 def event_subject(service: str, recorded: RecordedEvent) -> str:
@@ -66,11 +67,11 @@ def event_headers(service: str, recorded: RecordedEvent) -> dict[str, str]:
 def identify(headers: Headers) -> Identity | None:
     """Which event of which stream this is; None when the message does not say so in a form that can be believed."""
     try:
-        position = int(headers["ce-position"])
-        identity = Identity(UUID(headers["ce-id"]), UUID(headers["ce-subject"]), position)
+        position, recorded_at = int(headers["ce-position"]), datetime.fromisoformat(headers["ce-time"])
+        identity = Identity(UUID(headers["ce-id"]), UUID(headers["ce-subject"]), position, recorded_at)
     except (KeyError, ValueError):
         return None
-    return identity if 0 < position < 2**63 else None
+    return identity if 0 < position < 2**63 and recorded_at.tzinfo else None
 
 
 def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: bytes) -> RecordedEvent:
@@ -79,7 +80,6 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
         tag = headers["ce-type"]
         identity = identify(headers)
         version = int(headers["ce-streamversion"])
-        recorded_at = datetime.fromisoformat(headers["ce-time"])
         context = Context(
             command_id=UUID(headers["ce-commandid"]),
             actor=unquote(headers["ce-actor"]),
@@ -92,7 +92,7 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
     except ValueError as error:
         raise Malformed(f"a header has the wrong form: {error}") from error
     if identity is None:
-        raise Malformed("ce-id and ce-subject must be UUIDs, ce-position a number")
+        raise Malformed("ce-id and ce-subject must be UUIDs, ce-position a number, ce-time a time with its zone")
     event = _decode(codec, tag, body)
     expected = subject_of(owner, event.aggregate, identity.stream_id, tag)
     if subject != expected:
@@ -106,7 +106,7 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
         event,
         body,
         msgspec.json.encode(context),
-        recorded_at,
+        identity.recorded_at,
     )
 
 

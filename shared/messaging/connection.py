@@ -18,7 +18,7 @@ CONNECT_TIMEOUT = 3
 PING_INTERVAL = 5
 """Seconds; a server that does not answer two pings counts as gone."""
 
-FLUSH_TIMEOUT = 0.5
+FLUSH_TIMEOUT = 1
 CANCEL_AGAIN_AFTER = 2.0
 """Seconds; longer than it takes to close a connection, which must not be interrupted."""
 DELIVERY = b"$JS.ACK."

@@ -10,19 +10,23 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from nats.aio.msg import Msg
 
 from shared.eventstore import EventStore, migrate
 from shared.eventstore.lease import while_leader
-from shared.messaging import parking
-from shared.messaging.cloudevents import identify
+from shared.messaging import parking, progress
+from shared.messaging.cloudevents import Identity, identify
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message
+from shared.messaging.progress import Mark
 from shared.messaging.streams import filters
 from shared.messaging.subscription import Subscription, SubscriptionSettings
 
+SCHEMA = Path(__file__).parent / "consumers.sql"
 REMEMBERED = 20_000
 """How many handled messages are known by heart, so that they are only acknowledged when they come again."""
 
@@ -44,6 +48,7 @@ class Held:
 
     raw: Msg
     message: Message
+    mark: Mark | None
     since: float
 
 
@@ -58,8 +63,9 @@ class ConsumerRunner:
         *,
         retries: RetrySettings | None = None,
         settings: SubscriptionSettings | None = None,
+        remember_every: float = 1.0,
     ) -> None:
-        self.store, self.consumer = store, consumer
+        self.store, self.consumer, self._remember_every = store, consumer, remember_every
         self.handling = Handling(store, consumer, retries or RetrySettings())
         subjects = filters(consumer.owner, consumer.events)
         self.subscription = Subscription(
@@ -67,12 +73,14 @@ class ConsumerRunner:
         )
         self._held: dict[str, Held] = {}
         self._done: OrderedDict[str, None] = OrderedDict()
+        self._last: Mark | None = None
+        self._settled: Mark | None = None
         self.active = False
 
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
-        schema = parking.SCHEMA.read_text()
+        schema = SCHEMA.read_text()
         await patiently(lambda: migrate(self.store.dsn, schema), name, self.handling.retries)
         await while_leader(self.store.dsn, f"consumer:{name}", self.consume, check=0.5)
 
@@ -80,12 +88,17 @@ class ConsumerRunner:
         """What the lease's holder does."""
         self._held = {}
         await self.handling.recall()
+        self._settled = await self.handling.database(
+            lambda connection: progress.settled(connection, self.consumer.name)
+        )
+        self._last = self._settled
         self.active = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 lanes = Lanes(tasks)
                 tasks.create_task(self.handling.resume_parked(lanes))
                 tasks.create_task(self._heartbeats())
+                tasks.create_task(self._remember())
                 await self.subscription.run(lambda raw: self._receive(raw, lanes))
         finally:
             self.active = False
@@ -97,13 +110,23 @@ class ConsumerRunner:
         return ConsumerLag(self.active, self.subscription.pending, len(self._held), parked, counts.get("waiting", 0))
 
     def _receive(self, raw: Msg, lanes: Lanes) -> None:
-        message, now = _message(raw), asyncio.get_running_loop().time()
+        identity, now = identify(raw.headers or {}), asyncio.get_running_loop().time()
+        message, mark = _message(raw, identity), Mark(identity.position, identity.recorded_at) if identity else None
         held = self._held.get(message.message_id)
         if held is not None:
             held.raw, held.since = raw, now
-            return
-        self._held[message.message_id] = held = Held(raw, message, now)
-        lanes.put(message.stream_id or message.message_id, lambda: self._work(held))
+        elif mark and self._was_settled(mark):
+            lanes.put(message.stream_id, lambda: _acknowledge(raw))
+        else:
+            self._held[message.message_id] = held = Held(raw, message, mark, now)
+            lanes.put(message.stream_id or message.message_id, lambda: self._work(held))
+            self._last = mark or self._last
+
+    def _was_settled(self, mark: Mark) -> bool:
+        """Only while history comes again: a message that says it is old at another time is not what it says."""
+        if self.subscription.comes_again:
+            self.subscription.comes_again = self._settled is not None and mark.within(self._settled)
+        return self.subscription.comes_again
 
     async def _work(self, held: Held) -> None:
         message_id = held.message.message_id
@@ -113,8 +136,17 @@ class ConsumerRunner:
             if len(self._done) > REMEMBERED:
                 self._done.popitem(last=False)
         del self._held[message_id]
-        with contextlib.suppress(Exception):  # a lost acknowledgement brings it again, and then it is done already
-            await held.raw.ack()
+        await _acknowledge(held.raw)
+
+    async def _remember(self) -> None:
+        """Messages come in the owner's order: what came before the oldest that is held is settled."""
+        while True:
+            await asyncio.sleep(self._remember_every)
+            oldest = next(iter(self._held.values()), None)
+            mark = self._last if oldest is None else oldest.mark and oldest.mark.before()
+            if mark and not (self._settled and mark.within(self._settled)):
+                await self.handling.database(partial(progress.settle, consumer=self.consumer.name, mark=mark))
+                self._settled = mark
 
     async def _heartbeats(self) -> None:
         """Tells JetStream of messages that take their time, so that it does not deliver them again."""
@@ -127,11 +159,15 @@ class ConsumerRunner:
                     await held.raw.in_progress()
 
 
-def _message(raw: Msg) -> Message:
+def _message(raw: Msg, identity: Identity | None) -> Message:
     """A message as far as it can be read. One that has no event's identity gets one from its place in the stream."""
     headers = raw.headers or {}
-    identity = identify(headers)
     if identity:
         return Message(str(identity.event_id), raw.subject, headers, raw.data, identity.stream_id, identity.position)
     at = raw.metadata
     return Message(f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}", raw.subject, headers, raw.data)
+
+
+async def _acknowledge(raw: Msg) -> None:
+    with contextlib.suppress(Exception):  # a lost acknowledgement brings it again, and then it is done already
+        await raw.ack()

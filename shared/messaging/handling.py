@@ -79,16 +79,14 @@ class Handling:
         """What the replica before has parked."""
         name = self.consumer.name
         self._resuming, self.failing = set(), {}
-        self._blocked = await self._database(lambda connection: parking.blocked(connection, name))
-        self._parked_up_to = await self._database(lambda connection: parking.highest(connection, name))
+        self._blocked = await self.database(lambda connection: parking.blocked(connection, name))
+        self._parked_up_to = await self.database(lambda connection: parking.highest(connection, name))
 
     async def settle(self, message: Message) -> None:
         """Handles a message or parks it: when this returns, it may be acknowledged."""
         name = self.consumer.name
         may_be_known = message.position is None or message.position <= self._parked_up_to
-        if may_be_known and await self._database(
-            lambda connection: parking.known(connection, name, message.message_id)
-        ):
+        if may_be_known and await self.database(lambda connection: parking.known(connection, name, message.message_id)):
             return
         if message.stream_id in self._blocked and message.stream_id is not None:
             if await self._park(message, "waiting", None):
@@ -154,7 +152,7 @@ class Handling:
         """False when it was to wait behind a parked one that is there no more."""
         error, attempts = (failure.error, failure.attempts) if failure else (None, 0)
         name = self.consumer.name
-        if not await self._database(
+        if not await self.database(
             lambda connection: parking.park(connection, name, message, status=status, error=error, attempts=attempts)
         ):
             return False
@@ -170,7 +168,7 @@ class Handling:
     async def resume_parked(self, lanes: Lanes) -> None:
         """Puts what operators want to be tried again into its stream's lane. Until cancelled."""
         name = self.consumer.name
-        found = await self._database(lambda connection: parking.runnable(connection, name))
+        found = await self.database(lambda connection: parking.runnable(connection, name))
         while True:
             for first in found:
                 key = first.stream_id or first.message_id
@@ -178,21 +176,21 @@ class Handling:
                     self._resuming.add(key)
                     lanes.put(key, partial(self._resume, first))
             await asyncio.sleep(self.retries.look_at_parked_every)
-            found = await self._database(lambda connection: parking.retrying(connection, name))
+            found = await self.database(lambda connection: parking.retrying(connection, name))
 
     async def _resume(self, first: Parked) -> None:
         """Handles a stream's parked events in order, up to the first one that needs an operator."""
         while (parked := await self._next(first)) and parked.status in {"waiting", "retrying"}:
             failure = await self._handle(parked)
-            await self._database(partial(self._resumed, parked, failure))
+            await self.database(partial(self._resumed, parked, failure))
         if parked is None and first.stream_id is not None:
             self._blocked.discard(first.stream_id)
         self._resuming.discard(first.stream_id or first.message_id)
 
     async def _next(self, first: Parked) -> Parked | None:
         if first.stream_id is None:
-            return await self._database(lambda connection: parking.get(connection, first.id))
-        return await self._database(lambda connection: parking.head(connection, self.consumer.name, first.stream_id))
+            return await self.database(lambda connection: parking.get(connection, first.id))
+        return await self.database(lambda connection: parking.head(connection, self.consumer.name, first.stream_id))
 
     @staticmethod
     async def _resumed(parked: Parked, failure: Failure | None, connection: AsyncConnection) -> None:
@@ -201,7 +199,9 @@ class Handling:
         else:
             await parking.handled(connection, parked)
 
-    async def _database(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def database(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Does it on a connection of the store's, as soon as PostgreSQL answers."""
+
         async def once() -> T:
             async with self.store.pool.connection() as connection:
                 return await work(connection)

@@ -8,7 +8,6 @@ rows are handled in position order, so retrying or discarding the first one lets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from psycopg.types.json import Jsonb
 
 from shared.contracts.problem import invalid, not_found
 
-SCHEMA = Path(__file__).parent / "parked.sql"
 UNRESOLVED = ("parked", "waiting", "retrying")
 
 LOCK: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"

@@ -62,6 +62,8 @@ class Subscription:
         self._expected = 0
         self._over = asyncio.Event()
         self.rounds = 0
+        self.comes_again = False
+        """Whether what is delivered may have been delivered before; its receiver may say when it no longer is."""
         self.pending = 0
         """Messages that were not delivered yet, when last looked."""
 
@@ -86,7 +88,6 @@ class Subscription:
         client = await broker.connect()
         try:
             info = await self._durable(client)
-            self._expected = _delivered(info) + 1
             self.rounds += 1
             log.info("consumer_subscribed", consumer=self.name, pending=info.num_pending)
             subscriber = self._subscriber(broker, receive)
@@ -153,11 +154,13 @@ class Subscription:
             info: ConsumerInfo = await js.consumer_info(stream, self.name)
             if _differs(info.config, self._config()):
                 info = await js.add_consumer(stream, self._config())
+            self._expected, self.comes_again = _delivered(info) + 1, bool(info.num_ack_pending)
+            if info.num_ack_pending:
+                await js.reset_consumer(stream, self.name)
+                self._expected = 1  # whatever was delivered since then, and to whomever
         except NotFoundError:
-            return await js.add_consumer(stream, self._config())
-        if info.num_ack_pending:
-            await js.reset_consumer(stream, self.name)
-            info = await js.consumer_info(stream, self.name)
+            info = await js.add_consumer(stream, self._config())
+            self._expected, self.comes_again = 1, True
         return info
 
     async def _watch(self, client: Client, start: ConsumerInfo) -> None:

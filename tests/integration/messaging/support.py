@@ -174,7 +174,22 @@ def runner(
         url,
         retries=retries or RetrySettings(attempts=3, first_pause=0.01, longest_pause=0.2, look_at_parked_every=0.05),
         settings=SubscriptionSettings(**{"look_every": 0.2, **settings}),
+        remember_every=0.02,
     )
+
+
+async def forget(service: EventStore) -> None:
+    """Lets the service's consumers not know what they have settled."""
+    async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
+        await connection.execute("delete from consumed")
+
+
+async def remembered(service: EventStore) -> int:
+    """The position up to which everything is settled, as the next replica will find it."""
+    async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
+        row = await (await connection.execute("select coalesce(max(position), 0) from consumed")).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def published(url: str) -> list[tuple[int, dict[str, str], bytes]]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from nats.js.errors import NotFoundError
@@ -24,8 +25,11 @@ from tests.integration.messaging.support import (
     count_at_once,
     cut_connections,
     eventually,
+    forget,
     once_up,
+    opened,
     relay,
+    remembered,
     runner,
 )
 from tests.support.servers import Servers
@@ -285,12 +289,83 @@ async def test_a_wiped_nats_is_refilled_and_nothing_happens_twice(
             broker.start()
             await count(owner, stream, 4)
             await eventually(lambda: effects.calls == 4, "refilled")
+        await forget(service)
         broker.kill()
         broker.wipe()
         broker.start()
         async with background(runner(service, broker.url, effects).run):  # one that remembers nothing
             await eventually(lambda: effects.calls == 8, "everything came again")
     assert await effects.recorded() == {stream: [1, 2, 3, 4]}
+
+
+async def test_what_is_settled_is_passed_over_when_it_comes_again(
+    owner: EventStore, service: EventStore, broker: Broker
+) -> None:
+    """After a wipe the whole history comes again; a replica that just started does not handle it again."""
+    first, second, stream = Journal(), Journal(), uuid4()
+    async with background(relay(owner, broker.url).run):
+        async with background(runner(service, broker.url, first).run):
+            last = await count(owner, stream, *range(1, 21))
+
+            async def settled() -> bool:
+                return await remembered(service) == last
+
+            await eventually(settled, "settled")
+        broker.kill()
+        broker.wipe()
+        broker.start()
+        async with background(runner(service, broker.url, second).run):
+            await count(owner, stream, 21)
+            await eventually(lambda: len(second) == 1, "handled")
+    assert second.seen == {stream: [21]}
+
+
+async def test_a_restored_owner_is_not_taken_for_what_it_was(
+    databases: Callable[..., str], service: EventStore, broker: Broker
+) -> None:
+    """Its database was replaced by an older one, and the broker wiped: the same positions are other events."""
+    journal, old, new = Journal(), uuid4(), uuid4()
+    consumer = runner(service, broker.url, journal)
+    async with opened(databases()) as owner, background(relay(owner, broker.url).run, consumer.run):
+        last = await count(owner, old, 1, 2, 3)
+
+        async def settled() -> bool:
+            return await remembered(service) == last
+
+        await eventually(settled, "settled")
+    broker.kill()
+    broker.wipe()
+    broker.start()
+    consumer = runner(service, broker.url, journal)
+    async with opened(databases()) as restored, background(relay(restored, broker.url).run, consumer.run):
+        await count(restored, new, 1, 2, 3)
+        await eventually(lambda: len(journal) == 6, "handled")
+    assert journal.seen == {old: [1, 2, 3], new: [1, 2, 3]}
+
+
+async def test_nothing_is_settled_while_something_before_it_is_not(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """One event hangs while others pass: what is remembered stays before it."""
+    release, journal, slow = asyncio.Event(), Journal(), uuid4()
+
+    async def handle(recorded: RecordedEvent) -> None:
+        if recorded.stream_id == slow:
+            await release.wait()
+        await journal(recorded)
+
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, handle).run):
+        before = await count(owner, uuid4(), 1)
+        await count(owner, slow, 1)
+        last = await count(owner, uuid4(), 1, 2, 3)
+        await eventually(lambda: len(journal) == 4, "the others are handled")
+
+        async def at(position: int) -> bool:
+            return await remembered(service) == position
+
+        await eventually(lambda: at(before), "settled up to before it")
+        release.set()
+        await eventually(lambda: at(last), "settled")
 
 
 async def test_a_restarted_postgresql_is_waited_for(owner: EventStore, service: EventStore, nats_url: str) -> None:

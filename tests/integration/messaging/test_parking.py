@@ -24,6 +24,7 @@ from tests.integration.messaging.support import (
     background,
     count,
     eventually,
+    forget,
     positions_published,
     relay,
     runner,
@@ -153,6 +154,7 @@ async def test_a_discarded_event_is_passed_over_for_good(
                 await parking.discard(connection, first.id, by="olga", reason="a test of the owner's")
             await eventually(lambda: picky.seen[stream] == [1, 3, 4], "the rest is handled")
         picky.poison.clear()
+        await forget(service)
         broker.kill()
         broker.wipe()
         broker.start()
@@ -225,9 +227,10 @@ async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(
             (good.data, headers(ce_id="7"), "ce-id and ce-subject must be UUIDs"),
             (good.data, headers(ce_position="-1"), "ce-id and ce-subject must be UUIDs"),
             (good.data, headers(ce_position=str(2**70)), "ce-id and ce-subject must be UUIDs"),
+            (good.data, headers(ce_time="yesterday"), "ce-id and ce-subject must be UUIDs"),
         ]
         somebody: list[tuple[bytes, dict[str, str] | None, str]] = [
-            (good.data, headers(ce_time="yesterday"), "a header has the wrong form"),
+            (good.data, headers(ce_streamversion="x"), "a header has the wrong form"),
             (good.data, headers(ce_actor=None), "the header ce-actor is missing"),
             (good.data, headers(), "the headers belong to the subject"),
             (b"\xff\xfe", headers(), "the body is not a counted.v1"),

@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from shared.messaging import connection
 from shared.messaging.connection import Address, cancel, obedient, unless
 
 
@@ -33,8 +34,9 @@ def test_an_url_without_a_host_is_refused(url: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-async def test_a_swallowed_cancellation_is_sent_again() -> None:
+async def test_a_swallowed_cancellation_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nats-py does here and there does not keep us running."""
+    monkeypatch.setattr(connection, "CANCEL_AGAIN_AFTER", 0.01)
     swallowed = 0
 
     async def stubborn() -> None:
@@ -51,8 +53,9 @@ async def test_a_swallowed_cancellation_is_sent_again() -> None:
     assert (task.done(), swallowed) == (True, 2)
 
 
-async def test_obedient_work_ends_when_we_are_cancelled() -> None:
+async def test_obedient_work_ends_when_we_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its result comes through; and when we are cancelled, so is it, until it ends."""
+    monkeypatch.setattr(connection, "CANCEL_AGAIN_AFTER", 0.01)
 
     async def answer() -> int:
         return 42

@@ -1,6 +1,7 @@
--- Events that a consumer of this service could not handle, and those of the same stream that wait behind them.
--- Applied at each start under a lock, so every statement repeats safely.
+-- Tables of the consumers of a service, in its own database. Applied at each start under a lock, so every statement
+-- repeats safely.
 
+-- Events that could not be handled, and those of the same stream that wait behind them.
 create table if not exists parked (
   id         bigint generated always as identity primary key,
   consumer   text not null,
@@ -36,3 +37,11 @@ create table if not exists parked_actions (
   at        timestamptz not null default clock_timestamp()
 );
 create index if not exists parked_actions_parked on parked_actions (parked_id, id);
+
+-- Up to where a consumer has settled everything: what comes again from before (a broker that was wiped and refilled) is
+-- passed over. Position and time: after a restore of the owner's database positions are given a second time, later.
+create table if not exists consumed (
+  consumer    text primary key,
+  position    bigint not null,
+  recorded_at timestamptz not null
+);
