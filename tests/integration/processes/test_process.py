@@ -33,7 +33,8 @@ async def running(
         yield runner
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task  # says what it died of, if it did
 
 
 class Seen:

@@ -139,7 +139,8 @@ async def projecting(store: EventStore, *projections: Projection[Any]) -> AsyncI
         yield projector
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task  # says what it died of, if it did
 
 
 def rows(sql: psycopg.Connection, table: str) -> list[tuple[Any, ...]]:
