@@ -81,6 +81,7 @@ class Relay:
         self._batch, self._ack_timeout, self._verify_every = batch, ack_timeout, verify_every
         self.published = 0
         """Position of the last event that the stream is known to hold."""
+        self.active = False
         self.resyncs = 0
         self.trouble: str | None = None
         """Why nothing is published at the moment."""
@@ -92,16 +93,19 @@ class Relay:
 
     async def publish(self) -> None:
         """What the lease's holder does. Without the lease it is as correct, only wasteful."""
-        pause = PAUSE
-        while True:
-            before = self.published
-            try:
-                await obedient(self._publish_over_one_connection())
-            except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
-                self.trouble = repr(error)
-                log.warning("relay_waits", service=self.service, error=self.trouble)
-            pause = PAUSE if self.published != before else min(pause * 2, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
+        pause, self.active = PAUSE, True
+        try:
+            while True:
+                before = self.published
+                try:
+                    await obedient(self._publish_over_one_connection())
+                except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
+                    self.trouble = repr(error)
+                    log.warning("relay_waits", service=self.service, error=self.trouble)
+                pause = PAUSE if self.published != before else min(pause * 2, LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+        finally:
+            self.active = False
 
     async def _publish_over_one_connection(self) -> None:
         lost = asyncio.Event()
@@ -204,7 +208,10 @@ class Relay:
     async def lag(self) -> Lag:
         """On any replica: the active one tells the others how far it is."""
         head = await self.store.head()
-        published = max(self.published, self.store.watermarks.value(NAME)) or await checkpoint(self.store, NAME)
+        if self.active and self.resyncs:
+            published = self.published
+        else:
+            published = self.store.watermarks.value(NAME) or await checkpoint(self.store, NAME)
         if head <= published:
             return Lag(0, 0.0)
         oldest = await self.store.read_batch(published, 1)
