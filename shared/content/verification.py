@@ -19,6 +19,9 @@ from shared.content.nodes import FILE, HAMT, Block, NotANode, decode
 from shared.content.package import FORMAT, MANIFEST, PROVENANCE, canonical, provenance
 from shared.content.profile import PROFILE
 
+DEPTH = 12
+"""Levels of blocks below each other in one directory or file, and directories within each other: more than any has."""
+
 
 class Difference(Exception):  # noqa: N818 - what was found
     """The first thing in which a file is not what it should be: where in the package, and at which byte of the file."""
@@ -155,6 +158,8 @@ class _Walk:
     def directory(self, cid: Cid, path: str) -> Entry:
         """A directory, and all below it: laid out as the profile says, its sizes true."""
         at = self._reader.offset
+        if path.count("/") > DEPTH:
+            raise Difference(path, at, f"directories lie more than {DEPTH} deep in each other")
         entries = list(self._entries(cid, path))
         names = [entry.name for entry in entries]
         wrong = next((name for name in names if name in ("", ".", "..") or "/" in name), None)
@@ -167,15 +172,17 @@ class _Walk:
             raise Difference(path, at, f"under the profile this directory would be {made.cid}, but it is {cid}")
         return Entry(path.rstrip("/").rpartition("/")[2], cid, made.size)
 
-    def _entries(self, cid: Cid, path: str) -> Iterator[Entry]:
+    def _entries(self, cid: Cid, path: str, level: int = 0) -> Iterator[Entry]:
         """What is in a directory, over all its blocks, each entry with its true size."""
         at = self._reader.offset
         node = self._node(cid, path)
+        if level > DEPTH:
+            raise Difference(path, at, f"the blocks of this directory lie more than {DEPTH} deep")
         if node.kind == FILE:
             raise Difference(path, at, f"block {cid} is a file where a directory should be")
         for link in node.links:
             if node.kind == HAMT and len(link.name) == 2:
-                yield from self._entries(link.cid, path)
+                yield from self._entries(link.cid, path, level + 1)
                 continue
             name = link.name[2:] if node.kind == HAMT else link.name
             if link.cid.codec != RAW and self._node(link.cid, path + name).kind != FILE:
@@ -213,16 +220,17 @@ class _Walk:
         self.files[path] = found
         return found
 
-    def _chunks(self, cid: Cid, path: str) -> Iterator[bytes]:
+    def _chunks(self, cid: Cid, path: str, level: int = 0) -> Iterator[bytes]:
         if cid.codec == RAW:
             yield self._reader.block(cid, path)
             return
         at = self._reader.offset
         node = self._node(cid, path)
-        if node.kind != FILE:
-            raise Difference(path, at, f"block {cid} is a directory in the middle of a file")
+        if node.kind != FILE or level > DEPTH:
+            message = "is a directory in the middle of a file" if node.kind != FILE else f"lies more than {DEPTH} deep"
+            raise Difference(path, at, f"block {cid} {message}")
         for link in node.links:
-            yield from self._chunks(link.cid, path)
+            yield from self._chunks(link.cid, path, level + 1)
 
 
 def _manifest(walk: _Walk) -> dict[str, Any]:

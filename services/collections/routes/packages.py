@@ -6,7 +6,10 @@ import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
+from services.collections import package_examples
 from services.collections.domain.package import package_id as id_of
+from services.collections.examples import JOB_ID, shown
+from services.collections.examples import data as data_of
 from services.collections.packages import Packages, PackageView
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 
@@ -19,7 +22,12 @@ class PackageBody(msgspec.Struct, frozen=True):
     job_id: UUID
 
 
-@post("/collections/{collection_id:uuid}/packages", summary="Package a job's artworks", status_code=202)
+@post(
+    "/collections/{collection_id:uuid}/packages",
+    summary="Package a job's artworks",
+    status_code=202,
+    operation_class=shown(takes={"job_id": JOB_ID}, gives=data_of(package_examples.REQUESTED)),
+)
 async def request_package(
     collection_id: FromPath[UUID],
     data: JSONBody[PackageBody],
@@ -38,7 +46,11 @@ async def request_package(
     return Response(Envelope(await packaging.view(named, done)), status_code=202, headers=location)
 
 
-@get("/collections/{collection_id:uuid}/packages/{package_id:uuid}", summary="A publish package")
+@get(
+    "/collections/{collection_id:uuid}/packages/{package_id:uuid}",
+    summary="A publish package",
+    operation_class=shown(gives=data_of(package_examples.STORED)),
+)
 async def get_package(
     collection_id: FromPath[UUID], package_id: FromPath[UUID], principal: User, packaging: Packaging
 ) -> Envelope[PackageView]:

@@ -9,13 +9,11 @@ from services.collections import examples
 from tests.integration.collections.api import Api, two_steps
 
 Document = dict[str, Any]
-OF_PACKAGES = "/packages"
-"""These operations are documented with their package."""
 
 
 def operations(document: Document) -> Iterator[tuple[str, Document]]:
     for path, item in document["paths"].items():
-        if path.startswith(("/projects", "/collections", "/feed")) and OF_PACKAGES not in path:
+        if path.startswith(("/projects", "/collections", "/feed")):
             for method, operation in item.items():
                 yield f"{method.upper()} {path}", operation
 

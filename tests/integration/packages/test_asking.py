@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from services.collections import package_examples
 from shared.content.package import PROVENANCE, Contents, canonical, plan
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.generation import (
@@ -151,6 +152,8 @@ async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, gen
     assert shown["manifest"]["provenance"] == shown["provenance"]
     assert shown["manifest"]["profile"]["name"] == "unixfs-v1-2025"
     assert [each["path"] for each in shown["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
+    assert set(shown) == set(package_examples.STORED)
+    assert set(shown["manifest"]) == set(package_examples.STORED["manifest"])
     assert (await collections.get(path, BOB)).code == (404, "NOT_FOUND")
     assert (await collections.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})).data == shown
 

@@ -49,13 +49,13 @@ def car_file(artworks: list[bytes], planned: Plan | None = None) -> bytes:
     planned = planned or plan(contents(artworks))
     files = dict(planned.texts)
     files |= {path: artworks[each.token - 1] for path, each in planned.assets.items()}
-    written, seen = car.header(planned.root.cid), set[Cid]()
+    written, seen = bytearray(car.header(planned.root.cid)), set[Cid]()
     for step in steps(planned.root):
         for cid, block in [(step.cid, step.block)] if step.block is not None else _blocks(step, files[step.path]):
             if cid not in seen:
                 written += car.frame(cid, len(block)) + block
             seen.add(cid)
-    return written
+    return bytes(written)
 
 
 def _blocks(step: Step, content: bytes) -> list[tuple[Cid, bytes]]:

@@ -14,7 +14,7 @@ from shared.content import car
 from shared.content.cid import DAG_PB, Cid
 from shared.content.files import cid_of
 from shared.content.package import MANIFEST, canonical, manifest, plan, provenance
-from shared.content.tree import File, folder
+from shared.content.tree import File, folder, steps
 from shared.content.verification import Difference, Verified, verify
 from tests.unit.content.contents import MIB, content
 from tests.unit.content.package_file import COLLECTION, JOB, car_file, contents, packaged
@@ -57,6 +57,22 @@ def test_the_same_input_gives_the_same_bytes_and_they_verify(sizes: list[int]) -
     first, again = car_file(artworks), car_file(artworks)
     assert first == again
     assert check(first).artworks == len(sizes)
+
+
+def test_a_package_of_thousands_is_verified_in_its_sharded_directories() -> None:
+    """Each directory is a HAMT then, and what is wrong in it has its path all the same."""
+    artworks = [content(number % 50, number % 256) for number in range(1, 5001)]
+    whole = car_file(artworks)
+    assert check(whole).artworks == 5000
+    at = whole.index(b'"name":"Token 4321"')
+    found = first_difference(whole[:at] + b"'" + whole[at + 1 :])
+    assert found.path == "metadata/base/4321.json"
+
+
+def test_directories_without_end_are_given_up() -> None:
+    root = folder({"a/" * 40 + "b": File(cid_of(b"x"), 1)})
+    blocks = b"".join(car.frame(step.cid, len(step.block)) + step.block for step in steps(root) if step.block)
+    assert "deep in each other" in first_difference(car.header(root.cid) + blocks).message
 
 
 @given(at=st.integers(0, len(SMALL) - 1), bit=st.integers(0, 7))
