@@ -22,6 +22,7 @@ from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore import migrate
 from shared.messaging import parking
+from shared.messaging.consumers import SCHEMA
 from shared.messaging.failures import is_transient
 
 DURABLE = "generation-results-v1"
@@ -58,7 +59,7 @@ class ResultsIntake:
     async def run(self) -> None:
         while True:
             try:
-                await migrate(self._engine.store.dsn, parking.SCHEMA.read_text())
+                await migrate(self._engine.store.dsn, SCHEMA.read_text())
                 break
             except Exception as error:  # noqa: BLE001 - PostgreSQL is away: nothing else can be done before it is back
                 log.warning("results_wait_for_postgresql", error=repr(error))

@@ -9,8 +9,8 @@ from shared.contracts.event import Event, event_type
 from shared.eventstore import EventStore, RecordedEvent, migrate
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
-from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject
+from shared.messaging.consumers import SCHEMA
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message
@@ -58,7 +58,7 @@ class ProcessRunner:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        schema = parking.SCHEMA.read_text()
+        schema = SCHEMA.read_text()
         await patiently(lambda: migrate(self.store.dsn, schema), self.process.name, self._retries)
         await while_leader(self.store.dsn, f"process:{self.process.name}", self._lead)
 
