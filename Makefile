@@ -3,6 +3,8 @@
 DATA ?= data/set
 PORT ?= 8080
 TESTS ?= tests
+# Test processes at a time, each with servers of its own: they mostly wait, so more than there are cores.
+JOBS ?= 3
 
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -29,7 +31,7 @@ run: $(INSTALLED)
 	@$(BIN)/emprops up --data $(DATA) --port $(PORT)
 
 test: $(INSTALLED)
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check
