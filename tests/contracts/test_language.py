@@ -32,7 +32,7 @@ IRREGULAR = {
 """Past participles that don't end in -ed; others may join."""
 
 IGNORED: dict[str, str] = {
-    "package_part_listed.v1": "what a package lists may be large: storage keeps it, and its manifest is read from history",
+    "package_part_listed.v1": "a package may list much: its manifest is made from history, and storage has it",
 }
 """Events that change no state of their aggregate, on purpose: the tag and the reason."""
 
