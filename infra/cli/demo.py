@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from infra.cli.options import examples, fail, folder, json_option, open_set
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, journey
 from infra.embedded.keys import ensure_private_key, sign_token
+from infra.embedded.process import ProcessSpec, launch_command
 from infra.embedded.takeover import is_held
 
 START_TIMEOUT = 120.0
@@ -52,7 +54,11 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
     """
     if (url is None) != (token is None) or (url is not None and data is not None):
         fail("give --data DIR, or --url URL with --token T", code=2)
-    console = Console(stderr=as_json)
+    if url is not None and not url.startswith(("http://", "https://")):
+        fail(f"--url {url} is not an address such as http://127.0.0.1:8080", code=2)
+    console = Console(stderr=as_json, soft_wrap=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         if url is not None and token is not None:
             user_id, roles = _claims(token)
@@ -72,6 +78,11 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
     else:
         _show(result, console, data)
     raise SystemExit(0 if result.succeeded else 1)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Ends as Ctrl-C does, so that what was started for the demo is stopped."""
+    raise SystemExit(128 + number)
 
 
 def _run(
@@ -113,17 +124,11 @@ def _running_set(data: Path, console: Console) -> Iterator[str]:
         yield open_set(data).url
         return
     console.print(f"  starting PostgreSQL, NATS, an S3 store and the services in {data} …", highlight=False)
-    command = [
-        sys.executable,
-        "-c",
-        "from infra.cli.main import main; main()",
-        "up",
-        "--data",
-        str(data),
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    program = "from infra.cli.main import main; main()"
+    command = (sys.executable, "-c", program, "up", "--data", str(data), "--port", "0")
+    # Should we be killed outright, the kernel stops it for us.
+    launched = launch_command(ProcessSpec(name="set", command=command, death_signal=signal.SIGTERM))
+    with subprocess.Popen(launched, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             yield _until_ready(process, console)
         finally:
@@ -171,7 +176,7 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
         table.add_column(column)
     for asset in result.assets:
         verdict = "[green]intact[/]" if asset.intact else "[red]differ from the sha256[/]"
-        table.add_row(asset.file, asset.mime_type, asset.sha256[:16] + "…", verdict)
+        table.add_row(Path(asset.file).name, asset.mime_type, asset.sha256[:16] + "…", verdict)
     console.print(table)
     ledger = Table(title="credits", title_justify="left", box=None, pad_edge=False)
     for column in ("entry", "amount"):
@@ -186,6 +191,12 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
     where = data or Path("data/demo")
     console.print("\nWhere to look next:", style="bold")
     console.print(f"  the pictures       {Path(result.assets[0].file).parent if result.assets else where / 'files'}")
-    console.print(f"  the history        emprops events --data {where} --service generation --stream {result.job_id}")
-    console.print(f"  the job as it was  emprops state --data {where} --service generation {result.job_id} --as-of 1")
-    console.print(f"  serve it           emprops up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")
+    program = _program()
+    console.print(f"  the history        {program} events --data {where} --service generation --stream {result.job_id}")
+    console.print(f"  the job as it was  {program} state --data {where} --service generation {result.job_id} --as-of 1")
+    console.print(f"  serve it           {program} up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")
+
+
+def _program() -> str:
+    """How to call this program again: by its name, or with the path that it was called by."""
+    return "emprops" if shutil.which("emprops") else sys.argv[0]
