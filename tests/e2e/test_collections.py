@@ -1,0 +1,112 @@
+"""Collections through the edge, with real artworks: what components made, what tokens say, who may generate."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from infra.demo.client import ApiError, Client
+from tests.support.jobs import PATIENCE, two_steps, until_ended
+from tests.support.running_set import RunningSet
+
+SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
+
+
+async def until(client: Client, path: str, wanted: Callable[[Any], bool]) -> Any:
+    """What is at an address, once it is as wanted; other services' news takes a moment to arrive."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                found = await client.get(path)
+                if wanted(found):
+                    return found
+            except ApiError as refused:
+                if refused.status not in {404, 503}:
+                    raise
+            await asyncio.sleep(0.1)
+
+
+async def test_a_component_lists_what_it_made_with_inputs_and_outputs(running: RunningSet) -> None:
+    """And each of its files is good to begin a collection from, with components of its own."""
+    user = await running.rich_user()
+    async with running.client(user) as client, running.client(uuid4()) as stranger:
+        made = await client.post("/projects/collections", {"title": "Tides", "data": two_steps()})
+        accepted = await client.post(f"/collections/{made['id']}/generations", {"generations": 2})
+        job = await until_ended(client, accepted["job_id"])
+        frame = made["data"]["steps"][1]["id"]
+        path = f"/collections/{made['id']}/components/{frame}/assets"
+        listed = await until(
+            client, path, lambda found: len(found) == 2 and all(asset["gen_out_data"] for asset in found)
+        )
+        outputs = {output["asset_id"] for each in job["generations"] for output in each["outputs"]}
+        assert {asset["id"] for asset in listed} <= outputs
+        for asset in listed:
+            assert (asset["component_id"], asset["job_id"]) == (frame, job["id"])
+            hash_ = asset["gen_in_data"]["generations"]["hashes"]
+            assert hash_ in [[each["hash"]] for each in job["generations"]]
+            assert asset["gen_out_data"]["status"] == "completed"
+        with pytest.raises(ApiError) as refused:
+            await stranger.get(path)
+        assert refused.value.status == 404
+        again = await client.post(f"/projects/collections?asset_id={listed[0]['id']}", {"title": "Again"})
+        steps = again["data"]["steps"]
+        assert [step["fromId"] for step in steps] == [step["id"] for step in made["data"]["steps"]]
+        assert steps[1]["nodePayload"]["image"] == {"$ref": steps[0]["id"]}
+
+
+async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> None:
+    """Each says what was drawn for it; a draft's are its owner's alone."""
+    user = await running.rich_user()
+    async with running.client(user) as client, aiohttp.ClientSession() as marketplace:
+        made = await client.post("/projects/collections", {"title": "Tides", "data": two_steps(), **SELLABLE})
+        accepted = await client.post(f"/collections/{made['id']}/generations", {"generations": 2})
+        job = await until_ended(client, accepted["job_id"])
+        path = f"/collections/{made['id']}/tokens/2/metadata"
+        mine = await until(client, path, lambda _: True)
+        drawn = job["generations"][1]["variables"]["mood"]
+        assert mine["attributes"] == [{"trait_type": "mood", "value": drawn.capitalize()}]
+        url = f"{running.url}{path}?raw=true"
+        async with marketplace.get(url) as response:
+            assert response.status == 404
+        await client.post(f"/collections/{made['id']}/publish")
+        async with marketplace.get(url) as response:
+            assert (response.status, await response.json()) == (200, mine)
+
+
+async def test_a_scheduled_publication_happens_by_itself(running: RunningSet) -> None:
+    async with running.client(uuid4()) as client:
+        made = await client.post("/projects/collections", {"title": "Soon", **SELLABLE})
+        due = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        scheduled = await client.post(f"/collections/{made['id']}/publish", {"publish_date": due})
+        assert scheduled["status"] == "draft"
+        published = await until(client, f"/collections/{made['id']}", lambda found: found["status"] == "published")
+        assert datetime.fromisoformat(published["publish_date"]) == datetime.fromisoformat(scheduled["scheduled_for"])
+
+
+async def test_who_is_handed_a_collection_generates_it(running: RunningSet) -> None:
+    """Kept for somebody known by a social account, then theirs: they may generate, the keeper no longer."""
+    owner = await running.rich_user()
+    async with running.client(uuid4()) as keeper, running.client(owner) as new_owner:
+        made = await keeper.post("/projects/collections", {"title": "Tides", "data": two_steps()})
+        kept_for = {"is_custodial": True, "social_org": "farcaster", "social_identifier": "tidewalker"}
+        fork = await keeper.post(f"/collections/{made['id']}/remix", kept_for)
+        handed = await keeper.post(f"/collections/{fork['id']}/custody", {"user_id": str(owner)})
+        assert (handed["user_id"], handed["is_custodial"]) == (str(owner), False)
+        path = f"/collections/{fork['id']}/generations"
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    accepted = await new_owner.post(path, {"generations": 1})
+                    break
+                except ApiError as refused:
+                    if refused.status != 404:
+                        raise
+                await asyncio.sleep(0.1)
+        assert (await until_ended(new_owner, accepted["job_id"]))["status"] == "completed"
+        with pytest.raises(ApiError) as refused:
+            await keeper.post(path, {"generations": 1})
+        assert refused.value.status == 404
