@@ -23,7 +23,7 @@ from shared.messaging.handling import Consumer, Handling, RetrySettings, patient
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message
 from shared.messaging.progress import Mark
-from shared.messaging.streams import filters
+from shared.messaging.streams import MSG_ID, filters, message_id
 from shared.messaging.subscription import Subscription, SubscriptionSettings
 
 SCHEMA = Path(__file__).parent / "consumers.sql"
@@ -111,7 +111,7 @@ class ConsumerRunner:
 
     def _receive(self, raw: Msg, lanes: Lanes) -> None:
         identity, now = identify(raw.headers or {}), asyncio.get_running_loop().time()
-        message, mark = _message(raw, identity), Mark(identity.position, identity.recorded_at) if identity else None
+        message, mark = _message(raw, identity), self._mark(raw, identity)
         held = self._held.get(message.message_id)
         if held is not None:
             held.raw, held.since = raw, now
@@ -121,6 +121,12 @@ class ConsumerRunner:
             self._held[message.message_id] = held = Held(raw, message, mark, now)
             lanes.put(message.stream_id or message.message_id, lambda: self._work(held))
             self._last = mark or self._last
+
+    def _mark(self, raw: Msg, identity: Identity | None) -> Mark | None:
+        """Where in the owner's history it stands, if its relay says so: nobody else's word moves what is settled."""
+        if identity and (raw.headers or {}).get(MSG_ID) == message_id(self.consumer.owner, identity.position):
+            return Mark(identity.position, identity.recorded_at)
+        return None
 
     def _was_settled(self, mark: Mark) -> bool:
         """Only while history comes again: a message that says it is old at another time is not what it says."""

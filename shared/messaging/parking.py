@@ -164,26 +164,27 @@ async def park(
     connection: AsyncConnection, consumer: str, message: Message, *, status: str, error: str | None, attempts: int = 0
 ) -> bool:
     """Parks a message, once. A `waiting` one only while its stream has an unresolved one: False, when it has none."""
+    row = {
+        "consumer": consumer,
+        "message_id": message.message_id,
+        "stream_id": message.stream_id,
+        "position": message.position,
+        "type": _text(message.headers.get("ce-type")),
+        "subject": _text(message.subject),
+        "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
+        "body": message.body,
+        "status": status,
+        "error": _text(error),
+        "attempts": attempts,
+    }
+    if status != "waiting":
+        await connection.execute(INSERT, row)
+        return True
     async with connection.transaction():
         await connection.execute(LOCK, (consumer, str(message.stream_id)))
-        if status == "waiting" and await head(connection, consumer, message.stream_id) is None:
+        if await head(connection, consumer, message.stream_id) is None:
             return False
-        await connection.execute(
-            INSERT,
-            {
-                "consumer": consumer,
-                "message_id": message.message_id,
-                "stream_id": message.stream_id,
-                "position": message.position,
-                "type": _text(message.headers.get("ce-type")),
-                "subject": _text(message.subject),
-                "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
-                "body": message.body,
-                "status": status,
-                "error": _text(error),
-                "attempts": attempts,
-            },
-        )
+        await connection.execute(INSERT, row)
         return True
 
 

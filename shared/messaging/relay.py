@@ -29,11 +29,10 @@ from shared.eventstore.store import HEAD
 from shared.messaging.cloudevents import event_headers, event_subject
 from shared.messaging.connection import connected, obedient, unless
 from shared.messaging.publishing import Ack, Publisher
-from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
+from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, message_id, stream_name
 
 NAME = "relay"
 """The lease, the checkpoint and the watermark of a service's relay."""
-MSG_ID = "Nats-Msg-Id"
 EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 LOOK_BACK = 10_000
@@ -146,7 +145,7 @@ class Relay:
 
     def _position_of(self, message: RawStreamMsg) -> int | None:
         service, _, position = str((message.headers or {}).get(MSG_ID)).partition(":")
-        return int(position) if service == self.service and position.isdecimal() else None
+        return int(position) if service == self.service and position.isascii() and position.isdecimal() else None
 
     async def _publish_from(self, js: JetStreamContext, publisher: Publisher, cursor: Cursor) -> None:
         """Publishes what follows `cursor`; returns when the stream is not what this relay takes it to be."""
@@ -169,7 +168,7 @@ class Relay:
             for recorded in batch.events:
                 headers = event_headers(self.service, recorded)
                 headers.update(expected)
-                headers[MSG_ID] = f"{self.service}:{recorded.position}"
+                headers[MSG_ID] = message_id(self.service, recorded.position)
                 expected = {EXPECTED_ID: headers[MSG_ID]}
                 subject = event_subject(self.service, recorded)
                 acks.append(await publisher.publish(subject, recorded.data, headers))

@@ -9,6 +9,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.contracts.event import Event, event_type
 
+MSG_ID = "Nats-Msg-Id"
 NAME_IN_USE = 10058
 """JetStream's error when a stream of that name exists with another configuration."""
 
@@ -33,6 +34,11 @@ def stream_name(owner: str) -> str:
 
 def subject_of(owner: str, aggregate: str, stream_id: UUID | str, tag: str) -> str:
     return f"events.{owner}.{aggregate}.{stream_id}.{tag}"
+
+
+def message_id(owner: str, position: int) -> str:
+    """The `Nats-Msg-Id` of the event at a position of its owner's store: what the relay's fence is made of."""
+    return f"{owner}:{position}"
 
 
 def filters(owner: str, events: tuple[type[Event], ...]) -> list[str]:

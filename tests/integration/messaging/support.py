@@ -105,7 +105,7 @@ async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID
     return ids
 
 
-async def eventually(condition: Callable[[], Any], what: str, *, within: float = 20.0) -> Any:
+async def eventually(condition: Callable[[], Any], what: str, *, within: float = 60.0) -> Any:
     """Waits until the condition (a function, async or not) gives something true, and returns that."""
     deadline = time.monotonic() + within
     while True:

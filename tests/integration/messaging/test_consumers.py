@@ -214,12 +214,12 @@ async def test_what_is_in_flight_when_a_replica_stops_comes_first(
         await asyncio.Event().wait()
 
     async with background(relay(owner, nats_url).run):
-        async with background(runner(service, nats_url, hold).run):
+        async with background(runner(service, nats_url, hold, ack_wait=300).run):
             await count(owner, stream, *range(1, 6))
             await held.wait()
         await count(owner, stream, *range(6, 11))
-        async with background(runner(service, nats_url, journal).run):
-            await eventually(lambda: len(journal) >= 10, "all handled", within=5)
+        async with background(runner(service, nats_url, journal, ack_wait=300).run):
+            await eventually(lambda: len(journal) >= 10, "all handled")
     assert journal.seen == {stream: list(range(1, 11))}
 
 
@@ -228,7 +228,7 @@ async def test_a_delivery_that_got_lost_comes_before_newer_ones(
 ) -> None:
     """Somebody else pulls from the durable and dies: the gap in the numbers is seen, and nothing overtakes."""
     journal, stream = Journal(), uuid4()
-    consumer = runner(service, nats_url, journal, pull_timeout=0.2)
+    consumer = runner(service, nats_url, journal, pull_timeout=0.2, ack_wait=300)
     async with background(relay(owner, nats_url).run, consumer.run), connected(nats_url, "thief") as thief:
         await count(owner, stream, 1)
         await eventually(lambda: len(journal) == 1, "handled")

@@ -41,7 +41,7 @@ async def replica(store: EventStore, nats_url: str) -> AsyncIterator[Process]:
 
 async def active(process: Process) -> None:
     assert process.stdout is not None
-    while (line := await asyncio.wait_for(process.stdout.readline(), 30)).strip() != b"active":
+    while (line := await asyncio.wait_for(process.stdout.readline(), 120)).strip() != b"active":
         assert line, "the replica ended before it was active"
 
 
@@ -84,7 +84,7 @@ async def test_order_survives_kill_minus_nine(owner: EventStore, service: EventS
         async def all_there() -> bool:
             return await service.head() > 0 and sum(map(len, (await recorded(service)).values())) == 2 * 15 * 15
 
-        await eventually(all_there, "all handled", within=20)
+        await eventually(all_there, "all handled")
         for task in waiting:
             task.cancel()
         assert await recorded(service) == {stream: list(range(1, 16)) for stream in streams}
