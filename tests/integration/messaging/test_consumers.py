@@ -65,10 +65,10 @@ class Effects:
         self.calls = 0
 
     async def __call__(self, recorded: RecordedEvent) -> None:
-        self.calls += 1
         event = recorded.event
         context = recorded.context.caused(recorded.event_id, self.name)
         await self.store.handle(COUNTER, recorded.stream_id, lambda _: [event], context)
+        self.calls += 1
 
     async def recorded(self) -> dict[UUID, list[int]]:
         found: defaultdict[UUID, list[int]] = defaultdict(list)
