@@ -139,7 +139,8 @@ class _Exchange:
         while True:
             for base in upstream.in_turn():
                 try:
-                    return await self._request(base, data)
+                    with upstream.asked(base):
+                        return await self._request(base, data)
                 except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                     upstream.refused(base)
                 except (aiohttp.ClientError, OSError) as error:

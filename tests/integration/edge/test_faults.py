@@ -74,6 +74,27 @@ async def test_replicas_take_turns_and_stand_in(start_edge: Edge) -> None:
         assert names == ["second"] * 6
 
 
+async def test_a_replica_that_hangs_is_left_alone(start_edge: Edge) -> None:
+    """Beside one that answers, it costs the requests that were sent to it, and not every other one from then on."""
+
+    async def hangs(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await released.wait()
+        writer.close()
+
+    arrived, released = asyncio.Event(), asyncio.Event()
+    hanging = await asyncio.start_server(hangs, "127.0.0.1", 0)
+    port = hanging.sockets[0].getsockname()[1]
+    async with hanging, serving(UpstreamStub("well")) as well:
+        edge = await start_edge(credits_url=f"{well},{address(port)}")
+        stuck = [asyncio.create_task(edge.json("GET", "/credits")) for _ in range(2)]
+        await arrived.wait()
+        names = [(await edge.json("GET", "/credits"))[1]["service"] for _ in range(10)]
+        assert names == ["well"] * 10
+        released.set()
+        await asyncio.gather(*stuck)
+
+
 class BreaksOnce:
     """The first request is cut off, without an answer; later ones are answered."""
 
