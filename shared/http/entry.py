@@ -91,8 +91,8 @@ class Entry:
             log.exception("response broken off", method=scope["method"], route=_route(scope, trace))
             raise
         finally:
-            correlation.reset(token)
             self._done(scope, trace, span, status, time.perf_counter() - started)
+            correlation.reset(token)
 
     def _done(self, scope: HTTPScope, trace: RequestTrace, span: Span, status: int, seconds: float) -> None:
         method, route = scope["method"], _route(scope, trace)
@@ -104,7 +104,10 @@ class Entry:
             http__route=route,
             http__response__status_code=status,
         )
-        if is_debugging():
+        if failed and not route.startswith("/health/"):
+            # The answer names its correlation id: who comes with one must find it here.
+            log.warning("request not served", method=method, route=route, status=status, seconds=round(seconds, 6))
+        elif is_debugging():
             log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
 

@@ -15,8 +15,10 @@ from litestar.testing import RequestFactory
 from shared.contracts.problem import Problem
 from shared.http.auth import Principal
 from shared.http.context import RequestTrace, attach_trace, command_context
+from shared.http.entry import Entry
 from shared.http.health import NotReady, readiness_of
 from shared.http.logging import configure_logging, correlation, get_logger, strike_secrets
+from shared.http.metrics import RequestMetrics, create_registry
 from shared.http.tracing import continue_trace, extract, inject, span
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -127,6 +129,27 @@ def test_a_log_entry_says_where_it_comes_from_and_what_it_belongs_to(lines: Any)
     for entry, source in ((ours, "relay"), (foreign, "uvicorn.error")):
         assert (entry["service"], entry["instance"], entry["source"]) == ("credits", "credits-1", source)
         assert entry["correlation_id"] == "c0ffee"
+
+
+async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines: Any) -> None:
+    """Its answer names the id; a health check that says no is no such request."""
+
+    async def away(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    entry, correlation_id, sent = Entry(away, RequestMetrics(create_registry())), str(uuid4()), []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path in ("/credits", "/health/ready"):
+        made = RequestFactory().get(path, headers={"X-Correlation-ID": correlation_id})
+        made.scope["path_template"] = path
+        await entry(made.scope, None, send)
+    assert (b"x-correlation-id", correlation_id.encode()) in sent[0]["headers"]
+    [logged] = lines()
+    assert (logged["correlation_id"], logged["route"], logged["status"]) == (correlation_id, "/credits", 503)
 
 
 def test_secrets_do_not_reach_the_log(lines: Any) -> None:
