@@ -13,7 +13,6 @@ MAX_NAME = 200
 FORBIDDEN = frozenset('/\\<>:"|?*')
 """Separators, and what some file system or header of a later download can't carry."""
 
-INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories: controls, marks that turn or hide text, what is no character, and line breaks."""
 
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
@@ -58,9 +57,7 @@ def _fault(name: str) -> str | None:
         "is empty": not name,
         "must not be made of dots alone": bool(name) and set(name) <= {"."},
         f"must not contain {' '.join(sorted(FORBIDDEN))}": not FORBIDDEN.isdisjoint(name),
-        "must not contain control or invisible characters": any(
-            unicodedata.category(character) in INVISIBLE for character in name
-        ),
+        "must not contain control or invisible characters, nor spaces of other kinds": not name.isprintable(),
         "must not begin or end with a space, nor end with a dot": name != name.strip() or name.endswith("."),
         f"must be at most {MAX_NAME} bytes long": len(name.encode(errors="replace")) > MAX_NAME,
         "must not be the name of a device on some systems": bool(RESERVED.fullmatch(name)),
