@@ -14,7 +14,7 @@ from tests.support.tokens import TokenIssuer
 from tests.support.upstream import UpstreamStub
 
 Services = dict[str, UpstreamStub]
-ID = str(uuid4())
+ID = "6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11"
 
 ROUTED = [
     ("GET", "/projects", "collections"),
