@@ -19,6 +19,8 @@ from services.collections.views import CollectionView, PublishCheck
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
 
+Published = Envelope[CollectionView] | Envelope[PublishCheck]
+
 
 @put(
     "/projects/{project_id:uuid}/collections/{collection_id:uuid}",
@@ -138,16 +140,17 @@ async def publish_collection(
     *,
     dry_run: FromQuery[bool] = False,
     data: JSONBody[PublishBody | None] = None,
-) -> Response[Envelope[CollectionView]] | Response[Envelope[PublishCheck]]:
+) -> Response[Published]:
     """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes.
 
     400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
     body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
     """
     if dry_run or (data is not None and data.dry_run):
-        return Response(Envelope(await metadata.check(principal.user_id, collection_id)))
+        return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id)))
     command = PublishCollection(principal.user_id, frame.clock(), data.publish_date if data else None)
-    return await change.answered(collection_id, partial(publishing.decide, command))
+    published = await change.answered(collection_id, partial(publishing.decide, command))
+    return Response[Published](published.content, headers=published.headers)
 
 
 @delete(
