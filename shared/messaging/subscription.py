@@ -30,7 +30,7 @@ from nats.js.api import AckPolicy as JetStreamAckPolicy
 from nats.js.api import ConsumerConfig, ConsumerInfo, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.messaging.connection import close, connect, obedient
+from shared.messaging.connection import close, connect, obedient, unless
 from shared.messaging.streams import stream_name
 
 OLDEST_SERVER = (2, 14)
@@ -87,21 +87,24 @@ class Subscription:
         broker = Broker(self._url, self.name, self._over)
         client = await broker.connect()
         try:
-            info = await self._durable(client)
-            self.rounds += 1
-            log.info("consumer_subscribed", consumer=self.name, pending=info.num_pending)
-            subscriber = self._subscriber(broker, receive)
-            await broker.start()
-            # FastStream pulls through this attribute, so this is where its loop can be held back.
-            subscriber.subscription = cast("Any", Pull(subscriber.subscription, self._over))
-            try:
-                await self._watch(client, info)
-            finally:
-                subscriber.running = False
-                with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError):
-                    await subscriber.stop()
+            await unless(self._over, self._consume(broker, client, receive))
         finally:
             await close(client)
+
+    async def _consume(self, broker: NatsBroker, client: Client, receive: Callable[[Msg], None]) -> None:
+        info = await self._durable(client)
+        self.rounds += 1
+        log.info("consumer_subscribed", consumer=self.name, pending=info.num_pending)
+        subscriber = self._subscriber(broker, receive)
+        await broker.start()
+        # FastStream pulls through this attribute, so this is where its loop can be held back.
+        subscriber.subscription = cast("Any", Pull(subscriber.subscription, self._over))
+        try:
+            await self._watch(client, info)
+        finally:
+            subscriber.running = False
+            with contextlib.suppress(nats.errors.Error, asyncio.TimeoutError):
+                await subscriber.stop()
 
     def _subscriber(self, broker: NatsBroker, receive: Callable[[Msg], None]) -> PullStreamSubscriber:
         subscriber = broker.subscriber(
@@ -164,9 +167,10 @@ class Subscription:
         return info
 
     async def _watch(self, client: Client, start: ConsumerInfo) -> None:
-        """Returns when the round is over: the connection broke, a delivery is missing, the durable is not the same."""
+        """Returns when a delivery is missing that nothing follows, or when the durable is not the same any more."""
         js, before = client.jetstream(), (0, 0)
-        while not await _set_within(self._over, self.settings.look_every):
+        while True:
+            await asyncio.sleep(self.settings.look_every)
             info = await js.consumer_info(stream_name(self.owner), self.name)
             self.pending = info.num_pending
             now = (_delivered(info), self._expected)
@@ -232,9 +236,3 @@ def _differs(found: ConsumerConfig, wanted: ConsumerConfig) -> bool:
         wanted.ack_wait,
         wanted.max_ack_pending,
     )
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()
