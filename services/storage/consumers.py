@@ -32,7 +32,7 @@ def consumers(files: Files, store: EventStore, projector: Projector) -> list[Con
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, GenerationCompleted | GenerationFailed), recorded.type
-        gen_in_data, gen_out_data = storable(event.gen_in_data), storable(out_data(event))
+        gen_in_data, gen_out_data = event.gen_in_data, out_data(event)
         for output in made_files(event):
             assert output.asset_id is not None
             row = await known(output.asset_id)
@@ -69,16 +69,3 @@ def out_data(event: GenerationCompleted | GenerationFailed) -> dict[str, Any]:
     if isinstance(event, GenerationFailed):
         said["error"] = msgspec.to_builtins(event.error)
     return said
-
-
-def storable(value: Any) -> Any:
-    """The value without the character U+0000, which a worker may write and PostgreSQL's jsonb can't hold."""
-    match value:
-        case str():
-            return value.replace("\0", "\ufffd")
-        case list():
-            return [storable(item) for item in value]
-        case dict():
-            return {storable(key): storable(item) for key, item in value.items()}
-        case _:
-            return value
