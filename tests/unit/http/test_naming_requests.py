@@ -140,13 +140,16 @@ async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines
 
     entry, correlation_id, sent = Entry(away, RequestMetrics(create_registry())), str(uuid4()), []
 
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
     async def send(message: Any) -> None:
         sent.append(message)
 
     for path in ("/credits", "/health/ready"):
         made = RequestFactory().get(path, headers={"X-Correlation-ID": correlation_id})
         made.scope["path_template"] = path
-        await entry(made.scope, None, send)
+        await entry(made.scope, receive, send)
     assert (b"x-correlation-id", correlation_id.encode()) in sent[0]["headers"]
     [logged] = lines()
     assert (logged["correlation_id"], logged["route"], logged["status"]) == (correlation_id, "/credits", 503)
