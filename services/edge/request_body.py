@@ -1,11 +1,12 @@
 """The body of a request on its way through: bounded, never whole in memory unless it is small."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 from litestar.types import HTTPRequestEvent, Receive
 
-from shared.contracts.problem import Problem
+from shared.contracts.problem import Problem, invalid
 
 BUFFERED = 64 * 1024
 """Bodies up to this many bytes are read first: only what is still here can be sent a second time."""
@@ -20,11 +21,15 @@ def _too_large(limit: int) -> Problem:
 
 
 class RequestBody:
-    """What the client sends. `failure` says why it broke off, where the sending side only sees that it did."""
+    """What the client sends. `failure` says why it broke off, where the sending side only sees that it did.
 
-    def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, limit: int) -> None:
+    `limit` is in bytes; `idle` is how many seconds the client may be silent in the middle.
+    """
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, limit: int, idle: float) -> None:
         self._receive = receive
         self._limit = limit
+        self._idle = idle
         self.length: int | None = 0
         self.failure: Problem | ClientGone | None = None
         self.taken = False
@@ -43,7 +48,7 @@ class RequestBody:
         return self.length is not None and self.length <= BUFFERED
 
     async def read(self) -> bytes:
-        """The whole of a small body. Raises ClientGone."""
+        """The whole of a small body. Raises ClientGone, and Problem when the rest of it doesn't come."""
         return b"".join([chunk async for chunk in self._chunks()])
 
     async def stream(self, finished: Callable[[], None]) -> AsyncIterator[bytes]:
@@ -56,7 +61,12 @@ class RequestBody:
     async def _chunks(self) -> AsyncIterator[bytes]:
         total, more = 0, self.length != 0
         while more:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout(self._idle):
+                    message = await self._receive()
+            except TimeoutError as error:
+                self.failure = invalid(f"The body stopped in its middle: nothing came for {self._idle:g} s")
+                raise self.failure from error
             if message["type"] == "http.disconnect":
                 self.failure = ClientGone()
                 raise self.failure

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.support.edge_client import Edge, EdgeClient
 from tests.support.serving import free_port, serving
@@ -93,6 +94,27 @@ async def test_a_replica_that_hangs_is_left_alone(start_edge: Edge) -> None:
         assert names == ["well"] * 10
         released.set()
         await asyncio.gather(*stuck)
+
+
+@pytest.mark.parametrize(("path", "length"), [("/projects", 100), ("/assets", 100_000)])
+async def test_a_client_that_stops_in_the_middle_of_its_body_is_not_waited_for(
+    start_edge: Edge, path: str, length: int
+) -> None:
+    """Whether the body is read first or streams through: silent clients can't fill the edge with open requests."""
+    edge = await start_edge(idle_timeout=0.3)
+    head = [
+        f"POST {path} HTTP/1.1",
+        "Host: edge",
+        f"Authorization: {edge.issuer.bearer()['Authorization']}",
+        f"Content-Length: {length}",
+    ]
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(edge.url).port)
+    writer.write("\r\n".join([*head, "", '{"na']).encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    problem = await reader.readuntil(b"}")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"stopped in its middle" in problem
+    writer.close()
 
 
 class BreaksOnce:
