@@ -175,10 +175,10 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
     }
 
 
-def _generation_settings(file: SetFile, number: int) -> dict[str, str]:
-    # One address, for it is given to workers: each replica names another storage process.
-    storage = file.services["storage"].urls
-    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": storage[(number - 1) % len(storage)]}
+def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
+    # One address, for it is given to workers, and work waits in the queue over a restart: the first process keeps its
+    # port, while another replica may not be there any more when the set is started with fewer.
+    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.services["storage"].urls[0]}
 
 
 def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:

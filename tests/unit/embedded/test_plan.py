@@ -81,7 +81,8 @@ def test_replicas_know_each_other_s_services(plan: Plan) -> None:
     edge, *_ = processes(plan, "edge-")
     assert edge.environment["STORAGE_URL"] == ",".join(plan.file.services["storage"].urls)
     told = [spec.environment["STORAGE_URL"] for spec in processes(plan, "generation-")]
-    assert told == plan.file.services["storage"].urls
+    # Workers get this address with their work, which outlives a restart with fewer replicas.
+    assert set(told) == {plan.file.services["storage"].urls[0]}
 
 
 def test_credentials_and_keys_are_made_once(tmp_path: Path) -> None:
