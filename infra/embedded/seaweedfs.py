@@ -149,7 +149,8 @@ def _quoted(path: Path) -> str:
 def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:
     """A client with bounded time and retries: minio's own wait minutes for a store that is down."""
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=2, read=30), retries=urllib3.Retry(2, backoff_factor=0.2)
+        timeout=urllib3.Timeout(connect=2, read=30),
+        retries=urllib3.Retry(5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
     )
     host, secure = endpoint.removeprefix("https://").removeprefix("http://"), endpoint.startswith("https://")
     return Minio(
