@@ -16,7 +16,7 @@ import structlog
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore.codec import Codec
-from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, decode_state, encode_state, fold
+from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
 from shared.eventstore.migrate import migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
@@ -29,6 +29,7 @@ from shared.eventstore.records import (
     decode_context,
     event_id,
 )
+from shared.eventstore.snapshots import keep_snapshot, read_snapshot
 from shared.eventstore.watermarks import FALLBACK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
 
@@ -51,13 +52,6 @@ from events where position > %b and position <= %b order by position limit %b"""
 STREAM_OF = "select stream_id from events where event_id = %b"
 METADATA_OF = "select metadata from events where event_id = %b"
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
-SNAPSHOT = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
-KEEP_SNAPSHOT = """
-insert into snapshots as s (stream_id, state, schema, version, position, data) values (%b, %b, %b, %b, %b, %b)
-on conflict (stream_id, state) do update
-set schema = excluded.schema, version = excluded.version, position = excluded.position, data = excluded.data,
-    taken_at = clock_timestamp()
-where (s.schema, s.version) < (excluded.schema, excluded.version)"""
 NO_LIMIT = 2**62
 
 log = structlog.get_logger()
@@ -198,7 +192,7 @@ class EventStore:
         self._cache.put(decider, stream_id, after)
         every = decider.snapshot_every
         if every and after.version // every > before.version // every:
-            task = asyncio.create_task(self._keep_snapshot(decider, stream_id, after))
+            task = asyncio.create_task(keep_snapshot(self.pool, decider, stream_id, after))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         return Handled(state, after.version, after.position, events)
@@ -221,7 +215,7 @@ class EventStore:
             return fold(decider, Loaded(decider.initial, 0), await self._read_as_of(stream_id, as_of))
         start = self._cache.get(decider, stream_id)
         if start is None and decider.snapshot_every:
-            start = await self._snapshot(decider, stream_id)
+            start = await read_snapshot(self.pool, decider, stream_id)
         start = start or Loaded(decider.initial, 0)
         loaded = fold(decider, start, await self.read_stream(stream_id, after=start.version))
         if loaded.version:
@@ -285,33 +279,6 @@ class EventStore:
     def reader(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncCursor[tuple[Any, ...]]]:
         """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""
         return self.pool.reader()
-
-    # Snapshots
-
-    async def _snapshot(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
-        rows = await self.pool.rows(SNAPSHOT, (stream_id, decider.name, decider.state_version))
-        try:
-            return Loaded(decode_state(decider, rows[0][2]), rows[0][0], rows[0][1]) if rows else None
-        except msgspec.DecodeError as error:  # its version should have been raised; the events still say it all
-            log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
-            return None
-
-    async def _keep_snapshot(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
-        try:
-            async with self.reader() as cursor:
-                await cursor.execute(
-                    KEEP_SNAPSHOT,
-                    (
-                        stream_id,
-                        decider.name,
-                        decider.state_version,
-                        loaded.version,
-                        loaded.position,
-                        encode_state(loaded.state),
-                    ),
-                )
-        except StoreUnavailable as error:
-            log.warning("snapshot_not_kept", stream_id=str(stream_id), error=str(error))
 
 
 def _same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
