@@ -17,7 +17,8 @@ create index if not exists events_recorded_at on events using brin (recorded_at)
 
 -- One group commit, in one round trip. `streams`, `expected` and `of_append` say, per append and stream, which version
 -- it was decided on; `keys` is each append's first event id, by which a command that came before is known. An append
--- that comes too late (an `actual` version is answered) or came before (`repeated`) writes nothing; the others do.
+-- that comes too late (an `actual` version is answered) or came before (`repeated`) writes nothing; the others do, and
+-- the positions answered are theirs in order.
 -- The advisory lock makes commit order equal position order: whoever reads position N will never find a smaller one new.
 create or replace function append_events(
   of_append integer[], streams uuid[], expected bigint[],
@@ -45,9 +46,9 @@ begin
          with ordinality as n(append, event_id, stream_id, version, type, data, place)
     where n.append not in (select r.append from repeats r) and n.append not in (select l.append from late l)
     order by n.place
-    returning events.event_id, events."position"
+    returning events."position"
   )
-  select null::integer, w.event_id, w."position", false, null::uuid, null::bigint from written w
+  select null::integer, null::uuid, w."position", false, null::uuid, null::bigint from written w
   union all select r.append::integer, null, null, true, null, null from repeats r
   union all select l.append, null, null, false, l.stream_id, l.actual from late l;
 end $$;

@@ -7,8 +7,10 @@ call of `append_events` (schema.sql), so a batch costs one round trip.
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -21,7 +23,7 @@ APPEND_LOCK = 0x656D70726F7073
 """The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
 
 APPEND = """
-select append, event_id, position, repeated, stream_id, actual from append_events(
+select append, position, repeated, stream_id, actual from append_events(
   %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
   %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
 FIRST_RESULT = """
@@ -71,7 +73,9 @@ class GroupWriter:
     ) -> None:
         self._dsn, self._on_commit = dsn, on_commit
         self._max_batch, self._give_up_after = max_batch, give_up_after
-        self._waiting: asyncio.Queue[Append] = asyncio.Queue(max_waiting)
+        self._max_waiting = max_waiting
+        self._waiting: deque[Append] = deque()
+        self._news, self._room = asyncio.Event(), asyncio.Event()
         self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
         self._versions: dict[UUID, int] = {}
@@ -82,10 +86,11 @@ class GroupWriter:
     async def append(self, streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]], metadata: bytes) -> Appended:
         """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable (outcome unknown)."""
         append = Append(streams, metadata, asyncio.get_running_loop().create_future())
-        if self._waiting.full():
-            await self._waiting.put(append)
-        else:
-            self._waiting.put_nowait(append)
+        while len(self._waiting) >= self._max_waiting:
+            self._room.clear()
+            await self._room.wait()
+        self._waiting.append(append)
+        self._news.set()
         if self._closed:
             _fail([append], StoreUnavailable("the event store is closed"))
         return await append.done
@@ -97,7 +102,9 @@ class GroupWriter:
             while True:
                 if not self._deferred:
                     self._versions.clear()
-                    self._deferred.append(await self._waiting.get())
+                    while not self._waiting:
+                        self._news.clear()
+                        await self._news.wait()
                 batch = self._next_batch()
                 if batch:
                     await self._write_until_told(batch)
@@ -114,26 +121,30 @@ class GroupWriter:
         batch: list[Append] = []
         taken: set[UUID] = set()
         candidates, self._deferred = self._deferred, []
-        while len(candidates) < self._max_batch and not self._waiting.empty():
-            candidates.append(self._waiting.get_nowait())
+        while len(candidates) < self._max_batch and self._waiting:
+            candidates.append(self._waiting.popleft())
+        self._room.set()
         for append in candidates:
             if append.done.done():
                 continue
-            if any(expected < self._versions.get(stream, 0) for stream, expected, _ in append.streams):
-                batch.append(append)
-                continue
-            ids = {append.key, *(stream for stream, _, _ in append.streams)}
-            if taken.isdisjoint(ids):
+            ids = [append.key]
+            is_late = False
+            for stream, expected, _ in append.streams:
+                ids.append(stream)
+                is_late = is_late or expected < self._versions.get(stream, 0)
+            if is_late or taken.isdisjoint(ids):
                 batch.append(append)
             else:
                 self._deferred.append(append)
-            taken |= ids
+            if not is_late:
+                taken.update(ids)
         return batch
 
     def _all_waiting(self) -> list[Append]:
         appends, self._deferred = self._deferred, []
-        while not self._waiting.empty():
-            appends.append(self._waiting.get_nowait())
+        appends += self._waiting
+        self._waiting.clear()
+        self._room.set()
         return appends
 
     async def _write_until_told(self, batch: list[Append]) -> None:
@@ -166,19 +177,11 @@ class GroupWriter:
         cursor = connection.cursor(binary=True)
         await cursor.execute(APPEND, _columns(batch))
         rows = await cursor.fetchall()
-        positions: dict[UUID, int] = {}
-        repeated: list[Append] = []
-        late: dict[int, tuple[UUID, int]] = {}
-        for place, event_id, position, is_repeat, stream, actual in rows:
-            if event_id is not None:
-                positions[event_id] = position
-            elif is_repeat:
-                repeated.append(batch[place - 1])
-            else:
-                late.setdefault(place, (stream, actual))
+        positions, repeated, late = _answers(rows)
         if positions:
             self.batches += 1
-            self._on_commit(max(positions.values()))
+            self._on_commit(positions[-1])
+        written = 0
         for place, append in enumerate(batch, 1):
             if place in late:
                 self.conflicts += 1
@@ -187,13 +190,14 @@ class GroupWriter:
                 expected = next(expected for each, expected, _ in append.streams if each == stream)
                 if not append.done.done():
                     append.done.set_exception(VersionConflict(stream, expected, actual))
-            elif append.key in positions:
+            elif place not in repeated:
                 self.appends += 1
-                last = append.streams[-1][2][-1].event_id
-                versions = {stream: expected + len(events) for stream, expected, events in append.streams}
-                self._versions |= versions
-                _tell(append, Appended(positions[last], versions))
-        for append in repeated:
+                versions = {}
+                for stream, expected, events in append.streams:
+                    written += len(events)
+                    versions[stream] = self._versions[stream] = expected + len(events)
+                _tell(append, Appended(positions[written - 1], versions))
+        for append in [batch[place - 1] for place in repeated]:
             result = await self._first_result(connection, append)
             self._on_commit(result.position)  # it may be our own commit, whose answer was lost
             _tell(append, result)
@@ -249,6 +253,22 @@ def _columns(batch: list[Append]) -> tuple[BinaryArray, ...]:
         *(uuids(keys), byteas(metadata)),
         *(int4s(event_append), uuids(event_ids), uuids(event_streams), int8s(versions), texts(types), byteas(data)),
     )
+
+
+def _answers(rows: Sequence[tuple[Any, ...]]) -> tuple[list[int], set[int], dict[int, tuple[UUID, int]]]:
+    """What `append_events` said: the positions written, in order; who came before; who comes too late, and why."""
+    positions: list[int] = []
+    repeated: set[int] = set()
+    late: dict[int, tuple[UUID, int]] = {}
+    for place, position, is_repeat, stream, actual in rows:
+        if position is not None:
+            positions.append(position)
+        elif is_repeat:
+            repeated.add(place)
+        else:
+            late.setdefault(place, (stream, actual))
+    positions.sort()
+    return positions, repeated, late
 
 
 def _tell(append: Append, result: Appended) -> None:

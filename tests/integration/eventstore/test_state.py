@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from shared.eventstore import EventStore, Loaded
+from shared.eventstore.snapshots import keep_snapshot
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tally, context, count, counted
 from tests.integration.eventstore.waiting import until
 
@@ -126,7 +127,7 @@ class TestSnapshots:
         """In a rolling update the old version's snapshots don't push out the new one's."""
         stream = await snapshotted(store, sql)
         sql.execute("update snapshots set schema = 2")
-        await store._keep_snapshot(SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
+        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
         assert snapshot(sql, stream) == 3
 
     async def test_the_past_is_read_from_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
