@@ -32,6 +32,7 @@ from shared.eventstore.records import (
 from shared.eventstore.snapshots import keep_snapshot, read_snapshot
 from shared.eventstore.watermarks import FALLBACK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
+from shared.stopping import stop
 
 S = TypeVar("S")
 
@@ -98,9 +99,8 @@ class EventStore:
             try:
                 yield store
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, *store._background, return_exceptions=True)
+                await stop(*tasks)
+                await asyncio.gather(*store._background, return_exceptions=True)
 
     # Writing
 

@@ -19,6 +19,7 @@ from shared.eventstore.lease import while_leader
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.rebuild import rebuild
 from shared.projections.tables import Table
+from shared.stopping import stop
 
 POSITION = "projections"
 """The watermark that says how far the read tables have come."""
@@ -126,9 +127,7 @@ class Projector:
                     await self._apply(connection, position, batch)
                     position = batch.position
             finally:
-                beat.cancel()
-                with contextlib.suppress(asyncio.CancelledError, psycopg.Error):
-                    await beat
+                await stop(beat)
 
     async def _start(self, connection: psycopg.AsyncConnection) -> int:
         """Where to go on: all tables at one position, those of an older version rebuilt first."""

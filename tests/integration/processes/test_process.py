@@ -15,6 +15,7 @@ from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.messaging import parking
 from shared.messaging.handling import RetrySettings
 from shared.processes import Process, ProcessRunner
+from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, context, count, counted
 from tests.integration.eventstore.waiting import eventually, soon, until
 
@@ -32,9 +33,10 @@ async def running(
     try:
         yield runner
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task  # says what it died of, if it did
+        died = task.done()
+        await stop(task)
+        if died:
+            task.result()  # says what it died of
 
 
 class Seen:

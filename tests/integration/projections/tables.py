@@ -14,6 +14,7 @@ from psycopg import sql as query
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Key, Projection, Projector
+from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened
 
 
@@ -138,9 +139,10 @@ async def projecting(store: EventStore, *projections: Projection[Any]) -> AsyncI
     try:
         yield projector
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task  # says what it died of, if it did
+        died = task.done()
+        await stop(task)
+        if died:
+            task.result()  # says what it died of
 
 
 def rows(sql: psycopg.Connection, table: str) -> list[tuple[Any, ...]]:

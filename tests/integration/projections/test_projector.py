@@ -12,6 +12,7 @@ import pytest
 from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projector
 from shared.projections.projector import Fenced
+from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import PATIENCE, soon, until
 from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
@@ -141,9 +142,7 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
             version += 1
         for projector in projectors:
             assert await projector.caught_up(max(result.position for result in results), PATIENCE)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(*tasks)
     for projection in ALL:
         assert rows(sql, projection.name) == await expected(store, projection)
 

@@ -12,6 +12,7 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection, Projector, rebuild
+from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import PATIENCE, soon, until
 from tests.integration.projections.tables import ALL, TALLIES, TallyRow, expected, projecting, rows, tally
@@ -258,8 +259,7 @@ async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch
             progress: list[int] = []
             task = asyncio.create_task(rebuild(store, TALLIES, progress=lambda reached, _: progress.append(reached)))  # noqa: B023
             await until(lambda: len(progress) >= steps or task.done(), "it is that far")  # noqa: B023
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await stop(task)
             assert rows(sql, "tallies") == before
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
