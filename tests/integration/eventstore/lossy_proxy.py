@@ -70,15 +70,16 @@ class LossyProxy:
         up_writer: asyncio.StreamWriter,
     ) -> None:
         asked, answered = asyncio.ensure_future(reader.read(65536)), asyncio.ensure_future(up_reader.read(65536))
-        losing = False
+        losing, before = False, b""
         try:
             while True:
                 await asyncio.wait((asked, answered), return_when=asyncio.FIRST_COMPLETED)
                 if asked.done():
                     if not (data := asked.result()):
                         return
-                    if self._losing and self._losing in data:
+                    if self._losing and self._losing in before + data:
                         self._losing, losing = b"", True
+                    before = data[-64:]  # a statement may come in two pieces
                     up_writer.write(data)
                     asked = asyncio.ensure_future(reader.read(65536))
                 if answered.done():
