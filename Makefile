@@ -5,6 +5,8 @@ PORT ?= 8080
 TESTS ?= tests
 # Test processes at a time, each with servers of its own: they mostly wait, so more than there are cores.
 JOBS ?= 3
+# LOAD=1 keeps two busy loops per core beside the tests: which of them count seconds?
+LOAD ?= 0
 
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -19,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-inp
 help:
 	@echo 'make demo    the whole journey on this machine: a collection is created, generated, stored, charged'
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
-	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some)'
+	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
 	@echo 'make check   format, lint, types, import rules'
 	@echo 'make bench   the figures of performance, each beside its peer'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
@@ -31,7 +33,7 @@ run: $(INSTALLED)
 	@$(BIN)/emprops up --data $(DATA) --port $(PORT)
 
 test: $(INSTALLED)
-	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

@@ -15,6 +15,8 @@ from tests.support.jobs import (
 )
 from tests.support.running_set import RunningSet, running_set
 
+pytestmark = pytest.mark.faults
+
 GENERATIONS = 20
 SERVICES = ["collections", "generation", "credits", "storage", "edge", "worker"]
 SERVERS = ["postgres", "nats", "seaweedfs"]
