@@ -1,20 +1,37 @@
-"""Stopping tasks for certain."""
+"""Tasks that are stopped have ended: one guarantee for everything that starts tasks.
+
+Whatever happens to who awaits a function of this module (it may be cancelled, several times), no task that the function
+was given, or has started, goes on behind its back. What a lease protects may therefore be given up when they return.
+
+Cancelling once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client leans on, loses a cancellation
+that comes in the very moment in which what it waits for is done; and nats-py drops some of its own accord.
+"""
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
 
 PATIENCE = 2.0
-"""Seconds that a task gets to end after it was cancelled, before it is cancelled again."""
+"""Seconds that a task gets to end after it was cancelled, before it is cancelled again: longer than it takes to close a
+connection, which must not be broken off."""
+SAY_AFTER = 5
+"""A task that has been cancelled so often is worth a line in the log."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
-async def stop(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancels tasks until they have ended; what they raise is dropped.
-
-    Once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client leans on, loses a cancellation that
-    comes in the very moment in which what it waits for is done. Cancelled itself, it still sees the tasks' end first.
-    """
+async def stop(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancels tasks until they have ended; what they raise is dropped. Cancelled itself, it sees their end first."""
     cancelled: asyncio.CancelledError | None = None
+    times = 0
     while pending := [task for task in tasks if not task.done()]:
+        times += 1
+        if times % SAY_AFTER == 0:
+            log.warning("tasks_do_not_stop", tasks=[str(task) for task in pending], cancelled=times)
         for task in pending:
             task.cancel()
         try:
@@ -26,3 +43,23 @@ async def stop(*tasks: "asyncio.Task[Any]") -> None:
             task.exception()
     if cancelled is not None:
         raise cancelled
+
+
+async def stoppable(work: Coroutine[None, None, T]) -> T:
+    """Awaits work that may lose a cancellation, and sees to it that it ends when we are cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await stop(task)
+
+
+async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Runs `work` until it ends, or stops it when the event comes."""
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+    finally:
+        await stop(task, watch)

@@ -5,14 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 import psycopg
-import structlog
 
+from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore.codec import Codec
@@ -54,8 +55,6 @@ STREAM_OF = "select stream_id from events where event_id = %b"
 METADATA_OF = "select metadata from events where event_id = %b"
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
 NO_LIMIT = 2**62
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +251,9 @@ class EventStore:
 
     async def tail(self, after: int, *, limit: int = 1000, types: frozenset[str] | None = None) -> AsyncIterator[Batch]:
         """Batches for ever, in position order; waits when it has seen everything, and is woken at once."""
+        backoff = Backoff("tail", on=(StoreUnavailable,))
         while True:
-            try:
-                batch = await self.read_batch(after, limit, types)
-            except StoreUnavailable as error:
-                log.warning("tail_waits_for_postgresql", error=str(error))
-                await asyncio.sleep(0.5)
-                continue
+            batch = await backoff.call(partial(self.read_batch, after, limit, types))
             if batch.size:
                 after = batch.position
                 self.watermarks.observe(HEAD, after)

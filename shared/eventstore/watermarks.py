@@ -12,14 +12,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import psycopg
-import structlog
+
+from shared.backoff import Backoff
 
 CHANNEL = "watermarks"
 INTERVAL = 0.01
 """Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
 FALLBACK = 1.0
-
-log = structlog.get_logger()
 
 
 class Watermarks:
@@ -80,15 +79,13 @@ class Watermarks:
             tasks.create_task(self._forever(self._receive))
 
     async def _forever(self, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._dsn, autocommit=True, connect_timeout=5
-                ) as connection:
-                    await work(connection)
-            except (psycopg.Error, OSError) as error:
-                log.info("watermarks_disconnected", error=str(error))
-            await asyncio.sleep(0.5)
+        async def over_one_connection() -> None:
+            async with await psycopg.AsyncConnection.connect(
+                self._dsn, autocommit=True, connect_timeout=5
+            ) as connection:
+                await work(connection)
+
+        await Backoff("watermarks", on=(psycopg.Error, OSError)).forever(over_one_connection)
 
     async def _send(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute("set synchronous_commit to off")

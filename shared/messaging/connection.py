@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -19,15 +19,11 @@ PING_INTERVAL = 5
 """Seconds; a server that does not answer two pings counts as gone."""
 
 FLUSH_TIMEOUT = 1
-CANCEL_AGAIN_AFTER = 2.0
-"""Seconds; longer than it takes to close a connection, which must not be interrupted."""
 DELIVERY = b"$JS.ACK."
 """How the reply subject of every message begins that a JetStream consumer is given."""
 STATUS = "Status"
 SAY_AGAIN_AFTER = 30.0
 """Seconds for which the same error is not logged again: a server that is away is tried five times a second."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -141,34 +137,3 @@ async def close(client: Client) -> None:
             await client.flush(timeout=FLUSH_TIMEOUT)
     with contextlib.suppress(Exception):
         await client.close()
-
-
-async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Runs `work` until it ends, or cancels it when the event comes."""
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
-    finally:
-        watch.cancel()
-        await cancel(task)
-
-
-async def cancel(task: asyncio.Future[T]) -> None:
-    """Cancels it until it is done: nats-py swallows a cancellation here and there."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=CANCEL_AGAIN_AFTER)
-    if not task.cancelled():
-        task.exception()
-
-
-async def obedient(work: Coroutine[None, None, T]) -> T:
-    """Awaits work around nats-py, and sees to it that it ends when we are cancelled."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await cancel(task)
-        raise

@@ -27,9 +27,10 @@ from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
 from shared.eventstore.store import HEAD
 from shared.messaging.cloudevents import event_headers, event_subject
-from shared.messaging.connection import connected, obedient, unless
+from shared.messaging.connection import connected
 from shared.messaging.publishing import Ack, Publisher
 from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, message_id, stream_name
+from shared.stopping import stoppable, unless
 
 NAME = "relay"
 """The lease, the checkpoint and the watermark of a service's relay."""
@@ -97,7 +98,7 @@ class Relay:
             while True:
                 before = self.published
                 try:
-                    await obedient(self._publish_over_one_connection())
+                    await stoppable(self._publish_over_one_connection())
                 except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
                     self.trouble = repr(error)
                     log.warning("relay_waits", service=self.service, error=self.trouble)

@@ -30,8 +30,9 @@ from nats.js.api import AckPolicy as JetStreamAckPolicy
 from nats.js.api import ConsumerConfig, ConsumerInfo, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from shared.messaging.connection import close, connect, obedient, unless
+from shared.messaging.connection import close, connect
 from shared.messaging.streams import stream_name
+from shared.stopping import stoppable, unless
 
 OLDEST_SERVER = (2, 14)
 FIRST_PAUSE = 0.1
@@ -73,7 +74,7 @@ class Subscription:
         while True:
             self._over = asyncio.Event()
             try:
-                await obedient(self._round(receive))
+                await stoppable(self._round(receive))
                 pause = FIRST_PAUSE
             except NotFoundError:
                 log.info("consumer_waits_for_stream", consumer=self.name, stream=stream_name(self.owner))

@@ -1,6 +1,5 @@
 """What a service is made of, and the frame that runs it: store, read tables, relay, consumers, processes, HTTP."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-import structlog
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
+from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Decider, EventStore, migrate
 from shared.eventstore.codec import Upcaster
@@ -24,8 +23,6 @@ from shared.messaging import Consumer
 from shared.processes import Process
 from shared.projections import Projection, Projector
 from shared.runtime.settings import ServiceSettings
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -95,11 +92,5 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
 
 
 async def _until_migrated(definition: ServiceDefinition, settings: ServiceSettings) -> None:
-    pause = 0.1
-    while True:
-        try:
-            return await migrate(settings.database_url, *definition.scripts())
-        except (psycopg.OperationalError, OSError) as error:
-            log.warning("waiting_for_postgresql", error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+    backoff = Backoff("migrations", on=(psycopg.OperationalError, OSError))
+    await backoff.call(lambda: migrate(settings.database_url, *definition.scripts()))

@@ -1,12 +1,8 @@
 """NATS_URL in parts."""
 
-import asyncio
-import contextlib
-
 import pytest
 
-from shared.messaging import connection
-from shared.messaging.connection import Address, cancel, obedient, unless
+from shared.messaging.connection import Address
 
 
 @pytest.mark.parametrize(
@@ -32,64 +28,3 @@ def test_an_url_without_a_host_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="looks like nats://user:password@host:4222") as caught:
         Address.parse(url)
     assert "hunter2" not in str(caught.value)
-
-
-async def test_a_swallowed_cancellation_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nats-py does here and there does not keep us running."""
-    monkeypatch.setattr(connection, "CANCEL_AGAIN_AFTER", 0.01)
-    swallowed = 0
-
-    async def stubborn() -> None:
-        nonlocal swallowed
-        while swallowed < 2:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                swallowed += 1
-
-    task = asyncio.ensure_future(stubborn())
-    await asyncio.sleep(0)
-    await cancel(task)
-    assert (task.done(), swallowed) == (True, 2)
-
-
-async def test_obedient_work_ends_when_we_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its result comes through; and when we are cancelled, so is it, until it ends."""
-    monkeypatch.setattr(connection, "CANCEL_AGAIN_AFTER", 0.01)
-
-    async def answer() -> int:
-        return 42
-
-    assert await obedient(answer()) == 42
-    swallowed = asyncio.Event()
-
-    async def stubborn() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        swallowed.set()
-        await asyncio.Event().wait()
-
-    task = asyncio.ensure_future(obedient(stubborn()))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait((task,), timeout=5)
-    assert task.cancelled()
-    assert swallowed.is_set()
-
-
-async def test_work_ends_when_the_event_comes() -> None:
-    """`unless` cancels the work; what the work raises by itself comes through."""
-    event = asyncio.Event()
-    asyncio.get_running_loop().call_soon(event.set)
-
-    async def endless() -> None:
-        await asyncio.Event().wait()
-
-    await asyncio.wait_for(unless(event, endless()), 5)
-
-    async def broken() -> None:
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await unless(asyncio.Event(), broken())

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 
-from shared.stopping import stop
+import pytest
+from structlog.testing import capture_logs
+
+from shared.stopping import stop, stoppable, unless
 
 
 async def deaf(times: int) -> None:
@@ -48,3 +51,72 @@ async def test_who_is_cancelled_while_stopping_leaves_no_task_behind(monkeypatch
     await asyncio.wait([outer])
     assert outer.cancelled()
     assert inner.cancelled()
+
+
+async def test_a_task_that_never_obeys_is_named_in_the_log(monkeypatch):
+    monkeypatch.setattr("shared.stopping.PATIENCE", 0.01)
+    [task] = await started(deaf(5))
+    with capture_logs() as logs:
+        await stop(task)
+    [entry] = logs
+    assert entry["event"] == "tasks_do_not_stop"
+    assert "deaf" in entry["tasks"][0]
+
+
+async def test_stoppable_work_gives_its_result_or_its_error():
+    async def answer() -> int:
+        return 42
+
+    async def broken() -> None:
+        raise LookupError
+
+    assert await stoppable(answer()) == 42
+    with pytest.raises(LookupError):
+        await stoppable(broken())
+
+
+async def test_stoppable_work_has_ended_when_who_awaits_it_has(monkeypatch):
+    """However often that one is cancelled, and however many cancellations are lost."""
+    monkeypatch.setattr("shared.stopping.PATIENCE", 0.01)
+    ended = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await deaf(3)
+        finally:
+            ended.set()
+
+    [task] = await started(stoppable(stubborn()))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert ended.is_set()
+
+
+async def test_work_ends_when_the_event_comes():
+    """What the work raises by itself comes through."""
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_soon(event.set)
+    await asyncio.wait_for(unless(event, deaf(0)), 5)
+
+    async def broken() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await unless(asyncio.Event(), broken())
+
+
+async def test_unless_leaves_no_task_behind(monkeypatch):
+    """Cancelled while its work still loses cancellations."""
+    monkeypatch.setattr("shared.stopping.PATIENCE", 0.01)
+    before = asyncio.all_tasks()
+    [task] = await started(unless(asyncio.Event(), deaf(3)))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert asyncio.all_tasks() == before
