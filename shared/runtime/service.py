@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from shared.backoff import Backoff
+from shared.clock import SteadyClock
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Decider, EventStore, migrate
 from shared.eventstore.codec import Upcaster
@@ -55,7 +56,7 @@ class Runtime:
     projector: Projector
     registry: CollectorRegistry = field(default_factory=create_registry)
     checks: dict[str, Check] = field(default_factory=dict)
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], datetime] = field(default_factory=SteadyClock)
     new_id: Callable[[], UUID] = uuid4
 
     async def caught_up(self, position: int) -> bool:
