@@ -7,39 +7,70 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from infra.demo.client import Client
 from infra.embedded.keys import ensure_private_key, sign_token
-from infra.embedded.set_file import SetFile, load_set
+from infra.embedded.set_file import ProcessInfo, SetFile, load_set
+from tests.support.silence import SilentProxy, frozen
 
+ROOT = Path(__file__).parents[2]
 EMPROPS = [sys.executable, "-c", "from infra.cli.main import main; main()"]
-START_SECONDS = 90.0
+BEHIND_PROXIES = [sys.executable, "-m", "tests.support.behind_proxies"]
+START_SECONDS = 150.0
+"""Three seconds where nothing else runs; fifty times as long on a machine that is busy with other things."""
+PROBE_SECONDS = 0.05
+SERVERS = ("postgres", "nats", "s3")
+
+
+class Status(NamedTuple):
+    """What `emprops status` said."""
+
+    code: int
+    words: str
+    """As people see it."""
+    seconds: float
 
 
 class RunningSet:
-    """`up()` starts it, `stop()` ends it as Ctrl-C would; processes are killed by their ids only."""
+    """`up()` starts it, `stop()` ends it as Ctrl-C would; processes are killed by their ids only.
 
-    def __init__(self, data: Path, replicas: int = 1) -> None:
+    `routes` puts a proxy of its own between a process and what it speaks to: `credits-1/postgres`, `edge-1/storage-2`.
+    """
+
+    def __init__(self, data: Path, replicas: int = 1, routes: Iterable[str] = ()) -> None:
         self.data, self.replicas = data, replicas
         self.process: subprocess.Popen[bytes] | None = None
         self.output = data.with_name(f"{data.name}.out")
+        self._stack = contextlib.ExitStack()
+        self.proxies = {route: self._stack.enter_context(self._proxy(route)) for route in routes}
+
+    def _proxy(self, route: str) -> SilentProxy:
+        target = route.partition("/")[2]
+        return SilentProxy(lambda: ("127.0.0.1", self.file.ports[target]))
 
     def up(self, *, timeout: float = START_SECONDS) -> None:
         """Returns when `ready` stands on a line of its own."""
-        command = [*EMPROPS, "up", "--data", str(self.data), "--port", "0", "--replicas", str(self.replicas)]
+        command = [*EMPROPS]
+        if self.proxies:
+            routes = self.data.with_name(f"{self.data.name}.routes.json")
+            routes.write_text(json.dumps({route: proxy.address for route, proxy in self.proxies.items()}))
+            command = [*BEHIND_PROXIES, str(routes)]
+        command += ["up", "--data", str(self.data), "--port", "0", "--replicas", str(self.replicas)]
         already = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT
+            )
         deadline = time.monotonic() + timeout
         while not any(line.startswith(b"ready ") for line in self._said(already).splitlines()):
             said = self._said(already).decode()
             assert self.process.poll() is None, f"the set ended with {self.process.returncode}:\n{said}"
             assert time.monotonic() < deadline, f"not ready after {timeout} s:\n{said}"
-            time.sleep(0.05)  # the only thing to wait on is another process's output file
+            time.sleep(PROBE_SECONDS)  # the only thing to wait on is another process's output file
 
     def _said(self, since: int) -> bytes:
         with self.output.open("rb") as output:
@@ -52,7 +83,7 @@ class RunningSet:
         began = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(60)
         return time.monotonic() - began
 
     @property
@@ -63,12 +94,46 @@ class RunningSet:
     def url(self) -> str:
         return self.file.url
 
+    def close(self) -> None:
+        """End it, also when something in it is frozen or silent."""
+        for proxy in self.proxies.values():
+            proxy.mode = "pass"
+        if self.process is not None:
+            self.stop()
+        self._stack.close()
+
+    def info(self, name: str) -> ProcessInfo:
+        """What the set has written down about one of its processes."""
+        return next(each for each in self.file.processes if each.name == name)
+
+    def pid(self, name: str) -> int:
+        pid = self.info(name).pid
+        assert pid is not None, f"{name} does not run"
+        return pid
+
     def kill(self, name: str) -> int:
         """kill -9 of one of its processes, by the id that the set has written down; the id."""
-        info = next(each for each in self.file.processes if each.name == name)
-        assert info.pid is not None, f"{name} does not run"
-        os.kill(info.pid, signal.SIGKILL)
-        return info.pid
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    @contextlib.contextmanager
+    def frozen(self, *names: str) -> Iterator[None]:
+        """SIGSTOP of processes with all of their children, for the length of a `with` block."""
+        with frozen(*(self.pid(name) for name in names)):
+            yield
+
+    @contextlib.contextmanager
+    def silent(self, *routes: str) -> Iterator[None]:
+        """Nothing goes through on the routes (see `routes`) for the length of a `with` block."""
+        chosen = [self.proxies[route] for route in routes]
+        try:
+            for proxy in chosen:
+                proxy.mode = "silent"
+            yield
+        finally:
+            for proxy in chosen:
+                proxy.mode = "pass"
 
     def token(self, user: UUID, *roles: str, ttl: int = 3600) -> str:
         made = self.file
@@ -97,13 +162,33 @@ class RunningSet:
         except json.JSONDecodeError:
             return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def status(self) -> Status:
+        """What an operator sees in a terminal that is wide enough."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [*EMPROPS, "status", "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env={**os.environ, "COLUMNS": "400", "NO_COLOR": "1"},
+        )
+        return Status(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
+
+    def until_in_order(self, within: float) -> Status:
+        """Waits until `emprops status` finds nothing wrong; fails with what it says after so many seconds."""
+        deadline = time.monotonic() + within
+        while (status := self.status()).code != 0:
+            assert time.monotonic() < deadline, f"not in order after {within} s:\n{status.words}"
+            time.sleep(PROBE_SECONDS)
+        return status
+
 
 @contextlib.contextmanager
-def running_set(data: Path, replicas: int = 1) -> Iterator[RunningSet]:
-    made = RunningSet(data, replicas)
+def running_set(data: Path, replicas: int = 1, routes: Iterable[str] = ()) -> Iterator[RunningSet]:
+    made = RunningSet(data, replicas, routes)
     try:
         made.up()
         yield made
     finally:
-        if made.process is not None:
-            made.stop()
+        made.close()

@@ -1,0 +1,95 @@
+"""Backing up the embedded set's servers and restoring them, as an operator would: whole, or one database of them.
+
+Cold copies are taken and put back while the set is down. A server that is exchanged beneath running services is held
+down by stopping (SIGSTOP) the supervisor, which would start it again at once.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from infra.embedded.postgres import SUPERUSER, installation
+from tests.support.running_set import RunningSet
+
+Server = Literal["postgres", "nats", "s3"]
+STOP_SECONDS = 30.0
+
+
+def back_up(running: RunningSet, server: Server, to: Path) -> None:
+    """A cold copy of one server's folder; the set must be down, or that server (see `down`)."""
+    shutil.copytree(running.data / server, to, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+
+
+def restore(running: RunningSet, server: Server, backup: Path) -> None:
+    """Puts a copy back in the server's place; down as above. The copy stays, for another time."""
+    folder = running.data / server
+    owner = folder.stat()
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder, symlinks=True)
+    folder.chmod(0o700)
+    for path in [folder, *folder.rglob("*")]:  # PostgreSQL runs as a user of its own where we are root
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+@contextlib.contextmanager
+def down(running: RunningSet, server: Literal["postgres", "nats"]) -> Iterator[None]:
+    """The server is ended in an orderly way and stays down for the length of a `with` block; its clients go on."""
+    assert running.process is not None
+    process = psutil.Process(running.pid(server))
+    supervisor = psutil.Process(running.process.pid)
+    supervisor.suspend()
+    try:
+        process.send_signal(signal.SIGINT if server == "postgres" else signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:  # its parent can't reap it now
+            assert time.monotonic() < deadline, f"{server} did not stop"
+            time.sleep(0.05)
+        yield
+    finally:
+        supervisor.resume()
+
+
+def base_backup(running: RunningSet, to: Path) -> None:
+    """A hot copy of all databases with pg_basebackup, while everything goes on; `restore` puts it back."""
+    port = running.file.ports["postgres"]
+    command = ["-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "-D", str(to), "-X", "stream", "-c", "fast"]
+    _run(running, "pg_basebackup", *command)
+
+
+def dump(running: RunningSet, database: str, to: Path) -> None:
+    """One database as it is now, while everything goes on."""
+    _run(
+        running,
+        "pg_dump",
+        "--format=custom",
+        f"--file={to}",
+        running.file.postgres_url.rpartition("/")[0] + f"/{database}",
+    )
+
+
+def restore_dump(running: RunningSet, database: str, backup: Path) -> None:
+    """The database is dropped beneath its users, made anew and filled from the dump."""
+    server = running.file.postgres_url
+    _run(running, "psql", server, "-qc", f'DROP DATABASE "{database}" WITH (FORCE)')
+    _run(running, "pg_restore", "--create", "--exit-on-error", f"--dbname={server}", str(backup))
+
+
+def _run(running: RunningSet, program: str, *arguments: str) -> None:
+    password = running.file.postgres_url.split(":")[2].partition("@")[0]
+    done = subprocess.run(
+        [str(installation() / "bin" / program), *arguments],
+        env={**os.environ, "PGPASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{program}: {done.stderr}"

@@ -1,0 +1,180 @@
+"""A bounded load on a whole set, as its users make it, with a tally of what was tried, answered and refused.
+
+Each user in turn creates a collection, reads it back, and now and then generates. What was accepted is remembered:
+`assert_nothing_lost` looks at each of it afterwards, when all has come to rest.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+
+from infra.demo.client import ApiError, Client
+from infra.demo.journey import ENDED
+from shared.stopping import stop
+from tests.support.jobs import history, two_steps
+from tests.support.running_set import RunningSet
+
+COMMAND_SECONDS, READ_SECONDS = 15.0, 5.0
+"""What a user has to wait at most, whatever is silent."""
+BUSY_SECONDS = 3.0
+"""On top of that: what the machine that runs the tests may be busy with."""
+REST_SECONDS = 150.0
+"""Until all that was accepted must have come to its end."""
+
+
+@dataclass
+class Tally:
+    """What a load has met. Waits are in seconds."""
+
+    tried: Counter[str] = field(default_factory=Counter)
+    """By kind: create, read, list, generate."""
+    answered: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    """By `kind status CODE`, or `kind ErrorName` for a connection that broke."""
+    longest: dict[str, float] = field(default_factory=dict)
+    """The longest wait for an answer, by kind, of those that no pause of the load's own stretched."""
+    slow: list[str] = field(default_factory=list)
+    """Answers that came after their bound."""
+    wrong: list[str] = field(default_factory=list)
+    """Answers that no fault excuses: a 404 for what was answered 201, a 500, an older version than was written."""
+
+    def __str__(self) -> str:
+        waits = " ".join(f"{kind} {seconds:.1f} s" for kind, seconds in sorted(self.longest.items()))
+        return (
+            f"tried {dict(self.tried)}, answered {dict(self.answered)}, refused {dict(self.refused)}; longest {waits}; "
+            f"slow {self.slow[:5]}; wrong {self.wrong[:5]}"
+        )
+
+
+class Load:
+    """Some users at work on a set: `async with load(running) as users:` around what is to happen under it."""
+
+    def __init__(self, running: RunningSet, users: list[UUID], *, generations: int, pause: float) -> None:
+        self.running, self.users, self.generations, self.pause = running, users, generations, pause
+        self.tally = Tally()
+        self.collections: dict[str, UUID] = {}
+        """What was answered 201, with its owner."""
+        self.jobs: dict[str, UUID] = {}
+        """What was answered 202."""
+        self._answered = asyncio.Event()
+
+    async def work(self, user: UUID) -> None:
+        """One user's, until cancelled."""
+        async with self.running.client(user) as client:
+            turn = 0
+            while True:
+                turn += 1
+                await self._one_turn(client, user, turn)
+                await asyncio.sleep(self.pause)
+
+    async def _one_turn(self, client: Client, user: UUID, turn: int) -> None:
+        body = {"title": f"Tides {turn}", "data": two_steps(64)}
+        made = await self._ask(client, "create", "POST", "/projects/collections", body)
+        if made is None:
+            return
+        self.collections[made["id"]] = user
+        await self._ask(client, "read", "GET", f"/collections/{made['id']}")
+        if turn % 3 == 1:
+            path = f"/collections/{made['id']}/generations"
+            job = await self._ask(client, "generate", "POST", path, {"generations": self.generations})
+            if job is not None:
+                self.jobs[job["job_id"]] = user
+        await self._ask(client, "list", "GET", "/projects")
+
+    async def _ask(self, client: Client, kind: str, method: str, path: str, body: Any = None) -> Any:
+        """The answer, or None where it was refused."""
+        tally, began = self.tally, time.monotonic()
+        tally.tried[kind] += 1
+        try:
+            answer = await client.call(method, path, body)
+        except ApiError as error:
+            tally.refused[f"{kind} {error.status} {error.code}"] += 1
+            if error.status in {404, 500} or error.status < 429:
+                tally.wrong.append(f"{method} {path}: {error}")
+            return None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            tally.refused[f"{kind} {type(error).__name__}"] += 1
+            return None
+        else:
+            tally.answered[kind] += 1
+            self._answered.set()
+            return answer
+        finally:
+            seconds = time.monotonic() - began
+            tally.longest[kind] = max(seconds, tally.longest.get(kind, 0.0))
+            bound = COMMAND_SECONDS if method == "POST" else READ_SECONDS
+            if seconds > bound + BUSY_SECONDS:
+                tally.slow.append(f"{method} {path} after {seconds:.1f} s")
+
+    async def answered_more(self, kinds: tuple[str, ...] = ("create", "read", "list"), *, within: float) -> None:
+        """Returns when each kind was answered again from now on; fails when that takes longer than `within` s."""
+        before = Counter(self.tally.answered)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within + BUSY_SECONDS):
+                while any(self.tally.answered[kind] <= before[kind] for kind in kinds):
+                    self._answered.clear()
+                    await self._answered.wait()
+        missing = [kind for kind in kinds if self.tally.answered[kind] <= before[kind]]
+        assert not missing, f"no answer to {missing} within {within} s: {self.tally}"
+
+    async def assert_nothing_lost(self) -> None:
+        """Every collection is there and listed, every job completed, each step's effect is there once, all is paid."""
+        for collection_id, user in self.collections.items():
+            async with self.running.client(user) as client:
+                assert (await client.get(f"/collections/{collection_id}"))["id"] == collection_id
+        for job_id, user in self.jobs.items():
+            async with self.running.client(user) as client:
+                job = await _ended(client, job_id)
+                assert job["status"] == "completed", f"{job}\n{self.tally}"
+        await self._assert_paid()
+        steps = [
+            event["event"]["sid"]
+            for event in history(self.running, "generation")
+            if event["type"].startswith("step_completed") and event["event"]["job_id"] in self.jobs
+        ]
+        assert len(steps) == len(set(steps)), "a step was completed twice"
+        assert len(steps) == len(self.jobs) * self.generations * 2, "a step's completion was lost"
+
+    async def _assert_paid(self) -> None:
+        """Per user: nothing is held, and all jobs that ended were paid once. A job whose answer got lost counts."""
+        spent: Counter[str] = Counter()
+        for event in history(self.running, "generation"):
+            if event["type"].startswith("job_requested"):
+                spent[event["event"]["user_id"]] += event["event"]["quoted"]
+        for user in self.users:
+            async with self.running.client(user) as client:
+                deadline = time.monotonic() + REST_SECONDS
+                expected = spent[str(user)] / 1_000_000
+                while (balance := await client.get("/credits"))["held"] or balance["spent"] != expected:
+                    assert time.monotonic() < deadline, f"{user}: {balance}, expected {expected} to be spent"
+                    await asyncio.sleep(0.2)
+
+
+async def _ended(client: Client, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + REST_SECONDS
+    while True:
+        job: dict[str, Any] = await client.get(f"/jobs/{job_id}")
+        if job["status"] in ENDED:
+            return job
+        assert time.monotonic() < deadline, f"job {job_id} has not ended: {job}"
+        await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def load(running: RunningSet, *, users: int = 3, generations: int = 2, pause: float = 0.3) -> AsyncIterator[Load]:
+    """Users at work for the length of an `async with` block; `pause` in seconds between the turns of each."""
+    made = Load(running, [await running.rich_user(10_000) for _ in range(users)], generations=generations, pause=pause)
+    tasks = [asyncio.create_task(made.work(user)) for user in made.users]
+    try:
+        yield made
+        for task in tasks:
+            assert not task.done(), f"a user gave up: {task.exception()!r}"
+    finally:
+        await stop(*tasks)
