@@ -27,7 +27,12 @@ PAGE = 1000
 @data_option
 @service_option
 @click.option("--stream", type=click.UUID, help="Only this stream: a collection's, job's, generation's or user's id.")
-@click.option("--type", "types", multiple=True, help="Only these types, such as job_completed.v1; may be repeated.")
+@click.option(
+    "--type",
+    "only",
+    multiple=True,
+    help="Only these types, such as job_completed.v1, whichever version they were stored in; may be repeated.",
+)
 @click.option(
     "--after", type=click.IntRange(0), default=0, help="Only events after this position (version of a stream)."
 )
@@ -38,7 +43,7 @@ def events(
     data: Path,
     service: str,
     stream: UUID | None,
-    types: tuple[str, ...],
+    only: tuple[str, ...],
     after: int,
     limit: int | None,
     *,
@@ -47,15 +52,16 @@ def events(
 ) -> None:
     """Print the history of a service, or of one stream of it, in the order in which it was recorded.
 
-    With --json, one JSON object per line: position, recorded_at, type, stream_id, version, event, metadata, event_id.
+    Events are shown in the newest version of their type. With --json, one JSON object per line: position, recorded_at,
+    type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console, types = Console(highlight=False, soft_wrap=True), frozenset(only)
 
     async def show() -> None:
         left = limit
         async with opened_store(data, service) as store:
             async for recorded in _read(store, stream, after, follow=follow):
-                if types and recorded.type not in types:
+                if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
                     click.echo(_line(recorded))
@@ -92,6 +98,7 @@ def _line(recorded: RecordedEvent) -> str:
             "position": recorded.position,
             "recorded_at": recorded.recorded_at,
             "type": recorded.type,
+            "stored_type": recorded.stored_type,
             "stream_id": recorded.stream_id,
             "version": recorded.version,
             "event": msgspec.Raw(msgspec.json.encode(recorded.event)),

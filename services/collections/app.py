@@ -20,12 +20,13 @@ from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
 from services.collections.token_list import TokenList
-from shared.contracts.collections import EVENTS
+from shared.contracts.collections import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 SERVICE = ServiceDefinition(
     name="collections",
     events=EVENTS,
+    upcasters=UPCASTERS,
     deciders=(PROJECT, COLLECTION, COMPONENT_ASSET, SERIES, ARTWORK, PACKAGE),
     projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS, SERIES_TABLE, ARTWORKS),
     migrations=Path(__file__).parent / "migrations",

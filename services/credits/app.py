@@ -7,12 +7,13 @@ from services.credits.projections.entries import ENTRIES
 from services.credits.projections.grants import GRANTS
 from services.credits.projections.holds import HOLDS
 from services.credits.routes import routes
-from shared.contracts.credits import EVENTS
+from shared.contracts.credits import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 SERVICE = ServiceDefinition(
     name="credits",
     events=EVENTS,
+    upcasters=UPCASTERS,
     deciders=(ACCOUNT,),
     projections=(ACCOUNTS, ENTRIES, GRANTS, HOLDS),
 )

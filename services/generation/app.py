@@ -22,7 +22,7 @@ from services.generation.requests import GenerationRequests
 from services.generation.results import ResultsIntake
 from services.generation.routes import routes
 from services.generation.settings import GenerationSettings
-from shared.contracts.generation import EVENTS
+from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 BUILT_IN = Path(__file__).parent / "workflows"
@@ -30,6 +30,7 @@ BUILT_IN = Path(__file__).parent / "workflows"
 SERVICE = ServiceDefinition(
     name="generation",
     events=EVENTS,
+    upcasters=UPCASTERS,
     deciders=DECIDERS,
     projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, OPEN_STEPS),
 )

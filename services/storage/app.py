@@ -15,13 +15,14 @@ from services.storage.routes import list_assets, read_asset, store_asset, upload
 from services.storage.settings import StorageSettings
 from services.storage.views import Links
 from shared.contracts.problem import Problem
-from shared.contracts.storage import EVENTS
+from shared.contracts.storage import EVENTS, UPCASTERS
 from shared.http import Issuer, NotReady
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 SERVICE = ServiceDefinition(
     name="storage",
     events=EVENTS,
+    upcasters=UPCASTERS,
     deciders=(ASSET, PACKAGE),
     projections=(ASSETS,),
     migrations=Path(__file__).parent / "migrations",

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.event import Event
+from shared.contracts.language import Upcaster
 
 
 class ProjectEvent(Event, frozen=True):
@@ -412,3 +413,6 @@ EVENTS: tuple[type[Event], ...] = (
     *ARTWORK_EVENTS,
     *PACKAGE_EVENTS,
 )
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""

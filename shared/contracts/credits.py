@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.event import Event
+from shared.contracts.language import Upcaster
 
 
 class AccountEvent(Event, frozen=True):
@@ -77,3 +78,6 @@ class GrantExpired(AccountEvent, frozen=True, tag="grant_expired.v1"):
 
 
 EVENTS: tuple[type[Event], ...] = (CreditsGranted, HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased, GrantExpired)
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""

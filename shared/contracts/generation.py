@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.event import Event
+from shared.contracts.language import Upcaster
 
 Kind = Literal["asset", "text", "json"]
 
@@ -275,3 +276,6 @@ EVENTS: tuple[type[Event], ...] = (
     GenerationCompleted,
     GenerationFailed,
 )
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""

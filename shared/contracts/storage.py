@@ -7,6 +7,7 @@ import msgspec
 
 from shared.contracts.collections import PackagedArtwork, PackagedDocument
 from shared.contracts.event import Event
+from shared.contracts.language import Upcaster
 
 
 class AssetEvent(Event, frozen=True):
@@ -81,3 +82,6 @@ class PackageFailed(PackageEvent, frozen=True, tag="package_failed.v1"):
 ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed)
 
 EVENTS: tuple[type[Event], ...] = (*ASSET_EVENTS, PackagePartTaken, PackageStored, PackageFailed)
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""

@@ -8,23 +8,26 @@ import msgspec
 from eventsourcing.persistence import Cipher, Compressor
 
 from shared.contracts.event import Event, event_type
+from shared.contracts.language import Language, Upcaster
 from shared.contracts.problem import Problem
 
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """JSON's escape of the NUL character, not an escaped backslash before the text `u0000`."""
 
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes an old version's object and gives the next version's, with its `type` changed to that version's tag."""
-
 
 class UnknownEventType(Exception):  # noqa: N818 - names what was found
-    """A type that this service's contracts don't list."""
+    """A type that this release's contracts don't list."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"this release knows no event of type {tag}")
+        self.tag = tag
 
 
 class Codec:
-    """Encodes and decodes the events of one service.
+    """Encodes and decodes the events of one owner. `upcasters` make the next version each of a type's old version.
 
-    `compressor` and `cipher` are the `eventsourcing` library's hooks: compressed first, then encrypted.
+    Whoever decodes sees the newest version. `compressor` and `cipher` are the `eventsourcing` library's hooks:
+    compressed first, then encrypted. Raises ValueError for upcasters that don't lead to one of `events`.
     """
 
     def __init__(
@@ -36,11 +39,55 @@ class Codec:
         cipher: Cipher | None = None,
     ) -> None:
         self.events = {event_type(event): event for event in events}
-        self._decoders = {tag: msgspec.json.Decoder(event) for tag, event in self.events.items()}
         self._upcasters = dict(upcasters or {})
+        self._newest = {tag: self._follow(tag) for tag in (*self.events, *self._upcasters)}
+        self._names = {tag: _name(tag) for tag in self._newest}
+        self._decoders = {tag: msgspec.json.Decoder(event) for tag, event in self.events.items()}
         self._encode = msgspec.json.Encoder().encode
         self._compressor, self._cipher = compressor, cipher
         self._plain = compressor is None and cipher is None
+
+    @classmethod
+    def of(cls, language: Language) -> "Codec":
+        return cls(language.events, upcasters=language.upcasters)
+
+    # What tags mean
+
+    def knows(self, tag: str) -> bool:
+        """Whether it is a version, of today or an older one, of a type of this release."""
+        return tag in self._newest
+
+    def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
+        """Every tag under which events that are of one of these types today may be stored."""
+        wanted = frozenset(types)
+        return frozenset(tag for tag, newest in self._newest.items() if newest in wanted)
+
+    def wanted(self, types: Iterable[str]) -> Callable[[str], bool]:
+        """A filter for stored tags: those that are of one of these types today.
+
+        It raises UnknownEventType for a later version of such a type than this release knows.
+        """
+        tags = self.stored_tags(types)
+        names = {self._names[tag] for tag in tags}
+
+        def is_wanted(tag: str) -> bool:
+            if tag in tags:
+                return True
+            if tag not in self._newest and _name(tag) in names:
+                raise UnknownEventType(tag)
+            return False
+
+        return is_wanted
+
+    def _follow(self, tag: str) -> str:
+        first = tag
+        while tag in self._upcasters:
+            tag = _next_version(tag)
+        if tag not in self.events:
+            raise ValueError(f"{first} is upcast to {tag}, which is none of the events")
+        return tag
+
+    # Events and bytes
 
     def encode(self, event: Event) -> tuple[str, bytes]:
         """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record.
@@ -63,10 +110,17 @@ class Codec:
         """The event that these bytes say, in its newest version. Raises UnknownEventType or msgspec.DecodeError."""
         if not self._plain:
             data = self._open(data)
-        decoder = self._decoders.get(tag)
-        if decoder is not None and tag not in self._upcasters:
+        if tag not in self._upcasters:
+            decoder = self._decoders.get(tag)
+            if decoder is None:
+                raise UnknownEventType(tag)
             return decoder.decode(data)
-        return self._upcast(tag, msgspec.json.decode(data))
+        return self._upcast(tag, data)
+
+    def current(self, event: Event) -> Event:
+        """An event as it will be read: one that is still written in an older version becomes one of the newest."""
+        tag = event_type(event)
+        return self._upcast(tag, self._encode(event)) if tag in self._upcasters else event
 
     def _open(self, data: bytes) -> bytes:
         if self._cipher:
@@ -75,10 +129,22 @@ class Codec:
             data = self._compressor.decompress(data)
         return data
 
-    def _upcast(self, tag: str, document: dict[str, Any]) -> Event:
+    def _upcast(self, tag: str, data: bytes) -> Event:
+        document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         while tag in self._upcasters:
-            document = self._upcasters[tag](document)
+            try:
+                document = {**self._upcasters[tag](document), "type": _next_version(tag)}
+            except Exception as error:
+                raise msgspec.ValidationError(f"a {tag} can't be upcast: {error!r}") from error
             tag = document["type"]
-        if tag not in self.events:
-            raise UnknownEventType(tag)
-        return msgspec.convert(document, self.events[tag])
+        # By way of JSON again: nothing reads a dict in quite the way in which the decoder reads what was stored.
+        return self._decoders[tag].decode(self._encode(document))
+
+
+def _name(tag: str) -> str:
+    return tag.rpartition(".v")[0] or tag
+
+
+def _next_version(tag: str) -> str:
+    name, _, version = tag.rpartition(".v")
+    return f"{name}.v{int(version) + 1}"

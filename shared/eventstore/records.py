@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from shared.contracts.event import Event
+from shared.contracts.event import Event, event_type
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,17 +44,26 @@ def event_id(command_id: UUID, index: int) -> UUID:
 
 
 class RecordedEvent(msgspec.Struct, frozen=True):
-    """An event as the store holds it. `data` are the stored bytes; `metadata` is a Context as JSON bytes."""
+    """An event as the store holds it, and as what it means today.
+
+    `event` is of the newest version of its type, `stored_type` and `data` are the tag and the bytes that it was stored
+    with; `metadata` is a Context as JSON bytes.
+    """
 
     position: int
     event_id: UUID
     stream_id: UUID
     version: int
-    type: str
+    stored_type: str
     event: Event
     data: bytes
     metadata: bytes
     recorded_at: datetime
+
+    @property
+    def type(self) -> str:
+        """The tag of the newest version: what filters and folds go by."""
+        return event_type(self.event)
 
     @property
     def context(self) -> Context:

@@ -37,7 +37,7 @@ class Identity(NamedTuple):
 
 
 def event_subject(service: str, recorded: RecordedEvent) -> str:
-    return subject_of(service, recorded.event.aggregate, recorded.stream_id, recorded.type)
+    return subject_of(service, recorded.event.aggregate, recorded.stream_id, recorded.stored_type)
 
 
 def event_headers(service: str, recorded: RecordedEvent) -> dict[str, str]:
@@ -46,7 +46,7 @@ def event_headers(service: str, recorded: RecordedEvent) -> dict[str, str]:
         "ce-specversion": "1.0",
         "ce-id": str(recorded.event_id),
         "ce-source": f"/emprops/{service}",
-        "ce-type": recorded.type,
+        "ce-type": recorded.stored_type,
         "ce-subject": str(recorded.stream_id),
         "ce-time": recorded.recorded_at.isoformat(),
         "content-type": CONTENT_TYPE,

@@ -12,7 +12,8 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from shared.contracts.event import Event
+from shared.contracts.event import Event, event_type
+from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore, RecordedEvent
 from shared.http.tracing import span
 from shared.messaging import parking
@@ -31,13 +32,20 @@ class Consumer:
     """`handle` is called for each of `events` of the service `owner`, at least once.
 
     `name` is for ever: put a version in it (`credits-jobs-v1`), and raise it to begin again from the first event, or
-    when `events` grows (a durable does not go back for what it has passed over).
+    when `events` grows (a durable does not go back for what it has passed over). `events` are of today's versions:
+    those that were published in an older one are upcast as the owner's `language` (by default its contracts) says.
     """
 
     name: str
     owner: str
     events: tuple[type[Event], ...]
     handle: Callable[[RecordedEvent], Awaitable[None]]
+    language: Language | None = None
+
+    def codec(self) -> Codec:
+        """Reads all that the owner publishes; of an owner without contracts, what is consumed."""
+        language = self.language or language_of(self.owner)
+        return Codec(dict.fromkeys((*language.events, *self.events)), upcasters=language.upcasters)
 
 
 @dataclass(frozen=True)
@@ -63,11 +71,14 @@ class Failure:
 
 
 class Handling:
-    """Of one consumer, on its active replica."""
+    """Of one consumer, on its active replica. `codec`: when it is not the consumer's own that reads what comes."""
 
-    def __init__(self, store: EventStore, consumer: Consumer, retries: RetrySettings) -> None:
+    def __init__(
+        self, store: EventStore, consumer: Consumer, retries: RetrySettings, codec: Codec | None = None
+    ) -> None:
         self.store, self.consumer, self.retries = store, consumer, retries
-        self._codec = Codec(consumer.events)
+        self._codec = codec or consumer.codec()
+        self._wanted = self._codec.stored_tags(event_type(event) for event in consumer.events)
         self._blocked = set[UUID]()
         self._parked_up_to = 0
         self._resuming: set[Hashable] = set()
@@ -98,6 +109,9 @@ class Handling:
 
     async def _handle(self, message: Message | Parked) -> Failure | None:
         """Calls the handler until it succeeds, or has failed too often by itself."""
+        tag = message.headers.get("ce-type", "")
+        if self._codec.knows(tag) and tag not in self._wanted:
+            return None  # another version of a type that is consumed, which means something else
         try:
             recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
         except Malformed as error:

@@ -42,8 +42,16 @@ def message_id(owner: str, position: int) -> str:
 
 
 def filters(owner: str, events: tuple[type[Event], ...]) -> list[str]:
-    """The subjects of these events, whatever their stream."""
-    return sorted(subject_of(owner, event.aggregate, "*", event_type(event)) for event in events)
+    """The subjects of these events, whatever their stream and their version.
+
+    Also of versions that are older (they are upcast) and newer than this release knows: those are parked, while passed
+    over they would be missing for ever.
+    """
+    return sorted({subject_of(owner, event.aggregate, "*", f"{_name(event)}.*") for event in events})
+
+
+def _name(event: type[Event]) -> str:
+    return event_type(event).rpartition(".")[0]
 
 
 def stream_config(owner: str, limits: StreamLimits) -> StreamConfig:

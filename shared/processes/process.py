@@ -47,7 +47,9 @@ class ProcessRunner:
         self.store, self.process, self._owner = store, process, owner
         self._retries = retries or RetrySettings()
         self._types = frozenset(event_type(event) for event in process.events)
-        self.handling = Handling(store, Consumer(process.name, owner, process.events, process.react), self._retries)
+        self.handling = Handling(
+            store, Consumer(process.name, owner, process.events, process.react), self._retries, store.codec
+        )
         self._open: dict[int, None] = {}
         self._read_to = 0
 

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 from shared.backoff import Backoff
 from shared.clock import SteadyClock
 from shared.contracts.event import Event
+from shared.contracts.language import Upcaster
 from shared.eventstore import Codec, Decider, EventStore, migrate
-from shared.eventstore.codec import Upcaster
 from shared.http.health import Check
 from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
@@ -37,7 +37,7 @@ class ServiceDefinition:
     migrations: Path | None = None
     """Folder of numbered SQL files that may be applied again."""
     upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
-    """By the tag of a type that is no longer among the events: what makes the next version of it."""
+    """Those of the published language, as `events` are: other services read by them too."""
 
     def codec(self) -> Codec:
         return Codec(self.events, upcasters=self.upcasters)

@@ -68,7 +68,7 @@ def record(owner: str) -> bool:
         event_id=uuid5(context.command_id, "0"),
         stream_id=uuid5(context.command_id, "stream"),
         version=3,
-        type=event_type(event),
+        stored_type=event_type(event),
         event=event,
         data=codec_of(owner).encode(event)[1],
         metadata=msgspec.json.encode(context),
@@ -76,6 +76,7 @@ def record(owner: str) -> bool:
     )
     lines = {name: msgspec.json.encode(getattr(row, name)) for name in RecordedEvent.__struct_fields__}
     del lines["event"]
+    lines = {{"stored_type": "type"}.get(name, name): value for name, value in lines.items()}
     lines |= {"data": row.data, "metadata": row.metadata}
     lines["subject"] = msgspec.json.encode(event_subject(owner, row))
     lines["headers"] = msgspec.json.encode(event_headers(owner, row))

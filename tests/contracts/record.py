@@ -16,7 +16,7 @@ RECORD = f"Nothing breaks, but it has to be recorded: run `{COMMAND}` and commit
 MEND = """\
 Old history or old readers can't take this. Undo it, or keep the old type as it is and say the new thing with a new one:
   1. give the changed class a tag with the next version (`….v2`) and list it in EVENTS;
-  2. keep the old class, or give the service's codec an upcaster from the old tag to the new one;
+  2. keep the old class, or give UPCASTERS a function from the old tag to the next version;
   3. run `python -m tests.contracts.record`: it records the new version, and the old one's golden bytes stay.
 A field may be added at any time if it has a default. A type that is stored nowhere yet, being new on your branch, is
 recorded afresh with `python -m tests.contracts.record --again <owner>/<type>`. More in tests/contracts/README.md."""

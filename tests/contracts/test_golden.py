@@ -58,7 +58,7 @@ def test_types_that_are_no_longer_written_are_still_read(owner: str) -> None:
     today = {contract.name for contract in contracts() if contract.owner == owner}
     unreadable = set(golden.recorded(owner)) - today - upcast_types(owner)
     assert not unreadable, (
-        f"{owner} can't read {sorted(unreadable)} any more: give its codec an upcaster, or the type back"
+        f"{owner} can't read {sorted(unreadable)} any more: give UPCASTERS one from it, or the type back"
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from shared.contracts.event import Event, event_type
+from shared.contracts.language import language_of
 from shared.eventstore import Decider
-from tests.contracts.catalogue import Contract, contracts, defined_in, definitions, event_modules
+from tests.contracts import schemas
+from tests.contracts.catalogue import Contract, codec_of, contracts, defined_in, definitions, event_modules
 from tests.contracts.examples import full, minimal
 
 EVENTS = [contract for contract in contracts() if contract.aggregate is not None]
@@ -82,6 +84,23 @@ def test_a_service_knows_the_state_of_each_of_its_aggregates(owner: str) -> None
     aggregates = {event.aggregate for event in event_modules()[owner].EVENTS}
     assert not aggregates - deciders, f"{owner} has events of these, and no decider: {sorted(aggregates - deciders)}"
     assert not deciders - aggregates, f"{owner} has deciders of these, and no events: {sorted(deciders - aggregates)}"
+
+
+@pytest.mark.parametrize("owner", event_modules())
+def test_a_service_reads_its_history_by_the_published_language(owner: str) -> None:
+    """As everybody else does: with the same types and the same upcasters."""
+    definition, language = definitions()[owner], language_of(owner)
+    assert definition.events is language.events
+    assert definition.upcasters is language.upcasters
+
+
+@pytest.mark.parametrize("owner", event_modules())
+def test_an_upcast_event_stays_with_its_aggregate(owner: str) -> None:
+    """Its subject says the aggregate: published again by today's code, it must be the one that it was."""
+    codec, recorded = codec_of(owner), schemas.read(owner)
+    for tag in language_of(owner).upcasters:
+        [newest] = {event.aggregate for name, event in codec.events.items() if tag in codec.stored_tags([name])}
+        assert recorded[tag]["aggregate"] == newest, f"{tag} was an event of another aggregate"
 
 
 @pytest.mark.parametrize("module", event_modules().values(), ids=event_modules())

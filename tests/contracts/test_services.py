@@ -72,6 +72,7 @@ def test_consumers_take_events_that_exist(name: str, services: dict[str, Service
         unknown = set(consumer.events) - set(event_modules()[consumer.owner].EVENTS)
         assert not unknown, f"{consumer.name} waits for {unknown}, which {consumer.owner} does not publish"
         assert len(set(consumer.events)) == len(consumer.events) > 0, consumer.name
+        assert consumer.language is None, f"{consumer.name} must read {consumer.owner} by its contracts"
 
 
 def test_a_consumer_s_name_is_its_own(services: dict[str, Service]) -> None:

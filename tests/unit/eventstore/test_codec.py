@@ -99,10 +99,53 @@ def test_an_upcaster_may_change_a_version_that_is_still_there() -> None:
 
 
 def test_an_upcaster_that_leads_nowhere() -> None:
-    """Ends in the error that names the type it led to."""
-    codec = Codec([Counted], upcasters={"named.v2": from_v2})
-    with pytest.raises(UnknownEventType, match=r"named\.v3"):
-        codec.decode("named.v2", b'{"type":"named.v2","first":"Ada","surname":"Lovelace"}')
+    """Is refused when the service starts, not when the first old event is read."""
+    with pytest.raises(ValueError, match=r"named\.v1 is upcast to named\.v3"):
+        Codec([Counted], upcasters=UPCASTERS)
+
+
+def test_an_upcaster_that_breaks() -> None:
+    """Is as if the bytes were damaged: the event is told, and can be parked."""
+    codec = Codec([Named], upcasters=UPCASTERS)
+    with pytest.raises(msgspec.ValidationError, match=r"named\.v1 can't be upcast: KeyError"):
+        codec.decode("named.v1", b'{"type":"named.v1"}')
+
+
+def test_an_upcaster_can_t_lead_elsewhere() -> None:
+    """Which version comes next is known without calling it, and so are filters; what it says of the type is ignored."""
+    codec = Codec([Named], upcasters={"named.v2": lambda document: {**from_v2(document), "type": "named.v2"}})
+    assert codec.decode("named.v2", b'{"type":"named.v2","first":"Ada","surname":"Lovelace"}') == Named(
+        "Ada", "Lovelace"
+    )
+
+
+def test_filters_name_todays_types_and_find_older_ones() -> None:
+    """Every version that becomes one of them, and no other type."""
+    codec = Codec([Named, Counted], upcasters=UPCASTERS)
+    assert codec.stored_tags(["named.v3"]) == {"named.v1", "named.v2", "named.v3"}
+    assert codec.stored_tags(["counted.v1"]) == {"counted.v1"}
+    assert codec.stored_tags(["named.v1"]) == frozenset(), "nothing is of a version that is upcast"
+
+
+def test_a_later_version_than_this_release_knows_is_not_passed_over() -> None:
+    """By those who want such events; to others it is nothing."""
+    codec = Codec([Named, Counted], upcasters=UPCASTERS)
+    assert not codec.wanted(["counted.v1"])("named.v4")
+    assert not codec.wanted(["counted.v1"])("other.v1")
+    with pytest.raises(UnknownEventType, match=r"counted\.v2"):
+        codec.wanted(["counted.v1"])("counted.v2")
+
+
+def test_an_event_that_is_still_written_in_an_older_version() -> None:
+    """Is folded as it will be read: a release that knows the new version comes before one that writes it."""
+
+    class Old(Event, frozen=True, tag="named.v2"):
+        first: str
+        surname: str
+
+    codec = Codec([Old, Named, Counted], upcasters=UPCASTERS)
+    assert codec.current(Old("Ada", "Lovelace")) == Named("Ada", "Lovelace")
+    assert codec.current(Counted(2)) == Counted(2)
 
 
 def test_fields_of_a_newer_writer_are_passed_over() -> None:
