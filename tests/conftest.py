@@ -5,8 +5,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.support.servers import Bucket, Servers, delete_streams, start_servers
+
+# How long an example takes says something of the machine, not of the code. The same examples in every run, so that what
+# is red is red for everybody; `--hypothesis-profile=explore` looks for new ones, and prints what repeats a failure.
+settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", settings.get_profile("repeatable"), derandomize=False)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

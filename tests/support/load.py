@@ -56,8 +56,11 @@ class Tally:
 class Load:
     """Some users at work on a set: `async with load(running) as users:` around what is to happen under it."""
 
-    def __init__(self, running: RunningSet, users: list[UUID], *, generations: int, pause: float) -> None:
+    def __init__(
+        self, running: RunningSet, users: list[UUID], *, generations: int, pause: float, url: str | None
+    ) -> None:
         self.running, self.users, self.generations, self.pause = running, users, generations, pause
+        self.url = url
         self.tally = Tally()
         self.collections: dict[str, UUID] = {}
         """What was answered 201, with its owner."""
@@ -65,9 +68,12 @@ class Load:
         """What was answered 202."""
         self._answered = asyncio.Event()
 
+    def client(self, user: UUID) -> Client:
+        return Client(self.url or self.running.url, self.running.token(user))
+
     async def work(self, user: UUID) -> None:
         """One user's, until cancelled."""
-        async with self.running.client(user) as client:
+        async with self.client(user) as client:
             turn = 0
             while True:
                 turn += 1
@@ -124,13 +130,29 @@ class Load:
         missing = [kind for kind in kinds if self.tally.answered[kind] <= before[kind]]
         assert not missing, f"no answer to {missing} within {within} s: {self.tally}"
 
+    async def job_ends(self, *, within: float) -> None:
+        """Returns when a job that was accepted after now has completed; fails when that takes longer than so many s.
+
+        For that, its events have passed the relays, consumers, processes and read tables of all services.
+        """
+        before = set(self.jobs)
+        await self.answered_more(("generate",), within=within)
+        async with asyncio.timeout(within + BUSY_SECONDS):
+            while True:
+                for job_id in set(self.jobs) - before:
+                    with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+                        async with self.client(self.jobs[job_id]) as client:
+                            if (await client.get(f"/jobs/{job_id}"))["status"] == "completed":
+                                return
+                await asyncio.sleep(0.2)
+
     async def assert_nothing_lost(self) -> None:
         """Every collection is there and listed, every job completed, each step's effect is there once, all is paid."""
         for collection_id, user in self.collections.items():
-            async with self.running.client(user) as client:
+            async with self.client(user) as client:
                 assert (await client.get(f"/collections/{collection_id}"))["id"] == collection_id
         for job_id, user in self.jobs.items():
-            async with self.running.client(user) as client:
+            async with self.client(user) as client:
                 job = await _ended(client, job_id)
                 assert job["status"] == "completed", f"{job}\n{self.tally}"
         await self._assert_paid()
@@ -149,7 +171,7 @@ class Load:
             if event["type"].startswith("job_requested"):
                 spent[event["event"]["user_id"]] += event["event"]["quoted"]
         for user in self.users:
-            async with self.running.client(user) as client:
+            async with self.client(user) as client:
                 deadline = time.monotonic() + REST_SECONDS
                 expected = spent[str(user)] / 1_000_000
                 while (balance := await client.get("/credits"))["held"] or balance["spent"] != expected:
@@ -168,9 +190,15 @@ async def _ended(client: Client, job_id: str) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def load(running: RunningSet, *, users: int = 3, generations: int = 2, pause: float = 0.3) -> AsyncIterator[Load]:
-    """Users at work for the length of an `async with` block; `pause` in seconds between the turns of each."""
-    made = Load(running, [await running.rich_user(10_000) for _ in range(users)], generations=generations, pause=pause)
+async def load(
+    running: RunningSet, *, users: int = 3, generations: int = 2, pause: float = 0.3, url: str | None = None
+) -> AsyncIterator[Load]:
+    """Users at work for the length of an `async with` block; `pause` in seconds between the turns of each.
+
+    `url` is the edge that they use; the set's own when None.
+    """
+    rich = [await running.rich_user(10_000) for _ in range(users)]
+    made = Load(running, rich, generations=generations, pause=pause, url=url)
     tasks = [asyncio.create_task(made.work(user)) for user in made.users]
     try:
         yield made

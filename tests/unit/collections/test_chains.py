@@ -171,7 +171,7 @@ _texts = st.text(min_size=1, max_size=30)
 _values = st.one_of(_texts, st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(title=_texts, description=st.text(max_size=50), drawn=st.dictionaries(_texts, _values, max_size=6))
 def test_whatever_is_drawn_every_chain_gets_a_valid_document(title, description, drawn):
     said = Offer(title=title, description=description, receivers=offer().receivers)

@@ -123,4 +123,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 class TestLedger(Ledger.TestCase):
-    settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=50, stateful_step_count=30)
