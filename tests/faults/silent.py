@@ -66,14 +66,18 @@ async def assert_status_tells(running: RunningSet, *names: str) -> None:
 
 @contextlib.asynccontextmanager
 async def silence(
-    users: Load, seconds: float, cause: Callable[[], AbstractContextManager[None]]
+    users: Load,
+    seconds: float,
+    cause: Callable[[], AbstractContextManager[None]],
+    *,
+    recovery: float = RECOVERY_SECONDS,
 ) -> AsyncIterator[None]:
     """Silence of at least so many seconds around a block; after its end, everything must go on by itself."""
     with cause():
         end = time.monotonic() + seconds
         yield
-        await asyncio.sleep(end - time.monotonic())  # the length of the silence is what is tried here
-    await users.answered_more(within=RECOVERY_SECONDS)
+        await asyncio.sleep(max(0.0, end - time.monotonic()))  # the length of the silence is what is tried here
+    await users.answered_more(within=recovery)
 
 
 async def assert_held(users: Load, *, excused: Sequence[str] = ()) -> None:

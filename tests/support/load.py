@@ -25,6 +25,7 @@ COMMAND_SECONDS, READ_SECONDS = 15.0, 5.0
 """What a user has to wait at most, whatever is silent."""
 BUSY_SECONDS = 3.0
 """On top of that: what the machine that runs the tests may be busy with."""
+TOKEN_SECONDS = 4 * 3600
 REST_SECONDS = 150.0
 """Until all that was accepted must have come to its end."""
 
@@ -69,7 +70,7 @@ class Load:
         self._answered = asyncio.Event()
 
     def client(self, user: UUID) -> Client:
-        return Client(self.url or self.running.url, self.running.token(user))
+        return Client(self.url or self.running.url, self.running.token(user, ttl=TOKEN_SECONDS))
 
     async def work(self, user: UUID) -> None:
         """One user's, until cancelled."""

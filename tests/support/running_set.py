@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from tests.support.silence import SilentProxy, frozen
 
 ROOT = Path(__file__).parents[2]
 EMPROPS = [sys.executable, "-c", "from infra.cli.main import main; main()"]
-BEHIND_PROXIES = [sys.executable, "-m", "tests.support.behind_proxies"]
+ALTERED = [sys.executable, "-m", "tests.support.altered_up"]
 START_SECONDS = 150.0
 """Three seconds where nothing else runs; fifty times as long on a machine that is busy with other things."""
 PROBE_SECONDS = 0.05
@@ -38,13 +39,21 @@ class Status(NamedTuple):
 class RunningSet:
     """`up()` starts it, `stop()` ends it as Ctrl-C would; processes are killed by their ids only.
 
-    `routes` puts a proxy of its own between a process and what it speaks to: `credits-1/postgres`, `edge-1/storage-2`.
+    `routes` puts a proxy of its own between a process and what it speaks to: `credits-1/postgres`, `edge-1/storage-2`;
+    `environment` holds more variables by process.
     """
 
-    def __init__(self, data: Path, replicas: int = 1, routes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        data: Path,
+        replicas: int = 1,
+        routes: Iterable[str] = (),
+        environment: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
         self.data, self.replicas = data, replicas
         self.process: subprocess.Popen[bytes] | None = None
         self.output = data.with_name(f"{data.name}.out")
+        self._environment = environment
         self._stack = contextlib.ExitStack()
         self.proxies = {route: self._stack.enter_context(self._proxy(route)) for route in routes}
 
@@ -55,10 +64,11 @@ class RunningSet:
     def up(self, *, timeout: float = START_SECONDS) -> None:
         """Returns when `ready` stands on a line of its own."""
         command = [*EMPROPS]
-        if self.proxies:
-            routes = self.data.with_name(f"{self.data.name}.routes.json")
-            routes.write_text(json.dumps({route: proxy.address for route, proxy in self.proxies.items()}))
-            command = [*BEHIND_PROXIES, str(routes)]
+        if self.proxies or self._environment:
+            altered = self.data.with_name(f"{self.data.name}.altered.json")
+            routes = {route: proxy.address for route, proxy in self.proxies.items()}
+            altered.write_text(json.dumps({"routes": routes, "environment": self._environment}, default=dict))
+            command = [*ALTERED, str(altered)]
         command += ["up", "--data", str(self.data), "--port", "0", "--replicas", str(self.replicas)]
         already = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
@@ -185,8 +195,9 @@ class RunningSet:
 
 
 @contextlib.contextmanager
-def running_set(data: Path, replicas: int = 1, routes: Iterable[str] = ()) -> Iterator[RunningSet]:
-    made = RunningSet(data, replicas, routes)
+def running_set(data: Path, replicas: int = 1, **altered: Any) -> Iterator[RunningSet]:
+    """Up and ready for the length of a `with` block; `altered` as `RunningSet` takes it."""
+    made = RunningSet(data, replicas, **altered)
     try:
         made.up()
         yield made
