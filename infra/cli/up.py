@@ -1,6 +1,7 @@
 """`emprops up`."""
 
-import contextlib
+import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -39,5 +40,8 @@ def up(data: Path, port: int, replicas: int) -> None:
 def _say(line: str) -> None:
     if not line.startswith("ready "):  # that one is for programs too
         line = f"{click.style(datetime.now().astimezone().strftime('%H:%M:%S'), dim=True)} {line}"
-    with contextlib.suppress(OSError):  # who read us may have gone, the set goes on
-        click.echo(line)
+    text = f"{line}\n" if sys.stdout.isatty() else click.unstyle(f"{line}\n")
+    left = text.encode(errors="backslashreplace")
+    # Past Python's buffer: a reader who has stopped reading would hold its lock, without which Python can't end.
+    while left:
+        left = left[os.write(1, left) :]

@@ -3,7 +3,6 @@
 import datetime as dt
 import ipaddress
 from pathlib import Path
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,24 +16,19 @@ LIFETIME = dt.timedelta(days=100 * 365)
 """It never leaves the folder of its set, and is made anew with it."""
 
 
-class Certificate(NamedTuple):
-    """Paths of PEM files. The certificate is its own authority, for servers and clients alike."""
-
-    certificate: Path
-    key: Path
+CERTIFICATE, KEY = "certificate.pem", "certificate-key.pem"
+"""Their files. The certificate is its own authority, for servers and clients alike."""
 
 
-def ensure_certificate(folder: Path) -> Certificate:
-    """The certificate in a folder, made when it isn't there; both files are readable by their owner only."""
-    made = Certificate(folder / "certificate.pem", folder / "certificate-key.pem")
-    if not made.certificate.exists():
+def ensure_certificate(folder: Path) -> None:
+    """Makes them in a folder when they aren't there; both are readable by their owner only."""
+    if not (folder / CERTIFICATE).exists():
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        write_private(made.key, private)
-        write_private(made.certificate, _sign(key).public_bytes(serialization.Encoding.PEM))
-    return made
+        write_private(folder / KEY, private)
+        write_private(folder / CERTIFICATE, _sign(key).public_bytes(serialization.Encoding.PEM))
 
 
 def _sign(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

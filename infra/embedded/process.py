@@ -10,14 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from infra.embedded.errors import SetError
+from infra.embedded.identity import LAUNCHER, Identity
 
-LAUNCHER = Path(__file__).with_name("launch.py")
 LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
@@ -46,8 +46,8 @@ class ProcessSpec:
     ready: Callable[[], None] = _nothing
     """Returns when the process serves and raises while it does not; called from a thread, bounded in time."""
     cwd: Path = Path("/")
-    uid: int | None = None
-    gid: int | None = None
+    identity: Identity | None = None
+    """As whom, where that is not us."""
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
     """What the kernel sends when the parent has died."""
@@ -66,9 +66,13 @@ def launch_command(spec: ProcessSpec) -> list[str]:
     """
     if sys.platform != "linux":
         return list(spec.command)
-    uid, gid = (-1, -1) if spec.uid is None or spec.gid is None else (spec.uid, spec.gid)
-    numbers = (int(spec.death_signal), os.getpid(), uid, gid)
-    return [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, numbers), *spec.command]
+    return launched(spec.command, spec.identity, spec.death_signal)
+
+
+def launched(command: Sequence[str], identity: Identity | None, death_signal: int = signal.SIGKILL) -> list[str]:
+    """`command` by way of `launch.py`."""
+    first = [str(int(death_signal)), str(os.getpid()), identity.argument if identity else "-"]
+    return [sys.executable, "-I", "-S", str(LAUNCHER), *first, *command]
 
 
 def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
@@ -81,8 +85,8 @@ def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
         "cwd": spec.cwd,
         "start_new_session": True,
     }
-    if spec.uid is not None and sys.platform != "linux":
-        arguments |= {"user": spec.uid, "group": spec.gid, "extra_groups": []}
+    if spec.identity is not None and sys.platform != "linux":
+        arguments |= {"user": spec.identity.uid, "group": spec.identity.gid, "extra_groups": []}
     return arguments
 
 

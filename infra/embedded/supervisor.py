@@ -9,8 +9,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TypeVar
 
 from infra.embedded.errors import SetError
 from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
@@ -18,6 +20,8 @@ from infra.embedded.set_file import ProcessInfo, State
 from infra.embedded.takeover import process_start
 
 PROBE_SECONDS = 0.1
+
+T = TypeVar("T")
 
 
 class StartFailedError(SetError):
@@ -54,6 +58,14 @@ def _sweep(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
+def _passing_over(write: Callable[[T], None]) -> Callable[[T], None]:
+    def tried(what: T) -> None:
+        with contextlib.suppress(OSError):
+            write(what)
+
+    return tried
+
+
 @dataclass
 class Child:
     spec: ProcessSpec
@@ -83,11 +95,17 @@ class Supervisor:
         backoff: Backoff | None = None,
         start_seconds: float = 120.0,
     ) -> None:
-        """`say` gets a line for people about each event; `changed` the state of all processes after each change."""
-        self._logs, self._stages, self._say, self._changed = logs, stages, say, changed
+        """`say` gets a line for people about each event; `changed` the state of all processes after each change.
+
+        Neither may block: the processes are kept alive by who calls them. An `OSError` that they raise is passed over.
+        """
+        self._logs, self._stages = logs, stages
+        self._say, self._changed = _passing_over(say), _passing_over(changed)
         self._backoff = backoff or Backoff()
         self._start_seconds = start_seconds
         self._stopping = asyncio.Event()
+        # A server that hangs holds a thread of each probe: none of them may be one that something else waits for.
+        self._threads = ThreadPoolExecutor(2 * sum(len(stage.processes) for stage in stages))
         specs = [spec for stage in stages for spec in stage.processes]
         assert len({spec.name for spec in specs}) == len(specs), "every process needs a name of its own"
         self.children = {spec.name: Child(spec, self._describe(spec)) for spec in specs}
@@ -99,13 +117,17 @@ class Supervisor:
             for child in children:
                 child.keeper = asyncio.create_task(self._keep(child), name=f"keep {child.spec.name}")
             await asyncio.gather(*(self._first_ready(child) for child in children))
-            await asyncio.to_thread(stage.then)
+            await self._in_thread(stage.then)
 
     async def stop(self) -> None:
         """Stop everything, last stage first; each process has its grace before it is killed."""
         self._stopping.set()
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _keep(self, child: Child) -> None:
         """The life of one process and of its successors."""
@@ -132,10 +154,10 @@ class Supervisor:
     async def _run_once(self, child: Child) -> str:
         """Start the process and wait for its end, which is returned in words."""
         spec = child.spec
-        await asyncio.to_thread(spec.prepare)
+        await self._in_thread(spec.prepare)
         if self._stopping.is_set():
             return "was not started"
-        with open_log(self._logs, spec.name) as log:
+        with self._open_log(spec.name) as log:
             # On the loop's thread: the kernel ends the child when the thread that forked it ends.
             process = await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **popen_arguments(spec))
         child.process = process
@@ -147,17 +169,26 @@ class Supervisor:
             code = await process.wait()
         finally:
             prober.cancel()
-            _sweep(process.pid)
-            spec.cleanup()
             child.process = None
             child.ready.clear()
+            _sweep(process.pid)
+            with contextlib.suppress(OSError):  # a file that could not be removed is in nobody's way
+                spec.cleanup()
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def _open_log(self, name: str) -> IO[bytes]:
+        """The process's log, or nowhere: that it can't be written to is no reason not to run."""
+        try:
+            return open_log(self._logs, name)
+        except OSError as error:
+            self._say(f"{name}.log can't be written ({error.strerror}); {name} is started without one")
+            return Path(os.devnull).open("ab")
 
     async def _probe(self, child: Child) -> None:
         began = time.monotonic()
         while True:
             try:
-                await asyncio.to_thread(child.spec.ready)
+                await self._in_thread(child.spec.ready)
             except Exception:  # noqa: BLE001 - any trouble means: not ready
                 await asyncio.sleep(PROBE_SECONDS)
             else:

@@ -66,7 +66,7 @@ def process_start(pid: int) -> float | None:
     """When a process started, in seconds since the epoch; None when it is gone."""
     try:
         return psutil.Process(pid).create_time()
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -61,9 +61,9 @@ class RunningSet:
         target = route.partition("/")[2]
         return SilentProxy(lambda: ("127.0.0.1", self.file.ports[target]))
 
-    def up(self, *, timeout: float = START_SECONDS) -> None:
-        """Returns when `ready` stands on a line of its own."""
-        command = [*EMPROPS]
+    def up(self, *, timeout: float = START_SECONDS, emprops: Sequence[str] = EMPROPS) -> None:
+        """Returns when `ready` stands on a line of its own; `emprops`: how the command is called."""
+        command = [*emprops]
         if self.proxies or self._environment:
             altered = self.data.with_name(f"{self.data.name}.altered.json")
             routes = {route: proxy.address for route, proxy in self.proxies.items()}

@@ -3,12 +3,9 @@
 import asyncio
 import contextlib
 import io
-import shutil
 import signal
 import socket
 import ssl
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -26,13 +23,16 @@ from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.process import ProcessSpec, running
 from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
 
+ODD = """the sät's "own", $HOME `x` \\u00e9 ✓ """
+"""Part of a folder's name. All of it means something to a shell, or in a configuration file."""
+
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """Outside pytest's own folders, which other users can't reach; with a name that wants quoting."""
-    path = Path(tempfile.mkdtemp(prefix="emprops 'servers' "))
-    yield path
-    shutil.rmtree(path)
+def folder(tmp_path: Path) -> Path:
+    """Closed to other users, with a name that wants quoting and is longer than a Unix socket's path may be."""
+    path = tmp_path / (ODD + "long" * 30)
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture
@@ -119,6 +119,27 @@ class TestPostgres:
         lock.write_text("\n".join(["1", *lines[1:]]) + "\n")
         with running(postgres.process(), folder):
             postgres.check()
+
+    @pytest.mark.parametrize("content", ["", "\n", "garbage\n", "-1\n", "99999999999999999999\n"])
+    def test_a_lock_that_names_nobody_is_no_obstacle(
+        self, postgres: PostgresServer, folder: Path, content: str
+    ) -> None:
+        """A full disk or a power cut leaves anything in postmaster.pid."""
+        with running(postgres.process(), folder):
+            pass
+        (postgres.directory / "postmaster.pid").write_text(content)
+        with running(postgres.process(), folder):
+            postgres.check()
+
+    def test_the_lock_of_a_server_that_runs_is_left_alone(self, postgres: PostgresServer, folder: Path) -> None:
+        """Whatever stands in it: two servers on one cluster would destroy it."""
+        with running(postgres.process(), folder):
+            lock = postgres.directory / "postmaster.pid"
+            kept = lock.read_bytes()
+            lock.write_text("garbage\n")
+            postgres.process().prepare()
+            assert lock.read_text() == "garbage\n"
+            lock.write_bytes(kept)
 
     def test_a_first_start_that_was_cut_short_is_made_good(self, postgres: PostgresServer, folder: Path) -> None:
         """A half-made cluster of before is removed, and the file that its password was in."""

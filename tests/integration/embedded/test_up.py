@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[RunningSet]:
-    made = RunningSet(tmp_path / "set")
+    made = RunningSet(tmp_path / """the sät's "own", $HOME `x`""")
     yield made
     if made.process is not None and made.process.poll() is None:
         made.process.kill()

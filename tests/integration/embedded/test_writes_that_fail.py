@@ -1,0 +1,171 @@
+"""The supervisor keeps processes alive whatever becomes of what it writes: the disk is full, the reader sleeps."""
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.embedded.process import ProcessSpec
+from infra.embedded.scribe import LineScribe, StateScribe
+from infra.embedded.set_file import ProcessInfo, keep_private, write_private
+from infra.embedded.supervisor import Backoff, Stage, Supervisor
+from infra.embedded.up import Journal
+from tests.integration.embedded.test_places import small_disk
+from tests.support.running_set import EMPROPS
+
+PATIENCE = 30.0
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
+            await asyncio.sleep(0.01)
+
+
+def fill(disk: Path) -> Path:
+    """Takes what is left of it, to the last byte."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        size = 1 << 20
+        while size:
+            try:
+                file.write(b"x" * size)
+            except OSError:
+                size //= 2
+    return filler
+
+
+async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
+    """What dies while the disk is full is there again at once, with no log if need be; the state is written later."""
+    with small_disk(tmp_path / "disk", 2) as disk:
+        said: list[str] = []
+        state = StateScribe(lambda made: write_private(disk / "set.json", made, durable=False), said.append)
+        configuration = disk / "its.conf"
+
+        def changed(processes: list[ProcessInfo]) -> None:
+            state.put(repr([(each.name, each.state, each.pid) for each in processes]).encode())
+
+        sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
+        spec = ProcessSpec("one", sleeper, prepare=lambda: keep_private(configuration, b"its configuration"))
+        quick = Backoff(first=0.02, longest=0.1)
+        supervisor = Supervisor(disk, [Stage((spec,))], say=said.append, changed=changed, backoff=quick)
+        await supervisor.start()
+        try:
+            (disk / "one.log").unlink()  # a name that is new needs room, too
+            filler = fill(disk)
+            info = supervisor.children["one"].info
+            for number in (1, 2, 3):
+                assert info.pid is not None
+                os.kill(info.pid, signal.SIGKILL)
+                await until(lambda n=number: (info.restarts, info.state) == (n, "ready"))
+            assert configuration.read_bytes() == b"its configuration"
+            await until(lambda: any("the set's state can't be written (No space left" in line for line in said))
+            filler.unlink()
+            expected = repr([("one", "ready", info.pid)]).encode()
+            await until(lambda: (disk / "set.json").read_bytes() == expected)
+            await until(lambda: "the set's state is written again" in said)
+            assert not list(disk.glob(".set.json*")), "half-written files are what a disk is full of"
+        finally:
+            await supervisor.stop()
+            state.close()
+
+
+async def test_whatever_cannot_be_told_is_passed_over(tmp_path: Path) -> None:
+    """By whoever writes, and however often."""
+
+    def refuse(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
+    quick = Backoff(first=0.02, longest=0.1)
+    supervisor = Supervisor(
+        tmp_path, [Stage((ProcessSpec("one", sleeper),))], say=refuse, changed=refuse, backoff=quick
+    )
+    await supervisor.start()
+    try:
+        info = supervisor.children["one"].info
+        for number in (1, 2):
+            assert info.pid is not None
+            os.kill(info.pid, signal.SIGKILL)
+            await until(lambda n=number: (info.restarts, info.state) == (n, "ready"))
+    finally:
+        await supervisor.stop()
+
+
+def test_lines_that_could_not_be_written_are_counted() -> None:
+    """Once there is room again."""
+    written: list[str] = []
+    is_full = True
+    tried = threading.Semaphore(0)
+
+    def write(line: str) -> None:
+        try:
+            if is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written.append(line)
+        finally:
+            tried.release()
+
+    lines = LineScribe(write)
+    for line in ("one", "two"):
+        lines.put(line)
+        assert tried.acquire(timeout=PATIENCE)
+    is_full = False
+    lines.put("three")
+    lines.close()
+    assert written == ["(2 lines could not be written)\nthree"]
+
+
+def test_a_journal_on_a_full_disk() -> None:
+    """Refuses each line by itself, and can be closed."""
+    journal = Journal(Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left"):
+        journal.write("lost")
+    journal.close()
+
+
+def test_a_reader_who_sleeps_holds_up_nothing() -> None:
+    """As a terminal that was stopped with Ctrl-S: who has something to say goes on, and ends."""
+    awake = threading.Event()
+    lines = LineScribe(lambda _: awake.wait() and None)
+    for number in range(5000):
+        lines.put(str(number))
+    lines.close()
+    awake.set()
+
+
+def test_a_set_whose_terminal_sleeps_starts_and_stops(tmp_path: Path) -> None:
+    """Its standard output is a pipe that is full from the beginning: it is seen by its file, and ends in order."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        while True:
+            os.write(writing, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    data = tmp_path / "set"
+    command = [*EMPROPS, "up", "--data", str(data), "--port", "0"]
+    supervisor = subprocess.Popen(command, stdout=writing, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        status = [*EMPROPS, "status", "--data", str(data)]
+        while subprocess.run(status, capture_output=True, check=False).returncode != 0:
+            assert supervisor.poll() is None
+            assert time.monotonic() < deadline
+        children = psutil.Process(supervisor.pid).children(recursive=True)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(30) == 0
+        assert not psutil.wait_procs(children, timeout=5)[1]
+        assert "stopped" in (data / "logs" / "supervisor.log").read_text().splitlines()[-1]
+    finally:
+        supervisor.kill()
+        os.close(reading)
+        os.close(writing)
