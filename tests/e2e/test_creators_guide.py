@@ -17,10 +17,10 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
+from tests.support.patience import PATIENCE
 from tests.support.running_set import RunningSet
 
 GUIDE = Path(__file__).parents[2] / "docs" / "creators-guide.md"
-PATIENCE = 60.0
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"<([a-z ]+)>")
 

@@ -9,6 +9,7 @@ import pytest
 from infra.demo.client import ApiError, Client, Event
 from infra.demo.journey import instructions
 from tests.support.jobs import PRICE, history, start_job, two_steps, until_ended, until_settled
+from tests.support.patience import PATIENCE
 from tests.support.running_set import RunningSet
 
 
@@ -101,7 +102,7 @@ async def test_a_jobs_event_stream_tells_every_step_and_ends(running: RunningSet
     user = await running.rich_user()
     async with running.client(user) as client:
         accepted = await start_job(client, 3)
-        seen = await asyncio.wait_for(events_of(client, accepted["job_id"]), 60)
+        seen = await asyncio.wait_for(events_of(client, accepted["job_id"]), PATIENCE)
     kinds = [event.event for event in seen]
     assert kinds.count("node_completed") == 6
     assert kinds.count("image_generated") == 3, "one per artwork"
@@ -115,7 +116,7 @@ async def test_last_event_id_replays_what_was_missed_in_order_and_nothing_twice(
     user = await running.rich_user()
     async with running.client(user) as client:
         accepted = await start_job(client, 2)
-        whole = await asyncio.wait_for(events_of(client, accepted["job_id"]), 60)
+        whole = await asyncio.wait_for(events_of(client, accepted["job_id"]), PATIENCE)
         recorded = [event for event in whole if event.id is not None]
         for place in (0, len(recorded) // 2, len(recorded) - 2):
             after = recorded[place].id

@@ -6,12 +6,11 @@ from uuid import UUID
 
 from infra.demo.client import Client
 from infra.demo.journey import ENDED
+from tests.support.patience import PATIENCE
 from tests.support.running_set import RunningSet
 
 STEPS = 2
 PRICE = 1.25
-PATIENCE = 120.0
-"""Seconds after which a job that doesn't end has failed the test."""
 
 
 def two_steps(size: int = 96) -> dict[str, Any]:

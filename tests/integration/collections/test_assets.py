@@ -10,6 +10,7 @@ from services.collections.projections.component_assets import COMPONENT_ASSETS
 from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
 from shared.projections import rebuild
 from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+from tests.support.patience import PATIENCE
 from tests.support.publishing import Publisher, publisher
 
 
@@ -38,7 +39,7 @@ def stored(collection, asset_id: int) -> AssetStored:
 async def listed(api: Api, collection, wanted) -> list:
     """The assets of the collection's second step, once they are as `wanted` says."""
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found = (await api.get(path)).data
             if wanted(found):

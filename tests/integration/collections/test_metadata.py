@@ -21,6 +21,7 @@ from shared.contracts.generation import (
 from shared.contracts.storage import EVENTS, AssetStored
 from shared.projections import rebuild
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Answer, Api, two_steps
+from tests.support.patience import PATIENCE
 from tests.support.publishing import Publisher, publisher
 
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -91,7 +92,7 @@ async def run_job(engine: Publisher, collection, moods: list[str | None], first_
 
 
 async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUID | None = ALICE) -> Answer:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while True:
             answer = await api.get(path, user)
             if wanted(answer):
@@ -142,7 +143,7 @@ async def test_what_was_sold_keeps_its_numbers(api: Api, engine: Publisher):
 
 async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
     query = b"select count(*) from series where collection_id = %s and finished_at is not null"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with api.store.reader() as cursor:
                 await cursor.execute(query, (collection_id,))

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, collections_service
+from tests.support.patience import PATIENCE
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ class Clock:
 
 
 async def published(api: Api, collection) -> dict:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             shown = (await api.get(f"/collections/{collection['id']}", ALICE)).data
             if shown["status"] == "published":

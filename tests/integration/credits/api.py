@@ -15,6 +15,7 @@ from services.credits.app import SERVICE, build
 from services.credits.settings import CreditsSettings
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.runtime import Running, running
+from tests.support.patience import PATIENCE
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -76,7 +77,7 @@ class Api:
         return await self.balance(user) == expected
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Waits for a condition, and says which one never came."""
     try:
         async with asyncio.timeout(seconds):

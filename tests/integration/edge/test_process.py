@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support.edge_client import EdgeClient
+from tests.support.patience import PATIENCE
 from tests.support.serving import free_port
 from tests.support.tokens import TokenIssuer
 from tests.support.upstream import Exchange, UpstreamStub
@@ -50,7 +51,7 @@ async def edge_process(services: Services, issuer: TokenIssuer, folder: Path) ->
 
 
 async def until_ready(session: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(f"{url}/health/ready") as response:
@@ -108,7 +109,7 @@ async def test_it_stops_in_bounded_time_with_streams_open(
     ):
         await response.content.readline()
         process.send_signal(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(aiohttp.ClientError):
                 await response.content.read()
             assert await process.wait() in (0, -number)

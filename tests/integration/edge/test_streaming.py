@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.edge_client import Edge, EdgeClient
+from tests.support.patience import PATIENCE
 from tests.support.upstream import Exchange, UpstreamStub
 
 Services = dict[str, UpstreamStub]
@@ -50,7 +51,7 @@ async def test_a_client_that_leaves_ends_the_stream_at_the_service(edge: EdgeCli
     services["generation"].answer = endless
     async with edge.request("GET", "/jobs/1/events") as response:
         await response.content.readline()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await left.wait()
 
 
@@ -68,7 +69,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_request(edge: Edg
     request = asyncio.create_task(edge.json("POST", "/credits/quote", json={}))
     await services["credits"].arrived.wait()
     request.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await left.wait()
 
 
@@ -91,7 +92,7 @@ async def test_an_upload_arrives_as_it_is_sent(edge: EdgeClient, services: Servi
             assert await got.get() == part
 
     services["storage"].answer = taking
-    async with asyncio.timeout(10), edge.request("POST", "/assets", data=parts()) as response:
+    async with asyncio.timeout(PATIENCE), edge.request("POST", "/assets", data=parts()) as response:
         assert response.status == 201
 
 

@@ -22,6 +22,7 @@ from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.process import ProcessSpec, running
 from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
+from tests.support.patience import PATIENCE
 
 ODD = """the sät's "own", $HOME `x` \\u00e9 ✓ """
 """Part of a folder's name. All of it means something to a shell, or in a configuration file."""
@@ -105,7 +106,7 @@ class TestPostgres:
             children = psutil.Process(process.pid).children()
             process.send_signal(ending)
             process.wait()
-            psutil.wait_procs(children, timeout=10)
+            psutil.wait_procs(children, timeout=PATIENCE)
         with running(postgres.process(), folder), psycopg.connect(postgres.dsn()) as connection:
             assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
@@ -171,18 +172,18 @@ class TestNats:
                 refusals.put_nowait(str(error))
 
             credits_client = await nats.connect(nats_server.url("credits"), error_cb=note)
-            stream = credits_client.jetstream(timeout=2)
+            stream = credits_client.jetstream(timeout=PATIENCE)
             await stream.add_stream(name="CREDITS", subjects=["events.credits.>"])
             await stream.publish("events.credits.account.1.hold_placed", b"{}")
             await credits_client.publish("events.storage.asset.1.asset_described", b"{}")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 assert "events.storage" in await refusals.get()
 
             reader = await nats.connect(nats_server.url("generation"), error_cb=note)
             subscription = await reader.jetstream().pull_subscribe(
                 "events.credits.>", "generation-v1", stream="CREDITS"
             )
-            [message] = await subscription.fetch(1, timeout=5)
+            [message] = await subscription.fetch(1, timeout=PATIENCE)
             await message.ack_sync()
             assert message.data == b"{}"
             await credits_client.close()

@@ -17,9 +17,9 @@ from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import GIVE_UP, Backoff, Stage, StartFailedError, Supervisor
 from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held, process_start
+from tests.support.patience import PATIENCE
 
 QUICK = Backoff(first=0.02, longest=0.08, reset_after=30)
-PATIENCE = 20.0
 
 SERVES = """
 import pathlib, signal, sys, time

@@ -14,11 +14,11 @@ import pytest
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.set_file import SECRETS_FILE, SET_FILE
+from tests.support.patience import PATIENCE
 from tests.support.running_set import EMPROPS, RunningSet
 
 STOP_SECONDS = 15.0
 """What the set promises."""
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def processes_of(made: RunningSet) -> list[psutil.Process]:
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that run, once the others had the time to end; a zombie has ended."""
-    _, left = psutil.wait_procs(processes, timeout=5)
+    _, left = psutil.wait_procs(processes, timeout=PATIENCE)
     return [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 

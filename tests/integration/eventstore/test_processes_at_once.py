@@ -17,7 +17,7 @@ async def test_every_tailer_sees_every_event_once_and_in_order(store: EventStore
     """All of them see one and the same sequence while all of them write to it, and it is the order of positions."""
     total = PROCESSES * STREAMS * EVENTS_PER_STREAM
     arguments = (sys.executable, "-m", "tests.integration.eventstore.writer_and_tailer", store.dsn, STREAMS, total)
-    async with asyncio.timeout(3 * PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         processes = [
             await asyncio.create_subprocess_exec(*map(str, arguments), stdout=asyncio.subprocess.PIPE)
             for _ in range(PROCESSES)

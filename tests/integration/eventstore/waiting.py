@@ -8,11 +8,9 @@ import psycopg
 
 from shared.eventstore import Batch, RecordedEvent
 from shared.eventstore.writer import APPEND_LOCK
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
-
-PATIENCE = 20.0
-"""Seconds after which a test gives up; nothing here should take one."""
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

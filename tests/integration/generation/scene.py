@@ -27,6 +27,7 @@ from shared.contracts.generation import Output, StepError
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
 from shared.messaging.connection import connected
 from shared.runtime import Running, running
+from tests.support.patience import PATIENCE
 from tests.support.publishing import Publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -135,7 +136,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Told]:
         fields = {}
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Waits for a condition, and says which one never came."""
     try:
         async with asyncio.timeout(seconds):

@@ -19,6 +19,7 @@ from infra.embedded.process import start, stop
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
 from shared.messaging import Consumer, ConsumerRunner, Relay, RetrySettings, SubscriptionSettings, connected
+from tests.support.patience import PATIENCE
 
 OWNER = "counting"
 STREAM = "COUNTING"
@@ -105,7 +106,7 @@ async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID
     return ids
 
 
-async def eventually(condition: Callable[[], Any], what: str, *, within: float = 60.0) -> Any:
+async def eventually(condition: Callable[[], Any], what: str, *, within: float = PATIENCE) -> Any:
     """Waits until the condition (a function, async or not) gives something true, and returns that."""
     deadline = time.monotonic() + within
     while True:

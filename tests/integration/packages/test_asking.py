@@ -22,6 +22,7 @@ from shared.contracts.generation import (
 )
 from shared.contracts.storage import AssetStored, PackageFailed, PackageStored
 from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+from tests.support.patience import PATIENCE
 from tests.support.publishing import Publisher
 from tests.unit.content.package_file import packaged
 
@@ -76,7 +77,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
 
 async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
     """The answer to the request, as soon as all of the job is known."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             answer = await api.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})
             if answer.status == 202:
@@ -86,7 +87,7 @@ async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
 
 
 async def until(api: Api, path: str, status: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found = (await api.get(path)).data
             if found["status"] == status:
@@ -210,7 +211,7 @@ async def test_what_can_not_be_packaged_is_refused_and_nothing_is_recorded(
         quoted=1,
     )
     await generating.say(running, begun)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             answer = await collections.post(path, {"job_id": str(running)})
             if answer.status != 404:

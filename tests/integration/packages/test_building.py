@@ -15,11 +15,10 @@ from shared.content.verification import verify
 from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
 from shared.contracts.storage import PackageFailed, PackageStored
 from tests.integration.storage.api import ALICE, BOB, Api
+from tests.support.patience import PATIENCE
 from tests.support.publishing import Publisher
 from tests.unit.content.contents import MIB, content, pieces
 from tests.unit.content.package_file import car_file, contents
-
-PATIENCE = 60
 
 
 async def uploaded(api: Api, files: list[bytes]) -> Contents:

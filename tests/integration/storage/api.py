@@ -13,6 +13,7 @@ import aiohttp
 from services.storage.app import SERVICE, build
 from services.storage.settings import StorageSettings
 from shared.runtime import Running, running
+from tests.support.patience import PATIENCE
 from tests.support.servers import Bucket
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -89,7 +90,7 @@ class Api:
         """Waits until an asset is as wanted."""
         asset = None
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not condition(asset := (await self.get(f"/assets/{asset_id}", user)).data):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         except TimeoutError:

@@ -34,16 +34,16 @@ from shared.contracts.work import (
     WorkMessage,
     WorkResult,
 )
+from tests.support.patience import PATIENCE
 from tests.support.serving import free_port
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ3b3JrZXIifQ.c2lnbmF0dXJl"
 HASH = "5f3a" * 16
-PATIENCE = 30.0
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
-    """The first truthy value of `condition`; fails after half a minute."""
+    """The first truthy value of `condition`; fails when it never comes."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with contextlib.suppress(nats.errors.Error, aiohttp.ClientError, OSError):

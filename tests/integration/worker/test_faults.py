@@ -12,6 +12,7 @@ from shared.contracts.work import WORK_STREAM
 from shared.messaging import connected
 from tests.integration.messaging.support import Broker
 from tests.integration.worker.support import Engine, Storage, WorkerProcess, eventually
+from tests.support.patience import PATIENCE
 
 Start = Callable[..., WorkerProcess]
 SKETCH = {"prompt": "harbour", "width": 96, "height": 96}
@@ -66,7 +67,7 @@ async def test_a_long_step_keeps_its_lease(
         await listener.subscribe("$JS.ACK.WORK.worker-sketch.>", cb=count)
         storage.gate.clear()
         work = await engine.send(engine.work("sketch", **SKETCH))
-        await asyncio.wait_for(seen.wait(), 20)  # over two ack-waits
+        await asyncio.wait_for(seen.wait(), PATIENCE)  # over two ack-waits
         storage.gate.set()
         assert (await engine.result(work.sid)).status == "completed"
     assert len(storage.uploads) == 1

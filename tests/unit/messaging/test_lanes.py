@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messaging.lanes import Lanes
+from tests.support.patience import PATIENCE
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=60))
@@ -48,7 +49,7 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
         lanes = Lanes(tasks)
         lanes.put("a", stand)
         lanes.put("b", go)
-        await asyncio.wait_for(passed.wait(), 5)
+        await asyncio.wait_for(passed.wait(), PATIENCE)
         assert len(lanes) == 1
         release.set()
 

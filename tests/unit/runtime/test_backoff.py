@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from shared import backoff as module
 from shared.backoff import Backoff
+from tests.support.patience import PATIENCE
 
 
 class Work:
@@ -86,7 +87,7 @@ async def test_a_loop_goes_on_after_success_and_after_failure():
             enough.set()
 
     loop = asyncio.create_task(quick().forever(round_))
-    await asyncio.wait_for(enough.wait(), 5)
+    await asyncio.wait_for(enough.wait(), PATIENCE)
     loop.cancel()
     await asyncio.wait([loop])
     assert loop.cancelled()
@@ -98,7 +99,7 @@ async def test_a_pause_is_cancelled_at_once():
         task = asyncio.create_task(waiting)
         await asyncio.sleep(0.01)
         task.cancel()
-        await asyncio.wait_for(asyncio.wait([task]), 5)
+        await asyncio.wait_for(asyncio.wait([task]), PATIENCE)
         assert task.cancelled()
 
 

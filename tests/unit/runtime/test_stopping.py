@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.stopping import stop, stoppable, unless
+from tests.support.patience import PATIENCE
 
 
 async def deaf(times: int) -> None:
@@ -100,7 +101,7 @@ async def test_work_ends_when_the_event_comes():
     """What the work raises by itself comes through."""
     event = asyncio.Event()
     asyncio.get_running_loop().call_soon(event.set)
-    await asyncio.wait_for(unless(event, deaf(0)), 5)
+    await asyncio.wait_for(unless(event, deaf(0)), PATIENCE)
 
     async def broken() -> None:
         raise LookupError

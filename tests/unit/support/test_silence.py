@@ -9,6 +9,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from tests.support.patience import PATIENCE
 from tests.support.silence import SilentProxy, frozen
 
 
@@ -38,8 +39,8 @@ async def test_a_silent_proxy_keeps_connections_and_what_they_said(echo: tuple[s
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.3)
             assert not late_reader.at_eof()
-        assert await asyncio.wait_for(reader.readexactly(3), 10) == b"two"
-        assert await asyncio.wait_for(late_reader.readexactly(5), 10) == b"three"
+        assert await asyncio.wait_for(reader.readexactly(3), PATIENCE) == b"two"
+        assert await asyncio.wait_for(late_reader.readexactly(5), PATIENCE) == b"three"
         assert proxy.connections == 2
 
 
@@ -50,11 +51,11 @@ async def test_a_cut_proxy_ends_connections(echo: tuple[str, int]) -> None:
         assert await reader.readexactly(3) == b"one"
         proxy.mode = "cut"
         with pytest.raises(ConnectionError):
-            assert await asyncio.wait_for(reader.readexactly(1), 10)
+            assert await asyncio.wait_for(reader.readexactly(1), PATIENCE)
         proxy.mode = "pass"
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"two")
-        assert await asyncio.wait_for(reader.readexactly(3), 10) == b"two"
+        assert await asyncio.wait_for(reader.readexactly(3), PATIENCE) == b"two"
 
 
 async def test_the_end_of_one_direction_leaves_the_other(echo: tuple[str, int]) -> None:
@@ -63,7 +64,7 @@ async def test_the_end_of_one_direction_leaves_the_other(echo: tuple[str, int]) 
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"last words")
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), 10) == b"last words"
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b"last words"
 
 
 def test_what_is_frozen_goes_on_afterwards() -> None:
@@ -95,4 +96,4 @@ async def test_a_proxy_asks_for_its_upstream_at_each_connection(echo: tuple[str,
         known.append(echo)
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"one")
-        assert await asyncio.wait_for(reader.readexactly(3), 10) == b"one"
+        assert await asyncio.wait_for(reader.readexactly(3), PATIENCE) == b"one"
