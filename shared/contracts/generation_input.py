@@ -4,12 +4,15 @@
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Any
 
 import msgspec
 
+from shared.contracts.places import values
 from shared.contracts.problem import Detail, invalid
-from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth, escaped
+from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth
 from shared.contracts.references import faults as reference_faults
 from shared.contracts.variables import Variable, read_variables
 
@@ -17,6 +20,8 @@ MAX_GENERATIONS = 10_000
 MAX_HASH = 256
 MAX_DETAILS = 100
 """Faults that one answer lists; the rest would help nobody."""
+LISTED = 20
+"""Names that a refusal lists of those that could have been meant."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -35,6 +40,8 @@ class GenerationInput(msgspec.Struct, frozen=True):
     generations: int
     hashes: tuple[str, ...]
     use_custom_hashes: bool
+    written: dict[str, Any]
+    """As it was given."""
 
 
 def read(written: Any, pointer: str = "/data") -> GenerationInput:
@@ -48,12 +55,13 @@ def read(written: Any, pointer: str = "/data") -> GenerationInput:
     variables = read_variables(written.get("variables"), f"{pointer}/variables", faults)
     count, hashes, custom = _generations(written.get("generations"), f"{pointer}/generations", faults)
     faults.extend(reference_faults([(step.id, step.payload) for step in steps], pointer))
-    declared = [each.get("name") for each in written.get("variables") or [] if isinstance(each, dict)]
+    declared = _declared(written.get("variables"))
     for step in steps:
-        faults.extend(_payload_faults(step, declared))
+        if len(faults) < MAX_DETAILS:
+            faults.extend(islice(_payload_faults(step, declared), MAX_DETAILS))
     if faults:
         raise invalid("The collection's data is not a valid GenerationInput", *faults[:MAX_DETAILS])
-    return GenerationInput(steps, variables, count, hashes, custom)
+    return GenerationInput(steps, variables, count, hashes, custom, written)
 
 
 def _steps(written: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]:
@@ -128,23 +136,25 @@ def hash_faults(hashes: Any, where: str) -> Iterator[Detail]:
             yield Detail(f"{where}/{index}", f"a hash is a text of 1 to {MAX_HASH} characters")
 
 
-def _payload_faults(step: Step, declared: list[Any]) -> Iterator[Detail]:
+def _declared(variables: Any) -> frozenset[str]:
+    """The names that the variables have, faulty ones among them: what is wrong with those is said of them alone."""
+    listed = variables if isinstance(variables, list) else ()
+    names = (each.get("name") for each in listed if isinstance(each, dict))
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _payload_faults(step: Step, declared: AbstractSet[str]) -> Iterator[Detail]:
     """Unknown variables, and the one key that planning needs for itself."""
     if depth(step.payload) > MAX_DEPTH:
         return  # the references' check has said so
-    stack: list[tuple[str, Any]] = [(f"{step.pointer}/nodePayload", step.payload)]
-    while stack:
-        where, value = stack.pop()
+    for where, value in values(step.payload, f"{step.pointer}/nodePayload"):
         if isinstance(value, dict):
             if "$text" in value:
-                yield Detail(f"{where}/$text", "$text is reserved")
-            stack.extend((f"{where}/{escaped(key)}", value[key]) for key in reversed(value))
-        elif isinstance(value, list):
-            stack.extend((f"{where}/{index}", value[index]) for index in range(len(value) - 1, -1, -1))
+                yield Detail(str(where.under("$text")), "$text is reserved")
         elif isinstance(value, str):
-            for name in names_in(value):
+            for name in dict.fromkeys(names_in(value)):
                 if name not in declared:
-                    yield Detail(where, f"there is no variable {{{{{name}}}}}; {_known(declared)}")
+                    yield Detail(str(where), f"there is no variable {{{{{_cut(name)}}}}}; {known_names(declared)}")
 
 
 def names_in(text: str) -> Iterator[str]:
@@ -155,6 +165,13 @@ def names_in(text: str) -> Iterator[str]:
             yield name
 
 
-def _known(declared: list[Any]) -> str:
-    names = sorted(name for name in declared if isinstance(name, str))
-    return f"known are {', '.join(names[:50])}" if names else "the collection has no variables"
+def known_names(declared: AbstractSet[str]) -> str:
+    """What can be named, for who has named something else: the first few."""
+    if not declared:
+        return "the collection has no variables"
+    more = ", …" if len(declared) > LISTED else ""
+    return f"known are {', '.join(map(_cut, sorted(declared)[:LISTED]))}{more}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:57]}..."

@@ -6,20 +6,36 @@ A step's payload refers to an earlier step's output in three forms, all found at
 - a token in a string: `"a frame around {{$ref:1}}"`;
 - a node of a rich document, wherever it carries its `$ref`: `{"type": "component", "attrs": {"$ref": 1}}`.
 
+An object with a `$ref` is that reference: what else it has is a note, and is neither read nor rewritten. Who checks,
+renames and carries out references reads them in this one way.
+
 Everything here is pure and takes payloads as plain JSON values. Pointers are JSON pointers (RFC 6901).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from shared.contracts.problem import Detail
+from shared.contracts.places import Place, below, escaped
+from shared.contracts.problem import Detail, shown
+
+__all__ = ["MAX_DEPTH", "MAX_STEPS", "TOKEN", "Reference", "depth", "escaped", "faults", "malformed", "rewrite", "walk"]
 
 MAX_DEPTH = 64
 """Levels of nesting that a payload may have; `faults` refuses more, and `rewrite` relies on that."""
 
 MAX_STEPS = 200
 """Steps that a GenerationInput may have."""
+
+MAX_FAULTS = 200
+"""Faults that `faults` tells: each is spelled out, and an answer lists fewer."""
+
+MAX_WAYS = 10
+"""Steps for which the shortest way round is looked up: each look-up reads all references."""
+
+MAX_TOLD = 12
+"""Steps of a circle that are named."""
 
 TOKEN = re.compile(r"\{\{([^{}]*)\}\}")
 """`{{variable}}` or `{{$ref:id}}`; the group is what stands between the braces."""
@@ -29,7 +45,7 @@ _MAX_STEP_ID = 2**63 - 1
 
 
 class Reference(NamedTuple):
-    pointer: str
+    pointer: Place
     """Where the reference stands: the value of a `$ref`, or the string that holds the token."""
     step_id: int
 
@@ -49,8 +65,7 @@ def malformed(payload: Any, pointer: str = "") -> Iterator[Detail]:
     """Every reference of a payload that names no step id, such as `{"$ref": "first"}` or `{{$ref:}}`."""
     for where, written in _written(payload, pointer):
         if _step_id(written) is None:
-            shown = written.token if isinstance(written, _Token) else f"$ref {_shown(written)}"
-            yield Detail(where, f"{shown} does not name a step: a reference takes a step's id, a positive integer")
+            yield Detail(str(where), _fault(0, None, written))
 
 
 def rewrite(payload: Any, mapping: Mapping[int, int]) -> Any:
@@ -59,10 +74,10 @@ def rewrite(payload: Any, mapping: Mapping[int, int]) -> Any:
     Raises KeyError for a reference outside `mapping`: call `faults` first. Malformed references stay as written.
     """
     if isinstance(payload, dict):
-        return {
-            key: mapping[value] if key == "$ref" and _step_id(value) is not None else rewrite(value, mapping)
-            for key, value in payload.items()
-        }
+        if "$ref" in payload:
+            written = payload["$ref"]
+            return {**payload, "$ref": mapping[written]} if _step_id(written) is not None else payload
+        return {key: rewrite(value, mapping) for key, value in payload.items()}
     if isinstance(payload, list):
         return [rewrite(value, mapping) for value in payload]
     if isinstance(payload, str):
@@ -80,43 +95,39 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
         return [Detail(f"{prefix}/steps", f"a collection has at most {MAX_STEPS} steps, here are {len(steps)}")]
     found: list[Detail] = []
     known = {step_id for step_id, _ in steps}
-    edges: list[tuple[str, int, int]] = []
+    edges: list[tuple[Place, int, int]] = []
     for index, (step_id, payload) in enumerate(steps):
         pointer = f"{prefix}/steps/{index}/nodePayload"
         if depth(payload) > MAX_DEPTH:
             found.append(Detail(pointer, f"step {step_id} nests deeper than {MAX_DEPTH} levels"))
             continue
-        found.extend(malformed(payload, pointer))
-        for where, target in walk(payload, pointer):
-            if target == step_id:
-                found.append(Detail(where, f"step {step_id} refers to itself"))
-            elif target not in known:
-                found.append(Detail(where, f"step {step_id} refers to step {target}, which does not exist"))
-            else:
+        for where, written in _written(payload, pointer):
+            target = _step_id(written)
+            if target is not None and target in known and target != step_id:
                 edges.append((where, step_id, target))
-    found.extend(_circles(edges))
+            elif len(found) < MAX_FAULTS:
+                found.append(Detail(str(where), _fault(step_id, target, written)))
+    found.extend(islice(_circles(edges), max(0, MAX_FAULTS - len(found))))
     return found
+
+
+def _fault(step_id: int, target: int | None, written: Any) -> str:
+    if target is None:
+        said = written.token[:60] if isinstance(written, _Token) else f"$ref {shown(written)}"
+        return f"{said} does not name a step: a reference takes a step's id, a positive integer"
+    if target == step_id:
+        return f"step {step_id} refers to itself"
+    return f"step {step_id} refers to step {target}, which does not exist"
 
 
 def depth(payload: Any) -> int:
     """Levels of nesting: 0 for a scalar, 1 for a flat object or list."""
     deepest = 0
-    stack = [(payload, 0)]
-    while stack:
-        value, level = stack.pop()
-        deepest = max(deepest, level)
-        if isinstance(value, dict):
-            stack.extend((child, level + 1) for child in value.values())
-            deepest = max(deepest, level + 1)
-        elif isinstance(value, list):
-            stack.extend((child, level + 1) for child in value)
-            deepest = max(deepest, level + 1)
+    level = [payload]
+    while level := [value for value in level if isinstance(value, dict | list)]:
+        deepest += 1
+        level = [child for value in level for child in (value.values() if isinstance(value, dict) else value)]
     return deepest
-
-
-def escaped(key: str) -> str:
-    """A key as a token of a JSON pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 class _Token(NamedTuple):
@@ -124,22 +135,20 @@ class _Token(NamedTuple):
     step_id: int | None
 
 
-def _written(payload: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+def _written(payload: Any, pointer: str) -> Iterator[tuple[Place, Any]]:
     """Every value that means to be a reference, well-formed or not. No recursion: the depth is not yet checked."""
-    stack: list[tuple[str, Any]] = [(pointer, payload)]
+    stack: list[tuple[Place, Any]] = [(Place(pointer), payload)]
     while stack:
         where, value = stack.pop()
-        if isinstance(value, dict):
-            if "$ref" in value:
-                yield f"{where}/$ref", value["$ref"]
-            stack.extend((f"{where}/{escaped(key)}", value[key]) for key in reversed(value) if key != "$ref")
-        elif isinstance(value, list):
-            stack.extend((f"{where}/{index}", value[index]) for index in range(len(value) - 1, -1, -1))
+        if isinstance(value, dict) and "$ref" in value:
+            yield where.under("$ref"), value["$ref"]
         elif isinstance(value, str):
             for found in TOKEN.finditer(value):
                 if found[1].strip().startswith("$ref"):
                     well_formed = _REF_TOKEN.fullmatch(found[0])
                     yield where, _Token(found[0], int(well_formed[2]) if well_formed else None)
+        else:
+            stack.extend(below(where, value))
 
 
 def _step_id(written: Any) -> int | None:
@@ -150,30 +159,77 @@ def _step_id(written: Any) -> int | None:
     return None
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _renamed(token: re.Match[str], mapping: Mapping[int, int]) -> str:
     step_id = int(token[2])
     return f"{token[1]}{mapping[step_id]}{token[3]}" if step_id <= _MAX_STEP_ID else token[0]
 
 
-def _circles(edges: Sequence[tuple[str, int, int]]) -> Iterator[Detail]:
-    """A detail for each reference that leads back to its own step, naming the shortest way round."""
+def _circles(edges: Sequence[tuple[Place, int, int]]) -> Iterator[Detail]:
+    """A detail for each reference that leads back to its own step; the first ones name the shortest way round."""
     needs: dict[int, dict[int, None]] = {}
     for _, step, target in edges:
         needs.setdefault(step, {})[target] = None
+    circle_of = _circle_of(needs)
     ways: dict[int, dict[int, int]] = {}
     for where, step, target in edges:
+        if circle_of.get(step, step) != circle_of.get(target, target):
+            continue
+        if target not in ways and len(ways) >= MAX_WAYS:
+            yield Detail(str(where), f"step {step} refers to itself around a circle, by way of step {target}")
+            continue
         came = ways.get(target) or ways.setdefault(target, _reached(needs, target))
-        if step in came:
-            back = [step]
-            while back[-1] != target:
-                back.append(came[back[-1]])
-            circle = " → ".join(str(each) for each in [step, *reversed(back)])
-            yield Detail(where, f"step {step} refers to itself around a circle: {circle}")
+        back = [step]
+        while back[-1] != target:
+            back.append(came[back[-1]])
+        yield Detail(str(where), f"step {step} refers to itself around a circle: {_told([step, *reversed(back)])}")
+
+
+def _told(circle: Sequence[int]) -> str:
+    """The steps of a circle, the middle of a long one left out."""
+    if len(circle) > MAX_TOLD:
+        half = MAX_TOLD // 2
+        told = [*map(str, circle[:half]), "…", *map(str, circle[-half:])]
+        return f"{' → '.join(told)} ({len(circle) - 1} steps)"
+    return " → ".join(map(str, circle))
+
+
+def _circle_of(needs: Mapping[int, Mapping[int, None]]) -> dict[int, int]:
+    """Each step that is on a circle, with a step that stands for it: those on one circle have the same.
+
+    Circles are the strongly connected components of two steps or more, found by Kosaraju's algorithm (two searches in
+    depth, each visiting every step and every reference once). A step that refers to itself is told as such elsewhere.
+    """
+    needed_by: dict[int, dict[int, None]] = {}
+    for step, targets in needs.items():
+        for target in targets:
+            needed_by.setdefault(target, {})[step] = None
+    ended = _in_order_of_ending(needs, needs, set())
+    found: dict[int, int] = {}
+    seen: set[int] = set()
+    for step in reversed(ended):
+        if step not in seen:
+            members = _in_order_of_ending([step], needed_by, seen)
+            if len(members) > 1:
+                found.update(dict.fromkeys(members, step))
+    return found
+
+
+def _in_order_of_ending(starts: Iterable[int], edges: Mapping[int, Mapping[int, None]], seen: set[int]) -> list[int]:
+    """What a search in depth reaches of what was not `seen` before, each step after those that it leads to."""
+    ended: list[int] = []
+    for start in starts:
+        way = [] if start in seen else [(start, iter(edges.get(start, ())))]
+        seen.add(start)
+        while way:
+            step, following = way[-1]
+            target = next((each for each in following if each not in seen), None)
+            if target is None:
+                ended.append(step)
+                way.pop()
+            else:
+                seen.add(target)
+                way.append((target, iter(edges.get(target, ()))))
+    return ended
 
 
 def _reached(needs: Mapping[int, Mapping[int, None]], start: int) -> dict[int, int]:

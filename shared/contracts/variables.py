@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from shared.contracts.problem import Detail
+from shared.contracts.problem import Detail, shown
 
 VariableType = Literal["pick", "text", "number"]
 ValueType = Literal["strings", "numbers", "images"]
@@ -30,6 +31,14 @@ class Variable(msgspec.Struct, frozen=True):
     values: tuple[Any, ...]
     shares: tuple[int, ...]
     test_value: Any = None
+    places: dict[str | int | float, int] = {}
+    """Where each value stands first in `values`; 1 and 1.0 are one value."""
+    sums: tuple[int, ...] = ()
+    """The running sums of `shares`: which value is drawn is found in them without reading them all."""
+
+    def place_of(self, value: Any) -> int | None:
+        """Where the first value stands that equals this one, which this variable accepts."""
+        return self.places.get(value)
 
     def accepts(self, value: Any) -> bool:
         """Whether a value is of this variable's type; a pick's own values are another question."""
@@ -41,8 +50,13 @@ def fits(value: Any, value_type: ValueType) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A JSON number that is finite; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A JSON number that a double can hold; true and false are none, nor is an integer of more than 309 digits."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def shares_of(weights: list[int | float]) -> tuple[int, ...]:
@@ -85,14 +99,20 @@ def read_variables(written: Any, pointer: str, faults: list[Detail]) -> tuple[Va
 def _variable(written: dict[str, Any]) -> Variable:
     values = _listed(written)
     weights = written["value"].get("weights") if isinstance(written.get("value"), dict) else None
+    shares = shares_of(weights) if weights else (1,) * len(values)
+    places: dict[str | int | float, int] = {}
+    for place, value in enumerate(values):
+        places.setdefault(value, place)
     return Variable(
         name=written["name"],
         type=written["type"],
         value_type=_value_type(written),
         locked=written.get("lock_value") or False,
         values=tuple(values),
-        shares=shares_of(weights) if weights else (1,) * len(values),
+        shares=shares,
         test_value=written.get("test_value"),
+        places=places,
+        sums=tuple(accumulate(shares)),
     )
 
 
@@ -147,7 +167,7 @@ def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
         return
     for index, each in enumerate(values):
         if not fits(each, value_type):
-            yield Detail(f"{where}/value/values/{index}", f"{_shown(each)} is not one of {value_type}")
+            yield Detail(f"{where}/value/values/{index}", f"{shown(each)} is not one of {value_type}")
     names = value.get("display_names")
     if names is not None:
         yield from _parallel_faults(names, len(values), f"{where}/value/display_names", "a text", str)
@@ -160,9 +180,7 @@ def _weight_faults(weights: Any, count: int, where: str) -> Iterator[Detail]:
     found = list(_parallel_faults(weights, count, where, "a number", int | float))
     for index, weight in enumerate(weights if not found else ()):
         if not is_number(weight) or weight < 0:
-            found.append(
-                Detail(f"{where}/{index}", f"{_shown(weight)} is no weight: weights are numbers of at least 0")
-            )
+            found.append(Detail(f"{where}/{index}", f"{shown(weight)} is no weight: weights are numbers of at least 0"))
     if not found and not any(weights):
         found.append(Detail(where, "at least one weight is more than 0"))
     yield from found
@@ -174,9 +192,4 @@ def _parallel_faults(listed: Any, count: int, where: str, what: str, kind: Any) 
         return
     for index, each in enumerate(listed):
         if not isinstance(each, kind):
-            yield Detail(f"{where}/{index}", f"{_shown(each)} is not {what}")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            yield Detail(f"{where}/{index}", f"{shown(each)} is not {what}")

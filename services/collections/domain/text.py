@@ -1,10 +1,12 @@
 """What every text of the platform must be, so that it can be shown, stored and searched."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from shared.contracts.places import values
 from shared.contracts.problem import Detail
-from shared.contracts.references import MAX_DEPTH, depth, escaped
+from shared.contracts.references import MAX_DEPTH, depth
 
 
 def line_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
@@ -26,18 +28,11 @@ def json_faults(value: Any, pointer: str) -> list[Detail]:
     """What keeps a JSON value from being stored: too deep a nesting, or NUL, which PostgreSQL's jsonb can't hold."""
     if depth(value) > MAX_DEPTH:
         return [Detail(pointer, f"this nests deeper than {MAX_DEPTH} levels")]
-    return [Detail(where, "a text must not contain the NUL character") for where in _nuls(value, pointer)]
+    return [Detail(where, "a text must not contain the NUL character") for where in islice(_nuls(value, pointer), 100)]
 
 
-def _nuls(value: Any, pointer: str) -> Iterator[str]:
-    if isinstance(value, str):
-        if "\0" in value:
-            yield pointer
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            if "\0" in key:
-                yield pointer
-            yield from _nuls(child, f"{pointer}/{escaped(key)}")
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _nuls(child, f"{pointer}/{index}")
+def _nuls(document: Any, pointer: str) -> Iterator[str]:
+    for where, value in values(document, pointer):
+        texts = (value,) if isinstance(value, str) else value if isinstance(value, dict) else ()
+        if any("\0" in text for text in texts):
+            yield str(where)

@@ -15,15 +15,16 @@ Since only the hash and the variable's own name go in, adding, removing or reord
 
 import hashlib
 import hmac
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.contracts.problem import Detail, invalid
-from shared.contracts.references import escaped
+from shared.contracts.generation_input import LISTED, MAX_DETAILS, known_names
+from shared.contracts.places import escaped
+from shared.contracts.problem import Detail, invalid, shown
 from shared.contracts.variables import Variable
 
 SEED_MAX = 2**32 - 1
-_LISTED = 50
 
 
 def number(hash_: str, what: str, name: str) -> int:
@@ -31,14 +32,9 @@ def number(hash_: str, what: str, name: str) -> int:
     return int.from_bytes(hmac.digest(hash_.encode(), what.encode() + b"\0" + name.encode(), hashlib.sha256), "big")
 
 
-def pick(hash_: str, name: str, shares: Sequence[int]) -> int:
-    """The index drawn for a variable whose values weigh `shares`: integers of at least 0, not all 0."""
-    point = number(hash_, "variable", name) * sum(shares) >> 256
-    for index, share in enumerate(shares):
-        point -= share
-        if point < 0:
-            return index
-    raise AssertionError("the point lies below the sum of the shares")
+def pick(hash_: str, name: str, sums: Sequence[int]) -> int:
+    """The index drawn for a variable; `sums` are the running sums of its values' shares, the last one above 0."""
+    return bisect_right(sums, number(hash_, "variable", name) * sums[-1] >> 256)
 
 
 def seed(hash_: str, step_id: int, low: int = 0, high: int = SEED_MAX) -> int:
@@ -51,7 +47,7 @@ def draw(variables: Sequence[Variable], chosen: Mapping[str, Any], hash_: str) -
     return {
         variable.name: chosen[variable.name]
         if variable.name in chosen
-        else variable.values[pick(hash_, variable.name, variable.shares)]
+        else variable.values[pick(hash_, variable.name, variable.sums)]
         for variable in variables
     }
 
@@ -70,7 +66,9 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
         if fault is not None:
             faults.append(Detail(f"{pointer}/{escaped(name)}", fault))
         elif known[name].type == "pick":
-            chosen[name] = known[name].values[known[name].values.index(value)]
+            place = known[name].place_of(value)
+            assert place is not None, "a pick's choice that has no fault is one of its values"
+            chosen[name] = known[name].values[place]
         else:
             chosen[name] = value
     faults.extend(
@@ -79,20 +77,19 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
         if not variable.values and variable.name not in request
     )
     if faults:
-        raise invalid("The variables can't be set as requested", *faults)
+        raise invalid("The variables can't be set as requested", *faults[:MAX_DETAILS])
     return chosen
 
 
 def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
     variable = known.get(name)
     if variable is None:
-        names = ", ".join(sorted(known)[:_LISTED])
-        return f"there is no variable {name!r}; known are {names}" if names else "the collection has no variables"
+        return f"there is no variable {shown(name)}; {known_names(known.keys())}"
     if variable.locked:
         return f"{name!r} is locked by the collection's creator"
-    if variable.type == "pick" and (not variable.accepts(value) or value not in variable.values):
-        listed = ", ".join(map(repr, variable.values[:_LISTED]))
-        more = ", …" if len(variable.values) > _LISTED else ""
+    if variable.type == "pick" and (not variable.accepts(value) or variable.place_of(value) is None):
+        listed = ", ".join(map(shown, variable.values[:LISTED]))
+        more = ", …" if len(variable.values) > LISTED else ""
         return f"{name!r} takes one of {listed}{more}"
     if not variable.accepts(value):
         return f"{name!r} takes a value of {variable.value_type}"

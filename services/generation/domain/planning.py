@@ -3,7 +3,7 @@
 Everything that can be wrong is found here, before anything is recorded; what is planned runs as it was quoted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -11,27 +11,22 @@ import msgspec
 
 from services.generation.domain.cost import is_constant, step_cost
 from services.generation.domain.draws import choose, draw, seed
-from services.generation.domain.form import payload_faults
+from services.generation.domain.expansion import expansion_faults
+from services.generation.domain.form import Possible, payload_faults
 from services.generation.domain.substitution import drawn, drawn_prompt, needs
 from services.generation.domain.workflow import Definition
 from shared.contracts.generation import PlannedStep, RequestedGeneration
 from shared.contracts.generation_input import (
+    LISTED,
     MAX_DETAILS,
     GenerationInput,
     Step,
     count_faults,
     hash_faults,
-    names_in,
 )
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.contracts.references import walk
 
 Definitions = Mapping[str, Definition]
-
-MAX_DRAWN = 1_000_000
-"""Characters that the payloads of one generation may have when its variables are drawn."""
-MAX_REFERENCES = 20
-"""References that one step may have: each may put in a text of `results.MAX_TEXT` characters."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -59,7 +54,7 @@ def plan_job(
     """
     hashes = _hashes(given, request, made_hashes)
     chosen = choose(given.variables, request.variables)
-    _check_steps(given, definitions, chosen)
+    _check_steps(given, definitions, chosen, hashes)
     same = all(is_constant(definitions[step.workflow].cost) for step in given.steps)
     first = generation_cost(given, definitions, chosen, hashes[0])
     generations = [
@@ -102,23 +97,27 @@ def _hashes(given: GenerationInput, request: Request, made: Sequence[str]) -> Se
     return made[:count]
 
 
-def _check_steps(given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any]) -> None:
+def _check_steps(
+    given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hashes: Sequence[str]
+) -> None:
     if not given.steps:
         raise invalid("The collection has no steps, so there is nothing to generate", Detail("/data/steps", "is empty"))
     unknown = [step for step in given.steps if step.workflow not in definitions]
     if unknown:
-        names = ", ".join(sorted({step.workflow for step in unknown}))
+        names = ", ".join(sorted({step.workflow for step in unknown})[:LISTED])
         raise Problem(
             "WORKFLOW_NOT_FOUND",
             f"There is no workflow named {names}",
             *(Detail(f"{step.pointer}/nodeName", f"there is no workflow {step.workflow!r}") for step in unknown),
         )
-    possible = {
-        variable.name: [chosen[variable.name]]
-        if variable.name in chosen
-        else [value for value, share in zip(variable.values, variable.shares, strict=True) if share]
-        for variable in given.variables
-    }
+    possible = Possible.of(
+        {
+            variable.name: [chosen[variable.name]]
+            if variable.name in chosen
+            else [value for value, share in zip(variable.values, variable.shares, strict=True) if share]
+            for variable in given.variables
+        }
+    )
     faults = [
         fault
         for step in given.steps
@@ -126,39 +125,10 @@ def _check_steps(given: GenerationInput, definitions: Definitions, chosen: Mappi
             definitions[step.workflow].fields, step.payload, possible, f"{step.pointer}/nodePayload"
         )
     ]
-    faults.extend(_size_faults(given, possible))
+    if not faults:
+        faults = list(expansion_faults(given, definitions, possible.values, chosen, hashes))
     if faults:
         raise invalid("The collection's steps can't be run", *faults[:MAX_DETAILS])
-
-
-def _size_faults(given: GenerationInput, possible: Mapping[str, Sequence[Any]]) -> Iterator[Detail]:
-    """A short text that names a long variable often would else become a generation that nothing can carry."""
-    longest = {name: max(map(drawn_size, values)) for name, values in possible.items()}
-    total = sum(drawn_size(step.payload, longest) for step in given.steps)
-    if total > MAX_DRAWN:
-        yield Detail("/data/steps", f"with variables drawn, the payloads may have {total} characters, over {MAX_DRAWN}")
-    for step in given.steps:
-        references = sum(1 for _ in walk(step.payload))
-        if references > MAX_REFERENCES:
-            yield Detail(f"{step.pointer}/nodePayload", f"has {references} references, more than {MAX_REFERENCES}")
-
-
-def drawn_size(value: Any, longest: Mapping[str, int] | None = None) -> int:
-    """At most so many characters a value has when each variable in it takes its `longest` value; numbers count 10."""
-    size = 0
-    stack = [value]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, str):
-            size += len(each) + sum(longest[name] for name in names_in(each)) if longest else len(each)
-        elif isinstance(each, dict):
-            size += sum(map(len, each))
-            stack.extend(each.values())
-        elif isinstance(each, list):
-            stack.extend(each)
-        else:
-            size += 10
-    return size
 
 
 def generation_cost(given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hash_: str) -> int:

@@ -10,11 +10,12 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, cast
 
 from shared.contracts.generation import Output
-from shared.contracts.references import TOKEN
+from shared.contracts.references import TOKEN, walk
 
 Open = dict[str, Any]
 """A reference still open: `{"$ref": id}`."""
@@ -41,8 +42,10 @@ def drawn(payload: Any, values: Mapping[str, Any]) -> Any:
 def drawn_prompt(document: Any, values: Mapping[str, Any]) -> Any:
     """The text that a prompt editor's value says: a plain string, or a rich document whose nodes are put in a row.
 
-    A node's `text` counts as written by the artist, so its tokens are replaced; a node with a `$ref`, its own or among
-    its `attrs`, is that step's output. Blocks end with a line break.
+    A node's `text` counts as written by the artist, so its tokens are replaced. A node with a `$ref`, its own or
+    among its `attrs`, is that step's output. References that stand elsewhere in a node come behind what it says, so
+    that every one that `references.walk` finds in the document is in what comes out: who checks references and who
+    waits for them go by the same. Blocks end with a line break.
     """
     if isinstance(document, str) or not is_document(document):
         return drawn(document, values)
@@ -53,6 +56,30 @@ def drawn_prompt(document: Any, values: Mapping[str, Any]) -> Any:
         else:
             segments.append(part)
     return _text(segments)
+
+
+def longest_prompt(document: Any, longest: Mapping[str, int]) -> int:
+    """Characters of a prompt whose variables take values of their `longest` length; what references bring not counted.
+
+    `document` is one that `drawn_prompt` takes: a text, a rich document, or a reference.
+    """
+    if not isinstance(document, str) and not is_document(document):
+        return 0
+    texts = [document] if isinstance(document, str) else [part for part in _parts(document) if isinstance(part, str)]
+    return sum(_longest_text(text, longest) for text in texts)
+
+
+def _longest_text(text: str, longest: Mapping[str, int]) -> int:
+    size = len(text)
+    for token in TOKEN.finditer(text):
+        name = token[1].strip()
+        size += (0 if name.startswith("$ref") else longest[name]) - len(token[0])
+    return size
+
+
+def text_length(value: Any) -> int:
+    """Characters that a variable's value has within a text."""
+    return len(_as_text(value))
 
 
 def is_document(value: Any) -> bool:
@@ -133,16 +160,20 @@ def _segments(text: str, values: Mapping[str, Any]) -> Iterator[Segment]:
 def _text(segments: Sequence[Segment]) -> Any:
     """A plain string where nothing is open, the reference itself where there is nothing else, else a `$text`."""
     joined: list[Segment] = []
-    for segment in segments:
-        if isinstance(segment, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += segment
-        elif segment != "":
-            joined.append(segment)
+    for is_text, run in groupby(segments, key=_is_text):
+        if not is_text:
+            joined.extend(run)
+        elif text := "".join(cast("Iterable[str]", run)):
+            joined.append(text)
     if not joined:
         return ""
     if len(joined) == 1:
         return joined[0]
     return {"$text": joined}
+
+
+def _is_text(segment: Segment) -> bool:
+    return isinstance(segment, str)
 
 
 def _as_text(value: Any) -> str:
@@ -163,23 +194,40 @@ def _reference(node: Mapping[str, Any]) -> Open | None:
 
 def _parts(document: Any) -> Iterator[Segment]:
     """A document's texts and references in reading order, a line break between one block and the next."""
-    nodes = document if isinstance(document, list) else [document]
     block_before = False
-    for node in nodes:
-        if not isinstance(node, dict):
+    for node in document if isinstance(document, list) else [document]:
+        if isinstance(node, list):
+            yield from _parts(node)
+        elif isinstance(node, dict):
+            is_block = _reference(node) is None and isinstance(_inner(node), list)
+            if block_before and is_block:
+                yield "\n"
+            yield from _node_parts(node)
+            block_before = is_block
+        else:
             yield _as_text(node)
-            continue
-        reference = _reference(node)
-        inner = node.get("content", node.get("children"))
-        is_block = reference is None and isinstance(inner, list)
-        if block_before and is_block:
-            yield "\n"
-        if reference is not None:
-            yield reference
-        elif isinstance(inner, list):
-            yield from _parts(inner)
-        elif node.get("type") == "hardBreak":
-            yield "\n"
-        elif isinstance(node.get("text"), str):
-            yield node["text"]
-        block_before = is_block
+
+
+def _inner(node: Mapping[str, Any]) -> Any:
+    return node.get("content", node.get("children"))
+
+
+def _node_parts(node: Mapping[str, Any]) -> Iterator[Segment]:
+    """What a node says, then the references in its other members."""
+    reference, inner = _reference(node), _inner(node)
+    said: tuple[str, ...] = ()
+    if reference is not None:
+        said = ("attrs",) if "$ref" not in node else tuple(node)
+        yield reference
+    elif isinstance(inner, list):
+        said = ("content",) if "content" in node else ("children",)
+        yield from _parts(inner)
+    elif node.get("type") == "hardBreak":
+        yield "\n"
+    elif isinstance(node.get("text"), str):
+        said = ("text",)
+        yield node["text"]
+    others = {key: value for key, value in node.items() if key not in said}
+    for step_id in dict.fromkeys(step_id for _, step_id in walk(others)):
+        if reference != {"$ref": step_id}:
+            yield {"$ref": step_id}

@@ -104,3 +104,36 @@ def test_rewriting_renames_exactly_what_walking_finds(payload):
     assert list(walk(renamed)) == [(pointer, mapping[step]) for pointer, step in references]
     back = rewrite(renamed, {new: old for old, new in mapping.items()})
     assert json.dumps(back) == json.dumps(payload)
+
+
+def test_an_object_with_a_reference_is_nothing_else():
+    """What stands beside a `$ref` is a note: neither read, nor checked, nor renamed."""
+    payload = {"image": {"$ref": 1, "note": {"$ref": 9, "text": "{{$ref:8}}"}}}
+    assert [step for _, step in walk(payload)] == [1]
+    assert rewrite(payload, {1: 5}) == {"image": {"$ref": 5, "note": {"$ref": 9, "text": "{{$ref:8}}"}}}
+    assert faults([(2, payload), (1, {})]) == []
+
+
+def test_a_reference_between_two_circles_is_on_neither():
+    """1 ⇄ 2 leads to 3 ⇄ 4: what leads there is no fault of its own."""
+    steps = [
+        (1, {"a": {"$ref": 2}}),
+        (2, {"a": {"$ref": 1}, "b": {"$ref": 3}}),
+        (3, {"a": {"$ref": 4}}),
+        (4, {"a": {"$ref": 3}}),
+    ]
+    assert [detail.pointer for detail in faults(steps)] == [
+        "/steps/0/nodePayload/a/$ref",
+        "/steps/1/nodePayload/a/$ref",
+        "/steps/2/nodePayload/a/$ref",
+        "/steps/3/nodePayload/a/$ref",
+    ]
+
+
+def test_a_long_circle_is_told_in_short():
+    """Two hundred steps in a circle: a dozen of them are named, not two hundred times two hundred."""
+    steps = [(step, {"a": {"$ref": step % 200 + 1}}) for step in range(1, 201)]
+    found = faults(steps)
+    assert len(found) == 200
+    assert "1 → 2 → 3 → 4 → 5 → 6 → … → 196 → 197 → 198 → 199 → 200 → 1 (200 steps)" in found[0].message
+    assert sum(len(detail.message) for detail in found) < 20_000

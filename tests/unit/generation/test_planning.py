@@ -174,14 +174,57 @@ def test_the_same_hash_plans_the_same_artwork(hash_):
     assert steps(MAIN, hash_) == steps(MAIN, hash_)
 
 
+def named(times, size):
+    """A text of `size` characters, named so often in a field that takes any text."""
+    title = {"name": "t", "type": "text", "value": "x" * size}
+    return data(step(1, prompt="x"), step(2, "frame", image={"src": "{{t}}" * times}), variables=[title])
+
+
 def test_a_payload_that_would_grow_too_large_is_refused():
-    """A long value that is named often, and many references, each of which may be a long text."""
-    title = {"name": "t", "type": "text", "value": "x" * 5_000}
-    _, found = refusal(data(step(1, prompt="{{t}}" * 300), variables=[title]))
-    assert "1501506 characters" in found["/data/steps"]
-    assert plan(data(step(1, prompt="{{t}}" * 100), variables=[title])).quoted
-    _, found = refusal(data(step(1, prompt="x"), step(2, prompt="{{$ref:1}}" * 21)))
-    assert found == {"/data/steps/1/nodePayload": "has 21 references, more than 20"}
+    """In bytes: a long value that is named often."""
+    _, found = refusal(named(300, 5_000))
+    assert list(found) == ["/data/steps"]
+    assert "more than 983040" in found["/data/steps"]
+    assert plan(named(100, 5_000)).quoted
+
+
+def test_numbers_count_as_their_digits():
+    """A number of 308 digits in a row of references to it is no less than a text of 308 characters."""
+    number = {"name": "t", "type": "number", "value": 10**307}
+    written = data(step(1, prompt="x"), step(2, "frame", image={"src": "{{t}}" * 3500}), variables=[number])
+    _, found = refusal(written)
+    assert list(found) == ["/data/steps"]
+
+
+def test_what_is_chosen_is_bounded():
+    """It stands in the job's request, and in what makes each artwork again."""
+    free = data(step(1, prompt="x"), variables=[{"name": "t", "type": "text"}])
+    _, found = refusal(free, variables={"t": "x" * 300_000})
+    assert list(found) == ["/variables"]
+    assert plan(free, variables={"t": "x" * 30_000}).quoted
+
+
+def test_many_generations_of_a_large_collection_are_several_jobs():
+    """An unused variable is drawn for each, too: the answer says how many a job can have."""
+    large = data(step(1, prompt="x"), variables=[{"name": "t", "type": "text", "value": "x" * 300_000}])
+    _, found = refusal(large, generations=10_000)
+    assert list(found) == ["/generations"]
+    most = int(found["/generations"].split(" has ")[1].split()[0])
+    assert plan(large, generations=most).quoted
+    assert list(refusal(large, generations=most + 1)[1]) == ["/generations"]
+
+
+def test_a_prompt_is_as_long_as_its_worker_takes():
+    """The form says so to both. Each variable counts with its longest value."""
+    style = pick("style", "x", "y" * 1000, "z" * 5000, weights=[1, 1, 0])
+    assert plan(data(step(1, prompt="{{style}}" * 4), variables=[style])).quoted
+    _, found = refusal(data(step(1, prompt="{{style}}" * 4 + "."), variables=[style]))
+    message = "with its variables drawn, this has up to 4001 characters, more than 4000"
+    assert found == {"/data/steps/0/nodePayload/prompt": message}
+    rich = {"type": "doc", "content": [{"type": "p", "content": [{"text": "x" * 4001}]}]}
+    assert list(refusal(data(step(1, prompt=rich)))[1]) == ["/data/steps/0/nodePayload/prompt"]
+    _, found = refusal(data(step(1, "caption", prompt="x" * 100_000)))
+    assert list(found) == ["/data/steps/0/nodePayload/prompt"]
 
 
 def test_without_a_count_the_hashes_or_the_collection_say_how_many():

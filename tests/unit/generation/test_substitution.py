@@ -1,10 +1,13 @@
 """Variables go in once, references when they are known, and nothing that was put in is ever read again."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.generation.domain.substitution import drawn, drawn_prompt, needs, output_value, resolved
 from shared.contracts.generation import Output
+from shared.contracts.generation_input import names_in
+from shared.contracts.places import values
+from shared.contracts.references import malformed, walk
 from tests.unit.generation.builders import asset, text
 
 VALUES = {"style": "cyberpunk", "n": 512, "half": 0.5, "trick": "{{style}} {{$ref:1}} {{nobody}}"}
@@ -100,3 +103,73 @@ def test_a_reference_takes_a_file_before_a_text_before_json():
     assert output_value([Output(kind="json", json={"a": 1}), text("t")]) == "t"
     assert output_value([Output(kind="json", json={"a": 1})]) == {"a": 1}
     assert resolved({"$text": ["x ", {"$ref": 1}]}, {1: [Output(kind="json", json=[1])]}) == "x [1]"
+
+
+def test_a_list_within_a_document_hides_no_reference():
+    """Nor does a mark, an unknown member, or a block that is nothing else."""
+    document = {
+        "type": "doc",
+        "content": [
+            [{"type": "component", "attrs": {"$ref": 1}}],
+            {"type": "text", "text": "after {{$ref:2}}", "marks": [{"type": "link", "attrs": {"of": {"$ref": 3}}}]},
+            {"type": "component", "attrs": {"$ref": 4}, "content": [{"text": "shown as {{$ref:5}}"}]},
+            {"note": ["{{$ref:6}}"]},
+        ],
+    }
+    opened = drawn_prompt(document, {})
+    assert needs(opened) == [1, 2, 3, 4, 5, 6]
+    assert resolved(opened, {n: [text(f"<{n}>")] for n in range(1, 7)}) == "<1>after <2><3><4><5><6>"
+
+
+_IDS = st.integers(1, 9)
+_NODE_TEXTS = st.text("ab \n", max_size=4) | _IDS.map(lambda step: f"x {{{{$ref:{step}}}}} {{{{style}}}}")
+_REFERENCES = _IDS.map(lambda step: {"$ref": step})
+_VALUES = st.recursive(
+    st.none() | st.integers(0, 3) | _NODE_TEXTS | _REFERENCES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["$ref", "a", "text"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+_NODES = st.recursive(
+    st.fixed_dictionaries({"text": _NODE_TEXTS}) | _REFERENCES | _NODE_TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "type": st.sampled_from(["paragraph", "hardBreak", "component"]),
+                "text": _NODE_TEXTS | _VALUES,
+                "attrs": _REFERENCES | _VALUES,
+                "content": st.lists(inner, max_size=3) | _VALUES,
+                "children": st.lists(inner, max_size=3) | _VALUES,
+                "marks": _VALUES,
+            },
+        )
+    ),
+    max_leaves=12,
+)
+_DOCUMENTS = st.lists(_NODES, max_size=4).map(lambda nodes: {"type": "doc", "content": nodes})
+
+
+def opened_references(value):
+    """Whatever a drawn payload still has of references, in its objects or in its texts."""
+    if isinstance(value, dict):
+        return any(map(opened_references, value.values())) or "$ref" in value
+    if isinstance(value, list):
+        return any(map(opened_references, value))
+    return isinstance(value, str) and ("$ref" in value or "{{style}}" in value)
+
+
+@given(_DOCUMENTS | _NODES | _VALUES)
+def test_the_executor_waits_for_exactly_what_the_checker_finds(document):
+    """In any document, however odd: no step runs before one that it refers to, or with a reference as its text."""
+    payload = {"prompt": document, "other": document}
+    assume(not list(malformed(payload)))
+    assume(
+        not any(name != "style" for _, value in values(payload) if isinstance(value, str) for name in names_in(value))
+    )
+    found = {step for _, step in walk(payload)}
+    opened = {"prompt": drawn_prompt(document, {"style": "ink"}), "other": drawn(document, {"style": "ink"})}
+    assert set(needs(opened["prompt"])) == set(needs(opened["other"])) == found
+    assert not opened_references(resolved(opened, {step: [text("done")] for step in found}))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from services.generation.worker.renderers import limits
 from services.generation.worker.renderers.fields import choice, text, whole
 from services.generation.worker.renderers.mood import mood_of
 from services.generation.worker.renderers.rendered import Rendered
@@ -118,7 +119,7 @@ def tidy(prompt: str, longest: int) -> str:
 
 
 def written(generation_hash: str, payload: dict[str, Any]) -> str:
-    prompt = text(payload, "prompt", default="", longest=4000)
+    prompt = text(payload, "prompt", default="", longest=limits.longest("caption", "prompt"))
     tone = choice(payload, "tone", TONES)
     seed = whole(payload, "seed", default=-1, low=-1, high=2**64 - 1)
     stream = Stream.of("caption", generation_hash, str(seed), prompt)

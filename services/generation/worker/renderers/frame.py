@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from services.generation.worker.renderers import lettering, png
+from services.generation.worker.renderers import lettering, limits, png
 from services.generation.worker.renderers.exact import Field, smoothstep
 from services.generation.worker.renderers.fields import Refused, text
 from services.generation.worker.renderers.noise import surface
@@ -187,7 +187,7 @@ def shaded(sheet: Image.Image, width: int, short: int) -> Image.Image:
 
 
 def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
-    title = text(payload, "title", default="", longest=300)
+    title = text(payload, "title", default="", longest=limits.longest("frame", "title"))
     image = sized(opened(inputs["image"]))
     stream = Stream.of("frame", generation_hash, title)
     picture, finish = composed(stream, image, title, " ".join(generation_hash[:8]))

@@ -8,6 +8,7 @@ from PIL import Image
 from services.generation.worker.renderers import png
 from services.generation.worker.renderers.canvas import Canvas
 from services.generation.worker.renderers.fields import choice, text, whole
+from services.generation.worker.renderers.limits import bounds, longest
 from services.generation.worker.renderers.mood import mood_of
 from services.generation.worker.renderers.mount import mounted
 from services.generation.worker.renderers.palette import BY_NAME as PALETTE_BY_NAME
@@ -16,14 +17,15 @@ from services.generation.worker.renderers.stream import Stream
 from services.generation.worker.renderers.styles import BY_NAME as STYLE_BY_NAME
 from services.generation.worker.renderers.styles import STYLES
 
-SMALLEST, LARGEST = 64, 2048
-
 
 def painting(generation_hash: str, payload: dict[str, Any]) -> tuple[Image.Image, dict[str, str]]:
     """The picture, and the choices that made it."""
-    prompt = text(payload, "prompt", default="", longest=4000)
-    width = whole(payload, "width", default=1024, low=SMALLEST, high=LARGEST)
-    height = whole(payload, "height", default=1024, low=SMALLEST, high=LARGEST)
+    prompt = text(payload, "prompt", default="", longest=longest("sketch", "prompt"))
+    sides = {}
+    for side in ("width", "height"):
+        low, high = bounds("sketch", side)
+        sides[side] = whole(payload, side, default=1024, low=low, high=high)
+    width, height = sides["width"], sides["height"]
     seed = whole(payload, "seed", default=-1, low=-1, high=2**64 - 1)
     stream = Stream.of("sketch", generation_hash, str(seed), prompt)
     wish = text(payload, "palette", default="auto", longest=200).strip().lower()

@@ -1,0 +1,76 @@
+"""Walking JSON values, and where in them something stands."""
+
+from collections.abc import Iterator
+from typing import Any, final
+
+
+@final
+class Place:
+    """Where a value stands: a JSON pointer (RFC 6901) that is spelled out when somebody reads it.
+
+    Spelling out the pointer of every value of a document costs its depth times the length of its keys each time; a
+    fault needs one, and a document has few of those.
+    """
+
+    __slots__ = ("key", "parent", "text")
+
+    def __init__(self, root: str = "", parent: "Place | None" = None, key: str | int = "") -> None:
+        self.text = root if parent is None else None
+        self.parent, self.key = parent, key
+
+    def under(self, key: str | int) -> "Place":
+        return Place(parent=self, key=key)
+
+    def __str__(self) -> str:
+        if self.text is None:
+            root, keys = self._way()
+            self.text = "/".join([root, *map(escaped, reversed(keys))])
+        return self.text
+
+    def _way(self) -> tuple[str, list[str]]:
+        """The nearest place above that is spelled out, and the keys from here up to it."""
+        keys: list[str] = []
+        place: Place = self
+        while place.text is None:
+            keys.append(str(place.key))
+            assert place.parent is not None, "a place without a parent is spelled out"
+            place = place.parent
+        return place.text, keys
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, Place | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def escaped(key: str) -> str:
+    """A key as a token of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def values(document: Any, root: str = "") -> Iterator[tuple[Place, Any]]:
+    """Every text, object and list in a document, itself first, in document order. No recursion: any depth will do."""
+    stack: list[tuple[Place, Any]] = [(Place(root), document)]
+    while stack:
+        place, value = stack.pop()
+        yield place, value
+        stack.extend(below(place, value))
+
+
+def below(place: Place, value: Any) -> Iterator[tuple[Place, Any]]:
+    """The texts, objects and lists in an object or list, the last one first: as a stack takes them."""
+    if isinstance(value, dict):
+        for key in reversed(value):
+            if isinstance(value[key], _SPEAKING):
+                yield place.under(key), value[key]
+    elif isinstance(value, list):
+        for index in range(len(value) - 1, -1, -1):
+            if isinstance(value[index], _SPEAKING):
+                yield place.under(index), value[index]
+
+
+_SPEAKING = (str, dict, list)
