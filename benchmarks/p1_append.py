@@ -16,9 +16,10 @@ from eventsourcing.persistence import StoredEvent
 
 from benchmarks.measure import Figure, median, percentile
 from infra.embedded.postgres import installation
-from shared import eventstore
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, EventStore, StreamAppend
+from shared.eventstore.migrate import apply_migrations
+from shared.eventstore.store import SCHEMA
 
 WRITERS, SECONDS, EVENT_BYTES = 32, 4.0, 400
 
@@ -110,8 +111,8 @@ def pgbench(dsn: str, clients: int = WRITERS, seconds: float = SECONDS) -> float
 
 def run(dsn: str) -> list[Figure]:
     """Ours and pgbench take turns, three times each, and the medians count: a shared machine's pace changes."""
+    apply_migrations(dsn, [SCHEMA])
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute((Path(eventstore.__file__).parent / "schema.sql").read_text().encode())
         connection.execute("create table pgbench_events (like events including all)")
     rounds = [(uvloop.run(ours(dsn)), pgbench(dsn)) for _ in range(3)]
     rate, p50 = median([each[0][0] for each in rounds]), median([each[0][1] for each in rounds])

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from infra.cli.history import opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
+from shared.eventstore import migrate
 from shared.messaging import parking
 from shared.messaging.consumers import SCHEMA
 
@@ -24,7 +25,7 @@ def parked() -> None:
 def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
     async def go() -> None:
         async with opened_store(data, service) as store, store.pool.connection() as connection:
-            await connection.execute(SCHEMA.read_bytes(), prepare=False)
+            await migrate(store.dsn, SCHEMA)
             await work(connection)
 
     run(go())

@@ -59,7 +59,7 @@ class ResultsIntake:
     async def run(self) -> None:
         while True:
             try:
-                await migrate(self._engine.store.dsn, SCHEMA.read_text())
+                await migrate(self._engine.store.dsn, SCHEMA)
                 break
             except Exception as error:  # noqa: BLE001 - PostgreSQL is away: nothing else can be done before it is back
                 log.warning("results_wait_for_postgresql", error=repr(error))

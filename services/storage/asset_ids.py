@@ -5,7 +5,7 @@ import asyncio
 from shared.eventstore import EventStore
 
 BLOCK = 64
-"""The sequence's increment, in `migrations/001_asset_ids.sql`."""
+"""The sequence's increment, in `migrations/0001_asset_ids.sql`."""
 
 
 class AssetIds:

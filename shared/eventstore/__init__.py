@@ -2,7 +2,7 @@
 
 from shared.eventstore.codec import Codec, UnknownEventType
 from shared.eventstore.decider import Decider, Handled, Loaded
-from shared.eventstore.migrate import migrate
+from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.records import (
     Appended,
     Context,
@@ -24,6 +24,7 @@ __all__ = [
     "Handled",
     "Loaded",
     "RecordedEvent",
+    "Schema",
     "StoreUnavailable",
     "StreamAppend",
     "UnknownEventType",

@@ -1,11 +1,121 @@
-"""Tables and functions of a service's database, made when it starts."""
+"""Numbered migrations: the tables and functions of a service's database, brought up to this release when it starts.
+
+Each schema (`Schema`: the store, messaging, a service's own, …) is a folder of numbered SQL files and a version table
+`<name>_migrations` that says which of them were applied. `yoyo` reads, orders, runs and marks them; but not under its
+own lock, which is a row that a killed process leaves behind, and not in its own two transactions, between which a
+killed process leaves a migration applied and not marked. Here the lock is an advisory one, which PostgreSQL frees by
+itself, and a migration is applied and marked in one transaction.
+
+A migration must not stop those who work: one that has waited `LOCK_TIMEOUT` for a table steps back, so that nobody
+queues behind it for longer, and tries again later. What may be in one: the README.md of shared/eventstore/migrations.
+"""
+
+import asyncio
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from yoyo import internalmigrations, read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import DatabaseURI
+
+from shared.backoff import Backoff
+
+PATIENCE = 60.0
+"""Seconds for which migrations are tried again that find their tables locked, before the service's start fails."""
+LOCK_TIMEOUT = 0.5
+"""Seconds that a migration waits for a lock, with everybody who comes later behind it."""
+STATEMENT_TIMEOUT = 15
+"""Seconds that a statement of a migration may take."""
+ONLINE_TIMEOUT = 3600
+"""Seconds that a statement outside of a transaction may take or wait, being in nobody's way."""
+
+TRY_LOCK = "select pg_try_advisory_lock(hashtext('migrate'))"
+"""One for all schemas of a database; the same that releases without version tables take."""
+CONNECTION = {"connect_timeout": "10", "keepalives_idle": "5", "tcp_user_timeout": "30000"}
 
 
-async def migrate(dsn: str, *scripts: str) -> None:
-    """Applies SQL scripts that may be applied again, under a lock, so replicas that start together don't collide."""
-    async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as connection:
-        await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
-        for script in scripts:
-            await connection.execute(script.encode())
+class Schema(NamedTuple):
+    """A folder of migrations; `name` is part of the name of its version table, for ever."""
+
+    name: str
+    folder: Path
+
+    @property
+    def version_table(self) -> str:
+        return f"{self.name}_migrations"
+
+
+class Busy(Exception):  # noqa: N818 - a state of the database, not a fault
+    """Another process is migrating this database."""
+
+
+BLOCKED = (Busy, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+"""What another try may find gone."""
+
+
+async def migrate(dsn: str, *schemas: Schema) -> None:
+    """Applies what the database has not seen yet; replicas that start together don't collide.
+
+    Raises Busy or psycopg's LockNotAvailable when the tables were in use for too long, and psycopg.Error.
+    """
+    backoff = Backoff("migrations", on=BLOCKED, longest=5.0)
+    await backoff.call(lambda: asyncio.to_thread(apply_migrations, dsn, schemas), timeout=PATIENCE)
+
+
+def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
+    """One try. For those who don't run in an event loop."""
+    for schema in schemas:
+        with _opened(dsn, schema) as backend:
+            wanted = read_migrations(glob.escape(str(schema.folder)))
+            if backend.migration_table in backend.list_tables() and not backend.to_apply(wanted):
+                continue
+            (is_free,) = backend.execute(TRY_LOCK).fetchone()
+            if not is_free:
+                raise Busy("another process is migrating this database")
+            _make_version_table(backend)
+            for migration in backend.to_apply(wanted):
+                migration.load()
+                if migration.use_transactions:
+                    with backend.transaction():
+                        migration.process_steps(backend, "apply")
+                        backend.mark_one(migration, log=False)
+                else:
+                    _set_timeouts(backend, lock=ONLINE_TIMEOUT, statement=ONLINE_TIMEOUT)
+                    migration.process_steps(backend, "apply")
+                    _set_timeouts(backend)
+                    with backend.transaction():
+                        backend.mark_one(migration, log=False)
+
+
+@contextmanager
+def _opened(dsn: str, schema: Schema) -> Iterator[PostgresqlPsycopgBackend]:
+    """By libpq's own reading of the connection string, whichever form that has."""
+    parameters = {**CONNECTION, **{name: str(value) for name, value in conninfo_to_dict(dsn).items()}}
+    database = parameters.pop("dbname", None)
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, parameters)
+    with PostgresqlPsycopgBackend(uri, schema.version_table) as backend:
+        _set_timeouts(backend)
+        yield backend
+
+
+def _set_timeouts(
+    backend: PostgresqlPsycopgBackend, *, lock: float = LOCK_TIMEOUT, statement: float = STATEMENT_TIMEOUT
+) -> None:
+    backend.execute(f"set lock_timeout = {lock * 1000:.0f}")
+    backend.execute(f"set statement_timeout = {statement * 1000:.0f}")
+    backend.execute("set idle_in_transaction_session_timeout = '30 s'")
+    backend.execute("set client_connection_check_interval = '1 s'")  # a killed process leaves nothing running
+
+
+def _make_version_table(backend: PostgresqlPsycopgBackend) -> None:
+    """In `yoyo`'s form, whose own tables all schemas share: its commands can read them."""
+    tables = backend.list_tables()
+    if backend.version_table not in tables:
+        internalmigrations.upgrade(backend)
+    elif backend.migration_table not in tables:
+        internalmigrations.v2.create_migration_table(backend)

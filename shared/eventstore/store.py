@@ -18,7 +18,7 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore.codec import Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
-from shared.eventstore.migrate import migrate
+from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
     Appended,
@@ -36,6 +36,8 @@ from shared.eventstore.writer import GroupWriter, PreparedEvent
 from shared.stopping import stop
 
 S = TypeVar("S")
+
+SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
 HEAD = "events"
 """The watermark that says how far the store has come."""
@@ -88,8 +90,8 @@ class EventStore:
     async def open(
         cls, dsn: str, codec: Codec, *, max_batch: int = 512, cached_states: int = 10_000, readers: int = 8
     ) -> "AsyncIterator[EventStore]":
-        """Creates its tables if need be, and runs its writer until the block ends."""
-        await migrate(dsn, (Path(__file__).parent / "schema.sql").read_text())
+        """Brings its tables up to this release, and runs its writer until the block ends."""
+        await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
         writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
         async with ReadingPool(dsn, readers) as pool:

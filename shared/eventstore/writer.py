@@ -2,7 +2,7 @@
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
 `position > last` can't miss a slow writer. The lock is taken per batch, which makes it cheap. The transaction is one
-call of `append_events` (schema.sql), so a batch costs one round trip.
+call of `append_events` (migrations/0001_store.sql), so a batch costs one round trip.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nats.aio.msg import Msg
 
-from shared.eventstore import EventStore, migrate
+from shared.eventstore import EventStore, Schema, migrate
 from shared.eventstore.lease import while_leader
 from shared.messaging import parking, progress
 from shared.messaging.cloudevents import Identity, identify
@@ -26,7 +26,7 @@ from shared.messaging.progress import Mark
 from shared.messaging.streams import MSG_ID, filters, message_id
 from shared.messaging.subscription import Subscription, SubscriptionSettings
 
-SCHEMA = Path(__file__).parent / "consumers.sql"
+SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 REMEMBERED = 20_000
 """How many handled messages are known by heart, so that they are only acknowledged when they come again."""
 
@@ -80,8 +80,7 @@ class ConsumerRunner:
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
-        schema = SCHEMA.read_text()
-        await patiently(lambda: migrate(self.store.dsn, schema), name, self.handling.retries)
+        await patiently(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
         await while_leader(self.store.dsn, f"consumer:{name}", self.consume, check=0.5)
 
     async def consume(self) -> None:

@@ -60,8 +60,7 @@ class ProcessRunner:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        schema = SCHEMA.read_text()
-        await patiently(lambda: migrate(self.store.dsn, schema), self.process.name, self._retries)
+        await patiently(lambda: migrate(self.store.dsn, SCHEMA), self.process.name, self._retries)
         await while_leader(self.store.dsn, f"process:{self.process.name}", self._lead)
 
     async def _lead(self) -> None:

@@ -14,12 +14,14 @@ import msgspec
 import psycopg
 import structlog
 
-from shared.eventstore import Batch, EventStore, migrate
+from shared.eventstore import Batch, EventStore, Schema, migrate
 from shared.eventstore.lease import while_leader
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.rebuild import rebuild
 from shared.projections.tables import Table
 from shared.stopping import stop
+
+SCHEMA = Schema("projections", Path(__file__).parent / "migrations")
 
 POSITION = "projections"
 """The watermark that says how far the read tables have come."""
@@ -74,7 +76,7 @@ class Projector:
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
-        await migrate(self.store.dsn, (Path(__file__).parent / "schema.sql").read_text())
+        await migrate(self.store.dsn, SCHEMA)
         async with await psycopg.AsyncConnection.connect(self.store.dsn) as connection:
             await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
             for projection in self.projections:

@@ -16,13 +16,16 @@ from shared.backoff import Backoff
 from shared.clock import SteadyClock
 from shared.contracts.event import Event
 from shared.contracts.language import Upcaster
-from shared.eventstore import Codec, Decider, EventStore, migrate
+from shared.eventstore import Codec, Decider, EventStore, Schema, migrate
+from shared.eventstore.store import SCHEMA as STORE
 from shared.http.health import Check
 from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
 from shared.messaging import Consumer
+from shared.messaging.consumers import SCHEMA as MESSAGING
 from shared.processes import Process
 from shared.projections import Projection, Projector
+from shared.projections.projector import SCHEMA as PROJECTIONS
 from shared.runtime.settings import ServiceSettings
 
 
@@ -35,15 +38,17 @@ class ServiceDefinition:
     deciders: tuple[Decider[Any], ...]
     projections: tuple[Projection[Any], ...] = ()
     migrations: Path | None = None
-    """Folder of numbered SQL files that may be applied again."""
+    """Folder of the service's own numbered SQL files, if it has any."""
     upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
     """Those of the published language, as `events` are: other services read by them too."""
 
     def codec(self) -> Codec:
         return Codec(self.events, upcasters=self.upcasters)
 
-    def scripts(self) -> list[str]:
-        return [file.read_text() for file in sorted(self.migrations.glob("*.sql"))] if self.migrations else []
+    def schemas(self) -> list[Schema]:
+        """Of its database, but for the read tables."""
+        own = [Schema(self.name, self.migrations)] if self.migrations else []
+        return [STORE, MESSAGING, PROJECTIONS, *own]
 
 
 @dataclass
@@ -94,4 +99,4 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
 
 async def _until_migrated(definition: ServiceDefinition, settings: ServiceSettings) -> None:
     backoff = Backoff("migrations", on=(psycopg.OperationalError, OSError))
-    await backoff.call(lambda: migrate(settings.database_url, *definition.scripts()))
+    await backoff.call(lambda: migrate(settings.database_url, *definition.schemas()))

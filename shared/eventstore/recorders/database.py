@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import stamina
 from eventsourcing import persistence
 from psycopg_pool import ConnectionPool
 
+from shared.eventstore import store
+from shared.eventstore.migrate import BLOCKED, PATIENCE, Schema, apply_migrations
+
 CONNECTIONS = 10
-STORE = Path(__file__).parent.parent / "schema.sql"
-RECORDERS = Path(__file__).parent / "schema.sql"
+SCHEMA = Schema("recorders", Path(__file__).parent / "migrations")
 
 ERRORS: dict[type, type[persistence.PersistenceError]] = {
     psycopg.InterfaceError: persistence.InterfaceError,
@@ -40,11 +43,11 @@ class Database:
         )
 
     def create_tables(self) -> None:
-        """The event store's tables and the recorders' own, under the lock that the services' migrations take."""
-        with library_errors(), psycopg.connect(self.dsn, connect_timeout=10) as connection:
-            connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
-            for script in (STORE, RECORDERS):
-                connection.execute(script.read_bytes())
+        """The event store's tables and the recorders' own, as services migrate theirs."""
+        with library_errors():
+            for attempt in stamina.retry_context(on=BLOCKED, timeout=PATIENCE, attempts=None):
+                with attempt:
+                    apply_migrations(self.dsn, [store.SCHEMA, SCHEMA])
 
     @contextlib.contextmanager
     def connection(self) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":

@@ -1,4 +1,5 @@
--- The tables of an event store. One database per service; applied at each start under a lock, so every statement repeats safely.
+-- The tables of an event store. One database per service. Every statement repeats safely: databases of the first releases,
+-- which had no version tables, have all of this already.
 
 create table if not exists events (
   position    bigint generated always as identity primary key,

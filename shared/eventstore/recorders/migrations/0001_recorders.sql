@@ -1,4 +1,4 @@
--- What the `eventsourcing` library keeps beside its events, which go to the event store's own table. Repeats safely.
+-- What the `eventsourcing` library keeps beside its events, which go to the event store's own table.
 
 create table if not exists recorder_snapshots (
   originator_id      uuid not null,

@@ -1,5 +1,5 @@
--- Tables of the consumers of a service, in its own database. Applied at each start under a lock, so every statement
--- repeats safely.
+-- Tables of the consumers of a service, in its own database. Every statement repeats safely: databases of the first
+-- releases have all of this already.
 
 -- Events that could not be handled, and those of the same stream that wait behind them.
 create table if not exists parked (
