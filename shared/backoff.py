@@ -106,7 +106,7 @@ class Backoff:
         if not self.failures:
             self._failing_since = now
         self.failures += 1
-        self.error = str(error) or repr(error)
+        self.error = next(iter(str(error).splitlines()), "") or repr(error)
         pause = self.next_pause()
         if now - self._told.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
             if len(self._told) >= REMEMBERED:

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 from psycopg import sql
 
 from infra.embedded.identity import Identity, for_postgres
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessFailedError, ProcessSpec, launched
 from infra.embedded.wheels import MissingProgramError
+from shared.eventstore.connections import LONG, connect_sync, within_sync
 
 SUPERUSER = "postgres"
 UNQUOTABLE = set('"$`\\')
 """What means something to a shell between double quotes."""
+PROBE_SECONDS = 2.0
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -81,7 +82,7 @@ class PostgresServer:
 
     def check(self) -> None:
         """Raises `psycopg.OperationalError` unless the superuser can run a statement."""
-        with psycopg.connect(self.dsn(), connect_timeout=2, autocommit=True) as connection:
+        with connect_sync(self.dsn(), "probe", autocommit=True) as connection, within_sync(PROBE_SECONDS, connection):
             connection.execute("SELECT 1")
 
     def _identity(self) -> Identity | None:
@@ -175,7 +176,7 @@ def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:
 
     `server_dsn` is a superuser's; `passwords` maps names to the roles' passwords, which are set anew each time.
     """
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
+    with connect_sync(server_dsn, "set-up", LONG, autocommit=True) as connection:
         for database in ("postgres", "template1"):
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
         roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}

@@ -13,7 +13,6 @@ from uuid import UUID, uuid5
 
 import msgspec
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from services.storage.asset_ids import AssetIds
 from services.storage.domain.asset import (
@@ -30,12 +29,17 @@ from shared.content.files import FileImporter
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
 from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
+from shared.eventstore.connections import Bounds, connected, within
 
 ASSET: Decider[Asset | None] = Decider(name="asset", initial=None, evolve=evolve, state_type=Asset)
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 TURNS = 4
-"""Files that one process makes visible at the same time: each holds one of the store's connections meanwhile."""
+"""Files that one process makes visible at the same time: each holds a connection meanwhile."""
+TURN_WITHIN = 12.0
+"""Seconds until it is its turn, or fails."""
+TURN = Bounds(lock=10.0, idle_in_transaction=60.0)
+"""The object store may take its time to make a large file visible, and nothing happens on the connection meanwhile."""
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,10 +163,11 @@ class Files:
         Else a slower upload of other bytes could replace the file of the one that was recorded.
         """
         try:
-            async with self._turns, self._store.pool.connection() as connection, connection.transaction():
-                await connection.execute(LOCK, (path,))
+            async with self._turns, connected(self._store.dsn, "upload", TURN) as connection:
+                async with within(TURN_WITHIN, connection):
+                    await connection.execute(LOCK, (path,))
                 yield
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except psycopg.OperationalError as error:
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
 

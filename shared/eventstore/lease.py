@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import structlog
 
+from shared.eventstore.connections import connected, within
 from shared.stopping import stop
 
+ANSWERS_WITHIN = 5.0
 TRY = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 log = structlog.get_logger()
@@ -27,9 +29,9 @@ async def while_leader(
     """
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as connection:
-                await connection.execute("set tcp_keepalives_idle = 5")
-                cursor = await connection.execute(TRY, (name,))
+            async with connected(dsn, "leases", autocommit=True) as connection:
+                async with within(ANSWERS_WITHIN, connection):
+                    cursor = await connection.execute(TRY, (name,))
                 row = await cursor.fetchone()
                 if row and row[0]:
                     log.info("lease_taken", lease=name)
@@ -46,7 +48,8 @@ async def _lead(connection: psycopg.AsyncConnection, work: Callable[[], Awaitabl
     try:
         while not task.done():
             await asyncio.wait((task,), timeout=check)
-            await connection.execute("select 1")
+            async with within(ANSWERS_WITHIN, connection):
+                await connection.execute("select 1")
         await task
     finally:
         await stop(task)

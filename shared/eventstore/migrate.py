@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
 from shared.backoff import Backoff
+from shared.eventstore.connections import LONG, parameters
 
 PATIENCE = 60.0
 """Seconds for which migrations are tried again that find their tables locked, before the service's start fails."""
@@ -36,7 +36,6 @@ ONLINE_TIMEOUT = 3600
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtext('migrate'))"
 """One for all schemas of a database; the same that releases without version tables take."""
-CONNECTION = {"connect_timeout": "10", "keepalives_idle": "5", "tcp_user_timeout": "30000"}
 
 
 class Schema(NamedTuple):
@@ -95,9 +94,9 @@ def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
 @contextmanager
 def _opened(dsn: str, schema: Schema) -> Iterator[PostgresqlPsycopgBackend]:
     """By libpq's own reading of the connection string, whichever form that has."""
-    parameters = {**CONNECTION, **{name: str(value) for name, value in conninfo_to_dict(dsn).items()}}
-    database = parameters.pop("dbname", None)
-    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, parameters)
+    given = {name: str(value) for name, value in parameters(dsn, "migrations", LONG).items()}
+    database = given.pop("dbname", None)
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, given)
     with PostgresqlPsycopgBackend(uri, schema.version_table) as backend:
         _set_timeouts(backend)
         yield backend

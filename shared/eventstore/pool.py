@@ -1,5 +1,6 @@
-"""The connections that read: pooled, and none handed out that the server has closed meanwhile."""
+"""The connections that read: pooled, none handed out that the server has closed, none waited on for long."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, LiteralString
@@ -7,10 +8,15 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from shared.eventstore.connections import READS, NoAnswer, parameters, within
 from shared.eventstore.records import StoreUnavailable
 
-PATIENCE = 10.0
-"""Seconds that a read waits for a connection."""
+ANSWERS_WITHIN = 5.0
+"""Seconds in which a read has its rows, or fails."""
+FIRST_TRY = 0.6
+"""The share of that which the first try gets: what is left is for one over another connection."""
+ASK_AGAIN = 1.0
+"""Seconds after which who waits for a connection asks again, so that the pool tries to make one."""
 LOSSES = 3
 """How many connections may be lost under one query: when a server goes, those handed out next are about to die too."""
 
@@ -19,41 +25,80 @@ class ReadingPool(AsyncConnectionPool):
     """Connections in autocommit, for one query each; to be opened.
 
     A restart of the server leaves dead ones behind. Each would fail one reader, and the pool's own `check` pauses
-    longer and longer between them; here they are passed over at once.
+    longer and longer between them; here they are passed over at once. A connection that was silent takes the others
+    with it: they lead to the same server.
     """
 
     def __init__(self, dsn: str, size: int) -> None:
-        settings = {"autocommit": True, "prepare_threshold": 0}
-        super().__init__(dsn, min_size=1, max_size=size, open=False, timeout=PATIENCE, kwargs=settings)
+        settings = {"autocommit": True, "prepare_threshold": 0, **parameters(dsn, "reader", READS)}
+        # Making a connection is tried twice and then given up, until the next one asks: the pool's own pauses between
+        # tries double without a bound that would suit us.
+        super().__init__(
+            min_size=1, max_size=size, open=False, timeout=ANSWERS_WITHIN, reconnect_timeout=0.0, kwargs=settings
+        )
+
+        self._drained_last = 0.0
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection:  # noqa: ASYNC109 - psycopg's
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (self.timeout if timeout is None else timeout)
         while True:
-            connection = await super().getconn(timeout)
+            left = deadline - loop.time()
+            try:
+                connection = await super().getconn(min(left, ASK_AGAIN))
+            except PoolTimeout:
+                if loop.time() >= deadline:
+                    raise
+                continue
             if _is_alive(connection):
                 return connection
             await self.putconn(connection)
 
     @contextlib.asynccontextmanager
-    async def reader(self) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[psycopg.AsyncConnection]:  # noqa: ASYNC109
+        """A connection for a block that ends within `timeout` seconds, the wait for the connection included.
+
+        Raises PoolTimeout or NoAnswer, both of them psycopg.OperationalError.
+        """
+        loop = asyncio.get_running_loop()
+        timeout = self.timeout if timeout is None else timeout
+        deadline = loop.time() + timeout
+        try:
+            async with super().connection(timeout) as connection, within(deadline - loop.time(), connection):
+                yield connection
+        except NoAnswer:
+            if loop.time() - self._drained_last > ANSWERS_WITHIN:
+                self._drained_last = loop.time()
+                await self.drain()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def reader(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
+    ) -> "AsyncIterator[psycopg.AsyncCursor[tuple[Any, ...]]]":
         """A cursor for one query. Raises StoreUnavailable when PostgreSQL can't be reached."""
         try:
-            async with self.connection() as connection, connection.cursor(binary=True) as cursor:
+            async with self.connection(timeout) as connection, connection.cursor(binary=True) as cursor:
                 yield cursor
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
     async def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """A query's rows. When its connection is lost under it, it is asked again: a look changes nothing."""
+        """A query's rows, in bounded time. When its connection is lost under it, it is asked again: a look is free."""
+        loop = asyncio.get_running_loop()
+        deadline, seconds = loop.time() + self.timeout, self.timeout * FIRST_TRY
         for _ in range(LOSSES):
             try:
-                return await self._rows(query, parameters)
+                return await self._rows(query, parameters, seconds)
             except StoreUnavailable as error:
-                if isinstance(error.__cause__, PoolTimeout):
+                seconds = deadline - loop.time()
+                if isinstance(error.__cause__, psycopg.errors.QueryCanceled) or seconds <= 0:
                     raise
-        return await self._rows(query, parameters)
+        return await self._rows(query, parameters, seconds)
 
-    async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        async with self.reader() as cursor:
+    async def _rows(self, query: LiteralString, parameters: Sequence[object], seconds: float) -> list[tuple[Any, ...]]:
+        async with self.reader(seconds) as cursor:
             await cursor.execute(query, parameters)
             return await cursor.fetchall()
 

@@ -106,4 +106,12 @@ class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of 
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state of the store, not a fault of the call
-    """PostgreSQL did not answer in time; whether the append happened is unknown: repeat it under its command id."""
+    """PostgreSQL did not answer in time.
+
+    `maybe_done`: an append was sent, and its answer did not come, so it may have been recorded: repeat it under its
+    command id. Otherwise nothing was done, for certain.
+    """
+
+    def __init__(self, message: str, *, maybe_done: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_done = maybe_done

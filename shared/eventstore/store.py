@@ -39,6 +39,8 @@ S = TypeVar("S")
 
 SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
+DECIDES_WITHIN, LEAST = 9.5, 0.5
+"""Seconds of a command: in which its last append begins, and which that has at least. Before it stands a read of 5."""
 HEAD = "events"
 """The watermark that says how far the store has come."""
 
@@ -105,11 +107,14 @@ class EventStore:
 
     # Writing
 
-    async def append(self, appends: Sequence[StreamAppend], context: Context) -> Appended:
+    async def append(
+        self, appends: Sequence[StreamAppend], context: Context, *, seconds: float | None = None
+    ) -> Appended:
         """Appends to one or several streams at once, all or nothing, durable when it returns.
 
         The same command id again writes nothing and returns the first result, `replayed`, with the streams that it
-        wrote to then. Raises VersionConflict, StoreUnavailable, and Problem as `refuse_reuse` does.
+        wrote to then. Raises VersionConflict, StoreUnavailable (after `seconds`, or the writer's own bound, at the
+        latest), and Problem as `refuse_reuse` does.
         """
         index = 0
         streams = []
@@ -125,7 +130,7 @@ class EventStore:
             raise ValueError("an append needs at least one event")
         if len({stream for stream, _, _ in streams}) < len(streams):
             raise ValueError("an append names each stream once, with all of its events")
-        appended = await self.writer.append(streams, msgspec.json.encode(context))
+        appended = await self.writer.append(streams, msgspec.json.encode(context), seconds=seconds)
         if appended.replayed:
             await self.refuse_reuse(context)
         return appended
@@ -159,8 +164,10 @@ class EventStore:
 
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
         `new` says that the id was just made, so nothing is read first. What `decide` raises comes through.
-        Raises ValueError when the command id has been used for another stream.
+        Raises ValueError when the command id has been used for another stream, and StoreUnavailable in time for an
+        answer within 15 seconds, with what is known of its outcome.
         """
+        deadline = asyncio.get_running_loop().time() + DECIDES_WITHIN
         if context.repeatable and await self._came_before(stream_id, context):
             return await self._unchanged(decider, stream_id)
         for attempt in range(attempts):
@@ -174,8 +181,11 @@ class EventStore:
             if not events:
                 return Handled(loaded.state, loaded.version, loaded.position)
             try:
-                appended = await self.append([StreamAppend(stream_id, loaded.version, events)], context)
+                left = max(deadline - asyncio.get_running_loop().time(), LEAST)
+                appended = await self.append([StreamAppend(stream_id, loaded.version, events)], context, seconds=left)
             except VersionConflict:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise StoreUnavailable("others were faster for too long: nothing was done") from None
                 continue
             if appended.replayed:
                 _same_stream(context, stream_id in appended.versions)

@@ -14,11 +14,15 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from shared.backoff import Backoff
+from shared.eventstore.connections import connected, within
 
 CHANNEL = "watermarks"
 INTERVAL = 0.01
 """Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
 FALLBACK = 1.0
+ANSWERS_WITHIN = 3.0
+LOOK_EVERY = 5.0
+"""Seconds between two looks whether the connection that listens still leads anywhere."""
 
 
 class Watermarks:
@@ -80,31 +84,32 @@ class Watermarks:
 
     async def _forever(self, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
         async def over_one_connection() -> None:
-            async with await psycopg.AsyncConnection.connect(
-                self._dsn, autocommit=True, connect_timeout=5
-            ) as connection:
+            async with connected(self._dsn, "watermarks", autocommit=True, prepare_threshold=0) as connection:
                 await work(connection)
 
         await Backoff("watermarks", on=(psycopg.Error, OSError)).forever(over_one_connection)
 
     async def _send(self, connection: psycopg.AsyncConnection) -> None:
-        await connection.execute("set synchronous_commit to off")
-        connection.prepare_threshold = 0
+        async with within(ANSWERS_WITHIN, connection):
+            await connection.execute("set synchronous_commit to off")
         while True:
             await self._to_send.wait()
             self._to_send.clear()
             news, self._unsent = self._unsent, {}
             text = ",".join(f"{name}={value}" for name, value in news.items())
-            await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
+            async with within(ANSWERS_WITHIN, connection):
+                await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
             await asyncio.sleep(INTERVAL)
 
     async def _receive(self, connection: psycopg.AsyncConnection) -> None:
-        await connection.execute(f"listen {CHANNEL}")
-        async for notification in connection.notifies():
-            for pair in notification.payload.split(","):
-                name, _, value = pair.rpartition("=")
-                with contextlib.suppress(ValueError):
-                    self._raise(name, int(value))
+        while True:
+            async with within(ANSWERS_WITHIN, connection):  # again and again: only a question shows that it is silent
+                await connection.execute(f"listen {CHANNEL}")
+            async for notification in connection.notifies(timeout=LOOK_EVERY):
+                for pair in notification.payload.split(","):
+                    name, _, value = pair.rpartition("=")
+                    with contextlib.suppress(ValueError):
+                        self._raise(name, int(value))
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -8,15 +8,17 @@ call of `append_events` (migrations/0001_store.sql), so a batch costs one round 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
+from shared.backoff import Backoff
 from shared.eventstore import arrays
 from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, uuids
+from shared.eventstore.connections import APPENDS, PASSING, connect, within
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
 
 APPEND_LOCK = 0x656D70726F7073
@@ -29,8 +31,11 @@ select append, position, repeated, stream_id, actual from append_events(
 FIRST_RESULT = """
 select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
 
-PASSING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction, OSError)
-"""What another try over a new connection may find gone: no server, one that starts or stops, a standby."""
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
+"""The server reached one of its own bounds; the connection is as good as before."""
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+OVERHEAD = 200
+"""Bytes of an event beside its data, about: its ids, type and place in the queue."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,12 @@ class Append:
     """(stream id, expected version, events)"""
     metadata: bytes
     done: asyncio.Future[Appended]
+    deadline: float
+    """By the event loop's clock."""
+    size: int
+    """Bytes, about: what it holds of memory while it waits."""
+    is_out: bool = False
+    """It is being written at this moment, or was sent before and its answer did not come."""
 
     @property
     def key(self) -> UUID:
@@ -58,8 +69,10 @@ class Append:
 class GroupWriter:
     """Writes what is waiting, batch after batch, over one connection of its own.
 
-    `give_up_after` seconds without PostgreSQL, the waiting appends fail with StoreUnavailable; the writer goes on
-    trying.
+    Every append has its answer within `give_up_after` seconds, or less where its caller says so: StoreUnavailable when
+    PostgreSQL can't be reached, is silent, or is slower than that. The writer goes on trying: a batch that was not
+    answered within `answers_within` seconds is sent again over a new connection. What waits is bounded by
+    `max_waiting` appends and `max_bytes`; who comes then waits outside.
     """
 
     def __init__(
@@ -67,13 +80,16 @@ class GroupWriter:
         dsn: str,
         *,
         on_commit: Callable[[int], None],
+        on_connect: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
         max_batch: int = 512,
         max_waiting: int = 20_000,
+        max_bytes: int = 64 * 1024 * 1024,
         give_up_after: float = 10.0,
+        answers_within: float = 5.0,
     ) -> None:
-        self._dsn, self._on_commit = dsn, on_commit
-        self._max_batch, self._give_up_after = max_batch, give_up_after
-        self._max_waiting = max_waiting
+        self._dsn, self._on_commit, self._on_connect = dsn, on_commit, on_connect
+        self._max_batch, self._give_up_after, self._answers_within = max_batch, give_up_after, answers_within
+        self._max_waiting, self._max_bytes, self._bytes = max_waiting, max_bytes, 0
         self._waiting: deque[Append] = deque()
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._deferred: list[Append] = []
@@ -81,19 +97,57 @@ class GroupWriter:
         self._versions: dict[UUID, int] = {}
         """Versions that streams have reached at least, as the batches since the last pause were told."""
         self._closed = False
+        self._backoff = Backoff("writer", on=PASSING, first=0.05, longest=1.0)
+        self.writing = 0
+        """Appends that are out at this moment."""
         self.batches = self.appends = self.conflicts = 0
 
-    async def append(self, streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]], metadata: bytes) -> Appended:
-        """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable (outcome unknown)."""
-        append = Append(streams, metadata, asyncio.get_running_loop().create_future())
-        while len(self._waiting) >= self._max_waiting:
-            self._room.clear()
-            await self._room.wait()
-        self._waiting.append(append)
-        self._news.set()
+    async def append(
+        self,
+        streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]],
+        metadata: bytes,
+        *,
+        seconds: float | None = None,
+    ) -> Appended:
+        """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (self._give_up_after if seconds is None else seconds)
+        size = len(metadata) + sum(len(event.data) + OVERHEAD for _, _, events in streams for event in events)
+        append = Append(streams, metadata, loop.create_future(), deadline, size)
+        if self._is_full:
+            await self._until_room(deadline)
         if self._closed:
-            _fail([append], StoreUnavailable("the event store is closed"))
-        return await append.done
+            raise StoreUnavailable("the event store is closed")
+        self._waiting.append(append)
+        self._bytes += size
+        self._news.set()
+        timer = loop.call_at(deadline, self._expire, append)
+        try:
+            return await append.done
+        finally:
+            timer.cancel()
+
+    @property
+    def _is_full(self) -> bool:
+        """By number or by bytes; an append that is larger than all the room is let in alone."""
+        return len(self._waiting) >= self._max_waiting or self._bytes >= self._max_bytes
+
+    async def _until_room(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                while self._is_full and not self._closed:
+                    self._room.clear()
+                    await self._room.wait()
+        except TimeoutError:
+            raise StoreUnavailable(f"too much waits for PostgreSQL: {self._trouble}") from None
+
+    def _expire(self, append: Append) -> None:
+        error = StoreUnavailable(f"PostgreSQL has not answered in time: {self._trouble}", maybe_done=append.is_out)
+        _fail([append], error)
+
+    @property
+    def _trouble(self) -> str:
+        return self._backoff.error or "it is slow, or silent"
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -110,8 +164,9 @@ class GroupWriter:
                     await self._write_until_told(batch)
         finally:
             self._closed = True
+            for append in [*batch, *self._all_waiting()]:
+                _fail([append], StoreUnavailable("the event store is closing", maybe_done=append.is_out))
             await self._disconnect()
-            _fail([*batch, *self._all_waiting()], StoreUnavailable("the event store is closing"))
 
     def _next_batch(self) -> list[Append]:
         """What is waiting, in order, but each stream and each command once: a second one waits for the next batch.
@@ -121,8 +176,12 @@ class GroupWriter:
         batch: list[Append] = []
         taken: set[UUID] = set()
         candidates, self._deferred = self._deferred, []
-        while len(candidates) < self._max_batch and self._waiting:
-            candidates.append(self._waiting.popleft())
+        size = sum(append.size for append in candidates)
+        while self._waiting and len(candidates) < self._max_batch and size < MAX_BATCH_BYTES:
+            append = self._waiting.popleft()
+            candidates.append(append)
+            size += append.size
+            self._bytes -= append.size
         self._room.set()
         for append in candidates:
             if append.done.done():
@@ -144,36 +203,61 @@ class GroupWriter:
         appends, self._deferred = self._deferred, []
         appends += self._waiting
         self._waiting.clear()
+        self._bytes = 0
         self._room.set()
         return appends
 
     async def _write_until_told(self, batch: list[Append]) -> None:
-        """Writes a batch; after a lost connection again, which is safe since its events keep their ids."""
-        deadline, pause = asyncio.get_running_loop().time() + self._give_up_after, 0.05
-        while True:
+        """Writes a batch; after a lost connection again, which is safe since its events keep their ids.
+
+        Until all of it is answered: each append's own clock ends its wait.
+        """
+        while batch := [append for append in batch if not append.done.done()]:
             try:
-                return await self._write(batch)
+                await self._write(batch)
             except PASSING as error:
-                await self._disconnect()
-                batch = [append for append in batch if not append.done.done()]
-                if asyncio.get_running_loop().time() + pause > deadline:
-                    # What stands behind this batch has waited too, and would wait as long again for its own turn.
-                    return _fail(
-                        [*batch, *self._all_waiting()], StoreUnavailable(f"PostgreSQL can't be reached: {error}")
-                    )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
+                if isinstance(error, BUSY):
+                    self._tell_who_has_no_time_left(batch, error)
+                else:
+                    await self._disconnect()
+                await self._backoff.pause(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others' appends must not suffer for it
                 # Something in this batch is refused, or can't even be sent: find out whose it is, and spare the others.
                 if len(batch) == 1:
                     return _fail(batch, error)
                 for append in batch:
-                    if not append.done.done():
-                        await self._write_until_told([append])
+                    await self._write_until_told([append])
                 return None
+            else:
+                self._backoff.reset()
+        return None
+
+    @staticmethod
+    def _tell_who_has_no_time_left(batch: list[Append], error: Exception) -> None:
+        """Another try would still be out when their time is over, and they could not be told that nothing was done."""
+        soon = asyncio.get_running_loop().time() + (APPENDS.statement or 0)
+        for append in batch:
+            if append.deadline < soon:
+                _fail([append], StoreUnavailable(f"PostgreSQL is busy: {error}", maybe_done=append.is_out))
 
     async def _write(self, batch: list[Append]) -> None:
         connection = await self._connected()
+        lost, self.writing = [append.is_out for append in batch], len(batch)
+        try:
+            async with within(self._answers_within, connection):
+                for append in batch:
+                    append.is_out = True
+                await self._write_over(connection, batch)
+        except psycopg.Error as error:
+            if error.sqlstate and not connection.closed:
+                # The server's own word that this transaction is not there: only what was lost before may be.
+                for append, was_lost in zip(batch, lost, strict=True):
+                    append.is_out = was_lost
+            raise
+        finally:
+            self.writing = 0
+
+    async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
         await cursor.execute(APPEND, _columns(batch))
         rows = await cursor.fetchall()
@@ -209,9 +293,11 @@ class GroupWriter:
 
     async def _connected(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=5)
-            self._connection.prepare_threshold = 0
+            self._connection = await connect(self._dsn, "writer", APPENDS, autocommit=True, prepare_threshold=0)
             arrays.register(self._connection)
+            if self._on_connect:
+                async with within(self._answers_within, self._connection):
+                    await self._on_connect(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -209,7 +209,12 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
 
 def _on_unavailable(_request: Request[Any, Any, Any], error: StoreUnavailable) -> Response[ProblemBody]:
     log.warning("store unavailable", error=str(error))
-    return respond(Problem("UNAVAILABLE", "The service can't reach its database right now; try again in a moment"))
+    outcome = (
+        "it may have been done or not: repeat it under the same Idempotency-Key to find out"
+        if error.maybe_done
+        else "nothing was done: try again in a moment"
+    )
+    return respond(Problem("UNAVAILABLE", f"The service can't reach its database right now; {outcome}"))
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:

@@ -23,8 +23,8 @@ AWAY = (
 PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
 """SQLSTATE classes: connection, rollback (deadlock, serialization), resources, object in use, intervention, system."""
 QUERY_CANCELED = "57014"
-READ_ONLY = "25006"
-"""What a PostgreSQL that is failing over answers."""
+PASSING_CODES = ("25006", "25P03")
+"""What a PostgreSQL that is failing over answers, and the end of a transaction that was left open for too long."""
 
 
 def is_transient(error: BaseException) -> bool:
@@ -34,7 +34,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, psycopg.Error):
         if error.sqlstate is None:
             return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return error.sqlstate == READ_ONLY or (
+        return error.sqlstate in PASSING_CODES or (
             error.sqlstate[:2] in PASSING_CLASSES and error.sqlstate != QUERY_CANCELED
         )
     return isinstance(error, AWAY)

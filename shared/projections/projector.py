@@ -15,6 +15,7 @@ import psycopg
 import structlog
 
 from shared.eventstore import Batch, EventStore, Schema, migrate
+from shared.eventstore.connections import LONG, WORK, connected
 from shared.eventstore.lease import while_leader
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.rebuild import rebuild
@@ -77,7 +78,7 @@ class Projector:
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
         await migrate(self.store.dsn, SCHEMA)
-        async with await psycopg.AsyncConnection.connect(self.store.dsn) as connection:
+        async with connected(self.store.dsn, "projector", LONG) as connection:
             await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
             for projection in self.projections:
                 await Table.create(connection, projection, projection.name)
@@ -120,7 +121,7 @@ class Projector:
         return [Lag(name, position, events, seconds, age) for name, position, age, events, seconds in rows]
 
     async def _lead(self) -> None:
-        async with await psycopg.AsyncConnection.connect(self.store.dsn) as connection:
+        async with connected(self.store.dsn, "projector", WORK) as connection:
             connection.prepare_threshold = 0
             position = await self._start(connection)
             beat = asyncio.create_task(self._beat())

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from shared.eventstore import Batch, EventStore
+from shared.eventstore.connections import LONG, connected
 from shared.projections.projection import Projection, fold_batch
 from shared.projections.tables import Table
 
@@ -46,7 +47,7 @@ async def rebuild(
     the table shall have when no projector is running (the other tables' position); else it is the live table's own.
     """
     name = f"{projection.name}__rebuild"
-    async with await psycopg.AsyncConnection.connect(store.dsn) as connection:
+    async with connected(store.dsn, "rebuild", LONG) as connection:
         connection.prepare_threshold = 0
         await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
         await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))

@@ -11,6 +11,7 @@ from eventsourcing import persistence
 from psycopg_pool import ConnectionPool
 
 from shared.eventstore import store
+from shared.eventstore.connections import WORK, parameters, within_sync
 from shared.eventstore.migrate import BLOCKED, PATIENCE, Schema, apply_migrations
 
 CONNECTIONS = 10
@@ -29,6 +30,8 @@ ERRORS: dict[type, type[persistence.PersistenceError]] = {
 }
 """Both sides follow PEP 249."""
 
+ANSWERS_WITHIN = 30.0
+"""Seconds that a block on one connection may take."""
 PASSING = (persistence.InterfaceError, persistence.OperationalError)
 """What may be gone at the next try."""
 
@@ -39,7 +42,11 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self._pool = ConnectionPool(
-            dsn, min_size=1, max_size=CONNECTIONS, open=False, timeout=10, kwargs={"prepare_threshold": 0}
+            min_size=1,
+            max_size=CONNECTIONS,
+            open=False,
+            timeout=10,
+            kwargs={"prepare_threshold": 0, **parameters(dsn, "recorder", WORK)},
         )
 
     def create_tables(self) -> None:
@@ -54,7 +61,7 @@ class Database:
         """A connection in a transaction, committed when the block ends, rolled back when it raises."""
         with library_errors():
             self._pool.open()
-            with self._pool.connection() as connection:
+            with self._pool.connection() as connection, within_sync(ANSWERS_WITHIN, connection):
                 yield connection
 
     def close(self) -> None:

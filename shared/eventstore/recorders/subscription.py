@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from eventsourcing.persistence import ListenNotifySubscription
 
+from shared.eventstore.connections import connect_sync
 from shared.eventstore.store import HEAD
 from shared.eventstore.watermarks import CHANNEL, FALLBACK
 
@@ -35,7 +36,7 @@ class StoreSubscription(ListenNotifySubscription["StoreApplicationRecorder"]):
     def _listen(self) -> None:
         while not self._has_been_stopped:
             try:
-                with psycopg.connect(self._recorder.database.dsn, autocommit=True, connect_timeout=5) as connection:
+                with connect_sync(self._recorder.database.dsn, "subscription", autocommit=True) as connection:
                     connection.execute(f"listen {CHANNEL}")
                     self._wake_until_stopped(connection)
             except psycopg.OperationalError:

@@ -76,9 +76,9 @@ async def test_gives_up_when_others_are_always_faster(store: EventStore) -> None
 
         original = store.append
 
-        async def after_the_other(*arguments: object) -> object:
+        async def after_the_other(*arguments: object, **options: object) -> object:
             await faster[-1]
-            return await original(*arguments)  # type: ignore[arg-type] # handed through
+            return await original(*arguments, **options)  # type: ignore[arg-type] # handed through
 
         store.append = after_the_other  # type: ignore[method-assign,assignment] # makes sure that the other is faster
         with pytest.raises(Problem) as given_up:

@@ -1,0 +1,183 @@
+"""Every connection to PostgreSQL: what it is called, and for how long anything on it may hang.
+
+Three bounds, because no one of them sees everything:
+
+- The server's own (`statement_timeout`, `lock_timeout`, `idle_in_transaction_session_timeout`): a query that takes too
+  long, a lock that is held elsewhere, a client that froze with a transaction open. `client_connection_check_interval`
+  lets the server notice that we have gone while it works.
+- The kernel's (`tcp_user_timeout`, keepalives): a host that vanished.
+- Ours (`within`): a server that is stopped, or a proxy that takes everything and forwards nothing, still answers TCP.
+  Only a clock on our side sees it. psycopg answers a cancelled task by asking the server to cancel the query, which
+  takes up to ten seconds with such a server; so the connection is cut instead, and whatever waits on it fails at once.
+
+Each is a parameter of libpq, so an operator changes it in `DATABASE_URL`, which wins over what is here:
+`?connect_timeout=5&options=-c%20lock_timeout%3D2s`. A pooler that refuses `options` must be told to ignore them.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    OSError,
+)
+"""What another try over a new connection may find gone: no server, a silent or a starting one, a standby."""
+
+COMMITS_WITHIN = 30.0
+"""Seconds for the commit of what has no bound otherwise."""
+STALLED = 0.5
+"""Seconds that a timer of ours is late when this process itself stood still: the answer may be waiting to be read."""
+
+
+class NoAnswer(psycopg.OperationalError):
+    """PostgreSQL was silent for longer than it may; the connection is gone. Whether it did what was asked is open."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Seconds; None for no bound."""
+
+    connect: int = 3
+    statement: float | None = 5.0
+    lock: float | None = 3.0
+    idle_in_transaction: float | None = 8.0
+    """A leader that froze in the middle of a transaction holds its locks for so long: less than a lease's life."""
+    tcp: float = 5.0
+    """Data that nobody acknowledges, and a connection without a sign of life."""
+
+
+READS = Bounds()
+"""Of queries that somebody waits for."""
+APPENDS = Bounds(statement=4.5, lock=4.0)
+"""Of the writer: the server's own word comes before our clock's, because it says for certain that nothing was done."""
+WORK = Bounds(statement=30.0, lock=5.0)
+"""Of followers that write batch after batch (projector, consumers, processes), and of what nobody waits for."""
+LONG = Bounds(statement=None, lock=5.0, idle_in_transaction=60.0)
+"""Of migrations, rebuilds and operators' commands: long work, which must still not wait for a lock in others' way."""
+
+
+def parameters(dsn: str, purpose: str, bounds: Bounds = READS) -> dict[str, Any]:
+    """What to connect with: the DSN's own parameters, and ours where it says nothing."""
+    given = conninfo_to_dict(dsn)
+    name = given.pop("application_name", None) or "emprops"
+    ours = {
+        "connect_timeout": bounds.connect,
+        "tcp_user_timeout": round(bounds.tcp * 1000),
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
+    options = " ".join(
+        f"-c {setting}={round(seconds * 1000)}"
+        for setting, seconds in (
+            ("statement_timeout", bounds.statement),
+            ("lock_timeout", bounds.lock),
+            ("idle_in_transaction_session_timeout", bounds.idle_in_transaction),
+            ("client_connection_check_interval", 1.0),
+        )
+        if seconds is not None
+    )
+    # Of two settings of one name the later one counts.
+    given["options"] = f"{options} {given.get('options') or ''}".strip()
+    return {**ours, **given, "application_name": f"{name} {purpose}"}
+
+
+async def connect(
+    dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False, prepare_threshold: int | None = 5
+) -> psycopg.AsyncConnection:
+    """A connection of one's own. `purpose` is what operators see in `pg_stat_activity`."""
+    return await psycopg.AsyncConnection.connect(
+        autocommit=autocommit, prepare_threshold=prepare_threshold, **parameters(dsn, purpose, bounds)
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False, prepare_threshold: int | None = 5
+) -> AsyncIterator[psycopg.AsyncConnection]:
+    """`connect` for a block: committed at its end, in bounded time; closed without a word when it raises.
+
+    psycopg's own `async with` asks the server to roll back first, and waits for a silent one for ever. A transaction
+    whose connection is closed is rolled back all the same.
+    """
+    connection = await connect(dsn, purpose, bounds, autocommit=autocommit, prepare_threshold=prepare_threshold)
+    try:
+        yield connection
+        async with within(bounds.statement or COMMITS_WITHIN, connection):
+            await connection.commit()
+    finally:
+        await connection.close()
+
+
+def connect_sync(
+    dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False
+) -> "psycopg.Connection[tuple[Any, ...]]":
+    """`connect` for code that is not asynchronous."""
+    return psycopg.connect(autocommit=autocommit, **parameters(dsn, purpose, bounds))
+
+
+def cut(connection: "psycopg.AsyncConnection | psycopg.Connection[Any]") -> None:
+    """Ends a connection at once, whatever it waits for, which then fails with OperationalError."""
+    # The file descriptor stays psycopg's: closed by anybody else, its number might belong to another one tomorrow.
+    with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.asynccontextmanager
+async def within(seconds: float, connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    """Cuts the connection when the block takes longer. Raises NoAnswer for the error that this makes."""
+    loop = asyncio.get_running_loop()
+    is_over = False
+
+    def look(due: float, grace: float) -> None:
+        nonlocal is_over
+        if grace and loop.time() - due > STALLED:
+            timers.append(loop.call_later(grace, look, loop.time() + grace, 0.0))
+            return
+        is_over = True
+        cut(connection)
+
+    timers = [loop.call_later(seconds, look, loop.time() + seconds, 1.0)]
+    try:
+        yield
+    except psycopg.Error as error:
+        if is_over:
+            raise NoAnswer(f"PostgreSQL has not answered for {seconds:.3g} s") from error
+        raise
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def within_sync(seconds: float, connection: "psycopg.Connection[Any]") -> Iterator[None]:
+    """`within` for code that is not asynchronous."""
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        cut(connection)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except psycopg.Error as error:
+        if is_over.is_set():
+            raise NoAnswer(f"PostgreSQL has not answered for {seconds:.3g} s") from error
+        raise
+    finally:
+        timer.cancel()
