@@ -8,6 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+IDLE = b"Z\x00\x00\x00\x05I"
+"""PostgreSQL's ReadyForQuery outside a transaction: what was asked is done and committed."""
+
 
 class LossyProxy:
     def __init__(self, dsn: str) -> None:
@@ -33,7 +36,11 @@ class LossyProxy:
         return urlunsplit(self._server_url._replace(netloc=f"{user}@127.0.0.1:{self._port}"))
 
     def lose_answer_to(self, statement: bytes) -> None:
-        """The next answer on a connection that has just sent `statement` is dropped, and the connection with it."""
+        """The next answer on a connection that has just sent `statement` is dropped, and the connection with it.
+
+        Once it is whole: the first piece of it may come before the server has even read what follows the statement,
+        such as its COMMIT.
+        """
         self._losing = statement
 
     async def go_away(self) -> None:
@@ -70,7 +77,7 @@ class LossyProxy:
         up_writer: asyncio.StreamWriter,
     ) -> None:
         asked, answered = asyncio.ensure_future(reader.read(65536)), asyncio.ensure_future(up_reader.read(65536))
-        losing, before = False, b""
+        losing, before, lost = False, b"", b""
         try:
             while True:
                 await asyncio.wait((asked, answered), return_when=asyncio.FIRST_COMPLETED)
@@ -85,10 +92,11 @@ class LossyProxy:
                 if answered.done():
                     if not (data := answered.result()):
                         return
-                    if losing:
+                    if losing and IDLE in (lost := lost[-len(IDLE) :] + data):
                         self.lost += 1
                         return
-                    writer.write(data)
+                    if not losing:
+                        writer.write(data)
                     answered = asyncio.ensure_future(up_reader.read(65536))
         finally:
             asked.cancel()

@@ -237,8 +237,10 @@ class TestCommands:
             factory = Factory(Environment("lossy", {"DATABASE_URL": proxy.dsn}))
             recorder = await asyncio.to_thread(factory.application_recorder)
             first_positions = await asyncio.to_thread(recorder.insert_events, [stored(uuid4(), 1)])
-            proxy.lose_answer_to(b"insert into events")
-            positions = await asyncio.to_thread(recorder.insert_events, [stored(uuid4(), 1), stored(uuid4(), 1)])
+            # By what is bound and not by the statement's text, which a connection that has prepared it sends no more.
+            proxy.lose_answer_to(b"topic of the lost")
+            events = [stored(uuid4(), 1, topic="topic of the lost") for _ in range(2)]
+            positions = await asyncio.to_thread(recorder.insert_events, events)
             await asyncio.to_thread(factory.close)
         assert proxy.lost == 1
         assert (first_positions, positions) == ([1], [2, 3])
