@@ -95,7 +95,9 @@ select gen_random_uuid(), gen_random_uuid(), 1, 'entered.v1',
                          md5((n %% 50000)::text)::uuid, n %% 1000), 'UTF8'),
        convert_to('{"command_id":"' || gen_random_uuid() || '","actor":"bench"}', 'UTF8')
 from generate_series(1, %s) as n"""
-PEER_ROWS = "select position, entry_id, user_id, amount, source, recorded_at from bench_entries order by position"
+# The live table is empty, so that what is measured is the rebuild alone: it goes as far as the live table says it is.
+AT_THE_END = "update read_tables set position = (select max(position) from events) where name = %s"
+PEER_ROWS = "select position, entry_id, user_id, amount, source, recorded_at from bench_entries_v1 order by position"
 
 
 async def ours(dsn: str, projection: Projection[Any]) -> tuple[float, float]:
@@ -104,9 +106,10 @@ async def ours(dsn: str, projection: Projection[Any]) -> tuple[float, float]:
     memory: list[float] = []
     async with EventStore.open(dsn, codec) as store:
         await Projector(store, [projection]).prepare()
-        head = await store.head()
+        async with store.pool.connection() as connection:
+            await connection.execute(AT_THE_END, (projection.table,))
         began = time.perf_counter()
-        done = await rebuild(store, projection, to=head, progress=lambda _at, _of: memory.append(resident_mib()))
+        done = await rebuild(store, projection, progress=lambda _at, _of: memory.append(resident_mib()))
         took = time.perf_counter() - began
     return done.events / took, max(memory) - memory[len(memory) // 10]
 
@@ -114,7 +117,7 @@ async def ours(dsn: str, projection: Projection[Any]) -> tuple[float, float]:
 def cursor_and_copy(dsn: str) -> float:
     """Rows per second of a plain server-side cursor over the finished rows and COPY of them: no event is decoded."""
     with psycopg.connect(dsn) as reader, psycopg.connect(dsn) as writer:
-        writer.execute("create table peer_entries (like bench_entries including all)")
+        writer.execute("create table peer_entries (like bench_entries_v1 including all)")
         began = time.perf_counter()
         with reader.cursor("rows", binary=True) as rows, writer.cursor() as target:
             rows.itersize = 20_000

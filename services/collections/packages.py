@@ -25,9 +25,9 @@ from shared.messaging import Consumer
 PACKAGE = Decider("package", package.NOTHING, package.evolve, Package)
 OUTCOMES = "collections-packages-v1"
 
-JOB = "select finished_at from series where job_id = %s and collection_id = %s"
+JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
 FILES = """
-select asset_id, path, mime_type, size, sha256, cid from component_assets
+select asset_id, path, mime_type, size, sha256, cid from component_assets_v4
 where collection_id = %s and asset_id = any(%s)"""
 
 

@@ -49,16 +49,17 @@ FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 PROJECT = """
-select id, user_id, name, is_default, current_collection_id, created_at from projects where id = %s and user_id = %s"""
+select id, user_id, name, is_default, current_collection_id, created_at from projects_v1
+where id = %s and user_id = %s"""
 
 # Oldest first: the default project, which comes first in life, stays where users look for it.
 PROJECTS_OF_USER = """
-select id, user_id, name, is_default, current_collection_id, created_at from projects
+select id, user_id, name, is_default, current_collection_id, created_at from projects_v1
 where user_id = %s
   and (created_at, id) > (%s, %s)
 order by created_at, id limit %s"""
 
-UNTITLED = "select count(*) from projects where user_id = %s and name ~ '^Untitled( [0-9]+)?$'"
+UNTITLED = "select count(*) from projects_v1 where user_id = %s and name ~ '^Untitled( [0-9]+)?$'"
 
 COLLECTION = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
@@ -66,17 +67,17 @@ select id, project_id, user_id, title, description, status, archived, is_current
        publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
        social_identifier, created_at, updated_at, version,
        data
-from collections join instructions on collection_id = id where id = %s"""
+from collections_v4 join instructions_v1 on collection_id = id where id = %s"""
 
 CURRENT_OF_PROJECT = """
-select current_collection_id from projects where id = %s and user_id = %s"""
+select current_collection_id from projects_v1 where id = %s and user_id = %s"""
 
 COLLECTIONS_OF_PROJECT = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
        batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
        publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
        social_identifier, created_at, updated_at, version
-from collections
+from collections_v4
 where project_id = %s and archived = %s
   and (created_at, id) < (%s, %s)
 order by created_at desc, id desc limit %s"""
@@ -86,7 +87,7 @@ select id, project_id, user_id, title, description, status, archived, is_current
        batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
        publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
        social_identifier, created_at, updated_at, version
-from collections
+from collections_v4
 where project_id = %s and archived = %s and status = %s
   and (created_at, id) < (%s, %s)
 order by created_at desc, id desc limit %s"""
@@ -96,7 +97,7 @@ select id, project_id, user_id, title, description, status, archived, is_current
        batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
        publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
        social_identifier, created_at, updated_at, version
-from collections
+from collections_v4
 where status = 'published' and not archived
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
@@ -106,7 +107,7 @@ select id, project_id, user_id, title, description, status, archived, is_current
        batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
        publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
        social_identifier, created_at, updated_at, version
-from collections
+from collections_v4
 where status = 'published' and not archived and blockchain = %s
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
@@ -115,16 +116,16 @@ order by publish_date desc, id desc limit %s"""
 FEED = """
 select c.id, c.user_id, c.title, c.description, c.preview_is_remixable, c.preview_max_generations, c.cover_image_url,
        c.images, c.created_at, c.updated_at, p.name, i.data
-from collections c join projects p on p.id = c.project_id join instructions i on i.collection_id = c.id
+from collections_v4 c join projects_v1 p on p.id = c.project_id join instructions_v1 i on i.collection_id = c.id
 where c.preview_enabled and not c.archived and (c.created_at, c.id) < (%s, %s)
 order by c.created_at desc, c.id desc limit %s"""
 
-INPUT_OF_ASSET = "select gen_in_data from component_assets where asset_id = %s and user_id = %s"
+INPUT_OF_ASSET = "select gen_in_data from component_assets_v4 where asset_id = %s and user_id = %s"
 
 ASSETS_OF_COMPONENT = """
 select asset_id, user_id, collection_id, component_id, job_id, gid, name, path, mime_type, sha256, gen_in_data,
        gen_out_data, created_at, cid, size
-from component_assets
+from component_assets_v4
 where collection_id = %s and component_id = %s and (created_at, asset_id) < (%s, %s)
 order by created_at desc, asset_id desc limit %s"""
 

@@ -19,7 +19,7 @@ EVERY = 1.0
 """Seconds between two looks at the schedule."""
 AT_ONCE = 100
 DUE = """
-select id, scheduled_for from collections
+select id, scheduled_for from collections_v4
 where scheduled_for <= %s order by scheduled_for, id limit %s"""
 
 log = get_logger("collections")

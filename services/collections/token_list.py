@@ -20,31 +20,31 @@ from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 
 SERIES_OF_DRAFT = """
-select job_id, artworks from series
+select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null
 order by finished_at desc, job_id desc limit 1"""
 
 SERIES_BEFORE = """
-select job_id, artworks from series
+select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at <= %s
 order by finished_at desc, job_id desc limit 1"""
 
 SERIES_AFTER = """
-select job_id, artworks from series
+select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at > %s
 order by finished_at, job_id limit 1"""
 
 SERIES_OF_JOB = """
-select job_id, artworks from series where collection_id = %s and job_id = %s and finished_at is not null"""
+select job_id, artworks from series_v1 where collection_id = %s and job_id = %s and finished_at is not null"""
 
-COUNT = "select count(*) from artworks where job_id = %s and made_at is not null"
+COUNT = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 
 TOKENS = """
-select gid, hash, traits, files, made_at from artworks
+select gid, hash, traits, files, made_at from artworks_v1
 where job_id = %s and made_at is not null
 order by place offset %s limit %s"""
 
-CIDS = "select asset_id, cid from component_assets where asset_id = any(%s) and cid is not null"
+CIDS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
 
 
 class FinishedSeries(msgspec.Struct, frozen=True):

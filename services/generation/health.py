@@ -11,8 +11,8 @@ from shared.http import NotReady
 from shared.runtime import Runtime
 
 WAITING: LiteralString = """
-select (select count(*) from jobs where status = 'pending' and created_at < clock_timestamp() - interval '1 minute'),
-       (select count(*) from open_steps)"""
+select (select count(*) from jobs_v1 where status = 'pending' and created_at < clock_timestamp() - interval '1 minute'),
+       (select count(*) from open_steps_v1)"""
 
 
 def report(runtime: Runtime, broker: Broker, intake: ResultsIntake, watchdog: Watchdog) -> None:

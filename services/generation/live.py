@@ -16,22 +16,21 @@ import structlog
 from nats.aio.msg import Msg
 
 from services.generation.broker import TROUBLE, Broker
-from services.generation.projections.job_events import TERMINAL
+from services.generation.projections.job_events import JOB_EVENTS, TERMINAL
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.messaging.failures import is_transient
-from shared.projections.projector import POSITION
 
 BATCH = 1000
 MOST_KEPT = 500
 """Rows that are kept for one follower."""
 
 NEWS: LiteralString = """
-select position, job_id, event, data from job_events where position > %b order by position limit %b"""
+select position, job_id, event, data from job_events_v2 where position > %b order by position limit %b"""
 OF_JOB: LiteralString = """
-select position, job_id, event, data from job_events
+select position, job_id, event, data from job_events_v2
 where job_id = %b and position > %b order by position limit %b"""
-NEWEST: LiteralString = "select coalesce(max(position), 0) from job_events"
+NEWEST: LiteralString = "select coalesce(max(position), 0) from job_events_v2"
 
 log = structlog.get_logger()
 
@@ -121,7 +120,7 @@ class JobEventHub:
         while True:
             try:
                 last = await self._newest() if last is None else await self._hand_out(last)
-                await self._store.watermarks.wait_beyond(POSITION, last)
+                await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -157,9 +156,9 @@ class JobEventHub:
     async def _hand_out(self, last: int) -> int:
         if not self._followers:
             # Nobody follows: whoever comes later reads what is there then.
-            return max(last, self._store.watermarks.value(POSITION))
+            return max(last, self._store.watermarks.value(JOB_EVENTS.watermark))
         while True:
-            reached = self._store.watermarks.value(POSITION)
+            reached = self._store.watermarks.value(JOB_EVENTS.watermark)
             async with self._store.reader() as cursor:
                 await cursor.execute(NEWS, (last, BATCH))
                 rows = await cursor.fetchall()

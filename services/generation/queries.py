@@ -16,19 +16,19 @@ from shared.http.amounts import Credits
 JOB: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
        total, ended, created_at, started_at, completed_at
-from jobs where job_id = %b and user_id = %b"""
+from jobs_v1 where job_id = %b and user_id = %b"""
 JOBS: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
        total, ended, created_at, started_at, completed_at
-from jobs where user_id = %b and position < %b and (%b::uuid is null or collection_id = %b::uuid)
+from jobs_v1 where user_id = %b and position < %b and (%b::uuid is null or collection_id = %b::uuid)
   and (%b::text is null or status = %b::text)
 order by position desc limit %b"""
-GENERATIONS: LiteralString = "select gid, status, variables, error, outputs from generations where job_id = %b"
+GENERATIONS: LiteralString = "select gid, status, variables, error, outputs from generations_v2 where job_id = %b"
 HISTORY: LiteralString = """
-select position, status, message, data, created_at from job_history
+select position, status, message, data, created_at from job_history_v2
 where job_id = %b and position > %b order by position limit %b"""
-WORKFLOWS: LiteralString = "select workflow_id, name, version, definition, updated_at from workflows order by name"
-LAST_EVENT: LiteralString = "select max(position) from job_events where job_id = %b"
+WORKFLOWS: LiteralString = "select workflow_id, name, version, definition, updated_at from workflows_v2 order by name"
+LAST_EVENT: LiteralString = "select max(position) from job_events_v2 where job_id = %b"
 
 
 class JobCredits(msgspec.Struct, frozen=True):

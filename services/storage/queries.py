@@ -9,11 +9,11 @@ from shared.eventstore import EventStore
 BY_ID = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
        cid, gen_in_data, gen_out_data, created_at
-from assets where asset_id = %b"""
+from assets_v3 where asset_id = %b"""
 OF_USER = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
        cid, gen_in_data, gen_out_data, created_at
-from assets
+from assets_v3
 where user_id = %b and asset_id < %b
   and (%b::uuid is null or job_id = %b::uuid) and (%b::uuid is null or collection_id = %b::uuid)
 order by asset_id desc limit %b"""

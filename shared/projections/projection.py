@@ -1,6 +1,6 @@
 """What a read table is: its rows, and how an event changes one of them. Pure; the projector does the rest."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -14,14 +14,24 @@ R = TypeVar("R", bound=msgspec.Struct)
 Key = tuple[Any, ...]
 
 
+def watermark(table: str) -> str:
+    return f"read_table:{table}"
+
+
+def rebuild_name(table: str) -> str:
+    """What a table is called while it is built anew beside the live one."""
+    return f"{table}__rebuild"
+
+
 @dataclass(frozen=True)
 class Projection(Generic[R]):
     """A read table.
 
     `keys(event)` names the rows that an event touches; `project(row, event)` gives such a row afterwards, None for no
-    row. `row`'s fields are the table's columns: plain values, and lists, dicts or Structs for `jsonb`. `ddl` creates
-    `{table}` with a primary key over `key`; its indexes are named `{table}_…`. Raise `version` when rows would come out
-    differently: the table is then rebuilt at the next start.
+    row. `row`'s fields are the table's columns: plain values, and lists, dicts or Structs for `json` (which keeps them
+    byte for byte; `jsonb` changes numbers, and is refused). `ddl` creates `{table}` with a primary key over `key`; its
+    indexes are named `{table}_…`. Raise `version` when columns or rows would come out differently: the new table is
+    then built beside the old one, which the release before goes on reading and projecting.
     """
 
     name: str
@@ -36,6 +46,16 @@ class Projection(Generic[R]):
     """Each event only adds rows with keys of its own (a history), so none is read before."""
 
     @cached_property
+    def table(self) -> str:
+        """The table's name in the database, version and all: what queries name."""
+        return f"{self.name}_v{self.version}"
+
+    @cached_property
+    def watermark(self) -> str:
+        """The watermark that says how far the table has come."""
+        return watermark(self.table)
+
+    @cached_property
     def types(self) -> frozenset[str]:
         return frozenset(event_type(event) for event in self.events)
 
@@ -46,9 +66,11 @@ class Projection(Generic[R]):
 
 Rows = dict[Key, Any]
 """Rows by key; None where there is none."""
+Touched = tuple[RecordedEvent, tuple[Key, ...]]
+"""An event with the keys of the rows that it touches."""
 
 
-def fold_batch(projection: Projection[R], events: list[tuple[RecordedEvent, tuple[Key, ...]]], rows: Rows) -> Rows:
+def fold_batch(projection: Projection[R], events: Sequence[Touched], rows: Rows) -> Rows:
     """Applies events in order to the rows they touch; returns those that are different afterwards."""
     changed: Rows = {}
     for event, keys in events:

@@ -1,145 +1,212 @@
-"""Builds a read table anew from position 0 beside the live one, compares the two, swaps them in one transaction."""
+"""Builds a read table anew from position 0 beside the live one, compares the two, and swaps them.
 
-import asyncio
-from collections.abc import Callable
+Nothing that others need is held for longer than a rename takes:
+- The build is committed batch by batch, with its position; cancelled at any point, the next one goes on from there.
+- The comparison is one transaction's look at both tables, in a snapshot in which the live one stands still: it locks
+  nothing, whatever the tables' size.
+- The swap locks the live table's position (so that its projector waits), takes in what came since, and renames. A lock
+  that can't be had within `LOCK_TIMEOUT` is given up, with everything else, and tried again.
+- The old table is dropped afterwards, when nobody reads it any more.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from shared.eventstore import Batch, EventStore
-from shared.eventstore.connections import LONG, connected
-from shared.projections.projection import Projection, fold_batch
+from shared.backoff import Backoff
+from shared.eventstore import EventStore
+from shared.eventstore.connections import WORK, connected
+from shared.projections import positions
+from shared.projections.comparing import compare
+from shared.projections.fingerprint import fingerprint
+from shared.projections.following import BATCH, Group, Progress, advance
+from shared.projections.projection import Projection, rebuild_name
 from shared.projections.tables import Table
 
-BATCH = 2_000
-"""Events per step: enough for COPY to pay. With ten times as many, each takes half as long again: the garbage collector
-has more to visit."""
+LOCK_TIMEOUT = "100ms"
+"""How long a rename or a drop may wait for its lock: everybody who comes after waits behind it."""
+SWAP_WITHIN = 300.0
+"""Seconds for which the swap is tried."""
+NEAR = 100
+"""Positions that may be left to be taken in while the live table's position is locked."""
 
-POSITION = "select position from projections where name = %s"
-LOCKED = "select position from projections where name = %s for update"
-SWAPPED = "update projections set version = %s, position = %s where name = %s"
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+LOCKED = "select position from read_tables where name = %s for update"
+FORGET = "delete from read_tables where name = %s"
+BEGUN = "select fingerprint, to_regclass(name) is not null from read_tables where name = %s"
 INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
+TRY_LOCK = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """How a rebuild went. `missing` and `extra` are rows that only the live or only the rebuilt table had."""
+    """How a rebuild went. `missing` and `extra` are rows that only the live or only the rebuilt table had.
+
+    `not_compared` says why nothing is known of that; then they are 0.
+    """
 
     events: int
     position: int
     missing: int
     extra: int
+    not_compared: str | None = None
+    resumed_at: int = 0
+    """The position at which an earlier, unfinished rebuild was taken up."""
+
+    @property
+    def same(self) -> bool:
+        return not (self.missing or self.extra or self.not_compared)
 
 
 async def rebuild(
     store: EventStore,
     projection: Projection[Any],
     *,
-    to: int | None = None,
     swap: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    compared: Callable[[int], None] | None = None,
 ) -> Rebuilt:
-    """Rebuilds one table while its projector goes on; cancel it at any point and nothing has changed.
+    """Rebuilds one table while its projector goes on.
 
-    `progress` gets (position reached, position of the live table). `swap=False` only compares. `to`: the position that
-    the table shall have when no projector is running (the other tables' position); else it is the live table's own.
+    Cancelled at any point, the live table is as it was, and the next rebuild goes on where this one was, unless its
+    code has changed or it is told to start `fresh`. `swap=False` only compares, and leaves nothing behind.
+    `progress` gets (position reached, position of the live table); `compared` the number of rows compared so far.
+    Raises Stuck at an event that the rebuilt table can't take in.
     """
-    name = f"{projection.name}__rebuild"
-    async with connected(store.dsn, "rebuild", LONG) as connection:
-        connection.prepare_threshold = 0
-        await connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (name,))
-        await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
-        table = await Table.open(connection, projection, name)
-        await connection.commit()
-        position = events = 0
+    name = rebuild_name(projection.table)
+    async with (
+        connected(store.dsn, "rebuild", WORK, autocommit=True, prepare_threshold=0) as connection,
+        _alone(connection, name),
+    ):
+        group = await _opened(connection, projection, name, fresh=fresh)
+        resumed_at, events = group.position, 0
         # Never further than the live table is: what it has not seen, it will apply to the rebuilt one.
-        while (live := max(to or 0, await _live(connection, POSITION, projection))) - position > BATCH:
-            position, count = await _apply(store, connection, table, position, live, progress)
-            await connection.commit()
-            events += count
-            if not count:
+        while True:
+            events += await advance(store, group, await _live(connection, projection), progress=progress)
+            if await _live(connection, projection) - group.position <= BATCH:
                 break
-        # The row lock stops the projector between two of its batches, for as long as the last few events take.
-        live = max(to or 0, await _live(connection, LOCKED, projection))
-        _, few = await _apply(store, connection, table, position, live, progress)
-        missing, extra = await _differences(connection, projection.name, name)
+        async with _snapshot(connection):
+            live = await _live(connection, projection)
+            events += await advance(store, group, live, progress=progress)
+            found = await compare(connection, projection, name, compared)
         if swap:
-            await _swap(connection, projection, name, live)
-        else:
-            await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(name)))
-        await connection.commit()
+            events += await _swap(store, group, projection)
+        await _drop(connection, name)
         if progress:
             progress(live, live)
-        return Rebuilt(events + few, live, missing, extra)
+        return Rebuilt(events, group.position, found.missing, found.extra, found.not_compared, resumed_at)
 
 
-async def _live(connection: psycopg.AsyncConnection, query: str, projection: Projection[Any]) -> int:
+async def _live(connection: psycopg.AsyncConnection, projection: Projection[Any]) -> int:
     """Where the live table stands."""
-    row = await (await connection.execute(query, (projection.name,))).fetchone()
+    return await positions.position_of(connection, projection.table)
+
+
+@contextlib.asynccontextmanager
+async def _alone(connection: psycopg.AsyncConnection, name: str) -> AsyncIterator[None]:
+    """Two operators don't get in each other's way: the second one waits."""
+
+    async def take() -> None:
+        row = await (await connection.execute(TRY_LOCK, (name,))).fetchone()
+        if not (row and row[0]):
+            raise _Busy(f"{name} is being built by somebody else")
+
+    await Backoff(name, on=(_Busy,), longest=1.0).call(take)
+    yield  # the lock ends with the connection
+
+
+class _Busy(Exception):  # noqa: N818 - a state
+    pass
+
+
+async def _opened(connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool) -> Group:
+    """The table that is being built: an earlier one that was not finished, or a new one."""
+    code = fingerprint(projection)
+    begun = await (await connection.execute(BEGUN, (name,))).fetchone()
+    if begun is not None and (fresh or begun != (code, True)):
+        await _drop(connection, name)
+    async with connection.transaction():
+        await positions.register(connection, name, fingerprint=code)
+        await Table.create(connection, projection, name)
+    skips = await positions.skips_of(connection, projection.table)
+    table = await Table.open(connection, projection, name, skips)
+    return Group(connection, [table], await positions.position_of(connection, name), status="building")
+
+
+@contextlib.asynccontextmanager
+async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
+    """A transaction for which the live table stands still, as others go on writing to it."""
+    async with connection.transaction():
+        await connection.execute("set transaction isolation level repeatable read")
+        await connection.execute("set local enable_seqscan = off")  # ranges of keys, whatever the statistics say
+        yield
+
+
+async def _swap(store: EventStore, group: Group, projection: Projection[Any]) -> int:
+    """In the live table's place; returns how many events were taken in meanwhile."""
+    connection, live, events = group.connection, projection.table, 0
+
+    async def catch_up() -> None:
+        nonlocal events
+        while (goal := await positions.position_of(connection, live)) - group.position > NEAR:
+            events += await advance(store, group, goal)
+
+    async def swap() -> None:
+        nonlocal events
+        await catch_up()
+        began = group.position
+        try:
+            async with connection.transaction():
+                await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
+                goal = await _locked(connection, live)
+                last = await advance(store, group, goal)
+                await _rename(connection, live, f"{live}__old")
+                await _rename(connection, group.names[0], live)
+                await connection.execute(FORGET, (group.names[0],))
+        except BaseException:
+            group.position = began
+            raise
+        events += last
+
+    await _drop_table(connection, f"{live}__old")  # of a rebuild that ended here
+    await Backoff(f"swap of {live}", on=BUSY, first=0.05, longest=1.0).call(swap, timeout=SWAP_WITHIN)
+    await _drop_table(connection, f"{live}__old")
+    return events
+
+
+async def _locked(connection: psycopg.AsyncConnection, live: str) -> int:
+    """The live table's position, where its projector stays until the transaction's end."""
+    row = await (await connection.execute(LOCKED, (live,))).fetchone()
     return int(row[0]) if row else 0
 
 
-async def _apply(
-    store: EventStore,
-    connection: psycopg.AsyncConnection,
-    table: Table,
-    position: int,
-    goal: int,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[int, int]:
-    """Applies the events up to `goal`; returns where that ended, and how many there were.
-
-    The next batch is read while this one is written, so that PostgreSQL and we both have work.
-    """
-    projection = table.projection
-    events = 0
-
-    def read(after: int) -> asyncio.Task[Batch]:
-        return asyncio.create_task(store.read_batch(after, BATCH, projection.types, upto=goal))
-
-    reading = read(position)
-    try:
-        while (batch := await reading).size:
-            reading = read(batch.position)
-            touched = [(event, tuple(projection.keys(event))) for event in batch.events]
-            before = await table.read(connection, list({key for _, keys in touched for key in keys}))
-            await table.write(connection, before, fold_batch(projection, touched, before))
-            position, events = batch.position, events + batch.size
-            if progress:
-                progress(position, goal)
-    finally:
-        reading.cancel()
-    return position, events
-
-
-async def _differences(connection: psycopg.AsyncConnection, live: str, rebuilt: str) -> tuple[int, int]:
-    """Rows that only one of the two tables has; (0, 0) also when their columns are no longer the same."""
-    counts = []
-    for one, other in ((live, rebuilt), (rebuilt, live)):
-        difference = sql.SQL(
-            "select count(*) from (select * from {} except all select * from {}) as difference"
-        ).format(sql.Identifier(one), sql.Identifier(other))
-        try:
-            async with connection.transaction():
-                row = await (await connection.execute(difference)).fetchone()
-        except (psycopg.errors.SyntaxError, psycopg.errors.DatatypeMismatch):
-            return 0, 0
-        counts.append(int(row[0]) if row else 0)
-    return counts[0], counts[1]
-
-
-async def _swap(connection: psycopg.AsyncConnection, projection: Projection[Any], rebuilt: str, position: int) -> None:
-    await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(projection.name)))
-    indexes = await (await connection.execute(INDEXES, (rebuilt,))).fetchall()
-    for (index,) in indexes:
+async def _rename(connection: psycopg.AsyncConnection, table: str, name: str) -> None:
+    """A table with its indexes, whose names begin with its own."""
+    for (index,) in await (await connection.execute(INDEXES, (table,))).fetchall():
         await connection.execute(
             sql.SQL("alter index {} rename to {}").format(
-                sql.Identifier(index), sql.Identifier(index.replace(rebuilt, projection.name, 1))
+                sql.Identifier(index), sql.Identifier(index.replace(table, name, 1))
             )
         )
-    await connection.execute(
-        sql.SQL("alter table {} rename to {}").format(sql.Identifier(rebuilt), sql.Identifier(projection.name))
-    )
-    await connection.execute(SWAPPED, (projection.version, position, projection.name))
+    await connection.execute(sql.SQL("alter table {} rename to {}").format(sql.Identifier(table), sql.Identifier(name)))
+
+
+async def _drop(connection: psycopg.AsyncConnection, name: str) -> None:
+    """What was built, or what is left of it."""
+    await _drop_table(connection, name)
+    await connection.execute(FORGET, (name,))
+
+
+async def _drop_table(connection: psycopg.AsyncConnection, name: str) -> None:
+    async def drop() -> None:
+        async with connection.transaction():
+            await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
+            await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(name)))
+
+    await Backoff(f"drop of {name}", on=BUSY, first=0.05, longest=1.0).call(drop, timeout=SWAP_WITHIN)

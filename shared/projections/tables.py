@@ -1,57 +1,132 @@
 """Reading and writing a projection's rows, many at a time."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from psycopg.types.json import Json
 
-from shared.projections.projection import Key, Projection, Rows
+from shared.eventstore import RecordedEvent
+from shared.projections.projection import Key, Projection, Rows, Touched, fold_batch
 
 STAGE_FROM = 50
 """From so many changed rows on, COPY into a staging table and one merge beat single statements in a pipeline."""
+FEW, MANY = 64, 4096
+"""Rows that are read at once: at first, and at most."""
+ROWS_BYTES = 16 * 1024 * 1024
+"""Least bytes of rows with which a read is given up, to be repeated for fewer rows."""
+CHUNK = 256
+"""Rows that come from the server at a time."""
 
 TYPES = """
 select attname, atttypid, format_type(atttypid, atttypmod) from pg_attribute
 where attrelid = %s::regclass and attnum > 0 and not attisdropped"""
 
 
-class Table:
-    """A projection's rows in one table: the live one (`jobs`) or one that is being rebuilt (`jobs__rebuild`)."""
+class TooManyBytes(Exception):  # noqa: N818 - a state: the same with fewer rows at a time works
+    """The rows of one read are larger than what may be held. The transaction can't go on."""
 
-    def __init__(self, projection: Projection[Any], name: str, types: dict[str, tuple[int, str]]) -> None:
+
+class Table:
+    """A projection's rows in one table: the live one (`jobs_v3`), or one that is being rebuilt (`jobs_v3__rebuild`)."""
+
+    def __init__(
+        self, projection: Projection[Any], name: str, types: dict[str, tuple[int, str]], skips: frozenset[int]
+    ) -> None:
         self.projection, self.name = projection, name
+        self.skips = skips
+        """Positions of the events that an operator has decided to leave out."""
         self._oids = tuple(types[column][0] for column in projection.columns)
-        self._jsonb = tuple(index for index, column in enumerate(projection.columns) if types[column][1] == "jsonb")
+        self._json = tuple(index for index, column in enumerate(projection.columns) if types[column][1] == "json")
+        self._texts = tuple(index for index, column in enumerate(projection.columns) if types[column][1] == "text")
+        fields = msgspec.structs.fields(projection.row)
+        self._decoders = {index: msgspec.json.Decoder(fields[index].type).decode for index in self._json}
+        self._key = tuple(projection.columns.index(column) for column in projection.key)
         self._statements = _Statements(projection, name, types)
+        self._at_once = FEW if self._json or self._texts else MANY
 
     @classmethod
-    async def open(cls, connection: psycopg.AsyncConnection, projection: Projection[Any], name: str) -> "Table":
-        """The table, created when it does not exist. Raises KeyError for a row field that has no column."""
-        await cls.create(connection, projection, name)
+    async def open(
+        cls,
+        connection: psycopg.AsyncConnection,
+        projection: Projection[Any],
+        name: str | None = None,
+        skips: frozenset[int] = frozenset(),
+    ) -> "Table":
+        """Raises KeyError for a row field that has no column, and TypeError for a `jsonb` column."""
+        name = name or projection.table
+        connection.adapters.register_loader("json", _JsonBytes)
         rows = await (await connection.execute(TYPES, (name,))).fetchall()
-        return cls(projection, name, {column: (oid, type_name) for column, oid, type_name in rows})
+        types = {column: (oid, type_name) for column, oid, type_name in rows}
+        if binary := [column for column in projection.columns if types[column][1] == "jsonb"]:
+            raise TypeError(f"{name}: {', '.join(binary)}: jsonb changes numbers and the order of keys; use json")
+        return cls(projection, name, types, skips)
 
     @classmethod
     async def create(cls, connection: psycopg.AsyncConnection, projection: Projection[Any], name: str) -> None:
-        """Unless it exists, in whichever version."""
+        """Unless it exists."""
         exists = await (await connection.execute("select to_regclass(%s)", (name,))).fetchone()
         if exists is None or exists[0] is None:
             await connection.execute(projection.ddl.replace("{table}", name).encode(), prepare=False)
 
-    async def read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> Rows:
+    async def apply(self, connection: psycopg.AsyncConnection, events: Iterable[RecordedEvent]) -> None:
+        """Folds events into the rows that they touch, some rows at a time, so that memory stays bounded.
+
+        Raises whatever the fold raises, or PostgreSQL refuses. Raises TooManyBytes once for rows that turn out larger
+        than expected: the same again works then.
+        """
+        for touched in self._pieces(events):
+            before = await self._read(connection, list({key for _, keys in touched for key in keys}))
+            await self._write(connection, before, fold_batch(self.projection, touched, before))
+
+    def _pieces(self, events: Iterable[RecordedEvent]) -> Iterator[list[Touched]]:
+        """Events that concern this table with their keys, `_at_once` keys at a time."""
+        projection, piece, size = self.projection, list[Touched](), 0
+        for event in events:
+            if event.type not in projection.types or event.position in self.skips:
+                continue
+            keys = tuple(projection.keys(event))
+            if piece and size + len(keys) > self._at_once:
+                yield piece
+                piece, size = [], 0
+            piece.append((event, keys))
+            size += len(keys)
+        if piece:
+            yield piece
+
+    async def _read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> Rows:
         """The rows that exist among `keys`."""
         if not keys or self.projection.append_only:
             return {}
-        cursor = connection.cursor(binary=True)
-        await cursor.execute(self._statements.select, [list(column) for column in zip(*keys, strict=True)])
-        rows = (self._from_columns(values) for values in await cursor.fetchall())
-        return {tuple(getattr(row, column) for column in self.projection.key): row for row in rows}
+        rows, size = Rows(), 0
+        async with connection.cursor(binary=True) as cursor:
+            columns = [list(column) for column in zip(*keys, strict=True)]
+            stream = cursor.stream(self._statements.select, columns, size=CHUNK)
+            assert isinstance(stream, AsyncGenerator), "one that can be left early"
+            async with contextlib.aclosing(stream) as found:
+                async for values in found:
+                    size += self._size(values)
+                    if size > ROWS_BYTES and len(rows) > 1:
+                        self._at_once = max(1, min(self._at_once, len(rows)) // 4)
+                        raise TooManyBytes(f"{self.name}: {len(rows)} rows of {size} bytes")
+                    rows[tuple([values[index] for index in self._key])] = self._from_columns(values)
+        if rows:
+            fitting = ROWS_BYTES // 4 // max(size // len(rows), 1)
+            self._at_once = max(1, min(fitting, self._at_once * 8, MANY))
+        return rows
 
-    async def write(self, connection: psycopg.AsyncConnection, before: Rows, changed: Rows) -> None:
-        """Inserts, updates and (None) deletes; `before` are the rows that `read` found."""
+    def _size(self, values: tuple[Any, ...]) -> int:
+        """Bytes of what has no fixed size."""
+        return sum([len(value) for index in (*self._json, *self._texts) if (value := values[index]) is not None])
+
+    async def _write(self, connection: psycopg.AsyncConnection, before: Rows, changed: Rows) -> None:
+        """Inserts, updates and (None) deletes; `before` are the rows that were there."""
         added = [row for key, row in changed.items() if row is not None and key not in before]
         edited = [row for key, row in changed.items() if row is not None and key in before]
         gone = [key for key, row in changed.items() if row is None and key in before]
@@ -63,7 +138,7 @@ class Table:
             await connection.execute(self._statements.stage)
             await self._copy(connection, self._statements.copy_staged, edited)
             await connection.execute(self._statements.merge)
-            await connection.execute(self._statements.unstage)
+            await connection.execute(self._statements.empty_stage)
         elif edited:
             async with connection.pipeline():
                 for row in edited:
@@ -79,17 +154,31 @@ class Table:
 
     def _to_columns(self, row: Any) -> Sequence[Any]:
         values = msgspec.structs.astuple(row)
-        if not self._jsonb:
+        if not self._json:
             return values
         columns = list(values)
-        for index in self._jsonb:
+        for index in self._json:
             if columns[index] is not None:
-                columns[index] = Jsonb(columns[index], dumps=msgspec.json.encode)
+                columns[index] = Json(columns[index], dumps=msgspec.json.encode)
         return columns
 
     def _from_columns(self, values: tuple[Any, ...]) -> Any:
-        fields = dict(zip(self.projection.columns, values, strict=True))
-        return msgspec.convert(fields, self.projection.row)
+        if self._json:
+            columns = list(values)
+            for index, decode in self._decoders.items():
+                if columns[index] is not None:
+                    columns[index] = decode(columns[index])
+            return self.projection.row(*columns)
+        return self.projection.row(*values)
+
+
+class _JsonBytes(Loader):
+    """`json` as its bytes: each column is decoded as what the row's field says."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
 
 
 class _Statements:
@@ -107,8 +196,10 @@ class _Statements:
         arrays = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.key)
         self.copy = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns)
         self.copy_staged = sql.SQL("copy {} ({}) from stdin (format binary)").format(staged, columns)
-        self.stage = sql.SQL("create temporary table if not exists {} (like {})").format(staged, table)
-        self.unstage = sql.SQL("drop table {}").format(staged)
+        self.stage = sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows").format(
+            staged, table
+        )
+        self.empty_stage = sql.SQL("delete from {}").format(staged)  # truncate would write to the catalogue
         self.merge = sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do {}").format(
             table, columns, columns, staged, key, resolve
         )

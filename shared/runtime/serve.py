@@ -26,8 +26,6 @@ from shared.stopping import stop
 
 GRACE = 5
 """Seconds that open requests get to end when the service stops."""
-DEAD_AFTER = 10.0
-"""Seconds without a heartbeat after which a projector counts as dead."""
 
 S = TypeVar("S", bound=ServiceSettings)
 Loop = Callable[[], Awaitable[None]]
@@ -113,12 +111,12 @@ def _projection_check(runtime: Runtime) -> Check:
     )
 
     async def projections() -> str | None:
-        lags = await runtime.projector.lag()
-        for lag in lags:
-            behind.labels(lag.name).set(lag.events)
-            if lag.heartbeat_age > DEAD_AFTER:
-                raise NotReady(f"{lag.name}: no projector since {lag.heartbeat_age:.0f} s, {lag.events} events behind")
-        return ", ".join(f"{lag.name}: {lag.events} events, {lag.seconds:.3f} s behind" for lag in lags)
+        tables = await runtime.projector.progress()
+        for each in tables:
+            behind.labels(each.name.removeprefix("projection ")).set(each.waiting)
+        if trouble := [sentence for each in tables if (sentence := each.stuck())]:
+            raise NotReady("; ".join(trouble))
+        return ", ".join(f"{each.name}: {each.waiting} events, {each.waiting_seconds:.3f} s behind" for each in tables)
 
     return projections
 

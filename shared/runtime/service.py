@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -92,7 +93,9 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
     """The store and its read tables, migrated and open; waits for PostgreSQL as long as it takes."""
     await _until_migrated(definition, settings)
     async with EventStore.open(settings.database_url, definition.codec()) as store:
-        projector = Projector(store, definition.projections, instance=settings.service_instance)
+        projector = Projector(
+            store, definition.projections, instance=settings.service_instance, release=version("emprops")
+        )
         await projector.prepare()
         yield Runtime(definition, settings, store, projector)
 

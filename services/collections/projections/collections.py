@@ -62,10 +62,10 @@ create table {table} (
   batch_max_tokens bigint,
   encryption_enabled boolean not null,
   cover_image_url text,
-  images jsonb not null,
+  images json not null,
   scheduled_for timestamptz,
   publish_date timestamptz,
-  receivers jsonb not null,
+  receivers json not null,
   preview_enabled boolean not null,
   preview_max_generations bigint not null,
   preview_is_remixable boolean not null,
@@ -168,7 +168,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=3,
+    version=4,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

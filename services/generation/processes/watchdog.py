@@ -38,16 +38,16 @@ SLACK = timedelta(seconds=2)
 """Clocks of broker and database may differ by so much."""
 
 DUE: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps
+select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where is_delayed and ready_at > %b and ready_at <= %b order by ready_at limit %b"""
 QUEUES: LiteralString = """
-select workflow_type, service_required from open_steps
+select workflow_type, service_required from open_steps_v1
 where ready_at <= %b group by workflow_type, service_required"""
 MISSING: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps
+select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where workflow_type = %b and service_required = %b and ready_at <= %b order by ready_at limit %b"""
 OVERDUE: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps
+select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where ready_at <= %b order by ready_at limit %b"""
 
 log = structlog.get_logger()

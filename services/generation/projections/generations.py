@@ -16,9 +16,9 @@ create table {table} (
   job_id    uuid not null,
   hash      text not null,
   status    text not null,
-  variables jsonb not null,
+  variables json not null,
   error     text,
-  outputs   jsonb not null
+  outputs   json not null
 );
 create index {table}_of_job on {table} (job_id)"""
 
@@ -53,7 +53,7 @@ def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow
 
 GENERATIONS = Projection(
     name="generations",
-    version=1,
+    version=2,
     row=GenerationRow,
     key=("gid",),
     ddl=DDL,

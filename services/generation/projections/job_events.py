@@ -34,7 +34,7 @@ create table {table} (
   position bigint primary key,
   job_id   uuid not null,
   event    text not null,
-  data     jsonb not null
+  data     json not null
 );
 create index {table}_of_job on {table} (job_id, position)"""
 
@@ -115,7 +115,7 @@ def _step(event: StepScheduled | StepCompleted | StepFailed) -> dict[str, Any]:
 
 JOB_EVENTS = Projection(
     name="job_events",
-    version=1,
+    version=2,
     row=JobEventRow,
     key=("position",),
     ddl=DDL,

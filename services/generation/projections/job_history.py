@@ -28,7 +28,7 @@ create table {table} (
   position   bigint not null,
   status     text not null,
   message    text not null,
-  data       jsonb not null,
+  data       json not null,
   created_at timestamptz not null,
   primary key (job_id, position)
 )"""
@@ -97,7 +97,7 @@ def _count(generations: int) -> str:
 
 JOB_HISTORY = Projection(
     name="job_history",
-    version=1,
+    version=2,
     row=HistoryRow,
     key=("job_id", "position"),
     ddl=DDL,

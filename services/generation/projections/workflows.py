@@ -16,7 +16,7 @@ create table {table} (
   name        text not null,
   version     integer not null,
   digest      text not null,
-  definition  jsonb not null,
+  definition  json not null,
   updated_at  timestamptz not null
 );
 create unique index {table}_name on {table} (name)"""
@@ -45,7 +45,7 @@ def project(_: WorkflowRow | None, recorded: RecordedEvent) -> WorkflowRow:
 
 WORKFLOWS = Projection(
     name="workflows",
-    version=1,
+    version=2,
     row=WorkflowRow,
     key=("workflow_id",),
     ddl=DDL,

@@ -25,8 +25,8 @@ create table {table} (
   collection_id uuid,
   component_id  bigint,
   cid           text,
-  gen_in_data   jsonb,
-  gen_out_data  jsonb,
+  gen_in_data   json,
+  gen_out_data  json,
   created_at    timestamptz not null
 );
 create index {table}_of_user on {table} (user_id, asset_id desc);
@@ -77,7 +77,7 @@ def project(row: AssetRow | None, recorded: RecordedEvent) -> AssetRow:
 
 ASSETS = Projection(
     name="assets",
-    version=2,
+    version=3,
     row=AssetRow,
     key=("asset_id",),
     ddl=DDL,

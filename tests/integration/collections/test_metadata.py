@@ -142,7 +142,7 @@ async def test_what_was_sold_keeps_its_numbers(api: Api, engine: Publisher):
 
 
 async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
-    query = b"select count(*) from series where collection_id = %s and finished_at is not null"
+    query = b"select count(*) from series_v1 where collection_id = %s and finished_at is not null"
     async with asyncio.timeout(PATIENCE):
         while True:
             async with api.store.reader() as cursor:

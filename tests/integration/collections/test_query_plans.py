@@ -24,12 +24,13 @@ create function id(n bigint) returns uuid language sql immutable return lpad(to_
 create function moment(n bigint) returns timestamptz language sql immutable
   return '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second';
 
-insert into projects select id(n), id(1 + n % 2000), 'P' || n, false, null, moment(n) from generate_series(1, 20000) n;
+insert into projects_v1 select id(n), id(1 + n % 2000), 'P' || n, false, null, moment(n)
+from generate_series(1, 20000) n;
 
-insert into projects select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
+insert into projects_v1 select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
 from generate_series(1, 10) n;
 
-insert into collections
+insert into collections_v4
 select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
   case n % 4 when 0 then 'published' else 'draft' end, n % 11 = 10, false,
   (array['ETHEREUM', 'BASE', 'TEZOS'])[1 + n % 3], 10, '0.05', false, null, false, null, '[]',
@@ -37,15 +38,16 @@ select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
   n % 5 = 0, 3, n % 7 = 0, null, null, null, moment(n), moment(n), 3
 from generate_series(1, 100000) n;
 
-insert into instructions select id, '{"version":"v2","steps":[],"variables":[]}' from collections;
+insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v4;
 
-insert into component_assets (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
+insert into component_assets_v4
+  (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
 select n, id(1 + n % 2000), id(1 + n % 100), 1 + n % 200, 'a', 'a/' || n, 'image/png', 'ab', moment(n)
 from generate_series(0, 100000) n;
 
-insert into series select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
+insert into series_v1 select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
 
-insert into artworks select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
+insert into artworks_v1 select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
 from generate_series(1, 100000) n;
 
 analyze"""
@@ -77,7 +79,7 @@ async def full(servers) -> AsyncIterator[psycopg.AsyncConnection]:
     dsn = servers.create_database("template1")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         for projection in SERVICE.projections:
-            await connection.execute(projection.ddl.replace("{table}", projection.name).encode())
+            await connection.execute(projection.ddl.replace("{table}", projection.table).encode())
         await connection.execute(FILL.encode())
         yield connection
     servers.drop_database(dsn)
@@ -105,7 +107,7 @@ async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnecti
 @pytest.mark.asyncio(loop_scope="module")
 async def test_there_are_a_hundred_thousand(full: psycopg.AsyncConnection):
     """And what is listed is there: plans over empty tables prove nothing."""
-    cursor = await full.execute("select count(*) from collections")
+    cursor = await full.execute("select count(*) from collections_v4")
     assert await cursor.fetchone() == (ROWS,)
     for query, values in ASKED.values():
         assert await (await full.execute(query.encode(), values)).fetchall(), query

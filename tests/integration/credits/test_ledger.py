@@ -144,9 +144,9 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
         handled = await ledger.carry_out(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
         assert await runtime.caught_up(handled.position)
         async with runtime.store.reader() as cursor:
-            await cursor.execute("select grant_id, amount, available, held, spent, expired from grants")
+            await cursor.execute("select grant_id, amount, available, held, spent, expired from grants_v1")
             grants = {row[0]: tuple(row[1:]) for row in await cursor.fetchall()}
-            await cursor.execute("select available, held, spent, expired from accounts where user_id = %b", (ALICE,))
+            await cursor.execute("select available, held, spent, expired from accounts_v1 where user_id = %b", (ALICE,))
             account = await cursor.fetchone()
         assert grants == {
             grant.grant_id: (grant.amount, grant.available, grant.held, grant.spent, grant.expired)

@@ -100,8 +100,8 @@ SUMS = Projection(
     row=SumRow,
     key=("stream_id", "kind"),
     ddl="""create table {table} (
-      stream_id uuid, kind text, total bigint not null, last jsonb not null, earlier jsonb not null,
-      extra jsonb not null, note text, primary key (stream_id, kind)
+      stream_id uuid, kind text, total bigint not null, last json not null, earlier json not null,
+      extra json not null, note text, primary key (stream_id, kind)
     )""",
     events=(Counted, Closed),
     keys=sum_keys,
@@ -162,7 +162,7 @@ async def expected(store: EventStore, projection: Projection[Any]) -> list[tuple
 
 
 def column(value: Any) -> Any:
-    """As psycopg gives it: `jsonb` comes as plain lists and dicts."""
+    """As psycopg gives it: `json` comes as plain lists and dicts."""
     if isinstance(value, msgspec.Struct | list | dict):
         return msgspec.json.decode(msgspec.json.encode(value))
     return value

@@ -11,11 +11,12 @@ import pytest
 
 from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projector
-from shared.projections.projector import Fenced
+from shared.projections.leading import Leader
+from shared.projections.positions import Fenced
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import PATIENCE, soon, until
-from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
+from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, expected, projecting, rows
 
 
 async def test_a_write_is_there_when_its_position_is(store: EventStore, sql: psycopg.Connection) -> None:
@@ -25,7 +26,7 @@ async def test_a_write_is_there_when_its_position_is(store: EventStore, sql: psy
             stream = uuid4()
             appended = await store.append([StreamAppend(stream, 0, [Opened(f"t{number}"), Counted(2)])], context())
             assert await projector.caught_up(appended.position, timeout=PATIENCE)
-            assert sql.execute("select name, total, changes from tallies where id = %s", (stream,)).fetchone() == (
+            assert sql.execute("select name, total, changes from tallies_v1 where id = %s", (stream,)).fetchone() == (
                 f"t{number}", 2, 2,
             )  # fmt: skip
 
@@ -36,13 +37,13 @@ async def test_a_row_may_end(store: EventStore, sql: psycopg.Connection) -> None
     async with projecting(store) as projector:
         appended = await store.append([StreamAppend(stream, 0, [Opened("a"), Counted(1)])], context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        assert len(rows(sql, "tallies")) == 1
+        assert len(rows(sql, "tallies_v1")) == 1
         appended = await store.append([StreamAppend(stream, 2, [Closed()])], context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        assert rows(sql, "tallies") == []
+        assert rows(sql, "tallies_v1") == []
         appended = await store.append([StreamAppend(stream, 3, [Opened("b"), Closed(), Opened("c")])], context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        assert sql.execute("select name, changes from tallies").fetchall() == [("c", 1)]
+        assert sql.execute("select name, changes from tallies_v1").fetchall() == [("c", 1)]
 
 
 async def test_composite_keys_and_nested_columns(store: EventStore, sql: psycopg.Connection) -> None:
@@ -54,8 +55,8 @@ async def test_composite_keys_and_nested_columns(store: EventStore, sql: psycopg
         await store.append(counted(two, 0, 3), context())
         appended = await store.append([StreamAppend(two, 1, [Closed()])], context())
         assert await projector.caught_up(appended.position, PATIENCE)
-    assert rows(sql, "sums") == await expected(store, SUMS)
-    assert sql.execute("select kind, total, note from sums order by stream_id = %s, kind", (two,)).fetchall() == [
+    assert rows(sql, "sums_v1") == await expected(store, SUMS)
+    assert sql.execute("select kind, total, note from sums_v1 order by stream_id = %s, kind", (two,)).fetchall() == [
         ("even", 6, None), ("odd", 9, None), ("odd", 3, "closed"),
     ]  # fmt: skip
 
@@ -77,7 +78,7 @@ async def test_few_rows_and_many(store: EventStore, sql: psycopg.Connection, str
         )
         assert await projector.caught_up(max(each.position for each in appended), PATIENCE)
     for projection in ALL:
-        assert rows(sql, projection.name) == await expected(store, projection)
+        assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_a_history_only_grows(store: EventStore, sql: psycopg.Connection) -> None:
@@ -86,7 +87,7 @@ async def test_a_history_only_grows(store: EventStore, sql: psycopg.Connection) 
         await store.append(counted(uuid4(), 0, *range(100)), context())
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-    assert rows(sql, "steps") == await expected(store, STEPS)
+    assert rows(sql, "steps_v1") == await expected(store, STEPS)
 
 
 async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psycopg.Connection) -> None:
@@ -113,18 +114,18 @@ async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psy
         last = max(await soon(writes))
         assert await projector.caught_up(last, PATIENCE)
     for projection in ALL:
-        assert rows(sql, projection.name) == await expected(store, projection)
+        assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.Connection) -> None:
     """Two that both believe they lead: one moves on, the other is refused and looks again. No event counts twice."""
     fenced = 0
 
-    async def lead_without_a_lease(projector: Projector) -> None:
+    async def lead_without_a_lease(store: EventStore, instance: str) -> None:
         nonlocal fenced
         while True:
             try:
-                await projector._lead()
+                await Leader(store, ALL, lease="one lease", instance=instance).run()
             except (Fenced, psycopg.OperationalError):  # the latter: a deadlock, which PostgreSQL resolves
                 fenced += 1
 
@@ -132,7 +133,9 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
         projectors = [Projector(each, ALL) for each in (store, other)]
         for projector in projectors:
             await projector.prepare()
-        tasks = [asyncio.create_task(lead_without_a_lease(projector)) for projector in projectors]
+        tasks = [
+            asyncio.create_task(lead_without_a_lease(each, instance)) for each, instance in ((store, "a"), (other, "b"))
+        ]
         streams = [uuid4() for _ in range(5)]
         version = 0
         while fenced < 3 or version < 30:
@@ -144,7 +147,7 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
             assert await projector.caught_up(max(result.position for result in results), PATIENCE)
         await stop(*tasks)
     for projection in ALL:
-        assert rows(sql, projection.name) == await expected(store, projection)
+        assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_another_replica_takes_over(store: EventStore, sql: psycopg.Connection) -> None:
@@ -156,7 +159,7 @@ async def test_another_replica_takes_over(store: EventStore, sql: psycopg.Connec
             assert await first.caught_up(appended.position, PATIENCE)
         appended = await store.append(counted(stream, 1, 1), context())
         assert await second.caught_up(appended.position, PATIENCE)
-    assert sql.execute("select total, changes from tallies").fetchall() == [(2, 2)]
+    assert sql.execute("select total, changes from tallies_v1").fetchall() == [(2, 2)]
 
 
 async def test_caught_up_wakes_by_push(store: EventStore) -> None:
@@ -169,8 +172,8 @@ async def test_caught_up_wakes_by_push(store: EventStore) -> None:
             )
             await until(lambda: sql.execute(listening).fetchone() == (2,), "both stores listen")
         appended = await store.append(counted(uuid4(), 0, 1), context())
-        assert await soon(other.watermarks.wait_for("projections", appended.position, timeout=60))
-        assert await soon(store.watermarks.wait_for("projections", appended.position, timeout=60))
+        assert await soon(other.watermarks.wait_for(TALLIES.watermark, appended.position, timeout=60))
+        assert await soon(store.watermarks.wait_for(TALLIES.watermark, appended.position, timeout=60))
         assert await Projector(other, (TALLIES,)).caught_up(appended.position, timeout=0)
         assert await projector.caught_up(appended.position, timeout=0)
 
@@ -207,54 +210,21 @@ class TestWithoutAProjector:
                 assert not await projector.caught_up(appended.position, timeout=0.3)
 
     async def test_the_lag_is_honest(self, store: EventStore) -> None:
-        """Behind in events and in seconds, and the heartbeat grows old: a dead projector never reads as lag 0."""
+        """Behind in events and in seconds: told by what waits, not by whether somebody lives."""
         async with projecting(store, TALLIES) as projector:
             appended = await store.append(counted(uuid4(), 0, 1), context())
             assert await projector.caught_up(appended.position, PATIENCE)
             (alive,) = await projector.lag()
-        assert (alive.name, alive.position, alive.events, alive.seconds) == ("tallies", appended.position, 0, 0)
+        assert (alive.name, alive.position, alive.events, alive.seconds) == ("tallies_v1", appended.position, 0, 0)
 
-        (dead,) = await projector.lag()
-        (later,) = await projector.lag()
-        assert alive.heartbeat_age < dead.heartbeat_age < later.heartbeat_age
         await store.append(counted(uuid4(), 0, 1, 2), context())
         (behind,) = await projector.lag()
         (further,) = await projector.lag()
         assert behind.events == 2
         assert 0 < behind.seconds < further.seconds
-
-    async def test_the_heart_beats_when_there_is_nothing_to_do(
-        self, store: EventStore, sql: psycopg.Connection
-    ) -> None:
-        """An idle projector is told from a dead one."""
-        async with projecting(store, TALLIES):
-            await until(lambda: sql.execute("select from pg_locks where locktype = 'advisory'").fetchall(), "it leads")
-            sql.execute("update projections set heartbeat_at = now() - interval '1 hour'")
-            fresh = "select from projections where heartbeat_at > now() - interval '1 minute'"
-            await until(lambda: sql.execute(fresh).fetchone() is not None, "its heart beats")
-
-
-async def test_an_event_that_cannot_be_projected_holds_all_tables(store: EventStore, sql: psycopg.Connection) -> None:
-    """Nothing of its batch is applied, the lag shows it, and once the cause is gone everything goes on, once."""
-    broken = True
-
-    def project(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
-        if broken and recorded.event == Counted(666):
-            raise ValueError("this projection has a bug")
-        return tally(row, recorded)
-
-    stream = uuid4()
-    async with projecting(store, replace(TALLIES, project=project), STEPS) as projector:
-        before = await store.append(counted(stream, 0, 1), context())
-        assert await projector.caught_up(before.position, PATIENCE)
-        poison = await store.append(counted(stream, 1, 666), context())
-        await store.append(counted(stream, 2, 2), context())
-        assert not await projector.caught_up(poison.position, timeout=0.3)
-        assert [lag.events for lag in await projector.lag()] == [2, 2]
-        assert len(rows(sql, "steps")) == 1
-        broken = False
-        assert await projector.caught_up(poison.position + 1, PATIENCE)
-    assert sql.execute("select total, changes from tallies").fetchall() == [(669, 3)]
+        (progress,) = await projector.progress()
+        assert (progress.name, progress.waiting, progress.leader) == ("projection tallies_v1", 2, None)
+        assert progress.stuck(patience=0) is not None
 
 
 async def test_only_its_own_types_are_decoded(store: EventStore, sql: psycopg.Connection) -> None:
@@ -268,7 +238,7 @@ async def test_only_its_own_types_are_decoded(store: EventStore, sql: psycopg.Co
     async with projecting(store, TALLIES) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-    assert len(rows(sql, "tallies")) == 1
+    assert len(rows(sql, "tallies_v1")) == 1
 
 
 async def test_rows_survive_as_what_they_were(store: EventStore) -> None:

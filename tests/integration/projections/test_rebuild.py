@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,13 +10,11 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
-from shared.projections import Projection, Projector, rebuild
+from shared.projections import Projection, Projector, comparing, following, rebuild
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import PATIENCE, soon, until
-from tests.integration.projections.tables import ALL, TALLIES, TallyRow, expected, projecting, rows, tally
-
-REBUILD = import_module("shared.projections.rebuild")  # whose name the function has taken
+from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
 
 
 class CountsRow(msgspec.Struct, frozen=True):
@@ -78,16 +75,16 @@ async def projected(store: EventStore, *projections: Projection[Any]) -> int:
     return head
 
 
-@pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.name)
+@pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
 async def test_the_same_rows(store: EventStore, sql: psycopg.Connection, projection: Projection[Any]) -> None:
     """Nothing is missing, nothing is extra, and the table stands where the live one stood."""
     await some_history(store)
     head = await projected(store)
-    before = rows(sql, projection.name)
+    before = rows(sql, projection.table)
     result = await rebuild(store, projection)
     assert (result.missing, result.extra, result.position) == (0, 0, head)
     assert result.events == len(await store.read_all())
-    assert rows(sql, projection.name) == before == await expected(store, projection)
+    assert rows(sql, projection.table) == before == await expected(store, projection)
 
 
 async def test_while_writes_go_on(store: EventStore, sql: psycopg.Connection) -> None:
@@ -112,7 +109,7 @@ async def test_while_writes_go_on(store: EventStore, sql: psycopg.Connection) ->
         last = max(await asyncio.gather(*writers))
         assert await projector.caught_up(last, PATIENCE)
     for projection in ALL:
-        assert rows(sql, projection.name) == await expected(store, projection)
+        assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_while_the_projector_is_behind(store: EventStore, sql: psycopg.Connection) -> None:
@@ -123,12 +120,12 @@ async def test_while_the_projector_is_behind(store: EventStore, sql: psycopg.Con
     result = await rebuild(store, TALLIES)
     assert (result.missing, result.extra) == (0, 0)
     await projected(store)
-    assert rows(sql, "tallies") == await expected(store, TALLIES)
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batches' size makes no difference; progress is told after each, up to the goal."""
-    monkeypatch.setattr(REBUILD, "BATCH", 7)
+    monkeypatch.setattr(following, "BATCH", 7)
     await some_history(store)
     head = await projected(store)
     told: list[tuple[int, int]] = []
@@ -137,7 +134,7 @@ async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monk
     assert told == sorted(told)
     assert {goal for _, goal in told} == {head}, "nobody writes, so the goal stays"
     assert told[-1] == (head, head)
-    assert rows(sql, "tallies") == await expected(store, TALLIES)
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 class TestComparing:
@@ -151,39 +148,39 @@ class TestComparing:
     async def test_a_row_that_was_changed(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
-        sql.execute("update tallies set total = total + 1 where name = 't1'")
+        sql.execute("update tallies_v1 set total = total + 1 where name = 't1'")
         assert (await compare(store)) == (1, 1)
 
     async def test_rows_that_were_taken_away(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
-        sql.execute("delete from tallies where name in ('t1', 't2')")
+        sql.execute("delete from tallies_v1 where name in ('t1', 't2')")
         assert (await compare(store)) == (0, 2)
 
     async def test_a_row_that_was_put_in(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute(
-            "insert into tallies select gen_random_uuid(), name, total, changes, changed_at from tallies limit 1"
+            "insert into tallies_v1 select gen_random_uuid(), name, total, changes, changed_at from tallies_v1 limit 1"
         )
         assert (await compare(store)) == (1, 0)
 
     async def test_leaves_everything_as_it_was(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
-        sql.execute("update tallies set total = total + 1")
-        before = rows(sql, "tallies")
+        sql.execute("update tallies_v1 set total = total + 1")
+        before = rows(sql, "tallies_v1")
         await compare(store)
-        assert rows(sql, "tallies") == before
-        assert tables(sql) == {"sums", "steps", "tallies"}
+        assert rows(sql, "tallies_v1") == before
+        assert tables(sql) == {"sums_v1", "steps_v1", "tallies_v1"}
 
     async def test_a_rebuild_mends_it(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
-        sql.execute("update tallies set total = 0 where total > 0")
+        sql.execute("update tallies_v1 set total = 0 where total > 0")
         assert (await rebuild(store, TALLIES)).missing > 0
         assert (await compare(store)) == (0, 0)
-        assert rows(sql, "tallies") == await expected(store, TALLIES)
+        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 async def compare(store: EventStore) -> tuple[int, int]:
@@ -193,23 +190,21 @@ async def compare(store: EventStore) -> tuple[int, int]:
 
 def tables(sql: psycopg.Connection) -> set[str]:
     """The read tables that there are."""
-    own = ("events", "snapshots", "checkpoints", "projections")
-    found = sql.execute(
-        "select tablename from pg_tables where schemaname = 'public' and tablename <> all(%s)", (list(own),)
-    )
+    found = sql.execute("select tablename from pg_tables where tablename ~ '^(tallies|sums|steps)'")
     return {row[0] for row in found}
 
 
 class TestAtStart:
     async def test_a_new_version(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """A table whose version was raised is built anew before the projector goes on, here with another column."""
+        """It is built beside the old one, here with another column, and the old one stays as it was."""
         await some_history(store)
         await projected(store)
+        before = rows(sql, "tallies_v1")
         await some_history(store)
         await projected(store, SECOND, *ALL[1:])
-        assert rows(sql, "tallies") == await expected(store, SECOND)
-        assert sql.execute("select version from projections where name = 'tallies'").fetchone() == (2,)
-        assert indexes(sql) == {"tallies_pkey", "tallies_highest"}
+        assert rows(sql, "tallies_v2") == await expected(store, SECOND)
+        assert indexes(sql, "tallies_v2") == {"tallies_v2_pkey", "tallies_v2_highest"}
+        assert rows(sql, "tallies_v1") == before
 
     async def test_a_new_version_before_the_first_event_was_seen(
         self, store: EventStore, sql: psycopg.Connection
@@ -218,23 +213,26 @@ class TestAtStart:
         await Projector(store, ALL).prepare()
         await some_history(store)
         await projected(store, SECOND, *ALL[1:])
-        assert rows(sql, "tallies") == await expected(store, SECOND)
+        assert rows(sql, "tallies_v2") == await expected(store, SECOND)
 
     async def test_the_old_version_again(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """Rolled back to the old version, its table is built anew too."""
+        """Rolled back to the old version, its table goes on where it was: nothing is built anew."""
+        await some_history(store)
+        first = await projected(store, TALLIES)
         await some_history(store)
         await projected(store, SECOND)
+        assert sql.execute("select position from read_tables where name = 'tallies_v1'").fetchone() == (first,)
         await projected(store, TALLIES)
-        assert rows(sql, "tallies") == await expected(store, TALLIES)
+        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
     async def test_a_new_table_on_old_history(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """It is filled up to where the others are, and goes on with them."""
+        """It catches up by itself, and goes on with the others."""
         await some_history(store)
         await projected(store, TALLIES)
         await some_history(store)
         await projected(store)
         for projection in ALL:
-            assert rows(sql, projection.name) == await expected(store, projection)
+            assert rows(sql, projection.table) == await expected(store, projection)
 
     async def test_a_table_less(self, store: EventStore, sql: psycopg.Connection) -> None:
         """A projection that is no longer there keeps its table as it was, and holds nobody back."""
@@ -242,29 +240,123 @@ class TestAtStart:
         await projected(store)
         await some_history(store)
         await projected(store, TALLIES)
-        assert rows(sql, "tallies") == await expected(store, TALLIES)
+        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
         await projected(store)
         for projection in ALL:
-            assert rows(sql, projection.name) == await expected(store, projection)
+            assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any point: the live table is as it was, its projector goes on, and the next rebuild is a whole one."""
-    monkeypatch.setattr(REBUILD, "BATCH", 5)
+    monkeypatch.setattr(following, "BATCH", 5)
     await some_history(store)
     async with projecting(store, TALLIES) as projector:
         assert await projector.caught_up(await store.head(), PATIENCE)
-        before = rows(sql, "tallies")
+        before = rows(sql, "tallies_v1")
         for steps in (0, 1, 5, 15):
             progress: list[int] = []
             task = asyncio.create_task(rebuild(store, TALLIES, progress=lambda reached, _: progress.append(reached)))  # noqa: B023
             await until(lambda: len(progress) >= steps or task.done(), "it is that far")  # noqa: B023
             await stop(task)
-            assert rows(sql, "tallies") == before
+            assert rows(sql, "tallies_v1") == before
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
         assert (await soon(rebuild(store, TALLIES))).missing == 0
-    assert rows(sql, "tallies") == await expected(store, TALLIES)
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+
+
+async def test_goes_on_where_it_stopped(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was built is kept batch by batch; other code, or who says so, begins at 0."""
+    monkeypatch.setattr(following, "BATCH", 5)
+    await some_history(store)
+    head = await projected(store, TALLIES)
+
+    async def break_off(projection: Projection[Any]) -> int:
+        """Cancels a rebuild halfway; where it was then."""
+        progress: list[int] = []
+        task = asyncio.create_task(rebuild(store, projection, progress=lambda reached, _: progress.append(reached)))
+        await until(lambda: len(progress) >= 5 or task.done(), "it is that far")
+        await stop(task)
+        row = sql.execute("select position from read_tables where name = 'tallies_v1__rebuild'").fetchone()
+        return int(row[0]) if row else 0
+
+    at = await break_off(TALLIES)
+    assert 0 < at < head
+    result = await rebuild(store, TALLIES)
+    assert (result.resumed_at, result.same) == (at, True)
+    await break_off(TALLIES)
+    assert (await rebuild(store, TALLIES, fresh=True)).resumed_at == 0
+    await break_off(TALLIES)
+    assert (await rebuild(store, replace(TALLIES, ddl=TALLIES.ddl + " "))).resumed_at == 0
+    await break_off(TALLIES)
+    sql.execute("drop table tallies_v1__rebuild")
+    assert (await rebuild(store, TALLIES)).resumed_at == 0
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+    assert tables(sql) == {"tallies_v1"}
+
+
+class TestLocks:
+    """A rebuild never makes others wait for longer than a rename takes."""
+
+    async def test_checking_waits_for_nobody_and_holds_nobody_up(self, store: EventStore) -> None:
+        """Neither a projector that holds the table's position, nor somebody who has locked its rows, is waited for."""
+        await some_history(store)
+        await projected(store, TALLIES)
+        with psycopg.connect(store.dsn) as other:
+            other.execute("select from read_tables for update")
+            other.execute("update tallies_v1 set total = total + 1")
+            assert (await soon(rebuild(store, TALLIES, swap=False))).same, "as it was committed"
+
+    async def test_the_swap_gives_way_to_a_long_read(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """It tries again and again, and readers that come meanwhile don't queue behind it."""
+        await some_history(store)
+        await projected(store, TALLIES)
+        swapping = asyncio.create_task(rebuild(store, TALLIES))
+        with psycopg.connect(store.dsn) as reader:
+            reader.execute("select count(*) from tallies_v1")
+            await until(lambda: waits_for_a_lock(sql), "the swap waits for the reader")
+            sql.execute("set statement_timeout = '5s'")
+            for _ in range(10):
+                sql.execute("select count(*) from tallies_v1")
+            assert not swapping.done()
+            reader.rollback()
+        assert (await soon(swapping)).same
+        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+
+    async def test_columns_that_differ_are_not_called_the_same(
+        self, store: EventStore, sql: psycopg.Connection
+    ) -> None:
+        """Somebody has altered the live table: nothing is known of its rows, and that is said."""
+        await some_history(store)
+        await projected(store, TALLIES)
+        sql.execute("alter table tallies_v1 add extra text")
+        result = await rebuild(store, TALLIES, swap=False)
+        assert not result.same
+        assert result.not_compared == "their columns are not the same"
+
+
+def waits_for_a_lock(sql: psycopg.Connection) -> bool:
+    return bool(
+        sql.execute("select from pg_locks where not granted and relation = to_regclass('tallies_v1')").fetchall()
+    )
+
+
+async def test_many_ranges(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are compared in ranges of keys, of one column or several; what differs anywhere is counted once."""
+    monkeypatch.setattr(comparing, "RANGE", 3)
+    await some_history(store)
+    await projected(store)
+    for projection in ALL:
+        assert (await rebuild(store, projection, swap=False)).same, projection.table
+    sql.execute("update sums_v1 set note = 'x' where kind = 'odd'")
+    odd = len(sql.execute("select from sums_v1 where kind = 'odd'").fetchall())
+    changed = await rebuild(store, SUMS, swap=False)
+    assert (changed.missing, changed.extra) == (odd, odd)
+    sql.execute("insert into steps_v1 values (-1, gen_random_uuid(), 'a'), (1000000, gen_random_uuid(), 'b')")
+    put_in = await rebuild(store, STEPS, swap=False)
+    assert (put_in.missing, put_in.extra) == (2, 0)
 
 
 async def test_two_at_once(store: EventStore, sql: psycopg.Connection) -> None:
@@ -273,7 +365,7 @@ async def test_two_at_once(store: EventStore, sql: psycopg.Connection) -> None:
     await projected(store, TALLIES)
     results = await soon(asyncio.gather(*(rebuild(store, TALLIES) for _ in range(3))))
     assert [(result.missing, result.extra) for result in results] == [(0, 0)] * 3
-    assert rows(sql, "tallies") == await expected(store, TALLIES)
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 async def test_indexes_keep_their_names(store: EventStore, sql: psycopg.Connection) -> None:
@@ -282,11 +374,11 @@ async def test_indexes_keep_their_names(store: EventStore, sql: psycopg.Connecti
     await projected(store, TALLIES)
     for _ in range(3):
         await rebuild(store, TALLIES)
-        assert indexes(sql) == {"tallies_pkey", "tallies_name"}
+        assert indexes(sql, "tallies_v1") == {"tallies_v1_pkey", "tallies_v1_name"}
 
 
-def indexes(sql: psycopg.Connection) -> set[str]:
-    return {row[0] for row in sql.execute("select indexname from pg_indexes where tablename = 'tallies'")}
+def indexes(sql: psycopg.Connection, table: str) -> set[str]:
+    return {row[0] for row in sql.execute("select indexname from pg_indexes where tablename = %s", (table,))}
 
 
 async def test_memory_of_old_rows_is_not_kept(store: EventStore, sql: psycopg.Connection) -> None:
@@ -298,7 +390,7 @@ async def test_memory_of_old_rows_is_not_kept(store: EventStore, sql: psycopg.Co
 
     await some_history(store)
     await projected(store, replace(TALLIES, project=forgetful))
-    assert rows(sql, "tallies") != await expected(store, TALLIES)
+    assert rows(sql, "tallies_v1") != await expected(store, TALLIES)
     fixed = replace(TALLIES, version=2)
     await projected(store, fixed)
-    assert rows(sql, "tallies") == await expected(store, fixed)
+    assert rows(sql, "tallies_v2") == await expected(store, fixed)

@@ -1,0 +1,126 @@
+"""Comparing two read tables row by row, in ranges of their keys, in one snapshot: nothing is locked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from shared.projections.projection import Projection
+
+RANGE = 50_000
+"""Rows per statement: each takes well under a second, so that cancelling is quick and progress is told."""
+
+COLUMNS = """
+select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
+where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attname"""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`missing`: rows that only the live table has, or has otherwise; `extra`: likewise of the rebuilt one."""
+
+    missing: int = 0
+    extra: int = 0
+    not_compared: str | None = None
+
+
+async def compare(
+    connection: psycopg.AsyncConnection,
+    projection: Projection[Any],
+    rebuilt: str,
+    progress: Callable[[int], None] | None = None,
+) -> Comparison:
+    """Of the live table with the rebuilt one, as the connection's snapshot has them."""
+    columns = await _columns(connection, projection.table)
+    if columns != await _columns(connection, rebuilt):
+        return Comparison(not_compared="their columns are not the same")
+    ranges = _Ranges(projection, rebuilt, columns)
+    missing = extra = rows = 0
+    after: tuple[Any, ...] | None = None
+    while True:
+        end = await _one(connection, ranges.end(after), after or ())
+        bounds = (*(after or ()), *(end or ()))
+        found = await _one(connection, ranges.differences(after, end), (*bounds, *bounds))
+        assert found is not None, "an aggregate has a row"
+        missing, extra, rows = missing + found[0], extra + found[1], rows + found[2]
+        if progress:
+            progress(rows)
+        if end is None:
+            return Comparison(missing, extra)
+        after = end
+
+
+async def _one(
+    connection: psycopg.AsyncConnection, query: sql.Composed, values: tuple[Any, ...]
+) -> tuple[Any, ...] | None:
+    return await (await connection.execute(query, values)).fetchone()
+
+
+async def _columns(connection: psycopg.AsyncConnection, table: str) -> list[tuple[str, str]]:
+    rows = await (await connection.execute(COLUMNS, (table,))).fetchall()
+    return [(name, f"{kind}{' not null' if required else ''}") for name, kind, required in rows]
+
+
+class _Ranges:
+    """The statements; a range is open at the side where it has no bound (None)."""
+
+    def __init__(self, projection: Projection[Any], rebuilt: str, columns: list[tuple[str, str]]) -> None:
+        self._key = [sql.Identifier(column) for column in projection.key]
+        self._keys = sql.SQL(", ").join(self._key)
+        self._live, self._rebuilt = sql.Identifier(projection.table), sql.Identifier(rebuilt)
+        self._rows = {side: self._row(side, columns) for side in ("l", "r")}
+
+    @staticmethod
+    def _row(side: str, columns: list[tuple[str, str]]) -> sql.Composed:
+        """`json` has no equality but that of its text, which is the one that is meant."""
+        cells = [
+            sql.SQL("{}.{}" + ("::text" if kind.startswith("json") else "")).format(
+                sql.Identifier(side), sql.Identifier(name)
+            )
+            for name, kind in columns
+        ]
+        return sql.SQL("row({})").format(sql.SQL(", ").join(cells))
+
+    def end(self, after: tuple[Any, ...] | None) -> sql.Composed:
+        """The key of the last row of the next range; none when no row is left."""
+        backwards = sql.SQL(", ").join(sql.SQL("{} desc").format(column) for column in self._key)
+        return sql.SQL(
+            "select {keys} from (select {keys} from {table}{where} order by {keys} limit {limit}) as next"
+            " order by {backwards} limit 1"
+        ).format(
+            keys=self._keys,
+            table=self._rebuilt,
+            where=self._where(after, None),
+            limit=RANGE,
+            backwards=backwards,
+        )
+
+    def differences(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
+        """How many rows only the live table has, only the rebuilt one, and how many there are."""
+        where, first = self._where(after, end), self._key[0]
+        return sql.SQL(
+            "select count(*) filter (where differ and in_live), count(*) filter (where differ and in_rebuilt), count(*)"
+            " from (select l.{first} is not null as in_live, r.{first} is not null as in_rebuilt,"
+            "              {left} is distinct from {right} as differ"
+            "       from (select * from {live}{where}) as l full join (select * from {rebuilt}{where}) as r"
+            "            using ({keys})) as pairs"
+        ).format(
+            first=first,
+            left=self._rows["l"],
+            right=self._rows["r"],
+            live=self._live,
+            rebuilt=self._rebuilt,
+            where=where,
+            keys=self._keys,
+        )
+
+    def _where(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
+        values = sql.SQL(", ").join(sql.Placeholder() for _ in self._key)
+        bounds = [
+            sql.SQL("({}) " + operator + " ({})").format(self._keys, values)
+            for operator, bound in ((">", after), ("<=", end))
+            if bound is not None
+        ]
+        return sql.SQL(" where {}").format(sql.SQL(" and ").join(bounds)) if bounds else sql.SQL("").format()

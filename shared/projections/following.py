@@ -1,0 +1,182 @@
+"""Moving read tables along the store's sequence: a batch, a transaction; rows and positions together.
+
+Tables that stand at one position move together, so that a query over two of them sees one moment, and each event is
+decoded once. A table that can't go on says so alone (`TableFailed`): nothing of the batch is kept, and the others can
+do it again without that table.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import psycopg
+
+from shared.eventstore import Batch, EventStore, StoreUnavailable
+from shared.eventstore.connections import PASSING, within
+from shared.projections import positions
+from shared.projections.positions import Fenced, NextEvent
+from shared.projections.tables import Table, TooManyBytes
+from shared.stopping import stop
+
+BATCH = 2_000
+"""Events per transaction of a table that catches up: enough for COPY to pay. With ten times as many, each takes half
+as long again: the garbage collector has more to visit."""
+ENDS_WITHIN = 60.0
+"""Seconds that a batch may take. Each of its statements is bounded by the connection's own settings."""
+FEWER = 16
+"""By what a batch that failed is divided, to come nearer to the event that is to blame."""
+
+Fence = Callable[[psycopg.AsyncConnection], Awaitable[None]]
+"""Raises when its lease is lost; part of each transaction."""
+Progress = Callable[[int, int], None]
+"""Is told the position reached, and the one to be reached."""
+
+
+class TableFailed(Exception):  # noqa: N818 - what happened to a table
+    """One table could not take a batch in: its fold raised, or PostgreSQL refused a row. Nothing of it was kept."""
+
+    def __init__(self, table: Table | None, cause: Exception) -> None:
+        super().__init__(f"{table.name if table else 'a batch'}: {describe(cause)}")
+        self.table, self.cause = table, cause
+
+
+class Stuck(Exception):  # noqa: N818 - a state, which an operator may end
+    """A table can't take in the very next event, which has been tried alone."""
+
+    def __init__(self, table: str, event: NextEvent | None, cause: Exception) -> None:
+        super().__init__(f"{table} can't take in {event.text if event else 'what comes next'}: {describe(cause)}")
+        self.table, self.event, self.cause = table, event, cause
+
+
+class Group:
+    """Tables at one position, with the connection that moves them."""
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection,
+        tables: Sequence[Table],
+        position: int,
+        *,
+        lease: str = "",
+        status: str = "live",
+        fence: Fence | None = None,
+    ) -> None:
+        self.connection, self.tables, self.position = connection, list(tables), position
+        self._lease, self._status, self._fence = lease, status, fence
+
+    @property
+    def names(self) -> list[str]:
+        return [table.name for table in self.tables]
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset[str]().union(*(table.projection.types for table in self.tables))
+
+    async def apply(self, batch: Batch) -> None:
+        """Takes a batch in, all or nothing. Raises TableFailed, Fenced, and what a lost connection raises."""
+        while True:
+            try:
+                async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
+                    await positions.lock(self.connection, self.names, self.position, self._lease)
+                    if self._fence:
+                        await self._fence(self.connection)
+                    for table in self.tables:
+                        await self._apply_to(table, batch)
+                    await positions.move(self.connection, self.names, batch.position, self._status)
+            except TooManyBytes:  # the table takes fewer rows at a time from now on
+                continue
+            self.position = batch.position
+            return
+
+    async def _apply_to(self, table: Table, batch: Batch) -> None:
+        try:
+            await table.apply(self.connection, batch.events)
+        except TooManyBytes:
+            raise
+        except Exception as error:
+            # A connection that is gone says nothing about the table.
+            if self.connection.broken or self.connection.closed:
+                raise
+            raise TableFailed(table, error) from error
+
+
+async def read(store: EventStore, group: Group, limit: int, upto: int) -> Batch:
+    """The next batch. Raises TableFailed for events that can't be read for what they are, not for a lost connection."""
+    try:
+        return await store.read_batch(group.position, limit, group.types, upto=upto)
+    except (StoreUnavailable, *PASSING):
+        raise
+    except Exception as error:
+        raise TableFailed(None, error) from error
+
+
+async def advance(store: EventStore, group: Group, upto: int, *, progress: Progress | None = None) -> int:
+    """Brings one table up to the position `upto`; returns how many events there were.
+
+    What can't be taken in is looked for in smaller and smaller batches: everything before it is kept. Raises Stuck.
+    """
+    events, limit = 0, BATCH
+    while group.position < upto:
+        before = group.position
+        try:
+            if limit == BATCH:
+                events += await _advance_at_full_speed(store, group, upto, progress)
+            else:
+                events += await _step(store, group, limit, upto)
+                limit = min(limit * FEWER, BATCH)
+        except TableFailed as failure:
+            if limit == 1 and group.position == before:
+                event = await positions.next_event(group.connection, group.position)
+                if event is None or event.position not in group.tables[0].skips:
+                    raise Stuck(group.names[0], event, failure.cause) from failure
+                await group.apply(Batch([], event.position, 1))  # it can't even be read
+            limit = max(1, limit // FEWER)
+        if progress:
+            progress(group.position, upto)
+    return events
+
+
+async def _step(store: EventStore, group: Group, limit: int, upto: int) -> int:
+    batch = await read(store, group, limit, upto)
+    # Positions may have holes: where nothing is left, the goal is reached.
+    await group.apply(batch if batch.size else Batch([], upto, 0))
+    return batch.size
+
+
+async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, progress: Progress | None) -> int:
+    """The next batch is read while this one is written, so that PostgreSQL and we both have work."""
+    events = 0
+
+    def read_behind(position: int) -> asyncio.Task[Batch]:
+        return asyncio.create_task(store.read_batch(position, BATCH, group.types, upto=upto))
+
+    reading = read_behind(group.position)
+    try:
+        while True:
+            try:
+                batch = await reading
+            except (StoreUnavailable, *PASSING):
+                raise
+            except Exception as error:
+                raise TableFailed(None, error) from error
+            if not batch.size:
+                await group.apply(Batch([], upto, 0))
+                return events
+            if batch.position < upto:
+                reading = read_behind(batch.position)
+            await group.apply(batch)
+            events += batch.size
+            if progress:
+                progress(group.position, upto)
+            if group.position >= upto:
+                return events
+    finally:
+        await stop(reading)
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+
+
+__all__ = ["BATCH", "Fence", "Fenced", "Group", "Progress", "Stuck", "TableFailed", "advance", "describe", "read"]

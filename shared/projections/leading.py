@@ -1,0 +1,227 @@
+"""What the holder of a projector's lease does: move its tables together, and look after those that are behind."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import structlog
+
+from shared.backoff import Backoff
+from shared.eventstore import Batch, EventStore, StoreUnavailable
+from shared.eventstore.connections import PASSING, WORK, connected
+from shared.eventstore.store import HEAD, NO_LIMIT
+from shared.projections import positions
+from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
+from shared.projections.positions import Fenced
+from shared.projections.projection import Projection, watermark
+from shared.projections.tables import Table
+from shared.stopping import stop, unless
+
+TOGETHER = 1_000
+"""Events per transaction of the tables that are together. A table that is not further behind than that may join."""
+CLAIM_EVERY = 1.0
+"""Seconds between two tries to get tables that another release's leader has."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries of what can't be taken in: by then a skip, or a passing fault's end, is noticed."""
+LET_GO_WITHIN = 1.0
+
+log = structlog.get_logger()
+
+
+class Leader:
+    def __init__(
+        self,
+        store: EventStore,
+        projections: Sequence[Projection[Any]],
+        *,
+        lease: str,
+        instance: str,
+        fence: Fence | None = None,
+    ) -> None:
+        self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
+        self._projections = {each.table: each for each in projections}
+        self._behind: dict[str, asyncio.Task[None]] = {}
+        """Tables that catch up by themselves."""
+        self._arrived: dict[str, int] = {}
+        """Tables that have almost caught up, and where they stand: they wait to be taken in."""
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled, fenced off, or cut off from PostgreSQL."""
+        async with self._connected() as connection:
+            self._connection, self._together = connection, self._group(connection, [], 0)
+            claiming = asyncio.create_task(self._claim_missing())
+            try:
+                await self._start()
+                while True:
+                    await self._take_in()
+                    await self._round()
+                    self._raise_what_broke(claiming)
+            finally:
+                await stop(claiming, *self._behind.values())
+                await self._let_go()
+
+    def _connected(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncConnection]:
+        return connected(self._store.dsn, "projector", WORK, autocommit=True, prepare_threshold=0)
+
+    def _group(
+        self, connection: psycopg.AsyncConnection, tables: Sequence[Table], position: int, status: str = "live"
+    ) -> Group:
+        return Group(connection, tables, position, lease=self._lease, status=status, fence=self._fence)
+
+    async def _claim(self, connection: psycopg.AsyncConnection) -> dict[str, tuple[int, str]]:
+        return await positions.claim(connection, list(self._projections), self._lease, self._instance)
+
+    async def _start(self) -> None:
+        """Those that are furthest are together from the start."""
+        mine = await self._claim(self._connection)
+        healthy = [position for position, status in mine.values() if status != "failed"]
+        self._together.position = max(healthy, default=0)
+        for name, (position, status) in mine.items():
+            if position == self._together.position and status != "failed":
+                self._arrive(name, position)
+            else:
+                self._catch_up(name)
+
+    async def _claim_missing(self) -> None:
+        """Tables that another release projects as well: ours when its leader is gone."""
+        while True:
+            await asyncio.sleep(CLAIM_EVERY)
+            known = {*self._behind, *self._arrived, *self._together.names}
+            if len(known) == len(self._projections):
+                continue
+            async with self._store.pool.connection() as connection:
+                for name in (await self._claim(connection)).keys() - known:
+                    self._catch_up(name)
+
+    def _raise_what_broke(self, *tasks: asyncio.Task[None]) -> None:
+        for task in (*tasks, *self._behind.values()):
+            if task.done():
+                task.result()
+
+    # Together
+
+    async def _round(self) -> None:
+        together = self._together
+        if not together.tables:
+            self._news.clear()
+            if not self._arrived:
+                await self._news.wait()
+            return
+        try:
+            batch = await read(self._store, together, TOGETHER, NO_LIMIT)
+            if not batch.size:
+                await self._wait()
+                return
+            await together.apply(batch)
+        except TableFailed as failure:
+            # Alone, each can be brought past what only concerns another, and up to what concerns itself.
+            for table in [failure.table] if failure.table else list(together.tables):
+                log.warning("read_table_falls_behind", table=table.name, error=str(failure))
+                together.tables.remove(table)
+                self._catch_up(table.name)
+            return
+        self._store.watermarks.observe(HEAD, together.position)
+        for name in together.names:
+            self._store.watermarks.advance(watermark(name), together.position)
+
+    async def _wait(self) -> None:
+        """For more events; with tables behind, also for one of them."""
+        more = self._store.watermarks.wait_beyond(HEAD, self._together.position)
+        if not self._behind:
+            await more
+            return
+        self._news.clear()
+        if self._arrived:
+            more.close()
+        else:
+            await unless(self._news, _done(more))
+
+    async def _take_in(self) -> None:
+        """The others wait while those that have arrived do the last few events."""
+        arrived, self._arrived = self._arrived, {}
+        for name, position in arrived.items():
+            if not self._together.tables:
+                self._together.position = position
+            try:
+                self._together.tables.append(await self._bring(name, position))
+            except TableFailed:
+                self._catch_up(name)
+            else:
+                self._store.watermarks.advance(watermark(name), self._together.position)
+
+    async def _bring(self, name: str, position: int) -> Table:
+        projection = self._projections[name]
+        skips = await positions.skips_of(self._connection, name)
+        try:
+            table = await Table.open(self._connection, projection, skips=skips)
+        except (KeyError, TypeError) as error:
+            raise TableFailed(None, error) from error
+        group, goal = self._group(self._connection, [table], position), self._together.position
+        while True:
+            batch = await read(self._store, group, TOGETHER, goal)
+            await group.apply(batch if batch.size else Batch([], goal, 0))
+            if group.position >= goal:
+                return table
+
+    # Behind
+
+    def _arrive(self, name: str, position: int) -> None:
+        self._arrived[name] = position
+        self._news.set()
+
+    def _catch_up(self, name: str) -> None:
+        task = asyncio.create_task(self._keep_catching_up(name))
+        self._behind[name] = task
+        task.add_done_callback(lambda _: self._news.set())
+
+    async def _keep_catching_up(self, name: str) -> None:
+        """Until it has caught up: through outages, and however long the event that it is stuck on can't be taken in."""
+        backoff = Backoff(f"read table {name}", longest=LONGEST_PAUSE)
+        while True:
+            try:
+                position = await self._bring_near(name)
+            except Fenced:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other tables
+                await self._say_failed(name, error)
+                await backoff.pause(error)
+            else:
+                del self._behind[name]
+                self._arrive(name, position)
+                return
+
+    async def _bring_near(self, name: str) -> int:
+        async with self._connected() as connection:
+            skips = await positions.skips_of(connection, name)
+            table = await Table.open(connection, self._projections[name], skips=skips)
+            group = self._group(connection, [table], await positions.position_of(connection, name), "building")
+            while True:
+                goal = self._together.position if self._together.tables else await self._store.head()
+                await advance(self._store, group, goal, progress=lambda at, _: self._tell(name, at))
+                if self._together.position - group.position <= TOGETHER:
+                    return group.position
+
+    def _tell(self, name: str, position: int) -> None:
+        self._store.watermarks.advance(watermark(name), position)
+
+    async def _say_failed(self, name: str, error: Exception) -> None:
+        """In the database, for whoever asks. An outage is no fault of the table's."""
+        if isinstance(error, (*PASSING, StoreUnavailable)):
+            return
+        event, cause = (error.event, error.cause) if isinstance(error, Stuck) else (None, error)
+        with contextlib.suppress(psycopg.Error, OSError):
+            async with self._store.pool.connection() as connection:
+                await positions.fail(connection, name, self._lease, event, describe(cause))
+
+    async def _let_go(self) -> None:
+        """So that another release's leader need not find out that we are gone."""
+        with contextlib.suppress(psycopg.Error, TimeoutError):
+            async with asyncio.timeout(LET_GO_WITHIN):
+                await positions.release(self._connection, self._lease, self._instance)
+
+
+async def _done(waiting: Any) -> None:
+    await waiting

@@ -1,0 +1,94 @@
+"""Where each read table stands, who projects it, and what it is stuck on: the rows of `read_tables`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+REGISTER = "insert into read_tables (name, position, fingerprint) values (%s, %s, %s) on conflict do nothing"
+# A lease that nobody holds can be had for a moment. Ours is held by another connection of ours.
+CLAIM = """
+update read_tables set lease = %(lease)s, leader = %(leader)s
+where name = any(%(names)s) and lease <> %(lease)s
+  and (lease = '' or pg_try_advisory_xact_lock(hashtextextended(lease, 0)))"""
+RENAME_LEADER = "update read_tables set leader = %(leader)s where lease = %(lease)s and leader <> %(leader)s"
+CLAIMED = "select name, position, status from read_tables where lease = %s and name = any(%s)"
+RELEASE = "update read_tables set lease = '', leader = '' where lease = %s and leader = %s"
+LOCK = "select name, position, lease from read_tables where name = any(%s) order by name for update"
+MOVE = """
+update read_tables set position = %s, status = %s, error = null, event = null, stuck_at = null, failing_since = null,
+                       moved_at = clock_timestamp()
+where name = any(%s)"""
+FAIL = """
+update read_tables set status = 'failed', error = %s, event = %s, stuck_at = %s,
+                       failing_since = coalesce(failing_since, clock_timestamp())
+where name = %s and lease = %s"""
+POSITION = "select position from read_tables where name = %s"
+SKIPS = "select position from read_table_skips where table_name = %s"
+NEXT_EVENT = "select position, type, event_id from events where position > %s order by position limit 1"
+
+
+class Fenced(Exception):  # noqa: N818 - what happened to the projector
+    """Another projector has moved a table on, or taken it over: this one must look again where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextEvent:
+    """The event behind a position: what a table that can't go on is stuck on."""
+
+    position: int
+    text: str
+
+
+async def register(connection: psycopg.AsyncConnection, name: str, *, position: int = 0, fingerprint: str = "") -> None:
+    await connection.execute(REGISTER, (name, position, fingerprint))
+
+
+async def claim(
+    connection: psycopg.AsyncConnection, names: Sequence[str], lease: str, leader: str
+) -> dict[str, tuple[int, str]]:
+    """Position and status of the tables that are this lease's now: those that no other living lease has."""
+    values = {"names": list(names), "lease": lease, "leader": leader}
+    async with connection.transaction():
+        await connection.execute(CLAIM, values)
+        await connection.execute(RENAME_LEADER, values)
+        rows = await (await connection.execute(CLAIMED, (lease, list(names)))).fetchall()
+    return {name: (position, status) for name, position, status in rows}
+
+
+async def lock(connection: psycopg.AsyncConnection, names: Sequence[str], position: int, lease: str) -> None:
+    """Until the transaction ends, nobody else moves these tables. Raises Fenced when somebody has."""
+    held = await (await connection.execute(LOCK, (list(names),))).fetchall()
+    if len(held) != len(names):
+        raise Fenced("a read table has been dropped")
+    for name, at, whose in held:
+        if at != position or whose != lease:
+            raise Fenced(f"{name} is at {at} and {whose or 'nobody'}'s, not at {position} and {lease}'s")
+
+
+async def move(connection: psycopg.AsyncConnection, names: Sequence[str], position: int, status: str) -> None:
+    await connection.execute(MOVE, (position, status, list(names)))
+
+
+async def fail(connection: psycopg.AsyncConnection, name: str, lease: str, event: NextEvent | None, error: str) -> None:
+    await connection.execute(FAIL, (error, event and event.text, event and event.position, name, lease))
+
+
+async def release(connection: psycopg.AsyncConnection, lease: str, leader: str) -> None:
+    """Gives all tables back."""
+    await connection.execute(RELEASE, (lease, leader))
+
+
+async def position_of(connection: psycopg.AsyncConnection, name: str) -> int:
+    row = await (await connection.execute(POSITION, (name,))).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def skips_of(connection: psycopg.AsyncConnection, table: str) -> frozenset[int]:
+    rows = await (await connection.execute(SKIPS, (table,))).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+async def next_event(connection: psycopg.AsyncConnection, position: int) -> NextEvent | None:
+    row = await (await connection.execute(NEXT_EVENT, (position,))).fetchone()
+    return NextEvent(row[0], f"{row[1]} {row[2]} at {row[0]}") if row else None

@@ -1,0 +1,100 @@
+"""Which processes use which read tables, and the end of tables that nobody uses any more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+from psycopg import sql
+
+from shared.eventstore import EventStore
+from shared.projections.projection import Projection, rebuild_name
+
+GRACE_DAYS = 7.0
+"""Days after which a table that no process has named counts as unused: long enough to go back to a release."""
+SEE_EVERY = 600.0
+"""Seconds between two times that a process says which tables it uses."""
+LOCK_TIMEOUT = "200ms"
+
+SEEN = """
+insert into read_table_users (table_name, instance, release) select name, %s, %s from unnest(%s::text[]) as name
+on conflict (table_name, instance) do update set release = excluded.release, seen_at = clock_timestamp()"""
+USES = """
+select t.name, t.position, coalesce(u.seen_at, t.moved_at), coalesce(u.users, '')
+from read_tables t left join (
+  select table_name, max(seen_at) as seen_at,
+         string_agg(distinct release || ' (' || instance || ')', ', ') as users
+  from read_table_users group by table_name
+) u on u.table_name = t.name
+where t.name not like '%%\\_\\_rebuild'
+order by t.name"""
+UNUSED = """
+select t.name from read_tables t
+where t.name not like '%%\\_\\_rebuild' and t.moved_at < clock_timestamp() - %s * interval '1 day'
+  and not exists (select from read_table_users u
+                  where u.table_name = t.name and u.seen_at > clock_timestamp() - %s * interval '1 day')
+order by t.name"""
+STILL_UNUSED = """
+select from read_tables t where t.name = %s and not exists (
+  select from read_table_users u
+  where u.table_name = t.name and u.seen_at > clock_timestamp() - %s * interval '1 day')
+for update"""
+FORGET = "delete from read_tables where name in (%s, %s)"
+FORGET_USERS = "delete from read_table_users where table_name = %s"
+
+log = structlog.get_logger()
+
+
+class TableUse(msgspec.Struct, frozen=True):
+    """A read table and when a process named it last. `users`: releases, each with its instances."""
+
+    name: str
+    position: int
+    seen_at: datetime
+    users: str
+
+
+async def see(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
+    """Says that this process uses these tables."""
+    async with store.pool.connection() as connection:
+        await connection.execute(SEEN, (instance, release, [each.table for each in projections]))
+
+
+async def uses(store: EventStore) -> list[TableUse]:
+    async with store.pool.connection() as connection:
+        return [TableUse(*row) for row in await (await connection.execute(USES)).fetchall()]
+
+
+async def unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
+    """Tables that no process has named for so long, nor moved."""
+    async with store.pool.connection() as connection:
+        rows = await (await connection.execute(UNUSED, (grace_days, grace_days))).fetchall()
+    return [row[0] for row in rows]
+
+
+async def drop_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
+    """Drops them, each in a transaction of its own; returns those that are gone.
+
+    One that somebody reads at this moment stays until the next time: nobody waits behind us for longer than the lock's
+    timeout.
+    """
+    dropped = []
+    for name in await unused(store, grace_days):
+        try:
+            async with store.pool.connection() as connection, connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
+                await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
+                if await (await connection.execute(STILL_UNUSED, (name, grace_days))).fetchone() is None:
+                    continue
+                for table in (name, rebuild_name(name)):
+                    await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table)))
+                await connection.execute(FORGET, (name, rebuild_name(name)))
+                await connection.execute(FORGET_USERS, (name,))
+        except psycopg.errors.LockNotAvailable:
+            log.info("read_table_still_read", table=name)
+            continue
+        log.warning("read_table_dropped", table=name, unused_for_days=grace_days)
+        dropped.append(name)
+    return dropped

@@ -1,0 +1,200 @@
+"""An event that one read table can't take in stops that table alone, is told, and can be left out for ever."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from shared.contracts.problem import Problem
+from shared.eventstore import EventStore, RecordedEvent
+from shared.projections import Key, Projection, Projector, Stuck, rebuild, skips
+from shared.projections.skips import skip
+from tests.integration.eventstore.tally import Counted, context, counted
+from tests.integration.eventstore.waiting import PATIENCE, eventually
+from tests.integration.projections.tables import STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
+
+POISON = 666
+
+
+class Bug:
+    """In a projection, until it is mended."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+
+    def meets(self, recorded: RecordedEvent) -> bool:
+        return self.is_there and recorded.event == Counted(POISON)
+
+    def in_fold(self) -> Projection[Any]:
+        def project(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
+            if self.meets(recorded):
+                raise ValueError("this fold has a bug")
+            return tally(row, recorded)
+
+        return replace(TALLIES, project=project)
+
+    def in_keys(self) -> Projection[Any]:
+        def keys(recorded: RecordedEvent) -> list[Key]:
+            if self.meets(recorded):
+                raise KeyError("these keys have a bug")
+            return [(recorded.stream_id,)]
+
+        return replace(TALLIES, keys=keys)
+
+    def in_row(self) -> Projection[Any]:
+        """Of a row that PostgreSQL refuses: a number beyond bigint."""
+
+        def project(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
+            after = tally(row, recorded)
+            return replace_total(after, 2**70) if after and self.meets(recorded) else after
+
+        return replace(TALLIES, project=project)
+
+
+def replace_total(row: TallyRow, total: int) -> TallyRow:
+    return TallyRow(row.id, row.name, total, row.changes, row.changed_at)
+
+
+@pytest.fixture(params=["in_fold", "in_keys", "in_row"])
+def bug(request: pytest.FixtureRequest) -> tuple[Bug, Projection[Any]]:
+    made = Bug()
+    return made, getattr(made, request.param)()
+
+
+async def failed(projector: Projector) -> bool:
+    return any(lag.status == "failed" for lag in await projector.lag())
+
+
+async def healed(projector: Projector, position: int) -> bool:
+    return all((lag.status, lag.position) == ("live", position) for lag in await projector.lag())
+
+
+async def test_the_other_tables_go_on(
+    store: EventStore, sql: psycopg.Connection, bug: tuple[Bug, Projection[Any]]
+) -> None:
+    """All before the event is in the table, everything in the others; the event and the error are told.
+
+    Once the bug is gone, it heals by itself, and no event counts twice.
+    """
+    made, broken = bug
+    stream = uuid4()
+    async with projecting(store, broken, SUMS, STEPS) as projector:
+        before = await store.append(counted(stream, 0, *range(1, 20)), context())
+        poison = await store.append(counted(stream, 19, POISON), context())
+        after = await store.append(counted(stream, 20, 2, 3), context())
+        assert await projector.caught_up(after.position, PATIENCE, [SUMS.table, STEPS.table])
+        for projection in (SUMS, STEPS):
+            assert rows(sql, projection.table) == await expected(store, projection)
+        await eventually(lambda: failed(projector), "it is told")
+
+        assert sql.execute("select changes from tallies_v1").fetchall() == [(19,)]
+        lag = {each.name: each for each in await projector.lag()}
+        assert (lag["tallies_v1"].position, lag["tallies_v1"].events) == (before.position, 3)
+        assert f"at {poison.position}" in str(lag["tallies_v1"].event)
+        assert lag["tallies_v1"].error
+        assert [lag[each.table].status for each in (SUMS, STEPS)] == ["live", "live"]
+        told = {each.name: each for each in await projector.progress()}
+        assert str(lag["tallies_v1"].event) in str(told["projection tallies_v1"].stuck(patience=0))
+        assert told["projection sums_v1"].stuck(patience=0) is None
+
+        made.is_there = False
+        last = await store.append(counted(stream, 22, 4), context())
+        await eventually(lambda: healed(projector, last.position), "it heals")
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+
+
+async def test_nobody_waits_in_vain_for_a_table_that_has_failed(store: EventStore) -> None:
+    """A write is answered once the others show it: that something isn't shown yet is said, and soon."""
+    broken = Bug().in_fold()
+    async with projecting(store, broken, STEPS) as projector:
+        poison = await store.append(counted(uuid4(), 0, POISON), context())
+        await eventually(lambda: failed(projector), "it is told")
+        assert await projector.caught_up(poison.position, PATIENCE, [STEPS.table])
+        assert not await projector.caught_up(poison.position, timeout=3600)
+        with pytest.raises(Problem, match="not shown yet"):
+            await projector.wait_shown(poison.position)
+
+
+async def test_skipped_for_ever(store: EventStore, sql: psycopg.Connection) -> None:
+    """With a reason, which is kept: the table goes on without the event, and so does every rebuild of it."""
+    broken = Bug().in_fold()
+    stream = uuid4()
+    async with projecting(store, broken, STEPS) as projector:
+        await store.append(counted(stream, 0, 1), context())
+        poison = await store.append(counted(stream, 1, POISON), context())
+        after = await store.append(counted(stream, 2, 2), context())
+        await eventually(lambda: failed(projector), "it is told")
+        done = await skip(store, "tallies_v1", poison.position, reason="ticket 12", actor="operator:me")
+        assert (done.position, done.reason, done.actor) == (poison.position, "ticket 12", "operator:me")
+        assert "this fold has a bug" in done.error
+        await eventually(lambda: healed(projector, after.position), "it goes on")
+        assert [(lag.name, lag.status, lag.skipped) for lag in await projector.lag()] == [
+            ("steps_v1", "live", 0), ("tallies_v1", "live", 1),
+        ]  # fmt: skip
+        assert sql.execute("select total, changes from tallies_v1").fetchall() == [(3, 2)]
+        assert len(rows(sql, "steps_v1")) == 3, "other tables have the event"
+        rebuilt = await rebuild(store, broken)
+        assert rebuilt.same
+        assert await skips.skipped(store, ["tallies_v1"]) == [done]
+    assert sql.execute("select total, changes from tallies_v1").fetchall() == [(3, 2)]
+
+
+async def test_what_may_not_be_skipped(store: EventStore) -> None:
+    """An event that is in the table already, one that doesn't exist, one of another table; one twice."""
+    async with projecting(store, STEPS) as projector:
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(appended.position, PATIENCE)
+
+        async def refused(table: str, position: int) -> str:
+            with pytest.raises(Problem) as refusal:
+                await skip(store, table, position, reason="r", actor="a")
+            return refusal.value.code
+
+        assert await refused("steps_v1", appended.position) == "CONFLICT"
+        assert await refused("steps_v1", appended.position + 1) == "NOT_FOUND"
+        assert await refused("nothing_v1", appended.position) == "NOT_FOUND"
+    appended = await store.append(counted(uuid4(), 0, 1), context())
+    await skip(store, "steps_v1", appended.position, reason="r", actor="a")
+    assert await refused("steps_v1", appended.position) == "CONFLICT"
+
+
+async def test_an_event_that_can_not_be_read(store: EventStore, sql: psycopg.Connection) -> None:
+    """Its bytes are no event. Tables that don't want its type go on; the others can be told to."""
+    uncounted = replace(STEPS, name="uncounted", events=tuple(e for e in STEPS.events if e is not Counted))
+    async with projecting(store, STEPS, uncounted) as projector:
+        poison = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(poison.position, PATIENCE)
+        sql.execute(
+            "insert into events (event_id, stream_id, version, type, data, metadata)"
+            " select gen_random_uuid(), gen_random_uuid(), 1, type, 'no json', metadata from events limit 1"
+        )
+        after = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(after.position, PATIENCE, [uncounted.table])
+        await eventually(lambda: failed(projector), "it is told")
+        await skip(store, STEPS.table, after.position - 1, reason="no event", actor="operator:me")
+        await eventually(lambda: healed(projector, after.position), "it goes on")
+    assert sql.execute("select position from steps_v1 order by 1").fetchall() == [
+        (poison.position,), (after.position,),
+    ]  # fmt: skip
+    assert (await rebuild(store, STEPS)).same
+
+
+async def test_a_rebuild_stops_there_too(store: EventStore, sql: psycopg.Connection) -> None:
+    """It says at which event, keeps what it has built, and goes on from there once the fold is mended."""
+    stream = uuid4()
+    async with projecting(store, TALLIES) as projector:
+        await store.append(counted(stream, 0, 1, 2, 3), context())
+        poison = await store.append(counted(stream, 3, POISON), context())
+        assert await projector.caught_up(poison.position, PATIENCE)
+    bug = Bug()
+    broken = bug.in_fold()
+    before = rows(sql, "tallies_v1")
+    with pytest.raises(Stuck, match=f"at {poison.position}: ValueError: this fold has a bug"):
+        await rebuild(store, broken)
+    assert rows(sql, "tallies_v1") == before
+    bug.is_there = False
+    rebuilt = await rebuild(store, broken)
+    assert rebuilt.same
+    assert rebuilt.resumed_at == poison.position - 1
