@@ -172,6 +172,13 @@ class RunningSet:
         except json.JSONDecodeError:
             return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def say(self, *arguments: str) -> str:
+        """What an `emprops …` prints for people."""
+        command = [*EMPROPS, *arguments, "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def status(self) -> Status:
         """What an operator sees in a terminal that is wide enough."""
         began = time.monotonic()
