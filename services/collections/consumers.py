@@ -71,8 +71,7 @@ def asset_command(recorded: RecordedEvent) -> component_asset.Command:
 def series_command(recorded: RecordedEvent) -> series.Command:
     match recorded.event:
         case JobRequested() as event:
-            gids = [each.gid for each in event.generations]
-            return series.BeginSeries(event.job_id, event.collection_id, event.user_id, gids)
+            return series.BeginSeries(event.job_id, event.collection_id, event.user_id, event.gids())
         case JobCompleted() as event:
             return series.FinishSeries(event.job_id)
         case JobPartiallyCompleted() as event:

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.generation.domain.workflow import Definition, read_definition, workflow_id
 from services.generation.domain.workflow import Workflow as WorkflowState
 from services.generation.domain.workflow import evolve as evolve_workflow
-from shared.contracts.generation import JobRequested
+from shared.contracts.event import Event
+from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.eventstore import Context, Decider, EventStore
 
@@ -21,9 +22,10 @@ REMEMBERED_JOBS = 128
 
 @dataclass(frozen=True)
 class JobFacts:
-    """A job's request; `given` is its data read, `definitions` the workflow versions that it started with."""
+    """A job's request, and all of its generations; `given` is its data read, `definitions` the workflows' versions."""
 
     requested: JobRequested
+    generations: Sequence[RequestedGeneration]
     context: Context
     given: GenerationInput
     definitions: Mapping[str, Definition]
@@ -78,8 +80,10 @@ class Jobs:
         if not events or not isinstance(events[0].event, JobRequested):
             return None
         requested = events[0].event
+        parts = await self._store.read_stream(job_id, after=1, limit=requested.parts) if requested.parts else []
         return JobFacts(
             requested=requested,
+            generations=list(_generations(requested, [part.event for part in parts])),
             context=events[0].context,
             given=read(requested.data),
             definitions={
@@ -87,3 +91,10 @@ class Jobs:
                 for name, version in requested.workflow_versions.items()
             },
         )
+
+
+def _generations(requested: JobRequested, parts: Sequence[Event]) -> Iterator[RequestedGeneration]:
+    yield from requested.generations
+    for part in parts:
+        assert isinstance(part, JobGenerationsListed), "the parts of a request are recorded with it"
+        yield from part.generations

@@ -115,7 +115,7 @@ async def job(store: EventStore, jobs: Jobs, job_id: UUID, user_id: UUID) -> Job
         started = {row[0]: row[1:] for row in await cursor.fetchall()}
     waiting: tuple[str, dict[str, Any], str | None, list[dict[str, Any]]] = ("pending", {}, None, [])
     generations = []
-    for each in facts.requested.generations:
+    for each in facts.generations:
         status, variables, error, outputs = started.get(each.gid, waiting)
         generations.append(GenerationView(each.gid, each.hash, status, variables, error, outputs))
     return JobView(**msgspec.structs.asdict(summary), generations=generations)

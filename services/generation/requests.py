@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -14,11 +14,15 @@ from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.planning import Definitions, JobPlan, Request, plan_job, wanted
 from services.generation.handlers import JOB, SOURCE, Engine
 from services.generation.live import JobEventHub
+from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem, not_found
+from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context
 from shared.eventstore.store import HEAD
 
+SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
+"""How many generations, and how many bytes of what they draw, a dry run shows."""
 NAP = 0.02
 """Seconds at least between two looks for a collection."""
 
@@ -31,9 +35,15 @@ class Planned(msgspec.Struct, frozen=True):
     definitions: Definitions
     plan: JobPlan
 
-    def variables(self) -> list[dict[str, Any]]:
-        """What each generation draws, in order."""
-        return [draw(self.given.variables, self.plan.chosen, each.hash) for each in self.plan.generations]
+    def samples(self) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
+        """The first generations with what each draws, as many as an answer has room for; one at least."""
+        room = SAMPLE_BYTES
+        for each in self.plan.generations[:SAMPLES]:
+            drawn = draw(self.given.variables, self.plan.chosen, each.hash)
+            room -= encoded_size(drawn)
+            if room < 0 and each is not self.plan.generations[0]:
+                return
+            yield each, drawn
 
 
 class GenerationRequests:
@@ -46,14 +56,12 @@ class GenerationRequests:
     async def plan(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> Planned:
         """Everything that can be wrong is found here, and nothing recorded. Raises Problem."""
         source = await self._source(collection_id, user_id)
-        given = read(source.data)
-        count = wanted(given, request)
-        choose(given.variables, request.variables)
+        given, count = await asyncio.to_thread(_read, source.data, request)
         names = dict.fromkeys(step.workflow for step in given.steps)
         found = {name: await self._engine.workflows.newest(name) for name in names}
         definitions = {name: definition for name, definition in found.items() if definition is not None}
         made = made_hashes(context.command_id, count)
-        plan = plan_job(given, definitions, request, job_id_of(context), made)
+        plan = await asyncio.to_thread(plan_job, given, definitions, request, job_id_of(context), made)
         return Planned(source, given, definitions, plan)
 
     async def request(
@@ -103,6 +111,12 @@ class GenerationRequests:
         if loaded.state.user_id != user_id:
             raise not_found("The collection")
         return loaded.state
+
+
+def _read(data: dict[str, Any], request: Request) -> tuple[GenerationInput, int]:
+    given = read(data)
+    choose(given.variables, request.variables)
+    return given, wanted(given, request)
 
 
 def job_id_of(context: Context) -> UUID:

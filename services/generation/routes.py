@@ -69,10 +69,14 @@ class DrawnGeneration(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What a request would cost, and what each of its generations would draw."""
+    """What a request would cost, and what its generations would draw: of `total`, the first 100 at most.
+
+    Fewer where they draw much. To see what others draw, ask with their hashes.
+    """
 
     quoted: Credits
     generations: list[DrawnGeneration]
+    total: int
     dry_run: bool = True
 
 
@@ -120,10 +124,10 @@ def _generation_routes(
         if data.dry_run:
             planned = await requests.plan(collection_id, principal.user_id, request, context)
             drawn = [
-                DrawnGeneration(each.hash, variables, to_credits(each.cost))
-                for each, variables in zip(planned.plan.generations, planned.variables(), strict=True)
+                DrawnGeneration(each.hash, variables, to_credits(each.cost)) for each, variables in planned.samples()
             ]
-            return ExactResponse(Envelope(Quote(to_credits(planned.plan.quoted), drawn)), status_code=200)
+            quote = Quote(to_credits(planned.plan.quoted), drawn, len(planned.plan.generations))
+            return ExactResponse(Envelope(quote), status_code=200)
         job_id, job, position = await requests.request(collection_id, principal.user_id, request, context)
         await caught_up(position)
         url = f"{public_url.rstrip('/')}/jobs/{job_id}/events"

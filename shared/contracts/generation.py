@@ -4,7 +4,7 @@ Amounts are integers of 10^-6 credit. `gid` is a generation, `sid` one step of i
 """
 
 from typing import Any, ClassVar, Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -70,8 +70,36 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     variables: dict[str, Any]
     """What the request set itself; everything else is drawn from each generation's hash."""
     generations: list[RequestedGeneration]
+    """The first of them, in order: as many as fit. The others follow in `parts`."""
     quoted: int
     encryption_enabled: bool = False
+    total: int = 0
+    """How many generations there are; 0: those listed here."""
+    parts: int = 0
+    """How many `job_generations_listed` follow, recorded with this in one append."""
+
+    @property
+    def count(self) -> int:
+        return self.total or len(self.generations)
+
+    def gids(self) -> list[UUID]:
+        """Every generation's, in order. Those that are not listed here follow from the job's id, as all do today."""
+        listed = [each.gid for each in self.generations]
+        return listed + [generation_id(self.job_id, place) for place in range(len(listed), self.count)]
+
+
+def generation_id(job_id: UUID, place: int) -> UUID:
+    """The gid of the generation at a place of a job, counted from 0."""
+    return uuid5(job_id, str(place))
+
+
+class JobGenerationsListed(JobEvent, frozen=True, tag="job_generations_listed.v1"):
+    """More of a job's generations: those behind the ones that its request, and the parts before, have listed."""
+
+    job_id: UUID
+    number: int
+    """From 1."""
+    generations: list[RequestedGeneration]
 
 
 class JobAuthorized(JobEvent, frozen=True, tag="job_authorized.v1"):
@@ -262,6 +290,7 @@ EVENTS: tuple[type[Event], ...] = (
     WorkflowRegistered,
     CollectionAdopted,
     JobRequested,
+    JobGenerationsListed,
     JobAuthorized,
     JobRejected,
     JobGenerationCompleted,

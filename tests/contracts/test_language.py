@@ -34,6 +34,7 @@ IRREGULAR = {
 """Past participles that don't end in -ed; others may join."""
 
 IGNORED: dict[str, str] = {
+    "job_generations_listed.v1": "what a job must remember of its generations follows from how many there are",
     "package_part_listed.v1": "a package may list much: its manifest is made from history, and storage has it",
 }
 """Events that change no state of their aggregate, on purpose: the tag and the reason."""

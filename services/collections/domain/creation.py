@@ -75,7 +75,7 @@ def _made(command: Command, fields: Fields, data: dict[str, Any], *, forked_from
             collection_id=command.collection_id,
             project_id=command.project_id,
             user_id=command.user_id,
-            data=components.with_components(data, command.component_ids),
+            data=instructions.refuse_large(components.with_components(data, command.component_ids)),
             forked_from=forked_from,
             **msgspec.structs.asdict(fields),
         ),

@@ -102,7 +102,7 @@ def _changed(
         data = state.data
     else:
         instructions.check(data, "/data")
-        data = components.with_components(data, component_ids, kept=state.components)
+        data = instructions.refuse_large(components.with_components(data, component_ids, kept=state.components))
     if state.status == "published":
         _refuse_changing_what_was_sold(state, fields, data)
         _refuse_what_its_chain_does_not_take(state, fields)

@@ -9,7 +9,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.collections.domain.text import json_faults, text_faults
+from shared.contracts import sizes
 from shared.contracts.problem import Detail, invalid
+from shared.contracts.sizes import encoded_size
 
 BLOCKCHAINS = ("ETHEREUM", "BASE", "TEZOS")
 MAX_TITLE = 200
@@ -99,6 +101,8 @@ def _quantity(value: int, pointer: str) -> Iterable[Detail]:
 def _images(value: list[Any], pointer: str) -> Iterable[Detail]:
     if len(value) > MAX_IMAGES:
         yield Detail(pointer, f"a collection has at most {MAX_IMAGES} images")
+    elif (size := encoded_size(value)) > sizes.MAX_IMAGES:
+        yield Detail(pointer, f"the images take {size} bytes as JSON, more than {sizes.MAX_IMAGES}")
     yield from json_faults(value, pointer)
     for index, image in enumerate(value[:MAX_IMAGES]):
         if isinstance(image, dict) and isinstance(image.get("url"), str):

@@ -7,7 +7,8 @@ from typing import Any
 
 from services.collections.domain.text import json_faults
 from shared.contracts.generation_input import read
-from shared.contracts.problem import invalid
+from shared.contracts.problem import Detail, invalid
+from shared.contracts.sizes import MAX_DATA, encoded_size
 
 
 def default() -> dict[str, Any]:
@@ -46,3 +47,12 @@ def check(data: Any, pointer: str) -> None:
     if unstorable:
         raise invalid("The collection's data can't be stored", *unstorable)
     read(data, pointer)
+
+
+def refuse_large(data: dict[str, Any], pointer: str = "/data") -> dict[str, Any]:
+    """The instructions, unless they are larger than events that carry them can be. Components' ids count, too."""
+    size = encoded_size(data)
+    if size > MAX_DATA:
+        message = f"takes {size} bytes as JSON with the ids of its components, more than {MAX_DATA}"
+        raise invalid(f"The collection's data {message}", Detail(pointer, message))
+    return data

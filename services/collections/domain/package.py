@@ -26,12 +26,8 @@ from shared.contracts.collections import (
 )
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
+from shared.contracts.sizes import MAX_PART, encoded_size
 from shared.contracts.storage import PackageFailed, PackageStored
-
-PART_BYTES = 1024 * 1024
-"""Of what one part lists, roughly: with what JSON adds to it, it fits into a message of 8 MiB by far."""
-OF_ARTWORK = 1024
-"""Bytes that an artwork takes in a part at most."""
 
 EXTENSIONS = {
     "image/png": "png",
@@ -157,19 +153,18 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
 
 def _parts(command: RequestPackage, named: UUID, attempt: int) -> Iterator[PackagePartListed]:
     """What the package is made of, in parts that are small enough for a message each."""
-    things: list[tuple[str, PackagedArtwork | PackagedDocument, int]] = [
-        *(("artworks", each, OF_ARTWORK) for each in command.artworks),
-        *(("displays", each, OF_ARTWORK) for each in command.displays),
-        *(("documents", each, len(each.text.encode())) for each in command.documents),
-    ]
-    number = 0
-    part = _Gathered()
-    for section, each, size in things:
-        if part.size + size > PART_BYTES and part.size:
-            yield part.listed(named, attempt, number)
-            number, part = number + 1, _Gathered()
-        part.sections[section].append(each)
-        part.size += size
+    number, part = 0, _Gathered()
+    for section in ("artworks", "displays", "documents"):
+        for each in getattr(command, section):
+            size = encoded_size(each) + 1
+            if size > MAX_PART:
+                message = f"takes {size} bytes as JSON, more than the {MAX_PART} that a package takes"
+                raise Problem("CONFLICT", f"What the package says at {each.path} {message}")
+            if part.size + size > MAX_PART:
+                yield part.listed(named, attempt, number)
+                number, part = number + 1, _Gathered()
+            part.sections[section].append(each)
+            part.size += size
     yield part.listed(named, attempt, number)
 
 

@@ -70,6 +70,8 @@ class Account(msgspec.Struct, frozen=True):
         return sum(grant.available for grant in self.spendable(now))
 
 
+MAX_OPEN_GRANTS = 5_000
+"""Grants of one account that have something left. A hold may take a part of each, and its event names them all."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 Pot = Literal["available", "held", "spent", "expired"]
@@ -207,6 +209,9 @@ def _give(command: GiveGrant, account: Account) -> list[Event]:
     if sum(grant.amount for grant in account.grants.values()) + command.amount > ACCOUNT_LIMIT:
         limit = to_credits(ACCOUNT_LIMIT)
         raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
+    if len(account.spendable(command.now)) >= MAX_OPEN_GRANTS:
+        message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
+        raise invalid("The account has too many grants", Detail("/user_id", message))
     granted = CreditsGranted(
         grant_id=command.grant_id,
         user_id=command.user_id,
@@ -229,7 +234,7 @@ def _place(command: PlaceHold, account: Account) -> list[Event]:
             )
         return []
     expiries = _expiries(account, command.user_id, command.now)
-    spendable = account.spendable(command.now)
+    spendable = account.spendable(command.now)[:MAX_OPEN_GRANTS]
     available = sum(grant.available for grant in spendable)
     if available < command.amount:
         return [*expiries, HoldDeclined(command.job_id, command.user_id, command.amount, available)]

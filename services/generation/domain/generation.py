@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from services.generation.domain.reproduction import reproduction
-from services.generation.domain.results import result_fault, size_of
+from services.generation.domain.results import result_fault
 from services.generation.domain.substitution import resolved
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -27,6 +27,7 @@ from shared.contracts.generation import (
     StepOutputs,
     StepScheduled,
 )
+from shared.contracts.sizes import MAX_SCHEDULED, encoded_size
 
 Status = Literal["", "running", "completed", "failed"]
 StepStatus = Literal["waiting", "running", "completed", "failed"]
@@ -70,7 +71,7 @@ def evolve(state: Generation, event: Event) -> Generation:
         case StepScheduled():
             state = _with_step(state, event.component_id, StepState("running", event.attempt))
         case StepCompleted():
-            done = StepState("completed", event.attempt, event.outputs, size=size_of(event.outputs))
+            done = StepState("completed", event.attempt, event.outputs, size=encoded_size(event.outputs))
             state = _with_step(state, event.component_id, done)
         case StepFailed():
             status: StepStatus = "failed" if event.final else "waiting"
@@ -211,7 +212,11 @@ def _following(command: TakeResult, state: Generation, step: PlannedStep) -> Ite
             gen_in_data=reproduction(command.data, command.chosen, state.started),
         )
     else:
-        yield from _ready(state)
+        for event in _ready(state):
+            state = evolve(state, event)
+            yield event
+        if _is_lost(state) and not any(each.status == "running" for each in state.steps.values()):
+            yield _failed(command, state)
 
 
 def _is_lost(state: Generation) -> bool:
@@ -234,14 +239,32 @@ def _failed(command: TakeResult, state: Generation) -> GenerationFailed:
     )
 
 
-def _ready(state: Generation) -> Iterator[StepScheduled]:
-    """The steps that were never scheduled and whose references all have their outputs."""
+def _ready(state: Generation) -> Iterator[StepScheduled | StepFailed]:
+    """The steps that were never scheduled and whose references all have their outputs.
+
+    What other steps made is known now only: where it makes a payload that no message can carry, the step has failed.
+    """
     assert state.started is not None
     for step in state.started.steps:
         if state.steps[step.component_id] == StepState() and all(
             state.steps[need].status == "completed" for need in step.needs
         ):
-            yield _scheduled(state, step, 1, None)
+            scheduled = _scheduled(state, step, 1, None)
+            size = encoded_size(scheduled.payload)
+            yield scheduled if size <= MAX_SCHEDULED else _too_large(state.started, step, size)
+
+
+def _too_large(started: GenerationStarted, step: PlannedStep, size: int) -> StepFailed:
+    message = f"With what other steps made, the payload takes {size} bytes as JSON, more than {MAX_SCHEDULED}"
+    return StepFailed(
+        gid=started.gid,
+        job_id=started.job_id,
+        sid=step.sid,
+        component_id=step.component_id,
+        attempt=1,
+        error=StepError(code="PAYLOAD_TOO_LARGE", message=message, retryable=False),
+        final=True,
+    )
 
 
 def _scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: datetime | None) -> StepScheduled:

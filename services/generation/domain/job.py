@@ -13,14 +13,18 @@ from shared.contracts.generation import (
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
+    JobGenerationsListed,
     JobPartiallyCompleted,
     JobRejected,
     JobRequested,
     RequestedGeneration,
 )
+from shared.contracts.sizes import KIB, MAX_PART, encoded_size
 
 Status = Literal["", "pending", "processing", "completed", "partially_completed", "failed", "rejected"]
 JOB_TYPE = "collection_generation"
+INLINE = 128 * KIB
+"""Bytes of generations that stand in the request itself: about 900 of them, with the hashes that we make."""
 
 _OPEN, _SUCCEEDED, _FAILED = 0, 1, 2
 
@@ -55,8 +59,8 @@ def evolve(state: Job, event: Event) -> Job:
                 user_id=event.user_id,
                 status="pending",
                 quoted=event.quoted,
-                places={each.gid: place for place, each in enumerate(event.generations)},
-                ends=bytes(len(event.generations)),
+                places={gid: place for place, gid in enumerate(event.gids())},
+                ends=bytes(event.count),
             )
         case JobAuthorized():
             state = replace(state, status="processing")
@@ -132,7 +136,7 @@ Command = RequestJob | Authorize | Reject | EndGenerations | Abandon
 
 def decide(command: Command, state: Job) -> Sequence[Event]:
     if isinstance(command, RequestJob):
-        return [] if state.status else [_requested(command)]
+        return [] if state.status else _requested(command)
     if state.job_id is None:
         return []
     match command:
@@ -151,8 +155,10 @@ def _verdict(command: Authorize | Reject, state: Job, job_id: UUID) -> Event:
     return JobRejected(job_id=job_id, code=command.code, reason=command.reason, user_id=state.user_id)
 
 
-def _requested(command: RequestJob) -> JobRequested:
-    return JobRequested(
+def _requested(command: RequestJob) -> list[Event]:
+    """The request, and in events of their own the generations that don't fit into it."""
+    first, *others = _parts(command.generations)
+    requested = JobRequested(
         job_id=command.job_id,
         name=f"Collection Generation: {command.title}",
         job_type=JOB_TYPE,
@@ -162,10 +168,28 @@ def _requested(command: RequestJob) -> JobRequested:
         data=command.data,
         workflow_versions=command.workflow_versions,
         variables=command.variables,
-        generations=command.generations,
+        generations=first,
         quoted=command.quoted,
         encryption_enabled=command.encryption_enabled,
+        total=len(command.generations) if others else 0,
+        parts=len(others),
     )
+    listed = (JobGenerationsListed(command.job_id, number, part) for number, part in enumerate(others, start=1))
+    return [requested, *listed]
+
+
+def _parts(generations: Sequence[RequestedGeneration]) -> list[list[RequestedGeneration]]:
+    """The generations in parts: the first one stands beside all else that a request says."""
+    parts: list[list[RequestedGeneration]] = [[]]
+    left = INLINE
+    for each in generations:
+        size = encoded_size(each) + 1
+        if size > left:
+            parts.append([])
+            left = MAX_PART
+        parts[-1].append(each)
+        left -= size
+    return parts
 
 
 def _end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:

@@ -2,20 +2,13 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
+from shared.contracts import sizes
 from shared.contracts.generation import Output, StepError
+from shared.contracts.sizes import encoded_size
 
 MAX_OUTPUTS = 100
 MAX_TEXT = 100_000
 MAX_FIELD = 4_000
-MAX_GENERATION = 4_000_000
-"""Bytes, as JSON, of everything that the steps of one generation hand back: it must fit into one event."""
-
-
-def size_of(outputs: Sequence[Output]) -> int:
-    """Bytes, as JSON."""
-    return len(msgspec.json.encode(outputs))
 
 
 def result_fault(outputs: Sequence[Output], prefix: str, before: int = 0) -> StepError | None:
@@ -28,8 +21,8 @@ def result_fault(outputs: Sequence[Output], prefix: str, before: int = 0) -> Ste
         return _invalid("the result has no outputs")
     if len(outputs) > MAX_OUTPUTS:
         return _invalid(f"the result has {len(outputs)} outputs, more than {MAX_OUTPUTS}")
-    if before + size_of(outputs) > MAX_GENERATION:
-        return _invalid(f"the generation's results have more than {MAX_GENERATION} bytes")
+    if before + encoded_size(outputs) > sizes.MAX_OUTPUTS:
+        return _invalid(f"the generation's results have more than {sizes.MAX_OUTPUTS} bytes")
     for index, output in enumerate(outputs):
         fault = _output_fault(output, prefix)
         if fault is not None:

@@ -13,6 +13,7 @@ from services.generation.domain.form import Field
 from shared.contracts.event import Event
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Detail, invalid
+from shared.contracts.sizes import MAX_DATA, encoded_size
 
 NAMESPACE = UUID("6f1b7c58-53f5-4d0e-9b0e-3f2d8c1c6a11")
 
@@ -52,6 +53,10 @@ def decide(command: Register, state: Workflow) -> Sequence[Event]:
     if digest == state.digest:
         return []
     read_definition(command.name, state.version + 1, command.definition)
+    size = encoded_size(command.definition)
+    if size > MAX_DATA:
+        message = f"takes {size} bytes as JSON, more than {MAX_DATA}"
+        raise invalid(f"The workflow {command.name} {message}", Detail("", message))
     return [
         WorkflowRegistered(
             workflow_id=workflow_id(command.name),

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 def starts(facts: JobFacts) -> Iterator[Start]:
     """The start of each generation of a job, in the order in which they were requested."""
     requested = facts.requested
-    for each in requested.generations:
+    for each in facts.generations:
         values = draw(facts.given.variables, requested.variables, each.hash)
         yield Start(
             gid=each.gid,

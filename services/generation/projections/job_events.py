@@ -68,8 +68,8 @@ def _of_job(recorded: RecordedEvent) -> Told:
     progress = 0.0
     more: dict[str, Any] = {}
     match recorded.event:
-        case JobRequested(generations=generations, quoted=quoted):
-            status, more = "pending", {"generations": len(generations), "quoted": float(to_credits(quoted))}
+        case JobRequested(count=count, quoted=quoted):
+            status, more = "pending", {"generations": count, "quoted": float(to_credits(quoted))}
         case JobAuthorized(held=held):
             status, more = "processing", {"held": float(to_credits(held))}
         case JobRejected(code=code, reason=reason):

@@ -59,9 +59,9 @@ def project(_: HistoryRow | None, recorded: RecordedEvent) -> HistoryRow:
 def _told(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
     told: tuple[str, str, dict[str, Any]]
     match recorded.event:
-        case JobRequested(generations=generations, quoted=quoted):
-            message = f"{_count(len(generations))} requested for {credits_text(quoted)} credits"
-            told = "pending", message, {"generations": len(generations)}
+        case JobRequested(count=count, quoted=quoted):
+            message = f"{_count(count)} requested for {credits_text(quoted)} credits"
+            told = "pending", message, {"generations": count}
         case JobAuthorized(held=held):
             told = "processing", f"{credits_text(held)} credits are held", {}
         case JobRejected(code=code, reason=reason):

@@ -116,7 +116,7 @@ def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
         quoted=event.quoted,
         held=0,
         captured=0,
-        total=len(event.generations),
+        total=event.count,
         ended=0,
         created_at=recorded.recorded_at,
         started_at=None,

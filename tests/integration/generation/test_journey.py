@@ -105,6 +105,7 @@ async def test_a_dry_run_quotes_and_draws_and_does_nothing(api: Api, collections
     assert quote.status == 200
     assert quote.data == {
         "quoted": Decimal("2.5"),
+        "total": 2,
         "dry_run": True,
         "generations": [
             {"hash": hash_, "variables": {"style": "oil"}, "cost": Decimal("1.25")} for hash_ in ("a", "b")

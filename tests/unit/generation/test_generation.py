@@ -200,10 +200,26 @@ def test_a_result_without_outputs_is_none():
 
 def test_the_results_of_a_generation_fit_into_one_event():
     """What is too much together fails the step that brings it."""
-    large = [text("x" * 99_000)] * 30
+    large = [text("x" * 99_000)] * 2
     story = Story(planned(1), planned(2)).when(result(1, *large))
     assert story.happened() == [(StepCompleted, 1)]
     assert story.when(result(2, *large)).happened() == [(StepFailed, 2), (GenerationFailed, None)]
+
+
+def test_a_payload_that_other_steps_make_too_large_fails_its_step():
+    """What they made is known only now; nothing that no message can carry is ever recorded."""
+    story = Story(planned(1), planned(2), planned(3, 1, more=[{"$ref": 1}] * 12)).when(result(2))
+    story.when(result(1, text("x" * 90_000)))
+    assert story.happened() == [(StepCompleted, 1), (StepFailed, 3), (GenerationFailed, None)]
+    error = story.events[-1].error
+    assert (error.code, error.retryable) == ("PAYLOAD_TOO_LARGE", False)
+
+
+def test_a_lost_generation_waits_for_the_steps_that_still_run():
+    """Also when what failed never ran."""
+    story = Story(planned(1), planned(2), planned(3, 1, more=[{"$ref": 1}] * 12))
+    assert story.when(result(1, text("x" * 90_000))).happened() == [(StepCompleted, 1), (StepFailed, 3)]
+    assert story.when(result(2)).happened() == [(StepCompleted, 2), (GenerationFailed, None)]
 
 
 def test_backoff_doubles_up_to_a_minute():

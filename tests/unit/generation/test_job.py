@@ -28,7 +28,9 @@ from shared.contracts.generation import (
     JobRejected,
     JobRequested,
     RequestedGeneration,
+    generation_id,
 )
+from shared.contracts.sizes import MAX_PART
 from tests.unit.generation.builders import COLLECTION, JOB, PROJECT, USER, after
 
 GIDS = [UUID(int=100 + n) for n in range(4)]
@@ -166,9 +168,22 @@ def test_an_abandoned_job_fails_what_is_open_of_it():
     assert decide(Abandon("again"), after(evolve, state, events)) == []
 
 
+def test_a_large_job_is_told_in_parts():
+    """In one append, each part of a bounded size: together they list every generation, in order."""
+    generations = [RequestedGeneration(generation_id(JOB, place), f"{place:064x}", 1) for place in range(10_000)]
+    wanted = msgspec.structs.replace(request(), generations=generations)
+    requested, *parts = decide(wanted, Job())
+    assert (requested.total, requested.parts, requested.count) == (10_000, len(parts), 10_000)
+    assert [part.number for part in parts] == list(range(1, len(parts) + 1))
+    assert [*requested.generations, *(each for part in parts for each in part.generations)] == generations
+    assert requested.gids() == [each.gid for each in generations]
+    assert max(len(msgspec.json.encode(event)) for event in (requested, *parts)) < MAX_PART + 1000
+    assert decide(request(), Job())[0].parts == 0
+
+
 def test_a_large_job_stays_quick_to_fold():
     """A state per event, of 10,000 generations: bytes are copied, not dictionaries."""
-    gids = [UUID(int=n) for n in range(10_000)]
+    gids = [generation_id(JOB, place) for place in range(10_000)]
     requested = msgspec.structs.replace(request(), generations=[RequestedGeneration(gid, "h", 1) for gid in gids])
     state = given_(requested, HELD)
     for start in range(0, 10_000, 500):

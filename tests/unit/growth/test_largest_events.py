@@ -1,0 +1,296 @@
+"""The largest event of every type that any accepted input can make fits into a message of any NATS.
+
+Where what users send makes an event large, it is made here from the largest input that is accepted, found by trying;
+all others are made with a longer text in each field than any input may have.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache, reduce
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from msgspec import inspect
+
+from services.collections.domain import artwork, collection, creation, editing, package, receivers, series
+from services.collections.domain.creation import CreateCollection
+from services.collections.domain.editing import EditCollection, SetReceivers
+from services.collections.domain.fields import FieldChanges
+from services.collections.domain.package import RequestPackage
+from services.credits.domain import account
+from services.generation.domain import generation, job, workflow
+from services.generation.domain.draws import draw
+from services.generation.domain.planning import Request, plan_job, plan_steps
+from services.storage.consumers import out_data
+from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
+from shared.contracts.event import Event, event_type
+from shared.contracts.generation import CollectionAdopted, Output, StepCompleted, StepError, generation_id
+from shared.contracts.generation_input import read
+from shared.contracts.language import language_of
+from shared.contracts.problem import Problem
+from shared.contracts.sizes import KIB, MAX_EVENT, encoded_size
+from shared.contracts.storage import AssetDescribed, PackagePartTaken
+from tests.contracts.examples import full
+from tests.unit.generation.builders import DEFINITIONS, NOW, data, folder, step
+
+HEADERS = 8 * KIB
+"""Of a message, and the metadata beside an event: bounded where they are made."""
+USER, JOB, COLLECTION, PROJECT = (UUID(int=2**128 - each) for each in range(1, 5))
+COMPONENT = 2**63 - 300
+CONTROL = "\x01"
+"""Six bytes as JSON."""
+
+
+def most(make: Callable[[int], list[Event]], highest: int) -> list[Event]:
+    """What the largest size makes that is accepted."""
+    low, made = 0, make(0)
+    while low < highest:
+        middle = (low + highest + 1) // 2
+        try:
+            made, low = make(middle), middle
+        except Problem:
+            highest = middle - 1
+    return made
+
+
+def created(size: int) -> list[Event]:
+    """Fields at their limits; the data has a text of so many quotes, two bytes each."""
+    written = data(*(step(each + 1, prompt=CONTROL) for each in range(200)), variables=[text('"' * size)])
+    fields = {"title": CONTROL * 200, "description": CONTROL * 20_000, "images": ["x" * (128 * KIB - 4)]}
+    changes = FieldChanges(**fields, cover_image_url=f"https://x.test/{'x' * 2000}")
+    ids = range(COMPONENT, COMPONENT + 200)
+    command = CreateCollection(
+        collection_id=COLLECTION,
+        project_id=PROJECT,
+        user_id=USER,
+        changes=changes,
+        data=written,
+        component_ids=ids,
+    )
+    return creation.decide(command, collection.NOTHING)
+
+
+def text(value: str | None = None, name: str = "t") -> dict[str, Any]:
+    return {"name": name, "type": "text", **({} if value is None else {"value": value})}
+
+
+@cache
+def of_a_collection() -> list[Event]:
+    made = most(created, 10**6)
+    state = reduce(collection.evolve, made, collection.NOTHING)
+    first = made[0]
+    fields = ("collection_id", "project_id", "user_id", "title", "data", "encryption_enabled")
+    adopted = CollectionAdopted(**{name: getattr(first, name) for name in fields}, source_version=2**63)
+    edit = EditCollection(
+        user_id=USER,
+        project_id=PROJECT,
+        changes=FieldChanges(images=["y" * (128 * KIB - 4)], description=CONTROL * 19_999),
+        data={key: value for key, value in state.data.items() if key != "generations"},
+    )
+    addresses = (f"0x{number:040x}" for number in range(1, receivers.MAX_RECEIVERS + 1))
+    shares = [(address, Decimal("0.01"), CONTROL * receivers.MAX_TYPE) for address in addresses]
+    return [
+        *made,
+        adopted,
+        *editing.decide(edit, state),
+        *editing.decide(SetReceivers(USER, PROJECT, shares), state),
+        PublicationCalledOff(COLLECTION, [CONTROL * 200] * 110),
+    ]
+
+
+@cache
+def of_a_job() -> list[Event]:
+    """As large a collection and as much chosen as is accepted together, and ten thousand hashes of a body's size."""
+
+    def request(size: int, data_size: int = 280 * KIB) -> list[Event]:
+        given = read({**data(step(1, prompt="x"), variables=[text()]), "more": "x" * data_size})
+        chosen = {"t": "x" * size}
+        plan = plan_job(given, DEFINITIONS, Request(chosen, 1), JOB, ["h"])
+        generations = [
+            msgspec.structs.replace(plan.generations[0], gid=generation_id(JOB, place), hash=CONTROL * 17, cost=10**12)
+            for place in range(10_000)
+        ]
+        command = job.RequestJob(
+            job_id=JOB,
+            user_id=USER,
+            collection_id=COLLECTION,
+            project_id=PROJECT,
+            title=CONTROL * 200,
+            data=given.written,
+            workflow_versions={f"{number:0200}": 1 for number in range(200)},
+            variables=plan.chosen,
+            generations=generations,
+            quoted=2**63,
+            encryption_enabled=True,
+        )
+        return list(job.decide(command, job.Job()))
+
+    return [*most(request, 400_000), *most(lambda size: request(0, size), 600_000)]
+
+
+@cache
+def of_a_generation() -> list[Event]:
+    """Every variable and every payload as large as is accepted."""
+
+    def start(size: int) -> list[Event]:
+        variables = [text('"' * size, f"v{number}") for number in range(100)]
+        image = {"src": "".join(f"{{{{v{number}}}}}" for number in range(100))}
+        given = read(
+            data(step(1, "frame", image=image), variables=variables, hashes=[CONTROL * 256], use_custom_hashes=True)
+        )
+        [wanted] = plan_job(given, DEFINITIONS, Request(), JOB, ()).generations
+        values = draw(given.variables, {}, wanted.hash)
+        steps = plan_steps(given, DEFINITIONS, values, wanted.gid, wanted.hash)
+        command = generation.Start(wanted.gid, JOB, USER, COLLECTION, wanted.hash, values, steps, 1)
+        return list(generation.decide(command, generation.Generation()))
+
+    made = most(start, 10**5)
+    started: Any = made[0]
+    assert encoded_size(started) > 900 * KIB, "the largest that is accepted is nearly as large as it may be"
+    drawn = artwork.DrawArtwork(
+        started.gid, JOB, COLLECTION, USER, started.hash, started.variables, series.Series(COLLECTION, {started.gid: 0})
+    )
+    return [*made, *artwork.decide(drawn, artwork.NOTHING)]
+
+
+@cache
+def of_results() -> list[Event]:
+    """As much made as is believed, from data as large as is accepted; and the same, failed in the end."""
+    written = data(step(1, prompt="x"), step(2, prompt="x"), variables=[text("x" * 470 * KIB)])
+    given = read(written)
+    gid = generation_id(JOB, 0)
+    steps = plan_steps(given, DEFINITIONS, {"t": "x"}, gid, "h")
+    start = generation.Start(gid, JOB, USER, COLLECTION, CONTROL * 256, {"t": "x" * 470 * KIB}, steps, 1)
+    state = reduce(generation.evolve, generation.decide(start, generation.Generation()), generation.Generation())
+
+    def result(sid: UUID, size: int, error: StepError | None = None) -> generation.TakeResult:
+        outputs = [Output(kind="json", json="x" * size)]
+        return generation.TakeResult(sid, 1, outputs, error, NOW, written, {})
+
+    def completed(size: int) -> list[Event]:
+        made = list(generation.decide(result(steps[0].sid, size), state))
+        if not isinstance(made[0], StepCompleted):
+            raise Problem("VALIDATION_FAILED", "so much is not believed")
+        return made
+
+    first = most(completed, 10**6)
+    assert encoded_size(first[0]) > 380 * KIB
+    before = generation.decide(result(steps[0].sid, 383 * KIB), state)
+    state = reduce(generation.evolve, before, state)
+    error = StepError("x" * 100, CONTROL * 2000, retryable=False)
+    ends = [generation.decide(result(steps[1].sid, 1, fault), state) for fault in (None, error)]
+    return [*first, *ends[0], *ends[1]]
+
+
+@cache
+def of_files() -> list[Event]:
+    ended = [event for event in of_results() if hasattr(event, "gen_in_data")]
+    described: list[Event] = []
+    for event in ended:
+        said: Any = (2**63, event.gen_in_data, out_data(event))
+        described += [AssetDescribed(*said), ComponentAssetDescribed(*said)]
+    outputs: Any = ended[0].outputs
+    made = artwork.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
+    files = [Output(kind="asset", asset_id=2**63, url="x" * 500, path="x" * 500)] * 300
+    outputs[0].outputs.extend(files)
+    command = artwork.CompleteArtwork(generation_id(JOB, 0), outputs, ended[0].gen_in_data["variables"])
+    return [*described, *artwork.decide(command, made)]
+
+
+@cache
+def of_a_series() -> list[Event]:
+    gids = [generation_id(JOB, place) for place in range(10_000)]
+    return list(series.decide(series.BeginSeries(JOB, COLLECTION, USER, gids), series.NOTHING))
+
+
+@cache
+def of_a_package() -> list[Event]:
+    """Documents of any size that is taken, and many of them."""
+
+    def request(size: int) -> list[Event]:
+        documents = [PackagedDocument(f"metadata/tezos/{number}.json", '"' * size) for number in range(6)]
+        return package.decide(RequestPackage(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package.NOTHING)
+
+    made: list[Any] = most(request, 10**6)
+    names = PackagePartTaken.__struct_fields__
+    return [*made, *(PackagePartTaken(**{name: getattr(part, name) for name in names}) for part in made[:-1])]
+
+
+@cache
+def of_an_account() -> list[Event]:
+    """As many grants as an account may have, each a little; one hold that takes them all."""
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    state = account.Account()
+    for number in range(account.MAX_OPEN_GRANTS):
+        grant_id = UUID(int=2**128 - 1 - number)
+        state.grants[grant_id] = account.Grant(grant_id, 10**12, "x", 1, None, None, number, 10**12)
+    place = account.PlaceHold(USER, JOB, 10**12 * account.MAX_OPEN_GRANTS, now)
+    placed = account.decide(place, state)
+    held = reduce(account.evolve, placed, state)
+    half = 10**12 * account.MAX_OPEN_GRANTS // 2
+    return [
+        *placed,
+        *account.decide(account.CaptureHold(USER, JOB, half, now), held),
+        *account.decide(account.ReleaseHold(USER, JOB, now), held),
+    ]
+
+
+@cache
+def of_a_workflow() -> list[Event]:
+    def register(size: int) -> list[Event]:
+        command = workflow.Register("x" * 200, {**folder("sketch"), "test": CONTROL * size})
+        return list(workflow.decide(command, workflow.Workflow()))
+
+    return most(register, 10**6)
+
+
+LARGE = (
+    of_a_collection,
+    of_a_job,
+    of_a_generation,
+    of_results,
+    of_files,
+    of_a_series,
+    of_a_package,
+    of_an_account,
+    of_a_workflow,
+)
+OWNERS = ("collections", "credits", "generation", "storage")
+
+
+@cache
+def largest() -> dict[str, int]:
+    """Bytes of the largest of each type."""
+    found: dict[str, int] = {}
+    for make in LARGE:
+        for event in make():
+            found[event_type(event)] = max(found.get(event_type(event), 0), encoded_size(event))
+    return found
+
+
+def is_small(event: type[Event]) -> bool:
+    """Whether nothing in it can be of any length but single texts."""
+    info = inspect.type_info(event)
+    assert isinstance(info, inspect.StructType)
+    kinds = inspect.ListType | inspect.DictType | inspect.AnyType
+    return not any(isinstance(field.type, kinds) for field in info.fields)
+
+
+@pytest.mark.parametrize("event", [each for owner in OWNERS for each in language_of(owner).events], ids=event_type)
+def test_the_largest_event_fits(event: type[Event]) -> None:
+    """With its headers it has one mebibyte at most. A type that can be large is among LARGE, or this fails."""
+    tag = event_type(event)
+    if is_small(event) and tag not in largest():
+        texts = {
+            name: CONTROL * 4_000
+            for name, value in msgspec.structs.asdict(full(event)).items()
+            if isinstance(value, str)
+        }
+        size = encoded_size(msgspec.structs.replace(full(event), **texts))
+    else:
+        assert tag in largest(), f"{tag} may be large: make the largest of it here, from what is accepted"
+        size = largest()[tag]
+    assert size + HEADERS <= MAX_EVENT
