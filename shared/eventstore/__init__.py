@@ -9,9 +9,11 @@ from shared.eventstore.records import (
     RecordedEvent,
     StoreUnavailable,
     StreamAppend,
+    UndecodedEvent,
     VersionConflict,
 )
-from shared.eventstore.store import Batch, EventStore
+from shared.eventstore.seal import Seal
+from shared.eventstore.store import Batch, EventStore, UndecodedBatch
 from shared.eventstore.watermarks import Watermarks
 
 __all__ = [
@@ -25,8 +27,11 @@ __all__ = [
     "Loaded",
     "RecordedEvent",
     "Schema",
+    "Seal",
     "StoreUnavailable",
     "StreamAppend",
+    "UndecodedBatch",
+    "UndecodedEvent",
     "UnknownEventType",
     "VersionConflict",
     "Watermarks",

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from eventsourcing.persistence import Cipher, Compressor
 
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, Upcaster
@@ -13,6 +12,15 @@ from shared.contracts.problem import Problem
 
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """JSON's escape of the NUL character, not an escaped backslash before the text `u0000`."""
+
+
+MAX_MESSAGE = 1024 * 1024
+"""Bytes of a message with its headers that every NATS server takes, unless it was told otherwise."""
+MAX_METADATA = 2048
+"""Bytes of the metadata beside an event, from which its message's headers are made."""
+MAX_EVENT = MAX_MESSAGE - 8 * 1024
+"""Bytes of an event as JSON: what a message has room for beside its headers. Those take a kilobyte, and three times the
+metadata when each of its characters is percent-encoded."""
 
 
 class UnknownEventType(Exception):  # noqa: N818 - names what was found
@@ -26,26 +34,16 @@ class UnknownEventType(Exception):  # noqa: N818 - names what was found
 class Codec:
     """Encodes and decodes the events of one owner. `upcasters` make the next version each of a type's old version.
 
-    Whoever decodes sees the newest version. `compressor` and `cipher` are the `eventsourcing` library's hooks:
-    compressed first, then encrypted. Raises ValueError for upcasters that don't lead to one of `events`.
+    Whoever decodes sees the newest version. Raises ValueError for upcasters that don't lead to one of `events`.
     """
 
-    def __init__(
-        self,
-        events: Iterable[type[Event]],
-        *,
-        upcasters: Mapping[str, Upcaster] | None = None,
-        compressor: Compressor | None = None,
-        cipher: Cipher | None = None,
-    ) -> None:
+    def __init__(self, events: Iterable[type[Event]], *, upcasters: Mapping[str, Upcaster] | None = None) -> None:
         self.events = {event_type(event): event for event in events}
         self._upcasters = dict(upcasters or {})
         self._newest = {tag: self._follow(tag) for tag in (*self.events, *self._upcasters)}
         self._names = {tag: _name(tag) for tag in self._newest}
         self._decoders = {tag: msgspec.json.Decoder(event) for tag, event in self.events.items()}
         self._encode = msgspec.json.Encoder().encode
-        self._compressor, self._cipher = compressor, cipher
-        self._plain = compressor is None and cipher is None
 
     @classmethod
     def of(cls, language: Language) -> "Codec":
@@ -56,6 +54,12 @@ class Codec:
     def knows(self, tag: str) -> bool:
         """Whether it is a version, of today or an older one, of a type of this release."""
         return tag in self._newest
+
+    def aggregate(self, tag: str) -> str:
+        """The kind of stream that its events belong to. Raises UnknownEventType."""
+        if tag not in self._newest:
+            raise UnknownEventType(tag)
+        return self.events[self._newest[tag]].aggregate
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
         """Every tag under which events that are of one of these types today may be stored."""
@@ -92,24 +96,22 @@ class Codec:
     def encode(self, event: Event) -> tuple[str, bytes]:
         """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record.
 
-        Raises Problem VALIDATION_FAILED for a NUL character: no read table could hold it, and all would wait behind it.
+        Raises Problem VALIDATION_FAILED for a NUL character: no read table could hold it, and all would wait behind it;
+        and PAYLOAD_TOO_LARGE for an event of more than MAX_EVENT bytes: no broker would have to take it.
         """
         tag = event_type(event)
         if tag not in self._decoders:
             raise UnknownEventType(tag)
         data = self._encode(event)
+        if len(data) > MAX_EVENT:
+            size = f"{len(data):,} bytes, and an event may have {MAX_EVENT:,}"
+            raise Problem("PAYLOAD_TOO_LARGE", f"a {tag} with all of this would have {size}")
         if b"\\u0000" in data and NUL.search(data):
             raise Problem("VALIDATION_FAILED", f"a text in {tag} contains the NUL character, which can't be kept")
-        if self._compressor:
-            data = self._compressor.compress(data)
-        if self._cipher:
-            data = self._cipher.encrypt(data)
         return tag, data
 
     def decode(self, tag: str, data: bytes) -> Event:
         """The event that these bytes say, in its newest version. Raises UnknownEventType or msgspec.DecodeError."""
-        if not self._plain:
-            data = self._open(data)
         if tag not in self._upcasters:
             decoder = self._decoders.get(tag)
             if decoder is None:
@@ -121,13 +123,6 @@ class Codec:
         """An event as it will be read: one that is still written in an older version becomes one of the newest."""
         tag = event_type(event)
         return self._upcast(tag, self._encode(event)) if tag in self._upcasters else event
-
-    def _open(self, data: bytes) -> bytes:
-        if self._cipher:
-            data = self._cipher.decrypt(data)
-        if self._compressor:
-            data = self._compressor.decompress(data)
-        return data
 
     def _upcast(self, tag: str, data: bytes) -> Event:
         document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])

@@ -1,8 +1,9 @@
 """What the store needs to know of an aggregate: how its state grows out of its events."""
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -36,12 +37,14 @@ class Loaded(Generic[S]):
     """A stream's state at a version. Version 0: the stream does not exist (or did not yet).
 
     `recorded_at` is its last event's time, known when that event was read: with `as_of` always, else not from a cache.
+    `size` says how many bytes the state has as JSON, at most: those of the events, or of the snapshot, that made it.
     """
 
     state: S
     version: int
     position: int = 0
     recorded_at: datetime | None = None
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,25 @@ def fold(decider: Decider[S], start: Loaded[S], events: list[RecordedEvent]) -> 
     if not events:
         return start
     last = events[-1]
-    return Loaded(state, last.version, last.position, last.recorded_at)
+    size = start.size + sum([len(recorded.data) for recorded in events])
+    return Loaded(state, last.version, last.position, last.recorded_at, size)
+
+
+MEASURED_FROM = 4096
+"""Bytes of events up to which a state is not measured: that many at most is what it counts as."""
 
 
 class StateCache:
-    """The states of the streams last used, bounded; they are fast-forwarded on load, so a stale one does no harm."""
+    """The states of the streams last used; they are fast-forwarded on load, so a stale one does no harm.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    Bounded in number, and in bytes of JSON, of which Python's objects take a small multiple.
+    """
+
+    def __init__(self, size: int, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._size, self._max_bytes = size, max_bytes
         self._states: OrderedDict[tuple[str, UUID], Loaded[Any]] = OrderedDict()
+        self._measured: dict[tuple[str, UUID], int] = {}
+        self.bytes = 0
 
     def get(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
         loaded = self._states.get((decider.name, stream_id))
@@ -81,13 +94,32 @@ class StateCache:
         return loaded
 
     def put(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
-        known = self._states.get((decider.name, stream_id))
-        if known is not None and known.version > loaded.version:
-            return
-        self._states[decider.name, stream_id] = loaded
-        self._states.move_to_end((decider.name, stream_id))
-        while len(self._states) > self._size:
-            self._states.popitem(last=False)
+        key = (decider.name, stream_id)
+        known = self._states.get(key)
+        if known is not None:
+            if known.version > loaded.version:
+                return
+            self.bytes -= known.size
+        loaded = self._weighed(key, loaded)
+        self.bytes += loaded.size
+        self._states[key] = loaded
+        self._states.move_to_end(key)
+        while self._states and (len(self._states) > self._size or self.bytes > self._max_bytes):
+            oldest, dropped = self._states.popitem(last=False)
+            self.bytes -= dropped.size
+            self._measured.pop(oldest, None)
+
+    def _weighed(self, key: tuple[str, UUID], loaded: Loaded[S]) -> Loaded[S]:
+        """With its size measured, if its events have doubled that since: many events may make a small state.
+
+        So in all a state is encoded for no more bytes than its events have.
+        """
+        if loaded.size <= max(MEASURED_FROM, 2 * self._measured.get(key, 0)):
+            return loaded
+        with contextlib.suppress(TypeError):  # a state need not be one that can be written down
+            loaded = replace(loaded, size=len(encode_state(loaded.state)))
+        self._measured[key] = loaded.size
+        return loaded
 
 
 def encode_state(state: Any) -> bytes:

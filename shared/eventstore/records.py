@@ -46,7 +46,7 @@ def event_id(command_id: UUID, index: int) -> UUID:
 class RecordedEvent(msgspec.Struct, frozen=True):
     """An event as the store holds it, and as what it means today.
 
-    `event` is of the newest version of its type, `stored_type` and `data` are the tag and the bytes that it was stored
+    `event` is of the newest version of its type, `stored_type` and `data` are the tag and the JSON that it was stored
     with; `metadata` is a Context as JSON bytes.
     """
 
@@ -64,6 +64,28 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     def type(self) -> str:
         """The tag of the newest version: what filters and folds go by."""
         return event_type(self.event)
+
+    @property
+    def aggregate(self) -> str:
+        return self.event.aggregate
+
+    @property
+    def context(self) -> Context:
+        return decode_context(self.metadata)
+
+
+class UndecodedEvent(msgspec.Struct, frozen=True):
+    """An event as the store holds it, for who passes it on without looking into it."""
+
+    position: int
+    event_id: UUID
+    stream_id: UUID
+    version: int
+    stored_type: str
+    data: bytes
+    metadata: bytes
+    recorded_at: datetime
+    aggregate: str
 
     @property
     def context(self) -> Context:

@@ -9,8 +9,12 @@ import structlog
 from shared.eventstore.decider import Decider, Loaded, decode_state, encode_state
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import StoreUnavailable
+from shared.eventstore.seal import PLAIN, Seal
 
 S = TypeVar("S")
+
+MAX_SNAPSHOT = 4 * 1024 * 1024
+"""Bytes of a state: a larger one takes longer to write and read than the events since the last snapshot."""
 
 READ = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
 KEEP = """
@@ -23,19 +27,31 @@ where (s.schema, s.version) < (excluded.schema, excluded.version)"""
 log = structlog.get_logger()
 
 
-async def read_snapshot(pool: ReadingPool, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
+async def read_snapshot(
+    pool: ReadingPool, decider: Decider[S], stream_id: UUID, seal: Seal = PLAIN
+) -> Loaded[S] | None:
     """The state that was kept in today's form; None when there is none, for the events still say it all."""
     rows = await pool.rows(READ, (stream_id, decider.name, decider.state_version))
+    if not rows:
+        return None
+    version, position, data = rows[0]
     try:
-        return Loaded(decode_state(decider, rows[0][2]), rows[0][0], rows[0][1]) if rows else None
-    except msgspec.DecodeError as error:  # its version should have been raised
+        state = seal.open(data)
+        return Loaded(decode_state(decider, state), version, position, size=len(state))
+    except (msgspec.DecodeError, ValueError) as error:  # its version should have been raised; or another key is used
         log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
         return None
 
 
-async def keep_snapshot(pool: ReadingPool, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
-    """Unless a newer one is kept. One that can't be kept is no loss."""
+async def keep_snapshot(
+    pool: ReadingPool, decider: Decider[S], stream_id: UUID, loaded: Loaded[S], seal: Seal = PLAIN
+) -> None:
+    """Unless a newer one is kept. One that can't be kept, or is too large to be worth it, is no loss."""
     data = encode_state(loaded.state)
+    if len(data) > MAX_SNAPSHOT:
+        log.warning("snapshot_too_large", state=decider.name, stream_id=str(stream_id), bytes=len(data))
+        return
+    data = seal.close(data)
     try:
         async with pool.reader() as cursor:
             await cursor.execute(

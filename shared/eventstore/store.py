@@ -16,7 +16,7 @@ import psycopg
 from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
-from shared.eventstore.codec import Codec
+from shared.eventstore.codec import MAX_METADATA, Codec
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
 from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.pool import ReadingPool
@@ -26,10 +26,12 @@ from shared.eventstore.records import (
     RecordedEvent,
     StoreUnavailable,
     StreamAppend,
+    UndecodedEvent,
     VersionConflict,
     decode_context,
     event_id,
 )
+from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import keep_snapshot, read_snapshot
 from shared.eventstore.watermarks import FALLBACK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
@@ -44,21 +46,30 @@ DECIDES_WITHIN, LEAST = 9.5, 0.5
 HEAD = "events"
 """The watermark that says how far the store has come."""
 
+# A page ends with the event that makes it larger than so many bytes. What is beyond is not even fetched from where
+# PostgreSQL keeps large values: their length is known without.
 STREAM = """
-select position, event_id, stream_id, version, type, data, metadata, recorded_at
-from events where stream_id = %b and version > %b and version <= %b order by version limit %b"""
-STREAM_UNTIL = """
-select position, event_id, stream_id, version, type, data, metadata, recorded_at
-from events where stream_id = %b and version < coalesce(
-  (select min(later.version) from events later where later.stream_id = %b and later.recorded_at > %b), %b)
-order by version"""
+select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
+  select page.*, sum(octet_length(data) + octet_length(metadata))
+    over (order by version rows between unbounded preceding and 1 preceding) as before
+  from (select * from events where stream_id = %b and version > %b and version <= %b order by version limit %b) page
+) bounded where before is null or before < %b order by version"""
 ALL = """
-select position, event_id, stream_id, version, type, data, metadata, recorded_at
-from events where position > %b and position <= %b order by position limit %b"""
+select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
+  select page.*, sum(octet_length(data) + octet_length(metadata))
+    over (order by position rows between unbounded preceding and 1 preceding) as before
+  from (select * from events where position > %b and position <= %b order by position limit %b) page
+) bounded where before is null or before < %b order by position"""
+FIRST_LATER = """
+select version from events where stream_id = %b and recorded_at > %b order by version limit 1"""
 STREAM_OF = "select stream_id from events where event_id = %b"
 METADATA_OF = "select metadata from events where event_id = %b"
 HEAD_POSITION = "select coalesce(max(position), 0) from events"
 NO_LIMIT = 2**62
+PAGE = 1000
+"""Events that are read of a stream at once."""
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes after which a page of events ends, full or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,14 @@ class Batch:
     """How many events the piece had, asked for or not."""
 
 
+@dataclass(frozen=True, slots=True)
+class UndecodedBatch:
+    """A piece of the store's sequence, as it is stored."""
+
+    events: list[UndecodedEvent]
+    position: int
+
+
 class EventStore:
     """One per process and database; open it with `EventStore.open`."""
 
@@ -81,23 +100,32 @@ class EventStore:
         pool: ReadingPool,
         writer: GroupWriter,
         watermarks: Watermarks,
-        cached: int,
+        cache: StateCache,
+        seal: Seal = PLAIN,
     ) -> None:
         self.dsn, self.codec, self.pool, self.writer, self.watermarks = dsn, codec, pool, writer, watermarks
-        self._cache = StateCache(cached)
+        self._cache, self._seal = cache, seal
         self._background: set[asyncio.Task[None]] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, dsn: str, codec: Codec, *, max_batch: int = 512, cached_states: int = 10_000, readers: int = 8
+        cls,
+        dsn: str,
+        codec: Codec,
+        *,
+        seal: Seal = PLAIN,
+        max_batch: int = 512,
+        cached_states: int = 10_000,
+        cached_bytes: int = 64 * 1024 * 1024,
+        readers: int = 8,
     ) -> "AsyncIterator[EventStore]":
         """Brings its tables up to this release, and runs its writer until the block ends."""
         await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
         writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
         async with ReadingPool(dsn, readers) as pool:
-            store = cls(dsn, codec, pool, writer, watermarks, cached_states)
+            store = cls(dsn, codec, pool, writer, watermarks, StateCache(cached_states, cached_bytes), seal)
             tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watermarks.run())]
             try:
                 yield store
@@ -116,24 +144,34 @@ class EventStore:
         wrote to then. Raises VersionConflict, StoreUnavailable (after `seconds`, or the writer's own bound, at the
         latest), and Problem as `refuse_reuse` does.
         """
-        index = 0
+        return (await self._append(appends, context, seconds))[0]
+
+    async def _append(
+        self, appends: Sequence[StreamAppend], context: Context, seconds: float | None
+    ) -> tuple[Appended, int]:
+        """Also says how many bytes the events have."""
+        index = size = 0
         streams = []
         for each in appends:
             prepared = []
             for event in each.events:
                 tag, data = self.codec.encode(event)
-                prepared.append(PreparedEvent(event_id(context.command_id, index), tag, data))
+                prepared.append(PreparedEvent(event_id(context.command_id, index), tag, self._seal.close(data)))
                 index += 1
+                size += len(data)
             if prepared:
                 streams.append((each.stream_id, each.expected_version, prepared))
         if not streams:
             raise ValueError("an append needs at least one event")
         if len({stream for stream, _, _ in streams}) < len(streams):
             raise ValueError("an append names each stream once, with all of its events")
-        appended = await self.writer.append(streams, msgspec.json.encode(context), seconds=seconds)
+        metadata = msgspec.json.encode(context)
+        if len(metadata) > MAX_METADATA:
+            raise Problem("PAYLOAD_TOO_LARGE", f"the command's context has {len(metadata):,} of {MAX_METADATA:,} bytes")
+        appended = await self.writer.append(streams, metadata, seconds=seconds)
         if appended.replayed:
             await self.refuse_reuse(context)
-        return appended
+        return appended, size
 
     async def refuse_reuse(self, context: Context) -> None:
         """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request of another content."""
@@ -182,7 +220,8 @@ class EventStore:
                 return Handled(loaded.state, loaded.version, loaded.position)
             try:
                 left = max(deadline - asyncio.get_running_loop().time(), LEAST)
-                appended = await self.append([StreamAppend(stream_id, loaded.version, events)], context, seconds=left)
+                append = [StreamAppend(stream_id, loaded.version, events)]
+                appended, size = await self._append(append, context, seconds=left)
             except VersionConflict:
                 if asyncio.get_running_loop().time() > deadline:
                     raise StoreUnavailable("others were faster for too long: nothing was done") from None
@@ -190,20 +229,26 @@ class EventStore:
             if appended.replayed:
                 _same_stream(context, stream_id in appended.versions)
                 return await self._unchanged(decider, stream_id)
-            return self._grown(decider, stream_id, loaded, events, appended)
+            return self._grown(decider, stream_id, loaded, events, appended, size)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
 
     def _grown(
-        self, decider: Decider[S], stream_id: UUID, before: Loaded[S], events: tuple[Event, ...], appended: Appended
+        self,
+        decider: Decider[S],
+        stream_id: UUID,
+        before: Loaded[S],
+        events: tuple[Event, ...],
+        appended: Appended,
+        size: int,
     ) -> Handled[S]:
         state = before.state
         for event in events:
             state = decider.evolve(state, self.codec.current(event))
-        after = Loaded(state, appended.versions[stream_id], appended.position)
+        after = Loaded(state, appended.versions[stream_id], appended.position, size=before.size + size)
         self._cache.put(decider, stream_id, after)
         every = decider.snapshot_every
         if every and after.version // every > before.version // every:
-            task = asyncio.create_task(keep_snapshot(self.pool, decider, stream_id, after))
+            task = asyncio.create_task(keep_snapshot(self.pool, decider, stream_id, after, self._seal))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         return Handled(state, after.version, after.position, events)
@@ -222,13 +267,17 @@ class EventStore:
 
     async def load(self, decider: Decider[S], stream_id: UUID, *, as_of: int | datetime | None = None) -> Loaded[S]:
         """A stream's state, now or `as_of` a version or a time (the last event recorded at or before it)."""
+        nothing = Loaded(decider.initial, 0)
+        if isinstance(as_of, datetime):
+            # Up to the first event that is later: clocks may go back, and a state has no holes.
+            later = await self.pool.rows(FIRST_LATER, (stream_id, as_of))
+            as_of = int(later[0][0]) - 1 if later else NO_LIMIT
         if as_of is not None:
-            return fold(decider, Loaded(decider.initial, 0), await self._read_as_of(stream_id, as_of))
+            return await self._fold(decider, nothing, stream_id, as_of)
         start = self._cache.get(decider, stream_id)
         if start is None and decider.snapshot_every:
-            start = await read_snapshot(self.pool, decider, stream_id)
-        start = start or Loaded(decider.initial, 0)
-        loaded = fold(decider, start, await self.read_stream(stream_id, after=start.version))
+            start = await read_snapshot(self.pool, decider, stream_id, self._seal)
+        loaded = await self._fold(decider, start or nothing, stream_id)
         if loaded.version:
             self._cache.put(decider, stream_id, loaded)
         return loaded
@@ -236,36 +285,65 @@ class EventStore:
     async def read_stream(
         self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
     ) -> list[RecordedEvent]:
-        """A stream's events in order, those of a greater version than `after`."""
-        rows = await self.pool.rows(STREAM, (stream_id, after, to_version, limit or NO_LIMIT))
-        return [self._recorded(row) for row in rows]
+        """A stream's events in order, those of a greater version than `after`: all of them, or `limit`."""
+        events: list[RecordedEvent] = []
+        async for page in self._pages(stream_id, after, to_version, limit or NO_LIMIT):
+            events += page
+        return events
 
-    async def _read_as_of(self, stream_id: UUID, as_of: int | datetime) -> list[RecordedEvent]:
-        if isinstance(as_of, int):
-            return await self.read_stream(stream_id, to_version=as_of)
-        # Up to the first event that is later: clocks may go back, and a state has no holes.
-        rows = await self.pool.rows(STREAM_UNTIL, (stream_id, stream_id, as_of, NO_LIMIT))
-        return [self._recorded(row) for row in rows]
+    async def _fold(
+        self, decider: Decider[S], loaded: Loaded[S], stream_id: UUID, to_version: int = NO_LIMIT
+    ) -> Loaded[S]:
+        """Page after page: of a long stream, only its state and one page are held."""
+        async for page in self._pages(stream_id, loaded.version, to_version):
+            loaded = fold(decider, loaded, page)
+        return loaded
+
+    async def _pages(
+        self, stream_id: UUID, after: int, to_version: int, limit: int = NO_LIMIT
+    ) -> AsyncIterator[list[RecordedEvent]]:
+        while limit > 0:
+            asked = min(limit, PAGE)
+            rows = await self.pool.rows(STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
+            if rows:
+                yield [self._recorded(row) for row in rows]
+            if len(rows) < asked and sum([len(row[5]) + len(row[6]) for row in rows]) < PAGE_BYTES:
+                return
+            after, limit = rows[-1][3], limit - len(rows)
 
     async def read_all(
         self, after: int = 0, limit: int = 1000, types: frozenset[str] | None = None
     ) -> list[RecordedEvent]:
-        """Events of all streams in position order; nothing committed later will ever appear before them."""
-        return (await self.read_batch(after, limit, types)).events
+        """Up to `limit` events of all streams in position order; nothing committed later will appear before them."""
+        events: list[RecordedEvent] = []
+        while limit > 0:
+            batch = await self.read_batch(after, limit, types)
+            if not batch.size:
+                break
+            events += batch.events
+            after, limit = batch.position, limit - batch.size
+        return events
 
     async def read_batch(
         self, after: int, limit: int, types: frozenset[str] | None = None, *, upto: int = NO_LIMIT
     ) -> Batch:
-        """The next piece of the sequence, of `limit` events at most and not beyond position `upto`.
+        """The next piece of the sequence, of `limit` events and about PAGE_BYTES at most, not beyond position `upto`.
 
+        It is empty when nothing comes after `after`.
         `types` are today's; events stored under an older version of one of them are found, too. Raises UnknownEventType
         for one stored by a newer release, under a later version than this one knows: passed over, it would be missing
         for ever in whatever is made of the others.
         """
-        rows = await self.pool.rows(ALL, (after, upto, limit))
+        rows = await self.pool.rows(ALL, (after, upto, limit, PAGE_BYTES))
         is_wanted = self.codec.wanted(types) if types is not None else None
         events = [self._recorded(row) for row in rows if is_wanted is None or is_wanted(row[4])]
         return Batch(events, rows[-1][0] if rows else after, len(rows))
+
+    async def read_undecoded(self, after: int, limit: int) -> UndecodedBatch:
+        """As `read_batch`, for who publishes what is stored. Raises UnknownEventType for a newer release's event."""
+        rows = await self.pool.rows(ALL, (after, NO_LIMIT, limit, PAGE_BYTES))
+        events = [self._undecoded(row) for row in rows]
+        return UndecodedBatch(events, rows[-1][0] if rows else after)
 
     async def tail(self, after: int, *, limit: int = 1000, types: frozenset[str] | None = None) -> AsyncIterator[Batch]:
         """Batches for ever, in position order; waits when it has seen everything, and is woken at once."""
@@ -286,8 +364,14 @@ class EventStore:
 
     def _recorded(self, row: tuple[Any, ...]) -> RecordedEvent:
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
+        data = self._seal.open(data)
         event = self.codec.decode(tag, data)
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
+
+    def _undecoded(self, row: tuple[Any, ...]) -> UndecodedEvent:
+        position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
+        data, aggregate = self._seal.open(data), self.codec.aggregate(tag)
+        return UndecodedEvent(position, event_id, stream_id, version, tag, data, metadata, recorded_at, aggregate)
 
     def reader(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncCursor[tuple[Any, ...]]]:
         """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""

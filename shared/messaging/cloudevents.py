@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.event import Event
-from shared.eventstore import Codec, Context, RecordedEvent, UnknownEventType
+from shared.eventstore import Codec, Context, RecordedEvent, UndecodedEvent, UnknownEventType
 from shared.messaging.streams import subject_of
 
 CONTENT_TYPE = "application/json"
@@ -36,11 +36,11 @@ class Identity(NamedTuple):
     recorded_at: datetime
 
 
-def event_subject(service: str, recorded: RecordedEvent) -> str:
-    return subject_of(service, recorded.event.aggregate, recorded.stream_id, recorded.stored_type)
+def event_subject(service: str, recorded: RecordedEvent | UndecodedEvent) -> str:
+    return subject_of(service, recorded.aggregate, recorded.stream_id, recorded.stored_type)
 
 
-def event_headers(service: str, recorded: RecordedEvent) -> dict[str, str]:
+def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent) -> dict[str, str]:
     context = recorded.context
     headers = {
         "ce-specversion": "1.0",

@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 
-from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable
+from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
 from shared.eventstore.store import HEAD
@@ -154,7 +154,7 @@ class Relay:
         end, verified = cursor.sequence, time.monotonic()
         self.trouble = None
         while True:
-            batch = await self.store.read_batch(position, self._batch)
+            batch = await self.store.read_undecoded(position, self._batch)
             if not batch.events:
                 if not await self.store.watermarks.wait_beyond(HEAD, position):
                     await self._keep_checkpoint()
@@ -178,7 +178,7 @@ class Relay:
             if not end:
                 return
 
-    async def _acknowledged(self, events: Sequence[RecordedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
+    async def _acknowledged(self, events: Sequence[UndecodedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
         """The sequence of the last message when the stream has taken all of them, each for the first time; else 0."""
         await asyncio.wait(acks, timeout=self._ack_timeout)
         refusal: object = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -10,15 +11,19 @@ from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, StreamAppend
 
 
-class Opened(Event, frozen=True, tag="tally_opened.v1"):
+class TallyEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "tally"
+
+
+class Opened(TallyEvent, frozen=True, tag="tally_opened.v1"):
     name: str
 
 
-class Counted(Event, frozen=True, tag="tally_counted.v1"):
+class Counted(TallyEvent, frozen=True, tag="tally_counted.v1"):
     by: int
 
 
-class Closed(Event, frozen=True, tag="tally_closed.v1"):
+class Closed(TallyEvent, frozen=True, tag="tally_closed.v1"):
     pass
 
 

@@ -6,15 +6,11 @@ from uuid import UUID, uuid4, uuid5
 import msgspec
 import psycopg
 import pytest
-from eventsourcing.cipher import AESCipher
-from eventsourcing.compressor import ZlibCompressor
-from eventsourcing.utils import Environment
 
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.eventstore import (
     Appended,
-    Codec,
     Context,
     EventStore,
     StoreUnavailable,
@@ -22,8 +18,8 @@ from shared.eventstore import (
     UnknownEventType,
     VersionConflict,
 )
-from tests.integration.eventstore.tally import CODEC, EVENTS, TALLY, Closed, Counted, Opened, context, counted
-from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
+from tests.integration.eventstore.waiting import soon, take_append_lock, until, writers_waiting
 
 
 async def test_events_come_out_as_they_went_in(store: EventStore) -> None:
@@ -234,20 +230,6 @@ async def test_a_nul_character_is_refused(store: EventStore) -> None:
     with pytest.raises(Problem, match="NUL"):
         await store.append([StreamAppend(uuid4(), 0, [Opened("a\0b")])], context())
     assert await store.head() == 0
-
-
-async def test_compressed_and_encrypted(database: str) -> None:
-    """With the library's hooks the table holds nothing readable, and every way of reading gives the events."""
-    cipher = AESCipher(Environment(env={"CIPHER_KEY": AESCipher.create_key(32)}))
-    codec, stream = Codec(EVENTS, compressor=ZlibCompressor(), cipher=cipher), uuid4()
-    async with EventStore.open(database, codec) as store:
-        handled = await store.handle(TALLY, stream, lambda _: [Opened("sheep " * 50), Counted(2)], context())
-        assert [recorded.event for recorded in await first(2, store.tail(0))] == list(handled.events)
-        assert (await store.load(TALLY, stream)).state == handled.state
-        sizes = [len(recorded.data) for recorded in await store.read_all()]
-    with psycopg.connect(database) as sql:
-        assert sql.execute("select count(*) from events where position('sheep'::bytea in data) > 0").fetchone() == (0,)
-    assert max(sizes) < 150
 
 
 async def test_history_is_readable_in_sql(store: EventStore, sql: psycopg.Connection) -> None:

@@ -4,15 +4,13 @@ import json
 
 import msgspec
 import pytest
-from eventsourcing.cipher import AESCipher
-from eventsourcing.compressor import ZlibCompressor
-from eventsourcing.utils import Environment
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.event import Event, event_type
 from shared.contracts.problem import Problem
 from shared.eventstore import Codec, UnknownEventType
+from shared.eventstore.codec import MAX_EVENT
 
 
 class Named(Event, frozen=True, tag="named.v3"):
@@ -38,10 +36,6 @@ def from_v2(document: dict[str, object]) -> dict[str, object]:
 
 
 UPCASTERS = {"named.v1": from_v1, "named.v2": from_v2}
-
-
-def cipher() -> AESCipher:
-    return AESCipher(Environment(env={"CIPHER_KEY": AESCipher.create_key(16)}))
 
 
 def test_the_bytes_are_plain_tagged_json() -> None:
@@ -169,41 +163,33 @@ def test_damaged_bytes_are_refused(data: bytes) -> None:
         Codec([Counted]).decode("counted.v1", data)
 
 
-class TestHooks:
-    def test_compressed(self) -> None:
-        """The library's compressor shrinks what is stored, and what comes out is the same."""
-        codec, event = Codec([Counted], compressor=ZlibCompressor()), Counted(1, "sheep " * 100)
-        tag, data = codec.encode(event)
-        assert len(data) < 100
-        assert codec.decode(tag, data) == event
+def counted(size: int) -> Counted:
+    """An event of so many bytes."""
+    return Counted(1, "x" * (size - len(Codec([Counted]).encode(Counted(1, ""))[1])))
 
-    def test_encrypted(self) -> None:
-        """Nothing of the event can be read without the key; its type stays in the open."""
-        codec, event = Codec([Counted], cipher=cipher()), Counted(1, "sheep")
-        tag, data = codec.encode(event)
-        assert tag == "counted.v1"
-        assert b"sheep" not in data
-        assert codec.decode(tag, data) == event
 
-    def test_compressed_before_it_is_encrypted(self) -> None:
-        """The other way round nothing would be gained: encrypted bytes don't shrink."""
-        codec, event = Codec([Counted], compressor=ZlibCompressor(), cipher=cipher()), Counted(1, "sheep " * 100)
-        tag, data = codec.encode(event)
-        assert len(data) < 150
-        assert codec.decode(tag, data) == event
+def test_an_event_has_so_many_bytes_at_most() -> None:
+    """Bytes as encoded: a letter may take four."""
+    codec = Codec([Counted])
+    assert len(codec.encode(counted(MAX_EVENT))[1]) == MAX_EVENT
+    for event in (counted(MAX_EVENT + 1), Counted(1, "\U0001f411" * (MAX_EVENT // 4))):
+        with pytest.raises(Problem, match=r"a counted\.v1 .* bytes, and an event may have 1,040,384") as refused:
+            codec.encode(event)
+        assert refused.value.code == "PAYLOAD_TOO_LARGE"
 
-    def test_another_key(self) -> None:
-        """Is refused, not decoded to something else."""
-        tag, data = Codec([Counted], cipher=cipher()).encode(Counted(1))
-        with pytest.raises(ValueError, match="damaged"):
-            Codec([Counted], cipher=cipher()).decode(tag, data)
 
-    def test_old_versions(self) -> None:
-        """Are opened first and upcast then."""
-        compressor, key = ZlibCompressor(), cipher()
-        codec = Codec([Named], upcasters=UPCASTERS, compressor=compressor, cipher=key)
-        stored = key.encrypt(compressor.compress(b'{"type":"named.v1","name":"Ada Lovelace"}'))
-        assert codec.decode("named.v1", stored) == Named("Ada", "Lovelace")
+def test_what_was_stored_larger_is_still_read() -> None:
+    """The bound is for what is recorded from now on."""
+    data = b'{"type":"counted.v1","by":1,"note":"%b"}' % (b"x" * MAX_EVENT)
+    assert Codec([Counted]).decode("counted.v1", data).note == "x" * MAX_EVENT  # type: ignore[attr-defined]
+
+
+def test_the_aggregate_is_known_without_decoding() -> None:
+    """Of every version."""
+    codec = Codec([Named, Counted], upcasters=UPCASTERS)
+    assert codec.aggregate("named.v1") == codec.aggregate("named.v3") == ""
+    with pytest.raises(UnknownEventType):
+        codec.aggregate("named.v4")
 
 
 def test_the_tag_is_the_type() -> None:

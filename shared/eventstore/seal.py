@@ -1,0 +1,35 @@
+"""What a store does to bytes before PostgreSQL gets them: nothing, or the `eventsourcing` library's hooks."""
+
+from dataclasses import dataclass
+
+from eventsourcing.persistence import Cipher, Compressor
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Events and snapshots are compressed first, then encrypted. Who reads from the store gets them plain again.
+
+    So the relay publishes plain JSON, which consumers can read without the key. Types, metadata and read tables are not
+    sealed.
+    """
+
+    compressor: Compressor | None = None
+    cipher: Cipher | None = None
+
+    def close(self, data: bytes) -> bytes:
+        if self.compressor:
+            data = self.compressor.compress(data)
+        if self.cipher:
+            data = self.cipher.encrypt(data)
+        return data
+
+    def open(self, data: bytes) -> bytes:
+        """Raises ValueError for bytes that were sealed with another key, or damaged since."""
+        if self.cipher:
+            data = self.cipher.decrypt(data)
+        if self.compressor:
+            data = self.compressor.decompress(data)
+        return data
+
+
+PLAIN = Seal()

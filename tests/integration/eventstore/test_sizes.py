@@ -1,0 +1,115 @@
+"""Bytes have bounds: of an event, of what is read at once, of what is kept."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from msgspec.structs import replace
+
+from shared.contracts.problem import Problem
+from shared.eventstore import EventStore, Loaded, StreamAppend
+from shared.eventstore.codec import MAX_EVENT, MAX_MESSAGE, MAX_METADATA
+from shared.eventstore.snapshots import MAX_SNAPSHOT, keep_snapshot, read_snapshot
+from shared.eventstore.store import PAGE_BYTES
+from shared.messaging.cloudevents import event_headers, event_subject
+from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Opened, Tally, context, counted
+from tests.integration.eventstore.waiting import soon
+from tests.integration.messaging.support import background, eventually, published, relay
+
+LARGE = Opened("x" * (MAX_EVENT - len(CODEC.encode(Opened(""))[1])))
+"""As large as an event may be."""
+
+
+async def large_ones(store: EventStore, stream: UUID, count: int) -> None:
+    for version in range(count):
+        await store.append([StreamAppend(stream, version, [LARGE])], context())
+
+
+async def test_an_event_that_is_too_large_is_refused(store: EventStore) -> None:
+    """Before anything of its command is recorded; the largest is not."""
+    stream = uuid4()
+    with pytest.raises(Problem) as refused:
+        await store.append([StreamAppend(stream, 0, [Opened("a"), Opened(LARGE.name + "x")])], context())
+    assert refused.value.code == "PAYLOAD_TOO_LARGE"
+    assert await store.head() == 0
+    await large_ones(store, stream, 1)
+
+
+async def test_a_context_has_a_bound(store: EventStore) -> None:
+    """It travels in headers."""
+    with pytest.raises(Problem) as refused:
+        await store.append(counted(uuid4(), 0, 1), replace(context(), actor="x" * MAX_METADATA))
+    assert refused.value.code == "PAYLOAD_TOO_LARGE"
+
+
+async def test_the_largest_event_fits_into_a_message(store: EventStore, nats_url: str) -> None:
+    """With the largest headers that it can have, so that every NATS takes it."""
+    told = replace(context(), correlation_id=uuid4(), causation_id=uuid4(), traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+    room = MAX_METADATA - len(await metadata_of(store, replace(told, actor="")))
+    told = replace(told, command_id=uuid4(), actor="\u00fc" * (room // 2))
+    await store.append([StreamAppend(uuid4(), 0, [LARGE])], told)
+    [event] = (await store.read_undecoded(1, 10)).events
+    headers = {**event_headers("counting", event), "Nats-Msg-Id": "x" * 100, "ce-epoch": "9" * 10}
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    assert len("NATS/1.0\r\n" + "".join(lines) + "\r\n") + len(event.data) <= MAX_MESSAGE
+    assert event_subject("counting", event)
+    async with background(relay(store, nats_url).run):
+        messages = await eventually(lambda: published_two(nats_url), "it is published")
+    assert len(messages[1][2]) == MAX_EVENT
+
+
+async def metadata_of(store: EventStore, told: object) -> bytes:
+    await store.append(counted(uuid4(), 0, 1), told)  # type: ignore[arg-type]
+    return (await store.read_all())[0].metadata
+
+
+async def published_two(url: str) -> list[tuple[int, dict[str, str], bytes]]:
+    messages = await published(url)
+    return messages if len(messages) == 2 else []
+
+
+async def test_pages_of_the_sequence_have_a_bound(store: EventStore) -> None:
+    """A thousand of the largest are not loaded at once; and all are read in the end."""
+    await large_ones(store, uuid4(), 20)
+    position, sizes = 0, []
+    while (batch := await store.read_batch(position, 1000)).size:
+        sizes.append(sum(len(each.data) + len(each.metadata) for each in batch.events))
+        undecoded = await store.read_undecoded(position, 1000)
+        assert [each.position for each in undecoded.events] == [each.position for each in batch.events]
+        position = batch.position
+    assert len(sizes) == 3
+    assert max(sizes) <= PAGE_BYTES + MAX_MESSAGE
+    assert len(await store.read_all()) == 20
+    assert (await soon(anext(store.tail(0)))).size == 9
+
+
+async def test_a_long_stream_is_read_in_pages(store: EventStore) -> None:
+    """Of any size; each of its events counts once."""
+    stream = uuid4()
+    await large_ones(store, stream, 20)
+    await store.append(counted(stream, 20, *range(2500)), context())
+    events = await store.read_stream(stream)
+    assert [each.version for each in events] == list(range(1, 2521))
+    assert [each.version for each in await store.read_stream(stream, after=5, limit=14)] == list(range(6, 20))
+    assert (await store.load(TALLY, stream)).state.total == sum(range(2500))
+    assert (await store.load(TALLY, stream, as_of=22)).version == 22
+    assert (await store.load(TALLY, stream, as_of=events[-1].recorded_at)).version == 2520
+
+
+async def test_states_are_kept_within_bounds(database: str) -> None:
+    """Of the cache in bytes; dropped ones are folded again."""
+    async with EventStore.open(database, CODEC, cached_bytes=2 * MAX_EVENT + 1000) as store:
+        streams = [uuid4() for _ in range(5)]
+        for stream in streams:
+            await store.handle(TALLY, stream, lambda _: [LARGE], context())
+            assert store._cache.bytes <= 2 * MAX_EVENT + 1000
+        for stream in streams:
+            assert (await store.load(TALLY, stream)).state.name == LARGE.name
+
+
+async def test_a_snapshot_has_a_bound(store: EventStore) -> None:
+    """A larger state is folded from its events."""
+    small, large = uuid4(), uuid4()
+    for stream, size in ((small, MAX_EVENT), (large, MAX_SNAPSHOT)):
+        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally("x" * size), 3))
+    assert await read_snapshot(store.pool, SNAPSHOT_TALLY, small) is not None
+    assert await read_snapshot(store.pool, SNAPSHOT_TALLY, large) is None
