@@ -4,6 +4,8 @@ Readiness, metrics and `emprops status` all judge by this, and by nothing else: 
 which event, with which error. A heartbeat proves only that a loop turns, not that anything gets done.
 """
 
+from typing import Protocol
+
 import msgspec
 
 PATIENCE = 10.0
@@ -36,3 +38,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             cause = "".join((f" on {self.event}" if self.event else "", f": {self.error}" if self.error else ""))
             return f"{self.name}: {self.waiting} waiting, for {self.waiting_seconds:.0f} s{cause}"
         return None
+
+
+class Follower(Protocol):
+    """Whoever follows history."""
+
+    async def progress(self) -> list[Progress]:
+        """One or more, always under the same names."""
+        ...

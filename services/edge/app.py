@@ -3,21 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 from litestar import Litestar
 
 from services.edge.proxy import Proxy
-from services.edge.readiness import keys_check, services_check
+from services.edge.readiness import keys_check, service_checks
 from services.edge.routes import document, jwks_route, proxied, viewer
 from services.edge.routing import RoutingTable
 from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
 from shared.http import Authenticator, Issuer, create_app
-
-if TYPE_CHECKING:
-    from shared.http.health import Check
+from shared.http.health import Readiness
 
 VERSION = "0.1.0"
 GRANT_ISSUER = "emprops-generation"
@@ -38,7 +35,7 @@ def create(settings: EdgeSettings) -> Litestar:
     """The edge's application."""
     authenticator = authenticator_of(settings)
     replicas, limits, table = settings.replicas(), settings.limits(), RoutingTable()
-    checks: dict[str, Check] = {}
+    readiness = Readiness()
 
     @asynccontextmanager
     async def connections(app: Litestar) -> AsyncIterator[None]:
@@ -51,15 +48,15 @@ def create(settings: EdgeSettings) -> Litestar:
         ) as session:
             app.state.proxy = Proxy(session, replicas, authenticator, limits, table)
             app.state.schema = PublicSchema(session, replicas, table, VERSION)
-            checks["keys"] = keys_check(authenticator, settings.auth_issuer)
-            checks["services"] = services_check(replicas, session)
+            readiness.checks["keys"] = keys_check(authenticator, settings.auth_issuer)
+            readiness.checks["services"], readiness.order["replicas"] = service_checks(replicas, session)
             yield
 
     return create_app(
         title="emprops edge",
         route_handlers=[viewer, document, jwks_route(settings.jwks_file), proxied],
         authenticator=authenticator,
-        readiness=checks,
+        readiness=readiness,
         lifespan=[connections],
         documented=False,
     )

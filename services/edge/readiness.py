@@ -1,4 +1,7 @@
-"""When the edge can do its work: with keys. A service that is down is named, but no reason to take the edge away."""
+"""When the edge can do its work: with keys, and with a service to pass requests to.
+
+One that is gone, or one of its replicas, is told; only without any is the edge itself not ready.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,18 +25,35 @@ def keys_check(authenticator: Authenticator, iss: str) -> Check:
     return check
 
 
-def services_check(replicas: Mapping[Upstream, Replicas], session: aiohttp.ClientSession) -> Check:
+def service_checks(replicas: Mapping[Upstream, Replicas], session: aiohttp.ClientSession) -> tuple[Check, Check]:
+    """Whether the edge can pass on anything at all, and whether it can reach every replica."""
+
     async def is_up(base: str) -> bool:
         try:
             async with session.get(f"{base}/health/live", timeout=TIMEOUT) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError):  # a timeout is one
             return False
 
-    async def check() -> str | None:
-        asked = [(name, base) for name, each in replicas.items() for base in each.urls]
+    async def looked() -> dict[str, list[str]]:
+        """The addresses of each service that did not answer; no entry for a service that is whole."""
+        asked = [(name.value, base) for name, each in replicas.items() for base in each.urls]
         up = await asyncio.gather(*(is_up(base) for _, base in asked))
-        down = [name.value for (name, _), is_there in zip(asked, up, strict=True) if not is_there]
-        return f"not reachable: {', '.join(down)}" if down else None
+        down: dict[str, list[str]] = {}
+        for (name, base), is_there in zip(asked, up, strict=True):
+            if not is_there:
+                down.setdefault(name, []).append(base)
+        return down
 
-    return check
+    async def any_service() -> str | None:
+        down = await looked()
+        if all(down.get(name.value) == each.urls for name, each in replicas.items()):
+            raise NotReady("no service can be reached")
+        return None
+
+    async def every_service() -> str | None:
+        if down := await looked():
+            raise NotReady("; ".join(f"{name} can't be reached at {', '.join(at)}" for name, at in down.items()))
+        return None
+
+    return any_service, every_service

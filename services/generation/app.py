@@ -48,7 +48,7 @@ async def build(runtime: Runtime) -> Parts:
     dispatcher = Dispatcher(engine, broker, signer, timedelta(seconds=settings.step_deadline))
     watchdog = Watchdog(engine, broker, dispatcher, timedelta(seconds=settings.missing_after))
     intake = ResultsIntake(engine, broker)
-    report(runtime, broker, intake, watchdog)
+    report(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
     return Parts(
         route_handlers=[
             routes(requests, engine.jobs, hub, runtime.store, signer, runtime.caught_up, settings.public_url)

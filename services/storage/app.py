@@ -8,6 +8,7 @@ from litestar.di import Provide
 from services.storage.consumers import consumers
 from services.storage.content import read_content
 from services.storage.handlers import ASSET, Files
+from services.storage.health import FileStoreCheck
 from services.storage.packages import AT_ONCE, PACKAGE, PATIENCE, Packages, package_consumers
 from services.storage.projections.assets import ASSETS
 from services.storage.providers.s3 import S3Store
@@ -16,7 +17,7 @@ from services.storage.settings import StorageSettings
 from services.storage.views import Links
 from shared.contracts.problem import Problem
 from shared.contracts.storage import EVENTS, UPCASTERS
-from shared.http import Issuer, NotReady
+from shared.http import Issuer
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 SERVICE = ServiceDefinition(
@@ -50,12 +51,6 @@ async def build(runtime: Runtime) -> Parts:
     )
     packages = Packages(runtime.store, objects, packaged)
 
-    async def file_store() -> None:
-        try:
-            await objects.check()
-        except Problem as problem:
-            raise NotReady(problem.detail) from problem
-
     async def keep_bucket() -> None:
         """Makes the bucket as soon as the store can be reached; until then readiness says that it can't."""
         try:
@@ -69,7 +64,7 @@ async def build(runtime: Runtime) -> Parts:
         finally:
             objects.close()
 
-    runtime.checks["file store"] = file_store
+    runtime.checks["file store"] = FileStoreCheck(objects, settings.service_instance)
     return Parts(
         route_handlers=[upload, store_asset, list_assets, read_asset, read_content],
         dependencies={

@@ -106,6 +106,8 @@ class EventStore:
         self.dsn, self.codec, self.pool, self.writer, self.watermarks = dsn, codec, pool, writer, watermarks
         self._cache, self._seal = cache, seal
         self._background: set[asyncio.Task[None]] = set()
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        """Without which the store does not work: whoever opened it ends when one of them does."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -126,11 +128,14 @@ class EventStore:
         writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
         async with ReadingPool(dsn, readers) as pool:
             store = cls(dsn, codec, pool, writer, watermarks, StateCache(cached_states, cached_bytes), seal)
-            tasks = [asyncio.create_task(writer.run()), asyncio.create_task(watermarks.run())]
+            store.tasks = {
+                "writer": asyncio.create_task(writer.run()),
+                "watermarks": asyncio.create_task(watermarks.run()),
+            }
             try:
                 yield store
             finally:
-                await stop(*tasks)
+                await stop(*store.tasks.values())
                 await asyncio.gather(*store._background, return_exceptions=True)
 
     # Writing

@@ -100,6 +100,7 @@ class GroupWriter:
         self._backoff = Backoff("writer", on=PASSING, first=0.05, longest=1.0)
         self.writing = 0
         """Appends that are out at this moment."""
+        self._busy_since: float | None = None
         self.batches = self.appends = self.conflicts = 0
 
     async def append(
@@ -149,6 +150,10 @@ class GroupWriter:
     def _trouble(self) -> str:
         return self._backoff.error or "it is slow, or silent"
 
+    def busy_for(self) -> float:
+        """Seconds that the batch in hand has taken until now; 0 between batches."""
+        return 0.0 if self._busy_since is None else asyncio.get_running_loop().time() - self._busy_since
+
     async def run(self) -> None:
         """Runs until cancelled."""
         batch: list[Append] = []
@@ -161,7 +166,9 @@ class GroupWriter:
                         await self._news.wait()
                 batch = self._next_batch()
                 if batch:
+                    self._busy_since = asyncio.get_running_loop().time()
                     await self._write_until_told(batch)
+                    self._busy_since = None
         finally:
             self._closed = True
             for append in [*batch, *self._all_waiting()]:

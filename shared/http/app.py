@@ -15,7 +15,7 @@ from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
 from shared.http.entry import Entry
 from shared.http.etag import expected_version
-from shared.http.health import Check, health_routes
+from shared.http.health import Readiness, health_routes
 from shared.http.metrics import RequestMetrics, create_registry, metrics_route
 from shared.http.openapi import openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
@@ -42,7 +42,7 @@ def create_app(
     title: str,
     route_handlers: Sequence[ControllerRouterHandler],
     authenticator: Authenticator,
-    readiness: Mapping[str, Check] | None = None,
+    readiness: Readiness | None = None,
     registry: CollectorRegistry | None = None,
     dependencies: Mapping[str, Any] | None = None,
     lifespan: Sequence[Lifespan] = (),
@@ -59,10 +59,8 @@ def create_app(
     there is no /schema: the edge has one of its own.
     """
     registry = create_registry() if registry is None else registry
-    # Not `or {}`: an empty mapping is one that checks are added to later.
-    checks = {} if readiness is None else readiness
     app = Litestar(
-        route_handlers=[*route_handlers, *health_routes(checks), metrics_route(registry)],
+        route_handlers=[*route_handlers, *health_routes(readiness or Readiness()), metrics_route(registry)],
         middleware=[authentication(authenticator)],
         dependencies={
             "context": Provide(command_context, sync_to_thread=False),

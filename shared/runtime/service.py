@@ -19,7 +19,7 @@ from shared.contracts.event import Event
 from shared.contracts.language import Upcaster
 from shared.eventstore import Codec, Decider, EventStore, Schema, migrate
 from shared.eventstore.store import SCHEMA as STORE
-from shared.http.health import Check
+from shared.http.health import Check, Readiness
 from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
 from shared.messaging import Consumer
@@ -61,9 +61,19 @@ class Runtime:
     store: EventStore
     projector: Projector
     registry: CollectorRegistry = field(default_factory=create_registry)
-    checks: dict[str, Check] = field(default_factory=dict)
+    readiness: Readiness = field(default_factory=Readiness)
     clock: Callable[[], datetime] = field(default_factory=SteadyClock)
     new_id: Callable[[], UUID] = uuid4
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """What this service can't serve without, by name."""
+        return self.readiness.checks
+
+    @property
+    def order(self) -> dict[str, Check]:
+        """What must be told when it is not in order, though requests can be served."""
+        return self.readiness.order
 
     async def caught_up(self, position: int) -> bool:
         """Waits, within bounds, until the read tables show what was written at `position`."""

@@ -22,7 +22,7 @@ from services.generation.worker.render_pool import RenderPool
 from services.generation.worker.settings import WorkerSettings
 from services.generation.worker.transfers import Transfers
 from shared.http import NotReady, configure_logging
-from shared.http.health import Check
+from shared.http.health import Check, Readiness
 from shared.http.metrics import create_registry
 from shared.http.tracing import setup_tracing
 from shared.messaging import connect
@@ -37,9 +37,10 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
     registry = create_registry()
     metrics = WorkerMetrics(registry)
     lanes: list[Lane] = []
-    checks: dict[str, Check] = {}
+    readiness = Readiness()
+    checks = readiness.checks
     async with contextlib.AsyncExitStack() as stack:
-        port = await stack.enter_async_context(probes(settings.http_host, settings.http_port, checks, registry))
+        port = await stack.enter_async_context(probes(settings.http_host, settings.http_port, readiness, registry))
         log.info("worker_probes", address=f"http://{settings.http_host}:{port}")
         pool = RenderPool(settings.worker_concurrency, seconds=settings.render_seconds)
         stack.callback(pool.close)

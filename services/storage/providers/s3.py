@@ -67,10 +67,14 @@ class S3Store:
 
         await self.run(ensure)
 
-    async def check(self) -> None:
-        """Returns when the store answers and has the bucket."""
-        if not await self.run(self.client.bucket_exists, self.bucket):
-            raise Problem("UNAVAILABLE", f"The file store has no bucket {self.bucket}")
+    async def try_to_write(self, path: str) -> None:
+        """Returns when a small object was written, and deleted again: a store may answer and have no room."""
+
+        def write() -> None:
+            self.client.put_object(self.bucket, path, io.BytesIO(b"ok"), 2)
+            self.client.remove_object(self.bucket, path)
+
+        await self.run(write)
 
     def upload(self, path: str, media_type: str) -> "S3Upload":
         """A new upload to a path; end it with `abort`, whatever came of it."""

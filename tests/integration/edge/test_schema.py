@@ -10,6 +10,7 @@ from tests.support.tokens import TokenIssuer
 from tests.support.upstream import Exchange, UpstreamStub
 
 Services = dict[str, UpstreamStub]
+SERVICES = ("collections", "generation", "credits", "storage")
 
 
 def operation(reference: str, **more: Any) -> dict[str, Any]:
@@ -149,12 +150,17 @@ async def test_the_key_set_is_public_and_only_that(start_edge: Edge, issuer: Tok
     assert (status, document) == (200, {"keys": [issuer.jwk]})
 
 
-async def test_health_says_whether_tokens_can_be_verified(start_edge: Edge, tmp_path: Path) -> None:
-    """Ready with keys, also when a service is down (which is named); not ready without keys."""
+async def test_health_says_whether_requests_can_be_passed_on(start_edge: Edge, tmp_path: Path) -> None:
+    """Ready with keys and a service, though others are down, which is told; not ready without keys, or without any."""
     edge = await start_edge(credits_url=f"http://127.0.0.1:{free_port()}")
     status, health = await edge.json("GET", "/health/ready", anonymous=True)
-    assert (status, health["status"]) == (200, "ok")
-    assert "credits" in health["checks"]["services"]["detail"]
+    assert (status, health["status"]) == (200, "degraded")
+    assert health["checks"]["services"]["status"] == "ok"
+    assert health["checks"]["replicas"]["detail"].startswith("credits can't be reached at http://127.0.0.1:")
+    gone = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
+    alone = await start_edge(**gone)
+    status, health = await alone.json("GET", "/health/ready", anonymous=True)
+    assert (status, health["checks"]["services"]["detail"]) == (503, "no service can be reached")
     keyless = await start_edge(jwks_file=str(tmp_path / "missing.json"))
     assert (await keyless.json("GET", "/health/ready", anonymous=True))[0] == 503
     assert (await keyless.json("GET", "/health/live", anonymous=True))[0] == 200

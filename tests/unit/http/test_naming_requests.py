@@ -16,7 +16,7 @@ from shared.contracts.problem import Problem
 from shared.http.auth import Principal
 from shared.http.context import RequestTrace, attach_trace, command_context
 from shared.http.entry import Entry
-from shared.http.health import NotReady, readiness_of
+from shared.http.health import NotReady, Readiness
 from shared.http.logging import configure_logging, correlation, get_logger, strike_secrets
 from shared.http.metrics import RequestMetrics, create_registry
 from shared.http.tracing import continue_trace, extract, inject, span
@@ -194,12 +194,13 @@ async def test_readiness_names_what_fails_and_keeps_its_secrets() -> None:
         await asyncio.Event().wait()
         return None
 
-    health = await readiness_of({"store": fine, "projection": lagging, "broker": broken, "s3": hanging}, timeout=0.05)
+    checks = {"store": fine, "projection": lagging, "broker": broken, "s3": hanging}
+    health = await Readiness(checks, seconds=0.1).look()
     assert health.status == "failing"
     assert {name: (check.status, check.detail) for name, check in health.checks.items()} == {
         "store": ("ok", "12 connections"),
         "projection": ("failing", "5000 events behind"),
         "broker": ("failing", "ConnectionError"),
-        "s3": ("failing", "no answer within 0.05 s"),
+        "s3": ("failing", "no answer for 0.1 s"),
     }
-    assert (await readiness_of({"store": fine})).status == "ok"
+    assert (await Readiness({"store": fine}).look()).status == "ok"

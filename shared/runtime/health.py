@@ -1,0 +1,116 @@
+"""What every service tells of itself: what it can't serve without, and what is to get on (see shared.http.health)."""
+
+import time
+from collections.abc import Sequence
+
+from nats.aio.client import Client
+from prometheus_client import CollectorRegistry, Gauge
+
+from shared.clock import NOTICEABLE
+from shared.eventstore import EventStore
+from shared.http.health import Check, NotReady
+from shared.messaging import ConsumerRunner, Relay, connect
+from shared.messaging.connection import close
+from shared.processes import ProcessRunner
+from shared.progress import Follower, Progress
+from shared.projections import Projector
+from shared.runtime.adapters import as_follower
+
+WRITER_PATIENCE = 3.0
+"""Seconds that a batch may take; a healthy one takes milliseconds."""
+FLUSH_SECONDS = 1
+
+
+class NatsProbe:
+    """A connection of its own over which the server is asked whether it is there; the broker knows it by name."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url, self._name = url, name
+        self._client: Client | None = None
+
+    async def check(self) -> str | None:
+        if self._client is None or self._client.is_closed:
+            self._client = await connect(self._url, self._name)
+        if not self._client.is_connected:
+            raise NotReady("NATS can't be reached")
+        try:
+            await self._client.flush(timeout=FLUSH_SECONDS)
+        except Exception as error:
+            raise NotReady(f"NATS does not answer within {FLUSH_SECONDS} s") from error
+        return None
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await close(self._client)
+
+
+def postgresql_check(store: EventStore) -> Check:
+    async def postgresql() -> str | None:
+        return f"position {await store.head()}"
+
+    return postgresql
+
+
+def writer_check(store: EventStore) -> Check:
+    """Whether appends come through: a writer whose own connection is silent, or that waits for a lock, shows here."""
+
+    async def writer() -> str | None:
+        seconds = store.writer.busy_for()
+        if seconds > WRITER_PATIENCE:
+            raise NotReady(f"a batch of appends has been waiting for PostgreSQL for {seconds:.1f} s")
+        return None
+
+    return writer
+
+
+def clock_check(store: EventStore) -> Check:
+    """Whether this machine's clock and PostgreSQL's agree: tokens, deadlines and dates are judged by both."""
+
+    async def clock() -> str | None:
+        asked = time.time()
+        [(moment,)] = await store.pool.rows("select extract(epoch from clock_timestamp())::float8", ())
+        skew = (asked + time.time()) / 2 - moment
+        if abs(skew) > NOTICEABLE + (time.time() - asked):
+            raise NotReady(f"this clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} PostgreSQL's")
+        return f"{abs(skew):.3f} s from PostgreSQL's"
+
+    return clock
+
+
+def followers(
+    projector: Projector, relay: Relay, consumers: Sequence[ConsumerRunner], processes: Sequence[ProcessRunner]
+) -> dict[str, Follower]:
+    return {
+        name: as_follower(name, each)
+        for name, each in (
+            *((("projections", projector),) if projector.projections else ()),
+            ("relay", relay),
+            *((f"consumer {each.consumer.name}", each) for each in consumers),
+            *((f"process {each.process.name}", each) for each in processes),
+        )
+    }
+
+
+class Measured:
+    """A follower whose progress is a metric as well, as of when it was last asked for."""
+
+    GAUGES = (
+        ("follower_waiting_events", "Events or messages that are not done yet", "waiting"),
+        ("follower_waiting_seconds", "How long the oldest of them has waited", "waiting_seconds"),
+        ("follower_parked", "Dead letters that need an operator, and the events behind them", "parked"),
+    )
+
+    def __init__(self, follower: Follower, gauges: dict[str, Gauge]) -> None:
+        self._follower, self._gauges = follower, gauges
+
+    async def progress(self) -> list[Progress]:
+        found = await self._follower.progress()
+        for each in found:
+            for field, gauge in self._gauges.items():
+                gauge.labels(each.name).set(getattr(each, field))
+        return found
+
+
+def measured(found: dict[str, Follower], registry: CollectorRegistry) -> dict[str, Follower]:
+    gauges = {field: Gauge(name, text, ("follower",), registry=registry) for name, text, field in Measured.GAUGES}
+    return {name: Measured(each, gauges) for name, each in found.items()}
