@@ -192,6 +192,15 @@ class RunningSet:
         )
         return Status(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
 
+    def until_told(self, name: str, within: float) -> Status:
+        """Waits until `emprops status` ends with 1 and names this."""
+        deadline = time.monotonic() + within
+        while (status := self.status()).code != 1 or name not in status.words.lower():
+            said = f"exit {status.code}:\n{status.words}"
+            assert time.monotonic() < deadline, f"{name} is not told after {within} s, {said}"
+            time.sleep(PROBE_SECONDS)
+        return status
+
     def until_in_order(self, within: float) -> Status:
         """Waits until `emprops status` finds nothing wrong; fails with what it says after so many seconds."""
         deadline = time.monotonic() + within
