@@ -121,6 +121,12 @@ class StateCache:
         self._measured[key] = loaded.size
         return loaded
 
+    def clear(self) -> None:
+        """The store went back: nothing that was read of it may be built upon."""
+        self._states.clear()
+        self._measured.clear()
+        self.bytes = 0
+
 
 def encode_state(state: Any) -> bytes:
     return msgspec.json.encode(state)

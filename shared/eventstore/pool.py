@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -29,12 +29,20 @@ class ReadingPool(AsyncConnectionPool):
     with it: they lead to the same server.
     """
 
-    def __init__(self, dsn: str, size: int) -> None:
+    def __init__(
+        self, dsn: str, size: int, on_connect: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None
+    ) -> None:
         settings = {"autocommit": True, "prepare_threshold": 0, **parameters(dsn, "reader", READS)}
         # Making a connection is tried twice and then given up, until the next one asks: the pool's own pauses between
         # tries double without a bound that would suit us.
         super().__init__(
-            min_size=1, max_size=size, open=False, timeout=ANSWERS_WITHIN, reconnect_timeout=0.0, kwargs=settings
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=ANSWERS_WITHIN,
+            reconnect_timeout=0.0,
+            configure=on_connect,
+            kwargs=settings,
         )
 
         self._drained_last = 0.0

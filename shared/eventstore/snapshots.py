@@ -1,5 +1,6 @@
 """Snapshots: a stream's state, kept so that a long stream is not folded from its beginning each time."""
 
+from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
@@ -16,7 +17,9 @@ S = TypeVar("S")
 MAX_SNAPSHOT = 4 * 1024 * 1024
 """Bytes of a state: a larger one takes longer to write and read than the events since the last snapshot."""
 
-READ = "select version, position, data from snapshots where stream_id = %b and state = %b and schema = %b"
+READ = """
+select version, position, data from snapshots s where stream_id = %b and state = %b and schema = %b and exists (
+  select from events e where e.stream_id = s.stream_id and e.version = s.version and e.position = s.position)"""
 KEEP = """
 insert into snapshots as s (stream_id, state, schema, version, position, data) values (%b, %b, %b, %b, %b, %b)
 on conflict (stream_id, state) do update
@@ -44,9 +47,18 @@ async def read_snapshot(
 
 
 async def keep_snapshot(
-    pool: ReadingPool, decider: Decider[S], stream_id: UUID, loaded: Loaded[S], seal: Seal = PLAIN
+    pool: ReadingPool,
+    decider: Decider[S],
+    stream_id: UUID,
+    loaded: Loaded[S],
+    seal: Seal = PLAIN,
+    *,
+    still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Unless a newer one is kept. One that can't be kept, or is too large to be worth it, is no loss."""
+    """Unless a newer one is kept, or the store went back meanwhile (`still`).
+
+    One that can't be kept, or is too large to be worth it, is no loss.
+    """
     data = encode_state(loaded.state)
     if len(data) > MAX_SNAPSHOT:
         log.warning("snapshot_too_large", state=decider.name, stream_id=str(stream_id), bytes=len(data))
@@ -54,6 +66,8 @@ async def keep_snapshot(
     data = seal.close(data)
     try:
         async with pool.reader() as cursor:
+            if not still():  # asked with the connection in hand: making one looks whether the store went back
+                return
             await cursor.execute(
                 KEEP, (stream_id, decider.name, decider.state_version, loaded.version, loaded.position, data)
             )

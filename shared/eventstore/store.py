@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,9 @@ from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore.codec import MAX_METADATA, Codec
+from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
+from shared.eventstore.epochs import Epoch, Epochs, WentBack
 from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
@@ -45,6 +47,9 @@ DECIDES_WITHIN, LEAST = 9.5, 0.5
 """Seconds of a command: in which its last append begins, and which that has at least. Before it stands a read of 5."""
 HEAD = "events"
 """The watermark that says how far the store has come."""
+EPOCH = "epoch"
+LOOK_EVERY = 30.0
+"""Seconds between two looks whether the store is still the same, while no connection was made."""
 
 # A page ends with the event that makes it larger than so many bytes. What is beyond is not even fetched from where
 # PostgreSQL keeps large values: their length is known without.
@@ -101,10 +106,12 @@ class EventStore:
         writer: GroupWriter,
         watermarks: Watermarks,
         cache: StateCache,
+        epochs: Epochs,
         seal: Seal = PLAIN,
     ) -> None:
         self.dsn, self.codec, self.pool, self.writer, self.watermarks = dsn, codec, pool, writer, watermarks
-        self._cache, self._seal = cache, seal
+        self._cache, self._seal, self.epochs = cache, seal, epochs
+        epochs.on_epoch(self._went_back)
         self._background: set[asyncio.Task[None]] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
         """Without which the store does not work: whoever opened it ends when one of them does."""
@@ -125,12 +132,21 @@ class EventStore:
         """Brings its tables up to this release, and runs its writer until the block ends."""
         await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
-        writer = GroupWriter(dsn, on_commit=lambda position: watermarks.advance(HEAD, position), max_batch=max_batch)
-        async with ReadingPool(dsn, readers) as pool:
-            store = cls(dsn, codec, pool, writer, watermarks, StateCache(cached_states, cached_bytes), seal)
+        epochs = Epochs()
+        writer = GroupWriter(
+            dsn,
+            on_commit=lambda position: watermarks.advance(HEAD, position),
+            epochs=epochs,
+            max_batch=max_batch,
+        )
+        async with connected(dsn, "epochs", WORK, autocommit=True) as connection:
+            await epochs.check_server(connection)
+        async with ReadingPool(dsn, readers, epochs.check) as pool:
+            store = cls(dsn, codec, pool, writer, watermarks, StateCache(cached_states, cached_bytes), epochs, seal)
             store.tasks = {
                 "writer": asyncio.create_task(writer.run()),
                 "watermarks": asyncio.create_task(watermarks.run()),
+                "epochs": asyncio.create_task(store._follow_epochs()),
             }
             try:
                 yield store
@@ -138,21 +154,65 @@ class EventStore:
                 await stop(*store.tasks.values())
                 await asyncio.gather(*store._background, return_exceptions=True)
 
+    # Its lives
+
+    def on_epoch(self, callback: Callable[[Epoch], None]) -> None:
+        """Calls it whenever this store is found to have gone back: to drop what is held in memory of it."""
+        self.epochs.on_epoch(callback)
+
+    def epoch_of(self, position: int) -> int:
+        """As last read: `await refresh_epochs()` after events were read, and before their epoch is relied on."""
+        return self.epochs.of(position)
+
+    async def refresh_epochs(self) -> None:
+        async with self.pool.connection() as connection:
+            await self.epochs.read(connection)
+
+    async def begin_epoch(
+        self, reason: str, first_position: int, details: Mapping[str, Any], *, after: int = 0
+    ) -> Epoch:
+        """For who sees from outside that the store went back: see `Epochs.begin`."""
+        async with self.pool.connection() as connection:
+            epoch = await self.epochs.begin(connection, reason, first_position, details, after=after)
+        self.watermarks.advance(EPOCH, epoch.number)
+        return epoch
+
+    def _went_back(self, epoch: Epoch) -> None:
+        self._cache.clear()
+        self.watermarks.forget()
+        self.watermarks.advance(EPOCH, epoch.number)
+
+    async def _follow_epochs(self) -> None:
+        """Hears of those that others begin, and looks for what was seen where no connection broke (a proxy's)."""
+
+        async def look() -> None:
+            await self.watermarks.wait_beyond(EPOCH, self.epochs.latest.number, LOOK_EVERY)
+            async with self.pool.connection() as connection:
+                await self.epochs.check(connection)
+                await self.epochs.read(connection)
+
+        await Backoff("epochs", on=PASSING).forever(look)
+
     # Writing
 
     async def append(
-        self, appends: Sequence[StreamAppend], context: Context, *, seconds: float | None = None
+        self,
+        appends: Sequence[StreamAppend],
+        context: Context,
+        *,
+        seconds: float | None = None,
+        generation: int | None = None,
     ) -> Appended:
         """Appends to one or several streams at once, all or nothing, durable when it returns.
 
         The same command id again writes nothing and returns the first result, `replayed`, with the streams that it
         wrote to then. Raises VersionConflict, StoreUnavailable (after `seconds`, or the writer's own bound, at the
-        latest), and Problem as `refuse_reuse` does.
+        latest), and Problem as `refuse_reuse` does. `generation`: see `GroupWriter.append`.
         """
-        return (await self._append(appends, context, seconds))[0]
+        return (await self._append(appends, context, seconds, generation))[0]
 
     async def _append(
-        self, appends: Sequence[StreamAppend], context: Context, seconds: float | None
+        self, appends: Sequence[StreamAppend], context: Context, seconds: float | None, generation: int | None
     ) -> tuple[Appended, int]:
         """Also says how many bytes the events have."""
         index = size = 0
@@ -173,7 +233,7 @@ class EventStore:
         metadata = msgspec.json.encode(context)
         if len(metadata) > MAX_METADATA:
             raise Problem("PAYLOAD_TOO_LARGE", f"the command's context has {len(metadata):,} of {MAX_METADATA:,} bytes")
-        appended = await self.writer.append(streams, metadata, seconds=seconds)
+        appended = await self.writer.append(streams, metadata, seconds=seconds, generation=generation)
         if appended.replayed:
             await self.refuse_reuse(context)
         return appended, size
@@ -214,6 +274,7 @@ class EventStore:
         if context.repeatable and await self._came_before(stream_id, context):
             return await self._unchanged(decider, stream_id)
         for attempt in range(attempts):
+            generation = self.epochs.generation
             loaded = Loaded(decider.initial, 0) if new and not attempt else await self.load(decider, stream_id)
             if expected_version is not None and loaded.version != expected_version:
                 raise Problem(
@@ -226,15 +287,17 @@ class EventStore:
             try:
                 left = max(deadline - asyncio.get_running_loop().time(), LEAST)
                 append = [StreamAppend(stream_id, loaded.version, events)]
-                appended, size = await self._append(append, context, seconds=left)
-            except VersionConflict:
+                appended, size = await self._append(append, context, left, generation)
+            except VersionConflict as conflict:
+                if conflict.actual < conflict.expected:  # no connection broke, and yet the store went back
+                    self._cache.clear()
                 if asyncio.get_running_loop().time() > deadline:
                     raise StoreUnavailable("others were faster for too long: nothing was done") from None
                 continue
             if appended.replayed:
                 _same_stream(context, stream_id in appended.versions)
                 return await self._unchanged(decider, stream_id)
-            return self._grown(decider, stream_id, loaded, events, appended, size)
+            return self._grown(decider, stream_id, loaded, events, appended, size, generation)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
 
     def _grown(
@@ -245,15 +308,23 @@ class EventStore:
         events: tuple[Event, ...],
         appended: Appended,
         size: int,
+        generation: int,
     ) -> Handled[S]:
         state = before.state
         for event in events:
             state = decider.evolve(state, self.codec.current(event))
         after = Loaded(state, appended.versions[stream_id], appended.position, size=before.size + size)
-        self._cache.put(decider, stream_id, after)
+        if generation == self.epochs.generation:
+            self._cache.put(decider, stream_id, after)
         every = decider.snapshot_every
         if every and after.version // every > before.version // every:
-            task = asyncio.create_task(keep_snapshot(self.pool, decider, stream_id, after, self._seal))
+
+            def is_true_still() -> bool:
+                return generation == self.epochs.generation
+
+            task = asyncio.create_task(
+                keep_snapshot(self.pool, decider, stream_id, after, self._seal, still=is_true_still)
+            )
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         return Handled(state, after.version, after.position, events)
@@ -279,13 +350,17 @@ class EventStore:
             as_of = int(later[0][0]) - 1 if later else NO_LIMIT
         if as_of is not None:
             return await self._fold(decider, nothing, stream_id, as_of)
-        start = self._cache.get(decider, stream_id)
-        if start is None and decider.snapshot_every:
-            start = await read_snapshot(self.pool, decider, stream_id, self._seal)
-        loaded = await self._fold(decider, start or nothing, stream_id)
-        if loaded.version:
-            self._cache.put(decider, stream_id, loaded)
-        return loaded
+        while True:
+            generation = self.epochs.generation
+            start = self._cache.get(decider, stream_id)
+            if start is None and decider.snapshot_every:
+                start = await read_snapshot(self.pool, decider, stream_id, self._seal)
+            loaded = await self._fold(decider, start or nothing, stream_id)
+            if generation != self.epochs.generation:
+                continue  # the store went back meanwhile: one life's state, another life's events
+            if loaded.version:
+                self._cache.put(decider, stream_id, loaded)
+            return loaded
 
     async def read_stream(
         self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
@@ -309,7 +384,7 @@ class EventStore:
     ) -> AsyncIterator[list[RecordedEvent]]:
         while limit > 0:
             asked = min(limit, PAGE)
-            rows = await self.pool.rows(STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
+            rows = await self._rows(STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
             if rows:
                 yield [self._recorded(row) for row in rows]
             if len(rows) < asked and sum([len(row[5]) + len(row[6]) for row in rows]) < PAGE_BYTES:
@@ -339,27 +414,46 @@ class EventStore:
         for one stored by a newer release, under a later version than this one knows: passed over, it would be missing
         for ever in whatever is made of the others.
         """
-        rows = await self.pool.rows(ALL, (after, upto, limit, PAGE_BYTES))
+        rows = await self._rows(ALL, (after, upto, limit, PAGE_BYTES))
         is_wanted = self.codec.wanted(types) if types is not None else None
         events = [self._recorded(row) for row in rows if is_wanted is None or is_wanted(row[4])]
         return Batch(events, rows[-1][0] if rows else after, len(rows))
 
     async def read_undecoded(self, after: int, limit: int) -> UndecodedBatch:
         """As `read_batch`, for who publishes what is stored. Raises UnknownEventType for a newer release's event."""
-        rows = await self.pool.rows(ALL, (after, NO_LIMIT, limit, PAGE_BYTES))
+        rows = await self._rows(ALL, (after, NO_LIMIT, limit, PAGE_BYTES))
         events = [self._undecoded(row) for row in rows]
         return UndecodedBatch(events, rows[-1][0] if rows else after)
 
+    async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Events' rows; the last one is remembered as seen."""
+        generation = self.epochs.generation
+        rows = await self.pool.rows(query, parameters)
+        if rows and generation == self.epochs.generation:
+            self.epochs.trail.note(rows[-1][0], rows[-1][1])
+        return rows
+
     async def tail(self, after: int, *, limit: int = 1000, types: frozenset[str] | None = None) -> AsyncIterator[Batch]:
-        """Batches for ever, in position order; waits when it has seen everything, and is woken at once."""
-        backoff = Backoff("tail", on=(StoreUnavailable,))
+        """Batches for ever, in position order; waits when it has seen everything, and is woken at once.
+
+        Raises WentBack when the store was put back to before what has been handed out.
+        """
+        backoff, generation = Backoff("tail", on=(StoreUnavailable,)), self.epochs.generation
         while True:
+            believed = self.watermarks.value(HEAD)
             batch = await backoff.call(partial(self.read_batch, after, limit, types))
+            if generation != self.epochs.generation:
+                if after >= self.epochs.latest.first_position:
+                    raise WentBack(self.epochs.latest.number)
+                generation = self.epochs.generation
+                continue
             if batch.size:
                 after = batch.position
                 self.watermarks.observe(HEAD, after)
                 yield batch
             else:
+                if believed > after:  # it is not there, so the number is of another life, and would have us spin
+                    self.watermarks.lower(HEAD, after)
                 await self.watermarks.wait_beyond(HEAD, after, FALLBACK)
 
     async def head(self) -> int:

@@ -1,4 +1,4 @@
-"""Named numbers that only grow, shared by the processes of a service: how far the store and each projection have come.
+"""Named numbers that grow, shared by the processes of a service: how far the store and each projection have come.
 
 A process that waits for a number is woken at once: by its own process directly, by another one through PostgreSQL's
 NOTIFY. Notifications are sent after the commit that they tell of, on a connection of their own and coalesced, because a
@@ -48,6 +48,17 @@ class Watermarks:
     def observe(self, name: str, value: int) -> None:
         """Says it to this process only: what was read may be known to the others already."""
         self._raise(name, value)
+
+    def lower(self, name: str, value: int) -> None:
+        """It was too high: the store went back."""
+        self._values[name] = min(self._values[name], value)
+        self._sent[name] = min(self._sent[name], value)
+
+    def forget(self) -> None:
+        """All of them: the store went back, and others will say how far it is now."""
+        self._values.clear()
+        self._sent.clear()
+        self._unsent.clear()
 
     async def wait_beyond(self, name: str, value: int, timeout: float = FALLBACK) -> bool:  # noqa: ASYNC109
         """Waits until the number is greater than `value`; False after `timeout` seconds (then look for yourself)."""

@@ -8,7 +8,7 @@ call of `append_events` (migrations/0001_store.sql), so a batch costs one round 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from shared.backoff import Backoff
 from shared.eventstore import arrays
 from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, uuids
 from shared.eventstore.connections import APPENDS, PASSING, connect, within
+from shared.eventstore.epochs import Epochs, WentBack
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
 
 APPEND_LOCK = 0x656D70726F7073
@@ -57,6 +58,8 @@ class Append:
     """By the event loop's clock."""
     size: int
     """Bytes, about: what it holds of memory while it waits."""
+    generation: int
+    """Of the store's life that it was decided on: see `Epochs`."""
     is_out: bool = False
     """It is being written at this moment, or was sent before and its answer did not come."""
 
@@ -80,14 +83,14 @@ class GroupWriter:
         dsn: str,
         *,
         on_commit: Callable[[int], None],
-        on_connect: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
+        epochs: Epochs | None = None,
         max_batch: int = 512,
         max_waiting: int = 20_000,
         max_bytes: int = 64 * 1024 * 1024,
         give_up_after: float = 10.0,
         answers_within: float = 5.0,
     ) -> None:
-        self._dsn, self._on_commit, self._on_connect = dsn, on_commit, on_connect
+        self._dsn, self._on_commit, self._epochs = dsn, on_commit, epochs or Epochs()
         self._max_batch, self._give_up_after, self._answers_within = max_batch, give_up_after, answers_within
         self._max_waiting, self._max_bytes, self._bytes = max_waiting, max_bytes, 0
         self._waiting: deque[Append] = deque()
@@ -109,12 +112,17 @@ class GroupWriter:
         metadata: bytes,
         *,
         seconds: float | None = None,
+        generation: int | None = None,
     ) -> Appended:
-        """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`."""
+        """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`.
+
+        `generation`: of the epochs when the state was read that the events were decided on, if that was before.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._give_up_after if seconds is None else seconds)
         size = len(metadata) + sum(len(event.data) + OVERHEAD for _, _, events in streams for event in events)
-        append = Append(streams, metadata, loop.create_future(), deadline, size)
+        generation = self._epochs.generation if generation is None else generation
+        append = Append(streams, metadata, loop.create_future(), deadline, size, generation)
         if self._is_full:
             await self._until_room(deadline)
         if self._closed:
@@ -249,6 +257,9 @@ class GroupWriter:
 
     async def _write(self, batch: list[Append]) -> None:
         connection = await self._connected()
+        batch = self._of_this_life(batch)
+        if not batch:
+            return
         lost, self.writing = [append.is_out for append in batch], len(batch)
         try:
             async with within(self._answers_within, connection):
@@ -264,6 +275,12 @@ class GroupWriter:
         finally:
             self.writing = 0
 
+    def _of_this_life(self, batch: list[Append]) -> list[Append]:
+        """Without those that were decided on what the store has no more: they must be decided again."""
+        generation = self._epochs.generation
+        _fail([append for append in batch if append.generation != generation], WentBack(self._epochs.latest.number))
+        return [append for append in batch if append.generation == generation]
+
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
         await cursor.execute(APPEND, _columns(batch))
@@ -271,6 +288,9 @@ class GroupWriter:
         positions, repeated, late = _answers(rows)
         if positions:
             self.batches += 1
+            place = next(each for each in range(len(batch), 0, -1) if each not in late and each not in repeated)
+            last = batch[place - 1]
+            self._epochs.trail.note(positions[-1], last.streams[-1][2][-1].event_id)
             self._on_commit(positions[-1])
         written = 0
         for place, append in enumerate(batch, 1):
@@ -302,9 +322,8 @@ class GroupWriter:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._dsn, "writer", APPENDS, autocommit=True, prepare_threshold=0)
             arrays.register(self._connection)
-            if self._on_connect:
-                async with within(self._answers_within, self._connection):
-                    await self._on_connect(self._connection)
+            async with within(self._answers_within, self._connection):
+                await self._epochs.check(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:
