@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -41,6 +41,7 @@ from shared.contracts.generation import GenerationStarted
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, StreamAppend, VersionConflict
+from shared.http import Precondition
 
 PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
 COLLECTION = Decider("collection", collection.NOTHING, collection.evolve, Collection, snapshot_every=100)
@@ -196,16 +197,29 @@ class Handlers:
         collection_id: UUID,
         decide: Callable[[Collection], Sequence[Event]],
         context: Context,
-        expected_version: int | None,
+        precondition: Precondition,
     ) -> Handled[Collection]:
-        """What `decide` says happens to a collection of the user's; VERSION_CONFLICT unless it is at that version."""
-        if expected_version is not None:
-            # Whose it is comes before which version it is at: somebody else's collection is not there.
-            collection.owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
+        """What `decide` says happens to a collection of the user's; VERSION_CONFLICT where `precondition` forbids it.
+
+        A change that came before is answered with the version that it made then.
+        """
         async with self.turns.setdefault(collection_id, asyncio.Lock()):
-            return await self.store.handle(
-                COLLECTION, collection_id, decide, context, expected_version=expected_version
-            )
+            expected = None
+            if precondition.asks:
+                # Whose it is comes before which version it is at: somebody else's collection is not there.
+                now = await self.store.load(COLLECTION, collection_id)
+                collection.owned(now.state, user_id)
+                expected = precondition.expected(now.version)
+            handled = await self.store.handle(COLLECTION, collection_id, decide, context, expected_version=expected)
+        if context.repeatable and not handled.events:
+            return replace(handled, version=await self._made(collection_id, context, handled.version))
+        return handled
+
+    async def _made(self, collection_id: UUID, context: Context, version: int) -> int:
+        """The version that a command made when it was first done; the given one if it never did anything."""
+        recorded = await self.store.read_stream(collection_id)
+        made = [each.version for each in recorded if each.context.command_id == context.command_id]
+        return made[-1] if made else version
 
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context

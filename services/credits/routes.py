@@ -31,6 +31,7 @@ from shared.http import (
     encode_cursor,
 )
 from shared.http.amounts import Credits, ExactResponse
+from shared.http.positions import following
 
 NEWEST = 2**62
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -67,12 +68,12 @@ class GrantView(msgspec.Struct, frozen=True):
 
 
 def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitable[bool]]) -> Router:
-    @get("/credits", summary="Your credits")
+    @get("/credits", summary="Your credits", opt=following("generation"))
     async def read_balance(principal: User) -> Envelope[Balance]:
         """What is available, what jobs hold, and what was spent."""
         return Envelope(await queries.balance(store, principal.user_id, ledger.clock()))
 
-    @get("/credits/entries", summary="Your ledger")
+    @get("/credits/entries", summary="Your ledger", opt=following("generation"))
     async def list_entries(
         principal: User, limit: Limit = 50, cursor: Cursor = None, job_id: FromQuery[UUID | None] = None
     ) -> Page[Entry]:

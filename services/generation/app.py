@@ -44,7 +44,13 @@ async def build(runtime: Runtime) -> Parts:
     broker = Broker(settings.nats_url, "generation-engine")
     signer = GrantSigner(settings.grant_key_file, settings.storage_url, settings.auth_audience)
     hub = JobEventHub(runtime.store, broker)
-    requests = GenerationRequests(engine, hub, verdict_wait=settings.verdict_wait, adoption_wait=settings.adoption_wait)
+    requests = GenerationRequests(
+        engine,
+        hub,
+        runtime.history,
+        verdict_wait=settings.verdict_wait,
+        adoption_wait=settings.adoption_wait,
+    )
     dispatcher = Dispatcher(engine, broker, signer, timedelta(seconds=settings.step_deadline))
     watchdog = Watchdog(engine, broker, dispatcher, timedelta(seconds=settings.missing_after))
     intake = ResultsIntake(engine, broker)

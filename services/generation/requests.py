@@ -20,9 +20,12 @@ from shared.contracts.problem import Problem, not_found
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context
 from shared.eventstore.store import HEAD
+from shared.http.positions import History, not_yet
 
 SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
 """How many generations, and how many bytes of what they draw, a dry run shows."""
+COLLECTIONS = "collections"
+"""The service that says which collections there are."""
 NAP = 0.02
 """Seconds at least between two looks for a collection."""
 
@@ -49,8 +52,10 @@ class Planned(msgspec.Struct, frozen=True):
 class GenerationRequests:
     """`verdict_wait` and `adoption_wait` are seconds, as in the settings."""
 
-    def __init__(self, engine: Engine, hub: JobEventHub, *, verdict_wait: float, adoption_wait: float) -> None:
-        self._engine, self._hub = engine, hub
+    def __init__(
+        self, engine: Engine, hub: JobEventHub, history: History, *, verdict_wait: float, adoption_wait: float
+    ) -> None:
+        self._engine, self._hub, self._history = engine, hub, history
         self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
 
     async def plan(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> Planned:
@@ -95,22 +100,34 @@ class GenerationRequests:
                     return
 
     async def _source(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
-        """The user's collection. One that was created a moment ago may still be on its way here."""
+        """The user's collection. One that was created a moment ago may still be on its way here.
+
+        Not found is only what is still unknown when everything that collections had told has been taken in.
+        """
+        source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
+        if source is None:
+            if await self._history.is_behind({COLLECTIONS}, self._adoption_wait):
+                raise not_yet(COLLECTIONS)
+            source = await self._adopted(collection_id)
+        if source is None or source.user_id != user_id:
+            raise not_found("The collection")
+        return source
+
+    async def _adopted(self, collection_id: UUID) -> CollectionSource | None:
+        loaded = await self._engine.store.load(SOURCE, collection_id)
+        return loaded.state if loaded.version else None
+
+    async def _just_adopted(self, collection_id: UUID) -> CollectionSource | None:
+        """Waits for it, a moment: for those who don't say what they have seen."""
         store, loop = self._engine.store, asyncio.get_running_loop()
         until = loop.time() + self._adoption_wait
-        while True:
+        while (left := until - loop.time()) > 0:
             seen = store.watermarks.value(HEAD)
-            loaded = await store.load(SOURCE, collection_id)
-            if loaded.version:
-                break
-            left = until - loop.time()
-            if left <= 0:
-                raise not_found("The collection")
+            if source := await self._adopted(collection_id):
+                return source
             await asyncio.sleep(min(NAP, left))
             await store.watermarks.wait_beyond(HEAD, seen, max(until - loop.time(), 0))
-        if loaded.state.user_id != user_id:
-            raise not_found("The collection")
-        return loaded.state
+        return None
 
 
 def _read(data: dict[str, Any], request: Request) -> tuple[GenerationInput, int]:

@@ -36,6 +36,7 @@ from shared.http import (
     encode_cursor,
 )
 from shared.http.amounts import Credits, ExactResponse
+from shared.http.positions import following
 from shared.http.problems import ProblemBody
 
 NEWEST = 2**62
@@ -108,6 +109,7 @@ def _generation_routes(
         "/collections/{collection_id:uuid}/generations",
         status_code=202,
         summary="Generate a collection's artwork",
+        opt=following("collections"),
         responses={
             200: ResponseSpec(Envelope[Quote], description="What it would be (`dry_run`)", generate_examples=False),
             402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from litestar import HttpMethod, Response, route
+from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
@@ -16,14 +16,15 @@ from services.storage.providers.s3 import NoSuchFile, S3Store
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 from shared.http import ApiRequest, FromPath, User, get_logger
+from shared.http.entry import is_head
+from shared.http.etag import is_known, refuse_other
 from shared.http.problems import respond
 
 log = get_logger("storage")
 
 
-@route(
+@get(
     "/assets/{asset_id:int}/content",
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="A file's bytes",
     opt={"roles": {"user", "operator", "worker"}},
     operation_class=FileDownload,
@@ -43,10 +44,13 @@ async def read_content(
     if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
         raise not_found(f"Asset {asset_id}")
     headers = content_headers(row)
+    refuse_other(request, headers["etag"])
     if is_known(request.headers.get("if-none-match"), headers["etag"]):
         return Response(None, status_code=304, headers=headers)
+    only_headers = is_head(request.scope)
     try:
-        wanted = parse_range(range_header(request, headers["etag"]), row.size)
+        # Range is defined for GET alone (RFC 9110, section 14.2).
+        wanted = None if only_headers else parse_range(range_header(request, headers["etag"]), row.size)
     except Unsatisfiable:
         problem = Problem("RANGE_NOT_SATISFIABLE", f"The file has {row.size} bytes")
         return respond(problem, headers={"content-range": f"bytes */{row.size}"})
@@ -55,19 +59,20 @@ async def read_content(
     if wanted:
         headers["content-range"] = f"bytes {wanted.first}-{wanted.last}/{row.size}"
     status = 206 if wanted else 200
-    if request.method == HttpMethod.HEAD or sent.length == 0:
-        return Stream(iter(()), status_code=status, headers=headers, media_type=row.mime_type)
+    if only_headers or sent.length == 0:
+        return Stream(iter(()), status_code=status, headers=headers)
     try:
         chunks = await objects.read(row.path, sent.first, sent.length)
     except NoSuchFile as error:
         log.exception("a recorded file is not in the store", asset_id=asset_id, path=row.path)
         raise Problem("UNAVAILABLE", f"The bytes of asset {asset_id} can't be found right now") from error
-    return Stream(chunks, status_code=status, headers=headers, media_type=row.mime_type)
+    return Stream(chunks, status_code=status, headers=headers)
 
 
 def content_headers(row: AssetRow) -> dict[str, str]:
     """What users upload is shown as it is, but never runs as a page of ours: no sniffing, and a sandbox around it."""
     return {
+        "content-type": row.mime_type,
         "etag": f'"{row.sha256}"',
         "accept-ranges": "bytes",
         "cache-control": "private, max-age=31536000, immutable",
@@ -75,15 +80,6 @@ def content_headers(row: AssetRow) -> dict[str, str]:
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     }
-
-
-def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has the file already (weak comparison, as section 13.1.2 has it)."""
-    if if_none_match is None:
-        return False
-    return if_none_match.strip() == "*" or any(
-        given.strip().removeprefix("W/") == etag for given in if_none_match.split(",")
-    )
 
 
 def range_header(request: ApiRequest, etag: str) -> str | None:

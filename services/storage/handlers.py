@@ -30,6 +30,7 @@ from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
 from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
 from shared.eventstore.connections import Bounds, connected, within
+from shared.http.idempotency import reused_key
 
 ASSET: Decider[Asset | None] = Decider(name="asset", initial=None, evolve=evolve, state_type=Asset)
 
@@ -95,7 +96,7 @@ class Files:
         if loaded.state is not None:
             content = await self._measure(body, None)
             _compare(incoming, content)
-            refuse_other_bytes(loaded.state, content.sha256)
+            _refuse_other_bytes(loaded.state, content, context)
             return Stored(loaded.state, loaded.position, created=False)
         async with self._slots:
             return await self._write(incoming, body, context)
@@ -111,7 +112,7 @@ class Files:
             async with self._turn(incoming.path):
                 loaded = await self._store.load(ASSET, asset_stream(incoming.path))
                 if loaded.state is not None:
-                    refuse_other_bytes(loaded.state, content.sha256)
+                    _refuse_other_bytes(loaded.state, content, context)
                     return Stored(loaded.state, loaded.position, created=False)
                 await upload.complete()
                 return await self._record(incoming, content, context)
@@ -122,8 +123,9 @@ class Files:
         said = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
         stored = AssetStored(**{**said, "asset_id": await self._ids.take(), **content._asdict()})
         stream_id = asset_stream(incoming.path)
-        # The file itself names the command: the same upload is the same command, whoever sends it how often.
-        command_id = uuid5(stream_id, content.sha256)
+        # The file itself names the command: the same upload is the same command, whoever sends it how often. Under an
+        # Idempotency-Key the key does, so that who uses it for another file is told so.
+        command_id = context.command_id if context.repeatable else uuid5(stream_id, content.sha256)
         handled = await self._store.handle(
             ASSET,
             stream_id,
@@ -169,6 +171,16 @@ class Files:
                 yield
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
+
+
+def _refuse_other_bytes(there: Asset, content: Content, context: Context) -> None:
+    """CONFLICT when another file lies at the path; IDEMPOTENCY_KEY_REUSED when its own key brought it there."""
+    try:
+        refuse_other_bytes(there, content.sha256)
+    except Problem as conflict:
+        if context.repeatable:
+            raise reused_key() from conflict
+        raise
 
 
 def _compare(incoming: Incoming, content: Content) -> None:

@@ -3,6 +3,7 @@
 import re
 from uuid import UUID, uuid5
 
+import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
@@ -29,6 +30,7 @@ from shared.http import (
     decode_cursor,
     encode_cursor,
 )
+from shared.http.positions import following
 from shared.projections import Projector
 
 NEWEST = 2**53
@@ -43,7 +45,7 @@ ProjectorDependency = NamedDependency[Projector]
 @post(
     "/uploads",
     summary="Store a file of a step",
-    opt={"roles": {"worker"}},
+    opt={"roles": {"worker"}, "streams": True},
     request_max_body_size=None,
     operation_class=FileUpload,
 )
@@ -76,11 +78,18 @@ async def upload(
         collection_id=grant.collection_id,
         component_id=grant.component_id,
     )
-    stored = await files.take_in(incoming, request.stream(), context)
+    # A step's path is its own, and the file there names the command: no key is needed.
+    stored = await files.take_in(incoming, request.stream(), msgspec.structs.replace(context, repeatable=False))
     return await answer(stored, store, projector, links)
 
 
-@post("/assets", summary="Store a file", request_max_body_size=None, operation_class=FileUpload)
+@post(
+    "/assets",
+    summary="Store a file",
+    opt={"streams": True},
+    request_max_body_size=None,
+    operation_class=FileUpload,
+)
 async def store_asset(
     request: ApiRequest,
     principal: User,
@@ -96,7 +105,7 @@ async def store_asset(
     """
     name = file_name(request)
     mime_type = media_type(request.headers.get("content-type"))
-    if mime_type == "multipart/form-data":
+    if mime_type.startswith("multipart/"):
         message = "must be the file's own type: send the file itself as the body, and its name as X-Filename"
         raise Problem("UNSUPPORTED_MEDIA_TYPE", f"Content-Type {message}", Detail("header:Content-Type", message))
     incoming = Incoming(
@@ -111,7 +120,7 @@ async def store_asset(
     return await answer(stored, store, projector, links)
 
 
-@get("/assets", summary="Your files")
+@get("/assets", summary="Your files", opt=following("generation"))
 async def list_assets(
     principal: User,
     store: StoreDependency,
@@ -130,7 +139,7 @@ async def list_assets(
     return Page([links.view(row) for row in page], encode_cursor(page[-1].asset_id) if more else None)
 
 
-@get("/assets/{asset_id:int}", summary="One of your files")
+@get("/assets/{asset_id:int}", summary="One of your files", opt=following("generation"))
 async def read_asset(
     asset_id: FromPath[int], principal: User, store: StoreDependency, links: LinksDependency
 ) -> Envelope[AssetView]:

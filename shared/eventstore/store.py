@@ -37,6 +37,7 @@ from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import keep_snapshot, read_snapshot
 from shared.eventstore.watermarks import FALLBACK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
+from shared.eventstore.written import note
 from shared.stopping import stop
 
 S = TypeVar("S")
@@ -236,6 +237,7 @@ class EventStore:
         appended = await self.writer.append(streams, metadata, seconds=seconds, generation=generation)
         if appended.replayed:
             await self.refuse_reuse(context)
+        note(appended.position)
         return appended, size
 
     async def refuse_reuse(self, context: Context) -> None:
@@ -283,6 +285,7 @@ class EventStore:
                 )
             events = tuple(decide(loaded.state))
             if not events:
+                note(loaded.position)
                 return Handled(loaded.state, loaded.version, loaded.position)
             try:
                 left = max(deadline - asyncio.get_running_loop().time(), LEAST)
@@ -337,6 +340,7 @@ class EventStore:
 
     async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)
+        note(loaded.position)
         return Handled(loaded.state, loaded.version, loaded.position)
 
     # Reading

@@ -2,10 +2,10 @@
 
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from shared.http.app import CommandContext, ExpectedVersion, User, create_app
+from shared.http.app import CommandContext, GivenPrecondition, User, create_app
 from shared.http.auth import Authenticator, Issuer, Principal, require_role
 from shared.http.envelope import Cursor, Envelope, Limit, Page, decode_cursor, encode_cursor
-from shared.http.etag import etag, expected_version, is_unmodified, versioned
+from shared.http.etag import Precondition, etag, versioned
 from shared.http.health import NotReady
 from shared.http.logging import configure_logging, get_logger
 from shared.http.request import ApiRequest
@@ -16,14 +16,15 @@ __all__ = [
     "CommandContext",
     "Cursor",
     "Envelope",
-    "ExpectedVersion",
     "FromPath",
     "FromQuery",
+    "GivenPrecondition",
     "Issuer",
     "JSONBody",
     "Limit",
     "NotReady",
     "Page",
+    "Precondition",
     "Principal",
     "User",
     "configure_logging",
@@ -31,9 +32,7 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "etag",
-    "expected_version",
     "get_logger",
-    "is_unmodified",
     "require_role",
     "versioned",
 ]

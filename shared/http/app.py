@@ -11,13 +11,15 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from shared.eventstore import Context
+from shared.http.addresses import strict_addresses
 from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
 from shared.http.entry import Entry
-from shared.http.etag import expected_version
+from shared.http.etag import Precondition, precondition
 from shared.http.health import Readiness, health_routes
 from shared.http.metrics import RequestMetrics, create_registry, metrics_route
 from shared.http.openapi import openapi_config
+from shared.http.positions import History, freshness
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.request import ApiRequest
 
@@ -27,8 +29,8 @@ User = NamedDependency[Principal]
 """`principal: User`: who asks, verified."""
 CommandContext = NamedDependency[Context]
 """`context: CommandContext`: the event store's context of the command that the request is."""
-ExpectedVersion = NamedDependency[int | None]
-"""`expected_version: ExpectedVersion`: the version that If-Match asks for."""
+GivenPrecondition = NamedDependency[Precondition]
+"""`precondition: GivenPrecondition`: what If-Match and If-None-Match ask for."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -50,22 +52,23 @@ def create_app(
     version: str = "0.1.0",
     description: str | None = None,
     documented: bool = True,
+    history: History | None = None,
 ) -> Litestar:
     """A Litestar application with what every service's HTTP has in common.
 
     Handlers may take, beside their own dependencies, `principal: User`, `context: CommandContext` and
-    `expected_version: ExpectedVersion`; a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`. Bodies are
+    `precondition: GivenPrecondition`; a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`. Bodies are
     bounded by `max_body_bytes`; a route that streams sets its own `request_max_body_size`. With `documented=False`
-    there is no /schema: the edge has one of its own.
+    there is no /schema: the edge has one of its own. `history` is that of a service with a store.
     """
     registry = create_registry() if registry is None else registry
     app = Litestar(
         route_handlers=[*route_handlers, *health_routes(readiness or Readiness()), metrics_route(registry)],
-        middleware=[authentication(authenticator)],
+        middleware=[strict_addresses, authentication(authenticator), *([freshness(history)] if history else [])],
         dependencies={
             "context": Provide(command_context, sync_to_thread=False),
             "principal": Provide(_principal, sync_to_thread=False),
-            "expected_version": Provide(expected_version, sync_to_thread=False),
+            "precondition": Provide(precondition, sync_to_thread=False),
             **(dependencies or {}),
         },
         exception_handlers=EXCEPTION_HANDLERS,

@@ -1,38 +1,57 @@
 """The outermost layer of every service: names each request, measures it, and logs what failed.
 
-Plain ASGI around Litestar's own stack, so that also unknown routes and broken requests have a correlation id.
+Plain ASGI around Litestar's own stack, so that also unknown routes and broken requests have a correlation id. What no
+router should see is refused here: addresses and headers that could mean one thing here and another one elsewhere.
 """
 
 import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from urllib.parse import unquote
+from typing import Any, cast
 from uuid import uuid4
 
-import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from shared.contracts.problem import Problem
+from shared.contracts.problem import Detail, Problem, invalid
+from shared.http.addresses import check_escapes
 from shared.http.context import RequestTrace, attach_trace, parse_uuid
 from shared.http.logging import correlation, get_logger, is_debugging
 from shared.http.metrics import RequestMetrics
-from shared.http.problems import PROBLEM_MEDIA_TYPE, problem_body, problem_headers
+from shared.http.problems import send_problem
 from shared.http.tracing import Span
+
+CLIENT_CLOSED = 499
+"""What metrics and logs call a request whose client went away before it was answered; nobody is sent this."""
+SINGLE = frozenset(
+    {b"idempotency-key", b"content-type", b"x-filename", b"x-content-sha256", b"last-event-id", b"range", b"if-range"}
+)
+READ = SINGLE | {b"if-match", b"if-none-match"}
+"""The headers that the API reads: visible ASCII, and but for lists of tags, once."""
+
+_HEAD = "emprops.head"
 
 log = get_logger("http")
 
 
-async def send_problem(send: Send, problem: Problem, *, status: int | None = None) -> None:
-    """Sends the error body as a whole response, for code that speaks ASGI itself."""
-    body = problem_body(problem, status=status)
-    content = msgspec.json.encode(body)
-    headers = [
-        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-        (b"content-length", str(len(content)).encode()),
-        *((name.encode(), value.encode()) for name, value in problem_headers(body.status).items()),
-    ]
-    await send({"type": "http.response.start", "status": body.status, "headers": headers})
-    await send({"type": "http.response.body", "body": content, "more_body": False})
+def is_head(scope: Scope) -> bool:
+    """Whether a request that is handled as a GET wants the headers only."""
+    return bool(scope.get(_HEAD))
+
+
+def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises VALIDATION_FAILED for a header of ours whose bytes could be read in more than one way."""
+    seen: set[bytes] = set()
+    for name, value in headers:
+        if name in READ:
+            title = "-".join(word.capitalize() for word in name.decode().split("-"))
+            if not value.isascii() or not value.decode().isprintable():
+                message = "must be visible ASCII"
+                raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
+            if name in SINGLE and name in seen:
+                message = "is given more than once"
+                raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
+            seen.add(name)
 
 
 def _names(scope: HTTPScope) -> tuple[str | None, str | None]:
@@ -43,10 +62,6 @@ def _names(scope: HTTPScope) -> tuple[str | None, str | None]:
         elif name == b"traceparent":
             trace = value.decode("latin-1")
     return given, trace
-
-
-def _has_nul(scope: HTTPScope) -> bool:
-    return "\0" in scope["path"] or (b"%00" in scope["query_string"] and "\0" in unquote(scope["query_string"]))
 
 
 class Entry:
@@ -60,42 +75,40 @@ class Entry:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
         given, parent = _names(scope)
         correlation_id = parse_uuid(given) or uuid4()
         span = Span(scope["method"], parent, "server")
         trace = RequestTrace(correlation_id, span.traceparent)
-        attach_trace(scope, trace)
         text = str(correlation_id)
         token = correlation.set(text)
-        status = 0
 
-        async def named_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                seconds = time.perf_counter() - started
-                message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", text.encode())]
-                self._metrics.observe(scope["method"], _route(scope, trace), status, seconds)
-            await send(message)
+        def answers(status: int, seconds: float) -> None:
+            self._metrics.observe(scope["method"], _route(request.scope, trace), status, seconds)
 
+        request = _Request(scope, receive, send, text, answers)
+        attach_trace(request.scope, trace)
         try:
-            if _has_nul(scope):
-                await send_problem(
-                    named_send, Problem("VALIDATION_FAILED", "The address contains the character U+0000")
-                )
-            else:
-                await self._app(scope, receive, named_send)
+            await self._handle(request)
         except Exception:
             # The status line was out already: all that is left is to cut the connection, lest it look complete.
-            log.exception("response broken off", method=scope["method"], route=_route(scope, trace))
+            log.exception("response broken off", method=scope["method"], route=_route(request.scope, trace))
             raise
         finally:
-            self._done(scope, trace, span, status, time.perf_counter() - started)
+            self._done(request, trace, span)
             correlation.reset(token)
 
-    def _done(self, scope: HTTPScope, trace: RequestTrace, span: Span, status: int, seconds: float) -> None:
-        method, route = scope["method"], _route(scope, trace)
+    async def _handle(self, request: "_Request") -> None:
+        try:
+            check_escapes(request.scope)
+            check_headers(request.scope["headers"])
+        except Problem as problem:
+            await send_problem(request.send, problem)
+        else:
+            await self._app(request.scope, request.receive, request.send)
+
+    def _done(self, request: "_Request", trace: RequestTrace, span: Span) -> None:
+        method, route, status = request.method, _route(request.scope, trace), request.status
+        seconds = time.perf_counter() - request.started
         failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         span.end(
             name=f"{method} {route}",
@@ -109,6 +122,54 @@ class Entry:
             log.warning("request not served", method=method, route=route, status=status, seconds=round(seconds, 6))
         elif is_debugging():
             log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
+
+
+class _Request:
+    """One request on its way through. HEAD is handled as GET (RFC 9110, section 9.3.2), and its content left out."""
+
+    def __init__(
+        self,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        correlation_id: str,
+        answers: Callable[[int, float], None],
+    ) -> None:
+        self.method = scope["method"]
+        self.started = time.perf_counter()
+        self.status = 0
+        """Of the answer that has begun; 499 for a client that did not wait for it, and 0 before either."""
+        self.scope = scope
+        self._receive, self._send, self._correlation_id = receive, send, correlation_id
+        self._answers = answers
+        self._only_headers = self.method == "HEAD"
+        self._over = False
+        if self._only_headers:
+            self.scope = cast("HTTPScope", cast("Any", {**scope, "method": "GET", _HEAD: True}))
+
+    async def receive(self) -> Any:
+        if self._over:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._is(CLIENT_CLOSED)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._is(message["status"])
+            message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", self._correlation_id.encode())]
+        elif self._only_headers:
+            if self._over:
+                return
+            self._over = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def _is(self, status: int) -> None:
+        if not self.status:
+            self.status = status
+            self._answers(status, time.perf_counter() - self.started)
 
 
 def _route(scope: HTTPScope, trace: RequestTrace) -> str:

@@ -26,7 +26,9 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to answer at most")]
-Cursor = Annotated[str | None, QueryParameter(max_length=1024, description="`next_cursor` of the page before")]
+Cursor = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=1024, description="`next_cursor` of the page before")
+]
 
 
 def encode_cursor(position: Any) -> str:

@@ -65,8 +65,12 @@ def _traits(app: Litestar) -> dict[tuple[str, str], Traits]:
         if not isinstance(route, HTTPRoute):
             continue
         for handler in route.route_handlers:
-            taken = handler.parsed_fn_signature.parameters
-            traits = Traits(bool(handler.opt.get("public")), "context" in taken, "expected_version" in taken)
+            taken = set(handler.parsed_fn_signature.parameters)
+            traits = Traits(
+                public=bool(handler.opt.get("public")),
+                command=bool(taken & {"context", "change"}),
+                conditional=bool(taken & {"precondition", "change"}),
+            )
             found.update({(route.path_format, method.lower()): traits for method in handler.http_methods})
     return found
 

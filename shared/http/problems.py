@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.params import ParameterKwarg
+from litestar.types import Send
 
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import StoreUnavailable
@@ -69,6 +71,12 @@ _DETAIL_OF_STATUS = {
 }
 
 
+MAX_TEXT = 1500
+"""Bytes of one text in an answer."""
+MAX_DETAILS = 10_000
+"""Bytes of all faults in an answer: with the rest of it, less than 16 KiB."""
+
+
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     """The error body on the wire; `error` repeats `detail` for clients of the older envelope."""
 
@@ -85,15 +93,40 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
 def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
     """The body of a problem; `status` overrides the code's own, as 412 does for a stale If-Match."""
     known, title = STATUS.get(problem.code, (400, "Refused"))
+    detail = cut(problem.detail, MAX_TEXT)
     return ProblemBody(
         type=f"urn:emprops:problem:{problem.code.lower().replace('_', '-')}",
         title=title,
         status=status or known,
-        detail=problem.detail,
+        detail=detail,
         code=problem.code,
-        details=problem.details,
-        error=problem.detail,
+        details=_bounded(problem.details),
+        error=detail,
     )
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning when it has more than `most` bytes as JSON."""
+    if len(text) * 6 <= most or len(msgspec.json.encode(text)) <= most:
+        return text
+    return text[: most // 6] + "…"
+
+
+def _bounded(details: list[Detail]) -> list[Detail]:
+    """As many of the faults as an answer has room for."""
+    kept: list[Detail] = []
+    room = MAX_DETAILS
+    for each in details:
+        pointer, message = each.pointer, cut(each.message, MAX_TEXT)
+        while len(msgspec.json.encode(pointer)) > MAX_TEXT and "/" in pointer:
+            # A pointer that is cut would name nothing; the place around it exists.
+            pointer, message = pointer.rpartition("/")[0], "(in one of its members) " + message.removeprefix("(in")
+        shown = Detail(pointer, message)
+        room -= len(msgspec.json.encode(shown)) + 1
+        if room < 0:
+            break
+        kept.append(shown)
+    return kept
 
 
 def problem_headers(status: int) -> dict[str, str]:
@@ -118,10 +151,23 @@ def respond(
     )
 
 
+async def send_problem(send: Send, problem: Problem, *, status: int | None = None) -> None:
+    """Sends the error body as a whole response, for code that speaks ASGI itself."""
+    body = problem_body(problem, status=status)
+    content = msgspec.json.encode(body)
+    headers = [
+        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+        (b"content-length", str(len(content)).encode()),
+        *((name.encode(), value.encode()) for name, value in problem_headers(body.status).items()),
+    ]
+    await send({"type": "http.response.start", "status": body.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
 # --- from msgspec's words to ours ---
 
 _AT = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
-_NAMED = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<field>[^`]+)`")
+_NAMED = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<field>.*)`$", re.DOTALL)
 _TOKEN = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -160,7 +206,8 @@ def invalid_body(error: msgspec.ValidationError) -> Problem:
 _MISSING = re.compile(r"^Missing required (?P<kind>\w+) parameter '(?P<name>.+)' for path ")
 
 
-def _place(kind: str | None, name: str) -> str:
+def _place(kind: ParamType | str | None, name: str) -> str:
+    kind = kind.value if isinstance(kind, ParamType) else kind
     return f"?{name}" if kind in {None, "query"} else f"{kind}:{name}"
 
 
@@ -193,7 +240,8 @@ def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcept
 
 
 def _on_problem(request: Request[Any, Any, Any], error: Problem) -> Response[ProblemBody]:
-    stale = error.code == "VERSION_CONFLICT" and "if-match" in request.headers
+    conditional = "if-match" in request.headers or "if-none-match" in request.headers
+    stale = error.code == "VERSION_CONFLICT" and conditional
     return respond(error, status=412 if stale else None)
 
 

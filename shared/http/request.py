@@ -4,78 +4,25 @@ Litestar's own way decodes to plain objects and converts them leniently ("5" pas
 fault below a field that is itself called `data`.
 """
 
-import re
-from functools import lru_cache
+import asyncio
 from typing import Any
 
-import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.serialization import default_deserializer
-from litestar.types import Empty
 
 from shared.contracts.problem import Detail, Problem
 from shared.http.auth import Principal
-from shared.http.problems import invalid_body
+from shared.http.json_body import OFF_LOOP, decode_body
 
-MAX_DEPTH = 100
-"""Levels of arrays and objects in a body. What passes here can be walked recursively by anyone."""
-
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_DECODED = "emprops.decoded"
 
 
-def _malformed(why: str) -> Problem:
-    return Problem("VALIDATION_FAILED", f"The body is not valid JSON: {why}", Detail("", why))
-
-
-def is_too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Whether JSON nests deeper than `limit`: whether so many rounds of removing the innermost pairs leave some over.
-
-    All steps run at the speed of C, so a megabyte of brackets costs milliseconds. What isn't JSON is not too deep.
-    """
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return False
-    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
-    for _ in range(limit):
-        left = left.replace(b"[]", b"")
-    return b"[]" in left
-
-
-@lru_cache(maxsize=1024)
-def _decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(annotation, dec_hook=default_deserializer)
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(map(_has_nul, value))
-
-
-def decode_body(body: bytes, annotation: Any) -> Any:
-    """The body as the given type; VALIDATION_FAILED with the JSON pointer of what is wrong.
-
-    The character U+0000 is refused wherever it stands: PostgreSQL's text and jsonb can't hold it.
-    """
-    if is_too_deep(body):
-        raise _malformed(f"it nests deeper than {MAX_DEPTH} levels")
-    try:
-        value = _decoder(annotation).decode(body)
-        if b"\\u0000" in body and _has_nul(msgspec.json.decode(body)):
-            raise _malformed("it contains the character U+0000")
-    except msgspec.ValidationError as error:
-        raise invalid_body(error) from error
-    except msgspec.DecodeError as error:
-        raise _malformed(str(error).removeprefix("JSON is malformed: ")) from error
-    except UnicodeDecodeError as error:
-        raise _malformed("it is not UTF-8") from error
-    except RecursionError as error:
-        raise _malformed("it nests too deeply") from error
-    return value
+def refuse_charset(request: Request[Any, Any, Any]) -> None:
+    """UNSUPPORTED_MEDIA_TYPE unless a text in the body is UTF-8: nothing else is decoded, and nothing guessed."""
+    charset = request.content_type[1].get("charset", "utf-8").strip("\"'").lower()
+    if charset not in {"utf-8", "utf8", "us-ascii"}:
+        message = f"must be in UTF-8, not in {charset[:40]}"
+        raise Problem("UNSUPPORTED_MEDIA_TYPE", f"The body {message}", Detail("header:Content-Type", message))
 
 
 class ApiRequest(Request[Principal, Any, State]):
@@ -83,13 +30,21 @@ class ApiRequest(Request[Principal, Any, State]):
 
     async def json(self) -> Any:
         """The body, decoded as the type of the handler's `data`; it must be sent as JSON."""
-        if self._json is Empty:
+        kept: dict[str, Any] = self.scope  # type: ignore[assignment]  # an extra key of ours beside ASGI's own
+        if _DECODED not in kept:
             media_type = self.content_type[0]
             if media_type and media_type != "application/json" and not media_type.endswith("+json"):
                 raise Problem(
                     "UNSUPPORTED_MEDIA_TYPE",
                     f"Send the body with Content-Type: application/json, not {media_type[:80]}",
+                    Detail("header:Content-Type", "must be application/json"),
                 )
+            refuse_charset(self)
             field = self.route_handler.parsed_data_field
-            self._json = decode_body(await self.body(), field.annotation if field is not None else Any)
-        return self._json
+            annotation = field.annotation if field is not None else Any
+            body = await self.body()
+            if len(body) < OFF_LOOP:
+                kept[_DECODED] = decode_body(body, annotation)
+            else:
+                kept[_DECODED] = await asyncio.to_thread(decode_body, body, annotation)
+        return kept[_DECODED]

@@ -48,6 +48,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
     """Everything but the HTTP server: loops run until the block ends."""
     async with opened(definition, settings) as runtime:
         parts = await build(runtime)
+        runtime.history.arrivals.watch(parts.consumers)
         relay = Relay(runtime.store, definition.name, settings.nats_url)
         consumers = [ConsumerRunner(runtime.store, each, settings.nats_url) for each in parts.consumers]
         processes = [ProcessRunner(runtime.store, each, definition.name) for each in parts.processes]
@@ -67,10 +68,12 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             registry=runtime.registry,
             dependencies={"context": Provide(command_contexts(runtime.store)), **parts.dependencies},
             max_body_bytes=parts.max_body_bytes,
+            history=runtime.history,
         )
         loops: dict[str, Loop] = {
             "projections": runtime.projector.run,
             "relay": relay.run,
+            "arrivals": runtime.history.arrivals.run,
             **{f"consumer {each.consumer.name}": each.run for each in consumers},
             **{f"process {each.process.name}": each.run for each in processes},
             **_named(parts.background),

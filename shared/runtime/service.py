@@ -23,10 +23,12 @@ from shared.http.health import Check, Readiness
 from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
 from shared.messaging import Consumer
+from shared.messaging.arrivals import Arrivals
 from shared.messaging.consumers import SCHEMA as MESSAGING
 from shared.processes import Process
 from shared.projections import Projection, Projector
 from shared.projections.projector import SCHEMA as PROJECTIONS
+from shared.runtime.history import ServiceHistory
 from shared.runtime.settings import ServiceSettings
 
 
@@ -60,6 +62,8 @@ class Runtime:
     settings: ServiceSettings
     store: EventStore
     projector: Projector
+    history: ServiceHistory
+    """How far this service has come, and what it has taken in of others."""
     registry: CollectorRegistry = field(default_factory=create_registry)
     readiness: Readiness = field(default_factory=Readiness)
     clock: Callable[[], datetime] = field(default_factory=SteadyClock)
@@ -107,7 +111,10 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
             store, definition.projections, instance=settings.service_instance, release=version("emprops")
         )
         await projector.prepare()
-        yield Runtime(definition, settings, store, projector)
+        arrivals = Arrivals(definition.name, settings.nats_url)
+        yield Runtime(
+            definition, settings, store, projector, ServiceHistory(definition.name, store, projector, arrivals)
+        )
 
 
 async def _until_migrated(definition: ServiceDefinition, settings: ServiceSettings) -> None:

@@ -18,11 +18,13 @@ class Publisher:
         self.store = store
         self._versions: dict[UUID, int] = {}
 
-    async def say(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> None:
+    async def say(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> int:
+        """The position of the last one."""
         context = Context(command_id=command_id or uuid4(), actor="test")
         version = self._versions.get(stream_id, 0)
         appended = await self.store.append([StreamAppend(stream_id, version, events)], context)
         self._versions[stream_id] = appended.versions[stream_id]
+        return appended.position
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from services.collections.views import CollectionView, ProjectView, collection_v
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context, Handled, Loaded
-from shared.http import CommandContext, Envelope, ExpectedVersion, User, etag
+from shared.http import CommandContext, Envelope, GivenPrecondition, Precondition, User, etag
 from shared.runtime import Runtime
 
 Commands = NamedDependency[Handlers]
@@ -35,7 +35,7 @@ class CollectionChange:
 
     user_id: UUID
     context: Context
-    expected_version: int | None
+    precondition: Precondition
     commands: Handlers
     questions: Queries
     frame: Runtime
@@ -44,10 +44,10 @@ class CollectionChange:
         """Makes what is decided happen, and waits until reads show it."""
         settings = self.frame.settings
         assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
-        if settings.require_if_match and self.expected_version is None:
+        if settings.require_if_match and self.precondition.any_of is None:
             missing = Detail("header:If-Match", "is required")
             raise Problem("PRECONDITION_REQUIRED", "Send If-Match with the ETag of what you have read", missing)
-        handled = await self.commands.change(self.user_id, collection_id, decide, self.context, self.expected_version)
+        handled = await self.commands.change(self.user_id, collection_id, decide, self.context, self.precondition)
         await self.frame.caught_up(handled.position)
         return handled
 
@@ -64,12 +64,12 @@ Change = NamedDependency[CollectionChange]
 def provide_change(
     principal: User,
     context: CommandContext,
-    expected_version: ExpectedVersion,
+    precondition: GivenPrecondition,
     commands: Commands,
     questions: Questions,
     frame: Frame,
 ) -> CollectionChange:
-    return CollectionChange(principal.user_id, context, expected_version, commands, questions, frame)
+    return CollectionChange(principal.user_id, context, precondition, commands, questions, frame)
 
 
 async def project_answer(made: Handled[Project], questions: Queries, frame: Runtime) -> Envelope[ProjectView]:
@@ -82,6 +82,14 @@ async def project_answer(made: Handled[Project], questions: Queries, frame: Runt
     return Envelope(shown or project_view_of_state(made.state, frame.clock()))
 
 
+def variant_of(shown: CollectionView) -> str:
+    """What is shown beside its history tells two representations of one version apart.
+
+    That is whether all of it is shown, and whether it is the current one of its project, which the project decides.
+    """
+    return "public" if shown.data is None else "current" if shown.is_current else ""
+
+
 async def collection_answer(
     done: Handled[Collection] | Loaded[Collection], questions: Queries, frame: Runtime, *, status: int = 200
 ) -> Response[Envelope[CollectionView]]:
@@ -92,4 +100,4 @@ async def collection_answer(
     if shown is None or shown.version < done.version:
         now = frame.clock()
         shown = collection_view_of_state(done.state, done.version, created_at=now, updated_at=now)
-    return Response(Envelope(shown), status_code=status, headers={"etag": etag(shown.version)})
+    return Response(Envelope(shown), status_code=status, headers={"etag": etag(shown.version, variant_of(shown))})

@@ -13,11 +13,12 @@ from services.collections.domain.editing import ConfigurePreview, EditCollection
 from services.collections.domain.publishing import CallOffPublication, PublishCollection
 from services.collections.domain.variable_table import variables_of
 from services.collections.examples import shown
-from services.collections.routes.answers import Change, Commands, Documents, Frame, Questions
+from services.collections.routes.answers import Change, Commands, Documents, Frame, Questions, variant_of
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
 from services.collections.views import CollectionView, PublishCheck
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
+from shared.http.request import refuse_charset
 
 Published = Envelope[CollectionView] | Envelope[PublishCheck]
 
@@ -122,7 +123,7 @@ async def choose_current_collection(
     chosen = await commands.choose_current(principal.user_id, collection_id, context)
     await frame.caught_up(chosen.position)
     shown = await questions.collection_for(principal.user_id, collection_id)
-    return Response(Envelope(shown), headers={"etag": etag(shown.version)})
+    return Response(Envelope(shown), headers={"etag": etag(shown.version, variant_of(shown))})
 
 
 @post(
@@ -194,7 +195,9 @@ async def restore_collection(
 
 async def _csv(request: ApiRequest) -> str:
     if request.content_type[0] not in ("text/csv", ""):
-        raise Problem("UNSUPPORTED_MEDIA_TYPE", "Send the table with Content-Type: text/csv")
+        message = "must be text/csv"
+        raise Problem("UNSUPPORTED_MEDIA_TYPE", f"Content-Type {message}", Detail("header:Content-Type", message))
+    refuse_charset(request)
     try:
         return (await request.body()).decode()
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from services.collections.examples import shown
 from services.collections.metadata import token_number
 from services.collections.routes.answers import Documents
 from shared.http import ApiRequest, Envelope, FromPath, Principal
+from shared.http.positions import following
 
 RECOGNIZING = {"public": True, "recognizes": True}
 """Anybody may ask; a token shows its bearer their drafts too."""
@@ -44,7 +45,7 @@ async def get_collection_metadata(
 @get(
     "/collections/{collection_id:uuid}/tokens/{number:str}/metadata",
     summary="A token's metadata",
-    opt=RECOGNIZING,
+    opt=RECOGNIZING | following("generation", "storage"),
     operation_class=shown(gives=examples.data(examples.TOKEN_METADATA)),
 )
 async def get_token_metadata(

@@ -12,6 +12,7 @@ from services.collections.examples import JOB_ID, shown
 from services.collections.examples import data as data_of
 from services.collections.packages import Packages, PackageView
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
+from shared.http.positions import following
 
 Packaging = NamedDependency[Packages]
 
@@ -25,6 +26,7 @@ class PackageBody(msgspec.Struct, frozen=True):
 @post(
     "/collections/{collection_id:uuid}/packages",
     summary="Package a job's artworks",
+    opt=following("generation", "storage"),
     status_code=202,
     operation_class=shown(takes={"job_id": JOB_ID}, gives=data_of(package_examples.REQUESTED)),
 )
@@ -49,6 +51,7 @@ async def request_package(
 @get(
     "/collections/{collection_id:uuid}/packages/{package_id:uuid}",
     summary="A publish package",
+    opt=following("storage"),
     operation_class=shown(gives=data_of(package_examples.STORED)),
 )
 async def get_package(

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from services.collections import examples
 from services.collections.domain.collection import Status
 from services.collections.examples import shown
-from services.collections.routes.answers import Commands, Frame, Questions, project_answer
+from services.collections.routes.answers import Commands, Frame, Questions, project_answer, variant_of
 from services.collections.routes.bodies import ProjectBody
 from services.collections.views import CollectionSummary, CollectionView, ProjectView
 from shared.http import (
@@ -119,4 +119,4 @@ async def get_current_collection(
 ) -> Response[Envelope[CollectionView] | None]:
     """The one that you chose to work on; 404 while none is chosen."""
     found = await questions.current_collection(principal.user_id, project_id)
-    return versioned(request, Envelope(found), found.version)
+    return versioned(request, Envelope(found), found.version, variant_of(found))

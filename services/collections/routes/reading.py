@@ -1,6 +1,6 @@
 """Collections as their owners, other users and anybody see them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,10 +11,12 @@ from services.collections import examples
 from services.collections.domain.chains import Chain
 from services.collections.domain.variable_table import table_of
 from services.collections.examples import shown
-from services.collections.routes.answers import ANYONE, Questions
+from services.collections.routes.answers import ANYONE, Questions, variant_of
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
 from shared.contracts.problem import Detail, invalid
-from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, etag, versioned
+from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
+from shared.http.addresses import read_time, read_whole_number
+from shared.http.positions import following
 
 CSV = "text/csv; charset=utf-8"
 AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
@@ -52,7 +54,7 @@ async def get_collection(
         found = await questions.collection_for(principal.user_id, collection_id)
     else:
         found = await questions.collection_as_of(principal.user_id, collection_id, _moment(as_of))
-    return versioned(request, Envelope(found), found.version)
+    return versioned(request, Envelope(found), found.version, variant_of(found))
 
 
 @get(
@@ -73,12 +75,15 @@ async def get_history(
     media_type=CSV,
     operation_class=shown(gives=examples.VARIABLES_CSV),
 )
-async def get_variables(collection_id: FromPath[UUID], principal: User, questions: Questions) -> Response[str]:
+async def get_variables(
+    collection_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
+) -> Response[bytes | None]:
     """For a spreadsheet; `PUT` takes it back exactly."""
     found = await questions.owned_collection(principal.user_id, collection_id)
     assert found.data is not None, "its owner sees a collection's data"
-    headers = {"etag": etag(found.version), "content-disposition": 'attachment; filename="variables.csv"'}
-    return Response(table_of(found.data.get("variables") or []), media_type=CSV, headers=headers)
+    table = table_of(found.data.get("variables") or []).encode()
+    headers = {"content-type": CSV, "content-disposition": 'attachment; filename="variables.csv"'}
+    return versioned(request, table, found.version, "csv", headers=headers)
 
 
 @get(
@@ -93,7 +98,7 @@ async def get_public_collection(
 ) -> Response[Envelope[CollectionView] | None]:
     """What anybody may see of it, without a token."""
     found = await questions.public_collection(collection_id)
-    return versioned(request, Envelope(found), found.version)
+    return versioned(request, Envelope(found), found.version, variant_of(found))
 
 
 @get(
@@ -111,6 +116,7 @@ async def feed(questions: Questions, limit: Limit = 20, cursor: Cursor = None) -
 @get(
     "/collections/{collection_id:uuid}/components/{component_id:int}/assets",
     summary="What a component has made",
+    opt=following("generation", "storage"),
     operation_class=shown(gives=examples.page(examples.COMPONENT_ASSET)),
 )
 async def list_assets_of_component(
@@ -127,13 +133,9 @@ async def list_assets_of_component(
 
 def _moment(as_of: str) -> int | datetime:
     """A version of a collection, or a time."""
-    if as_of.isascii() and as_of.isdigit() and len(as_of) <= 18:
-        return int(as_of)
-    try:
-        time = datetime.fromisoformat(as_of)
-        if time.tzinfo is not None:
-            return time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
+    if (version := read_whole_number(as_of)) is not None and version >= 0:
+        return version
+    if (time := read_time(as_of)) is not None:
+        return time
     message = "is a version such as 3, or a time with its zone such as 2026-11-22T12:00:00Z"
     raise invalid(f"?as_of {message}", Detail("?as_of", message))

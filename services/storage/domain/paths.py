@@ -1,7 +1,6 @@
 """Where files lie, and which names they may have. A name that isn't safe as it stands is refused, never repaired."""
 
 import re
-import unicodedata
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
@@ -18,6 +17,7 @@ FORBIDDEN = frozenset('/\\<>:"|?*')
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 """Device names on Windows, with any extension."""
 
+CHARSET = re.compile(r"charset\s*=\s*\"?([a-z0-9_.:+-]{1,40})\"?", re.ASCII | re.IGNORECASE)
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
 
 
@@ -44,8 +44,7 @@ def decode_name(header: str, pointer: str) -> str:
 
 
 def clean_name(name: str, pointer: str) -> str:
-    """The name in Unicode's composed form (NFC), so that one name has one path; VALIDATION_FAILED if it isn't safe."""
-    name = unicodedata.normalize("NFC", name)
+    """The name as it was sent, whatever its Unicode form; VALIDATION_FAILED if it isn't safe."""
     fault = _fault(name)
     if fault:
         raise invalid(f"The file name {fault}", Detail(pointer, fault))
@@ -66,11 +65,16 @@ def _fault(name: str) -> str | None:
 
 
 def media_type(header: str | None) -> str:
-    """The type and subtype of a Content-Type, in lower case without parameters; `application/octet-stream` if none."""
+    """The type and subtype of a Content-Type in lower case, with its charset if it names one, and no other parameter.
+
+    `application/octet-stream` without a header.
+    """
     if header is None:
         return "application/octet-stream"
-    kind = header.split(";", 1)[0].strip().lower()
-    if not MEDIA_TYPE.fullmatch(kind):
-        message = "must be a media type such as image/png"
+    kind, *parameters = (part.strip() for part in header.split(";"))
+    named = [each for each in parameters if each.lower().startswith("charset")]
+    charsets = [match for each in named if (match := CHARSET.fullmatch(each))]
+    if not MEDIA_TYPE.fullmatch(kind.lower()) or len(named) > 1 or len(named) > len(charsets):
+        message = "must be a media type such as image/png, or text/plain; charset=utf-8"
         raise Problem("UNSUPPORTED_MEDIA_TYPE", f"Content-Type {message}", Detail("header:Content-Type", message))
-    return kind
+    return f"{kind.lower()}; charset={charsets[0][1].lower()}" if charsets else kind.lower()

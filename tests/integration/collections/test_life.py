@@ -63,6 +63,53 @@ async def test_edits_at_once_lose_nothing(api: Api):
     assert {each.event.description for each in history[-10:]} == {f"D{n}" for n in range(10)}
 
 
+async def test_a_change_that_comes_again_is_recognised_by_its_if_match(api: Api):
+    """Its first answer may have been lost: it is done once, and told the version that it made, not a later one."""
+    made = await api.create({"title": "a"})
+    path, based = path_of(made), {"If-Match": '"2"'}
+    first = await api.put(path, {"title": "b"}, headers=based)
+    assert (first.status, first.headers["etag"]) == (204, '"3"')
+    assert (await api.put(path, {"title": "c"})).status == 204
+    again = await api.put(path, {"title": "b"}, headers=based)
+    assert (again.status, again.headers["etag"]) == (204, '"3"')
+    assert (await api.put(path, {"title": "d"}, headers=based)).status == 412
+    assert (await api.get(f"/collections/{made['id']}")).data["title"] == "c"
+
+
+async def test_preconditions_in_all_their_forms(api: Api):
+    """Lists, any version, none; and what is written otherwise matches nothing."""
+    made = await api.create({"title": "a"})
+    for headers, status in (
+        ({"If-Match": '"1", "2"'}, 204),
+        ({"If-Match": '"03"'}, 412),
+        ({"If-Match": 'W/"3"'}, 412),
+        ({"If-Match": '"3-csv"'}, 204),
+        ({"If-Match": "*"}, 204),
+        ({"If-None-Match": "*"}, 412),
+        ({"If-None-Match": '"5"'}, 412),
+        ({"If-None-Match": '"1"'}, 204),
+    ):
+        answer = await api.put(path_of(made), {"title": str(headers)}, headers=headers)
+        assert answer.status == status, headers
+
+
+async def test_an_etag_names_its_representation(api: Api):
+    """The owner's, anybody's, the current one's and the table's differ, so none is taken for another."""
+    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    path = f"/collections/{made['id']}"
+    await api.post(f"{path}/publish")
+    tags = [
+        (await api.get(path)).headers["etag"],
+        (await api.get(path, BOB)).headers["etag"],
+        (await api.send("HEAD", f"{path}/variables.csv")).headers["etag"],
+    ]
+    assert (await api.post(f"{path}/current")).status == 200
+    tags.append((await api.get(path)).headers["etag"])
+    assert tags == ['"3"', '"3-public"', '"3-csv"', '"3-current"']
+    assert (await api.get(path, headers={"If-None-Match": '"3"'})).status == 200
+    assert (await api.get(path, headers={"If-None-Match": '"3-current"'})).status == 304
+
+
 async def test_an_operator_may_demand_if_match(database, nats_url, tmp_path):
     """428 for an edit without it."""
     async with collections_service(database, nats_url, tmp_path, require_if_match=True) as api:

@@ -34,6 +34,8 @@ from tests.support.tokens import AUDIENCE, TokenIssuer
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 PROJECT = UUID(int=51)
+ANSWERED: dict[UUID, int] = {}
+"""The position of each collection's creation."""
 
 
 def data(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -89,7 +91,10 @@ class Api:
     async def generate(
         self, collection: UUID, user: UUID | None = ALICE, key: str | None = None, **body: Any
     ) -> Answer:
+        """As a client does that was answered when it created the collection: with the position of that."""
         headers = {"Idempotency-Key": key} if key else {}
+        if collection in ANSWERED:
+            headers["Emprops-Position"] = f"collections:1:{ANSWERED[collection]}"
         return await self.send("POST", f"/collections/{collection}/generations", user, json=body, headers=headers)
 
     async def job(self, job_id: str) -> Any:
@@ -266,5 +271,6 @@ async def generation_service(
 async def created(collections: Publisher, written: dict[str, Any], user: UUID = ALICE, title: str = "Foxes") -> UUID:
     """A collection that the collections service says was created."""
     collection = uuid4()
-    await collections.say(collection, CollectionCreated(collection, PROJECT, user, title, "", written))
+    said = CollectionCreated(collection, PROJECT, user, title, "", written)
+    ANSWERED[collection] = await collections.say(collection, said)
     return collection

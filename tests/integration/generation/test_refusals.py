@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from tests.integration.generation.scene import BOB, FOXES, STYLE, Api, Worker, created, data
+from tests.integration.generation.scene import ANSWERED, BOB, FOXES, STYLE, Api, Worker, created, data
 
 DANGLING = {"id": 1, "nodeName": "frame", "nodePayload": {"image": {"$ref": 9}}}
 
@@ -97,6 +97,16 @@ async def test_a_collection_that_does_not_exist_or_is_not_yours_is_a_404(api: Ap
 async def test_a_collection_that_was_created_a_moment_ago_is_waited_for(api: Api, collections):
     """Its creation may be on its way still."""
     collection = await created(collections, FOXES)
+    assert (await api.generate(collection, dry_run=True)).status == 200
+
+
+async def test_a_collection_that_is_known_to_its_creator_is_never_a_404(api: Api, collections):
+    """Its creation was answered, and has not come here yet: 503, until it is here."""
+    collection = await created(collections, FOXES)
+    ANSWERED[collection] += 1  # not told yet
+    answer = await api.generate(collection, dry_run=True)
+    assert (answer.status, answer.body["code"]) == (503, "UNAVAILABLE")
+    await created(collections, FOXES)
     assert (await api.generate(collection, dry_run=True)).status == 200
 
 

@@ -22,8 +22,8 @@ from shared.http import (
     CommandContext,
     Cursor,
     Envelope,
-    ExpectedVersion,
     FromPath,
+    GivenPrecondition,
     Issuer,
     JSONBody,
     Limit,
@@ -49,7 +49,7 @@ class Draft(msgspec.Struct):
 class Made(msgspec.Struct):
     user_id: UUID
     context: Context
-    expected_version: int | None
+    versions: list[int]
     draft: Draft
 
 
@@ -59,10 +59,10 @@ async def make(
     data: JSONBody[Draft],
     principal: User,
     context: CommandContext,
-    expected_version: ExpectedVersion,
+    precondition: GivenPrecondition,
 ) -> Envelope[Made]:
     """Answers what it was given."""
-    return Envelope(Made(principal.user_id, context, expected_version, data))
+    return Envelope(Made(principal.user_id, context, sorted(precondition.any_of or ()), data))
 
 
 @get("/drafts")
@@ -253,7 +253,7 @@ async def test_a_request_is_one_command_in_one_trace(service: Service) -> None:
     assert context["traceparent"].startswith(f"00-{'a' * 32}-")
     assert context["repeatable"] is True
     assert context["command_id"] == again["data"]["context"]["command_id"]
-    assert body["data"]["expected_version"] == 4
+    assert body["data"]["versions"] == [4]
 
 
 async def test_a_body_without_a_length_is_bounded_too(service: Service) -> None:

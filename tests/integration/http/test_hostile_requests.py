@@ -18,9 +18,9 @@ from shared.http import (
     CommandContext,
     Cursor,
     Envelope,
-    ExpectedVersion,
     FromPath,
     FromQuery,
+    GivenPrecondition,
     Issuer,
     JSONBody,
     Limit,
@@ -53,9 +53,11 @@ async def changed(
     data: JSONBody[Change],
     principal: User,
     context: CommandContext,
-    expected_version: ExpectedVersion,
+    precondition: GivenPrecondition,
 ) -> Envelope[dict[str, Any]]:
-    return Envelope({"name": name, "change": data, "by": principal.user_id, "as": context, "on": expected_version})
+    return Envelope(
+        {"name": name, "change": data, "by": principal.user_id, "as": context, "on": sorted(precondition.any_of or ())}
+    )
 
 
 FRAGMENTS = [

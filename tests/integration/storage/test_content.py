@@ -40,6 +40,45 @@ async def test_head_says_what_get_would_without_the_bytes(api: Api, content: str
         assert head.headers[name] == got.headers[name]
 
 
+async def test_head_has_no_ranges(api: Api, content: str):
+    """Range is defined for GET alone."""
+    head = await api.send("HEAD", content, {**api.users.bearer(ALICE), "range": "bytes=0-9"})
+    assert (head.status, head.headers["content-length"]) == (200, str(len(CONTENT)))
+    assert "content-range" not in head.headers
+
+
+async def test_if_match_on_content(api: Api, content: str):
+    """The file as it is, or 412: weak tags match nothing."""
+    tag = (await api.get(content)).headers["etag"]
+    for given, status in ((tag, 200), (f'"x", {tag}', 200), ("*", 200), ('"x"', 412), (f"W/{tag}", 412)):
+        assert (await api.get(content, if_match=given)).status == status
+
+
+async def test_a_file_keeps_its_own_charset(api: Api):
+    """It is answered with the type that it was sent with, and with no other one added."""
+    for sent in ("text/plain; charset=shift_jis", "text/plain", "text/html; charset=utf-8"):
+        asset = (await api.upload(sent.encode(), f"{len(sent)}.txt", content_type=sent)).data
+        assert asset["mime_type"] == sent
+        assert (await api.get(f"/assets/{asset['id']}/content")).headers["content-type"] == sent
+
+
+async def test_a_key_stands_for_one_file(api: Api):
+    """The same again is the same asset; another body, name or type is told so, and nothing more is stored."""
+    said = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
+    first = await api.send("POST", "/assets", said, data=b"one")
+    again = await api.send("POST", "/assets", said, data=b"one")
+    assert (first.status, again.status, again.data) == (201, 200, first.data)
+    for changed, body in (
+        ({}, b"two"),
+        ({"x-filename": "b.png"}, b"one"),
+        ({"content-type": "image/gif"}, b"one"),
+        ({"x-filename": "b.png"}, b"two"),
+    ):
+        other = await api.send("POST", "/assets", said | changed, data=body)
+        assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
+    assert len((await api.get("/assets")).data) == 1
+
+
 async def test_ranges(api: Api, content: str):
     size = len(CONTENT)
     table = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.problem import Problem
-from shared.http.request import MAX_DEPTH, decode_body, is_too_deep
+from shared.http.json_body import MAX_DEPTH, decode_body, is_too_deep
 
 
 class Step(msgspec.Struct):

@@ -11,40 +11,84 @@ from litestar.testing import RequestFactory
 
 from shared.contracts.problem import Problem
 from shared.http.envelope import decode_cursor, encode_cursor
-from shared.http.etag import etag, expected_version, is_unmodified, versioned
+from shared.http.etag import etag, is_known, precondition, versioned
 
 
 def request(**headers: str) -> Any:
     return RequestFactory().get(headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-@given(st.integers(0, 2**53))
-def test_if_match_gives_back_the_version_of_the_etag(version: int) -> None:
-    """What was answered as ETag is understood in If-Match."""
-    assert expected_version(request(if_match=etag(version))) == version
+@given(st.integers(0, 2**53), st.sampled_from(["", "csv", "current"]))
+def test_if_match_gives_back_the_version_of_the_etag(version: int, variant: str) -> None:
+    """What was answered as ETag, of whatever representation, is understood in If-Match."""
+    assert precondition(request(if_match=etag(version, variant))).expected(version) == version
 
 
-@pytest.mark.parametrize("headers", [{}, {"if_match": "*"}, {"if_match": " * "}])
+@pytest.mark.parametrize("headers", [{}, {"if_match": "*"}, {"if_match": " * "}, {"if_none_match": '"4"'}])
 def test_without_a_tag_no_version_is_expected(headers: dict[str, str]) -> None:
     """No If-Match, or any version at all."""
-    assert expected_version(request(**headers)) is None
+    assert precondition(request(**headers)).expected(3) is None
 
 
-@pytest.mark.parametrize("value", ["", "3", 'W/"3"', '"3", "4"', '"x"', '""', '"-1"', '"99999999999999999999"'])
+@pytest.mark.parametrize(
+    ("value", "versions"), [('"3", "4"', {3, 4}), (' "3-csv" ,"x", W/"5" ', {3}), ('"3",, "4",', {3, 4})]
+)
+def test_any_of_several_tags_may_match(value: str, versions: set[int]) -> None:
+    """A list is one of the forms of If-Match; weak and foreign tags in it match nothing."""
+    asked = precondition(request(if_match=value))
+    assert asked.any_of == versions
+    assert [asked.expected(version) == version for version in (3, 4, 5)] == [v in versions for v in (3, 4, 5)]
+
+
+STALE = [
+    "",
+    "3",
+    'W/"3"',
+    '"x"',
+    '""',
+    '"-1"',
+    '"03"',
+    '"+3"',
+    '"3 "',
+    '"3" "4"',
+    "'3'",
+    '"99999999999999999999"',
+    "3, *",
+]
+
+
+@pytest.mark.parametrize("value", STALE)
 def test_a_tag_that_none_of_ours_equals_is_stale(value: str) -> None:
-    """Weak, several, foreign or garbled tags never match: VERSION_CONFLICT."""
+    """Weak, foreign or garbled tags never match: VERSION_CONFLICT."""
     with pytest.raises(Problem) as refusal:
-        expected_version(request(if_match=value))
+        precondition(request(if_match=value))
+    assert refusal.value.code == "VERSION_CONFLICT"
+
+
+@pytest.mark.parametrize("value", ["*", '"3"', 'W/"3"', '"1", "3-csv"'])
+def test_if_none_match_keeps_a_write_from_what_is_there(value: str) -> None:
+    """With `*` from anything, with tags from those versions; nothing else is in its way."""
+    with pytest.raises(Problem) as refusal:
+        precondition(request(if_none_match=value)).expected(3)
     assert refusal.value.code == "VERSION_CONFLICT"
 
 
 @pytest.mark.parametrize(
-    ("given_tags", "unmodified"),
-    [('"3"', True), ('W/"3"', True), ('"1", "3"', True), ("*", True), ('"30"', False), ('"2"', False), ("", False)],
+    ("given_tags", "known"),
+    [
+        ('"3"', True),
+        ('W/"3"', True),
+        ('"1", "3"', True),
+        ("*", True),
+        ('"30"', False),
+        ('"3-csv"', False),
+        ('"2"', False),
+        ("", False),
+    ],
 )
-def test_if_none_match_compares_weakly(given_tags: str, *, unmodified: bool) -> None:
-    """Any of the listed tags, weak or not, says that the client has version 3."""
-    assert is_unmodified(request(if_none_match=given_tags), 3) is unmodified
+def test_if_none_match_compares_weakly(given_tags: str, *, known: bool) -> None:
+    """Any of the listed tags, weak or not, says that the client has this representation of version 3."""
+    assert is_known(given_tags, etag(3)) is known
 
 
 def test_what_the_client_has_is_not_sent_again() -> None:

@@ -1,0 +1,35 @@
+"""How far one piece of work (an HTTP request) has written, so that its answer can say so.
+
+Every append and every command notes its position in the current context, so that no handler can forget to. Where
+nobody has begun to take notes (consumers, processes), nothing is kept.
+"""
+
+from contextvars import ContextVar, Token
+
+
+class Written:
+    """The highest position that this work has written, or found written before; 0 for none."""
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position = 0
+
+
+_current: ContextVar[Written | None] = ContextVar("written", default=None)
+
+
+def begin(written: Written) -> Token[Written | None]:
+    """Notes from now on, in this context and the tasks that it starts; the token ends it."""
+    return _current.set(written)
+
+
+def end(token: Token[Written | None]) -> None:
+    _current.reset(token)
+
+
+def note(position: int) -> None:
+    """That the current work depends on what stands at this position being shown."""
+    written = _current.get()
+    if written is not None and position > written.position:
+        written.position = position

@@ -1,0 +1,175 @@
+"""Positions: how a client that has seen an answer is never shown anything older, by whatever replica or service.
+
+Every answer to a write carries `Emprops-Position: <service>:<epoch>:<position>`, an opaque token for clients. A read
+that brings one or several (in the same header, or as `?min_position=`) is answered when the tables that it reads show
+all of that, or with 503 and Retry-After when they don't in time. Those of other services count where the answer speaks
+of what they did: routes say so with `opt=following("generation")`.
+
+A route that follows another service never says 404 of what may only be on its way: before it does, everything that
+the other service had told by then is taken in, and the question is asked again. While that can't be had: 503.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, Protocol, cast
+from urllib.parse import parse_qsl
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from shared.contracts.problem import Detail, Problem, invalid
+from shared.eventstore import written
+from shared.eventstore.written import Written
+
+HEADER = "Emprops-Position"
+PARAMETER = "min_position"
+MOST = 16
+"""Tokens that one request may bring."""
+WAIT = 4.0
+"""Seconds for which a read waits to be fresh enough: with what it does then, it answers within 5."""
+
+_RAW_HEADER = HEADER.lower().encode()
+_TOKEN = re.compile(r"(?P<service>[a-z]{1,32}):(?P<epoch>[1-9][0-9]{0,8}):(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
+_READS = frozenset({"GET", "HEAD"})
+
+
+class Position(NamedTuple):
+    """A place in a service's history. Within one service, later ones are greater."""
+
+    service: str
+    epoch: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.epoch}:{self.number}"
+
+
+def following(*services: str) -> dict[str, Any]:
+    """The `opt` of a route whose answer speaks of what these services did."""
+    return {"follows": frozenset(services)}
+
+
+def parse_positions(text: str, pointer: str) -> list[Position]:
+    """Tokens with commas between them. Raises VALIDATION_FAILED at `pointer`."""
+    tokens = [token.strip() for token in text.split(",")]
+    found = [_TOKEN.fullmatch(token) for token in tokens]
+    if len(tokens) > MOST or not all(found):
+        message = f"must be what {HEADER} of an answer was; several with commas between them, {MOST} at most"
+        raise invalid(f"{pointer} {message}", Detail(pointer, message))
+    return [Position(each["service"], int(each["epoch"]), int(each["number"])) for each in found if each]
+
+
+def newest(positions: Iterable[Position]) -> dict[str, Position]:
+    """The greatest of each service."""
+    greatest: dict[str, Position] = {}
+    for position in positions:
+        if position > greatest.get(position.service, position._replace(epoch=0)):
+            greatest[position.service] = position
+    return greatest
+
+
+def asked_for(scope: HTTPScope) -> dict[str, Position]:
+    """What a request wants to be shown, by service. Raises VALIDATION_FAILED."""
+    asked: list[Position] = []
+    for name, value in scope["headers"]:
+        if name == _RAW_HEADER:
+            asked += parse_positions(value.decode("latin-1"), f"header:{HEADER}")
+    if PARAMETER.encode() in scope["query_string"]:
+        for key, given in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+            if key == PARAMETER:
+                asked += parse_positions(given, f"?{PARAMETER}")
+    return newest(asked)
+
+
+class History(Protocol):
+    """What a service knows of its own history, and of those that it follows."""
+
+    service: str
+
+    def position(self, number: int) -> Position:
+        """The token of a position of its own."""
+
+    async def shown(self, position: Position, within: float) -> bool:
+        """Waits until its read tables show a position of its own; False after `within` seconds."""
+
+    async def arrived(self, position: Position, within: float) -> bool:
+        """Waits until it shows what another service did up to a position; False after `within` seconds."""
+
+    async def is_behind(self, services: Iterable[str], within: float) -> str | None:
+        """Waits until what these services have told up to now is shown; the one of which it isn't then, or None."""
+
+
+def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
+    """Litestar middleware, behind authentication: waits for what the request asks for, and says what it wrote."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def fresh(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP:
+                await app(scope, receive, send)
+                return
+            follows: frozenset[str] = scope["route_handler"].opt.get("follows", frozenset())
+            reads = scope["method"] in _READS
+            if asked := asked_for(scope):
+                await _wait(history, asked, follows, reads=reads)
+            answering = _Answering(history, send)
+            token = written.begin(answering.told)
+            try:
+                if follows and reads:
+                    await app(_again(scope), receive, answering.unless_missing)
+                    if not answering.missing:
+                        return
+                    if (behind := await history.is_behind(follows, WAIT)) is not None:
+                        raise not_yet(behind)
+                await app(scope, receive, answering.send)
+            finally:
+                written.end(token)
+
+        return fresh
+
+    return wrap
+
+
+class _Answering:
+    """One request's answer on its way out."""
+
+    def __init__(self, history: History, send: Send) -> None:
+        self.told = Written()
+        self.missing = False
+        """Whether the answer was 404, and held back."""
+        self._history, self._send = history, send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and self.told.position:
+            position = str(self._history.position(self.told.position)).encode()
+            message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, position)]
+        await self._send(message)
+
+    async def unless_missing(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.NOT_FOUND:
+            self.missing = True
+        if not self.missing:
+            await self.send(message)
+
+
+def _again(scope: Scope) -> Scope:
+    """A copy, since Litestar notes in it how far the request has come."""
+    copied: Any = {**scope, "state": {**scope["state"]}}
+    return cast("Scope", copied)
+
+
+def not_yet(service: str) -> Problem:
+    """Instead of a 404 that would be a lie."""
+    return Problem("UNAVAILABLE", f"What {service} told last is not known here yet; try again in a moment")
+
+
+async def _wait(history: History, asked: Mapping[str, Position], follows: frozenset[str], *, reads: bool) -> None:
+    """Raises UNAVAILABLE when it takes too long. A command reads its own service's history, which is never behind."""
+    waits = [
+        history.shown(position, WAIT) if service == history.service else history.arrived(position, WAIT)
+        for service, position in asked.items()
+        if (service == history.service and reads) or service in follows
+    ]
+    if waits and not all(await asyncio.gather(*waits)):
+        raise Problem("UNAVAILABLE", "What you have been answered is not shown here yet; try again in a moment")

@@ -1,0 +1,140 @@
+"""How far a service has taken in what other services told: asked of the broker, on any replica, by whoever waits.
+
+A look takes the stream's last message, and how far each consumer has acknowledged. Who waits shares one look at a time,
+so that waiting costs the database nothing, and the broker the same for one waiter as for a thousand.
+"""
+
+import asyncio
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from shared.backoff import Backoff
+from shared.messaging.connection import close, connect
+from shared.messaging.handling import Consumer
+from shared.messaging.streams import stream_name
+from shared.stopping import stoppable
+
+LOOK_TIMEOUT = 1.0
+"""Seconds for which an answer of the broker is waited for: without one, nothing is known to have arrived."""
+PAUSE = 0.02
+LONGEST_PAUSE = 0.2
+
+Place = tuple[int, int]
+"""An epoch of the owner's store and a position in it: they grow together."""
+NOWHERE: Place = (0, 0)
+REMEMBERED = 64
+
+log = structlog.get_logger()
+
+
+class Arrivals:
+    """Of one process."""
+
+    def __init__(self, service: str, nats_url: str) -> None:
+        self._service, self._url = service, nats_url
+        self._durables: defaultdict[str, list[str]] = defaultdict(list)
+        self._arrived: defaultdict[str, Place] = defaultdict(lambda: NOWHERE)
+        self._ahead: defaultdict[str, deque[tuple[int, Place]]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        """Last messages seen, by their sequence in the stream, that are not taken in yet."""
+        self._looks: dict[str, asyncio.Task[Place | None]] = {}
+        self._client: Client | None = None
+
+    def watch(self, consumers: Iterable[Consumer]) -> None:
+        """Those of the service itself."""
+        for each in consumers:
+            self._durables[each.owner].append(each.name)
+
+    async def run(self) -> None:
+        """Keeps the connection until cancelled."""
+        if not self._durables:
+            await asyncio.Event().wait()
+        await stoppable(self._keep())
+
+    async def _keep(self) -> None:
+        self._client = await connect(self._url, f"{self._service}-arrivals")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client, self._client = self._client, None
+            await close(client)
+
+    async def wait(self, owner: str, place: Place, within: float) -> bool:
+        """Waits until everything up to a place in the owner's history is taken in; False after `within` seconds."""
+        loop = asyncio.get_running_loop()
+        until, pauses = loop.time() + within, Backoff(f"arrivals of {owner}", first=PAUSE, longest=LONGEST_PAUSE)
+        while self._arrived[owner] < place:
+            if loop.time() >= until:
+                return False
+            await self._look(owner)
+            if self._arrived[owner] < place:
+                pauses.failures += 1
+                await asyncio.sleep(min(pauses.next_pause(), max(until - loop.time(), 0)))
+        return True
+
+    async def wait_for_now(self, owner: str, within: float) -> bool:
+        """Waits until everything that is published now is taken in; False after `within` seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
+        now = await self._look(owner)
+        return now is not None and await self.wait(owner, now, until - loop.time())
+
+    async def _look(self, owner: str) -> Place | None:
+        """The last place that is published, by a look that begins after this call; None when nobody can tell."""
+        running = self._looks.get(owner)
+        if running is not None and not running.done():
+            await asyncio.wait((running,))  # it began before we came
+        running = self._looks.get(owner)
+        if running is None or running.done():
+            running = self._looks[owner] = asyncio.create_task(self._ask(owner))
+        await asyncio.wait((running,))
+        return running.result()
+
+    async def _ask(self, owner: str) -> Place | None:
+        client = self._client
+        if client is None or not client.is_connected:
+            return None
+        js = client.jetstream(timeout=LOOK_TIMEOUT)
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                sequence, place = await _last(js, owner)
+                self._ahead[owner].append((sequence, place))
+                done = [await _done(js, owner, durable) for durable in self._durables[owner]] if sequence else []
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("arrivals_unknown", owner=owner, error=repr(error))
+            return None
+        ahead = self._ahead[owner]
+        while ahead and ahead[0][0] <= min(done, default=sequence):
+            self._arrived[owner] = max(self._arrived[owner], ahead.popleft()[1])
+        return place
+
+
+async def _done(js: JetStreamContext, owner: str, durable: str) -> float:
+    """Up to which message of the stream, by its sequence, a consumer has taken in all that is for it."""
+    try:
+        info = await js.consumer_info(stream_name(owner), durable)
+    except NotFoundError:
+        return 0  # it has not begun yet
+    if not info.num_pending and not info.num_ack_pending:
+        return math.inf
+    return info.ack_floor.stream_seq if info.ack_floor else 0
+
+
+async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:
+    """The stream's last message: its sequence there, and the place in the owner's history that it tells of."""
+    try:
+        message = await js.get_last_msg(stream_name(owner), f"events.{owner}.>")
+    except NotFoundError:
+        return 0, NOWHERE
+    headers = message.headers or {}
+    try:
+        place = int(headers.get("ce-epoch", "1")), int(headers["ce-position"])
+    except (KeyError, ValueError):
+        place = NOWHERE  # not an event of its owner's
+    return message.seq or 0, place

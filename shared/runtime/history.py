@@ -1,0 +1,48 @@
+"""What a service knows of its own history and of those that it follows, for `shared.http.positions`."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from shared.eventstore import EventStore
+from shared.http.positions import Position
+from shared.messaging.arrivals import NOWHERE, Arrivals, Place
+from shared.projections import Projector
+
+
+@dataclass
+class ServiceHistory:
+    service: str
+    store: EventStore
+    projector: Projector
+    arrivals: Arrivals
+    _shown: dict[str, Place] = field(default_factory=dict)
+    """Up to where each other service's history is known to be shown here."""
+
+    def position(self, number: int) -> Position:
+        return Position(self.service, 1, number)
+
+    async def shown(self, position: Position, within: float) -> bool:
+        return await self.projector.caught_up(position.number, within)
+
+    async def arrived(self, position: Position, within: float) -> bool:
+        place = (position.epoch, position.number)
+        if self._shown.get(position.service, NOWHERE) >= place:
+            return True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
+        if not await self.arrivals.wait(position.service, place, within):
+            return False
+        if not await self.projector.caught_up(await self.store.head(), max(until - loop.time(), 0.1)):
+            return False
+        self._shown[position.service] = max(self._shown.get(position.service, NOWHERE), place)
+        return True
+
+    async def is_behind(self, services: Iterable[str], within: float) -> str | None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
+        for service in sorted(services):
+            if not await self.arrivals.wait_for_now(service, max(until - loop.time(), 0)):
+                return service
+        shown = await self.projector.caught_up(await self.store.head(), max(until - loop.time(), 0.1))
+        return None if shown else self.service
