@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from infra.cli.shown import shown
 from infra.embedded.set_file import SetFile, SetNotFoundError, load_set
 
 Command = Callable[..., Any]
@@ -30,9 +31,10 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-def fail(sentence: str, *, code: int = 1) -> NoReturn:
-    """Say what is wrong, and what to do, on standard error; exit with `code`."""
-    click.echo(f"emprops: {sentence}", err=True)
+def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
+    """Say what is wrong, and what to do, on standard error, with more `lines` below; exit with `code`."""
+    for line in (f"emprops: {sentence}", *lines):
+        click.echo(shown(line), err=True)
     raise SystemExit(code)
 
 

@@ -10,8 +10,10 @@ import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from infra.cli.options import data_option, examples, folder, json_option, open_set
+from infra.cli.shown import cell, json_shown
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.takeover import is_held
 
@@ -55,7 +57,7 @@ def status(data: Path, *, as_json: bool) -> None:
     ready = running and bool(reports) and all(each.ready is not False and each.state == "ready" for each in reports)
     if as_json:
         body = {"running": running, "ready": ready, "url": made.url, "data": str(folder(data)), "processes": reports}
-        click.echo(msgspec.json.format(msgspec.json.encode(body)).decode())
+        click.echo(json_shown(body))
     else:
         show(reports, running=running, url=made.url, data=data)
     raise SystemExit(0 if ready else 1)
@@ -116,7 +118,7 @@ def show(reports: list[Report], *, running: bool, url: str, data: Path) -> None:
             str(each.pid or "-"),
             str(each.restarts),
             _lag_in_words(each.lags),
-            "\n".join(failing),
+            Text("\n").join(map(cell, failing)),
         )
     console.print(table)
 
