@@ -8,6 +8,7 @@ import click
 
 from infra.cli.shown import shown
 from infra.embedded.set_file import SetFile, SetNotFoundError, load_set
+from infra.embedded.takeover import is_held
 
 Command = Callable[..., Any]
 
@@ -40,6 +41,14 @@ def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
 
 def folder(data: Path) -> Path:
     return data.expanduser().resolve()
+
+
+def open_running_set(data: Path) -> SetFile:
+    """The set in a folder, which runs; ends the command when it doesn't, instead of waiting for servers in vain."""
+    made = open_set(data)
+    if not is_held(folder(data)):
+        fail(f"The set in {data} is not running. Start it: emprops up --data {data}")
+    return made
 
 
 def open_set(data: Path) -> SetFile:
