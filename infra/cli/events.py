@@ -12,7 +12,6 @@ from rich.text import Text
 
 from infra.cli.history import opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
-from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore, RecordedEvent
 
 PAGE = 1000
@@ -65,7 +64,7 @@ def events(
                 if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
-                    click.echo(json_shown(_document(recorded), indent=0))
+                    click.echo(_line(recorded))
                 else:
                     console.print(_words(recorded))
                 if left is not None and (left := left - 1) == 0:
@@ -93,18 +92,20 @@ async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: b
         after = batch.position
 
 
-def _document(recorded: RecordedEvent) -> dict[str, Any]:
-    return {
-        "position": recorded.position,
-        "recorded_at": recorded.recorded_at,
-        "type": recorded.type,
-        "stored_type": recorded.stored_type,
-        "stream_id": recorded.stream_id,
-        "version": recorded.version,
-        "event": msgspec.Raw(msgspec.json.encode(recorded.event)),
-        "metadata": msgspec.Raw(recorded.metadata),
-        "event_id": recorded.event_id,
-    }
+def _line(recorded: RecordedEvent) -> str:
+    return msgspec.json.encode(
+        {
+            "position": recorded.position,
+            "recorded_at": recorded.recorded_at,
+            "type": recorded.type,
+            "stored_type": recorded.stored_type,
+            "stream_id": recorded.stream_id,
+            "version": recorded.version,
+            "event": msgspec.Raw(msgspec.json.encode(recorded.event)),
+            "metadata": msgspec.Raw(recorded.metadata),
+            "event_id": recorded.event_id,
+        }
+    ).decode()
 
 
 def _words(recorded: RecordedEvent) -> Text:
@@ -116,11 +117,11 @@ def _words(recorded: RecordedEvent) -> Text:
         (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S.%f} ", "dim"),
         (f"{recorded.stream_id}@{recorded.version} ", "cyan"),
         (f"{recorded.type} ", "bold"),
-        (f"by {shown(recorded.context.actor)} ", "dim"),
+        (f"by {recorded.context.actor} ", "dim"),
         fields,
     )
 
 
 def _short(value: Any, width: int = 60) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return shown(text if len(text) <= width else text[: width - 1] + "…")
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -22,8 +22,8 @@ from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore import migrate
 from shared.messaging import parking
-from shared.messaging.consumers import SCHEMA
 from shared.messaging.failures import is_transient
+from shared.messaging.parking import SCHEMA
 
 DURABLE = "generation-results-v1"
 TAKERS = 32

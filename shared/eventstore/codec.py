@@ -56,10 +56,13 @@ class Codec:
         return tag in self._newest
 
     def aggregate(self, tag: str) -> str:
-        """The kind of stream that its events belong to. Raises UnknownEventType."""
-        if tag not in self._newest:
+        """The kind of stream of its events, the same for all versions of a type. Raises UnknownEventType."""
+        newest = self._newest.get(tag) or next(
+            (self._newest[known] for known, name in self._names.items() if name == _name(tag)), None
+        )
+        if newest is None:
             raise UnknownEventType(tag)
-        return self.events[self._newest[tag]].aggregate
+        return self.events[newest].aggregate
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
         """Every tag under which events that are of one of these types today may be stored."""

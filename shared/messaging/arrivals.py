@@ -1,7 +1,8 @@
 """How far a service has taken in what other services told: asked of the broker, on any replica, by whoever waits.
 
-A look takes the stream's last message, and how far each consumer has acknowledged. Who waits shares one look at a time,
-so that waiting costs the database nothing, and the broker the same for one waiter as for a thousand.
+A look takes the stream's last message, how far each consumer was delivered to, and how far its leader says that it has
+settled all of that (a watermark). Who waits shares one look at a time, so that waiting costs the database nothing, and
+the broker the same for one waiter as for a thousand.
 """
 
 import asyncio
@@ -16,9 +17,11 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from shared.backoff import Backoff
+from shared.eventstore.watermarks import Watermarks
 from shared.messaging.connection import close, connect
 from shared.messaging.handling import Consumer
 from shared.messaging.streams import stream_name
+from shared.messaging.subscription import ordered_name, settled_name
 from shared.stopping import stoppable
 
 LOOK_TIMEOUT = 1.0
@@ -37,9 +40,9 @@ log = structlog.get_logger()
 class Arrivals:
     """Of one process."""
 
-    def __init__(self, service: str, nats_url: str) -> None:
-        self._service, self._url = service, nats_url
-        self._durables: defaultdict[str, list[str]] = defaultdict(list)
+    def __init__(self, service: str, nats_url: str, watermarks: Watermarks) -> None:
+        self._service, self._url, self._watermarks = service, nats_url, watermarks
+        self._consumers: defaultdict[str, list[str]] = defaultdict(list)
         self._arrived: defaultdict[str, Place] = defaultdict(lambda: NOWHERE)
         self._ahead: defaultdict[str, deque[tuple[int, Place]]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
         """Last messages seen, by their sequence in the stream, that are not taken in yet."""
@@ -49,11 +52,11 @@ class Arrivals:
     def watch(self, consumers: Iterable[Consumer]) -> None:
         """Those of the service itself."""
         for each in consumers:
-            self._durables[each.owner].append(each.name)
+            self._consumers[each.owner].append(each.name)
 
     async def run(self) -> None:
         """Keeps the connection until cancelled."""
-        if not self._durables:
+        if not self._consumers:
             await asyncio.Event().wait()
         await stoppable(self._keep())
 
@@ -105,7 +108,7 @@ class Arrivals:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 sequence, place = await _last(js, owner)
                 self._ahead[owner].append((sequence, place))
-                done = [await _done(js, owner, durable) for durable in self._durables[owner]] if sequence else []
+                done = [await self._done(js, owner, each) for each in self._consumers[owner]] if sequence else []
         except (nats.errors.Error, OSError, TimeoutError) as error:
             log.warning("arrivals_unknown", owner=owner, error=repr(error))
             return None
@@ -114,16 +117,15 @@ class Arrivals:
             self._arrived[owner] = max(self._arrived[owner], ahead.popleft()[1])
         return place
 
-
-async def _done(js: JetStreamContext, owner: str, durable: str) -> float:
-    """Up to which message of the stream, by its sequence, a consumer has taken in all that is for it."""
-    try:
-        info = await js.consumer_info(stream_name(owner), durable)
-    except NotFoundError:
-        return 0  # it has not begun yet
-    if not info.num_pending and not info.num_ack_pending:
-        return math.inf
-    return info.ack_floor.stream_seq if info.ack_floor else 0
+    async def _done(self, js: JetStreamContext, owner: str, consumer: str) -> float:
+        """Up to which message of the stream, by its sequence, a consumer has taken in all that is for it."""
+        try:
+            info = await js.consumer_info(stream_name(owner), ordered_name(consumer))
+        except NotFoundError:
+            return 0  # nobody leads it yet
+        settled = self._watermarks.value(settled_name(consumer, info))
+        delivered = (info.delivered.stream_seq if info.delivered else 0) or 0
+        return math.inf if not info.num_pending and settled >= delivered else settled
 
 
 async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:

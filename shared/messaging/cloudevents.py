@@ -1,8 +1,11 @@
 """An event as a message and back: CloudEvents 1.0 in binary mode, the stored bytes as the body.
 
-Headers `ce-…` as in the NATS protocol binding of CloudEvents; extensions of ours: `ce-position` and `ce-streamversion`
-(where it stands in its owner's store), `ce-actor`, `ce-commandid`, `ce-correlationid`, `ce-causationid` (its context);
-`traceparent` as in W3C Trace Context.
+Headers `ce-…` as in the NATS protocol binding of CloudEvents; extensions of ours: `ce-epoch`, `ce-position` and
+`ce-streamversion` (where it stands in which life of its owner's store), `ce-actor`, `ce-commandid`, `ce-correlationid`,
+`ce-causationid` (its context); `traceparent` as in W3C Trace Context.
+
+`ce-withheld` stands in the place of an event that the broker would not take, with the reason and without the body;
+`ce-late` says that this is such an event after all, published when an operator had it retried.
 """
 
 from collections.abc import Mapping
@@ -15,10 +18,18 @@ import msgspec
 
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, RecordedEvent, UndecodedEvent, UnknownEventType
-from shared.messaging.streams import subject_of
+from shared.messaging.streams import FIRST_EPOCH, MSG_ID, message_id, subject_of
 
 CONTENT_TYPE = "application/json"
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '%"')
+
+WITHHELD = "ce-withheld"
+LATE = "ce-late"
+
+_IDENTITY = {
+    *("ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"),
+    *("ce-epoch", "ce-position", "ce-streamversion"),
+}
 
 Headers = Mapping[str, str]
 
@@ -34,22 +45,28 @@ class Identity(NamedTuple):
     stream_id: UUID
     position: int
     recorded_at: datetime
+    epoch: int
 
 
 def event_subject(service: str, recorded: RecordedEvent | UndecodedEvent) -> str:
     return subject_of(service, recorded.aggregate, recorded.stream_id, recorded.stored_type)
 
 
-def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent) -> dict[str, str]:
+def source(service: str) -> str:
+    return f"/emprops/{service}"
+
+
+def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch: int = FIRST_EPOCH) -> dict[str, str]:
     context = recorded.context
     headers = {
         "ce-specversion": "1.0",
         "ce-id": str(recorded.event_id),
-        "ce-source": f"/emprops/{service}",
+        "ce-source": source(service),
         "ce-type": recorded.stored_type,
         "ce-subject": str(recorded.stream_id),
         "ce-time": recorded.recorded_at.isoformat(),
         "content-type": CONTENT_TYPE,
+        "ce-epoch": str(epoch),
         "ce-position": str(recorded.position),
         "ce-streamversion": str(recorded.version),
         "ce-actor": quote(context.actor, safe=_PLAIN),
@@ -67,15 +84,46 @@ def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent) -> dic
 def identify(headers: Headers) -> Identity | None:
     """Which event of which stream this is; None when the message does not say so in a form that can be believed."""
     try:
-        position, recorded_at = int(headers["ce-position"]), datetime.fromisoformat(headers["ce-time"])
-        identity = Identity(UUID(headers["ce-id"]), UUID(headers["ce-subject"]), position, recorded_at)
+        position, epoch = int(headers["ce-position"]), int(headers.get("ce-epoch", FIRST_EPOCH))
+        recorded_at = datetime.fromisoformat(headers["ce-time"])
+        identity = Identity(UUID(headers["ce-id"]), UUID(headers["ce-subject"]), position, recorded_at, epoch)
     except (KeyError, ValueError):
         return None
-    return identity if 0 < position < 2**63 and recorded_at.tzinfo else None
+    return identity if 0 < position < 2**63 and 0 < epoch < 2**31 and recorded_at.tzinfo else None
+
+
+def foreign(owner: str, headers: Headers, identity: Identity | None) -> str | None:
+    """Why a message can't be of its owner's relay; None when it says in every way that it is.
+
+    That nobody else says so is what the server's permissions are for; this finds what strayed in.
+    """
+    if identity is None:
+        return "ce-id and ce-subject must be UUIDs, ce-epoch and ce-position numbers, ce-time a time with its zone"
+    if headers.get("ce-source") != source(owner):
+        return f"its source is {headers.get('ce-source')}, not {source(owner)}"
+    expected = message_id(owner, identity.epoch, identity.position)
+    if headers.get(LATE):
+        expected = late_id(expected)
+    if headers.get(MSG_ID) != expected:
+        return f"its {MSG_ID} is {headers.get(MSG_ID)}, not {expected}"
+    return None
+
+
+def withheld_headers(headers: Headers, reason: str) -> dict[str, str]:
+    """Of the message that stands in an event's place: which event it is, and why it is not there."""
+    kept = {name: value for name, value in headers.items() if name in _IDENTITY}
+    return {**kept, WITHHELD: quote(reason, safe=_PLAIN + " ")[:200]}
+
+
+def late_id(message_id: str) -> str:
+    """The `Nats-Msg-Id` of an event that is published after others that came later."""
+    return f"{message_id}:late"
 
 
 def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: bytes) -> RecordedEvent:
     """The event that a message carries, as its owner's store holds it. Raises Malformed with the reason."""
+    if reason := headers.get(WITHHELD):
+        raise Malformed(f"its owner's broker would not take this event ({reason}): it comes when its owner retries it")
     try:
         tag = headers["ce-type"]
         identity = identify(headers)
@@ -92,7 +140,7 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
     except ValueError as error:
         raise Malformed(f"a header has the wrong form: {error}") from error
     if identity is None:
-        raise Malformed("ce-id and ce-subject must be UUIDs, ce-position a number, ce-time a time with its zone")
+        raise Malformed(foreign(owner, headers, identity) or "it has no identity")
     event = _decode(codec, tag, body)
     expected = subject_of(owner, event.aggregate, identity.stream_id, tag)
     if subject != expected:

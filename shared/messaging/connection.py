@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,22 +11,24 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 RECONNECT_PAUSE = 0.2
 """Seconds between two tries of one server."""
-CONNECT_TIMEOUT = 3
-PING_INTERVAL = 5
+CONNECT_TIMEOUT = 2
+PING_INTERVAL = 2
 """Seconds; a server that does not answer two pings counts as gone."""
 
 FLUSH_TIMEOUT = 1
-DELIVERY = b"$JS.ACK."
-"""How the reply subject of every message begins that a JetStream consumer is given."""
-STATUS = "Status"
+CLOSE_TIMEOUT = 2.0
+"""Seconds that closing may take: a server that is silent does not take what is still to be sent."""
+PRIVATE_INBOX = "_INBOX_"
+"""How answers to a service begin, followed by its user's name: no other user may listen to them."""
 SAY_AGAIN_AFTER = 30.0
 """Seconds for which the same error is not logged again: a server that is away is tried five times a second."""
 
 log = structlog.get_logger()
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -45,35 +48,6 @@ class Address:
         servers = [f"{part.scheme.strip()}://{part.netloc.rpartition('@')[2]}" for part in parts]
         user, password = parts[0].username, parts[0].password
         return cls(servers, unquote(user) if user else None, unquote(password) if password else None)
-
-
-class TolerantClient(Client):
-    """nats-py's client, whose read loop survives every message that a server can deliver.
-
-    In 2.16 a subject or a status line that is not UTF-8 ends the loop, at each delivery again; and a stored message
-    whose headers begin like the server's own status messages is taken for one, so that a pull never gets past it.
-    """
-
-    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        try:
-            return await super()._process_headers(headers)
-        except (UnicodeDecodeError, IndexError):
-            return None
-
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
-    ) -> Msg | None:
-        if headers and reply.startswith(DELIVERY):
-            headers = {name: value for name, value in headers.items() if name != STATUS}
-        text = subject.decode(errors="replace")
-        message: Msg | None = super()._build_message(sid, text.encode(), reply, data, headers)
-        return message
-
-    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature is given
-        """With a server that is gone, closing would break off half-way over what can't be sent to it any more."""
-        if not self.is_connected:
-            self._pending, self._pending_data_size = [], 0
-        await super()._close(status, do_cbs)
 
 
 def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
@@ -107,23 +81,36 @@ def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
         "disconnected_cb": on_loss,
         "reconnected_cb": on_reconnect,
         "closed_cb": on_loss,
-        "skip_subject_validation": True,
     }
 
 
-async def connect(url: str, name: str, lost: asyncio.Event | None = None) -> Client:
-    """A client named `name` in the server's own lists; waits until there is a server, as long as it takes."""
+async def connect(
+    url: str, name: str, lost: asyncio.Event | None = None, *, within: float | None = None, private: bool = True
+) -> Client:
+    """A client named `name` in the server's own lists; waits for a server, for `within` seconds or as long as it takes.
+
+    `private`: answers come to an inbox that only this URL's user may listen to. Raises TimeoutError.
+    """
     address = Address.parse(url)
-    client = TolerantClient()
+    client = Client()
     options = _options(name, lost)
-    await client.connect(servers=address.servers, user=address.user, password=address.password, **options)
+    if private and address.user and _TOKEN.fullmatch(address.user):
+        options["inbox_prefix"] = PRIVATE_INBOX + address.user
+    try:
+        async with asyncio.timeout(within):
+            await client.connect(servers=address.servers, user=address.user, password=address.password, **options)
+    except BaseException:
+        await close(client)
+        raise
     return client
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, name: str, lost: asyncio.Event | None = None) -> AsyncIterator[Client]:
+async def connected(
+    url: str, name: str, lost: asyncio.Event | None = None, *, within: float | None = None
+) -> AsyncIterator[Client]:
     """`connect` for the length of a block."""
-    client = await connect(url, name, lost)
+    client = await connect(url, name, lost, within=within)
     try:
         yield client
     finally:
@@ -131,9 +118,10 @@ async def connected(url: str, name: str, lost: asyncio.Event | None = None) -> A
 
 
 async def close(client: Client) -> None:
-    """Sends what is waiting, and closes; a server that is gone does not keep it."""
+    """Sends what is waiting, and closes; a server that is gone or silent does not keep it."""
     with contextlib.suppress(Exception):
         if client.is_connected:
             await client.flush(timeout=FLUSH_TIMEOUT)
     with contextlib.suppress(Exception):
-        await client.close()
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await client.close()

@@ -1,34 +1,38 @@
 """Consumers: what a service does when something happened in another one.
 
-In order per stream, in parallel across streams; acknowledged only after the handler's effect is committed. An event
-that fails is tried again in its lane, then parked, and its stream waits behind it while all others flow. One replica of
-a service is active per consumer. Deliveries are at least once: what makes effects happen once is the command id that
-the handler derives from the event (`recorded.context.caused(recorded.event_id, name)`).
+In order per stream, in parallel across streams. An event that fails is tried again in its lane, then parked, and its
+stream waits behind it while all others flow. One replica of a service is active per consumer. Up to where everything is
+settled is kept in the service's own database, and that is where the next replica begins, whatever the broker says.
+Deliveries are at least once: what makes effects happen once is the command id that the handler derives from the event
+(`recorded.context.caused(recorded.event_id, name)`).
 """
 
 import asyncio
-import contextlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import count
 
+import structlog
 from nats.aio.msg import Msg
 
-from shared.eventstore import EventStore, Schema, migrate
+from shared.eventstore import EventStore, migrate
+from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import while_leader
-from shared.messaging import parking, progress
-from shared.messaging.cloudevents import Identity, identify
+from shared.messaging import marks, parking
+from shared.messaging.cloudevents import LATE, Identity, foreign, identify
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
-from shared.messaging.parking import Message
-from shared.messaging.progress import Mark
-from shared.messaging.streams import MSG_ID, filters, message_id
-from shared.messaging.subscription import Subscription, SubscriptionSettings
+from shared.messaging.marks import Mark
+from shared.messaging.parking import SCHEMA, Message
+from shared.messaging.places import Unreadable
+from shared.messaging.pulling import OVERHEAD, size_of
+from shared.messaging.streams import filters, stream_name
+from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings
+from shared.messaging.window import Window
+from shared.progress import Progress
+from shared.stopping import unless
 
-SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
-REMEMBERED = 20_000
-"""How many handled messages are known by heart, so that they are only acknowledged when they come again."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,16 @@ class ConsumerLag:
 
 @dataclass(eq=False)
 class Held:
-    """A message that was delivered and not acknowledged; `raw` is its last delivery, `since` the loop's time of it."""
+    """A message in hand. `before` and `sequence_before` say what came before it; `since` is the loop's time."""
 
-    raw: Msg
-    message: Message
-    mark: Mark | None
+    before: Mark | None
+    sequence_before: int
     since: float
+    what: str
+
+
+class _WentBack(Exception):  # noqa: N818 - what happened
+    """This service's own store was put back to an earlier moment."""
 
 
 class ConsumerRunner:
@@ -64,17 +72,25 @@ class ConsumerRunner:
         retries: RetrySettings | None = None,
         settings: SubscriptionSettings | None = None,
         remember_every: float = 1.0,
+        instance: str = "",
     ) -> None:
         self.store, self.consumer, self._remember_every = store, consumer, remember_every
+        self._instance = instance or "this replica"
         self.handling = Handling(store, consumer, retries or RetrySettings())
+        self._settings = settings or SubscriptionSettings()
         subjects = filters(consumer.owner, consumer.events)
-        self.subscription = Subscription(
-            consumer.owner, consumer.name, subjects, nats_url, settings or SubscriptionSettings()
-        )
-        self._held: dict[str, Held] = {}
-        self._done: OrderedDict[str, None] = OrderedDict()
-        self._last: Mark | None = None
+        self.subscription = Subscription(consumer.owner, consumer.name, subjects, nats_url, self._settings)
+        self._lanes = Lanes(asyncio.TaskGroup())
+        self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
+        self._numbers = count()
+        self._held: dict[int, Held] = {}
+        self.last: Mark | None = None
         self._settled: Mark | None = None
+        self._comes_again = False
+        self._received = 0
+        """Sequence of the last message that was received in this round."""
+        self._restart: asyncio.Event | None = None
+        store.on_epoch(self._went_back)
         self.active = False
 
     async def run(self) -> None:
@@ -84,23 +100,124 @@ class ConsumerRunner:
         await while_leader(self.store.dsn, f"consumer:{name}", self.consume, check=0.5)
 
     async def consume(self) -> None:
-        """What the lease's holder does."""
-        self._held = {}
+        """What the lease's holder does. It gives up when it loses NATS. Nothing in memory outlives it."""
+        self._held, self._comes_again = {}, False
         await self.handling.recall()
-        self._settled = await self.handling.database(
-            lambda connection: progress.settled(connection, self.consumer.name)
-        )
-        self._last = self._settled
+        self.last = self._settled = await self.handling.database(lambda it: marks.settled(it, self.consumer.name))
         self.active = True
         try:
             async with asyncio.TaskGroup() as tasks:
-                lanes = Lanes(tasks)
-                tasks.create_task(self.handling.resume_parked(lanes))
-                tasks.create_task(self._heartbeats())
+                self._lanes = Lanes(tasks)
+                self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
+                self.handling.on_failing = self.window.changed
+                tasks.create_task(self.handling.resume_parked(self._lanes))
                 tasks.create_task(self._remember())
-                await self.subscription.run(lambda raw: self._receive(raw, lanes))
+                await self._follow()
+        except* _WentBack:
+            log.warning("consumer_starts_over", consumer=self.consumer.name, reason="this service's store went back")
+        except* LostNats as lost:
+            log.warning("consumer_gives_up", consumer=self.consumer.name, error=str(lost.exceptions[0]))
         finally:
             self.active = False
+
+    async def _follow(self) -> None:
+        self._restart = asyncio.Event()
+        await unless(self._restart, self.subscription.run(self))
+        raise _WentBack
+
+    def _went_back(self, _: Epoch) -> None:
+        """What is remembered here is of another life of this service's store: its mark is the truth."""
+        if self._restart is not None:
+            self._restart.set()
+
+    def _stalled(self) -> int:
+        """How many in hand wait for a next try, or behind one that does."""
+        failing = self.handling.failing.values()
+        return sum(1 + self._lanes.waiting(each.key) for each in failing)
+
+    # What the subscription delivers
+
+    def begin(self, *, comes_again: bool) -> None:
+        self._comes_again = comes_again
+
+    def began(self, sequence: int) -> None:
+        self._received = sequence
+        self._tell_settled()
+
+    def receive(self, message: Msg) -> None:
+        self._take(message)
+        self._received = message.metadata.sequence.stream
+        if not self._held:
+            self._tell_settled()
+
+    def _take(self, message: Msg) -> None:
+        owner, headers = self.consumer.owner, message.headers or {}
+        identity = identify(headers)
+        refused = foreign(owner, headers, identity)
+        at = message.metadata
+        if refused or identity is None:
+            stands_for = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
+            stray = Message(stands_for, message.subject, headers, message.data)
+            self._hold(stray, size_of(message), f"not of the owner's relay: {refused}")
+            return
+        event = Message(
+            str(identity.event_id),
+            message.subject,
+            headers,
+            message.data,
+            identity.stream_id,
+            identity.position,
+            identity.epoch,
+        )
+        if headers.get(LATE):
+            self._hold(event, size_of(message), None)
+            return
+        mark = _mark(identity, at.sequence.stream)
+        if self._comes_again:
+            # Settled, or in hand. Only while history comes again: what says that it is old at another time is not.
+            if self.last and self.last.covers(mark):
+                return
+            self._comes_again = False
+        self._hold(event, size_of(message), None)
+        self.last = mark
+
+    def receive_unreadable(self, message: Unreadable) -> None:
+        stands_for = f"{stream_name(self.consumer.owner)}:{message.sequence}:{message.time}"
+        headers = {"raw": message.headers.decode(errors="backslashreplace")}
+        stray = Message(stands_for, message.subject, headers, message.body)
+        size = len(message.body) + OVERHEAD
+        self._hold(stray, size, "its subject or headers are not UTF-8: no client can be given it")
+
+    def _hold(self, message: Message, size: int, refused: str | None) -> None:
+        number, now = next(self._numbers), asyncio.get_running_loop().time()
+        what = f"{message.headers.get('ce-type', 'a message')} {message.message_id} at {message.position}"
+        self._held[number] = Held(self.last, self._received, now, what)
+        self.window.take(size)
+        self._lanes.put(message.stream_id or message.message_id, partial(self._work, number, message, size, refused))
+
+    async def _work(self, number: int, message: Message, size: int, refused: str | None) -> None:
+        await self.handling.settle(message, refused)
+        del self._held[number]
+        self.window.give_back(size)
+        self._tell_settled()
+
+    def _tell_settled(self) -> None:
+        """To every replica: see arrivals.py."""
+        oldest = next(iter(self._held.values()), None)
+        settled = self._received if oldest is None else oldest.sequence_before
+        self.store.watermarks.advance(self.subscription.settled_name, settled)
+
+    async def _remember(self) -> None:
+        """Messages come in the owner's order: what came before the oldest that is held is settled."""
+        while True:
+            await asyncio.sleep(self._remember_every)
+            oldest = next(iter(self._held.values()), None)
+            mark = self.last if oldest is None else oldest.before
+            if mark and mark != self._settled:
+                await self.handling.database(partial(marks.settle, consumer=self.consumer.name, mark=mark))
+                self._settled = mark
+
+    # What operators see
 
     async def lag(self) -> ConsumerLag:
         async with self.store.pool.connection() as connection:
@@ -108,71 +225,30 @@ class ConsumerRunner:
         parked = counts.get("parked", 0) + counts.get("retrying", 0)
         return ConsumerLag(self.active, self.subscription.pending, len(self._held), parked, counts.get("waiting", 0))
 
-    def _receive(self, raw: Msg, lanes: Lanes) -> None:
-        identity, now = identify(raw.headers or {}), asyncio.get_running_loop().time()
-        message, mark = _message(raw, identity), self._mark(raw, identity)
-        held = self._held.get(message.message_id)
-        if held is not None:
-            held.raw, held.since = raw, now
-        elif mark and self._was_settled(mark):
-            lanes.put(message.stream_id, lambda: _acknowledge(raw))
-        else:
-            self._held[message.message_id] = held = Held(raw, message, mark, now)
-            lanes.put(message.stream_id or message.message_id, lambda: self._work(held))
-            self._last = mark or self._last
-
-    def _mark(self, raw: Msg, identity: Identity | None) -> Mark | None:
-        """Where in the owner's history it stands, if its relay says so: nobody else's word moves what is settled."""
-        if identity and (raw.headers or {}).get(MSG_ID) == message_id(self.consumer.owner, identity.position):
-            return Mark(identity.position, identity.recorded_at)
-        return None
-
-    def _was_settled(self, mark: Mark) -> bool:
-        """Only while history comes again: a message that says it is old at another time is not what it says."""
-        if self.subscription.comes_again:
-            self.subscription.comes_again = self._settled is not None and mark.within(self._settled)
-        return self.subscription.comes_again
-
-    async def _work(self, held: Held) -> None:
-        message_id = held.message.message_id
-        if message_id not in self._done:
-            await self.handling.settle(held.message)
-            self._done[message_id] = None
-            if len(self._done) > REMEMBERED:
-                self._done.popitem(last=False)
-        del self._held[message_id]
-        await _acknowledge(held.raw)
-
-    async def _remember(self) -> None:
-        """Messages come in the owner's order: what came before the oldest that is held is settled."""
-        while True:
-            await asyncio.sleep(self._remember_every)
-            oldest = next(iter(self._held.values()), None)
-            mark = self._last if oldest is None else oldest.mark and oldest.mark.before()
-            if mark and not (self._settled and mark.within(self._settled)):
-                await self.handling.database(partial(progress.settle, consumer=self.consumer.name, mark=mark))
-                self._settled = mark
-
-    async def _heartbeats(self) -> None:
-        """Tells JetStream of messages that take their time, so that it does not deliver them again."""
-        every = self.subscription.settings.ack_wait / 3
-        while True:
-            await asyncio.sleep(every)
-            now = asyncio.get_running_loop().time()
-            for held in [held for held in self._held.values() if now - held.since > every]:
-                with contextlib.suppress(Exception):
-                    await held.raw.in_progress()
+    async def progress(self) -> list[Progress]:
+        """Of the active replica: what is in hand, and what NATS says is still to come."""
+        async with self.store.pool.connection() as connection:
+            parked = sum((await parking.counts(connection, self.consumer.name)).values())
+        name = f"consumer {self.consumer.name}"
+        if not self.active:
+            return [Progress(name=name, parked=parked)]
+        now = asyncio.get_running_loop().time()
+        oldest = next(iter(self._held.values()), None)
+        failing = next(iter(self.handling.failing.values()), None)
+        trouble = self.subscription.trouble
+        since = [each.since for each in (oldest, failing) if each] + ([self.subscription.since] if trouble else [])
+        return [
+            Progress(
+                name=name,
+                waiting=len(self._held) + self.subscription.pending + (1 if trouble else 0),
+                waiting_seconds=max((now - each for each in since), default=0.0),
+                event=str(failing) if failing else oldest.what if oldest else None,
+                error=failing.error if failing else trouble,
+                parked=parked,
+                leader=self._instance,
+            )
+        ]
 
 
-def _message(raw: Msg, identity: Identity | None) -> Message:
-    """A message as far as it can be read. One that has no event's identity gets one from its place in the stream."""
-    headers = raw.headers or {}
-    if identity:
-        return Message(str(identity.event_id), raw.subject, headers, raw.data, identity.stream_id, identity.position)
-    at = raw.metadata
-    return Message(f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}", raw.subject, headers, raw.data)
-
-
-async def _acknowledge(raw: Msg) -> None:
-    with contextlib.suppress(Exception):  # a lost acknowledgement brings it again, and then it is done already
-        await raw.ack()
+def _mark(identity: Identity, sequence: int) -> Mark:
+    return Mark(identity.epoch, identity.position, identity.recorded_at, identity.event_id, sequence)

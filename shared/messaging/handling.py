@@ -12,12 +12,13 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore, RecordedEvent
 from shared.http.tracing import span
 from shared.messaging import parking
-from shared.messaging.cloudevents import Malformed, read_event
+from shared.messaging.cloudevents import LATE, Malformed, read_event
 from shared.messaging.failures import is_transient
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message, Parked
@@ -50,9 +51,11 @@ class Consumer:
 
 @dataclass(frozen=True)
 class RetrySettings:
-    """Seconds. Faults of servers that are away are waited out without counting, with pauses up to `longest_pause`."""
+    """Seconds. Faults of servers that are away are waited out, with pauses up to `longest_pause`."""
 
     attempts: int = 5
+    attempts_while_others_pass: int = 10
+    """A fault that looks like a server's, but comes so often while other events go through, is the event's own."""
     first_pause: float = 0.2
     longest_pause: float = 10.0
     longest_call: float = 120.0
@@ -70,6 +73,23 @@ class Failure:
     attempts: int
 
 
+@dataclass
+class Failing:
+    """An event that did not go through yet, and waits for its next try. `since` is the loop's time."""
+
+    type: str
+    event_id: str
+    position: int
+    key: Hashable
+    since: float
+    error: str = ""
+    attempts: int = 0
+    while_others_passed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id} at {self.position}"
+
+
 class Handling:
     """Of one consumer, on its active replica. `codec`: when it is not the consumer's own that reads what comes."""
 
@@ -83,8 +103,10 @@ class Handling:
         self._parked_up_to = 0
         self._resuming: set[Hashable] = set()
         self.handled = 0
-        self.failing: dict[str, str] = {}
-        """Events that don't go through at the moment, by id, with the last error."""
+        self.failing: dict[str, Failing] = {}
+        """Events that don't go through at the moment, by id."""
+        self.on_failing: Callable[[], None] = lambda: None
+        """Is called when an event begins or ends to be one of those."""
 
     async def recall(self) -> None:
         """What the replica before has parked."""
@@ -93,17 +115,19 @@ class Handling:
         self._blocked = await self.database(lambda connection: parking.blocked(connection, name))
         self._parked_up_to = await self.database(lambda connection: parking.highest(connection, name))
 
-    async def settle(self, message: Message) -> None:
-        """Handles a message or parks it: when this returns, it may be acknowledged."""
+    async def settle(self, message: Message, refused: str | None = None) -> None:
+        """Handles a message or parks it: when this returns, it is done with. `refused`: why it is not to be handled."""
         name = self.consumer.name
         may_be_known = message.position is None or message.position <= self._parked_up_to
+        if LATE in message.headers and await self.database(partial(parking.supply, consumer=name, message=message)):
+            return
         if may_be_known and await self.database(lambda connection: parking.known(connection, name, message.message_id)):
             return
         if message.stream_id in self._blocked and message.stream_id is not None:
             if await self._park(message, "waiting", None):
                 return
             self._blocked.discard(message.stream_id)
-        failure = await self._handle(message)
+        failure = Failure(refused, 0) if refused else await self._handle(message)
         if failure:
             await self._park(message, "parked", failure)
 
@@ -116,31 +140,49 @@ class Handling:
             recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
         except Malformed as error:
             return Failure(str(error), 0)
-        event_id = str(recorded.event_id)
-        pause, attempts = self.retries.first_pause, 0
-        while True:
-            try:
-                await self._call(recorded)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the event must not be lost
-                attempts += not is_transient(error)
-                log.warning(
-                    "event_failed",
-                    consumer=self.consumer.name,
-                    type=recorded.type,
-                    event_id=event_id,
-                    attempts=attempts,
-                    error=repr(error),
-                )
-                if attempts >= self.retries.attempts:
-                    self.failing.pop(event_id, None)
-                    return Failure(repr(error), attempts)
-                self.failing[event_id] = repr(error)
-            else:
-                self.handled += 1
-                self.failing.pop(event_id, None)
-                return None
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, self.retries.longest_pause)
+        try:
+            await self._call(recorded)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event must not be lost
+            end_if_cancelled()
+            return await self._try_again(recorded, error)
+        self.handled += 1
+        return None
+
+    async def _try_again(self, recorded: RecordedEvent, error: Exception) -> Failure | None:
+        """What `_handle` does once the first try has failed."""
+        event_id, now = str(recorded.event_id), asyncio.get_running_loop().time()
+        failing = Failing(recorded.type, event_id, recorded.position, recorded.stream_id, now)
+        self.failing[event_id] = failing
+        self.on_failing()
+        backoff = Backoff(
+            f"{self.consumer.name} {failing}", first=self.retries.first_pause, longest=self.retries.longest_pause
+        )
+        others = self.handled
+        try:
+            while True:
+                failing.error = repr(error)
+                if not is_transient(error):
+                    failing.attempts += 1
+                elif self.handled > others:
+                    failing.while_others_passed += 1
+                others = self.handled
+                if failing.attempts >= self.retries.attempts:
+                    return Failure(failing.error, failing.attempts)
+                if failing.while_others_passed >= self.retries.attempts_while_others_pass:
+                    return Failure(f"{failing.error}, while other events went through", failing.while_others_passed)
+                await backoff.pause(error)
+                try:
+                    await self._call(recorded)
+                except Exception as again:  # noqa: BLE001 - as above
+                    end_if_cancelled()
+                    error = again
+                else:
+                    backoff.reset()
+                    self.handled += 1
+                    return None
+        finally:
+            del self.failing[event_id]
+            self.on_failing()
 
     async def _call(self, recorded: RecordedEvent) -> None:
         """With the logs' and the traces' context; commands of the handler continue this span."""
@@ -225,13 +267,17 @@ class Handling:
 
 async def patiently(work: Callable[[], Awaitable[T]], consumer: str, retries: RetrySettings) -> T:
     """Waits out a PostgreSQL that is away: what a consumer does for itself needs one that answers."""
-    pause = retries.first_pause
-    while True:
-        try:
-            return await work()
-        except (psycopg.Error, OSError) as error:
-            if not is_transient(error):
-                raise
-            log.warning("consumer_waits_for_postgresql", consumer=consumer, error=str(error))
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, retries.longest_pause)
+
+    def passing(error: Exception) -> bool:
+        end_if_cancelled()
+        return isinstance(error, psycopg.Error | OSError) and is_transient(error)
+
+    backoff = Backoff(f"{consumer} in PostgreSQL", on=passing, first=retries.first_pause, longest=retries.longest_pause)
+    return await backoff.call(work)
+
+
+def end_if_cancelled() -> None:
+    """For loops that go on after an error: nats-py makes errors of its own out of cancellations."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -27,6 +27,10 @@ class Lanes:
         else:
             lane.append(work)
 
+    def waiting(self, key: Hashable) -> int:
+        """How many are in a key's lane, behind the one that is being done."""
+        return len(self._lanes.get(key, ()))
+
     async def _drive(self, key: Hashable, lane: deque[Work]) -> None:
         while lane:
             await lane.popleft()()

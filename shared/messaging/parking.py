@@ -8,6 +8,7 @@ rows are handled in position order, so retrying or discarding the first one lets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -16,18 +17,30 @@ from psycopg.rows import RowMaker, class_row
 from psycopg.types.json import Jsonb
 
 from shared.contracts.problem import invalid, not_found
+from shared.eventstore import Schema
 
+SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
+"""The tables of messaging in a service's database: what is parked, and consumers' marks."""
 UNRESOLVED = ("parked", "waiting", "retrying")
 
 LOCK: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
 INSERT: LiteralString = """
 with row as (
-  insert into parked (consumer, message_id, stream_id, position, type, subject, headers, body, status, error, attempts)
-  values (%(consumer)s, %(message_id)s, %(stream_id)s, %(position)s, %(type)s, %(subject)s, %(headers)s, %(body)s,
-          %(status)s, %(error)s, %(attempts)s)
+  insert into parked (consumer, message_id, stream_id, epoch, position, type, subject, headers, body, status, error,
+    attempts)
+  values (%(consumer)s, %(message_id)s, %(stream_id)s, %(epoch)s, %(position)s, %(type)s, %(subject)s, %(headers)s,
+    %(body)s, %(status)s, %(error)s, %(attempts)s)
   on conflict (consumer, message_id) do nothing returning id)
 insert into parked_actions (parked_id, action, actor, detail)
 select id, %(status)s, %(consumer)s, %(error)s from row"""
+SUPPLY: LiteralString = """
+with row as (
+  update parked set headers = %(headers)s, body = %(body)s, subject = %(subject)s,
+    status = case status when 'parked' then 'retrying' else status end
+  where consumer = %(consumer)s and message_id = %(message_id)s and status in ('parked', 'waiting', 'retrying')
+    and headers ? 'ce-withheld' returning id)
+insert into parked_actions (parked_id, action, actor, detail)
+select id, 'supplied', %(consumer)s, 'its owner has published it after all' from row returning parked_id"""
 KNOWN: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
 BLOCKED: LiteralString = """
 select distinct stream_id from parked
@@ -35,13 +48,14 @@ where consumer = %s and stream_id is not null and status in ('parked', 'waiting'
 HIGHEST: LiteralString = "select coalesce(max(position), 0) from parked where consumer = %s"
 HEAD: LiteralString = """
 select * from parked
-where consumer = %s and stream_id = %s and status in ('parked', 'waiting', 'retrying') order by position, id limit 1"""
+where consumer = %s and stream_id = %s and status in ('parked', 'waiting', 'retrying')
+order by epoch, position, id limit 1"""
 ONE: LiteralString = "select * from parked where id = %s"
 RUNNABLE: LiteralString = """
 select * from (
   select distinct on (coalesce(stream_id::text, id::text)) * from parked
   where consumer = %s and status in ('parked', 'waiting', 'retrying')
-  order by coalesce(stream_id::text, id::text), position, id) heads
+  order by coalesce(stream_id::text, id::text), epoch, position, id) heads
 where status <> 'parked' order by id"""
 RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
 LIST: LiteralString = """
@@ -105,6 +119,7 @@ class Message:
     body: bytes
     stream_id: UUID | None = None
     position: int | None = None
+    epoch: int = 1
 
 
 # For operators. A connection in autocommit mode to the service's database is all that they need.
@@ -165,14 +180,7 @@ async def park(
 ) -> bool:
     """Parks a message, once. A `waiting` one only while its stream has an unresolved one: False, when it has none."""
     row = {
-        "consumer": consumer,
-        "message_id": message.message_id,
-        "stream_id": message.stream_id,
-        "position": message.position,
-        "type": _text(message.headers.get("ce-type")),
-        "subject": _text(message.subject),
-        "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
-        "body": message.body,
+        **_columns(consumer, message),
         "status": status,
         "error": _text(error),
         "attempts": attempts,
@@ -186,6 +194,26 @@ async def park(
             return False
         await connection.execute(INSERT, row)
         return True
+
+
+async def supply(connection: AsyncConnection, consumer: str, message: Message) -> bool:
+    """Puts an event into the place that was kept for it; it is tried then. False when there is none (any more)."""
+    row = _columns(consumer, message)
+    return await (await connection.execute(SUPPLY, row)).fetchone() is not None
+
+
+def _columns(consumer: str, message: Message) -> dict[str, Any]:
+    return {
+        "consumer": consumer,
+        "message_id": message.message_id,
+        "stream_id": message.stream_id,
+        "epoch": message.epoch,
+        "position": message.position,
+        "type": _text(message.headers.get("ce-type")),
+        "subject": _text(message.subject),
+        "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
+        "body": message.body,
+    }
 
 
 async def known(connection: AsyncConnection, consumer: str, message_id: str) -> bool:

@@ -12,6 +12,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 NO_RESPONDERS = "503"
+SEND_TIMEOUT = 5.0
+"""Seconds until a message must be on its way: the socket to a silent server takes no more at some time."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -52,6 +54,11 @@ class Publisher:
         self._waiting: dict[str, asyncio.Future[Ack]] = {}
         self._numbers = count()
 
+    @property
+    def max_payload(self) -> int:
+        """Bytes that the server takes in one message, headers included. It ends the connection over a larger one."""
+        return self._client.max_payload
+
     async def start(self) -> None:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
@@ -61,8 +68,19 @@ class Publisher:
         future = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
         future.add_done_callback(lambda _: self._waiting.pop(token, None))
-        await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
         return future
+
+    async def ask(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> str | None:  # noqa: ASYNC109
+        """Publishes one message; None when the stream has it, else why it would not take it. Raises TimeoutError."""
+        ack = await self.publish(subject, body, headers)
+        try:
+            async with asyncio.timeout(timeout):
+                await ack
+        except Refused as refused:
+            return str(refused)
+        return None
 
     async def _answered(self, message: Msg) -> None:
         future = self._waiting.get(message.subject[len(self._inbox) + 1 :])

@@ -3,55 +3,52 @@
 What makes it right is the fence, not the lease. Each message names the one that must stand before it
 (`Nats-Expected-Last-Msg-Id`), so of two relays one is refused, and a message that got lost on the way takes all that
 follow with it: nothing is skipped, nothing recorded twice, the order is the store's. Whatever goes wrong (a refusal, a
-timeout, a lost connection) has one answer: ask the stream what its last message is, and go on behind that. The first
-message after asking names the stream's sequence instead, because a restarted server may not know the id any more.
+timeout, a lost connection, a store that went back) has one answer: compare stream and store again (resuming.py), and
+go on behind what they have in common. The first message after that names the stream's sequence instead, because a
+restarted server may not know the id any more.
 """
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
-import nats.js.errors
 import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RawStreamMsg
 
-from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent
-from shared.eventstore.checkpoints import checkpoint, set_checkpoint
+from shared.backoff import Backoff
+from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
+from shared.eventstore.checkpoints import checkpoint
+from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import while_leader
 from shared.eventstore.store import HEAD
-from shared.messaging.cloudevents import event_headers, event_subject
+from shared.messaging import parking
+from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
 from shared.messaging.connection import connected
-from shared.messaging.publishing import Ack, Publisher
+from shared.messaging.handling import RetrySettings, patiently
+from shared.messaging.outbox import BEGINNING, HistoryChanged, Outbox, Place, named
+from shared.messaging.publishing import Ack, Publisher, Refused
+from shared.messaging.refusals import NAME, Envelope, Refusals, size_of
+from shared.messaging.resuming import Resuming
 from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, message_id, stream_name
+from shared.progress import Progress
 from shared.stopping import stoppable, unless
 
-NAME = "relay"
-"""The lease, the checkpoint and the watermark of a service's relay."""
 EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
-LOOK_BACK = 10_000
-"""How many messages from others, at the stream's end, are passed over in search of the last one of ours."""
-PAUSE, LONGEST_PAUSE = 0.1, 2.0
-"""Seconds before trying again what failed: the longer, the longer nothing could be published."""
 VERIFY_EVERY = 5.0
 """Seconds between two looks at the stream while there is nothing to publish: somebody may have deleted it."""
+LOOK_AGAIN = 0.05
+CONNECT_WITHIN = 5.0
+KEEP_CHECKPOINT = """
+insert into checkpoints (name, position) values (%s, %s)
+on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()"""
+TROUBLE = (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError, HistoryChanged, UnknownEventType, Refused)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """The end of the stream: the position published last, and the sequence that the next message must find."""
-
-    position: int
-    sequence: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,12 @@ class Lag:
     seconds: float
 
 
+class StreamMoved(Exception):  # noqa: N818 - what was found
+    """The stream is not what this relay took it to be: compare again."""
+
+
 class Relay:
-    """Run one on every replica: the one that holds the lease publishes, the others wait for it to die."""
+    """Run one on every replica: the one that holds the lease publishes, the others wait for it to die or give up."""
 
     def __init__(
         self,
@@ -75,145 +76,217 @@ class Relay:
         batch: int = 1000,
         ack_timeout: float = 5.0,
         verify_every: float = VERIFY_EVERY,
+        give_up_after: float = 10.0,
+        instance: str = "",
     ) -> None:
         self.store, self.service = store, service
         self._url, self._limits = nats_url, limits or StreamLimits()
-        self._batch, self._ack_timeout, self._verify_every = batch, ack_timeout, verify_every
-        self.published = 0
-        """Position of the last event that the stream is known to hold."""
+        self._ack_timeout, self._verify_every, self._give_up_after = ack_timeout, verify_every, give_up_after
+        self._instance = instance or "this replica"
+        self._outbox = Outbox(store, limit=batch)
+        self._resuming = Resuming(store, self._outbox, service)
+        self._refusals = Refusals(store, self._outbox, service)
+        self._place = BEGINNING
         self.active = False
         self.resyncs = 0
         self.trouble: str | None = None
         """Why nothing is published at the moment."""
-        self._kept_at = time.monotonic()
+        self._well_at = 0.0
+        self._verified_at = self._kept_at = self._asked_at = 0.0
+        self._stuck_on: UndecodedEvent | None = None
+        self._went_back = False
+        store.on_epoch(self._on_epoch)
+
+    def _on_epoch(self, _: Epoch) -> None:
+        self._went_back = True
+
+    @property
+    def published(self) -> int:
+        """Position of the last event that the stream is known to hold."""
+        return self._place.position
 
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         await while_leader(self.store.dsn, NAME, self.publish)
 
     async def publish(self) -> None:
-        """What the lease's holder does. Without the lease it is as correct, only wasteful."""
-        pause, self.active = PAUSE, True
+        """What the lease's holder does. It gives up when nothing went well for a while: perhaps another replica can.
+
+        Without the lease it is as correct, only wasteful.
+        """
+        await patiently(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
+        backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
+        self.active, self._place, self._well_at = True, BEGINNING, _now()
         try:
             while True:
-                before = self.published
+                before = self._place
                 try:
                     await stoppable(self._publish_over_one_connection())
-                except (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError) as error:
-                    self.trouble = repr(error)
-                    log.warning("relay_waits", service=self.service, error=self.trouble)
-                pause = PAUSE if self.published != before else min(pause * 2, LONGEST_PAUSE)
-                await asyncio.sleep(pause)
+                except (*TROUBLE, StreamMoved) as error:
+                    self.trouble = str(error) or repr(error)
+                    if self._place != before:
+                        backoff.reset()
+                    if _now() - self._well_at > self._give_up_after:
+                        log.warning("relay_gives_up", service=self.service, error=self.trouble)
+                        return
+                    await backoff.pause(error)
         finally:
             self.active = False
 
     async def _publish_over_one_connection(self) -> None:
         lost = asyncio.Event()
-        async with connected(self._url, f"{self.service}-relay", lost) as client:
+        async with connected(self._url, f"{self.service}-relay", lost, within=CONNECT_WITHIN) as client:
             await unless(lost, self._publish_over(client))
+        raise nats.errors.ConnectionClosedError
 
     async def _publish_over(self, client: Client) -> None:
         js, publisher = client.jetstream(timeout=self._ack_timeout), Publisher(client)
         await publisher.start()
         while True:
-            cursor = await self._resync(js)
-            await self._publish_from(js, publisher, cursor)
-            await asyncio.sleep(PAUSE)
+            await self._publish_from(js, publisher, await self._resync(js))
 
-    async def _resync(self, js: JetStreamContext) -> Cursor:
-        """Where the stream ends. Creates it when it is gone: then everything is published again, from the store."""
+    async def _resync(self, js: JetStreamContext) -> int:
+        """Finds the place to go on from; gives the stream's last sequence. Makes the stream when it is gone."""
+        self._went_back = False
         state = (await ensure_stream(js, self.service, self._limits, owned=True)).state
-        if state.last_seq == 0:
-            position = 0
-        else:
-            found = await self._last_position(js, state.first_seq, state.last_seq) if state.messages else None
-            position = max(self.published, await checkpoint(self.store, NAME)) if found is None else found
-        self.published = position
+        self._place = await self._resuming.place(js, state, self._checkpoint)
         self.resyncs += 1
-        if position > await self.store.head():
-            log.error("relay_ahead_of_store", service=self.service, published=position)
-        log.info("relay_resynced", service=self.service, position=position, sequence=state.last_seq)
-        return Cursor(position, state.last_seq)
+        log.info("relay_resynced", service=self.service, position=self.published, sequence=state.last_seq)
+        return state.last_seq
 
-    async def _last_position(self, js: JetStreamContext, first: int, last: int) -> int | None:
-        """The position that the newest message of ours carries; None when there is none to be found."""
-        for sequence in range(last, max(first, last - LOOK_BACK) - 1, -1):
-            with contextlib.suppress(nats.js.errors.NotFoundError):
-                position = self._position_of(await js.get_msg(stream_name(self.service), sequence))
-                if position is not None:
-                    return position
-        return None
+    async def _checkpoint(self) -> int:
+        return await checkpoint(self.store, NAME)
 
-    def _position_of(self, message: RawStreamMsg) -> int | None:
-        service, _, position = str((message.headers or {}).get(MSG_ID)).partition(":")
-        return int(position) if service == self.service and position.isascii() and position.isdecimal() else None
-
-    async def _publish_from(self, js: JetStreamContext, publisher: Publisher, cursor: Cursor) -> None:
-        """Publishes what follows `cursor`; returns when the stream is not what this relay takes it to be."""
-        position, expected = cursor.position, {EXPECTED_SEQUENCE: str(cursor.sequence)}
-        end, verified = cursor.sequence, time.monotonic()
-        self.trouble = None
+    async def _publish_from(self, js: JetStreamContext, publisher: Publisher, end: int) -> None:
+        """Publishes what follows. Raises StreamMoved when the stream is not what this relay takes it to be."""
+        expected, verified_end = {EXPECTED_SEQUENCE: str(end)}, end
+        self._verified_at = _now()
+        waited = True
         while True:
-            batch = await self.store.read_undecoded(position, self._batch)
-            if not batch.events:
-                if not await self.store.watermarks.wait_beyond(HEAD, position):
-                    await self._keep_checkpoint()
-                    if time.monotonic() - verified > self._verify_every:
-                        verified = time.monotonic()
-                        if (await js.stream_info(stream_name(self.service))).state.last_seq != end:
-                            return
+            if _now() - self._asked_at > 1.0:
+                self._asked_at = _now()
+                if await self._refusals.retry(publisher, expected, self._ack_timeout):
+                    raise StreamMoved("an event was published that an operator had retried")
+            await self._keep_checkpoint()
+            if self._went_back:
+                raise StreamMoved("the store went back")
+            events = await self._outbox.after(self._place)
+            if not events:
+                self._well()
+                if not waited:
+                    await asyncio.sleep(LOOK_AGAIN)
+                waited = not await self.store.watermarks.wait_beyond(HEAD, self.published)
+                if _now() - self._verified_at > self._verify_every:
+                    self._verified_at = _now()
+                    if (await js.stream_info(stream_name(self.service))).state.last_seq != verified_end:
+                        raise StreamMoved("its last sequence is another one")
                 continue
-            position = batch.position
-            self.store.watermarks.observe(HEAD, position)
+            self.store.watermarks.observe(HEAD, events[-1].position)
             acks = []
-            for recorded in batch.events:
-                headers = event_headers(self.service, recorded)
-                headers.update(expected)
-                headers[MSG_ID] = message_id(self.service, recorded.position)
-                expected = {EXPECTED_ID: headers[MSG_ID]}
-                subject = event_subject(self.service, recorded)
-                acks.append(await publisher.publish(subject, recorded.data, headers))
-            end = await self._acknowledged(batch.events, acks)
-            self.store.watermarks.advance(NAME, self.published)
-            if not end:
-                return
+            for event in events:
+                envelope = await self._envelope(event, publisher)
+                envelope.headers.update(expected)
+                expected = {EXPECTED_ID: envelope.headers[MSG_ID]}
+                acks.append(await publisher.publish(*envelope))
+            verified_end = await self._acknowledged(events, acks)
+            waited = True
+
+    async def _envelope(self, event: UndecodedEvent, publisher: Publisher) -> Envelope:
+        epoch = self.store.epoch_of(event.position)
+        headers = event_headers(self.service, event, epoch)
+        headers[MSG_ID] = message_id(self.service, epoch, event.position)
+        envelope = Envelope(event_subject(self.service, event), event.data, headers)
+        reason = self._refusals.reasons.get(event.event_id)
+        if reason is None and size_of(headers, event.data) > publisher.max_payload:
+            reason = f"it is larger than the broker's limit of {publisher.max_payload} bytes"
+        if reason is None:
+            return envelope
+        await self._refusals.park(event, envelope, reason)
+        return Envelope(envelope.subject, b"", {**withheld_headers(headers, reason), MSG_ID: headers[MSG_ID]})
 
     async def _acknowledged(self, events: Sequence[UndecodedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
-        """The sequence of the last message when the stream has taken all of them, each for the first time; else 0."""
+        """The sequence of the last message, once the stream has taken all of them, each for the first time."""
         await asyncio.wait(acks, timeout=self._ack_timeout)
-        refusal: object = None
         sequence = 0
-        for recorded, ack in zip(events, acks, strict=True):
-            if not ack.done():
-                ack.cancel()
-                refusal = refusal or "no acknowledgement in time"
-            elif error := ack.exception():
-                refusal = refusal or error
-            elif refusal is None:
-                self.published, sequence = recorded.position, ack.result().seq
-                if ack.result().duplicate:
-                    refusal = "published before, by another relay or before an acknowledgement was lost"
-        if refusal is not None:
-            self.trouble = str(refusal)
-            log.warning("relay_refused", service=self.service, published=self.published, reason=str(refusal))
-            return 0
+        trouble: Exception | None = None
+        for event, ack in zip(events, acks, strict=True):
+            trouble = self._trouble_of(event, ack)
+            if trouble:
+                self._stuck_on, self.trouble = event, str(trouble)
+                break
+            self._place, sequence, self._well_at = Place(event.position, event.event_id), ack.result().seq, _now()
+            if ack.result().duplicate:
+                trouble = StreamMoved("published before, by another relay or before an acknowledgement was lost")
+                break
+        for ack in acks:
+            _forget(ack)
+        self.store.watermarks.advance(NAME, self.published)
+        if trouble:
+            raise trouble
+        self._well()
         return sequence
 
+    def _trouble_of(self, event: UndecodedEvent, ack: asyncio.Future[Ack]) -> Exception | None:
+        if not ack.done():
+            return nats.errors.TimeoutError()
+        error = ack.exception()
+        if not isinstance(error, Exception):
+            return None
+        if isinstance(error, Refused) and self._refusals.note(event, error):
+            return StreamMoved(f"{named(event)} is withheld: {error}")
+        return error
+
+    def _well(self) -> None:
+        self._well_at, self.trouble, self._stuck_on = _now(), None, None
+
     async def _keep_checkpoint(self) -> None:
-        """Only for the day when retention has emptied the stream, so it is written lazily."""
-        if time.monotonic() - self._kept_at > self._verify_every:
-            await set_checkpoint(self.store, NAME, self.published)
-            self._kept_at = time.monotonic()
+        """For the day when retention has emptied the stream, and for replicas that wait: so it is written lazily."""
+        if _now() - self._kept_at > self._verify_every / 2:
+            async with self.store.pool.connection() as connection:
+                await connection.execute(KEEP_CHECKPOINT, (NAME, self.published))
+            self._kept_at = _now()
+
+    # What operators see
 
     async def lag(self) -> Lag:
         """On any replica: the active one tells the others how far it is."""
-        head = await self.store.head()
-        if self.active and self.resyncs:
-            published = self.published
-        else:
-            published = self.store.watermarks.value(NAME) or await checkpoint(self.store, NAME)
+        head, published = await self.store.head(), await self._known_published()
         if head <= published:
             return Lag(0, 0.0)
         oldest = await self.store.read_batch(published, 1)
         age = datetime.now(UTC) - oldest.events[0].recorded_at if oldest.events else timedelta(0)
         return Lag(head - published, max(0.0, age.total_seconds()))
+
+    async def _known_published(self) -> int:
+        if self.active and self.resyncs:
+            return self.published
+        return max(self.store.watermarks.value(NAME), await checkpoint(self.store, NAME))
+
+    async def progress(self) -> list[Progress]:
+        lag = await self.lag()
+        async with self.store.pool.connection() as connection:
+            parked = sum((await parking.counts(connection, NAME)).values())
+        trouble = self.trouble if self.active else None
+        since = _now() - self._well_at if trouble else 0.0
+        return [
+            Progress(
+                name=NAME,
+                waiting=max(lag.events, 1 if trouble else 0),
+                waiting_seconds=max(lag.seconds, since),
+                event=named(self._stuck_on) if self._stuck_on and trouble else None,
+                error=trouble,
+                parked=parked,
+                leader=self._instance if self.active else None,
+            )
+        ]
+
+
+def _forget(ack: asyncio.Future[Ack]) -> None:
+    if ack.done():
+        ack.exception()
+    else:
+        ack.cancel()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from shared.contracts.event import Event, event_type
 
 MSG_ID = "Nats-Msg-Id"
+FIRST_EPOCH = 1
 NAME_IN_USE = 10058
 """JetStream's error when a stream of that name exists with another configuration."""
 
@@ -36,9 +37,12 @@ def subject_of(owner: str, aggregate: str, stream_id: UUID | str, tag: str) -> s
     return f"events.{owner}.{aggregate}.{stream_id}.{tag}"
 
 
-def message_id(owner: str, position: int) -> str:
-    """The `Nats-Msg-Id` of the event at a position of its owner's store: what the relay's fence is made of."""
-    return f"{owner}:{position}"
+def message_id(owner: str, epoch: int, position: int) -> str:
+    """The `Nats-Msg-Id` of the event at a position of its owner's store: what the relay's fence is made of.
+
+    `owner:position` in the store's first epoch, as releases before 0.2 name them all; `owner:epoch:position` later.
+    """
+    return f"{owner}:{position}" if epoch == FIRST_EPOCH else f"{owner}:{epoch}:{position}"
 
 
 def filters(owner: str, events: tuple[type[Event], ...]) -> list[str]:

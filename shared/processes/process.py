@@ -10,10 +10,9 @@ from shared.eventstore import EventStore, RecordedEvent, migrate
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.lease import while_leader
 from shared.messaging.cloudevents import event_headers, event_subject
-from shared.messaging.consumers import SCHEMA
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
-from shared.messaging.parking import Message
+from shared.messaging.parking import SCHEMA, Message
 
 IN_FLIGHT = 256
 """How many events are being reacted to at most: the next ones are read when there is room."""
@@ -56,7 +55,7 @@ class ProcessRunner:
     @property
     def failing(self) -> dict[str, str]:
         """Events that don't go through at the moment, by id, with the last error: what readiness shows."""
-        return self.handling.failing
+        return {each.event_id: each.error for each in self.handling.failing.values()}
 
     async def run(self) -> None:
         """Runs until cancelled."""

@@ -24,7 +24,7 @@ from shared.http.jwks import Issuer
 from shared.http.metrics import create_registry
 from shared.messaging import Consumer
 from shared.messaging.arrivals import Arrivals
-from shared.messaging.consumers import SCHEMA as MESSAGING
+from shared.messaging.parking import SCHEMA as MESSAGING
 from shared.processes import Process
 from shared.projections import Projection, Projector
 from shared.projections.projector import SCHEMA as PROJECTIONS
@@ -111,7 +111,7 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
             store, definition.projections, instance=settings.service_instance, release=version("emprops")
         )
         await projector.prepare()
-        arrivals = Arrivals(definition.name, settings.nats_url)
+        arrivals = Arrivals(definition.name, settings.nats_url, store.watermarks)
         yield Runtime(
             definition, settings, store, projector, ServiceHistory(definition.name, store, projector, arrivals)
         )

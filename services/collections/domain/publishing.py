@@ -10,7 +10,7 @@ from services.collections.domain.chains.faults import faults
 from services.collections.domain.collection import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
-from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.problem import Detail, invalid
 
 
 class PublishCollection(msgspec.Struct, frozen=True):
@@ -54,29 +54,6 @@ def decide(command: Command, state: Collection) -> list[Event]:
             assert_never(never)
 
 
-def checked_date(date: datetime | None) -> datetime | None:
-    """When to publish, in UTC. Raises VALIDATION_FAILED for a time without a zone, or beyond what UTC can say."""
-    if date is None:
-        return None
-    if date.tzinfo is None:
-        fault = Detail("/publish_date", "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z")
-        raise invalid(fault.message, fault)
-    try:
-        return date.astimezone(UTC)
-    except OverflowError:
-        fault = Detail("/publish_date", "lies, in UTC, outside of the years 1 to 9999")
-        raise invalid(f"publish_date {fault.message}", fault) from None
-
-
-def date_faults(date: datetime | None) -> list[Detail]:
-    """What is wrong with the time that a publication is asked for."""
-    try:
-        checked_date(date)
-    except Problem as problem:
-        return problem.details
-    return []
-
-
 def time_text(time: datetime) -> str:
     """RFC 3339 in UTC, to the millisecond: how events write times. `time` is aware of its zone."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -87,7 +64,10 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
     if state.status == "published":
         return []
     refuse_archived(state)
-    date = checked_date(command.publish_date)
+    date = command.publish_date
+    if date is not None and date.tzinfo is None:
+        fault = Detail("/publish_date", "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z")
+        raise invalid(fault.message, fault)
     found = faults(state)
     if found:
         raise invalid(f"The collection can't be published yet: {found[0].message}", *found)

@@ -22,8 +22,6 @@ _OF_VARIABLE = ("name", "type", "value_type", "lock_value", "test_value")
 _OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weights"}
 _WORDS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
-csv.field_size_limit(2**31 - 1)
-"""The module's own limit is 131,072 characters, for the whole process; a body has one of its own, which holds here."""
 
 Variable = dict[str, Any]
 Cells = dict[str, Any]
@@ -115,7 +113,8 @@ def _read(table: str) -> Iterator[tuple[int, Cells]]:
     lines = (f"{line}\n" for line in table.removeprefix("\ufeff").removesuffix("\n").split("\n"))
     rows = csv.reader(lines, strict=True)
     header = [column.strip() for column in next(rows, [])]
-    if "name" not in header or not set(header) <= set(COLUMNS) or len(set(header)) < len(header):
+    wrong = [column for column in header if column not in COLUMNS or header.count(column) > 1]
+    if wrong or "name" not in header:
         message = f"the first line has the columns {', '.join(COLUMNS)}, or some of them with name"
         raise invalid(f"The table can't be read: {message}", Detail("/1", message))
     for line, row in enumerate(rows, 2):

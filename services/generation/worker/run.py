@@ -79,7 +79,7 @@ async def _connected(settings: WorkerSettings, checks: dict[str, Check], stoppin
         raise NotReady("waits for NATS")
 
     checks["nats"] = waiting
-    connecting = asyncio.create_task(connect(settings.nats_url, settings.service_instance))
+    connecting = asyncio.create_task(connect(settings.nats_url, settings.service_instance, private=False))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

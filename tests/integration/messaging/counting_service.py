@@ -1,7 +1,6 @@
 """A service to be killed: `python -m tests.integration.messaging.counting_service DSN NATS_URL NAME`.
 
-It records in its own store what it is told, slowly, and says `active` when it is its turn. JetStream would wait five
-minutes before it delivers again by itself.
+It records in its own store what it is told, slowly, and says `active` when it is its turn.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ async def main(dsn: str, nats_url: str) -> None:
             context = recorded.context.caused(recorded.event_id, CONSUMER)
             await store.handle(COUNTER, recorded.stream_id, lambda _: [event], context)
 
-        consumer = runner(store, nats_url, handle, ack_wait=300)
+        consumer = runner(store, nats_url, handle)
 
         async def say_when_active() -> None:
             await eventually(lambda: consumer.active, "active", within=3600)

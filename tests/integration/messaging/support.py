@@ -19,6 +19,7 @@ from infra.embedded.process import start, stop
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
 from shared.messaging import Consumer, ConsumerRunner, Relay, RetrySettings, SubscriptionSettings, connected
+from shared.messaging.pulling import PullSettings
 from tests.support.patience import PATIENCE
 
 OWNER = "counting"
@@ -174,7 +175,7 @@ def runner(
         Consumer(name, OWNER, events, handle),
         url,
         retries=retries or RetrySettings(attempts=3, first_pause=0.01, longest_pause=0.2, look_at_parked_every=0.05),
-        settings=SubscriptionSettings(**{"look_every": 0.2, **settings}),
+        settings=SubscriptionSettings(**{"pull": PullSettings(heartbeat=0.2, expires=5.0), **settings}),
         remember_every=0.02,
     )
 

@@ -99,14 +99,3 @@ def test_what_cannot_be_read_is_pointed_at(table, pointer):
         variables_of(table)
     assert refused.value.code == "VALIDATION_FAILED"
     assert [detail.pointer for detail in refused.value.details] == [pointer]
-
-
-def test_a_text_of_any_length_comes_back():
-    """What fits into a body fits into a cell: the csv module's own limit is 131,072 characters."""
-    variables = [{"name": "t", "type": "text", "value": "x" * 400_000}]
-    assert variables_of(table_of(variables)) == variables
-
-
-def test_a_header_of_many_columns_is_refused_at_once():
-    with pytest.raises(Problem, match="the first line has the columns"):
-        variables_of(",".join(["name"] * 100_000))

@@ -1,0 +1,161 @@
+"""Pulling from a JetStream consumer: the documented requests and answers, over nats-py's core client.
+
+nats-py's own `fetch` has no bound in bytes, takes a stored message whose headers begin like a status for one, and can't
+tell a silent server from an empty stream. Here the server is asked for heartbeats; what comes without an
+acknowledgement subject is its own word, and everything else is a message, whatever its headers say.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.messaging.window import Window
+
+DELIVERY = "$JS.ACK."
+"""How the reply subject of every message begins that a consumer delivers."""
+OVERHEAD = 1024
+"""Bytes that are reckoned for a message beside its body."""
+SEND_TIMEOUT = 5.0
+
+
+class Silent(nats.errors.Error):
+    """Neither messages nor heartbeats came, though the connection is open: something is in the way."""
+
+
+class Ended(nats.errors.Error):
+    """The server serves this consumer no longer: it was deleted, or another server leads it now."""
+
+
+@dataclass(frozen=True)
+class PullSettings:
+    batch: int = 256
+    """Messages asked for at once."""
+    expires: float = 30.0
+    """Seconds that one request stands; messages are delivered as soon as they are there."""
+    heartbeat: float = 1.0
+    """Seconds without a message after which the server says that it is there."""
+    missed_heartbeats: int = 3
+
+
+class Pull:
+    """Over one connection. What is in hand bounds what is asked for; `deliver` takes each message, and counts it."""
+
+    def __init__(
+        self,
+        client: Client,
+        stream: str,
+        consumer: str,
+        window: Window,
+        deliver: Callable[[Msg], None],
+        settings: PullSettings,
+    ) -> None:
+        self._client, self._window, self._deliver, self._settings = client, window, deliver, settings
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = client.new_inbox()
+        self._outstanding = self._asked = 0
+        self._heard = 0.0
+        self._turn = asyncio.Event()
+        self._failure: Exception | None = None
+        self._too_large = self._full = False
+        self.heartbeats: Callable[[int], None] = lambda _: None
+        """Is told with each heartbeat the number of the consumer's last delivery."""
+
+    async def run(self) -> None:
+        """Until it raises Silent, Ended, another nats.errors.Error, or what `deliver` raises."""
+        subscription = await self._client.subscribe(self._inbox, cb=self._arrived, pending_bytes_limit=0)
+        try:
+            while True:
+                if self._full:
+                    self._full = False
+                    await self._window.wait_for_change()
+                await self._window.wait_for_room(self._settings.batch // 4)
+                await self._pull()
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await subscription.unsubscribe()
+
+    async def _pull(self) -> None:
+        """One request, until everything it asked for has come, or it is over."""
+        batch = 1 if self._too_large else min(self._settings.batch, max(1, self._window.room))
+        request = {
+            "batch": batch,
+            "expires": _nanoseconds(self._settings.expires),
+            "idle_heartbeat": _nanoseconds(self._settings.heartbeat),
+        }
+        if not self._too_large:
+            request["max_bytes"] = max(OVERHEAD, self._window.room_bytes)
+        self._outstanding = self._asked = batch
+        self._too_large = False
+        self._turn.clear()
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time()
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._client.publish(self._next, msgspec.json.encode(request), reply=self._inbox)
+        patience = self._settings.heartbeat * self._settings.missed_heartbeats
+        while self._outstanding and self._failure is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience / 2):
+                    await self._turn.wait()
+            self._turn.clear()
+            if self._outstanding and self._failure is None and loop.time() - self._heard > patience:
+                raise Silent(f"nothing was heard for {patience:g} s")
+        if self._failure is not None:
+            raise self._failure
+
+    async def _arrived(self, message: Msg) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        if not message.reply.startswith(DELIVERY):
+            self._status(message.headers or {})
+            return
+        if self._failure is not None:
+            return
+        try:
+            self._deliver(message)
+        except Exception as error:  # noqa: BLE001 - it ends this pull, and is raised there
+            self._fail(error)
+        else:
+            self._outstanding -= 1
+            if self._outstanding <= 0:
+                self._turn.set()
+
+    def _status(self, headers: dict[str, str]) -> None:
+        status, text = headers.get("Status"), headers.get("Description", "")
+        if status == "100":
+            try:
+                self.heartbeats(int(headers.get("Nats-Last-Consumer", "0")))
+            except Exception as error:  # noqa: BLE001 - it ends this pull, and is raised there
+                self._fail(error)
+            return
+        if status in {"404", "408"} or text.startswith("Batch Completed"):
+            self._over()
+        elif text.startswith("Message Size Exceeds MaxBytes"):
+            # The next one is larger than what is asked for. It comes when there is more room, or alone in any case.
+            got_some = self._outstanding < self._asked
+            self._too_large = self._window.held == 0 and not got_some
+            self._full = not self._too_large and self._window.held > 0
+            self._over()
+        else:
+            self._fail(Ended(f"{status} {text.strip()}"))
+
+    def _over(self) -> None:
+        self._outstanding = 0
+        self._turn.set()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._turn.set()
+
+
+def size_of(message: Msg) -> int:
+    return len(message.data) + OVERHEAD
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,109 @@
+"""Events that the broker would not take: parked for operators, and published after all when one has it retried.
+
+In such an event's place a message goes out that names it and has no body, so that what follows it flows: consumers of
+its type park that, and their stream of it waits, in order, until the event itself comes.
+"""
+
+from typing import NamedTuple
+from uuid import UUID
+
+import structlog
+
+from shared.eventstore import EventStore, UndecodedEvent
+from shared.messaging import parking
+from shared.messaging.cloudevents import LATE, event_headers, event_subject, late_id
+from shared.messaging.outbox import Outbox, named
+from shared.messaging.parking import Message, Parked
+from shared.messaging.publishing import Publisher, Refused
+from shared.messaging.streams import MSG_ID, message_id
+
+NAME = "relay"
+"""Under which they are parked."""
+OF_THE_MESSAGE = {10054, 10097}
+"""JetStream's errors for a message or headers that are too large for the stream."""
+MISMATCH = {10070, 10071, 10164}
+"""JetStream's errors when the stream is not where the message expects it to be: the fence."""
+TIMES = 5
+"""An event that is refused so often, one time after the other and for whatever reason, is in the way of all others."""
+OF_THE_STREAM = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
+"""JetStream's errors when the stream takes nothing, whatever the message: full, offline, sealed, without resources."""
+
+log = structlog.get_logger()
+
+
+class Envelope(NamedTuple):
+    """A message ready to be sent, but for what its place in the stream adds."""
+
+    subject: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def size_of(headers: dict[str, str], body: bytes) -> int:
+    """As the server counts it. Some headers are added when it is sent."""
+    return sum(len(name) + len(value) + 4 for name, value in headers.items()) + len(body) + 256
+
+
+class Refusals:
+    """Of one relay. What it knows by heart is lost with it: then the broker refuses once more."""
+
+    def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
+        self._store, self._outbox, self._service = store, outbox, service
+        self.reasons: dict[UUID, str] = {}
+        self._last: tuple[int, int] = (0, 0)
+
+    def note(self, event: UndecodedEvent, refused: Refused) -> bool:
+        """Whether it is withheld from now on: the stream refused the event for what it is."""
+        if refused.code in MISMATCH | OF_THE_STREAM:
+            return False
+        position, times = self._last
+        self._last = (event.position, times + 1 if position == event.position else 1)
+        if refused.code in OF_THE_MESSAGE or self._last[1] >= TIMES:
+            self.reasons = {event.event_id: str(refused)}
+            return True
+        return False
+
+    async def park(self, event: UndecodedEvent, envelope: Envelope, reason: str) -> None:
+        message = Message(
+            str(event.event_id),
+            envelope.subject,
+            envelope.headers,
+            envelope.body,
+            event.stream_id,
+            event.position,
+            self._store.epoch_of(event.position),
+        )
+        async with self._store.pool.connection() as connection:
+            await parking.park(connection, NAME, message, status="parked", error=reason)
+        log.error("event_withheld", service=self._service, what=named(event), reason=reason)
+
+    async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
+        """Publishes what operators want retried, at the stream's end; whether there was anything, and the end moved."""
+        async with self._store.pool.connection() as connection:
+            wanted = await parking.retrying(connection, NAME)
+        for parked in wanted[:1]:
+            refused = await self._retry(publisher, parked, expected, timeout)
+            async with self._store.pool.connection() as connection:
+                if refused is None:
+                    await parking.handled(connection, parked)
+                else:
+                    await parking.failed(connection, parked, refused, 1)
+        return bool(wanted)
+
+    async def _retry(
+        self,
+        publisher: Publisher,
+        parked: Parked,
+        expected: dict[str, str],
+        timeout: float,  # noqa: ASYNC109 - for one answer
+    ) -> str | None:
+        event = await self._outbox.read(parked.position or 0)
+        if event is None or str(event.event_id) != parked.message_id:
+            return "it is no event of this store any more"
+        epoch = self._store.epoch_of(event.position)
+        headers = event_headers(self._service, event, epoch) | expected
+        headers[LATE] = "true"
+        headers[MSG_ID] = late_id(message_id(self._service, epoch, event.position))
+        if size_of(headers, event.data) > publisher.max_payload:
+            return f"it is larger than the broker's limit of {publisher.max_payload} bytes"
+        return await publisher.ask(event_subject(self._service, event), event.data, headers, timeout)

@@ -1,0 +1,173 @@
+"""Where a relay goes on: what its stream says, believed only as far as the store says the same.
+
+The last message of ours that is also history is where both agree. What the stream holds behind it:
+
+- messages that were ours, and are history no longer: the store went back. A new epoch begins, so that what is recorded
+  at their positions now is published under ids of its own; operators are told which events were taken back.
+- messages that no relay has sent. They are passed over, and told.
+
+An empty stream goes on from the checkpoint, which lies in the same database as the events and goes back with them.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg, StreamState
+from nats.js.errors import NotFoundError
+
+from shared.eventstore import EventStore
+from shared.messaging.cloudevents import LATE, Identity, identify
+from shared.messaging.marks import Mark
+from shared.messaging.outbox import BEGINNING, Outbox, Place
+from shared.messaging.places import STEPS, mark_of
+from shared.messaging.streams import stream_name
+
+NAMED = 1000
+"""How many messages behind the last common one are looked at, to name those that were taken back."""
+LISTED = 100
+EPOCHS_AHEAD = 1000
+"""An epoch that is so far ahead of the store's was never begun by it."""
+WENT_BACK = "the stream holds events that the store does not: it was restored to an earlier moment, or lost commits"
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Found:
+    """What a stream holds behind the last message that is history too."""
+
+    place: Place
+    taken_back: list[Mark] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """Of the first ones of those: type and id."""
+    strays: int = 0
+    unseen: int = 0
+    """Messages that there were too many of to be looked at."""
+
+
+class Resuming:
+    def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
+        self._store, self._outbox, self._service = store, outbox, service
+
+    async def place(self, js: JetStreamContext, state: StreamState, checkpoint: Callable[[], Awaitable[int]]) -> Place:
+        """The last event that the stream holds and history too; begins an epoch when history was taken back."""
+        await self._store.refresh_epochs()
+        if state.last_seq == 0:
+            return BEGINNING
+        if not state.messages:
+            return await self._outbox.at(await checkpoint())
+        common = await self._last_common(js, state)
+        found = await self._behind(js, state, common.sequence or 0 if common else state.first_seq - 1)
+        if common:
+            found.place = Place(common.position, common.event_id)
+        elif found.taken_back:
+            # Nothing that the stream still remembers is history. What came before it was published all the same.
+            first = min(mark.position for mark in found.taken_back)
+            found.place = await self._outbox.at(min(first - 1, await checkpoint()))
+        else:
+            found.place = await self._outbox.at(await checkpoint())
+        if found.strays:
+            log.warning("relay_passes_over_strays", service=self._service, messages=found.strays)
+        if found.taken_back:
+            await self._begin_epoch(found)
+        return found.place
+
+    async def _begin_epoch(self, found: Found) -> None:
+        first = found.place.position + 1
+        beyond = max(mark.epoch for mark in found.taken_back)
+        details = _details(found)
+        if self._store.epoch_of(first) <= beyond:
+            await self._store.begin_epoch(WENT_BACK, first, details, after=beyond)
+        log.error("events_were_taken_back", service=self._service, epoch=self._store.epoch_of(first), **details)
+
+    async def _is_history(self, mark: Mark) -> bool:
+        event = await self._outbox.read(mark.position)
+        if event is None:
+            return False
+        return (self._store.epoch_of(event.position), event.event_id) == (mark.epoch, mark.event_id)
+
+    async def _last_common(self, js: JetStreamContext, state: StreamState) -> Mark | None:
+        """By strides that double, from the end; then the last one between the last two strides."""
+        high, stride, low = state.last_seq, 1, None
+        sequence = state.last_seq
+        while low is None:
+            found = await self._ours_from(js, sequence)
+            if found and await self._is_history(found):
+                low = found
+            elif sequence <= state.first_seq:
+                return None
+            else:
+                high = sequence - 1
+                sequence = max(state.first_seq, sequence - stride)
+                stride *= 2
+        while (low.sequence or 0) < high:
+            middle = ((low.sequence or 0) + high + 1) // 2
+            found = await self._ours_from(js, middle)
+            if found and (found.sequence or 0) <= high and await self._is_history(found):
+                low = found
+            else:
+                high = middle - 1
+        return low
+
+    async def _ours_from(self, js: JetStreamContext, sequence: int) -> Mark | None:
+        """The first message at or behind a sequence that our relay has sent, or says so."""
+        for _ in range(STEPS):
+            message = await self._next(js, sequence)
+            if message is None or message.seq is None:
+                return None
+            if mark := self._ours(message):
+                return mark
+            sequence = message.seq + 1
+        return None
+
+    def _ours(self, message: RawStreamMsg) -> Mark | None:
+        """Only a whole event of ours counts: an id alone is soon written."""
+        mark = mark_of(self._service, message)
+        if mark is None:
+            return None
+        identity = identify(message.headers or {})
+        assert identity is not None, "a mark is made of one"
+        if not _subject_fits(message.subject or "", self._service, identity):
+            return None
+        return mark if mark.epoch <= self._store.epochs.latest.number + EPOCHS_AHEAD else None
+
+    async def _behind(self, js: JetStreamContext, state: StreamState, sequence: int) -> Found:
+        found = Found(BEGINNING)
+        for _ in range(NAMED):
+            message = await self._next(js, sequence + 1)
+            if message is None or message.seq is None:
+                break
+            sequence = message.seq
+            mark = self._ours(message)
+            if mark is None:
+                found.strays += not (message.headers or {}).get(LATE)
+            elif not await self._is_history(mark):
+                found.taken_back.append(mark)
+                if len(found.names) < LISTED:
+                    found.names.append(f"{(message.headers or {}).get('ce-type')} {mark.event_id}")
+        found.unseen = max(0, state.last_seq - sequence)
+        return found
+
+    async def _next(self, js: JetStreamContext, sequence: int) -> RawStreamMsg | None:
+        try:
+            return await js.get_msg(stream_name(self._service), sequence, subject=">", next=True)
+        except NotFoundError:
+            return None
+
+
+def _subject_fits(subject: str, service: str, identity: Identity) -> bool:
+    parts = subject.split(".", 4)
+    return len(parts) == 5 and parts[:2] == ["events", service] and parts[3] == str(identity.stream_id)
+
+
+def _details(found: Found) -> dict[str, Any]:
+    taken = found.taken_back
+    return {
+        "taken_back": len(taken) + found.unseen,
+        "first": f"{taken[0].epoch}:{taken[0].position}",
+        "last": f"{taken[-1].epoch}:{taken[-1].position}",
+        "events": found.names,
+    }
