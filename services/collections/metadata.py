@@ -21,7 +21,7 @@ from services.collections.views import ChainCheck, CollectionView, PublishCheck
 from shared.contracts.problem import Detail, invalid, not_found
 
 _HEX = re.compile(r"[0-9a-f]{64}")
-_DECIMAL = re.compile(r"[0-9]{1,18}")
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)

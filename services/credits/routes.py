@@ -17,6 +17,7 @@ from services.credits.domain.amounts import to_credits, to_micro
 from services.credits.handlers import Ledger
 from services.credits.queries import Balance, Entry
 from shared.contracts.problem import Detail, Problem
+from shared.contracts.times import in_utc
 from shared.eventstore import EventStore
 from shared.http import (
     CommandContext,
@@ -93,7 +94,7 @@ def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitab
             amount=to_micro(data.amount, "/amount"),
             source=data.source,
             priority=data.priority,
-            expires_at=data.expires_at,
+            expires_at=None if data.expires_at is None else in_utc(data.expires_at, "/expires_at"),
             external_id=data.external_id,
             now=ledger.clock(),
         )

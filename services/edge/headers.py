@@ -1,5 +1,6 @@
 """Headers on their way through: hop-by-hop ones stay behind (RFC 9110, section 7.6.1), ours are set."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import cast
 
@@ -54,7 +55,10 @@ def request_headers(scope: HTTPScope, trace: RequestTrace) -> list[tuple[str, st
     headers: list[tuple[str, str]] = []
     for name, value in given:
         if name not in dropped:
-            headers.append((name.decode("ascii"), value.decode("utf-8", "replace")))
+            # aiohttp writes texts as UTF-8. What is none is left out rather than changed; headers that services read
+            # are ASCII, or the request has been refused.
+            with contextlib.suppress(UnicodeDecodeError):
+                headers.append((name.decode("ascii"), value.decode("utf-8")))
         elif name == b"host":
             headers.append(("x-forwarded-host", value.decode("ascii", "replace")))
     if client := scope.get("client"):

@@ -64,7 +64,7 @@ class Proxy:
         trace.route = rule.pattern
         if rule.roles is not None:
             check_roles(await self.authenticator.authenticate(scope["headers"]), rule.roles)
-        most = self.limits.upload if rule.upload else self.limits.body
+        most = rule.body or (self.limits.upload if rule.upload else self.limits.body)
         body = RequestBody(list(scope["headers"]), receive, most, self.limits.idle)
         await _Exchange(self, scope, receive, send, rule, body, raw_path).run()
 

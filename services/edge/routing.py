@@ -28,6 +28,8 @@ class Rule:
     roles: frozenset[str] | None = USERS
     upload: bool = False
     """Takes bodies up to the upload limit instead of the usual one."""
+    body: int | None = None
+    """Bytes of a body, where that is neither the usual limit nor the upload limit."""
     internal: bool = False
     """For workers: routed, but no part of the public document."""
 
@@ -38,6 +40,7 @@ RULES = (
     Rule("/collections/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
     Rule("/collections/{}/generations", Upstream.GENERATION),
     Rule("/api/collections/generate", Upstream.GENERATION),
     Rule("/jobs/**", Upstream.GENERATION),

@@ -1,7 +1,7 @@
 """HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -40,6 +40,7 @@ from shared.http.positions import following
 from shared.http.problems import ProblemBody
 
 NEWEST = 2**62
+JobStatus = Literal["pending", "processing", "rejected", "completed", "partially_completed", "failed"]
 
 
 class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,7 +146,7 @@ def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
         limit: Limit = 50,
         cursor: Cursor = None,
         collection_id: FromQuery[UUID | None] = None,
-        status: FromQuery[str | None] = None,
+        status: FromQuery[JobStatus | None] = None,
     ) -> Page[JobSummary]:
         """The newest first, without their generations."""
         before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
@@ -191,7 +192,10 @@ def _event_routes(store: EventStore, hub: JobEventHub) -> Handlers:
         """
         after = last_event_id(request.headers)
         summary = await _must_own(store, job_id, principal.user_id)
-        if summary.completed_at is not None and after >= await queries.last_event(store, job_id):
+        if after > (last := await queries.last_event(store, job_id)):
+            # An id of another stream, or of a history that was taken back: what it means here is not known.
+            after = 0
+        elif summary.completed_at is not None and after == last:
             return Response(None, status_code=204)
         return _stream(stream(hub, job_id, after))
 

@@ -7,6 +7,7 @@ import msgspec
 
 from services.generation.live import JobEvent, JobEventHub
 from shared.contracts.problem import Detail, invalid
+from shared.http.addresses import read_whole_number
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = 15.0
@@ -20,10 +21,11 @@ def last_event_id(headers: Mapping[str, str]) -> int:
     given = headers.get("last-event-id", "")
     if not given:
         return 0
-    if not given.isascii() or not given.isdecimal() or len(given) > 18:
+    position = read_whole_number(given)
+    if position is None or position < 0:
         message = f"must be the id of an event of this stream, not {given[:40]!r}"
         raise invalid(f"Last-Event-ID {message}", Detail("header:Last-Event-ID", message))
-    return int(given)
+    return position
 
 
 async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:

@@ -123,11 +123,11 @@ class Authenticator:
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
             user_id = UUID(claims["sub"])
+            expires_at = float(claims["exp"]) + LEEWAY
         except jwt.PyJWTError as error:
             raise _refused(_reason(error)) from error
         except (ValueError, TypeError, OverflowError) as error:
             raise _refused("sub is not a UUID, or a date is none") from error
-        expires_at = float(claims["exp"]) + LEEWAY
         if expires_at <= self._clock():
             raise _refused("it has expired")
         given = claims.get("roles")

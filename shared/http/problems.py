@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.params import ParameterKwarg
 from litestar.types import Send
 
+from shared.contracts.json_forms import escape_pointer
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import StoreUnavailable
 from shared.http.logging import get_logger
@@ -71,12 +72,6 @@ _DETAIL_OF_STATUS = {
 }
 
 
-MAX_TEXT = 1500
-"""Bytes of one text in an answer."""
-MAX_DETAILS = 10_000
-"""Bytes of all faults in an answer: with the rest of it, less than 16 KiB."""
-
-
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     """The error body on the wire; `error` repeats `detail` for clients of the older envelope."""
 
@@ -93,40 +88,15 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
 def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
     """The body of a problem; `status` overrides the code's own, as 412 does for a stale If-Match."""
     known, title = STATUS.get(problem.code, (400, "Refused"))
-    detail = cut(problem.detail, MAX_TEXT)
     return ProblemBody(
         type=f"urn:emprops:problem:{problem.code.lower().replace('_', '-')}",
         title=title,
         status=status or known,
-        detail=detail,
+        detail=problem.detail,
         code=problem.code,
-        details=_bounded(problem.details),
-        error=detail,
+        details=problem.details,
+        error=problem.detail,
     )
-
-
-def cut(text: str, most: int) -> str:
-    """The text, or its beginning when it has more than `most` bytes as JSON."""
-    if len(text) * 6 <= most or len(msgspec.json.encode(text)) <= most:
-        return text
-    return text[: most // 6] + "…"
-
-
-def _bounded(details: list[Detail]) -> list[Detail]:
-    """As many of the faults as an answer has room for."""
-    kept: list[Detail] = []
-    room = MAX_DETAILS
-    for each in details:
-        pointer, message = each.pointer, cut(each.message, MAX_TEXT)
-        while len(msgspec.json.encode(pointer)) > MAX_TEXT and "/" in pointer:
-            # A pointer that is cut would name nothing; the place around it exists.
-            pointer, message = pointer.rpartition("/")[0], "(in one of its members) " + message.removeprefix("(in")
-        shown = Detail(pointer, message)
-        room -= len(msgspec.json.encode(shown)) + 1
-        if room < 0:
-            break
-        kept.append(shown)
-    return kept
 
 
 def problem_headers(status: int) -> dict[str, str]:
@@ -169,11 +139,6 @@ async def send_problem(send: Send, problem: Problem, *, status: int | None = Non
 _AT = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<field>.*)`$", re.DOTALL)
 _TOKEN = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
-
-
-def escape_pointer(token: str) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3)."""
-    return token.replace("~", "~0").replace("/", "~1")
 
 
 def detail_of(error: msgspec.ValidationError) -> Detail:

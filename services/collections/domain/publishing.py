@@ -10,7 +10,8 @@ from services.collections.domain.chains.faults import faults
 from services.collections.domain.collection import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
-from shared.contracts.problem import Detail, invalid
+from shared.contracts.problem import invalid
+from shared.contracts.times import in_utc
 
 
 class PublishCollection(msgspec.Struct, frozen=True):
@@ -54,6 +55,11 @@ def decide(command: Command, state: Collection) -> list[Event]:
             assert_never(never)
 
 
+def checked_date(publish_date: datetime | None) -> datetime | None:
+    """The time to publish at, in UTC. Raises VALIDATION_FAILED for one that is nobody's, or none in UTC."""
+    return None if publish_date is None else in_utc(publish_date, "/publish_date")
+
+
 def time_text(time: datetime) -> str:
     """RFC 3339 in UTC, to the millisecond: how events write times. `time` is aware of its zone."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -64,10 +70,7 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
     if state.status == "published":
         return []
     refuse_archived(state)
-    date = command.publish_date
-    if date is not None and date.tzinfo is None:
-        fault = Detail("/publish_date", "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z")
-        raise invalid(fault.message, fault)
+    date = checked_date(command.publish_date)
     found = faults(state)
     if found:
         raise invalid(f"The collection can't be published yet: {found[0].message}", *found)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from shared.contracts.json_forms import lossy
 from shared.contracts.problem import Detail, invalid
 
 COLUMNS = ("name", "type", "value_type", "lock_value", "test_value", "value", "display_name", "weight", "more")
@@ -22,6 +23,9 @@ _OF_VARIABLE = ("name", "type", "value_type", "lock_value", "test_value")
 _OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weights"}
 _WORDS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
+
+csv.field_size_limit(4 * 1024 * 1024)
+"""Of every cell: csv's own, 131,072 characters, is less than a variable may have. Tables are bounded as bodies are."""
 
 Variable = dict[str, Any]
 Cells = dict[str, Any]
@@ -190,7 +194,7 @@ def _value(cell: str) -> Any:
         return _WORDS[cell.lower()]
     if cell[0] in '"[{-0123456789':
         try:
-            return msgspec.json.decode(cell)
+            return cell if lossy(cell) else msgspec.json.decode(cell)
         except (msgspec.DecodeError, RecursionError):
             return cell
     return cell

@@ -11,17 +11,17 @@ from msgspec import UNSET, UnsetType
 from services.collections.domain.fields import FieldChanges
 
 
-class ProjectBody(msgspec.Struct, frozen=True):
+class ProjectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
-class CollectionBody(FieldChanges, frozen=True, kw_only=True):
+class CollectionBody(FieldChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publishing fields and the GenerationInput. What is left out stays as it is, or as it begins."""
 
     data: dict[str, Any] | UnsetType | None = UNSET
 
 
-class ReceiverBody(msgspec.Struct, frozen=True):
+class ReceiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`value` is a percentage."""
 
     address: str
@@ -29,11 +29,11 @@ class ReceiverBody(msgspec.Struct, frozen=True):
     type: str
 
 
-class ReceiversBody(msgspec.Struct, frozen=True):
+class ReceiversBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receivers: list[ReceiverBody]
 
 
-class PublishBody(msgspec.Struct, frozen=True):
+class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`publish_date`: RFC 3339 with its zone; at once without one, or with one that is past.
 
     `dry_run`: says what would keep it from being published, and what it would look like; nothing is recorded.
@@ -43,7 +43,7 @@ class PublishBody(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-class PreviewBody(msgspec.Struct, frozen=True):
+class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is left out stays as it is."""
 
     enabled: bool | UnsetType = UNSET
@@ -51,7 +51,7 @@ class PreviewBody(msgspec.Struct, frozen=True):
     is_remixable: bool | UnsetType = UNSET
 
 
-class RemixBody(msgspec.Struct, frozen=True):
+class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`is_custodial`: kept for whom `social_org` (farcaster, twitter, discord, lens, github) knows by that name."""
 
     project_id: UUID | None = None
@@ -60,7 +60,7 @@ class RemixBody(msgspec.Struct, frozen=True):
     social_identifier: str | None = None
 
 
-class CustodyBody(msgspec.Struct, frozen=True):
+class CustodyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`user_id`: whose the collection is from now on."""
 
     user_id: UUID

@@ -20,6 +20,9 @@ from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
 from shared.http.request import refuse_charset
 
+MAX_TABLE = 4 * 1024 * 1024
+"""Bytes: what `GET` gives of the largest collection, quoted as CSV quotes, can be put back."""
+
 Published = Envelope[CollectionView] | Envelope[PublishCheck]
 
 
@@ -54,6 +57,7 @@ async def edit_collection(
     "/collections/{collection_id:uuid}/variables.csv",
     summary="Set the variables from a table",
     status_code=204,
+    request_max_body_size=MAX_TABLE,
     operation_class=shown(takes=examples.VARIABLES_CSV),
 )
 async def set_variables(
@@ -147,9 +151,10 @@ async def publish_collection(
     400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
     body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
     """
+    date = publishing.checked_date(data.publish_date if data else None)
     if dry_run or (data is not None and data.dry_run):
         return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id)))
-    command = PublishCollection(principal.user_id, frame.clock(), data.publish_date if data else None)
+    command = PublishCollection(principal.user_id, frame.clock(), date)
     published = await change.answered(collection_id, partial(publishing.decide, command))
     return Response[Published](published.content, headers=published.headers)
 

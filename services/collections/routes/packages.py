@@ -17,7 +17,7 @@ from shared.http.positions import following
 Packaging = NamedDependency[Packages]
 
 
-class PackageBody(msgspec.Struct, frozen=True):
+class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`job_id`: a finished job of the collection."""
 
     job_id: UUID

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
+import pytest
 import pytest_asyncio
 
 from services.collections.app import SERVICE
@@ -206,6 +207,15 @@ async def test_an_unfit_publication_says_everything_that_keeps_it(api: Api):
     assert refused.code == (400, "VALIDATION_FAILED")
     assert refused.pointers == ["/title", "/editions", "/price", "/blockchain"]
     assert (await api.get(f"/collections/{made['id']}")).data["version"] == made["version"]
+
+
+@pytest.mark.parametrize("date", ["2026-01-01T00:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_a_dry_run_refuses_what_publishing_refuses(api: Api, date: str):
+    """A time that is nobody's, or none in UTC."""
+    made = await api.create({"title": "Birds", **SELLABLE})
+    for dry in (False, True):
+        answer = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date, "dry_run": dry})
+        assert (answer.code, answer.pointers) == ((400, "VALIDATION_FAILED"), ["/publish_date"])
 
 
 async def test_a_dry_run_shows_faults_and_previews_for_all_chains_and_records_nothing(api: Api):

@@ -95,6 +95,14 @@ async def test_an_id_that_is_none_of_ours_is_refused(api: Api, collections, cred
         assert answer.refusal == (400, "VALIDATION_FAILED", ["header:Last-Event-ID"])
 
 
+async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, credits_, worker_: Worker):
+    """It can't be told what it has seen: everything is told, to the end."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    told = await api.told(job_id, after=999_999_999)
+    assert (told[0].data["status"], told[-1].data["status"]) == ("pending", "completed")
+    assert [each.id for each in await api.told(job_id, after=999_999_999)] == [each.id for each in told if each.id]
+
+
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
     """A line that clients pass over, so that nobody on the way takes the stream for dead."""
     worker_.may_work.clear()

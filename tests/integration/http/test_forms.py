@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -33,9 +34,15 @@ JSON = {"content-type": "application/json"}
 THING = UUID("0192f7a8-6e3a-7c51-9a86-9f3f6a1c2b4d")
 
 
+class Share(msgspec.Struct, forbid_unknown_fields=True):
+    value: Decimal
+
+
 class Note(msgspec.Struct, forbid_unknown_fields=True):
     text: str = ""
     data: dict[str, Any] = {}
+    price: Decimal | None = None
+    shares: list[Share] = []
 
 
 @get("/things/{thing_id:uuid}/parts/{number:int}")
@@ -175,6 +182,36 @@ async def test_a_body_is_kept_as_it_was_sent_or_refused(client: Client, body: by
     status, response, answer = await client.ask("POST", "/notes", data=body, headers=JSON)
     assert (status, [each["pointer"] for each in answer["details"]]) == (400, [BODIES[body]])
     assert int(response["content-length"]) < 16 * 1024
+
+
+NO_DECIMALS = [
+    " 5",
+    "5 ",
+    "\u0661",
+    "1_000",
+    "+5",
+    "5.",
+    ".5",
+    "05",
+    "5e3",
+    "NaN",
+    "Infinity",
+    "",
+    "-",
+    "0x1",
+    "1" * 21,
+]
+
+
+@pytest.mark.parametrize("written", NO_DECIMALS)
+async def test_a_decimal_has_one_form(client: Client, written: str) -> None:
+    """Digits with a point, as a number or as a text; nothing that only Python takes for one."""
+    for body, pointer in (
+        ({"price": written}, "/price"),
+        ({"shares": [{"value": "1"}, {"value": written}]}, "/shares/1/value"),
+    ):
+        assert await client.refusal("POST", "/notes", json=body) == (400, "VALIDATION_FAILED", [pointer])
+    assert (await client.ask("POST", "/notes", json={"price": "12.50", "shares": [{"value": 2.5}]}))[0] == 201
 
 
 @pytest.mark.parametrize("written", [b"1e22", b"-0.0", b"1e308", b"9223372036854775807", b"0.1", b'"\\ud83d\\ude00"'])
