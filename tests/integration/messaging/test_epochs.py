@@ -1,0 +1,242 @@
+"""Store, broker and consumers may each be restored to an earlier moment: it is noticed, and nothing is skipped."""
+
+import contextlib
+import shutil
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from shared.eventstore import EventStore, RecordedEvent
+from shared.messaging import connected
+from shared.messaging.cloudevents import event_headers, event_subject
+from tests.integration.messaging.support import (
+    OWNER,
+    Broker,
+    Counted,
+    background,
+    count,
+    eventually,
+    opened,
+    published,
+    relay,
+    remembered,
+    runner,
+)
+
+
+class Journal:
+    """A handler that remembers every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[UUID] = []
+        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+
+    async def __call__(self, recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, Counted)
+        self.calls.append(recorded.event_id)
+        self.seen[recorded.stream_id].append(recorded.event.n)
+
+
+async def put_back(dsn: str, position: int) -> None:
+    """What a restore does to a store, where nothing in the server tells of it: later events never happened."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute("delete from events where position > %s", (position,))
+        await connection.execute("delete from epochs where first_position > %s", (position,))
+        await connection.execute("update checkpoints set position = least(position, %s)", (position,))
+        await connection.execute(f"alter table events alter column position restart with {position + 1}")  # type: ignore[call-overload]
+
+
+async def epochs(dsn: str) -> list[tuple[int, int, dict[str, object]]]:
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        rows = await connection.execute("select epoch, first_position, details from epochs order by epoch")
+        return [(row[0], row[1], row[2]) for row in await rows.fetchall()]
+
+
+@contextlib.contextmanager
+def stopped(broker: Broker) -> Iterator[None]:
+    broker.kill()
+    yield
+    broker.start()
+
+
+@contextlib.asynccontextmanager
+async def publishing(dsn: str, broker: Broker) -> AsyncIterator[EventStore]:
+    """The owner's process, started anew."""
+    async with opened(dsn) as owner, background(relay(owner, broker.url).run):
+        yield owner
+
+
+async def settled(service: EventStore, position: int) -> None:
+    async def there() -> bool:
+        return await remembered(service) == position
+
+    await eventually(there, f"settled up to {position}")
+
+
+async def test_a_store_that_went_back_publishes_reused_positions(
+    databases: Callable[..., str], service: EventStore, broker: Broker
+) -> None:
+    """The broker is newer: what it holds too much is named, an epoch begins, and consumers take what comes now."""
+    dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
+    async with background(runner(service, broker.url, journal).run):
+        async with publishing(dsn, broker) as owner:
+            last = await count(owner, old, 1, 2, 3, 4, 5)
+            await eventually(lambda: journal.seen[old] == [1, 2, 3, 4, 5], "handled")
+            lost = [str(event.event_id) for event in (await owner.read_all())[2:]]
+        await put_back(dsn, last - 3)
+        async with publishing(dsn, broker) as owner:
+            first_new = await count(owner, new, 1, 2, 3, 4)
+            await eventually(lambda: journal.seen[new] == [1, 2, 3, 4], "handled at reused positions")
+    assert len(journal.calls) == 9, "nothing was handled twice"
+    (_, (number, first, details)) = await epochs(dsn)
+    assert (number, first) == (2, last - 2)
+    assert details["taken_back"] == 3
+    assert [str(each).split()[1] for each in details["events"]] == lost  # type: ignore[attr-defined]
+    headers = [headers for _, headers, _ in await published(broker.url)]
+    ids = [f"{OWNER}:2:{position}" for position in range(last - 2, first_new + 1)]
+    assert [each["Nats-Msg-Id"] for each in headers][5:] == ids
+    assert [each["ce-epoch"] for each in headers] == ["1"] * 5 + ["2"] * 4
+
+
+async def test_a_store_that_went_back_twice(databases: Callable[..., str], service: EventStore, broker: Broker) -> None:
+    """The second time to before the first: the epoch that it has forgotten is not used again."""
+    dsn, journal, streams = databases(), Journal(), [uuid4() for _ in range(3)]
+    async with background(runner(service, broker.url, journal).run):
+        for round_, stream in enumerate(streams):
+            if round_:
+                await put_back(dsn, 4 - round_)
+            async with publishing(dsn, broker) as owner:
+                await count(owner, stream, 1, 2, 3, 4)
+                await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4], "handled")  # noqa: B023
+    assert [number for number, *_ in await epochs(dsn)] == [1, 3]
+
+
+async def test_a_broker_that_went_back_gets_what_it_lacks(
+    owner: EventStore, service: EventStore, broker: Broker
+) -> None:
+    """It is older than the store and the consumer: it is filled up, and nothing is handled twice."""
+    journal, stream, backup = Journal(), uuid4(), broker.server.directory.parent / f"backup-{uuid4().hex}"
+    async with background(relay(owner, broker.url).run, runner(service, broker.url, journal).run):
+        await count(owner, stream, 1, 2)
+        await eventually(lambda: len(journal.calls) == 2, "handled")
+        with stopped(broker):
+            shutil.copytree(broker.server.directory / "jetstream", backup)
+        await settled(service, await count(owner, stream, 3, 4, 5))
+        with stopped(broker):
+            broker.wipe()
+            shutil.copytree(backup, broker.server.directory / "jetstream")
+        await count(owner, stream, 6)
+        await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4, 5, 6], "handled, each once")
+    assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [
+        f"{OWNER}:{position}" for position in range(1, 7)
+    ]
+    assert len(await epochs(owner.dsn)) == 1, "nothing was taken back"
+
+
+async def test_store_and_broker_went_back_together(
+    databases: Callable[..., str], service: EventStore, broker: Broker
+) -> None:
+    """Only the consumer knows of what was taken back: reused positions of the same epoch are other events to it."""
+    dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
+    backup = broker.server.directory.parent / f"backup-{uuid4().hex}"
+    async with publishing(dsn, broker) as owner, background(runner(service, broker.url, journal).run):
+        await count(owner, old, 1, 2)
+        await eventually(lambda: len(journal.calls) == 2, "handled")
+        with stopped(broker):
+            shutil.copytree(broker.server.directory / "jetstream", backup)
+        await settled(service, await count(owner, old, 3, 4, 5))
+    with stopped(broker):
+        broker.wipe()
+        shutil.copytree(backup, broker.server.directory / "jetstream")
+    await put_back(dsn, 2)
+    async with publishing(dsn, broker) as owner, background(runner(service, broker.url, journal).run):
+        await count(owner, new, 1, 2, 3, 4)
+        await eventually(lambda: journal.seen[new] == [1, 2, 3, 4], "handled")
+    assert journal.seen[old] == [1, 2, 3, 4, 5]
+
+
+async def test_a_consumers_database_that_went_back_takes_again_what_it_lacks(
+    owner: EventStore, service: EventStore, broker: Broker
+) -> None:
+    """Its mark is older than what the broker has delivered: it goes on from its mark."""
+    journal, stream = Journal(), uuid4()
+    async with background(relay(owner, broker.url).run):
+        async with background(runner(service, broker.url, journal).run):
+            last = await count(owner, stream, 1, 2)
+            await eventually(lambda: len(journal.calls) == 2, "handled")
+            await settled(service, last)
+            async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
+                row = await (await connection.execute("select * from consumed")).fetchone()
+            await settled(service, await count(owner, stream, 3, 4))
+        async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
+            await connection.execute("delete from consumed")
+            await connection.execute("insert into consumed values (%s, %s, %s, %s, %s, %s)", row)
+        async with background(runner(service, broker.url, journal).run):
+            await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4, 3, 4], "from its mark on, again")
+
+
+async def test_a_store_that_goes_back_under_a_running_relay(
+    databases: Callable[..., str], service: EventStore, broker: Broker
+) -> None:
+    """A failover that lost commits: connections break, and what is recorded next is published, not skipped."""
+    dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
+    async with publishing(dsn, broker), background(runner(service, broker.url, journal).run):
+        async with opened(dsn) as owner:
+            await count(owner, old, 1, 2, 3, 4, 5)
+        await eventually(lambda: len(journal.calls) == 5, "handled")
+        await put_back(dsn, 2)
+        async with opened(dsn) as owner:
+            await count(owner, new, 1, 2, 3, 4, 5, 6)
+        await eventually(lambda: journal.seen[new] == [1, 2, 3, 4, 5, 6], "handled")
+    assert journal.seen[old] == [1, 2, 3, 4, 5]
+    assert [first for _, first, _ in await epochs(dsn)] == [0, 3]
+
+
+@pytest.mark.parametrize("form", ["an id alone", "a whole event", "a whole event of a far epoch"])
+async def test_one_forged_message_does_not_steer_the_relay(
+    owner: EventStore, service: EventStore, nats_url: str, form: str
+) -> None:
+    """Somebody who may write to the stream says that history is far ahead: publishing goes on behind what is true."""
+    journal, stream = Journal(), uuid4()
+    publisher, consumer = relay(owner, nats_url), runner(service, nats_url, journal)
+    async with background(publisher.run, consumer.run), connected(nats_url, "rogue") as rogue:
+        await count(owner, stream, 1)
+        await eventually(lambda: journal.seen[stream] == [1], "handled")
+        [good] = await owner.read_all()
+        headers = {"Nats-Msg-Id": f"{OWNER}:999999999"}
+        if form != "an id alone":
+            epoch = "999999" if form.endswith("far epoch") else "1"
+            known = f"{OWNER}:999999999" if epoch == "1" else f"{OWNER}:{epoch}:999999999"
+            forged = {"ce-position": "999999999", "ce-epoch": epoch, "ce-id": str(uuid4()), "Nats-Msg-Id": known}
+            headers = event_headers(OWNER, good) | forged
+        await rogue.jetstream().publish(event_subject(OWNER, good), good.data, headers=headers)
+        await count(owner, stream, 2, 3)
+        await eventually(lambda: journal.seen[stream][-2:] == [2, 3], "handled")
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
+        await count(owner, stream, 4)
+        await eventually(lambda: journal.seen[stream][-1] == 4, "handled after a restart, too")
+    assert (len(await epochs(owner.dsn)) == 2) == (form == "a whole event"), "an epoch for what could be true"
+
+
+async def test_messages_of_the_release_before_are_of_the_first_epoch(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """They have no `ce-epoch`. The relay goes on behind them, and consumers handle them."""
+    journal, stream = Journal(), uuid4()
+    await count(owner, stream, 1, 2)
+    async with background(runner(service, nats_url, journal).run), connected(nats_url, "before") as before:
+        async with background(relay(owner, nats_url, verify_every=30).run):
+            await eventually(lambda: len(journal.calls) == 2, "handled")
+        await count(owner, stream, 3)
+        recorded = (await owner.read_all())[-1]
+        headers = event_headers(OWNER, recorded) | {"Nats-Msg-Id": f"{OWNER}:{recorded.position}"}
+        del headers["ce-epoch"]
+        await before.jetstream().publish(event_subject(OWNER, recorded), recorded.data, headers=headers)
+        await eventually(lambda: len(journal.calls) == 3, "handled")
+        async with background(relay(owner, nats_url).run):
+            await count(owner, stream, 4)
+            await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4], "each once")
+    assert len(await published(nats_url)) == 4
