@@ -15,12 +15,12 @@ from uuid import uuid4
 
 import aiohttp
 import click
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.cli.options import examples, fail, folder, json_option, open_set
+from infra.cli.shown import cell, json_shown
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, journey
 from infra.embedded.keys import ensure_private_key, sign_token
@@ -74,7 +74,7 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         fail(f"the edge can't be reached ({error}). Is the set running? emprops status --data DIR")
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+        click.echo(json_shown(result))
     else:
         _show(result, console, data)
     raise SystemExit(0 if result.succeeded else 1)
@@ -105,7 +105,7 @@ def _run(
 
     async def go() -> DemoResult:
         report = Reporter(
-            say=lambda sentence: console.print(f"  {sentence}", highlight=False),
+            say=lambda sentence: console.print(cell(f"  {sentence}")),
             progress=lambda share, text: bar.update(task, completed=share, description=text, visible=True),
         )
         async with contextlib.AsyncExitStack() as clients:
@@ -143,9 +143,9 @@ def _until_ready(process: "subprocess.Popen[str]", console: Console) -> str:
     for line in process.stdout:
         said.append(line.rstrip())
         if line.startswith("ready "):
-            console.print(f"  {line.strip()}", highlight=False)
+            console.print(cell(f"  {line.strip()}"))
             return line.split()[1]
-    return fail("the set did not start:\n" + "\n".join(said[-15:]))
+    return fail("the set did not start:", *said[-15:])
 
 
 def _development_tokens(data: Path) -> tuple[str, str, str]:
@@ -176,13 +176,13 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
         table.add_column(column)
     for asset in result.assets:
         verdict = "[green]intact[/]" if asset.intact else "[red]differ from the sha256[/]"
-        table.add_row(Path(asset.file).name, asset.mime_type, asset.sha256[:16] + "…", verdict)
+        table.add_row(cell(Path(asset.file).name), cell(asset.mime_type), cell(f"{asset.sha256[:16]}…"), verdict)
     console.print(table)
     ledger = Table(title="credits", title_justify="left", box=None, pad_edge=False)
     for column in ("entry", "amount"):
         ledger.add_column(column)
     for entry in reversed(result.entries):
-        ledger.add_row(str(entry.get("kind")), str(entry.get("amount")))
+        ledger.add_row(cell(str(entry.get("kind"))), cell(str(entry.get("amount"))))
     console.print(ledger)
     console.print(
         f"granted {result.credits.granted:g}, captured {result.credits.captured:g}, "

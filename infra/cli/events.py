@@ -12,6 +12,7 @@ from rich.text import Text
 
 from infra.cli.history import opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
+from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore, RecordedEvent
 
 PAGE = 1000
@@ -64,7 +65,7 @@ def events(
                 if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
-                    click.echo(_line(recorded))
+                    click.echo(json_shown(_document(recorded), indent=0))
                 else:
                     console.print(_words(recorded))
                 if left is not None and (left := left - 1) == 0:
@@ -92,20 +93,18 @@ async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: b
         after = batch.position
 
 
-def _line(recorded: RecordedEvent) -> str:
-    return msgspec.json.encode(
-        {
-            "position": recorded.position,
-            "recorded_at": recorded.recorded_at,
-            "type": recorded.type,
-            "stored_type": recorded.stored_type,
-            "stream_id": recorded.stream_id,
-            "version": recorded.version,
-            "event": msgspec.Raw(msgspec.json.encode(recorded.event)),
-            "metadata": msgspec.Raw(recorded.metadata),
-            "event_id": recorded.event_id,
-        }
-    ).decode()
+def _document(recorded: RecordedEvent) -> dict[str, Any]:
+    return {
+        "position": recorded.position,
+        "recorded_at": recorded.recorded_at,
+        "type": recorded.type,
+        "stored_type": recorded.stored_type,
+        "stream_id": recorded.stream_id,
+        "version": recorded.version,
+        "event": msgspec.Raw(msgspec.json.encode(recorded.event)),
+        "metadata": msgspec.Raw(recorded.metadata),
+        "event_id": recorded.event_id,
+    }
 
 
 def _words(recorded: RecordedEvent) -> Text:
@@ -117,11 +116,11 @@ def _words(recorded: RecordedEvent) -> Text:
         (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S.%f} ", "dim"),
         (f"{recorded.stream_id}@{recorded.version} ", "cyan"),
         (f"{recorded.type} ", "bold"),
-        (f"by {recorded.context.actor} ", "dim"),
+        (f"by {shown(recorded.context.actor)} ", "dim"),
         fields,
     )
 
 
 def _short(value: Any, width: int = 60) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return shown(text if len(text) <= width else text[: width - 1] + "…")

@@ -12,7 +12,7 @@ import click
 import psycopg
 import structlog
 
-from infra.cli.options import Command, fail, open_set
+from infra.cli.options import Command, fail, open_running_set
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, StoreUnavailable
 from shared.runtime import ServiceDefinition
@@ -35,8 +35,8 @@ def definition_of(service: str) -> ServiceDefinition:
 
 @contextlib.asynccontextmanager
 async def opened_store(data: Path, service: str) -> AsyncIterator[EventStore]:
-    """The service's store, as the service's own role."""
-    made = open_set(data)
+    """The service's store, as the service's own role; ends the command at once when the set does not run."""
+    made = open_running_set(data)
     async with EventStore.open(made.services[service].database_url, definition_of(service).codec()) as store:
         yield store
 
@@ -47,7 +47,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (psycopg.OperationalError, StoreUnavailable, OSError) as error:
-        fail(f"PostgreSQL can't be reached ({error}). Start the set: emprops up --data DIR")
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        fail(f"PostgreSQL does not answer as it should ({said}). See what is the matter: emprops status --data DIR")
     except Problem as problem:
         fail(problem.detail)
 

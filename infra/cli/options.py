@@ -6,7 +6,9 @@ from typing import Any, NoReturn
 
 import click
 
+from infra.cli.shown import shown
 from infra.embedded.set_file import SetFile, SetNotFoundError, load_set
+from infra.embedded.takeover import is_held
 
 Command = Callable[..., Any]
 
@@ -30,14 +32,23 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-def fail(sentence: str, *, code: int = 1) -> NoReturn:
-    """Say what is wrong, and what to do, on standard error; exit with `code`."""
-    click.echo(f"emprops: {sentence}", err=True)
+def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
+    """Say what is wrong, and what to do, on standard error, with more `lines` below; exit with `code`."""
+    for line in (f"emprops: {sentence}", *lines):
+        click.echo(shown(line), err=True)
     raise SystemExit(code)
 
 
 def folder(data: Path) -> Path:
     return data.expanduser().resolve()
+
+
+def open_running_set(data: Path) -> SetFile:
+    """The set in a folder, which runs; ends the command when it doesn't, instead of waiting for servers in vain."""
+    made = open_set(data)
+    if not is_held(folder(data)):
+        fail(f"The set in {data} is not running. Start it: emprops up --data {data}")
+    return made
 
 
 def open_set(data: Path) -> SetFile:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from infra.cli.history import opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
+from infra.cli.shown import cell, json_shown
 from shared.eventstore import migrate
 from shared.messaging import parking
 from shared.messaging.parking import SCHEMA
@@ -41,15 +42,15 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
     async def show(connection: AsyncConnection) -> None:
         rows = await parking.list_parked(connection)
         if as_json:
-            click.echo(msgspec.json.encode(rows).decode())
+            click.echo(json_shown(rows, indent=0))
             return
         table = Table(box=None, pad_edge=False)
         for column in ("id", "status", "consumer", "type", "stream", "attempts", "error"):
             table.add_column(column)
         for row in rows:
             table.add_row(
-                *(str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or "")),
-                *(str(row.attempts), row.error or ""),
+                *map(cell, (str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or ""))),
+                *map(cell, (str(row.attempts), row.error or "")),
             )
         Console().print(table if rows else "Nothing is parked.")
 
@@ -67,7 +68,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
         row, actions = await parking.inspect(connection, parked_id)
         body = row.body.decode(errors="replace")
         document = {**msgspec.to_builtins(row), "body": body, "actions": msgspec.to_builtins(actions)}
-        click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+        click.echo(json_shown(document))
 
     _with_connection(data, service, show)
 

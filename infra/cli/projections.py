@@ -14,6 +14,7 @@ from rich.text import Text
 
 from infra.cli.history import definition_of, opened_store, run, service_option
 from infra.cli.options import data_option, examples, fail, json_option
+from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore
 from shared.projections import Lag, Projection, Projector, Stuck, skips, users
 from shared.projections import rebuild as rebuild_table
@@ -251,8 +252,8 @@ def _table(*columns: str) -> Table:
 
 def _plain(text: str) -> Text:
     """What comes from events and errors, with nothing that a terminal would obey."""
-    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
+    return Text(shown(text))
 
 
 def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+    click.echo(json_shown(value))

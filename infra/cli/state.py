@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import click
-import msgspec
 from rich.console import Console
 
 from infra.cli.history import definition_of, opened_store, parse_as_of, run, service_option
 from infra.cli.options import data_option, examples, fail, json_option
+from infra.cli.shown import json_shown
 
 
 @click.command(
@@ -52,8 +52,8 @@ def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json:
                 "state": loaded.state,
             }
 
-    document = msgspec.json.format(msgspec.json.encode(run(load())), indent=2).decode()
+    document = json_shown(run(load()))
     if as_json:
         click.echo(document)
     else:
-        Console().print_json(document)
+        Console().print_json(document, ensure_ascii=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.cli.options import examples, fail, json_option
+from infra.cli.shown import cell, json_shown, shown
 from shared.content.verification import Difference, Verified, verify
 
 
@@ -36,7 +37,7 @@ def verify_package(file: Path, *, as_json: bool) -> None:
     except OSError as error:
         fail(f"{file} can't be read: {error.strerror}")
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode({"ok": True, **msgspec.structs.asdict(verified)})).decode())
+        click.echo(json_shown({"ok": True, **msgspec.structs.asdict(verified)}))
     else:
         _tell(verified)
 
@@ -55,15 +56,15 @@ def _verify(file: Path, size: int, *, quiet: bool) -> Verified:
 def _tell(verified: Verified) -> None:
     console = Console(highlight=False)
     console.print(f"[green]verified[/] {verified.files} files in {verified.blocks} blocks, {verified.size} bytes")
-    console.print(f"root        {verified.root}", soft_wrap=True)
-    console.print(f"provenance  {verified.provenance} over {verified.artworks} artworks", soft_wrap=True)
-    console.print(f"collection  {verified.collection_id}, job {verified.job_id}", soft_wrap=True)
+    console.print(cell(f"root        {verified.root}"), soft_wrap=True)
+    console.print(cell(f"provenance  {verified.provenance} over {verified.artworks} artworks"), soft_wrap=True)
+    console.print(cell(f"collection  {verified.collection_id}, job {verified.job_id}"), soft_wrap=True)
 
 
 def _tell_difference(file: Path, difference: Difference, *, as_json: bool) -> None:
     if as_json:
         said = {"path": difference.path, "offset": difference.offset, "message": difference.message}
-        click.echo(msgspec.json.format(msgspec.json.encode({"ok": False, "difference": said})).decode())
+        click.echo(json_shown({"ok": False, "difference": said}))
     else:
         where = f"{difference.path}, at byte {difference.offset} of {file}"
-        click.echo(f"emprops: the package is not intact: {where}: {difference.message}", err=True)
+        click.echo(shown(f"emprops: the package is not intact: {where}: {difference.message}"), err=True)

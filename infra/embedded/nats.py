@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
@@ -12,6 +13,7 @@ from infra.embedded.set_file import keep_private
 from infra.embedded.wheels import program
 
 CONFIGURATION = "nats.conf"
+PROBE_SECONDS = 2.0
 MAX_PAYLOAD = 8 * 1024 * 1024
 
 
@@ -46,32 +48,37 @@ class NatsServer:
         )
 
     def check(self) -> None:
-        """Raises `OSError` unless a user can log in. The protocol: INFO from the server, CONNECT and PING, PONG."""
-        name, user = next(iter(self.users.items()))
-        options = {
-            "user": name,
-            "pass": user.password,
-            "verbose": False,
-            "pedantic": False,
-            "lang": "py",
-            "version": "1",
-        }
-        with (
-            socket.create_connection((LOOPBACK, self.port), timeout=2) as connection,
-            connection.makefile("rb") as lines,
-        ):
-            information = lines.readline()
-            if not information.startswith(b"INFO "):
-                raise ConnectionError(f"no NATS server answers on port {self.port}")
-            connection.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
-            answer = lines.readline()
-            if not answer.startswith(b"PONG"):
-                raise ConnectionError(f"the NATS server on port {self.port} said {answer!r}")
+        """Raises `OSError` unless a user can log in."""
+        say_hello(self.url(next(iter(self.users))), PROBE_SECONDS)
 
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = configuration(f"{LOOPBACK}:{self.port}", ".", self.users)
         keep_private(self.directory / CONFIGURATION, told.encode())
+
+
+def say_hello(url: str, seconds: float) -> None:
+    """Raises `OSError` unless the user can log in. The protocol: INFO from the server, CONNECT and PING, PONG."""
+    address = urlsplit(url)
+    options = {
+        "user": address.username,
+        "pass": address.password,
+        "verbose": False,
+        "pedantic": False,
+        "lang": "py",
+        "version": "1",
+    }
+    with (
+        socket.create_connection((str(address.hostname), address.port or 4222), timeout=seconds) as connection,
+        connection.makefile("rb") as lines,
+    ):
+        information = lines.readline()
+        if not information.startswith(b"INFO "):
+            raise ConnectionError(f"no NATS server answers on port {address.port}")
+        connection.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
+        answer = lines.readline()
+        if not answer.startswith(b"PONG"):
+            raise ConnectionError(f"the NATS server on port {address.port} said {answer!r}")
 
 
 def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:

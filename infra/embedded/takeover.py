@@ -52,14 +52,21 @@ def hold(data: Path) -> IO[str]:
 
 def is_held(data: Path) -> bool:
     """Whether a supervisor runs on the folder."""
+    return holder_of(data) is not None
+
+
+def holder_of(data: Path) -> int | None:
+    """The supervisor that runs on the folder; None when none does. 0 for one that has not written its number yet."""
     try:
         with (data / LOCK_FILE).open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                number = lock.read().strip()
+                return int(number) if number.isdecimal() else 0
     except FileNotFoundError:
-        return False
-    return False
+        pass
+    return None
 
 
 def process_start(pid: int) -> float | None:

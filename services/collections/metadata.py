@@ -5,6 +5,7 @@ From the tables, or the state, to the documents of `domain.chains`.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from services.collections.domain.chains import CHAINS, Chain, collection_metadat
 from services.collections.domain.chains.faults import faults, faults_on
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection import Collection, owned, refuse_archived
+from services.collections.domain.publishing import date_faults
 from services.collections.domain.tokens import Token
 from services.collections.queries import Queries
 from services.collections.token_list import TokenList
@@ -46,13 +48,13 @@ class Metadata:
         series = await self.tokens.series(collection_id, found.publish_date)
         return token_metadata(chosen, self.offer(found), await self.tokens.token(series, number))
 
-    async def check(self, user_id: UUID, collection_id: UUID) -> PublishCheck:
+    async def check(self, user_id: UUID, collection_id: UUID, publish_date: datetime | None = None) -> PublishCheck:
         """What publishing it now would say, and what it would look like on each chain. Records nothing."""
         loaded = await self.questions.store.load(handlers.COLLECTION, collection_id)
         state = loaded.state
         owned(state, user_id)
         refuse_archived(state)
-        found = faults(state)
+        found = [*date_faults(publish_date), *faults(state)]
         first = await self._first_token(state, collection_id)
         offer = self._offer_of(state, collection_id)
         return PublishCheck(

@@ -59,9 +59,16 @@ def stored(owner: str, envelope: Envelope) -> RecordedEvent:
 
 
 def record(owner: str) -> bool:
-    """Writes an owner's envelope if it has none: of the first event that it lists, with a context that says all."""
+    """Writes an owner's envelope if it has none: of the first event that it lists, with a context that says all.
+
+    To one that it has, headers that events have been given since are added.
+    """
     if path_of(owner).exists():
-        return False
+        envelope = read(owner)
+        headers = {**event_headers(owner, stored(owner, envelope)), **envelope.headers}
+        if headers != envelope.headers:
+            write(owner, msgspec.structs.replace(envelope, headers=headers))
+        return headers != envelope.headers
     event, context = full(event_modules()[owner].EVENTS[0]), full(Context)
     row = RecordedEvent(
         position=42,
@@ -74,11 +81,24 @@ def record(owner: str) -> bool:
         metadata=msgspec.json.encode(context),
         recorded_at=_RECORDED_AT,
     )
-    lines = {name: msgspec.json.encode(getattr(row, name)) for name in RecordedEvent.__struct_fields__}
-    del lines["event"]
-    lines = {{"stored_type": "type"}.get(name, name): value for name, value in lines.items()}
-    lines |= {"data": row.data, "metadata": row.metadata}
-    lines["subject"] = msgspec.json.encode(event_subject(owner, row))
-    lines["headers"] = msgspec.json.encode(event_headers(owner, row))
-    golden.write_lines(path_of(owner), lines)
+    write(
+        owner,
+        Envelope(
+            row.position,
+            row.event_id,
+            row.stream_id,
+            row.version,
+            row.stored_type,
+            msgspec.Raw(row.data),
+            msgspec.Raw(row.metadata),
+            row.recorded_at,
+            event_subject(owner, row),
+            event_headers(owner, row),
+        ),
+    )
     return True
+
+
+def write(owner: str, envelope: Envelope) -> None:
+    lines = {name: msgspec.json.encode(getattr(envelope, name)) for name in Envelope.__struct_fields__}
+    golden.write_lines(path_of(owner), lines)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from msgspec.json import encode
+from msgspec.structs import replace
 
-from tests.contracts import golden, record, schemas
+from tests.contracts import envelopes, golden, record, schemas
 from tests.contracts.catalogue import contracts, owners
 from tests.contracts.made_up import event, struct
 
@@ -80,6 +81,18 @@ def test_a_field_inside_a_part_is_missed_too() -> None:
     before = event(("parts", list[struct("Part", ("name", str))]))  # type: ignore[misc]
     after = event(("parts", list[struct("Part", ("name", str), ("size", int | None, None))]))  # type: ignore[misc]
     assert golden.unseen_fields(after, golden.missing(before, {})) == ["parts[].size"]
+
+
+def test_a_header_that_was_added_is_recorded() -> None:
+    """The event and the headers that it had stay as they were."""
+    assert record.main([]) == 0
+    now = envelopes.read("credits")
+    before = replace(now, headers={name: value for name, value in now.headers.items() if name != "ce-actor"})
+    envelopes.write("credits", before)
+    assert envelopes.record("credits")
+    assert envelopes.read("credits").headers == now.headers
+    assert bytes(envelopes.read("credits").data) == bytes(now.data)
+    assert not envelopes.record("credits"), "it is recorded already"
 
 
 def test_bytes_survive_the_file(elsewhere: Path) -> None:

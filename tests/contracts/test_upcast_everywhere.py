@@ -167,7 +167,7 @@ async def test_a_read_table_and_its_rebuild(store: EventStore, thing: UUID) -> N
     rebuilt = await rebuild(store, NAMES)
     assert (rebuilt.missing, rebuilt.extra) == (0, 0)
     async with store.reader() as cursor:
-        await cursor.execute("select id, last, changes from names")
+        await cursor.execute("select id, last, changes from names_v1")
         assert await cursor.fetchall() == [(thing, "Arthur", 3)]
 
 

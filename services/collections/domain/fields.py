@@ -69,11 +69,27 @@ def changed(before: Fields, changes: FieldChanges) -> Fields:
 
 
 def decimal_text(value: Decimal) -> str:
-    """An exact decimal in its one plain form: no exponent, no zeros that say nothing."""
-    text = format(value, "f")
+    """An exact decimal in its one plain form: no exponent, no zeros that say nothing.
+
+    Writes as many digits as the exponent says: call `decimals` first, which does not.
+    """
+    text = format(value, "f") if value else "0"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def decimals(value: Decimal) -> int:
+    """Digits behind the point that say something, of a finite number below 10^28; 29 stands for any more.
+
+    `1e-999999999` is a short token and a gigabyte of digits, so nothing is written out to count them.
+    """
+    if not value:
+        return 0
+    exponent = int(value.as_tuple().exponent)
+    digits = value.as_tuple().digits
+    zeros = next(count for count, digit in enumerate(reversed(digits)) if digit)
+    return min(max(0, -exponent - zeros), 29)
 
 
 def _kept(value: Any) -> Any:
@@ -112,7 +128,7 @@ def _images(value: list[Any], pointer: str) -> Iterable[Detail]:
 def _price(price: Decimal, pointer: str) -> Iterable[Detail]:
     if not price.is_finite() or not 0 <= price < MAX_PRICE:
         yield Detail(pointer, f"the price is a decimal from 0 up to {MAX_PRICE}")
-    elif -int(price.as_tuple().exponent) > MAX_DECIMALS:
+    elif decimals(price) > MAX_DECIMALS:
         yield Detail(pointer, f"the price has at most {MAX_DECIMALS} decimals")
 
 

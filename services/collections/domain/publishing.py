@@ -10,7 +10,7 @@ from services.collections.domain.chains.faults import faults
 from services.collections.domain.collection import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
-from shared.contracts.problem import invalid
+from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.times import in_utc
 
 
@@ -58,6 +58,15 @@ def decide(command: Command, state: Collection) -> list[Event]:
 def checked_date(publish_date: datetime | None) -> datetime | None:
     """The time to publish at, in UTC. Raises VALIDATION_FAILED for one that is nobody's, or none in UTC."""
     return None if publish_date is None else in_utc(publish_date, "/publish_date")
+
+
+def date_faults(date: datetime | None) -> list[Detail]:
+    """What is wrong with the time that a publication is asked for."""
+    try:
+        checked_date(date)
+    except Problem as problem:
+        return problem.details
+    return []
 
 
 def time_text(time: datetime) -> str:

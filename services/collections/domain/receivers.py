@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from services.collections.domain.addresses import checked_address
-from services.collections.domain.fields import decimal_text
+from services.collections.domain.fields import decimal_text, decimals
 from services.collections.domain.text import line_faults
 from shared.contracts.collections import SalesReceiver
 from shared.contracts.problem import Detail, invalid
@@ -22,6 +22,7 @@ def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: 
     """The receivers in their one form, in the order given. Raises VALIDATION_FAILED, naming each fault."""
     faults: list[Detail] = []
     receivers: list[SalesReceiver] = []
+    seen: set[str] = set()
     if len(shares) > MAX_RECEIVERS:
         faults.append(Detail(pointer, f"a collection has at most {MAX_RECEIVERS} receivers"))
     for index, (address, value, kind) in enumerate(shares[:MAX_RECEIVERS]):
@@ -33,9 +34,11 @@ def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: 
             faults.append(Detail(f"{where}/address", str(error)))
         faults.extend(_value_faults(value, f"{where}/value"))
         faults.extend(line_faults(kind, f"{where}/type", "a receiver's type", MAX_TYPE))
-        if any(known.address == proper for known in receivers):
+        if proper in seen:
             faults.append(Detail(f"{where}/address", f"{proper} is there twice"))
-        receivers.append(SalesReceiver(proper, decimal_text(value) if value.is_finite() else "0", kind))
+        seen.add(proper)
+        if not faults:
+            receivers.append(SalesReceiver(proper, decimal_text(value), kind))
     if not faults:
         total = sum((value for _, value, _ in shares), Decimal(0))
         if total > 100:
@@ -48,5 +51,5 @@ def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: 
 def _value_faults(value: Decimal, where: str) -> Iterator[Detail]:
     if not value.is_finite() or not 0 < value <= 100:
         yield Detail(where, "a receiver's value is a percentage, more than 0 and at most 100")
-    elif decimal_text(value).partition(".")[2][MAX_DECIMALS:]:
+    elif decimals(value) > MAX_DECIMALS:
         yield Detail(where, f"a receiver's value has at most {MAX_DECIMALS} decimals: chains count in basis points")

@@ -23,6 +23,8 @@ _OF_VARIABLE = ("name", "type", "value_type", "lock_value", "test_value")
 _OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weights"}
 _WORDS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
+csv.field_size_limit(2**31 - 1)
+"""The module's own limit is 131,072 characters, for the whole process; a body has one of its own, which holds here."""
 
 csv.field_size_limit(4 * 1024 * 1024)
 """Of every cell: csv's own, 131,072 characters, is less than a variable may have. Tables are bounded as bodies are."""
@@ -117,8 +119,7 @@ def _read(table: str) -> Iterator[tuple[int, Cells]]:
     lines = (f"{line}\n" for line in table.removeprefix("\ufeff").removesuffix("\n").split("\n"))
     rows = csv.reader(lines, strict=True)
     header = [column.strip() for column in next(rows, [])]
-    wrong = [column for column in header if column not in COLUMNS or header.count(column) > 1]
-    if wrong or "name" not in header:
+    if "name" not in header or not set(header) <= set(COLUMNS) or len(set(header)) < len(header):
         message = f"the first line has the columns {', '.join(COLUMNS)}, or some of them with name"
         raise invalid(f"The table can't be read: {message}", Detail("/1", message))
     for line, row in enumerate(rows, 2):

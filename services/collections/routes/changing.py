@@ -151,9 +151,9 @@ async def publish_collection(
     400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
     body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
     """
-    date = publishing.checked_date(data.publish_date if data else None)
+    date = data.publish_date if data is not None else None
     if dry_run or (data is not None and data.dry_run):
-        return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id)))
+        return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id, date)))
     command = PublishCollection(principal.user_id, frame.clock(), date)
     published = await change.answered(collection_id, partial(publishing.decide, command))
     return Response[Published](published.content, headers=published.headers)

@@ -213,3 +213,25 @@ def test_what_is_public_stays_fit_for_its_chain():
     given(collection, *history).when(edit(price=Decimal("0.1234567"))).then_refused("VALIDATION_FAILED", "/price")
     given(collection, *history).when(edit(price=None)).then_refused("VALIDATION_FAILED", "/price")
     given(collection, *history).when(edit(price=Decimal(2))).then(events.CollectionPriced(COLLECTION, "2"))
+
+
+@pytest.mark.parametrize(
+    "value", ["1e-999999999", "-1e-999999999", "1e999999999", "NaN", "sNaN", "Infinity", "0e999999999"]
+)
+def test_a_short_number_is_never_written_out_to_be_checked(value):
+    """A gigabyte of digits would come of it: the exponent is looked at, not the digits."""
+    share = (EVM, Decimal(value), "artist")
+    given(collection, *created()).when(receive(share)).then_refused("VALIDATION_FAILED", "/receivers/0/value")
+    refused = {"0e999999999": []}.get(value, ["/price"])
+    outcome = given(collection, *created()).when(edit(price=Decimal(value)))
+    if refused:
+        outcome.then_refused("VALIDATION_FAILED", *refused)
+    else:
+        assert outcome.outcome[0].price == "0"
+
+
+def test_zeros_that_say_nothing_do_not_count():
+    """12.50 has one decimal, however it was written."""
+    share = (EVM, Decimal("12.5000000"), "artist")
+    assert given(collection, *created()).when(receive(share)).outcome[0].receivers[0].value == "12.5"
+    assert given(collection, *created()).when(edit(price=Decimal("1." + "0" * 40))).outcome[0].price == "1"

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pytest
+
 from services.collections.domain import collection
-from services.collections.domain.publishing import CallOffPublication, PublishCollection, PublishWhenDue
+from services.collections.domain.publishing import CallOffPublication, PublishCollection, PublishWhenDue, date_faults
 from shared.contracts import collections as events
 from tests.unit.collections.specification import ALICE, BOB, COLLECTION, PROJECT, SELLABLE, created, given
 
@@ -107,3 +109,11 @@ def test_each_chain_has_its_own_idea_of_a_price_and_of_an_address():
     }.items():
         history = (*created(**{**priced, "blockchain": chain}), receivers)
         given(collection, *history).when(PublishCollection(ALICE, NOON)).then_refused("VALIDATION_FAILED", *pointers)
+
+
+@pytest.mark.parametrize("date", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2027-01-01T00:00:00"])
+def test_a_time_that_utc_can_not_say_is_refused(date):
+    """At the edge of the calendar, and without a zone: in a dry run as in earnest."""
+    command = PublishCollection(ALICE, NOON, datetime.fromisoformat(date))
+    details = given(collection, *created(**SELLABLE)).when(command).then_refused("VALIDATION_FAILED", "/publish_date")
+    assert date_faults(datetime.fromisoformat(date)) == details

@@ -114,3 +114,8 @@ def test_json_that_could_not_be_kept_is_text(cell):
     quoted = cell.replace('"', '""')
     [variable] = variables_of(f'name,type,value\nx,text,"{quoted}"\n')
     assert variable["value"] == cell
+
+
+def test_a_header_of_many_columns_is_refused_at_once():
+    with pytest.raises(Problem, match="the first line has the columns"):
+        variables_of(",".join(["name"] * 100_000))

@@ -1,0 +1,107 @@
+"""`emprops status` tells the truth in time, whatever is frozen, dead or gone; other commands say so at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.load import BUSY_SECONDS
+from tests.support.running_set import EMPROPS, RunningSet, Status, running_set
+from tests.support.silence import frozen
+
+pytestmark = pytest.mark.faults
+
+STATUS_SECONDS = 3.0
+PROCESSES = (
+    *("postgres", "nats", "seaweedfs", "collections-1", "generation-1", "credits-1", "storage-1", "edge-1", "worker-1"),
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
+    with running_set(tmp_path_factory.mktemp("status") / "set") as made:
+        made.until_in_order(60)
+        yield made
+
+
+def assert_tells(status: Status, *words: str) -> None:
+    assert status.code == 1, status.words
+    for each in words:
+        assert each in status.words, status.words
+    # Starting Python and importing is in it, which alone takes seconds on a busy machine.
+    assert status.seconds < STATUS_SECONDS + 2 * BUSY_SECONDS, f"{status.seconds:.1f} s"
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_frozen_process_is_named(running: RunningSet, name: str) -> None:
+    """And how to wake it; then all is in order again."""
+    pid = running.info(name).pid
+    assert pid is not None
+    with frozen(pid):
+        assert_tells(running.status(), f"{name}: it is frozen (SIGSTOP); wake it: kill -CONT {pid}")
+    running.until_in_order(60)
+
+
+def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSet) -> None:
+    """Nobody starts it again, whatever the set's file says."""
+    assert running.process is not None
+    supervisor = running.process.pid
+    # Itself alone: its children run on.
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        assert_tells(running.status(), f"the supervisor (pid {supervisor}) is frozen: nobody starts what dies")
+        running.kill("credits-1")
+        assert_tells(running.status(), "credits-1: it has died; the supervisor has not noticed yet")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    running.until_in_order(60)
+
+
+def test_a_process_that_is_started_again_is_told(running: RunningSet) -> None:
+    """Until it is ready; a set that has only just healed is in order."""
+    running.kill("storage-1")
+    running.until_in_order(60)
+    assert running.info("storage-1").restarts >= 1
+
+
+COMMANDS = [
+    ["status"],
+    ["events", "--service", "credits"],
+    ["state", "--service", "credits", "0d9f6c1e-0000-0000-0000-000000000000"],
+    ["projections", "list", "--service", "credits"],
+    ["projections", "rebuild", "--service", "credits", "--check"],
+    ["parked", "list", "--service", "credits"],
+    ["parked", "retry", "--service", "credits", "1"],
+]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with running_set(tmp_path_factory.mktemp("stopped") / "set") as made:
+        made.stop()
+        return made.data
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_on_a_stopped_set_each_command_says_so_at_once(stopped: Path, command: list[str]) -> None:
+    """With what to do, and no other program's words."""
+    nothing = subprocess.run([sys.executable, "-c", "import infra.cli.status, shared.runtime"], check=True)
+    began = time.monotonic()
+    subprocess.run(nothing.args, check=True)
+    imports = time.monotonic() - began
+    began = time.monotonic()
+    told = subprocess.run(
+        [*EMPROPS, *command, "--data", str(stopped)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert time.monotonic() - began < imports + BUSY_SECONDS
+    assert told.returncode == 1
+    said = " ".join((told.stdout + told.stderr).split())
+    assert f"he set in {stopped} is not running" in said
+    assert f"tart it: emprops up --data {stopped}" in said
+    assert "libpq" not in said
+    assert "connection" not in said
