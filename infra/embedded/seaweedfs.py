@@ -4,7 +4,6 @@ Only the S3 gateway is for clients, and takes signed requests. Behind it, the pa
 tokens and gRPC with a client certificate, so that nobody on the machine reads or writes around the gateway.
 """
 
-import http.client
 import json
 import shutil
 import signal
@@ -16,6 +15,7 @@ import urllib3
 from minio import Minio
 
 from infra.embedded.certificates import CERTIFICATE, KEY, ensure_certificate
+from infra.embedded.hello import hello_http
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import keep_private
@@ -25,6 +25,7 @@ PORTS = ("s3", "s3-grpc", "filer", "filer-grpc", "volume", "volume-grpc", "maste
 """One process, eight listeners; only the first is for us."""
 
 
+PROBE_SECONDS = 2.0
 CONFIGURATION, VOLUMES, MASTER = "configuration", "volumes", "master"
 """Its folders."""
 LARGEST, SMALLEST, ENOUGH = 1024, 32, 64
@@ -108,14 +109,7 @@ class SeaweedServer:
 
     def check(self) -> None:
         """Raises `OSError` unless the S3 gateway has found its filer."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.ports["s3"], timeout=2)
-        try:
-            connection.request("GET", "/healthz")
-            status = connection.getresponse().status
-        finally:
-            connection.close()
-        if status != 200:
-            raise ConnectionError(f"the S3 store answers {status}")
+        hello_http(self.endpoint, "/healthz", PROBE_SECONDS)
 
     def _capacity(self) -> int:
         """Bytes of its file system; the folder may be one that is yet to be made."""
