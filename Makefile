@@ -13,8 +13,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Modules, not the scripts beside it: a script begins with its interpreter's path, in which a quote or a $ is fatal.
+RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-input
+PIP := $(RUN) pip --disable-pip-version-check --quiet install --no-input
 
 .PHONY: help demo run test check bench lock
 
@@ -27,26 +29,26 @@ help:
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
 demo: $(INSTALLED)
-	@$(BIN)/emprops demo
+	@$(RUN) infra.cli demo
 
 run: $(INSTALLED)
-	@$(BIN)/emprops up --data $(DATA) --port $(PORT)
+	@$(RUN) infra.cli up --data '$(DATA)' --port $(PORT)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
+	@$(RUN) tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
 
 check: $(INSTALLED)
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 bench: $(INSTALLED)
-	@$(BIN)/python -m benchmarks
+	@$(RUN) benchmarks
 
 # No index address goes into the lock: it must install from whichever index a machine is set up with.
 lock: $(INSTALLED)
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	@$(RUN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements.lock
 
 # The stamp is written last, so an installation that was cut short is done again; the next run finds it and is quick.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -199,4 +200,11 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
 
 def _program() -> str:
     """How to call this program again: by its name, or with the path that it was called by."""
-    return "emprops" if shutil.which("emprops") else sys.argv[0]
+    if shutil.which("emprops"):
+        return "emprops"
+    if Path(sys.argv[0]).name != "__main__.py":
+        return sys.argv[0]
+    # Not resolved: the interpreter of a virtual environment is a link, which means something.
+    interpreter = Path(sys.executable)
+    near = interpreter.relative_to(Path.cwd()) if interpreter.is_relative_to(Path.cwd()) else interpreter
+    return f"{shlex.quote(str(near))} -m infra.cli"
