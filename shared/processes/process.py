@@ -1,23 +1,38 @@
 """Process managers: what a service does next when something has happened in its own store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
+
+from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
-from shared.eventstore import EventStore, RecordedEvent, migrate
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
+from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import while_leader
+from shared.eventstore.store import HEAD
+from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import SCHEMA, Message
+from shared.messaging.window import Window
+from shared.progress import Progress
+from shared.stopping import unless
 
 IN_FLIGHT = 256
 """How many events are being reacted to at most: the next ones are read when there is room."""
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
+PIECE = 500
+"""How many events are read at once."""
+LOOK_AGAIN = 0.05
 CHECKPOINT_EVERY = 0.25
 """Seconds between two writings of the checkpoint. What lies behind it is reacted to again after a crash."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,13 @@ class ProcessRunner:
     """
 
     def __init__(
-        self, store: EventStore, process: Process, owner: str = "service", *, retries: RetrySettings | None = None
+        self,
+        store: EventStore,
+        process: Process,
+        owner: str = "service",
+        *,
+        retries: RetrySettings | None = None,
+        instance: str = "",
     ) -> None:
         self.store, self.process, self._owner = store, process, owner
         self._retries = retries or RetrySettings()
@@ -49,8 +70,16 @@ class ProcessRunner:
         self.handling = Handling(
             store, Consumer(process.name, owner, process.events, process.react), self._retries, store.codec
         )
-        self._open: dict[int, None] = {}
+        self._names = {_name(tag) for tag in self._types}
+        self._instance = instance or "this replica"
+        self._lanes = Lanes(asyncio.TaskGroup())
+        self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
+        self._open: dict[int, float] = {}
+        """When each event that is not done yet was taken, by its position: the loop's time."""
         self._read_to = 0
+        self._restart: asyncio.Event | None = None
+        store.on_epoch(self._went_back)
+        self.active = False
 
     @property
     def failing(self) -> dict[str, str]:
@@ -63,32 +92,76 @@ class ProcessRunner:
         await while_leader(self.store.dsn, f"process:{self.process.name}", self._lead)
 
     async def _lead(self) -> None:
+        """Nothing in memory outlives the lease, or the store's life that it is of."""
         await self.handling.recall()
         self._open, self._read_to = {}, await checkpoint(self.store, self.process.name)
-        room = asyncio.Semaphore(IN_FLIGHT)
-        async with asyncio.TaskGroup() as tasks:
-            lanes = Lanes(tasks)
-            tasks.create_task(self.handling.resume_parked(lanes))
-            tasks.create_task(self._keep_checkpoint())
-            async for batch in self.store.tail(self._read_to, limit=500, types=self._types):
-                for recorded in batch.events:
-                    await room.acquire()
-                    self._open[recorded.position] = None
-                    lanes.put(recorded.stream_id, partial(self._react, recorded, room))
-                self._read_to = batch.position
+        self._restart = asyncio.Event()
+        self.active = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._lanes = Lanes(tasks)
+                self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
+                self.handling.on_failing = self.window.changed
+                tasks.create_task(self.handling.resume_parked(self._lanes))
+                tasks.create_task(self._keep_checkpoint())
+                await unless(self._restart, self._follow())
+                raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
+        except* WentBack:
+            log.warning("process_starts_over", process=self.process.name, reason="its store went back")
+        finally:
+            self.active = False
 
-    async def _react(self, recorded: RecordedEvent, room: asyncio.Semaphore) -> None:
+    def _went_back(self, _: Epoch) -> None:
+        if self._restart is not None:
+            self._restart.set()
+
+    def _stalled(self) -> int:
+        """How many in hand wait for a next try, or behind one that does."""
+        return sum(1 + self._lanes.waiting(each.key) for each in self.handling.failing.values())
+
+    async def _follow(self) -> None:
+        """Takes what history says, in order, as long as there is room for it."""
+        backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
+        while True:
+            events, read_to = await backoff.call(self._read)
+            for event in events:
+                await self.window.wait_for_room()
+                self._take(event)
+            if read_to > self._read_to:
+                self._read_to = read_to
+            elif self.store.watermarks.value(HEAD) > read_to:
+                await asyncio.sleep(LOOK_AGAIN)  # the number is of another life
+            else:
+                await self.store.watermarks.wait_beyond(HEAD, read_to)
+
+    async def _read(self) -> tuple[Sequence[RecordedEvent | UndecodedEvent], int]:
+        """Undecoded: an event that can't be read is in nobody's way but its own stream's."""
+        try:
+            batch = await self.store.read_undecoded(self._read_to, PIECE)
+        except UnknownEventType:
+            some = await self.store.read_batch(self._read_to, PIECE, self._types)
+            return some.events, some.position
+        return [event for event in batch.events if _name(event.stored_type) in self._names], batch.position
+
+    def _take(self, event: RecordedEvent | UndecodedEvent) -> None:
         message = Message(
-            str(recorded.event_id),
-            event_subject(self._owner, recorded),
-            event_headers(self._owner, recorded),
-            recorded.data,
-            recorded.stream_id,
-            recorded.position,
+            str(event.event_id),
+            event_subject(self._owner, event),
+            event_headers(self._owner, event, self.store.epoch_of(event.position)),
+            event.data,
+            event.stream_id,
+            event.position,
+            self.store.epoch_of(event.position),
         )
+        self._open[event.position] = asyncio.get_running_loop().time()
+        self.window.take(len(event.data))
+        self._lanes.put(event.stream_id, partial(self._react, message))
+
+    async def _react(self, message: Message) -> None:
         await self.handling.settle(message)
-        del self._open[recorded.position]
-        room.release()
+        assert message.position is not None, "it came from the store"
+        del self._open[message.position]
+        self.window.give_back(len(message.body))
 
     @property
     def _done_to(self) -> int:
@@ -109,3 +182,31 @@ class ProcessRunner:
     async def lag(self) -> int:
         """How many positions its checkpoint is behind the store."""
         return max(0, await self.store.head() - await checkpoint(self.store, self.process.name))
+
+    async def progress(self) -> list[Progress]:
+        """Of the active replica, what is in hand and not done; of any, what is parked."""
+        async with self.store.pool.connection() as connection:
+            parked = sum((await parking.counts(connection, self.process.name)).values())
+        name = f"process {self.process.name}"
+        if not self.active:
+            return [Progress(name=name, parked=parked)]
+        now = asyncio.get_running_loop().time()
+        oldest = next(iter(self._open.items()), None)
+        failing = next(iter(self.handling.failing.values()), None)
+        since = [failing.since] if failing else []
+        since += [oldest[1]] if oldest else []
+        return [
+            Progress(
+                name=name,
+                waiting=len(self._open),
+                waiting_seconds=max((now - each for each in since), default=0.0),
+                event=str(failing) if failing else f"the event at {oldest[0]}" if oldest else None,
+                error=failing.error if failing else None,
+                parked=parked,
+                leader=self._instance,
+            )
+        ]
+
+
+def _name(tag: str) -> str:
+    return tag.rpartition(".v")[0]

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +38,10 @@ class Counted(CounterEvent, frozen=True, tag="counted.v1"):
 
 class Ignored(CounterEvent, frozen=True, tag="ignored.v1"):
     n: int
+
+
+class Text(CounterEvent, frozen=True, tag="text.v1"):
+    text: str
 
 
 EVENTS = (Counted, Ignored)
@@ -73,6 +79,15 @@ class Broker:
         """Its data are gone, as after a lost disk."""
         shutil.rmtree(self.server.directory / "jetstream", ignore_errors=True)
 
+    def limit_payload(self, most: int) -> None:
+        """Restarts it as a server that takes no larger messages."""
+        self.kill()
+        configuration = self.server.directory / "nats.conf"
+        settings = json.loads(configuration.read_text()) | {"max_payload": most}
+        spec = self.server.process()
+        configuration.write_text(json.dumps(settings))
+        self._process = start(dataclasses.replace(spec, prepare=lambda: None), self._logs)
+
     def close(self) -> None:
         if self._process is not None:
             stop(self.server.process(), self._process)
@@ -80,7 +95,7 @@ class Broker:
 
 @contextlib.asynccontextmanager
 async def opened(dsn: str) -> AsyncIterator[EventStore]:
-    async with EventStore.open(dsn, Codec(EVENTS)) as store:
+    async with EventStore.open(dsn, Codec((*EVENTS, Text))) as store:
         yield store
 
 

@@ -236,6 +236,29 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
         await until(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
 
 
+async def test_what_cannot_be_read_holds_up_its_own_stream_only(store: EventStore, sql: psycopg.Connection) -> None:
+    """Bytes that are no event of that type are parked, with why; all other streams flow."""
+    ill, seen = uuid4(), Seen()
+    async with running(store, seen) as runner:
+        await store.append(counted(ill, 0, 1), context())
+        await store.append(counted(ill, 1, 2), context())
+        sql.execute("update events set data = '?' where stream_id = %s and version = 2", (ill,))
+        sql.execute("update checkpoints set position = 0")
+    seen.events.clear()
+    async with running(store, seen) as runner:
+        other = uuid4()
+        await store.append(counted(other, 0, 1), context())
+        await until(lambda: seen.of(other) == [1], "the other one is done")
+
+        async def told() -> bool:
+            [progress] = await runner.progress()
+            return progress.parked == 1 and progress.waiting == 0
+
+        await eventually(told, "it is parked")
+    [(error,)] = sql.execute("select error from parked").fetchall()
+    assert error.startswith("the body is not a ")
+
+
 async def test_one_of_two_replicas(store: EventStore) -> None:
     """Only the lease's holder reacts; when it goes, the other one takes over and misses nothing."""
     one, two = Seen(), Seen()

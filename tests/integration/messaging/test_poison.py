@@ -1,0 +1,226 @@
+"""One event that does not go through stops nobody but its own stream; what waits is said, with its event and error."""
+
+import asyncio
+from collections import defaultdict
+from uuid import UUID, uuid4
+
+from nats.js.api import StreamConfig
+
+from shared.contracts.problem import Problem
+from shared.eventstore import EventStore, RecordedEvent, StreamAppend
+from shared.eventstore.records import Context
+from shared.messaging import RetrySettings, connected, parking
+from tests.integration.messaging.support import (
+    OWNER,
+    STREAM,
+    Broker,
+    Counted,
+    Text,
+    background,
+    count,
+    eventually,
+    published,
+    relay,
+    runner,
+)
+from tests.integration.messaging.test_parking import connect, parked
+
+QUICK = RetrySettings(
+    attempts=3, attempts_while_others_pass=4, first_pause=0.01, longest_pause=0.05, look_at_parked_every=0.05
+)
+
+
+class Sick:
+    """A handler for which the events of some streams fail, in a way that looks like a server that is away."""
+
+    def __init__(self, *sick: UUID) -> None:
+        self.sick = set(sick)
+        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+
+    async def __call__(self, recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, Counted)
+        if recorded.stream_id in self.sick:
+            raise Problem("UNAVAILABLE", "so it seems")
+        self.seen[recorded.stream_id].append(recorded.event.n)
+
+
+async def test_hundreds_that_seem_to_wait_for_a_server_stall_nobody(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """More than may be in flight: others go on, and once that shows, the sick ones are parked."""
+    sick, well = [uuid4() for _ in range(30)], uuid4()
+    handler = Sick(*sick)
+    consumer = runner(service, nats_url, handler, retries=QUICK, max_in_flight=8)
+    async with background(relay(owner, nats_url).run, consumer.run):
+        for stream in sick:
+            await count(owner, stream, 1)
+        for number in range(1, 41):
+            await count(owner, well, number)
+        await eventually(lambda: handler.seen[well] == list(range(1, 41)), "the others go on")
+        for number in range(41, 200):
+            if len(await parked(service)) == len(sick):
+                break
+            await count(owner, well, number)
+        rows = await eventually(lambda: _all_parked(service, len(sick)), "parked")
+    assert all("while other events went through" in (row.error or "") for row in rows)
+
+
+async def _all_parked(service: EventStore, number: int) -> list[parking.Parked] | None:
+    rows = await parked(service)
+    return rows if len(rows) == number else None
+
+
+async def _none_parked(service: EventStore) -> bool:
+    return not await parked(service)
+
+
+async def test_a_fault_of_all_events_parks_none(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Nothing shows that the server answers anybody: they are waited for, and progress says on what."""
+    streams = [uuid4() for _ in range(20)]
+    handler = Sick(*streams)
+    consumer = runner(service, nats_url, handler, retries=QUICK, max_in_flight=8)
+    async with background(relay(owner, nats_url).run, consumer.run):
+        for stream in streams:
+            await count(owner, stream, 1)
+
+        async def stuck() -> bool:
+            [progress] = await consumer.progress()
+            return progress.waiting == 20 and progress.stuck(patience=0.3) is not None
+
+        await eventually(stuck, "it says that it is stuck")
+        [progress] = await consumer.progress()
+        assert progress.event is not None
+        assert progress.event.startswith("counted.v1 ")
+        assert progress.error is not None
+        assert "so it seems" in progress.error
+        handler.sick.clear()
+        await eventually(lambda: len(handler.seen) == 20, "all go through")
+
+        async def done() -> bool:
+            [progress] = await consumer.progress()
+            return progress.waiting == 0 and progress.stuck(patience=0) is None
+
+        await eventually(done, "it says that it is done")
+    assert await parked(service) == []
+
+
+async def test_waiting_retries_end_with_the_lease(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """A handler that turns a cancellation into an error of its own does not keep its event alive."""
+    tried, stream = asyncio.Event(), uuid4()
+
+    async def stubborn(recorded: RecordedEvent) -> None:
+        tried.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError from None
+
+    async with background(relay(owner, nats_url).run):
+        consumer = asyncio.create_task(runner(service, nats_url, stubborn).run())
+        await count(owner, stream, 1)
+        await asyncio.wait_for(tried.wait(), 60)
+        consumer.cancel()
+        await asyncio.wait((consumer,), timeout=30)
+        assert consumer.done()
+
+
+async def say(store: EventStore, stream: UUID, *texts: str) -> list[int]:
+    positions = []
+    for version, text in enumerate(texts):
+        appended = await store.append([StreamAppend(stream, version, [Text(text=text)])], Context(uuid4(), "tester"))
+        positions.append(appended.position)
+    return positions
+
+
+async def test_an_event_that_the_broker_refuses_holds_up_nobody(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """It is parked, a message in its place names it, and its stream waits at consumers until it is retried."""
+    big, small = uuid4(), uuid4()
+    seen: list[tuple[UUID, str]] = []
+
+    async def handle(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, Text)
+        seen.append((recorded.stream_id, recorded.event.text[:5]))
+
+    publisher = relay(owner, nats_url)
+    consumer = runner(service, nats_url, handle, events=(Text,))
+    async with background(publisher.run, consumer.run), connected(nats_url, "test") as client:
+        js = client.jetstream()
+        await eventually(lambda: publisher.resyncs, "there is a stream")
+        config = (await js.stream_info(STREAM)).config
+        await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": 4000}))
+        await say(owner, big, "one", "huge " * 2000, "three")
+        await say(owner, small, "a", "b")
+        await eventually(lambda: (small, "b") in seen, "what comes behind it is published and handled")
+        assert [text for stream, text in seen if stream == big] == ["one"]
+        [row] = await parked_by(owner, "relay")
+        assert (row.stream_id, row.type) == (big, "text.v1")
+        [progress] = await publisher.progress()
+        assert progress.parked == 1
+        headers = next(headers for _, headers, _ in await published(nats_url) if "ce-withheld" in headers)
+        assert headers["ce-id"] == row.message_id
+        waiting = await eventually(lambda: _all_parked(service, 2), "it and the next one wait")
+        assert [each.status for each in waiting] == ["parked", "waiting"]
+
+        async with await connect(owner) as connection:
+            await parking.retry(connection, row.id, by="olga")
+            await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it is refused again")
+            await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": -1}))
+            await parking.retry(connection, row.id, by="olga")
+        await eventually(lambda: [text for stream, text in seen if stream == big] == ["one", "huge ", "three"], "all")
+        await eventually(lambda: _status(owner, row.id, "handled"), "published after all")
+        await eventually(lambda: _none_parked(service), "nothing waits any more")
+        await say(owner, uuid4(), "later")
+        await eventually(lambda: seen[-1][1] == "later", "publishing goes on")
+
+
+async def parked_by(store: EventStore, name: str) -> list[parking.Parked]:
+    async with await connect(store) as connection:
+        return await parking.list_parked(connection, name)
+
+
+async def _status(store: EventStore, parked_id: int, status: str, *, actions: int = 0) -> bool:
+    async with await connect(store) as connection:
+        row, done = await parking.inspect(connection, parked_id)
+        return row.status == status and len(done) >= actions
+
+
+async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore, broker: Broker) -> None:
+    """The server would end the connection over it, so it is not even sent."""
+    broker.limit_payload(200_000)
+    publisher = relay(owner, broker.url)
+    async with background(publisher.run):
+        await say(owner, uuid4(), "x" * 250_000, "next")
+        await say(owner, uuid4(), "other")
+
+        async def all_published() -> bool:
+            return len(await published(broker.url)) == 3
+
+        await eventually(all_published, "the others are published")
+        [row] = await parked_by(owner, "relay")
+    assert (row.error or "").startswith("it is larger than the broker's limit of 200000 bytes")
+    assert publisher.resyncs == 1, "nothing broke"
+
+
+async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Broker) -> None:
+    """Another replica may have a way to it. Its progress says what is wrong meanwhile, and it goes on by itself."""
+    publisher = relay(owner, broker.url, give_up_after=0.5)
+    ends = asyncio.create_task(publisher.publish())
+    await count(owner, uuid4(), 1)
+    await eventually(lambda: publisher.published, "published")
+    broker.kill()
+    await count(owner, uuid4(), 1)
+
+    async def stuck() -> bool:
+        [progress] = await publisher.progress()
+        return progress.stuck(patience=0.2) is not None and progress.error is not None
+
+    await eventually(stuck, "it says that it is stuck")
+    await asyncio.wait((ends,), timeout=60)
+    assert ends.done()
+    assert ends.exception() is None
+    broker.start()
+    async with background(publisher.run):
+        await eventually(lambda: publisher.published == 2, "published")
+    assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [f"{OWNER}:1", f"{OWNER}:2"]
