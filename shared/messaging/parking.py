@@ -23,12 +23,16 @@ SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
 UNRESOLVED = ("parked", "waiting", "retrying")
 
+EPOCH = "parked-epoch"
+"""Beside a message's own headers: the life of its owner's store. A column of its own would break the release before,
+which reads `*` by prepared statements; what it has parked itself is of the first life."""
+
 LOCK: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
 INSERT: LiteralString = """
 with row as (
-  insert into parked (consumer, message_id, stream_id, epoch, position, type, subject, headers, body, status, error,
+  insert into parked (consumer, message_id, stream_id, position, type, subject, headers, body, status, error,
     attempts)
-  values (%(consumer)s, %(message_id)s, %(stream_id)s, %(epoch)s, %(position)s, %(type)s, %(subject)s, %(headers)s,
+  values (%(consumer)s, %(message_id)s, %(stream_id)s, %(position)s, %(type)s, %(subject)s, %(headers)s,
     %(body)s, %(status)s, %(error)s, %(attempts)s)
   on conflict (consumer, message_id) do nothing returning id)
 insert into parked_actions (parked_id, action, actor, detail)
@@ -49,13 +53,13 @@ HIGHEST: LiteralString = "select coalesce(max(position), 0) from parked where co
 HEAD: LiteralString = """
 select * from parked
 where consumer = %s and stream_id = %s and status in ('parked', 'waiting', 'retrying')
-order by epoch, position, id limit 1"""
+order by coalesce((headers ->> 'parked-epoch')::integer, 1), position, id limit 1"""
 ONE: LiteralString = "select * from parked where id = %s"
 RUNNABLE: LiteralString = """
 select * from (
   select distinct on (coalesce(stream_id::text, id::text)) * from parked
   where consumer = %s and status in ('parked', 'waiting', 'retrying')
-  order by coalesce(stream_id::text, id::text), epoch, position, id) heads
+  order by coalesce(stream_id::text, id::text), coalesce((headers ->> 'parked-epoch')::integer, 1), position, id) heads
 where status <> 'parked' order by id"""
 RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
 LIST: LiteralString = """
@@ -203,15 +207,15 @@ async def supply(connection: AsyncConnection, consumer: str, message: Message) -
 
 
 def _columns(consumer: str, message: Message) -> dict[str, Any]:
+    headers = {_text(name): _text(value) for name, value in message.headers.items()}
     return {
         "consumer": consumer,
         "message_id": message.message_id,
         "stream_id": message.stream_id,
-        "epoch": message.epoch,
         "position": message.position,
         "type": _text(message.headers.get("ce-type")),
         "subject": _text(message.subject),
-        "headers": Jsonb({_text(name): _text(value) for name, value in message.headers.items()}),
+        "headers": Jsonb({**headers, EPOCH: str(message.epoch)}),
         "body": message.body,
     }
 
