@@ -134,9 +134,11 @@ def cursor_and_copy(dsn: str) -> float:
 
 def run(dsn: str, events: int = EVENTS) -> list[Figure]:
     async def fill() -> None:
-        async with EventStore.open(dsn, Codec([Entered])) as store, store.pool.connection() as connection:
-            await connection.execute(FILL, (events,))
-            await connection.execute("vacuum analyze events")
+        async with EventStore.open(dsn, Codec([Entered])):
+            pass  # its tables are there
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(FILL, (events,))
+            connection.execute("vacuum analyze events")
 
     uvloop.run(fill())
     rate, growth = uvloop.run(ours(dsn, ENTRIES))

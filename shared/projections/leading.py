@@ -42,6 +42,9 @@ class Leader:
     ) -> None:
         self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
         self._projections = {each.table: each for each in projections}
+        self._generation = store.epochs.generation
+        self._mine: set[str] = set()
+        """Tables that are this leader's, together or behind."""
         self._behind: dict[str, asyncio.Task[None]] = {}
         """Tables that catch up by themselves."""
         self._arrived: dict[str, int] = {}
@@ -52,15 +55,16 @@ class Leader:
         """Until cancelled, fenced off, or cut off from PostgreSQL."""
         async with self._connected() as connection:
             self._connection, self._together = connection, self._group(connection, [], 0)
-            claiming = asyncio.create_task(self._claim_missing())
+            claiming = None
             try:
                 await self._start()
+                claiming = asyncio.create_task(self._claim_missing())
                 while True:
                     await self._take_in()
                     await self._round()
                     self._raise_what_broke(claiming)
             finally:
-                await stop(claiming, *self._behind.values())
+                await stop(*([claiming] if claiming else []), *self._behind.values())
                 await self._let_go()
 
     def _connected(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncConnection]:
@@ -72,7 +76,11 @@ class Leader:
         return Group(connection, tables, position, lease=self._lease, status=status, fence=self._fence)
 
     async def _claim(self, connection: psycopg.AsyncConnection) -> dict[str, tuple[int, str]]:
-        return await positions.claim(connection, list(self._projections), self._lease, self._instance)
+        """Tables that became ours, and where they stand."""
+        claimed = await positions.claim(connection, list(self._projections), self._lease, self._instance)
+        new = {name: stands for name, stands in claimed.items() if name not in self._mine}
+        self._mine.update(new)
+        return new
 
     async def _start(self) -> None:
         """Those that are furthest are together from the start."""
@@ -89,12 +97,15 @@ class Leader:
         """Tables that another release projects as well: ours when its leader is gone."""
         while True:
             await asyncio.sleep(CLAIM_EVERY)
-            known = {*self._behind, *self._arrived, *self._together.names}
-            if len(known) == len(self._projections):
-                continue
-            async with self._store.pool.connection() as connection:
-                for name in (await self._claim(connection)).keys() - known:
-                    self._catch_up(name)
+            if len(self._mine) < len(self._projections):
+                async with self._store.pool.connection() as connection:
+                    for name in await self._claim(connection):
+                        self._catch_up(name)
+
+    def _raise_when_the_store_went_back(self) -> None:
+        """What is remembered of positions is void: the new life gives them out again."""
+        if self._generation != self._store.epochs.generation:
+            raise Fenced("the store went back to an earlier moment")
 
     def _raise_what_broke(self, *tasks: asyncio.Task[None]) -> None:
         for task in (*tasks, *self._behind.values()):
@@ -110,9 +121,13 @@ class Leader:
             if not self._arrived:
                 await self._news.wait()
             return
+        believed = self._store.watermarks.value(HEAD)
         try:
             batch = await read(self._store, together, TOGETHER, NO_LIMIT)
+            self._raise_when_the_store_went_back()
             if not batch.size:
+                if believed > together.position:  # it is not there, so the number would have us spin
+                    self._store.watermarks.lower(HEAD, together.position)
                 await self._wait()
                 return
             await together.apply(batch)
@@ -201,6 +216,7 @@ class Leader:
             while True:
                 goal = self._together.position if self._together.tables else await self._store.head()
                 await advance(self._store, group, goal, progress=lambda at, _: self._tell(name, at))
+                self._raise_when_the_store_went_back()
                 if self._together.position - group.position <= TOGETHER:
                     return group.position
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
+import pytest
+from structlog.testing import capture_logs
 
 from shared.eventstore import EventStore
-from shared.projections import Projector
+from shared.projections import Projector, leading
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.eventstore.waiting import PATIENCE, soon, until
@@ -102,6 +104,16 @@ async def test_what_they_share_is_projected_by_one(store: EventStore, sql: psyco
         running = asyncio.create_task(first.run())
         await until(lambda: leaders(sql) >= {("tallies_v1", "old-1"), ("sums_v1", "old-1")}, "it has them again")
         await stop(running)
+
+
+async def test_a_leader_takes_each_of_its_tables_once(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it looks for tables that it lacks: two copies of one would fence each other off."""
+    monkeypatch.setattr(leading, "CLAIM_EVERY", 0.0)
+    with capture_logs() as logs:
+        async with projecting(store, *OLD) as projector, writing(store) as written:
+            await until(lambda: len(written) > 100, "much is written")
+            assert await projector.caught_up(written[-1], PATIENCE)
+    assert [line for line in logs if line["log_level"] == "error"] == []
 
 
 def leaders(sql: psycopg.Connection) -> set[tuple[str, str]]:

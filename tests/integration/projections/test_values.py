@@ -1,0 +1,126 @@
+"""JSON of users comes out of a read table byte for byte as the event has it."""
+
+import random
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
+from shared.projections import Projection, rebuild
+from shared.projections.tables import Table
+from tests.integration.eventstore.tally import TallyEvent, context
+from tests.integration.eventstore.waiting import PATIENCE
+from tests.integration.projections.tables import projecting
+
+ODD_NUMBERS = [1e22, -0.0, 1e308, 5e-324, 0.1, 1e16, 123456789012345680.0, 2**53 + 1, -(2**70), 10**300, 0, 1.0]
+DOCUMENTS = 300
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.sampled_from(ODD_NUMBERS),
+        st.floats(allow_nan=False, allow_infinity=False),
+        texts,
+    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+documents = st.dictionaries(texts, values, max_size=5)
+
+
+class Said(TallyEvent, frozen=True, tag="tally_said.v1"):
+    document: dict[str, Any]
+
+
+class SaidRow(msgspec.Struct, frozen=True):
+    id: UUID
+    first: dict[str, Any]
+    last: dict[str, Any]
+    all: list[dict[str, Any]]
+
+
+def said(row: SaidRow | None, recorded: RecordedEvent) -> SaidRow:
+    assert isinstance(recorded.event, Said)
+    document = recorded.event.document
+    if row is None:
+        return SaidRow(recorded.stream_id, document, document, [document])
+    return SaidRow(row.id, row.first, document, [*row.all, document])
+
+
+SAYINGS = Projection(
+    name="sayings",
+    version=1,
+    row=SaidRow,
+    key=("id",),
+    ddl='create table {table} (id uuid primary key, first json not null, last json not null, "all" json not null)',
+    events=(Said,),
+    keys=lambda recorded: [(recorded.stream_id,)],
+    project=said,
+)
+CODEC = Codec([Said])
+STORED: Any = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+async def test_byte_for_byte(database: str) -> None:
+    """Written once, read by the fold and written again, built anew: always the text that is in the event."""
+    drawn: list[dict[str, Any]] = []
+
+    @settings(max_examples=DOCUMENTS, database=None)
+    @given(documents)
+    def draw(document: dict[str, Any]) -> None:
+        drawn.append(document)
+
+    draw()
+    drawn += [{"n": number, "list": [number, {"z": number, "a": number}]} for number in ODD_NUMBERS]
+    random.Random(7).shuffle(drawn)
+    async with EventStore.open(database, CODEC) as store:
+        async with projecting(store, SAYINGS) as projector:
+            for begin in range(0, len(drawn), 3):
+                stream = uuid4()
+                for version, document in enumerate(drawn[begin : begin + 3]):
+                    appended = await store.append([StreamAppend(stream, version, [Said(document)])], context())
+            assert await projector.caught_up(appended.position, PATIENCE)
+        await assert_exact(store)
+        assert (await rebuild(store, SAYINGS)).same
+        await assert_exact(store)
+
+
+async def assert_exact(store: EventStore) -> None:
+    recorded = await store.read_all(limit=10_000)
+    told: dict[UUID, list[bytes]] = {}
+    for each in recorded:
+        told.setdefault(each.stream_id, []).append(bytes(STORED.decode(each.data)["document"]))
+    rows = await store.pool.rows("""select id, first::text, last::text, "all"::text from sayings_v1""", ())
+    assert len(rows) == len(told) > 0
+    for stream, first, last, every in rows:
+        texts = told[stream]
+        assert (first.encode(), last.encode(), every.encode()) == (texts[0], texts[-1], b"[" + b",".join(texts) + b"]")
+        # And as a query has it, whose rows become an answer's JSON.
+    for stream, first in await store.pool.rows("select id, first from sayings_v1", ()):
+        assert msgspec.json.encode(first) == told[stream][0]
+
+
+async def test_a_column_that_would_change_values_is_refused(database: str) -> None:
+    """At the projector's start, and not when the first odd number comes."""
+    binary = Projection(
+        name="binary",
+        version=1,
+        row=SaidRow,
+        key=("id",),
+        ddl=SAYINGS.ddl.replace("json", "jsonb"),
+        events=(Said,),
+        keys=SAYINGS.keys,
+        project=SAYINGS.project,
+    )
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await Table.create(connection, binary, binary.table)
+        with pytest.raises(TypeError, match="jsonb changes numbers"):
+            await Table.open(connection, binary)
