@@ -74,13 +74,13 @@ async def test_gives_up_when_others_are_always_faster(store: EventStore) -> None
             faster.append(loop.create_task(other.append(counted(stream, tally.changes, 0), context())))
             return [Counted(1)]
 
-        original = store.append
+        original = store._append
 
         async def after_the_other(*arguments: object, **options: object) -> object:
             await faster[-1]
             return await original(*arguments, **options)  # type: ignore[arg-type] # handed through
 
-        store.append = after_the_other  # type: ignore[method-assign,assignment] # makes sure that the other is faster
+        store._append = after_the_other  # type: ignore[method-assign,assignment] # makes sure that the other is faster
         with pytest.raises(Problem) as given_up:
             await soon(store.handle(TALLY, stream, decide, context(), attempts=3))
     assert given_up.value.code == "VERSION_CONFLICT"
