@@ -1,5 +1,6 @@
 """How far a named tailer of a store has come."""
 
+from shared.eventstore.lease import Lease
 from shared.eventstore.store import EventStore
 
 GET = "select position from checkpoints where name = %s"
@@ -15,7 +16,9 @@ async def checkpoint(store: EventStore, name: str) -> int:
         return int(row[0]) if row else 0
 
 
-async def set_checkpoint(store: EventStore, name: str, position: int) -> None:
-    """Moves forward only."""
-    async with store.pool.connection() as connection:
+async def set_checkpoint(store: EventStore, name: str, position: int, lease: Lease | None = None) -> None:
+    """Moves forward only. Raises Fenced when the `lease` under which it was reached is another's by now."""
+    async with store.pool.connection() as connection, connection.transaction():
+        if lease:
+            await lease.fence(connection)
         await connection.execute(PUT, (name, position))

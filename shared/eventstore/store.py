@@ -20,6 +20,7 @@ from shared.eventstore.codec import MAX_METADATA, Codec
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
+from shared.eventstore.lease import Leases
 from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import (
@@ -108,10 +109,11 @@ class EventStore:
         watermarks: Watermarks,
         cache: StateCache,
         epochs: Epochs,
+        leases: Leases,
         seal: Seal = PLAIN,
     ) -> None:
         self.dsn, self.codec, self.pool, self.writer, self.watermarks = dsn, codec, pool, writer, watermarks
-        self._cache, self._seal, self.epochs = cache, seal, epochs
+        self._cache, self._seal, self.epochs, self.leases = cache, seal, epochs, leases
         epochs.on_epoch(self._went_back)
         self._background: set[asyncio.Task[None]] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -129,8 +131,12 @@ class EventStore:
         cached_states: int = 10_000,
         cached_bytes: int = 64 * 1024 * 1024,
         readers: int = 8,
+        instance: str = "",
     ) -> "AsyncIterator[EventStore]":
-        """Brings its tables up to this release, and runs its writer until the block ends."""
+        """Brings its tables up to this release, and runs its writer until the block ends.
+
+        `instance` is what operators see of this process where it leads.
+        """
         await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
         epochs = Epochs()
@@ -143,11 +149,13 @@ class EventStore:
         async with connected(dsn, "epochs", WORK, autocommit=True) as connection:
             await epochs.check_server(connection)
         async with ReadingPool(dsn, readers, epochs.check) as pool:
-            store = cls(dsn, codec, pool, writer, watermarks, StateCache(cached_states, cached_bytes), epochs, seal)
+            cache, leases = StateCache(cached_states, cached_bytes), Leases(dsn, instance)
+            store = cls(dsn, codec, pool, writer, watermarks, cache, epochs, leases, seal)
             store.tasks = {
                 "writer": asyncio.create_task(writer.run()),
                 "watermarks": asyncio.create_task(watermarks.run()),
                 "epochs": asyncio.create_task(store._follow_epochs()),
+                "leases": asyncio.create_task(leases.run()),
             }
             try:
                 yield store

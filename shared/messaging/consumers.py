@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from shared.eventstore import EventStore, migrate
 from shared.eventstore.epochs import Epoch
-from shared.eventstore.lease import while_leader
+from shared.eventstore.lease import Lease, while_leader
 from shared.messaging import marks, parking
 from shared.messaging.cloudevents import LATE, Identity, foreign, identify
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
@@ -97,10 +97,11 @@ class ConsumerRunner:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
         await patiently(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
-        await while_leader(self.store.dsn, f"consumer:{name}", self.consume, check=0.5)
+        await while_leader(self.store, f"consumer:{name}", self.consume)
 
-    async def consume(self) -> None:
+    async def consume(self, lease: Lease | None = None) -> None:
         """What the lease's holder does. It gives up when it loses NATS. Nothing in memory outlives it."""
+        self.handling.lease = lease
         self._held, self._comes_again = {}, False
         await self.handling.recall()
         self.last = self._settled = await self.handling.database(lambda it: marks.settled(it, self.consumer.name))

@@ -16,6 +16,7 @@ from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore, RecordedEvent
+from shared.eventstore.lease import Lease
 from shared.http.tracing import span
 from shared.messaging import parking
 from shared.messaging.cloudevents import LATE, Malformed, read_event
@@ -102,6 +103,8 @@ class Handling:
         self._blocked = set[UUID]()
         self._parked_up_to = 0
         self._resuming: set[Hashable] = set()
+        self.lease: Lease | None = None
+        """Under which all this happens: nothing is recorded of it once another replica leads."""
         self.handled = 0
         self.failing: dict[str, Failing] = {}
         """Events that don't go through at the moment, by id."""
@@ -259,7 +262,9 @@ class Handling:
         """Does it on a connection of the store's, as soon as PostgreSQL answers."""
 
         async def once() -> T:
-            async with self.store.pool.connection() as connection:
+            async with self.store.pool.connection() as connection, connection.transaction():
+                if self.lease:
+                    await self.lease.fence(connection)
                 return await work(connection)
 
         return await patiently(once, self.consumer.name, self.retries)

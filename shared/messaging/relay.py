@@ -23,7 +23,7 @@ from shared.backoff import Backoff
 from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
 from shared.eventstore.checkpoints import checkpoint
 from shared.eventstore.epochs import Epoch
-from shared.eventstore.lease import while_leader
+from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.store import HEAD
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
@@ -95,6 +95,7 @@ class Relay:
         self._verified_at = self._kept_at = self._asked_at = 0.0
         self._stuck_on: UndecodedEvent | None = None
         self._went_back = False
+        self._lease: Lease | None = None
         store.on_epoch(self._on_epoch)
 
     def _on_epoch(self, _: Epoch) -> None:
@@ -107,15 +108,16 @@ class Relay:
 
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
-        await while_leader(self.store.dsn, NAME, self.publish)
+        await while_leader(self.store, NAME, self.publish)
 
-    async def publish(self) -> None:
+    async def publish(self, lease: Lease | None = None) -> None:
         """What the lease's holder does. It gives up when nothing went well for a while: perhaps another replica can.
 
         Without the lease it is as correct, only wasteful.
         """
         await patiently(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
+        self._lease = lease
         self.active, self._place, self._well_at = True, BEGINNING, _now()
         try:
             while True:
@@ -242,7 +244,9 @@ class Relay:
     async def _keep_checkpoint(self) -> None:
         """For the day when retention has emptied the stream, and for replicas that wait: so it is written lazily."""
         if _now() - self._kept_at > self._verify_every / 2:
-            async with self.store.pool.connection() as connection:
+            async with self.store.pool.connection() as connection, connection.transaction():
+                if self._lease:
+                    await self._lease.fence(connection)
                 await connection.execute(KEEP_CHECKPOINT, (NAME, self.published))
             self._kept_at = _now()
 

@@ -12,7 +12,7 @@ from shared.contracts.event import Event, event_type
 from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
-from shared.eventstore.lease import while_leader
+from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.store import HEAD
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject
@@ -89,10 +89,11 @@ class ProcessRunner:
     async def run(self) -> None:
         """Runs until cancelled."""
         await patiently(lambda: migrate(self.store.dsn, SCHEMA), self.process.name, self._retries)
-        await while_leader(self.store.dsn, f"process:{self.process.name}", self._lead)
+        await while_leader(self.store, f"process:{self.process.name}", self._lead)
 
-    async def _lead(self) -> None:
+    async def _lead(self, lease: Lease) -> None:
         """Nothing in memory outlives the lease, or the store's life that it is of."""
+        self.handling.lease = lease
         await self.handling.recall()
         self._open, self._read_to = {}, await checkpoint(self.store, self.process.name)
         self._restart = asyncio.Event()
@@ -103,7 +104,7 @@ class ProcessRunner:
                 self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
                 self.handling.on_failing = self.window.changed
                 tasks.create_task(self.handling.resume_parked(self._lanes))
-                tasks.create_task(self._keep_checkpoint())
+                tasks.create_task(self._keep_checkpoint(lease))
                 await unless(self._restart, self._follow())
                 raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
         except* WentBack:
@@ -169,14 +170,16 @@ class ProcessRunner:
         first = next(iter(self._open), None)
         return self._read_to if first is None else min(self._read_to, first - 1)
 
-    async def _keep_checkpoint(self) -> None:
+    async def _keep_checkpoint(self, lease: Lease) -> None:
         kept = 0
         while True:
             await asyncio.sleep(CHECKPOINT_EVERY)
             if self._done_to > kept:
                 kept = self._done_to
                 await patiently(
-                    partial(set_checkpoint, self.store, self.process.name, kept), self.process.name, self._retries
+                    partial(set_checkpoint, self.store, self.process.name, kept, lease),
+                    self.process.name,
+                    self._retries,
                 )
 
     async def lag(self) -> int:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import psycopg
 
 REGISTER = "insert into read_tables (name, position, fingerprint) values (%s, %s, %s) on conflict do nothing"
-# A lease that nobody holds can be had for a moment. Ours is held by another connection of ours.
 CLAIM = """
 update read_tables set lease = %(lease)s, leader = %(leader)s
 where name = any(%(names)s) and lease <> %(lease)s
-  and (lease = '' or pg_try_advisory_xact_lock(hashtextextended(lease, 0)))"""
+  and (lease = '' or lease_is_free(lease))"""
 RENAME_LEADER = "update read_tables set leader = %(leader)s where lease = %(lease)s and leader <> %(leader)s"
 CLAIMED = "select name, position, status from read_tables where lease = %s and name = any(%s)"
 RELEASE = "update read_tables set lease = '', leader = '' where lease = %s and leader = %s"

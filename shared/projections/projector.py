@@ -24,7 +24,7 @@ from shared import progress
 from shared.backoff import Backoff
 from shared.eventstore import EventStore, Schema, StoreUnavailable, migrate
 from shared.eventstore.connections import LONG, PASSING, connected
-from shared.eventstore.lease import while_leader
+from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import PATIENCE
 from shared.projections import positions, users
 from shared.projections.leading import Leader
@@ -103,7 +103,7 @@ class Projector:
             return
         seeing = asyncio.create_task(self._be_seen())
         try:
-            await while_leader(self.store.dsn, self.lease, self._lead)
+            await while_leader(self.store, self.lease, self._lead)
         finally:
             await stop(seeing)
 
@@ -127,8 +127,8 @@ class Projector:
             for each in await self.lag()
         ]
 
-    async def _lead(self) -> None:
-        await Leader(self.store, self.projections, lease=self.lease, instance=self._instance).run()
+    async def _lead(self, lease: Lease) -> None:
+        await Leader(self.store, self.projections, lease=self.lease, instance=self._instance, fence=lease.fence).run()
 
     async def _be_seen(self) -> None:
         """Says now and then which tables this process uses, and drops those that nobody has used for long."""

@@ -106,7 +106,7 @@ Build = Callable[[Runtime], Awaitable[Parts]]
 async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> AsyncIterator[Runtime]:
     """The store and its read tables, migrated and open; waits for PostgreSQL as long as it takes."""
     await _until_migrated(definition, settings)
-    async with EventStore.open(settings.database_url, definition.codec()) as store:
+    async with EventStore.open(settings.database_url, definition.codec(), instance=settings.service_instance) as store:
         projector = Projector(
             store, definition.projections, instance=settings.service_instance, release=version("emprops")
         )

@@ -21,7 +21,7 @@ from services.generation.domain.generation import LOST
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher, work_subject
 from shared.contracts.work import WORK_STREAM
-from shared.eventstore.lease import while_leader
+from shared.eventstore.lease import Lease, while_leader
 from shared.messaging.failures import is_transient
 
 NAME = "generation-watchdog"
@@ -64,10 +64,10 @@ class Watchdog:
         self.lost = 0
 
     async def run(self) -> None:
-        await while_leader(self._engine.store.dsn, NAME, self.watch)
+        await while_leader(self._engine.store, NAME, self.watch)
 
-    async def watch(self) -> None:
-        """What the lease's holder does."""
+    async def watch(self, _lease: Lease | None = None) -> None:
+        """What the lease's holder does. Two at once are wasteful, not wrong: an attempt takes one result."""
         since = self._engine.clock() - SENT_BEFORE
         looked = asyncio.get_running_loop().time()
         while True:

@@ -1,0 +1,245 @@
+"""Leases: one leads, another takes over when it can't, and what the first still does is refused."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from shared.eventstore import EventStore
+from shared.eventstore.checkpoints import checkpoint, set_checkpoint
+from shared.eventstore.connections import connect
+from shared.eventstore.lease import Fenced, Lease, Leases
+from shared.stopping import stop
+from tests.integration.eventstore.tally import CODEC
+from tests.integration.eventstore.waiting import eventually, soon, until
+from tests.support.silence import SilentProxy
+
+TTL = 1.0
+
+
+class Replica:
+    """A process as far as its leases go, and what it leads."""
+
+    def __init__(self, dsn: str, name: str, *, ttl: float = TTL) -> None:
+        self.name, self.leases = name, Leases(dsn, name, ttl=ttl)
+        self.leads: dict[str, Lease] = {}
+        self.times = 0
+        self.failure: Exception | None = None
+        self.tasks: list[asyncio.Task[None]] = [asyncio.create_task(self.leases.run())]
+
+    def wants(self, *names: str) -> "Replica":
+        self.tasks += [asyncio.create_task(self.leases.while_leader(name, self.work)) for name in names]
+        return self
+
+    async def work(self, lease: Lease) -> None:
+        if self.failure:
+            raise self.failure
+        self.leads[lease.name] = lease
+        self.times += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            del self.leads[lease.name]
+
+    async def close(self) -> None:
+        await stop(*reversed(self.tasks))
+
+
+Start = Callable[..., Replica]
+
+
+@pytest.fixture
+async def start(database: str) -> AsyncIterator[Start]:
+    async with EventStore.open(database, CODEC):
+        pass  # its tables
+    made: list[Replica] = []
+
+    def start_one(name: str, dsn: str = database, **options: float) -> Replica:
+        made.append(Replica(dsn, name, **options))
+        return made[-1]
+
+    yield start_one
+    for replica in made:
+        await replica.close()
+
+
+@pytest.fixture
+def sql(database: str) -> "contextlib.AbstractContextManager[psycopg.Connection]":
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+async def leader(*replicas: Replica, of: str = "x") -> Replica:
+    await until(lambda: sum(of in replica.leads for replica in replicas) == 1, f"one leads {of}")
+    return next(replica for replica in replicas if of in replica.leads)
+
+
+async def test_one_of_many_leads(start: Start) -> None:
+    replicas = [start(str(number)).wants("x", "y") for number in range(3)]
+    first = await leader(*replicas)
+    await leader(*replicas, of="y")
+    await asyncio.sleep(3 * TTL)  # renewed meanwhile, again and again
+    assert await leader(*replicas) is first
+    assert sum(replica.times for replica in replicas) == 2
+
+
+async def test_two_in_one_process_take_turns(start: Start) -> None:
+    """The session's own locks would let it in twice."""
+    replica = start("a")
+    replica.wants("x", "x")
+    await leader(replica)
+    await asyncio.sleep(2 * TTL)
+    assert (replica.times, replica.leads["x"].token) == (1, 1)
+
+
+async def test_one_that_ends_is_followed_at_once(start: Start) -> None:
+    """Long before its lease has expired."""
+    first = await leader(start("a", ttl=60).wants("x"))
+    second = start("b", ttl=60).wants("x")
+    began = time.monotonic()
+    await first.close()
+    await leader(second)
+    assert time.monotonic() - began < 10
+
+
+async def test_one_whose_session_dies_is_followed_at_once(start: Start, sql: psycopg.Connection) -> None:
+    """A process that is killed takes its connection with it, and the server lets its locks go."""
+    first = await leader(start("a", ttl=60).wants("x"))
+    token = first.leads["x"].token
+    second = start("b", ttl=60).wants("x")
+    await stop(*first.tasks[:1])  # no one keeps its leases any more: as if killed
+    sql.execute(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where pid in (select pid from pg_locks l where"
+        " l.locktype = 'advisory') and application_name = 'emprops leases' and pid <> pg_backend_pid()"
+    )
+    assert (await leader(second)).leads["x"].token == token + 1
+
+
+async def test_a_lost_connection_that_comes_back_keeps_the_lease(start: Start, sql: psycopg.Connection) -> None:
+    replica = await leader(start("a", ttl=60).wants("x"))
+    for _ in range(3):
+        sql.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'emprops leases'"
+        )
+        await eventually(lambda: locked(sql), "it is locked again")
+    assert (replica.times, replica.leads["x"].token) == (1, 1)
+
+
+async def locked(sql: psycopg.Connection) -> bool:
+    row = sql.execute("select not lease_is_free('x')").fetchone()
+    return bool(row and row[0])
+
+
+async def test_a_silent_one_is_replaced_and_stops_by_itself(database: str, start: Start) -> None:
+    """Within the lease's life; both clocks count from before the last renewal was sent."""
+    server = urlsplit(database)
+    with SilentProxy((server.hostname, server.port)) as proxy:
+        user = server.netloc.rpartition("@")[0]
+        behind = urlunsplit(server._replace(netloc=f"{user}@{proxy.address}"))
+        first = await leader(start("a", behind).wants("x"))
+        token = first.leads["x"].token
+        second = start("b").wants("x")
+        with proxy.silent():
+            began = time.monotonic()
+            assert (await leader(second)).leads["x"].token == token + 1
+            await until(lambda: "x" not in first.leads, "the first has stopped by itself")
+            assert time.monotonic() - began < TTL + 4
+        await asyncio.sleep(2 * TTL)  # what it had sent into the silence arrives: it must change nothing
+        assert await leader(first, second) is second
+        assert second.leads["x"].token == token + 1
+
+
+async def test_one_that_stood_still_is_fenced(database: str, start: Start, sql: psycopg.Connection) -> None:
+    """It was frozen for longer than its lease lasts: what it still does in a transaction is refused."""
+    first = await leader(start("a").wants("x"))
+    lease = first.leads["x"]
+    async with await connect(database, "test") as frozen:
+        sql.execute("update leases set expires_at = clock_timestamp() - interval '1 second', token = token + 1")
+        with pytest.raises(Fenced):
+            await lease.fence(frozen)
+    assert lease.lost.is_set()
+    await until(lambda: first.leads.get("x") is not lease, "its work was stopped")
+
+
+async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
+    database: str, start: Start, sql: psycopg.Connection
+) -> None:
+    """What was checked may be committed: the next leader comes after it, and sees it."""
+    first = await leader(start("a").wants("x"))
+    async with await connect(database, "test") as connection:
+        await first.leads["x"].fence(connection)
+        await stop(*first.tasks)
+        second = start("b").wants("x")
+        await asyncio.sleep(2 * TTL)
+        assert not second.leads
+        await connection.commit()
+        await leader(second)
+
+
+async def test_a_leader_that_fails_lets_another_one_try(start: Start) -> None:
+    """One that has lost what else it needs gives up, and waits a moment before it wants the lease again."""
+    first = start("a")
+    first.failure = ConnectionError("NATS is away")
+    first.wants("x")
+    second = start("b").wants("x")
+    assert await leader(first, second) is second
+    await second.close()
+    first.failure = None
+    assert await leader(first) is first
+
+
+async def test_work_that_loses_a_cancellation_has_ended_before_the_lease_goes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.stopping.PATIENCE", 0.2)
+    ended = asyncio.Event()
+
+    async def stubborn(_lease: Lease) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    first = start("a", ttl=60)
+    first.tasks.append(asyncio.create_task(first.leases.while_leader("x", stubborn)))
+    await until(lambda: "x" in first.leases._held, "it leads")
+    second = start("b", ttl=60).wants("x")
+    closing = asyncio.create_task(first.close())
+    await leader(second)
+    assert ended.is_set()
+    await soon(closing)
+
+
+async def test_checkpoints_are_fenced(database: str, start: Start) -> None:
+    first = await leader(start("a").wants("x"))
+    lease = first.leads["x"]
+    async with EventStore.open(database, CODEC) as store:
+        await set_checkpoint(store, "x", 5, lease)
+        assert await checkpoint(store, "x") == 5
+        with pytest.raises(Fenced):
+            await set_checkpoint(store, "x", 6, Lease("x", lease.token - 1))
+        assert await checkpoint(store, "x") == 5
+
+
+async def test_standbys_cost_one_connection_and_no_commit(start: Start, sql: psycopg.Connection) -> None:
+    """However many leases they wait for; a leader of all of them renews them with one."""
+    names = [f"lease-{number}" for number in range(10)]
+    first = start("a", ttl=10).wants(*names)
+    await until(lambda: len(first.leads) == 10, "it leads all")
+    start("b", ttl=10).wants(*names)
+    connections = "select count(*) from pg_stat_activity where application_name = 'emprops leases'"
+    await until(lambda: sql.execute(connections).fetchone() == (2,), "both are there")
+    written = "select pg_current_wal_insert_lsn() - '0/0'"
+    began, before = time.monotonic(), sql.execute("select xmax from pg_control_checkpoint(), txid_current() as xmax")
+    first_xid = before.fetchone()[0]
+    await asyncio.sleep(6)
+    last_xid = sql.execute("select txid_current()").fetchone()[0]
+    renewals = (time.monotonic() - began) / 2.5
+    assert last_xid - first_xid - 1 <= renewals + 1, written
+    assert sql.execute(connections).fetchone() == (2,)
