@@ -1,5 +1,6 @@
 """The wiring of the edge, and nothing else. It has no store: what it knows are addresses and keys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness
+from shared.stopping import stop
 
 VERSION = "0.1.0"
 GRANT_ISSUER = "emprops-generation"
@@ -46,11 +48,15 @@ def create(settings: EdgeSettings) -> Litestar:
             auto_decompress=False,
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
         ) as session:
+            watching = [asyncio.create_task(each.watch(session)) for each in replicas.values()]
             app.state.proxy = Proxy(session, replicas, authenticator, limits, table)
             app.state.schema = PublicSchema(session, replicas, table, VERSION)
             readiness.checks["keys"] = keys_check(authenticator, settings.auth_issuer)
-            readiness.checks["services"], readiness.order["replicas"] = service_checks(replicas, session)
-            yield
+            readiness.checks["services"], readiness.order["replicas"] = service_checks(replicas)
+            try:
+                yield
+            finally:
+                await stop(*watching)
 
     return create_app(
         title="emprops edge",

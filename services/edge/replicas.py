@@ -1,14 +1,26 @@
-"""The addresses of one service: asked in turn, the busier ones later, those that just refused a connection last.
+"""The addresses of one service: asked in turn, the busier ones later, and last those that refuse or keep silent.
 
-A replica that hangs answers nothing, so what waits for it piles up: asking the least busy one first leaves it alone.
+Each is looked at twice a second. One that does not answer comes after the others until it does again; while none does,
+all are still tried, since a look may be wrong.
 """
 
+import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Iterator, Sequence
 
+import aiohttp
+
+from shared.http import get_logger
+
 DOWN_FOR = 1.0
 """Seconds for which a replica that refused a connection is asked after the others."""
+LOOK_EVERY = 0.5
+LOOK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
+"""With the pause before it, less than the two seconds within which silence is told."""
+
+log = get_logger("replicas")
 
 
 class Replicas:
@@ -19,6 +31,8 @@ class Replicas:
         self._next = 0
         self._down_until = dict.fromkeys(self.urls, 0.0)
         self._waiting = dict.fromkeys(self.urls, 0)
+        self.out: dict[str, str] = {}
+        """Those that did not answer when they were last looked at, with what they did instead."""
 
     def in_turn(self) -> list[str]:
         """All base URLs, beginning with the one for which the fewest requests wait; among equals, the next in turn."""
@@ -27,7 +41,7 @@ class Replicas:
         self._next = (self._next + 1) % len(self.urls)
         turned = self.urls[self._next :] + self.urls[: self._next]
         now = time.monotonic()
-        return sorted(turned, key=lambda url: (self._down_until[url] > now, self._waiting[url]))
+        return sorted(turned, key=lambda url: (url in self.out, self._down_until[url] > now, self._waiting[url]))
 
     @contextlib.contextmanager
     def asked(self, url: str) -> Iterator[None]:
@@ -41,3 +55,31 @@ class Replicas:
     def refused(self, url: str) -> None:
         """Notes that a connection could not be made."""
         self._down_until[url] = time.monotonic() + DOWN_FOR
+
+    async def watch(self, session: aiohttp.ClientSession) -> None:
+        """Looks at each replica until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for url in self.urls:
+                tasks.create_task(self._watch(session, url))
+
+    async def _watch(self, session: aiohttp.ClientSession, url: str) -> None:
+        while True:
+            fault = await _look(session, url)
+            if (fault is None) == (url in self.out):
+                log.warning("replica", upstream=self.name, url=url, state=fault or "answers again")
+            if fault is None:
+                self.out.pop(url, None)
+            else:
+                self.out[url] = fault
+            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+
+async def _look(session: aiohttp.ClientSession, url: str) -> str | None:
+    """What is wrong with a replica; None when it answers."""
+    try:
+        async with session.get(f"{url}/health/live", timeout=LOOK_TIMEOUT) as response:
+            return None if response.status == 200 else f"answers {response.status}"
+    except TimeoutError:
+        return "is silent"
+    except (aiohttp.ClientError, OSError):
+        return "can't be reached"

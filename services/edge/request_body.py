@@ -34,6 +34,9 @@ class RequestBody:
         self.failure: Problem | ClientGone | None = None
         self.taken = False
         """Whether any of a streamed body has been taken, so that it can't be sent to another replica."""
+        self.moved_at = 0.0
+        """When the last of the body came, by the event loop's clock: from then on, silence is the service's."""
+        self.waits_for_client = False
         for name, value in headers:
             if name == b"content-length":
                 self.length = int(value)
@@ -61,12 +64,16 @@ class RequestBody:
     async def _chunks(self) -> AsyncIterator[bytes]:
         total, more = 0, self.length != 0
         while more:
+            self.waits_for_client = True
             try:
                 async with asyncio.timeout(self._idle):
                     message = await self._receive()
             except TimeoutError as error:
                 self.failure = invalid(f"The body stopped in its middle: nothing came for {self._idle:g} s")
                 raise self.failure from error
+            finally:
+                self.waits_for_client = False
+                self.moved_at = asyncio.get_running_loop().time()
             if message["type"] == "http.disconnect":
                 self.failure = ClientGone()
                 raise self.failure

@@ -29,6 +29,11 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a service may be silent."""
     restart_window: float = 3.0
     """Seconds for which a refused connection is tried again, so that a service's restart is not noticed."""
+    turn_after: float = 1.5
+    """Seconds of a replica's silence after which another one is asked too, where that can't do anything twice."""
+    read_timeout: float = 5.0
+    command_timeout: float = 15.0
+    """Seconds within which an answer begins; 503 says whether a command may have been done."""
     log_level: str = "info"
     service_instance: str = ""
 
@@ -47,5 +52,11 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def limits(self) -> Limits:
         return Limits(
-            body=self.max_body_bytes, upload=self.max_upload_bytes, idle=self.idle_timeout, restart=self.restart_window
+            body=self.max_body_bytes,
+            upload=self.max_upload_bytes,
+            idle=self.idle_timeout,
+            restart=self.restart_window,
+            turn=self.turn_after,
+            read=self.read_timeout,
+            command=self.command_timeout,
         )

@@ -78,8 +78,9 @@ async def test_replicas_take_turns_and_stand_in(start_edge: Edge) -> None:
 async def test_a_replica_that_hangs_is_left_alone(start_edge: Edge) -> None:
     """Beside one that answers, it costs the requests that were sent to it, and not every other one from then on."""
 
-    async def hangs(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        arrived.set()
+    async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/health/live" not in await reader.readuntil(b"\r\n\r\n"):
+            arrived.set()
         await released.wait()
         writer.close()
 
@@ -126,6 +127,10 @@ class BreaksOnce:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        if b"/health/live" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+            writer.close()
+            return
         length = next(
             (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")), 0
         )

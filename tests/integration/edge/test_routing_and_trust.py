@@ -144,7 +144,8 @@ async def test_a_service_sees_who_asked_and_in_which_trace(edge: EdgeClient) -> 
         "Idempotency-Key": "k",
         "If-Match": '"3"',
         "Accept-Language": "de",
-        "X-Filename": "blau-\u00e4.png",
+        "X-Filename": "blau-%C3%A4.png",
+        "X-Title": "blau-\u00e4",
     }
     async with edge.request("POST", "/projects", headers=sent, json={"name": "x"}) as response:
         seen = (await response.json())["headers"]
@@ -157,7 +158,7 @@ async def test_a_service_sees_who_asked_and_in_which_trace(edge: EdgeClient) -> 
     assert seen["x-forwarded-proto"] == "http"
     assert seen["authorization"].startswith("Bearer ")
     assert (seen["idempotency-key"], seen["if-match"], seen["accept-language"]) == ("k", '"3"', "de")
-    assert seen["x-filename"] == "blau-\u00e4.png"
+    assert (seen["x-filename"], seen["x-title"]) == ("blau-%C3%A4.png", "blau-\u00e4")
     assert not {"x-hop", "te", "accept-encoding-x", "transfer-encoding"} & set(seen)
 
 

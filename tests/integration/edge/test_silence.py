@@ -1,0 +1,158 @@
+"""Replicas that keep silent, as behind a proxy that forwards nothing: what clients see, and what readiness says."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.edge_client import Edge, EdgeClient
+from tests.support.serving import serving
+from tests.support.upstream import Exchange, UpstreamStub
+
+
+class Silent:
+    """Takes connections and whatever comes over them, and forwards or answers nothing until `ends` is called."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests = 0
+        self._over = asyncio.Event()
+        self._answers = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/health/" not in head:
+            self.requests += 1
+        if not self._answers:
+            await self._over.wait()
+        body = b'{"service":"silent"}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    def ends(self) -> None:
+        self._answers = True
+        self._over.set()
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[Silent]:
+    made = Silent()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield made
+        made.ends()
+
+
+async def ready(edge: EdgeClient) -> tuple[int, dict[str, Any]]:
+    async with edge.session.get(f"{edge.url}/health/ready") as response:
+        return response.status, (await response.json())["checks"]
+
+
+async def until_ready_says(edge: EdgeClient, status: int, words: str) -> float:
+    """Seconds that it took."""
+    began = time.monotonic()
+    async with asyncio.timeout(20):
+        while True:
+            found, checks = await ready(edge)
+            if found == status and words in str(checks):
+                return time.monotonic() - began
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"), [("GET", {}), ("POST", {"Idempotency-Key": "k"}), ("PUT", {"If-Match": '"3"'})]
+)
+async def test_another_replica_is_asked_where_that_is_safe(
+    start_edge: Edge, method: str, headers: dict[str, str]
+) -> None:
+    """Each of several requests is answered by the one that lives, long before the silent one would be given up on."""
+    async with silent() as hanging, serving(UpstreamStub("well")) as well:
+        edge = await start_edge(
+            credits_url=f"{hanging.url},{well}", read_timeout=60, command_timeout=60, turn_after=0.2
+        )
+        asked = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
+        answers = await asyncio.gather(*asked)
+    assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
+
+
+async def test_a_command_that_may_have_been_done_is_not_sent_twice(start_edge: Edge) -> None:
+    """503 says so, when its time is over."""
+    async with silent() as hanging, serving(UpstreamStub("well")) as well:
+        edge = await start_edge(credits_url=f"{hanging.url},{well}", command_timeout=0.6, turn_after=0.1)
+        answers = await asyncio.gather(*(edge.json("POST", "/credits/x", json={}) for _ in range(2)))
+        sent = hanging.requests
+    refused = [body for status, body in answers if status == 503]
+    assert len(refused) == sent == 1
+    assert "may have been done or not" in refused[0]["detail"]
+
+
+async def test_a_read_is_given_up_in_time(start_edge: Edge) -> None:
+    async with silent() as hanging:
+        edge = await start_edge(credits_url=hanging.url, read_timeout=0.5, turn_after=0.1)
+        status, body = await edge.json("GET", "/credits")
+    assert (status, body["code"]) == (503, "UNAVAILABLE")
+    assert "silent" not in body["detail"]
+
+
+async def test_a_slow_upload_is_the_clients_own_time(start_edge: Edge) -> None:
+    """A client that sends slowly, and a service that takes slowly, are no silence of the service."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            yield b"x" * 30_000
+
+    edge = await start_edge(command_timeout=0.4)
+    status, seen = await edge.json("POST", "/assets", data=pieces())
+    assert (status, seen["length"]) == (200, 240_000)
+
+
+async def test_a_silent_replica_is_put_aside_and_comes_back_by_itself(start_edge: Edge) -> None:
+    """Readiness names it, and is lost only with every replica of a service; requests go to the others at once."""
+    async with silent() as hanging, serving(UpstreamStub("well")) as well:
+        edge = await start_edge(credits_url=f"{hanging.url},{well}")
+        await until_ready_says(edge, 200, f"credits: {hanging.url} is silent")
+        before = hanging.requests
+        assert [(await edge.json("GET", "/credits"))[1]["service"] for _ in range(6)] == ["well"] * 6
+        assert hanging.requests == before
+        hanging.ends()
+        async with asyncio.timeout(20):
+            while hanging.requests == before:
+                await edge.json("GET", "/credits")
+
+
+async def test_a_service_without_a_replica_makes_the_edge_unready(start_edge: Edge) -> None:
+    """It is named; and readiness comes back with it."""
+    async with silent() as hanging:
+        edge = await start_edge(credits_url=hanging.url)
+        await until_ready_says(edge, 503, f"credits: {hanging.url} is silent")
+        began = time.monotonic()
+        assert (await ready(edge))[0] == 503
+        assert time.monotonic() - began < 2, "readiness does not wait for what is silent"
+        hanging.ends()
+        await until_ready_says(edge, 200, "ok")
+
+
+async def test_who_was_answered_is_shown_nothing_older(edge: EdgeClient, services: dict[str, UpstreamStub]) -> None:
+    """The position of what a user was answered goes along with the user's next requests, to every service."""
+
+    async def writes(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.answer(b"{}", emprops_position="collections:1:7")
+
+    services["collections"].answer = writes
+    token = edge.issuer.bearer()
+    for headers, path, wanted in (
+        (token, "/jobs", "generation:1:2, collections:1:7"),
+        (token, "/jobs", "collections:1:7"),
+        (edge.issuer.bearer(), "/jobs", None),
+    ):
+        given = {"Emprops-Position": "generation:1:2"} if wanted and "generation" in wanted else {}
+        async with edge.request("POST", "/projects", headers=token) as response:
+            assert response.headers["Emprops-Position"] == "collections:1:7"
+        _, seen = await edge.json("GET", path, headers={**headers, **given})
+        assert seen["headers"].get("emprops-position") == (wanted and wanted.rpartition(", ")[2])
