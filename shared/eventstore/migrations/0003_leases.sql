@@ -4,6 +4,8 @@
 -- session holds the advisory lock of its token (its holder has died, or has let it go). It is not taken while a
 -- transaction of its holder goes on that has checked its token: see `fence`.
 -- `locks_anew`: the session is a new one, and must lock what it holds. Answered are the leases that are held afterwards.
+-- A holder also has the advisory lock of the bare name, which is all that release 0.1.0 knows of a lease: as long as one of its
+-- processes leads, ours wait, and the other way round.
 create function keep_leases(
   held text[], tokens bigint[], locks_anew boolean, given_up text[], given_up_tokens bigint[],
   wanted text[], holder text, lasts interval
@@ -12,7 +14,8 @@ declare
   each text;
   known leases;
 begin
-  perform pg_advisory_unlock(hashtextextended(g.name || ':' || g.token, 0)) from unnest(given_up, given_up_tokens) as g(name, token);
+  perform pg_advisory_unlock(hashtextextended(g.name || ':' || g.token, 0)), pg_advisory_unlock(hashtextextended(g.name, 0))
+  from unnest(given_up, given_up_tokens) as g(name, token);
   if cardinality(held) > 0 then
     return query
       update leases l set expires_at = clock_timestamp() + lasts
@@ -20,20 +23,26 @@ begin
       where l.name = mine.name and l.token = mine.token
       returning l.name, l.token;
     if locks_anew then
-      perform pg_try_advisory_lock(hashtextextended(l.name || ':' || l.token, 0))
+      perform pg_try_advisory_lock(hashtextextended(l.name || ':' || l.token, 0)), pg_try_advisory_lock(hashtextextended(l.name, 0))
       from leases l where (l.name, l.token) in (select * from unnest(held, tokens));
     end if;
   end if;
   foreach each in array wanted loop
-    select l.* into known from leases l where l.name = each;
-    if found and known.expires_at > clock_timestamp() then
-      if not pg_try_advisory_lock(hashtextextended(each || ':' || known.token, 0)) then
-        continue;
-      end if;
-      perform pg_advisory_unlock(hashtextextended(each || ':' || known.token, 0)); -- it was free, which is all we ask
-    end if;
     if not pg_try_advisory_xact_lock(hashtextextended('lease ' || each, 0)) then
       continue; -- somebody else is taking it, or its holder is in the middle of a transaction
+    end if;
+    select l.* into known from leases l where l.name = each;
+    if found and not pg_try_advisory_lock(hashtextextended(each || ':' || known.token, 0)) then
+      if known.expires_at > clock_timestamp() then
+        continue;
+      end if;
+    else
+      if found then
+        perform pg_advisory_unlock(hashtextextended(each || ':' || known.token, 0)); -- it was free, which is all we ask
+      end if;
+      if not pg_try_advisory_lock(hashtextextended(each, 0)) then
+        continue; -- a process of release 0.1.0 leads
+      end if;
     end if;
     return query
       insert into leases as l (name, token, holder, expires_at) values (each, 1, keep_leases.holder, clock_timestamp() + lasts)

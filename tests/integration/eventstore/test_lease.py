@@ -243,3 +243,18 @@ async def test_standbys_cost_one_connection_and_no_commit(start: Start, sql: psy
     renewals = (time.monotonic() - began) / 2.5
     assert last_xid - first_xid - 1 <= renewals + 1, written
     assert sql.execute(connections).fetchone() == (2,)
+
+
+async def test_a_process_of_the_release_before_leads_alone(database: str, start: Start) -> None:
+    """It knows of an advisory lock under the bare name only; both are not active at the same time."""
+    old = "select pg_try_advisory_lock(hashtextextended('x', 0))"
+    with psycopg.connect(database, autocommit=True) as before:
+        assert before.execute(old).fetchone() == (True,)
+        replica = start("a").wants("x")
+        await asyncio.sleep(2 * TTL)
+        assert not replica.leads
+    await leader(replica)
+    with psycopg.connect(database, autocommit=True) as before:
+        assert before.execute(old).fetchone() == (False,)
+        await replica.close()
+        assert before.execute(old).fetchone() == (True,)
