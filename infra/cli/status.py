@@ -66,12 +66,21 @@ def _show(found: Status) -> None:
                 cell(_waiting(each)),
             )
         console.print(table)
+    for sentence in dict.fromkeys(_put_back(each) for each in found.processes):
+        if sentence:
+            console.print(Text(shown(sentence)), soft_wrap=True)
     if found.why:
         console.print("Not as it should be:", style="bold")
         for sentence in found.why:
             console.print(Text(f"  {shown(sentence)}"), soft_wrap=True)
     else:
         console.print("All is as it should be.")
+
+
+def _put_back(process: Process) -> str:
+    """That a service's history was put back to an earlier moment; empty for one that never was."""
+    detail = process.checks.get("history", {}).get("detail")
+    return f"The history of {process.name.rpartition('-')[0]} was put back: {detail}" if detail else ""
 
 
 def _waiting(process: Process) -> str:

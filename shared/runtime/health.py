@@ -11,6 +11,7 @@ from shared.eventstore import EventStore
 from shared.http.health import Check, NotReady
 from shared.messaging import ConsumerRunner, Relay, connect
 from shared.messaging.connection import close
+from shared.messaging.streams import FIRST_EPOCH
 from shared.processes import ProcessRunner
 from shared.progress import Follower, Progress
 from shared.projections import Projector
@@ -49,6 +50,21 @@ def postgresql_check(store: EventStore) -> Check:
         return f"position {await store.head()}"
 
     return postgresql
+
+
+def history_check(store: EventStore) -> Check:
+    """Passes always, and remembers what no operator may have to guess: that history was put back, and when."""
+
+    async def history() -> str | None:
+        latest = store.epochs.latest
+        if latest.number == FIRST_EPOCH:
+            return None
+        return (
+            f"epoch {latest.number} since {latest.started_at:%Y-%m-%d %H:%M:%S} UTC, from position"
+            f" {latest.first_position} on: {latest.reason}"
+        )
+
+    return history
 
 
 def writer_check(store: EventStore) -> Check:

@@ -19,7 +19,15 @@ from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay
 from shared.processes import ProcessRunner
 from shared.runtime.core import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
-from shared.runtime.health import NatsProbe, clock_check, followers, measured, postgresql_check, writer_check
+from shared.runtime.health import (
+    NatsProbe,
+    clock_check,
+    followers,
+    history_check,
+    measured,
+    postgresql_check,
+    writer_check,
+)
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
 from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
 from shared.stopping import stop
@@ -54,6 +62,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         processes = [ProcessRunner(runtime.store, each, definition.name) for each in parts.processes]
         probe = NatsProbe(settings.nats_url, f"{definition.name}-health")
         runtime.checks["postgresql"] = postgresql_check(runtime.store)
+        runtime.checks["history"] = history_check(runtime.store)
         runtime.checks["writer"] = writer_check(runtime.store)
         runtime.checks["nats"] = probe.check
         runtime.order["clock"] = clock_check(runtime.store)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import aiohttp
 
-from tests.support.load import BUSY_SECONDS, Load
+from tests.support.load import Load, busy_seconds
 from tests.support.running_set import RunningSet
 
 SERVICES = ("collections", "generation", "credits", "storage")
@@ -40,7 +40,7 @@ async def assert_told(running: RunningSet, server: str) -> None:
         for process in both(running, *WHO_NEEDS[server]):
             code, words, seconds = await _until_told(session, running, process, server)
             assert code == 503, f"{process} says {code} while {server} is silent: {words}"
-            assert seconds < READY_SECONDS + BUSY_SECONDS, f"readiness of {process} took {seconds:.1f} s"
+            assert seconds < READY_SECONDS + busy_seconds(), f"readiness of {process} took {seconds:.1f} s"
     await assert_status_tells(running, *NAMES[server])
 
 
@@ -61,7 +61,7 @@ async def assert_status_tells(running: RunningSet, *names: str) -> None:
     assert status.code == 1, f"exit {status.code}:\n{status.words}"
     assert any(name in status.words.lower() for name in names), status.words
     # Starting Python and importing is in it, which alone takes seconds on a busy machine.
-    assert status.seconds < STATUS_SECONDS + 2 * BUSY_SECONDS, f"emprops status took {status.seconds:.1f} s"
+    assert status.seconds < STATUS_SECONDS + 2 * busy_seconds(), f"emprops status took {status.seconds:.1f} s"
 
 
 @contextlib.asynccontextmanager
