@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from infra.embedded.nats import NatsServer, NatsUser
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import PortPicker
 from infra.embedded.postgres import PostgresServer
 from infra.embedded.process import running

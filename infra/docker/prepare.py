@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
-from infra.embedded.nats import configuration, service_users
+from infra.embedded.nats import configuration
+from infra.embedded.nats_users import service_users
 from infra.embedded.plan import BUCKET, SERVICES
 from infra.embedded.postgres import create_databases
 from infra.embedded.seaweedfs import identities, s3_client

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.embedded.hello import hello_nats
+from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import keep_private
@@ -14,14 +15,6 @@ from infra.embedded.wheels import program
 CONFIGURATION = "nats.conf"
 PROBE_SECONDS = 2.0
 MAX_PAYLOAD = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class NatsUser:
-    password: str
-    publish: tuple[str, ...] = (">",)
-    """Subjects it may publish to, wildcards allowed."""
-    subscribe: tuple[str, ...] = (">",)
 
 
 @dataclass(frozen=True)
@@ -74,49 +67,3 @@ def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str
         "authorization": {"users": allowed},
     }
     return json.dumps(settings, indent=1)
-
-
-OWNERS = ("collections", "generation", "credits", "storage", "edge")
-"""The services: each may have a stream of its own name in capitals."""
-WORK_STREAMS = ("WORK", "RESULTS")
-
-
-def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
-    """The users of the set: its services, `worker`, and `operator` who may do everything.
-
-    A service may publish only its own events and change only its own streams. All may read the others' streams, and
-    make one that isn't there yet, which its owner then finds: who comes first makes it, so that nobody waits.
-    """
-    users = {"operator": NatsUser(passwords["operator"])}
-    for owner in OWNERS:
-        publish = (f"events.{owner}.>", *_manages(owner.upper()), *_makes(*OWNERS), *_READS)
-        if owner == "generation":
-            publish += ("work.>", "progress.>")
-            for stream in WORK_STREAMS:
-                publish += _manages(stream)
-        users[owner] = NatsUser(passwords[owner], publish)
-    users["worker"] = NatsUser(passwords["worker"], ("results.>", "progress.>", *_READS), ("_INBOX.>", "progress.>"))
-    return users
-
-
-def _makes(*streams: str) -> tuple[str, ...]:
-    return tuple(f"$JS.API.STREAM.CREATE.{stream.upper()}" for stream in streams)
-
-
-def _manages(stream: str) -> tuple[str, ...]:
-    changes = tuple(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("UPDATE", "DELETE", "PURGE", "MSG.DELETE"))
-    return (*_makes(stream), *changes)
-
-
-_READS = (
-    "$JS.API.INFO",
-    "$JS.API.STREAM.NAMES",
-    "$JS.API.STREAM.LIST",
-    "$JS.API.STREAM.INFO.>",
-    "$JS.API.STREAM.MSG.GET.>",
-    "$JS.API.DIRECT.GET.>",
-    "$JS.API.CONSUMER.>",
-    "$JS.ACK.>",
-    "$JS.FC.>",
-)
-"""What a reader of streams asks of the server: look, make a consumer of its own, pull, acknowledge."""

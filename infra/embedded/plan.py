@@ -9,7 +9,8 @@ from pathlib import Path
 
 from infra.embedded.hello import hello_http
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
-from infra.embedded.nats import NatsServer, service_users
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.process import ProcessSpec

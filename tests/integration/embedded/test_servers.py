@@ -17,7 +17,8 @@ import psycopg
 import pytest
 from minio.error import S3Error
 
-from infra.embedded.nats import NatsServer, service_users
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.process import ProcessSpec, running

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from infra.embedded.nats import NatsServer, NatsUser
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import PortPicker
 from shared.eventstore import EventStore
 from tests.integration.messaging.support import Broker, opened

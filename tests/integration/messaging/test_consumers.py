@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import nats.errors
 import nats.js.errors
 
-from infra.embedded.nats import OWNERS, service_users
+from infra.embedded.nats_users import OWNERS, service_users
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, RecordedEvent, StoreUnavailable, StreamAppend
 from shared.messaging import Consumer, ConsumerRunner, Relay, connected
@@ -386,7 +386,7 @@ async def test_services_need_no_more_than_their_own_permissions(
     with servers.start_nats(service_users(passwords)) as nats:
         publisher = Relay(owner, "credits", nats.url("credits"))
         consumer = ConsumerRunner(
-            service, Consumer("jobs-credits-v1", "credits", (Counted,), journal), nats.url("generation")
+            service, Consumer("generation-holds-v1", "credits", (Counted,), journal), nats.url("generation")
         )
         async with background(consumer.run, publisher.run):
             await count(owner, stream, 1, 2)

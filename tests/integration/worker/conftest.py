@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from infra.embedded.nats import NatsServer, NatsUser
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import PortPicker
 from shared.messaging import connected
 from tests.integration.messaging.support import Broker

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.embedded.nats import OWNERS, service_users
+from infra.embedded.nats_users import OWNERS, service_users
 from shared.messaging import connected
 from tests.integration.worker.support import Engine, Storage, WorkerProcess, eventually
 from tests.support.servers import Servers

@@ -1,0 +1,140 @@
+"""Each of the set's NATS users may do what its code does, and nothing else: every user is tried on every subject."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from infra.cli.asyncapi import consumers_of
+from infra.embedded.nats import NatsServer
+from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, service_users
+from services.generation import results
+from shared.messaging.subscription import SUFFIX
+from tests.support.servers import Servers
+
+USERS = (*OWNERS, "worker")
+STREAMS = (*(owner.upper() for owner in OWNERS), "WORK", "RESULTS")
+SERVICES = [owner for owner in OWNERS if owner != "edge"]
+
+
+@pytest.fixture(scope="module")
+def server(servers: Servers) -> Iterator[NatsServer]:
+    with servers.start_nats(service_users(dict.fromkeys((*USERS, "operator"), "secret"))) as started:
+        yield started
+
+
+class Right(NamedTuple):
+    subject: str
+    holders: frozenset[str]
+
+
+def right(subject: str, *holders: str) -> Right:
+    return Right(subject, frozenset(holders))
+
+
+def readers(stream: str) -> set[str]:
+    """Who takes events from a stream, and whose it is."""
+    return {stream.lower()} & set(OWNERS) | {service for service, taken in CONSUMERS.items() if stream.lower() in taken}
+
+
+def publishing() -> list[Right]:
+    found = [right(f"events.{owner}.thing.id.done.v1", owner) for owner in OWNERS]
+    found += [right("work.image.paint", "generation"), right("results.job.gid", "worker")]
+    found += [right("progress.job.gid", "generation", "worker"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
+    found += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]
+    for stream in STREAMS:
+        owner = {stream.lower()} & set(OWNERS) or {"generation"}
+        found += [right(f"$JS.API.STREAM.{verb}.{stream}", *owner) for verb in ("CREATE", "UPDATE")]
+        for verb in ("DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE"):
+            found.append(right(f"$JS.API.STREAM.{verb}.{stream}"))
+        looks = readers(stream) or {"generation"}
+        found.append(right(f"$JS.API.STREAM.MSG.GET.{stream}", *looks))
+        workers = {"worker"} if stream in {"WORK", "RESULTS"} else set()
+        found.append(right(f"$JS.API.STREAM.INFO.{stream}", *looks, *workers))
+        offers = {"worker"} if stream == "WORK" else set()
+        for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT"):
+            found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys", *offers))
+        for verb in ("DELETE", "RESET", "PAUSE", "LEADER.STEPDOWN"):
+            found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys"))
+        found.append(right(f"$JS.ACK.{stream}.somebodys.1.1.1.1.1", *offers))
+    for service, taken in CONSUMERS.items():
+        for owner, names in taken.items():
+            for name in (*names, *(each + ORDERED for each in names)):
+                stream = owner.upper()
+                for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT"):
+                    found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.{name}", service))
+                found.append(right(f"$JS.ACK.{stream}.{name}.1.1.1.1.1", service))
+    found.append(right(f"$JS.API.CONSUMER.MSG.NEXT.RESULTS.{RESULTS_INTAKE}", "generation"))
+    found.append(right(f"$JS.ACK.RESULTS.{RESULTS_INTAKE}.1.1.1.1.1", "generation"))
+    return found
+
+
+def subscribing() -> list[Right]:
+    found = [
+        right(">"),
+        right("events.>"),
+        right("work.>"),
+        right("results.>"),
+        right("$JS.API.>"),
+    ]
+    found += [right(f"events.{owner}.>") for owner in OWNERS]
+    found += [right(f"_INBOX_{owner}.answer", owner) for owner in OWNERS]
+    return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *USERS)]
+
+
+async def settled(client: Client) -> None:
+    """Until the server has judged all that was said. Twice: nats-py sends a ping before what waits to be sent."""
+    await client.flush(timeout=30)
+    await client.flush(timeout=30)
+    await client.close()
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_who_may_publish_where(server: NatsServer, user: str) -> None:
+    """The server says which subjects are refused; everything else is allowed, or its owner could not work."""
+    rights = publishing()
+    refused: set[str] = set()
+
+    async def note(error: Exception) -> None:
+        # In lower case: that is how nats-py passes it on.
+        refused.update(each.subject for each in rights if f'"{each.subject}"'.lower() in str(error))
+
+    client = await nats.connect(server.url(user), error_cb=note, allow_reconnect=False)
+    for each in rights:
+        await client.publish(each.subject, b"{}")
+    await settled(client)
+    allowed = {each.subject for each in rights} - refused
+    assert allowed == {each.subject for each in rights if user in each.holders}
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_who_may_listen_where(server: NatsServer, user: str) -> None:
+    """Answers to others, and what travels past JetStream, are not for everybody's ears."""
+    rights = subscribing()
+    refused: set[str] = set()
+
+    async def note(error: Exception) -> None:
+        refused.update(each.subject for each in rights if f'"{each.subject}"'.lower() in str(error))
+
+    client = await nats.connect(server.url(user), error_cb=note, allow_reconnect=False)
+    for each in rights:
+        await client.subscribe(each.subject)
+    await settled(client)
+    allowed = {each.subject for each in rights} - refused
+    assert allowed == {each.subject for each in rights if user in each.holders}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_consumers_of_each_service_are_listed(service: str) -> None:
+    """Rights name them one by one, so a new consumer must be added there."""
+    made: dict[str, set[str]] = {}
+    for consumer in consumers_of(service):
+        made.setdefault(consumer.owner, set()).add(consumer.name)
+    assert made == {owner: set(names) for owner, names in CONSUMERS.get(service, {}).items()}
+
+
+def test_the_other_names_are_those_of_the_code() -> None:
+    """What the rights repeat, since they must not depend on services."""
+    assert (RESULTS_INTAKE, ORDERED) == (results.DURABLE, SUFFIX)
