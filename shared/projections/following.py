@@ -76,9 +76,9 @@ class Group:
         while True:
             try:
                 async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
-                    await positions.lock(self.connection, self.names, self.position, self._lease)
                     if self._fence:
                         await self._fence(self.connection)
+                    await positions.lock(self.connection, self.names, self.position, self._lease)
                     for table in self.tables:
                         await self._apply_to(table, batch)
                     await positions.move(self.connection, self.names, batch.position, self._status)

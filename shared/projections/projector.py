@@ -81,8 +81,7 @@ class Projector:
         self._names = [projection.table for projection in projections]
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
         """Of all replicas with these tables, one projects them."""
-        shown = Shown(store, self._names)
-        self.caught_up, self.wait_shown = shown.caught_up, shown.wait_shown
+        self.caught_up = Shown(store, self._names).caught_up
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""

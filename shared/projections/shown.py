@@ -12,15 +12,12 @@ from typing import LiteralString
 
 import psycopg
 
-from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, StoreUnavailable
 from shared.eventstore.store import HEAD
 from shared.projections.projection import watermark
 
 LOOK = 0.25
 """Seconds between two looks of one process."""
-READ_PATIENCE = 4.0
-"""Seconds that a read waits for its position."""
 
 # A table that has failed won't come any further by waiting.
 STANDS: LiteralString = """
@@ -41,11 +38,14 @@ class Shown:
         position: int,
         timeout: float = 2.0,  # noqa: ASYNC109 - that it isn't shown yet is an answer, no error
         tables: Sequence[str] | None = None,
+        *,
+        despite_failed: bool = False,
     ) -> bool:
         """Waits until the tables (all of them, or those named) show everything up to `position`.
 
-        False when they don't after `timeout` seconds, or as soon as it is known that the only ones behind have failed:
-        what was recorded is recorded, only it isn't shown yet.
+        False when they don't after `timeout` seconds: what was recorded is recorded, only it isn't shown yet. No table
+        that is known to have failed is waited for. When such are the only ones behind, a writer is told False at once;
+        a reader, `despite_failed`, goes on with what there is, for one table's trouble must not stop the others' reads.
         """
         wanted = self._tables if tables is None else tuple(tables)
         deadline, has_looked = time.monotonic() + timeout, False
@@ -53,31 +53,15 @@ class Shown:
             failed = self._known_to_have_failed()
             healthy = [name for name in missing if name not in failed]
             rest = deadline - time.monotonic()
-            if not healthy or (rest <= 0 and has_looked):
+            if not healthy:
+                return despite_failed
+            if rest <= 0 and has_looked:
                 return False
             pause = max(0.0, min(rest, LOOK))
             if not await self._store.watermarks.wait_for(watermark(healthy[0]), position, pause):
                 await self._look()
                 has_looked = True
         return True
-
-    async def wait_shown(
-        self,
-        position: int,
-        timeout: float = READ_PATIENCE,  # noqa: ASYNC109 - as above
-        tables: Sequence[str] | None = None,
-    ) -> None:
-        """For a read that must not be older than `position`, which a write has told its client.
-
-        Raises UNAVAILABLE when the tables don't get there in time, VALIDATION_FAILED for a position beyond history.
-        """
-        wanted = self._tables if tables is None else tuple(tables)
-        if not self._missing(position, wanted):
-            return
-        if position > self._store.watermarks.value(HEAD) and position > await self._store.head():
-            raise Problem("VALIDATION_FAILED", f"position {position} lies beyond everything that was recorded here")
-        if not await self.caught_up(position, timeout, wanted):
-            raise Problem("UNAVAILABLE", f"what was recorded up to position {position} is not shown yet: ask again")
 
     def _missing(self, position: int, tables: Sequence[str]) -> list[str]:
         return [name for name in tables if self._store.watermarks.value(watermark(name)) < position]

@@ -23,7 +23,7 @@ class ServiceHistory:
         return Position(self.service, 1, number)
 
     async def shown(self, position: Position, within: float) -> bool:
-        return await self.projector.caught_up(position.number, within)
+        return await self.projector.caught_up(position.number, within, despite_failed=True)
 
     async def arrived(self, position: Position, within: float) -> bool:
         place = (position.epoch, position.number)
@@ -33,7 +33,7 @@ class ServiceHistory:
         until = loop.time() + within
         if not await self.arrivals.wait(position.service, place, within):
             return False
-        if not await self.projector.caught_up(await self.store.head(), max(until - loop.time(), 0.1)):
+        if not await self._shows_all(max(until - loop.time(), 0.1)):
             return False
         self._shown[position.service] = max(self._shown.get(position.service, NOWHERE), place)
         return True
@@ -44,5 +44,7 @@ class ServiceHistory:
         for service in sorted(services):
             if not await self.arrivals.wait_for_now(service, max(until - loop.time(), 0)):
                 return service
-        shown = await self.projector.caught_up(await self.store.head(), max(until - loop.time(), 0.1))
-        return None if shown else self.service
+        return None if await self._shows_all(max(until - loop.time(), 0.1)) else self.service
+
+    async def _shows_all(self, within: float) -> bool:
+        return await self.projector.caught_up(await self.store.head(), within, despite_failed=True)
