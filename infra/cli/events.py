@@ -13,9 +13,9 @@ from rich.text import Text
 from infra.cli.history import opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
 from infra.cli.shown import json_shown, shown
-from shared.eventstore import EventStore, RecordedEvent
+from shared.eventstore import EventStore, RecordedEvent, Unreadable
 
-PAGE = 1000
+PAGE, STREAM_PAGE = 1000, 50
 
 
 @click.command(
@@ -54,7 +54,8 @@ def events(
     """Print the history of a service, or of one stream of it, in the order in which it was recorded.
 
     Events are shown in the newest version of their type. With --json, one JSON object per line: position, recorded_at,
-    type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id.
+    type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id. What can't be
+    read has the type `unreadable`, and says why.
     """
     console, types = Console(highlight=False, soft_wrap=True), frozenset(only)
 
@@ -76,18 +77,18 @@ def events(
 
 async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: bool) -> AsyncIterator[RecordedEvent]:
     if stream is not None and not follow:
-        while page := await store.read_stream(stream, after=after, limit=PAGE):
+        while page := await store.read_stream(stream, after=after, limit=STREAM_PAGE, keep_unreadable=True):
             for recorded in page:
                 yield recorded
             after = page[-1].version
         return
     if follow:
-        async for batch in store.tail(after, limit=PAGE):
+        async for batch in store.tail(after, limit=PAGE, keep_unreadable=True):
             for recorded in batch.events:
                 if stream in {None, recorded.stream_id}:
                     yield recorded
         return
-    while (batch := await store.read_batch(after, PAGE)).size:
+    while (batch := await store.read_batch(after, PAGE, keep_unreadable=True)).size:
         for recorded in batch.events:
             yield recorded
         after = batch.position
@@ -115,10 +116,17 @@ def _words(recorded: RecordedEvent) -> Text:
         (f"{recorded.position:>8} ", "dim"),
         (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S.%f} ", "dim"),
         (f"{recorded.stream_id}@{recorded.version} ", "cyan"),
-        (f"{recorded.type} ", "bold"),
+        (f"{_type(recorded)} ", "bold"),
         (f"by {shown(recorded.context.actor)} ", "dim"),
         fields,
     )
+
+
+def _type(recorded: RecordedEvent) -> str:
+    """The newest version of its type; of what can't be read, what it was stored as."""
+    if isinstance(recorded.event, Unreadable):
+        return f"{recorded.type} {shown(recorded.stored_type)}"
+    return recorded.type
 
 
 def _short(value: Any, width: int = 60) -> str:

@@ -1,6 +1,6 @@
 """The event store: append with group commit, load, snapshot, tail. PostgreSQL, one database per service."""
 
-from shared.eventstore.codec import Codec, UnknownEventType
+from shared.eventstore.codec import Codec, UnknownEventType, Unreadable
 from shared.eventstore.decider import Decider, Handled, Loaded
 from shared.eventstore.migrate import Schema, migrate
 from shared.eventstore.records import (
@@ -33,6 +33,7 @@ __all__ = [
     "UndecodedBatch",
     "UndecodedEvent",
     "UnknownEventType",
+    "Unreadable",
     "VersionConflict",
     "Watermarks",
     "migrate",

@@ -31,6 +31,16 @@ class UnknownEventType(Exception):  # noqa: N818 - names what was found
         self.tag = tag
 
 
+class Unreadable(Event, frozen=True, tag="unreadable"):
+    """Stands, for who asks for it, in the place of an event that can't be decoded: damaged, or of a newer release."""
+
+    reason: str
+
+
+UNREADABLE = (UnknownEventType, msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding may raise; ValueError for bytes that are not UTF-8, and for a seal that does not open."""
+
+
 class Codec:
     """Encodes and decodes the events of one owner. `upcasters` make the next version each of a type's old version.
 

@@ -16,7 +16,7 @@ import psycopg
 from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
-from shared.eventstore.codec import MAX_METADATA, Codec
+from shared.eventstore.codec import MAX_METADATA, UNREADABLE, Codec, Unreadable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
@@ -42,6 +42,7 @@ from shared.eventstore.written import note
 from shared.stopping import stop
 
 S = TypeVar("S")
+E = TypeVar("E")
 
 SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
@@ -95,6 +96,7 @@ class UndecodedBatch:
 
     events: list[UndecodedEvent]
     position: int
+    size: int
 
 
 class EventStore:
@@ -375,11 +377,20 @@ class EventStore:
             return loaded
 
     async def read_stream(
-        self, stream_id: UUID, *, after: int = 0, to_version: int = NO_LIMIT, limit: int | None = None
+        self,
+        stream_id: UUID,
+        *,
+        after: int = 0,
+        to_version: int = NO_LIMIT,
+        limit: int | None = None,
+        keep_unreadable: bool = False,
     ) -> list[RecordedEvent]:
-        """A stream's events in order, those of a greater version than `after`: all of them, or `limit`."""
+        """A stream's events in order, those of a greater version than `after`: all of them, or `limit`.
+
+        `keep_unreadable`, here and in other questions, is for people who look: what can't be decoded is `Unreadable`.
+        """
         events: list[RecordedEvent] = []
-        async for page in self._pages(stream_id, after, to_version, limit or NO_LIMIT):
+        async for page in self._pages(stream_id, after, to_version, limit or NO_LIMIT, keep_unreadable=keep_unreadable):
             events += page
         return events
 
@@ -392,13 +403,13 @@ class EventStore:
         return loaded
 
     async def _pages(
-        self, stream_id: UUID, after: int, to_version: int, limit: int = NO_LIMIT
+        self, stream_id: UUID, after: int, to_version: int, limit: int = NO_LIMIT, *, keep_unreadable: bool = False
     ) -> AsyncIterator[list[RecordedEvent]]:
         while limit > 0:
             asked = min(limit, PAGE)
             rows = await self._rows(STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
             if rows:
-                yield [self._recorded(row) for row in rows]
+                yield [self._recorded(row, keep_unreadable=keep_unreadable) for row in rows]
             if len(rows) < asked and sum([len(row[5]) + len(row[6]) for row in rows]) < PAGE_BYTES:
                 return
             after, limit = rows[-1][3], limit - len(rows)
@@ -417,25 +428,35 @@ class EventStore:
         return events
 
     async def read_batch(
-        self, after: int, limit: int, types: frozenset[str] | None = None, *, upto: int = NO_LIMIT
+        self,
+        after: int,
+        limit: int,
+        types: frozenset[str] | None = None,
+        *,
+        upto: int = NO_LIMIT,
+        keep_unreadable: bool = False,
     ) -> Batch:
         """The next piece of the sequence, of `limit` events and about PAGE_BYTES at most, not beyond position `upto`.
 
         It is empty when nothing comes after `after`.
         `types` are today's; events stored under an older version of one of them are found, too. Raises UnknownEventType
         for one stored by a newer release, under a later version than this one knows: passed over, it would be missing
-        for ever in whatever is made of the others.
+        for ever in whatever is made of the others. A piece ends before an event that can't be read; it raises (also
+        msgspec's DecodeError) when that is the first one.
         """
         rows = await self._rows(ALL, (after, upto, limit, PAGE_BYTES))
-        is_wanted = self.codec.wanted(types) if types is not None else None
-        events = [self._recorded(row) for row in rows if is_wanted is None or is_wanted(row[4])]
-        return Batch(events, rows[-1][0] if rows else after, len(rows))
+        recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
+        events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
+        return Batch(events, rows[read - 1][0] if rows else after, read)
 
-    async def read_undecoded(self, after: int, limit: int) -> UndecodedBatch:
-        """As `read_batch`, for who publishes what is stored. Raises UnknownEventType for a newer release's event."""
+    async def read_undecoded(self, after: int, limit: int, types: frozenset[str] | None = None) -> UndecodedBatch:
+        """As `read_batch`, for who passes events on, or must not be stopped by one that can't be decoded.
+
+        Raises UnknownEventType for a newer release's event, too.
+        """
         rows = await self._rows(ALL, (after, NO_LIMIT, limit, PAGE_BYTES))
-        events = [self._undecoded(row) for row in rows]
-        return UndecodedBatch(events, rows[-1][0] if rows else after)
+        events, read = _made(rows, self._undecoded, self.codec.wanted(types) if types is not None else None)
+        return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         """Events' rows; the last one is remembered as seen."""
@@ -445,7 +466,14 @@ class EventStore:
             self.epochs.trail.note(rows[-1][0], rows[-1][1])
         return rows
 
-    async def tail(self, after: int, *, limit: int = 1000, types: frozenset[str] | None = None) -> AsyncIterator[Batch]:
+    async def tail(
+        self,
+        after: int,
+        *,
+        limit: int = 1000,
+        types: frozenset[str] | None = None,
+        keep_unreadable: bool = False,
+    ) -> AsyncIterator[Batch]:
         """Batches for ever, in position order; waits when it has seen everything, and is woken at once.
 
         Raises WentBack when the store was put back to before what has been handed out.
@@ -453,7 +481,8 @@ class EventStore:
         backoff, generation = Backoff("tail", on=(StoreUnavailable,)), self.epochs.generation
         while True:
             believed = self.watermarks.value(HEAD)
-            batch = await backoff.call(partial(self.read_batch, after, limit, types))
+            read = partial(self.read_batch, after, limit, types, keep_unreadable=keep_unreadable)
+            batch = await backoff.call(read)
             if generation != self.epochs.generation:
                 if after >= self.epochs.latest.first_position:
                     raise WentBack(self.epochs.latest.number)
@@ -473,10 +502,16 @@ class EventStore:
         ((position,),) = await self.pool.rows(HEAD_POSITION, ())
         return int(position)
 
-    def _recorded(self, row: tuple[Any, ...]) -> RecordedEvent:
+    def _recorded(self, row: tuple[Any, ...], *, keep_unreadable: bool = False) -> RecordedEvent:
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
-        data = self._seal.open(data)
-        event = self.codec.decode(tag, data)
+        event: Event
+        try:
+            data = self._seal.open(data)
+            event = self.codec.decode(tag, data)
+        except UNREADABLE as error:
+            if not keep_unreadable:
+                raise
+            event = Unreadable(str(error))
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
 
     def _undecoded(self, row: tuple[Any, ...]) -> UndecodedEvent:
@@ -492,3 +527,19 @@ class EventStore:
 def _same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
     if not same:
         raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")
+
+
+def _made(
+    rows: list[tuple[Any, ...]], make: Callable[[tuple[Any, ...]], E], is_wanted: Callable[[str], bool] | None
+) -> tuple[list[E], int]:
+    """What is made of the rows that are wanted, up to the first one that raises; and how many rows that were."""
+    events: list[E] = []
+    for place, row in enumerate(rows):
+        try:
+            if is_wanted is None or is_wanted(row[4]):
+                events.append(make(row))
+        except UNREADABLE:
+            if not place:
+                raise
+            return events, place
+    return events, len(rows)

@@ -1,7 +1,7 @@
 """Process managers: what a service does next when something has happened in its own store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,7 @@ import structlog
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
-from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedBatch, UndecodedEvent, migrate
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import Lease, while_leader
@@ -70,7 +70,6 @@ class ProcessRunner:
         self.handling = Handling(
             store, Consumer(process.name, owner, process.events, process.react), self._retries, store.codec
         )
-        self._names = {_name(tag) for tag in self._types}
         self._instance = instance or "this replica"
         self._lanes = Lanes(asyncio.TaskGroup())
         self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
@@ -124,8 +123,9 @@ class ProcessRunner:
         """Takes what history says, in order, as long as there is room for it."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
-            events, read_to = await backoff.call(self._read)
-            for event in events:
+            batch = await backoff.call(self._read)
+            read_to = batch.position
+            for event in batch.events:
                 await self.window.wait_for_room()
                 self._take(event)
             if read_to > self._read_to:
@@ -135,16 +135,11 @@ class ProcessRunner:
             else:
                 await self.store.watermarks.wait_beyond(HEAD, read_to)
 
-    async def _read(self) -> tuple[Sequence[RecordedEvent | UndecodedEvent], int]:
+    async def _read(self) -> UndecodedBatch:
         """Undecoded: an event that can't be read is in nobody's way but its own stream's."""
-        try:
-            batch = await self.store.read_undecoded(self._read_to, PIECE)
-        except UnknownEventType:
-            some = await self.store.read_batch(self._read_to, PIECE, self._types)
-            return some.events, some.position
-        return [event for event in batch.events if _name(event.stored_type) in self._names], batch.position
+        return await self.store.read_undecoded(self._read_to, PIECE, self._types)
 
-    def _take(self, event: RecordedEvent | UndecodedEvent) -> None:
+    def _take(self, event: UndecodedEvent) -> None:
         message = Message(
             str(event.event_id),
             event_subject(self._owner, event),
@@ -209,7 +204,3 @@ class ProcessRunner:
                 leader=self._instance,
             )
         ]
-
-
-def _name(tag: str) -> str:
-    return tag.rpartition(".v")[0]

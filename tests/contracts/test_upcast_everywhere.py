@@ -199,7 +199,7 @@ async def test_emprops_events(store: EventStore, thing: UUID, monkeypatch: pytes
     """By today's type, and by the one that it was stored under."""
     definition = ServiceDefinition("things", TODAY.events, (), upcasters=TODAY.upcasters)
     service = SimpleNamespace(database_url=store.dsn)
-    monkeypatch.setattr(history, "open_set", lambda _: SimpleNamespace(services={"credits": service}))
+    monkeypatch.setattr(history, "open_running_set", lambda _: SimpleNamespace(services={"credits": service}))
     monkeypatch.setattr(history, "definition_of", lambda _: definition)
 
     async def shown(*options: str) -> list[dict[str, Any]]:
@@ -213,6 +213,11 @@ async def test_emprops_events(store: EventStore, thing: UUID, monkeypatch: pytes
     ]
     assert [line["event"]["first"] for line in await shown("--type", "thing_named.v1")] == ["Ada"]
     assert len(await shown("--stream", str(thing))) == 3
+    await record(store.dsn, TOMORROW, thing, 3, NamedV4(["D", "o", "t"]))
+    for options in ([], ["--stream", str(thing)]):
+        last = (await shown(*options))[-1]
+        assert (last["type"], last["stored_type"]) == ("unreadable", "thing_named.v4")
+        assert last["event"]["reason"] == "this release knows no event of type thing_named.v4"
 
 
 class TestOfANewerRelease:

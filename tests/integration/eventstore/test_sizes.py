@@ -110,6 +110,7 @@ async def test_a_snapshot_has_a_bound(store: EventStore) -> None:
     """A larger state is folded from its events."""
     small, large = uuid4(), uuid4()
     for stream, size in ((small, MAX_EVENT), (large, MAX_SNAPSHOT)):
-        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally("x" * size), 3))
+        appended = await store.append(counted(stream, 0, 1), context())
+        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally("x" * size), 1, appended.position))
     assert await read_snapshot(store.pool, SNAPSHOT_TALLY, small) is not None
     assert await read_snapshot(store.pool, SNAPSHOT_TALLY, large) is None

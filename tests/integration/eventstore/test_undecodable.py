@@ -1,0 +1,67 @@
+"""A stored event that can't be decoded (a slip of a release, damage) stops its own stream only."""
+
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+
+from shared.eventstore import EventStore, RecordedEvent
+from shared.messaging import parking
+from shared.processes import Process, ProcessRunner
+from tests.integration.eventstore.tally import TALLY, Counted, context, counted
+from tests.integration.eventstore.waiting import until
+from tests.integration.messaging.support import background
+
+TYPES = frozenset({"tally_counted.v1"})
+
+
+DAMAGED = b'{"type":"tally_counted.v1","by":"two"}'
+
+
+def damage(sql: psycopg.Connection) -> None:
+    sql.execute("update events set data = %s where position = 2", (DAMAGED,))
+
+
+async def test_who_passes_it_on_is_not_held_up(store: EventStore, sql: psycopg.Connection) -> None:
+    """Readers who decode get an error that says what was found; a command on its stream is refused by it."""
+    streams = [uuid4() for _ in range(3)]
+    for stream in streams:
+        await store.append(counted(stream, 0, 1), context())
+    damage(sql)
+    assert [each.data for each in (await store.read_undecoded(0, 10, TYPES)).events][1] == DAMAGED
+    before = await store.read_batch(0, 10)
+    assert (before.position, before.size) == (1, 1), "what stands before it can be read"
+    assert (await store.read_batch(2, 10)).position == 3
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `int`, got `str` - at `\$\.by`"):
+        await store.read_batch(1, 10)
+    with pytest.raises(msgspec.ValidationError):
+        await store.load(TALLY, streams[1])
+    assert (await store.load(TALLY, streams[2])).version == 1
+
+
+async def test_a_process_parks_it(store: EventStore, sql: psycopg.Connection) -> None:
+    """Its stream waits behind it, all others flow, and operators see it."""
+    sick, well = uuid4(), uuid4()
+    await store.append(counted(well, 0, 1), context())
+    await store.append(counted(sick, 0, 2), context())
+    await store.append(counted(sick, 1, 3), context())
+    await store.append(counted(well, 1, 4), context())
+    damage(sql)
+    seen: list[RecordedEvent] = []
+
+    async def react(recorded: RecordedEvent) -> None:
+        seen.append(recorded)
+
+    async with background(ProcessRunner(store, Process("mirror-v1", (Counted,), react)).run):
+        await until(lambda: len(seen) == 2, "the other stream flows")
+        await until(lambda: statuses(sql) == ["parked", "waiting"], "it is parked, and the one behind it waits")
+    assert [each.event for each in seen] == [Counted(1), Counted(4)]
+    async with store.pool.connection() as connection:
+        [parked, _] = await parking.list_parked(connection)
+    assert (parked.position, parked.stream_id, parked.body) == (2, sick, DAMAGED)
+    assert "Expected `int`, got `str`" in (parked.error or "")
+
+
+def statuses(sql: psycopg.Connection) -> list[str]:
+    return [status for (status,) in sql.execute("select status from parked order by position").fetchall()]
