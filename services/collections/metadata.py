@@ -117,7 +117,7 @@ def token_number(written: str) -> int:
 def _chain(chain: Chain | None, shown: CollectionView) -> Chain:
     chosen = chain or next((each for each in CHAINS if each == shown.blockchain), None)
     if chosen is None:
-        message = f"is needed while the collection has no blockchain: {', '.join(CHAINS)}"
+        message = f"is required while the collection has no blockchain: {', '.join(CHAINS)}"
         raise invalid(f"?chain {message}", Detail("?chain", message))
     return chosen
 

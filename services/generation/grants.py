@@ -12,9 +12,8 @@ from shared.contracts.generation import StepScheduled
 from shared.contracts.work import UploadGrant
 
 ISSUER = "emprops-generation"
-OUTLIVES_DEADLINE = timedelta(minutes=65)
-"""A result that is sent just before its deadline may have an upload on its way still; and storage's clock may be an
-hour ahead, after a step that is put right again. A grant lets its bearer write one step's files, and nothing else."""
+OUTLIVES_DEADLINE = timedelta(minutes=5)
+"""A result that is sent just before its deadline may have an upload on its way still."""
 
 
 class GrantSigner:
@@ -40,16 +39,14 @@ class GrantSigner:
         """The public key, as a JWK set."""
         return {"keys": [self._public]}
 
-    def grant(self, step: StepScheduled, *, deadline: datetime) -> UploadGrant:
-        """Made when the work is sent, and nowhere kept.
-
-        It does not say when: a storage whose clock is behind would take it for one that is not valid yet.
-        """
+    def grant(self, step: StepScheduled, *, now: datetime, deadline: datetime) -> UploadGrant:
+        """Made when the work is sent, and nowhere kept."""
         claims = {
             "iss": ISSUER,
             "aud": self._audience,
             "sub": str(step.user_id),
             "roles": ["worker"],
+            "iat": int(now.timestamp()),
             "exp": int((deadline + OUTLIVES_DEADLINE).timestamp()),
             "grant": {
                 "prefix": step_prefix(step.user_id, step.job_id, step.gid, step.sid),

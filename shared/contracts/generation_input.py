@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shared.contracts.places import values
-from shared.contracts.problem import Detail, invalid
+from shared.contracts.problem import Detail, about, invalid
 from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth
 from shared.contracts.references import faults as reference_faults
 from shared.contracts.variables import Variable, read_variables
@@ -50,8 +50,10 @@ def read(written: Any, pointer: str = "/data") -> GenerationInput:
     if not isinstance(written, dict):
         raise invalid("A GenerationInput is an object", Detail(pointer, "is an object with version, steps, variables"))
     if written.get("version") != "v2":
-        faults.append(Detail(f"{pointer}/version", 'the version is "v2"'))
-    steps = _steps(written.get("steps"), f"{pointer}/steps", faults)
+        faults.append(about(written, "version", pointer, 'the version is "v2"'))
+    if "steps" not in written:
+        faults.append(about(written, "steps", pointer, "steps is a list"))
+    steps = _steps(written.get("steps", []), f"{pointer}/steps", faults)
     variables = read_variables(written.get("variables"), f"{pointer}/variables", faults)
     count, hashes, custom = _generations(written.get("generations"), f"{pointer}/generations", faults)
     faults.extend(reference_faults([(step.id, step.payload) for step in steps], pointer))
@@ -95,10 +97,10 @@ def _step_faults(step: Any, where: str) -> Iterator[Detail]:
         return
     step_id = step.get("id")
     if not isinstance(step_id, int) or isinstance(step_id, bool) or not 0 < step_id < 2**63:
-        yield Detail(f"{where}/id", "a step's id is a positive 64-bit integer")
+        yield about(step, "id", where, "a step's id is a positive 64-bit integer")
     name = step.get("nodeName")
     if not isinstance(name, str) or not name:
-        yield Detail(f"{where}/nodeName", "nodeName is the name of a workflow")
+        yield about(step, "nodeName", where, "nodeName is the name of a workflow")
     if not isinstance(step.get("nodePayload"), dict | None):
         yield Detail(f"{where}/nodePayload", "nodePayload is an object")
     if not isinstance(step.get("alias"), str | None):

@@ -1,6 +1,7 @@
 """Refusals: what was wrong with an input, in a form that both a person and a program can use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,11 @@ def invalid(detail: str, *details: Detail) -> Problem:
 
 def not_found(what: str) -> Problem:
     return Problem("NOT_FOUND", f"{what} does not exist, or is not yours")
+
+
+def about(container: Mapping[str, Any], name: str, pointer: str, message: str) -> Detail:
+    """A fault of a member of the object at `pointer`: one that is not there is said to be required."""
+    return Detail(f"{pointer}/{name}", message if name in container else "is required")
 
 
 def shortened(text: str, most: int = MAX_TEXT) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from shared.contracts.problem import Detail, shown
+from shared.contracts.problem import Detail, about, shown
 
 VariableType = Literal["pick", "text", "number"]
 ValueType = Literal["strings", "numbers", "images"]
@@ -132,14 +132,14 @@ def _listed(written: dict[str, Any]) -> list[Any]:
 def _faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
     name = written.get("name")
     if not isinstance(name, str) or not name or name != name.strip():
-        yield Detail(f"{where}/name", "a variable's name is a text without spaces around it")
+        yield about(written, "name", where, "a variable's name is a text without spaces around it")
     elif "{" in name or "}" in name or name.startswith("$") or len(name) > 100:
         yield Detail(f"{where}/name", "a variable's name has no braces, does not begin with $, and is at most 100 long")
     if not isinstance(written.get("lock_value", False), bool | None):
         yield Detail(f"{where}/lock_value", "lock_value is true or false")
     kind, value_type = written.get("type"), written.get("value_type")
     if kind not in get_args(VariableType):
-        yield Detail(f"{where}/type", f"a variable's type is one of {', '.join(get_args(VariableType))}")
+        yield about(written, "type", where, f"a variable's type is one of {', '.join(get_args(VariableType))}")
         return
     if value_type is not None and value_type not in get_args(ValueType):
         yield Detail(f"{where}/value_type", f"a variable's value_type is one of {', '.join(get_args(ValueType))}")
@@ -154,13 +154,13 @@ def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
     value, value_type = written.get("value"), _value_type(written)
     if not isinstance(value, dict):
         if written["type"] == "pick":
-            yield Detail(f"{where}/value", "a pick's value is an object with values, weights and display_names")
+            yield about(written, "value", where, "a pick's value is an object with values, weights and display_names")
         elif value is not None and not fits(value, value_type):
             yield Detail(f"{where}/value", f"the value is not one of {value_type}")
         return
     values = value.get("values")
     if not isinstance(values, list) or not values:
-        yield Detail(f"{where}/value/values", "values is a list of at least one value")
+        yield about(value, "values", f"{where}/value", "values is a list of at least one value")
         return
     if len(values) > MAX_VALUES:
         yield Detail(f"{where}/value/values", f"at most {MAX_VALUES} values, here are {len(values)}")

@@ -20,9 +20,11 @@ class ServiceHistory:
     """Up to where each other service's history is known to be shown here."""
 
     def position(self, number: int) -> Position:
-        return Position(self.service, 1, number)
+        return Position(self.service, self.store.epochs.of(number), number)
 
     async def shown(self, position: Position, within: float) -> bool:
+        if position.epoch < self.store.epochs.of(position.number):
+            return True  # of a life that was taken back: there is nothing to wait for
         return await self.projector.caught_up(position.number, within, despite_failed=True)
 
     async def arrived(self, position: Position, within: float) -> bool:

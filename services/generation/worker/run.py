@@ -21,7 +21,6 @@ from services.generation.worker.probes import probes
 from services.generation.worker.render_pool import RenderPool
 from services.generation.worker.settings import WorkerSettings
 from services.generation.worker.transfers import Transfers
-from shared.clock import SteadyClock
 from shared.http import NotReady, configure_logging
 from shared.http.health import Check, Readiness
 from shared.http.metrics import create_registry
@@ -29,8 +28,6 @@ from shared.http.tracing import setup_tracing
 from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
-
-FLUSH_SECONDS = 1
 
 log = structlog.get_logger()
 
@@ -56,9 +53,7 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
         addresses = Addresses(settings.public_url, settings.input_hosts.split(","))
         transfers = Transfers(session, addresses, patience=settings.worker_patience, max_bytes=settings.input_max_bytes)
         slots = asyncio.Semaphore(settings.worker_concurrency)
-        intake = Intake(
-            client, Attempts(pool, transfers, SteadyClock()), slots, metrics, ack_wait=settings.worker_ack_wait
-        )
+        intake = Intake(client, Attempts(pool, transfers), slots, metrics, ack_wait=settings.worker_ack_wait)
         lanes += [
             Lane(client, service, slots, intake.take, ack_wait=settings.worker_ack_wait)
             for service in settings.services
@@ -124,10 +119,6 @@ def _nats(client: Client) -> Check:
     async def check() -> str | None:
         if not client.is_connected:
             raise NotReady("not connected")
-        try:
-            await client.flush(timeout=FLUSH_SECONDS)
-        except Exception as error:
-            raise NotReady(f"NATS does not answer within {FLUSH_SECONDS} s") from error
         return None
 
     return check
