@@ -79,6 +79,14 @@ class Backoff:
         await asyncio.sleep(seconds)
         self._began = time.monotonic()
 
+    def pause_sync(self, error: Exception) -> None:
+        """`pause` for code that is not asynchronous."""
+        seconds = self._delay_after(error)
+        if seconds is False:
+            raise error
+        time.sleep(seconds)
+        self._began = time.monotonic()
+
     def reset(self) -> None:
         """Something worked: the next pause is the first one."""
         if self.failures:

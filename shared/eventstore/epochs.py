@@ -172,13 +172,14 @@ class Epochs:
 
     async def check_server(self, connection: psycopg.AsyncConnection) -> None:
         """At a start: whether the store is where it was last seen, and its epochs."""
-        row = await (await connection.execute(SERVER)).fetchone()
-        assert row is not None, "a store has an epoch"
-        epoch, before, now, head = row
-        self._highest = max(self._highest, epoch)
-        if before is not None and before != now and head:
-            details = {"before": before, "now": now}
-            await self.begin(connection, "another server, timeline or database than before", head + 1, details)
-        elif before != now:
-            await connection.execute(SEEN_ON, (epoch,))
-        await self.read(connection)
+        async with within(CHECKS_WITHIN, connection):
+            row = await (await connection.execute(SERVER)).fetchone()
+            assert row is not None, "a store has an epoch"
+            epoch, before, now, head = row
+            self._highest = max(self._highest, epoch)
+            if before is not None and before != now and head:
+                details = {"before": before, "now": now}
+                await self.begin(connection, "another server, timeline or database than before", head + 1, details)
+            elif before != now:
+                await connection.execute(SEEN_ON, (epoch,))
+            await self.read(connection)

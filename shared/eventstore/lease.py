@@ -65,6 +65,9 @@ class Lease:
                 self.lost.set()
                 raise Fenced(str(error)) from error
             raise
+        # Under the same token, but what its holder remembers may be of another life of the store: see `lose_all`.
+        if self.lost.is_set():
+            raise Fenced(f"the lease {self.name} was lost")
 
     def hold_until(self, time: float | None) -> None:
         """By the event loop's clock; None when it has been let go."""
@@ -113,6 +116,11 @@ class Leases:
                 backoff.reset()
             else:
                 await backoff.pause(failed)
+
+    def lose_all(self) -> None:
+        """The store went back: whoever leads has positions of another life in memory, and starts over."""
+        for lease in self._held.values():
+            lease.lost.set()
 
     async def leader(self, name: str, connection: psycopg.AsyncConnection) -> str | None:
         """Who leads; None when nobody does."""
@@ -173,8 +181,7 @@ class Leases:
 
     async def _until_all_have_ended(self) -> None:
         """What leads stops before the connection goes, and the leases with it; or they expire, whatever it does."""
-        for lease in self._held.values():
-            lease.lost.set()
+        self.lose_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._ttl):
                 while self._held:

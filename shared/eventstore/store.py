@@ -191,6 +191,7 @@ class EventStore:
     def _went_back(self, epoch: Epoch) -> None:
         self._cache.clear()
         self.watermarks.forget()
+        self.leases.lose_all()
         self.watermarks.advance(EPOCH, epoch.number)
 
     async def _follow_epochs(self) -> None:

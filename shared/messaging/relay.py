@@ -11,7 +11,6 @@ restarted server may not know the id any more.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import nats.errors
 import psycopg
@@ -37,6 +36,9 @@ from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, messag
 from shared.progress import Progress
 from shared.stopping import stoppable, unless
 
+AGE = """
+select coalesce(extract(epoch from clock_timestamp() - min(oldest.recorded_at)), 0)::float8
+from (select recorded_at from events where position > %b order by position limit 1) oldest"""
 EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 VERIFY_EVERY = 5.0
@@ -257,9 +259,8 @@ class Relay:
         head, published = await self.store.head(), await self._known_published()
         if head <= published:
             return Lag(0, 0.0)
-        oldest = await self.store.read_batch(published, 1)
-        age = datetime.now(UTC) - oldest.events[0].recorded_at if oldest.events else timedelta(0)
-        return Lag(head - published, max(0.0, age.total_seconds()))
+        ((age,),) = await self.store.pool.rows(AGE, (published,))
+        return Lag(head - published, max(0.0, age))
 
     async def _known_published(self) -> int:
         if self.active and self.resyncs:

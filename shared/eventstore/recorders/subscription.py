@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from eventsourcing.persistence import ListenNotifySubscription
 
+from shared.backoff import Backoff
 from shared.eventstore.connections import connect_sync
 from shared.eventstore.store import HEAD
 from shared.eventstore.watermarks import CHANNEL, FALLBACK
@@ -34,13 +35,14 @@ class StoreSubscription(ListenNotifySubscription["StoreApplicationRecorder"]):
             self._listen_thread.join()
 
     def _listen(self) -> None:
+        backoff = Backoff("subscription", on=(psycopg.OperationalError,), longest=1.0)
         while not self._has_been_stopped:
             try:
                 with connect_sync(self._recorder.database.dsn, "subscription", autocommit=True) as connection:
                     connection.execute(f"listen {CHANNEL}")
                     self._wake_until_stopped(connection)
-            except psycopg.OperationalError:
-                time.sleep(LOOK_UP)  # PostgreSQL may come and go
+            except psycopg.OperationalError as error:
+                backoff.pause_sync(error)
 
     def _wake_until_stopped(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         """Wakes for what may have come before LISTEN, for each notification, and each `FALLBACK` seconds without."""

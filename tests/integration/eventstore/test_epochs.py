@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -11,7 +11,10 @@ import pytest
 from psycopg import sql
 
 from shared.eventstore import EventStore
+from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Trail, WentBack
+from shared.eventstore.lease import Fenced, Lease
+from shared.stopping import stop
 from tests.integration.eventstore.lossy_proxy import LossyProxy
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Counted, context, count, counted
 from tests.integration.eventstore.waiting import eventually, first, soon, until
@@ -128,6 +131,42 @@ async def test_put_back_while_an_append_is_on_its_way(database: str, proxy: Loss
         handled = await soon(store.handle(TALLY, stream, lambda tally: [Counted(tally.total)], context()))
         assert handled.state.total == 6
         assert (await soon(other.load(TALLY, stream))).state.total == 6
+
+
+async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups: Backups) -> None:
+    """A follower that remembers a position of the lost time must not write it down, whatever token it has."""
+    async with EventStore.open(proxy.dsn, CODEC) as store:
+        started: list[Lease] = []
+
+        async def follow(lease: Lease) -> None:
+            started.append(lease)
+            await asyncio.Event().wait()
+
+        leading = asyncio.create_task(store.leases.while_leader("x", follow))
+        await until(lambda: started, "it leads")
+        await store.append(counted(uuid4(), 0, 1), context())
+        async with away(proxy):
+            backup = backups.take()
+        await soon(store.append(counted(uuid4(), 0, *range(5)), context()))
+        lost = await soon(store.head())
+        async with away(proxy):
+            backups.put_back(backup)
+
+        async def keep() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                await set_checkpoint(store, "x", lost, started[0])
+            return True
+
+        with pytest.raises(Fenced):
+            await eventually(lambda: keep_until(store, keep), "it is told")
+        assert await checkpoint(store, "x") == 0
+        await until(lambda: len(started) > 1, "it starts over")
+        await stop(leading)
+
+
+async def keep_until(store: EventStore, keep: Callable[[], Awaitable[bool]]) -> bool:
+    await keep()
+    return store.epochs.latest.number > 1
 
 
 async def test_put_back_while_no_process_lives(database: str, backups: Backups) -> None:

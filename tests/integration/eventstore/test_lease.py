@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,7 @@ from shared.eventstore.lease import Fenced, Lease, Leases
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC
 from tests.integration.eventstore.waiting import eventually, soon, until
-from tests.support.silence import SilentProxy
+from tests.support.silence import SilentProxy, frozen
 
 TTL = 1.0
 
@@ -258,3 +259,32 @@ async def test_a_process_of_the_release_before_leads_alone(database: str, start:
         assert before.execute(old).fetchone() == (False,)
         await replica.close()
         assert before.execute(old).fetchone() == (True,)
+
+
+async def test_a_process_that_is_stopped_and_goes_on(database: str, start: Start, sql: psycopg.Connection) -> None:
+    """It is replaced within its lease's life; awake again, in the middle of what it did, it writes nothing more."""
+    sql.execute("create table written (id bigserial primary key, who text, token bigint)")
+    command = (sys.executable, "-m", "tests.integration.eventstore.leading_process", database)
+    first = await asyncio.create_subprocess_exec(*command, "first", str(TTL))
+
+    def count(who: str) -> int:
+        row = sql.execute("select count(*) from written where who = %s", (who,)).fetchone()
+        return row[0] if row else 0
+
+    try:
+        await until(lambda: count("first") > 20, "the first writes")
+        with frozen(first.pid):
+            began = time.monotonic()
+            second = await asyncio.create_subprocess_exec(*command, "second", str(TTL))
+            await until(lambda: count("second") > 20, "the second writes")
+            took = time.monotonic() - began
+            before = count("first")
+        await asyncio.sleep(2 * TTL)
+        assert count("first") == before
+        assert took < TTL + 15  # its start is most of it, and what else the machine does
+    finally:
+        for process in (first, second):
+            process.terminate()
+            await process.wait()
+    tokens = [row[0] for row in sql.execute("select token from written order by id")]
+    assert tokens == sorted(tokens)
