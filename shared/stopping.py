@@ -4,11 +4,15 @@ Whatever happens to who awaits a function of this module (it may be cancelled, s
 was given, or has started, goes on behind its back. What a lease protects may therefore be given up when they return.
 
 Cancelling once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client leans on, loses a cancellation
-that comes in the very moment in which what it waits for is done; and nats-py drops some of its own accord.
+that comes in the very moment in which what it waits for is done; nats-py drops some of its own accord, and so does
+psycopg_pool when it comes while a connection is handed out or taken back. `asyncio.TaskGroup` cancels its tasks once,
+and then waits for them for ever: use `Group`.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextvars import Context
+from types import TracebackType
 from typing import Any, TypeVar
 
 import structlog
@@ -43,6 +47,52 @@ async def stop(*tasks: "asyncio.Future[Any]") -> None:
             task.exception()
     if cancelled is not None:
         raise cancelled
+
+
+class Group(asyncio.TaskGroup):
+    """A TaskGroup whose tasks are cancelled until they have ended, once it is to end: they are cancelled again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_failed = False
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        task = super().create_task(coro, name=name, context=context)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        insisting = asyncio.ensure_future(self._insist(asyncio.current_task(), is_ending=error is not None))
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            insisting.cancel()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        self._is_failed = self._is_failed or (not task.cancelled() and task.exception() is not None)
+
+    async def _insist(self, parent: "asyncio.Task[Any] | None", *, is_ending: bool) -> None:
+        times = 0
+        while True:
+            await asyncio.sleep(PATIENCE)
+            if not (is_ending or self._is_failed or (parent and parent.cancelling())):
+                continue
+            times += 1
+            if times % SAY_AFTER == 0:
+                log.warning("tasks_do_not_stop", tasks=[str(task) for task in self._running], cancelled=times)
+            for task in list(self._running):
+                task.cancel()
 
 
 async def stoppable(work: Coroutine[None, None, T]) -> T:

@@ -15,6 +15,7 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.eventstore.connections import connected, within
+from shared.stopping import Group
 
 CHANNEL = "watermarks"
 INTERVAL = 0.01
@@ -89,7 +90,7 @@ class Watermarks:
 
     async def run(self) -> None:
         """Sends and receives until cancelled; PostgreSQL may come and go."""
-        async with asyncio.TaskGroup() as tasks:
+        async with Group() as tasks:
             tasks.create_task(self._forever(self._send))
             tasks.create_task(self._forever(self._receive))
 

@@ -30,7 +30,7 @@ from shared.messaging.streams import filters, stream_name
 from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings
 from shared.messaging.window import Window
 from shared.progress import Progress
-from shared.stopping import unless
+from shared.stopping import Group, unless
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class ConsumerRunner:
         self._settings = settings or SubscriptionSettings()
         subjects = filters(consumer.owner, consumer.events)
         self.subscription = Subscription(consumer.owner, consumer.name, subjects, nats_url, self._settings)
-        self._lanes = Lanes(asyncio.TaskGroup())
+        self._lanes = Lanes(Group())
         self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
         self._numbers = count()
         self._held: dict[int, Held] = {}
@@ -107,7 +107,7 @@ class ConsumerRunner:
         self.last = self._settled = await self.handling.database(lambda it: marks.settled(it, self.consumer.name))
         self.active = True
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with Group() as tasks:
                 self._lanes = Lanes(tasks)
                 self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
                 self.handling.on_failing = self.window.changed

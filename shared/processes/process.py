@@ -21,7 +21,7 @@ from shared.messaging.lanes import Lanes
 from shared.messaging.parking import SCHEMA, Message
 from shared.messaging.window import Window
 from shared.progress import Progress
-from shared.stopping import unless
+from shared.stopping import Group, unless
 
 IN_FLIGHT = 256
 """How many events are being reacted to at most: the next ones are read when there is room."""
@@ -71,7 +71,7 @@ class ProcessRunner:
             store, Consumer(process.name, owner, process.events, process.react), self._retries, store.codec
         )
         self._instance = instance or "this replica"
-        self._lanes = Lanes(asyncio.TaskGroup())
+        self._lanes = Lanes(Group())
         self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
         self._open: dict[int, float] = {}
         """When each event that is not done yet was taken, by its position: the loop's time."""
@@ -98,7 +98,7 @@ class ProcessRunner:
         self._restart = asyncio.Event()
         self.active = True
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with Group() as tasks:
                 self._lanes = Lanes(tasks)
                 self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
                 self.handling.on_failing = self.window.changed

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
-from shared.stopping import stop, stoppable, unless
+from shared.stopping import Group, stop, stoppable, unless
 from tests.support.patience import PATIENCE
 
 
@@ -121,3 +121,53 @@ async def test_unless_leaves_no_task_behind(monkeypatch):
     task.cancel()
     await asyncio.wait([task])
     assert asyncio.all_tasks() == before
+
+
+class TestGroup:
+    """A task group whose tasks may lose a cancellation."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setattr("shared.stopping.PATIENCE", 0.01)
+
+    async def test_ends_when_all_of_its_tasks_have(self):
+        """And leaves them alone until then, however long they take."""
+        async with Group() as tasks:
+            task = tasks.create_task(asyncio.sleep(0.1, "done"))
+        assert task.result() == "done"
+
+    @pytest.mark.parametrize("is_waiting", [True, False])
+    async def test_cancelled(self, is_waiting):
+        """Within its block, and while it waits for its tasks."""
+        tasks = []
+
+        async def work() -> None:
+            async with Group() as group:
+                tasks.extend(group.create_task(deaf(times)) for times in (3, 0, 1))
+                if not is_waiting:
+                    await asyncio.Event().wait()
+
+        [task] = await started(work())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=PATIENCE)
+        assert task.cancelled()
+        assert all(each.cancelled() for each in tasks)
+
+    async def test_one_that_fails_ends_the_others(self):
+        tasks = []
+
+        async def fail() -> None:
+            await asyncio.sleep(0)
+            raise ValueError("broken")
+
+        async def work() -> None:
+            async with Group() as group:
+                tasks.append(group.create_task(deaf(2)))
+                group.create_task(fail())
+
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ExceptionGroup) as raised:
+                await work()
+        assert [str(each) for each in raised.value.exceptions] == ["broken"]
+        assert tasks[0].cancelled()
