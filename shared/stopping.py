@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -26,6 +26,10 @@ SAY_AFTER = 5
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+
+class EndedError(RuntimeError):
+    """A loop that never ends has ended."""
 
 
 async def stop(*tasks: "asyncio.Future[Any]") -> None:
@@ -113,3 +117,22 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
             await task
     finally:
         await stop(task, watch)
+
+
+async def together(*loops: Coroutine[None, None, object]) -> NoReturn:
+    """Runs loops that never end, until cancelled. The first that ends, however it does, ends all, and it is said which.
+
+    A task group would notice one that raises, and go on without one that returned, or lost its way out of a
+    cancellation: a process that looks well, and has stopped doing something.
+    """
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    names = [getattr(loop, "__qualname__", repr(loop)) for loop in loops]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        name, ended = next((name, task) for name, task in zip(names, tasks, strict=True) if task in done)
+        error = None if ended.cancelled() else ended.exception()
+        if error is not None:
+            raise error
+        raise EndedError(f"{name} ended, though nobody stopped it")
+    finally:
+        await stop(*tasks)

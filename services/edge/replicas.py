@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import aiohttp
 
 from shared.http import get_logger
-from shared.stopping import Group
+from shared.stopping import together
 
 DOWN_FOR = 1.0
 """Seconds for which a replica that refused a connection is asked after the others."""
@@ -59,9 +59,7 @@ class Replicas:
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Looks at each replica until cancelled."""
-        async with Group() as tasks:
-            for url in self.urls:
-                tasks.create_task(self._watch(session, url))
+        await together(*(self._watch(session, url) for url in self.urls))
 
     async def _watch(self, session: aiohttp.ClientSession, url: str) -> None:
         while True:

@@ -24,7 +24,7 @@ from shared.eventstore import migrate
 from shared.messaging import parking
 from shared.messaging.failures import is_transient
 from shared.messaging.parking import SCHEMA
-from shared.stopping import Group
+from shared.stopping import together
 
 DURABLE = "generation-results-v1"
 TAKERS = 32
@@ -65,9 +65,7 @@ class ResultsIntake:
             except Exception as error:  # noqa: BLE001 - PostgreSQL is away: nothing else can be done before it is back
                 log.warning("results_wait_for_postgresql", error=repr(error))
                 await asyncio.sleep(1)
-        async with Group() as tasks:
-            for _ in range(TAKERS):
-                tasks.create_task(self._take_for_ever())
+        await together(*(self._take_for_ever() for _ in range(TAKERS)))
 
     async def _take_for_ever(self) -> None:
         while True:

@@ -15,7 +15,7 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.eventstore.connections import connected, within
-from shared.stopping import Group
+from shared.stopping import together
 
 CHANNEL = "watermarks"
 INTERVAL = 0.01
@@ -90,9 +90,7 @@ class Watermarks:
 
     async def run(self) -> None:
         """Sends and receives until cancelled; PostgreSQL may come and go."""
-        async with Group() as tasks:
-            tasks.create_task(self._forever(self._send))
-            tasks.create_task(self._forever(self._receive))
+        await together(self._forever(self._send), self._forever(self._receive))
 
     async def _forever(self, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
         async def over_one_connection() -> None:

@@ -82,7 +82,7 @@ class Servers:
 
     @cached_property
     def directory(self) -> Path:
-        """Of the session's own, and outside pytest's: that one hides from the user who runs PostgreSQL for root."""
+        """Of the session's own."""
         path = Path(tempfile.mkdtemp(prefix="emprops-tests-"))
         self.stack.callback(shutil.rmtree, path, ignore_errors=True)
         return path

@@ -22,6 +22,8 @@ from tests.support.patience import PATIENCE
 GENERATION_TASKS = {
     "writer",
     "watermarks",
+    "epochs",
+    "leases",
     "projections",
     "relay",
     "Broker.run",

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
-from shared.stopping import Group, stop, stoppable, unless
+from shared.stopping import EndedError, Group, stop, stoppable, together, unless
 from tests.support.patience import PATIENCE
 
 
@@ -171,3 +171,38 @@ class TestGroup:
                 await work()
         assert [str(each) for each in raised.value.exceptions] == ["broken"]
         assert tasks[0].cancelled()
+
+
+async def returns() -> None:
+    pass
+
+
+async def raises() -> None:
+    raise ZeroDivisionError
+
+
+async def is_cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("ends", "error"), [(returns, EndedError), (raises, ZeroDivisionError), (is_cancelled, EndedError)]
+)
+async def test_loops_that_run_together_end_together(ends, error):
+    """However one comes to its end: a task group would miss one that returned, or was cancelled by itself."""
+    others = []
+
+    async def stays() -> None:
+        others.append(asyncio.current_task())
+        await asyncio.Event().wait()
+
+    with pytest.raises(error):
+        await together(stays(), ends(), stays())
+    assert len(others) == 2
+    assert all(each.cancelled() for each in others)
+
+
+async def test_loops_that_run_together_are_cancelled_together():
+    [task] = await started(together(deaf(0), deaf(0)))
+    await stop(task)
+    assert task.cancelled()
