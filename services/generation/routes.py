@@ -21,6 +21,7 @@ from services.generation.requests import GenerationRequests
 from services.generation.sse import MEDIA_TYPE, last_event_id, stream
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
+from shared.eventstore.written import note
 from shared.http import (
     ApiRequest,
     CommandContext,
@@ -167,6 +168,9 @@ def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
         view = await queries.job(store, jobs, job_id, principal.user_id)
         if view is None:
             raise not_found("The job")
+        if view.completed_at is not None:
+            # Who hears that it has ended asks other services for what came of it: they must have heard that too.
+            note(await store.head())
         return Envelope(view)
 
     @get("/jobs/{job_id:uuid}/history", summary="What happened to a job")

@@ -50,6 +50,20 @@ _IF_MATCH = {
 }
 
 
+_POSITION = {
+    "name": "Emprops-Position",
+    "in": "header",
+    "description": "What other answers carried under this name: this one is not older than those, or is 503",
+    "schema": {"type": "string", "examples": ["collections:1:4711"]},
+}
+_TELLS_POSITION = {
+    "Emprops-Position": {
+        "description": "Send it along with later requests, and they are not answered with anything older",
+        "schema": {"type": "string"},
+    }
+}
+
+
 @dataclass(frozen=True)
 class Traits:
     """What an operation's handler says of it."""
@@ -119,13 +133,25 @@ def _names_a_thing(method: str, parameter: dict[str, Any]) -> bool:
     return parameter.get("in") == "path" or (method in _WRITES and str(parameter.get("name")).endswith("_id"))
 
 
+def _complete_headers(method: str, operation: dict[str, Any], traits: Traits) -> None:
+    """The headers that handlers read through their dependencies, and those that every answer to a write has."""
+    read = {
+        "Idempotency-Key": (_IDEMPOTENCY_KEY, traits.command and method == "post"),
+        "If-Match": (_IF_MATCH, traits.conditional),
+        "Emprops-Position": (_POSITION, method == "get"),
+    }
+    added = [header for header, is_read in read.values() if is_read]
+    if added:
+        operation.setdefault("parameters", []).extend(added)
+    for status, response in operation.get("responses", {}).items():
+        if traits.command and method != "get" and status.startswith("2"):
+            response.setdefault("headers", {}).update(_TELLS_POSITION)
+
+
 def _complete_operation(method: str, operation: dict[str, Any], traits: Traits) -> None:
     if traits.public:
         operation["security"] = []
-    if traits.command and method == "post":
-        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-    if traits.conditional:
-        operation.setdefault("parameters", []).append(_IF_MATCH)
+    _complete_headers(method, operation, traits)
     responses = operation.setdefault("responses", {})
     for status in _error_statuses(method, operation, traits):
         responses[status] = {"description": _DOCUMENTED[status]}
