@@ -1,8 +1,15 @@
 """What happens to jobs in the generation service, turned into commands on their users' accounts."""
 
-from services.credits.domain.account import CaptureHold, Command, PlaceHold, ReleaseHold
+from services.credits.domain.account import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import Ledger
-from shared.contracts.generation import JobCompleted, JobFailed, JobPartiallyCompleted, JobRejected, JobRequested
+from shared.contracts.generation import (
+    JobCompleted,
+    JobDisowned,
+    JobFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+)
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
@@ -19,7 +26,7 @@ def consumers(ledger: Ledger) -> list[Consumer]:
         Consumer(
             name=JOBS,
             owner="generation",
-            events=(JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected),
+            events=(JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected, JobDisowned),
             handle=on_job,
         )
     ]
@@ -35,6 +42,8 @@ def command_of(recorded: RecordedEvent, ledger: Ledger) -> Command:
             return CaptureHold(user_id, job_id, captured, now)
         case JobFailed(job_id=job_id, user_id=user_id):
             return ReleaseHold(user_id, job_id, now)
+        case JobDisowned(job_id=job_id, user_id=user_id):
+            return ReleaseOpenHold(user_id, job_id, now)
         case JobRejected(job_id=job_id, user_id=user_id):
             if user_id is None:
                 raise ValueError(f"the rejection of job {job_id} does not say whose job it was")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.generation.broker import Broker
 from services.generation.consumers import consumers
+from services.generation.files import StoredFiles, file_consumers
 from services.generation.grants import GrantSigner
 from services.generation.handlers import DECIDERS, Engine, import_workflows
 from services.generation.health import report
@@ -33,6 +34,7 @@ SERVICE = ServiceDefinition(
     upcasters=UPCASTERS,
     deciders=DECIDERS,
     projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, OPEN_STEPS),
+    migrations=Path(__file__).parent / "migrations",
 )
 
 
@@ -52,14 +54,15 @@ async def build(runtime: Runtime) -> Parts:
         adoption_wait=settings.adoption_wait,
     )
     dispatcher = Dispatcher(engine, broker, signer, timedelta(seconds=settings.step_deadline))
-    watchdog = Watchdog(engine, broker, dispatcher, timedelta(seconds=settings.missing_after))
-    intake = ResultsIntake(engine, broker)
+    files = StoredFiles(runtime.store, settings.public_url)
+    watchdog = Watchdog(engine, broker, dispatcher, files, timedelta(seconds=settings.missing_after))
+    intake = ResultsIntake(engine, broker, files, runtime.history.arrivals)
     report(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
     return Parts(
         route_handlers=[
             routes(requests, engine.jobs, hub, runtime.store, signer, runtime.caught_up, settings.public_url)
         ],
-        consumers=consumers(engine),
+        consumers=[*consumers(engine), *file_consumers(files)],
         processes=[start_generations.process(engine), dispatcher.process(), report_generations.process(engine)],
         background=[broker.run, hub.run, intake.run, watchdog.run],
     )

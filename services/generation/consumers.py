@@ -67,7 +67,7 @@ def adoption(recorded: RecordedEvent) -> Adopt | Revise:
 def verdict(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
     """What credits said about a job's quote."""
     if isinstance(event, HoldPlaced):
-        return Authorize(event.amount)
+        return Authorize(event.job_id, event.user_id, event.amount)
     return Reject(
         code="INSUFFICIENT_CREDITS",
         reason=f"The job needs {credits_text(event.amount)} credits, and {credits_text(event.available)} are available",

@@ -12,8 +12,9 @@ from shared.contracts.generation import StepScheduled
 from shared.contracts.work import UploadGrant
 
 ISSUER = "emprops-generation"
-OUTLIVES_DEADLINE = timedelta(minutes=5)
-"""A result that is sent just before its deadline may have an upload on its way still."""
+OUTLIVES_DEADLINE = timedelta(minutes=65)
+"""A result that is sent just before its deadline may have an upload on its way still; and storage's clock may be an
+hour ahead, after a step that is put right again. A grant lets its bearer write one step's files, and nothing else."""
 
 
 class GrantSigner:
@@ -39,14 +40,16 @@ class GrantSigner:
         """The public key, as a JWK set."""
         return {"keys": [self._public]}
 
-    def grant(self, step: StepScheduled, *, now: datetime, deadline: datetime) -> UploadGrant:
-        """Made when the work is sent, and nowhere kept."""
+    def grant(self, step: StepScheduled, *, deadline: datetime) -> UploadGrant:
+        """Made when the work is sent, and nowhere kept.
+
+        It does not say when: a storage whose clock is behind would take it for one that is not valid yet.
+        """
         claims = {
             "iss": ISSUER,
             "aud": self._audience,
             "sub": str(step.user_id),
             "roles": ["worker"],
-            "iat": int(now.timestamp()),
             "exp": int((deadline + OUTLIVES_DEADLINE).timestamp()),
             "grant": {
                 "prefix": step_prefix(step.user_id, step.job_id, step.gid, step.sid),

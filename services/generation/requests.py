@@ -86,6 +86,8 @@ class GenerationRequests:
                 await self._engine.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
             await self._verdict(follower)
         loaded = await self._engine.store.load(JOB, job_id)
+        if loaded.state.status == "disowned":
+            raise Problem("CONFLICT", "This request was taken back with later history: send it with another key")
         if loaded.state.status == "rejected":
             raise Problem("INSUFFICIENT_CREDITS", loaded.state.error)
         return job_id, loaded.state, loaded.position

@@ -17,11 +17,13 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from services.generation.broker import TROUBLE, Broker, ensure_work_streams, raise_if_stopped
+from services.generation.files import StoredFiles, UnknownFile, bare
 from services.generation.handlers import Engine, NoSuchStep
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore import migrate
 from shared.messaging import parking
+from shared.messaging.arrivals import Arrivals
 from shared.messaging.failures import is_transient
 from shared.messaging.parking import SCHEMA
 from shared.stopping import together
@@ -36,6 +38,11 @@ MAX_BODY = 1_000_000
 MAX_MESSAGE = 2_000
 DELIVERIES = 5
 """How often a result is tried that fails for a reason of its own, before it is parked."""
+
+STORAGE = "storage"
+FILE_DELIVERIES = 10
+"""How often a result comes that names a file of which storage has not told: about a minute."""
+ARRIVAL_WAIT = 2.0
 
 CONSUMER = ConsumerConfig(
     durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT, max_deliver=-1, max_ack_pending=1000
@@ -53,8 +60,8 @@ class Malformed(Exception):  # noqa: N818 - names what was found
 class ResultsIntake:
     """Takes results in until it is cancelled, through outages of NATS and PostgreSQL; replicas share the queue."""
 
-    def __init__(self, engine: Engine, broker: Broker) -> None:
-        self._engine, self._broker = engine, broker
+    def __init__(self, engine: Engine, broker: Broker, files: StoredFiles, arrivals: Arrivals) -> None:
+        self._engine, self._broker, self._files, self._arrivals = engine, broker, files, arrivals
         self.taken = 0
 
     async def run(self) -> None:
@@ -112,7 +119,9 @@ class ResultsIntake:
 
     async def _take_or_park(self, message: Msg) -> None:
         try:
-            await self.take(message.data)
+            await self.take(message.data, message.metadata.num_delivered)
+        except UnknownFile:
+            raise
         except (Malformed, NoSuchStep) as error:
             await self._park(message, str(error))
         except Exception as error:
@@ -120,9 +129,13 @@ class ResultsIntake:
                 raise
             await self._park(message, repr(error))
 
-    async def take(self, body: bytes) -> None:
-        """Raises Malformed, NoSuchStep, and what the store raises."""
+    async def take(self, body: bytes, deliveries: int = 1) -> None:
+        """Raises Malformed, NoSuchStep, UnknownFile, and what the store raises."""
         result = read_result(body)
+        if await self._engine.waits_for(result.gid, result.sid, result.attempt):
+            result = await self._believed(result, deliveries)
+        else:
+            result = bare(result)
         await self._engine.take_result(
             job_id=result.job_id,
             gid=result.gid,
@@ -131,6 +144,22 @@ class ResultsIntake:
             outputs=result.outputs,
             error=result.error,
         )
+
+    async def _believed(self, result: WorkResult, deliveries: int) -> WorkResult:
+        """The result with what storage has told of its files. What storage never tells of, fails the attempt.
+
+        Another attempt may do better: whether there is no file, or storage can't tell of it, can't be known for sure.
+        """
+        try:
+            return await self._files.believed(result)
+        except UnknownFile:
+            if deliveries < FILE_DELIVERIES or not await self._arrivals.wait_for_now(STORAGE, ARRIVAL_WAIT):
+                raise
+        try:
+            return await self._files.believed(result)
+        except UnknownFile as unknown:
+            error = StepError("UNKNOWN_FILE", f"The result names a file, and {unknown}", retryable=True)
+            return msgspec.structs.replace(result, outputs=[], error=error)
 
     async def _park(self, message: Msg, why: str) -> None:
         at = message.metadata

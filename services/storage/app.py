@@ -34,9 +34,11 @@ async def build(runtime: Runtime) -> Parts:
     settings = runtime.settings
     assert isinstance(settings, StorageSettings), "storage runs with its own settings"
     objects = S3Store(settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key, settings.s3_bucket)
+    links = Links(settings.public_url, settings.cdn_url)
     files = Files(
         runtime.store,
         objects,
+        links.link,
         max_bytes=settings.upload_max_bytes,
         at_once=settings.uploads_at_once,
         idle_seconds=settings.upload_idle_seconds,
@@ -45,6 +47,7 @@ async def build(runtime: Runtime) -> Parts:
     packaged = Files(
         runtime.store,
         objects,
+        links.link,
         max_bytes=settings.package_max_bytes,
         at_once=AT_ONCE,
         idle_seconds=PATIENCE,
@@ -72,7 +75,7 @@ async def build(runtime: Runtime) -> Parts:
             "objects": given(objects),
             "store": given(runtime.store),
             "projector": given(runtime.projector),
-            "links": given(Links(settings.public_url, settings.cdn_url)),
+            "links": given(links),
         },
         consumers=[*consumers(files, runtime.store, runtime.projector), *package_consumers(packages)],
         background=[keep_bucket],

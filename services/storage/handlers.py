@@ -7,7 +7,7 @@ the last two leaves a file that nobody knows of; the same upload again writes it
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -77,9 +77,17 @@ class Content(NamedTuple):
 
 class Files:
     def __init__(
-        self, store: EventStore, objects: S3Store, *, max_bytes: int, at_once: int, idle_seconds: float
+        self,
+        store: EventStore,
+        objects: S3Store,
+        link: Callable[[int, str], str],
+        *,
+        max_bytes: int,
+        at_once: int,
+        idle_seconds: float,
     ) -> None:
-        self._store, self._objects, self._ids = store, objects, AssetIds(store)
+        """`link`: where clients find the file with this asset id and path."""
+        self._store, self._objects, self._ids, self._link = store, objects, AssetIds(store), link
         self._max_bytes, self._idle_seconds = max_bytes, idle_seconds
         self._slots = asyncio.Semaphore(at_once)
         self._turns = asyncio.Semaphore(TURNS)
@@ -121,7 +129,9 @@ class Files:
 
     async def _record(self, incoming: Incoming, content: Content, context: Context) -> Stored:
         said = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
-        stored = AssetStored(**{**said, "asset_id": await self._ids.take(), **content._asdict()})
+        asset_id = await self._ids.take()
+        told = {"asset_id": asset_id, "url": self._link(asset_id, incoming.path)}
+        stored = AssetStored(**{**said, **told, **content._asdict()})
         stream_id = asset_stream(incoming.path)
         # The file itself names the command: the same upload is the same command, whoever sends it how often. Under an
         # Idempotency-Key the key does, so that who uses it for another file is told so.

@@ -37,10 +37,11 @@ class Links(msgspec.Struct, frozen=True):
     public_url: str
     cdn_url: str
 
-    def view(self, row: AssetRow) -> AssetView:
+    def link(self, asset_id: int, path: str) -> str:
         if self.cdn_url:
-            link = f"{self.cdn_url.rstrip('/')}/{quote(row.path)}"
-        else:
-            link = f"{self.public_url.rstrip('/')}/assets/{row.asset_id}/content"
+            return f"{self.cdn_url.rstrip('/')}/{quote(path)}"
+        return f"{self.public_url.rstrip('/')}/assets/{asset_id}/content"
+
+    def view(self, row: AssetRow) -> AssetView:
         fields = {name: getattr(row, name) for name in AssetView.__struct_fields__ if name not in {"id", "url"}}
-        return AssetView(id=row.asset_id, url=link, **fields)
+        return AssetView(id=row.asset_id, url=self.link(row.asset_id, row.path), **fields)

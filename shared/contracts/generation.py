@@ -117,6 +117,17 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
     """Whose hold is given back; every job that is rejected now says it."""
 
 
+class JobDisowned(JobEvent, frozen=True, tag="job_disowned.v1"):
+    """Credits holds something for a job that this service never had for that user: the hold is to be given back.
+
+    Either somebody else spoke in our name, or our history was put back to a moment before the job.
+    """
+
+    job_id: UUID
+    user_id: UUID
+    """Whose hold it is."""
+
+
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
     """One generation succeeded: with it, `ended` of the job's `total` have ended."""
 
@@ -289,6 +300,7 @@ class GenerationFailed(GenerationEvent, frozen=True, tag="generation_failed.v1")
 EVENTS: tuple[type[Event], ...] = (
     WorkflowRegistered,
     CollectionAdopted,
+    JobDisowned,
     JobRequested,
     JobGenerationsListed,
     JobAuthorized,

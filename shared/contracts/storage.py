@@ -31,6 +31,8 @@ class AssetStored(AssetEvent, frozen=True, tag="asset_stored.v1"):
     component_id: int | None = None
     cid: str | None = None
     """CIDv1 under the profile unixfs-v1-2025; None for files of a time when it was not computed."""
+    url: str | None = None
+    """Where clients found it when it was stored; None for files of a time when that was not told."""
 
 
 class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):

@@ -43,6 +43,8 @@ class WorkMessage(msgspec.Struct, frozen=True):
     deadline: str
     """RFC 3339, UTC: after it the attempt counts as lost."""
     traceparent: str | None = None
+    seconds: float | None = None
+    """How long an attempt may take, from when its worker has it: the deadline is by the clock of who sent it."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):

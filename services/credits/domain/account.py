@@ -166,7 +166,15 @@ class ReleaseHold(msgspec.Struct, frozen=True):
     now: datetime
 
 
-Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold
+class ReleaseOpenHold(msgspec.Struct, frozen=True):
+    """Give a hold back that nothing will ever be captured of; one that is resolved stays as it is."""
+
+    user_id: UUID
+    job_id: UUID
+    now: datetime
+
+
+Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 
 # What is decided
 
@@ -186,6 +194,11 @@ def decide(command: Command, account: Account) -> list[Event]:
         case CaptureHold():
             return _resolve(account, command.user_id, command.job_id, command.amount, command.now)
         case ReleaseHold():
+            return _resolve(account, command.user_id, command.job_id, 0, command.now)
+        case ReleaseOpenHold():
+            hold = account.holds.get(command.job_id)
+            if hold is None or hold.status != "held":
+                return []
             return _resolve(account, command.user_id, command.job_id, 0, command.now)
         case _:
             assert_never(command)

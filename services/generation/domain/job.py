@@ -10,6 +10,7 @@ from shared.contracts.event import Event
 from shared.contracts.generation import (
     JobAuthorized,
     JobCompleted,
+    JobDisowned,
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
@@ -19,9 +20,10 @@ from shared.contracts.generation import (
     JobRequested,
     RequestedGeneration,
 )
+from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_PART, encoded_size
 
-Status = Literal["", "pending", "processing", "completed", "partially_completed", "failed", "rejected"]
+Status = Literal["", "disowned", "pending", "processing", "completed", "partially_completed", "failed", "rejected"]
 JOB_TYPE = "collection_generation"
 INLINE = 128 * KIB
 """Bytes of generations that stand in the request itself: about 900 of them, with the hashes that we make."""
@@ -30,7 +32,7 @@ _OPEN, _SUCCEEDED, _FAILED = 0, 1, 2
 
 
 class Job(msgspec.Struct, frozen=True):
-    """State. Status "": not requested.
+    """State. Status "": not requested; "disowned": a hold was placed for it, and it does not exist.
 
     `places` says where each generation stands in `ends`, one byte each: open, succeeded or failed. Bytes, because a job
     of 10,000 generations has a new state 10,000 times.
@@ -53,6 +55,8 @@ class Job(msgspec.Struct, frozen=True):
 def evolve(state: Job, event: Event) -> Job:
     replace = msgspec.structs.replace
     match event:
+        case JobDisowned():
+            state = state if state.status else replace(state, status="disowned")
         case JobRequested():
             state = Job(
                 job_id=event.job_id,
@@ -101,8 +105,10 @@ class RequestJob(msgspec.Struct, frozen=True):
 
 
 class Authorize(msgspec.Struct, frozen=True):
-    """The job's credits are held."""
+    """Credits of this user are held for the job."""
 
+    job_id: UUID
+    user_id: UUID
     held: int
 
 
@@ -136,7 +142,11 @@ Command = RequestJob | Authorize | Reject | EndGenerations | Abandon
 
 def decide(command: Command, state: Job) -> Sequence[Event]:
     if isinstance(command, RequestJob):
+        if state.status == "disowned":
+            raise Problem("CONFLICT", "This request was taken back with later history: send it with another key")
         return [] if state.status else _requested(command)
+    if isinstance(command, Authorize) and state.user_id != command.user_id:
+        return [JobDisowned(job_id=command.job_id, user_id=command.user_id)]
     if state.job_id is None:
         return []
     match command:
@@ -151,7 +161,9 @@ def decide(command: Command, state: Job) -> Sequence[Event]:
 
 def _verdict(command: Authorize | Reject, state: Job, job_id: UUID) -> Event:
     if isinstance(command, Authorize):
-        return JobAuthorized(job_id=job_id, held=command.held)
+        if command.held == state.quoted:
+            return JobAuthorized(job_id=job_id, held=command.held)
+        command = Reject("HOLD_DIFFERS", "Credits holds another amount than the job was quoted")
     return JobRejected(job_id=job_id, code=command.code, reason=command.reason, user_id=state.user_id)
 
 

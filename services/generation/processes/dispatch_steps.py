@@ -42,7 +42,7 @@ class Dispatcher:
         # What is old was perhaps sent before this process was started again, and may be done already.
         if now - recorded.recorded_at > FRESH and not await self._engine.waits_for(event.gid, event.sid, event.attempt):
             return
-        message = self.message(event, ready_at(event, recorded.recorded_at), now, recorded.context.traceparent)
+        message = self.message(event, ready_at(event, recorded.recorded_at), recorded.context.traceparent)
         subject = work_subject(event.workflow_type, event.service_required)
         try:
             await self._broker.publish(subject, msgspec.json.encode(message), f"{event.sid}:{event.attempt}")
@@ -51,7 +51,7 @@ class Dispatcher:
                 job_id=event.job_id, gid=event.gid, sid=event.sid, attempt=event.attempt, outputs=[], error=TOO_LARGE
             )
 
-    def message(self, event: StepScheduled, ready: datetime, now: datetime, traceparent: str | None) -> WorkMessage:
+    def message(self, event: StepScheduled, ready: datetime, traceparent: str | None) -> WorkMessage:
         deadline = ready + self.step_deadline
         return WorkMessage(
             job_id=event.job_id,
@@ -66,9 +66,10 @@ class Dispatcher:
                 collection_id=event.collection_id,
                 component_id=event.component_id,
                 hash=event.hash,
-                upload=self._signer.grant(event, now=now, deadline=deadline),
+                upload=self._signer.grant(event, deadline=deadline),
             ),
             deadline=deadline.isoformat(),
+            seconds=self.step_deadline.total_seconds(),
             traceparent=traceparent,
         )
 

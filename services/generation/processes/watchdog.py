@@ -18,6 +18,7 @@ from nats.js.errors import NotFoundError
 
 from services.generation.broker import Broker, ensure_work_streams, raise_if_stopped
 from services.generation.domain.generation import LOST
+from services.generation.files import StoredFiles
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher, work_subject
 from shared.contracts.work import WORK_STREAM
@@ -34,8 +35,8 @@ LOOK_BACK = timedelta(seconds=20)
 """The table of open steps may be behind by so much, and a retry still be sent when it is due."""
 AT_ONCE = 500
 DUE_AT_ONCE = 10_000
-SLACK = timedelta(seconds=2)
-"""Clocks of broker and database may differ by so much."""
+SLACK = timedelta(seconds=60)
+"""Clocks of broker and database may differ by so much. Where they differ by more, a step may be sent twice."""
 
 DUE: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
@@ -48,7 +49,7 @@ select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where workflow_type = %b and service_required = %b and ready_at <= %b order by ready_at limit %b"""
 OVERDUE: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
-where ready_at <= %b order by ready_at limit %b"""
+where ready_at <= least(%b, clock_timestamp()) - %b::interval order by ready_at limit %b"""
 
 log = structlog.get_logger()
 
@@ -56,8 +57,10 @@ log = structlog.get_logger()
 class Watchdog:
     """One per service does the looking; the others wait for its lease. `missing_after`: see the settings."""
 
-    def __init__(self, engine: Engine, broker: Broker, dispatcher: Dispatcher, missing_after: timedelta) -> None:
-        self._engine, self._broker, self._dispatcher = engine, broker, dispatcher
+    def __init__(
+        self, engine: Engine, broker: Broker, dispatcher: Dispatcher, files: StoredFiles, missing_after: timedelta
+    ) -> None:
+        self._engine, self._broker, self._dispatcher, self._files = engine, broker, dispatcher, files
         self._missing_after = missing_after
         self._sent: dict[tuple[UUID, int], datetime] = {}
         self.resent = 0
@@ -80,6 +83,7 @@ class Watchdog:
                 ):
                     await self.give_up_overdue(now)
                     await self.send_missing(now)
+                    await self._files.forget()
                     looked = asyncio.get_running_loop().time()
             except Exception as error:
                 raise_if_stopped()
@@ -96,7 +100,8 @@ class Watchdog:
                 await self._send(row)
 
     async def give_up_overdue(self, now: datetime) -> None:
-        for row in await self._rows(OVERDUE, (now - self._dispatcher.step_deadline, AT_ONCE)):
+        """A lost attempt can't be taken back: both our clock and the database's must say that its time is over."""
+        for row in await self._rows(OVERDUE, (now, self._dispatcher.step_deadline, AT_ONCE)):
             log.warning("step_lost", sid=str(row.sid), attempt=row.attempt, job_id=str(row.job_id))
             self.lost += 1
             await self._engine.take_result(

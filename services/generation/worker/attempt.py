@@ -1,6 +1,7 @@
 """One attempt at one step: read its inputs, render, upload, and say how it went."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -22,18 +23,28 @@ def deadline_of(work: WorkMessage) -> datetime:
     return deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
 
 
+def seconds_left(work: WorkMessage, now: datetime) -> float:
+    """How long an attempt that begins now may take.
+
+    As long as was sent along, whatever our clock says: the sender's may be another, and it alone decides what is late.
+    """
+    return (deadline_of(work) - now).total_seconds() if work.seconds is None else work.seconds
+
+
 def failed(work: WorkMessage, error: StepError) -> WorkResult:
     return WorkResult(work.job_id, work.gid, work.sid, work.attempt, "failed", error=error)
 
 
 class Attempts:
-    def __init__(self, pool: RenderPool, transfers: Transfers) -> None:
-        self._pool, self._transfers = pool, transfers
+    def __init__(
+        self, pool: RenderPool, transfers: Transfers, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._pool, self._transfers, self._clock = pool, transfers, clock
 
     async def run(self, work: WorkMessage, reporter: Reporter) -> WorkResult:
         """The attempt's one result, whatever happens; after its deadline nothing is begun, and nothing goes on."""
         late = passing("DEADLINE_EXCEEDED", "The step's deadline passed before it was done").error
-        remaining = (deadline_of(work) - datetime.now(UTC)).total_seconds()
+        remaining = seconds_left(work, self._clock())
         if remaining <= 0:
             return failed(work, late)
         try:

@@ -21,6 +21,7 @@ from services.generation.worker.probes import probes
 from services.generation.worker.render_pool import RenderPool
 from services.generation.worker.settings import WorkerSettings
 from services.generation.worker.transfers import Transfers
+from shared.clock import SteadyClock
 from shared.http import NotReady, configure_logging
 from shared.http.health import Check, Readiness
 from shared.http.metrics import create_registry
@@ -53,7 +54,9 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
         addresses = Addresses(settings.public_url, settings.input_hosts.split(","))
         transfers = Transfers(session, addresses, patience=settings.worker_patience, max_bytes=settings.input_max_bytes)
         slots = asyncio.Semaphore(settings.worker_concurrency)
-        intake = Intake(client, Attempts(pool, transfers), slots, metrics, ack_wait=settings.worker_ack_wait)
+        intake = Intake(
+            client, Attempts(pool, transfers, SteadyClock()), slots, metrics, ack_wait=settings.worker_ack_wait
+        )
         lanes += [
             Lane(client, service, slots, intake.take, ack_wait=settings.worker_ack_wait)
             for service in settings.services

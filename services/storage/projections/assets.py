@@ -55,7 +55,7 @@ class AssetRow(msgspec.Struct, frozen=True):
 
 def row_of(event: AssetStored, created_at: datetime) -> AssetRow:
     """A file of which nothing else is known yet."""
-    stored = {field: getattr(event, field) for field in event.__struct_fields__}
+    stored = {field: getattr(event, field) for field in event.__struct_fields__ if field in AssetRow.__struct_fields__}
     return AssetRow(**stored, gen_in_data=None, gen_out_data=None, created_at=created_at)
 
 

@@ -41,6 +41,6 @@ async def credits_(databases: Callable[..., str], nats_url: str, tmp_path: Path)
 
 
 @pytest_asyncio.fixture
-async def worker_(nats_url: str) -> AsyncIterator[Worker]:
-    async with worker(nats_url) as played:
+async def worker_(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Worker]:
+    async with worker(nats_url, databases()) as played:
         yield played

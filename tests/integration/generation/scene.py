@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import aiohttp
 import jwt
@@ -24,11 +24,13 @@ from services.generation.broker import ensure_work_streams
 from services.generation.settings import GenerationSettings
 from shared.contracts.collections import CollectionCreated
 from shared.contracts.generation import Output, StepError
+from shared.contracts.storage import EVENTS as STORAGE_EVENTS
+from shared.contracts.storage import AssetStored
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
 from shared.messaging.connection import connected
 from shared.runtime import Running, running
 from tests.support.patience import PATIENCE
-from tests.support.publishing import Publisher
+from tests.support.publishing import Publisher, publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -157,10 +159,13 @@ Behaviour = Callable[[WorkMessage], WorkResult | None]
 class Worker:
     """A worker of all services. `behave` says what comes of a message of work; None: no result, and no sign of life."""
 
-    def __init__(self, js: JetStreamContext, client: Client) -> None:
-        self.js, self._client = js, client
+    def __init__(self, js: JetStreamContext, client: Client, storage: Publisher) -> None:
+        self.js, self._client, self.storage = js, client, storage
         self.behave: Behaviour = finished
         self.worked: list[WorkMessage] = []
+        self.told: Callable[[WorkResult, Output], AssetStored | None] = stored
+        """What storage tells of a file; None: nothing."""
+        self._stored: set[str] = set()
         self.may_work = asyncio.Event()
         self.may_work.set()
 
@@ -189,7 +194,17 @@ class Worker:
         await self._client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(said))
         result = self.behave(work)
         if result is not None:
+            await self.store_files(result)
             await self.answer(result)
+
+    async def store_files(self, result: WorkResult) -> None:
+        """What storage tells of the files that a result names, as if the worker had uploaded them."""
+        for output in result.outputs:
+            if output.kind == "asset" and output.path not in self._stored:
+                assert output.path is not None
+                if (told := self.told(result, output)) is not None:
+                    self._stored.add(output.path)
+                    await self.storage.say(uuid5(result.sid, output.path), told)
 
     async def answer(self, result: WorkResult, message_id: str | None = None) -> None:
         headers = {"Nats-Msg-Id": message_id or f"{result.sid}:{result.attempt}"}
@@ -210,6 +225,24 @@ def file_of(work: WorkMessage, name: str = "picture.png") -> Output:
     return Output(kind="asset", asset_id=asset_id, url=f"http://cdn/{path}", path=path, mime_type="image/png")
 
 
+def stored(result: WorkResult, output: Output) -> AssetStored:
+    """Storage's word on a file of a step."""
+    assert output.path is not None
+    return AssetStored(
+        asset_id=output.asset_id or 0,
+        user_id=ALICE,
+        name=output.path.rpartition("/")[2],
+        path=output.path,
+        mime_type=output.mime_type or "image/png",
+        size=10,
+        sha256=output.sha256 or "ab" * 32,
+        job_id=result.job_id,
+        gid=result.gid,
+        sid=result.sid,
+        url=output.url,
+    )
+
+
 def finished(work: WorkMessage) -> WorkResult:
     """What a good worker answers: a text from `caption`, a picture from the others."""
     text = Output(kind="text", text=f"about {work.payload.get('prompt')}")
@@ -223,9 +256,13 @@ def failed(work: WorkMessage, *, retryable: bool) -> WorkResult:
 
 
 @contextlib.asynccontextmanager
-async def worker(nats_url: str) -> AsyncIterator[Worker]:
-    async with connected(nats_url, "test-worker") as client:
-        played = Worker(client.jetstream(), client)
+async def worker(nats_url: str, storage_database: str) -> AsyncIterator[Worker]:
+    """A worker, and the storage service that it would upload to: as far as that tells of files."""
+    async with (
+        publisher("storage", STORAGE_EVENTS, storage_database, nats_url) as storage,
+        connected(nats_url, "test-worker") as client,
+    ):
+        played = Worker(client.jetstream(), client, storage)
         task = asyncio.create_task(played.run())
         try:
             yield played

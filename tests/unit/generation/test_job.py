@@ -21,6 +21,7 @@ from services.generation.domain.job import (
 from shared.contracts.generation import (
     JobAuthorized,
     JobCompleted,
+    JobDisowned,
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
@@ -30,6 +31,7 @@ from shared.contracts.generation import (
     RequestedGeneration,
     generation_id,
 )
+from shared.contracts.problem import Problem
 from shared.contracts.sizes import MAX_PART
 from tests.unit.generation.builders import COLLECTION, JOB, PROJECT, USER, after
 
@@ -67,7 +69,7 @@ def failed(*gids):
     return EndGenerations([EndGeneration(gid, error=f"{gid.int} broke") for gid in gids])
 
 
-HELD = Authorize(3_750_000)
+HELD = Authorize(JOB, USER, 3_750_000)
 
 
 def test_a_request_becomes_a_pending_job_with_its_quote():
@@ -103,7 +105,7 @@ def test_declined_credits_reject_the_job():
         assert decide(late, rejected) == []
 
 
-@pytest.mark.parametrize("command", [HELD, Reject("X", "x"), succeeded(GIDS[0])])
+@pytest.mark.parametrize("command", [Reject("X", "x"), succeeded(GIDS[0])])
 def test_nothing_happens_to_a_job_that_does_not_exist(command):
     """A verdict can't make one."""
     assert decide(command, Job()) == []
@@ -146,7 +148,7 @@ def test_an_end_counts_once():
 @given(st.permutations(range(4)), st.lists(st.booleans(), min_size=4, max_size=4), st.data())
 def test_the_order_and_grouping_of_ends_makes_no_difference(order, outcomes, choose):
     """Captured is the sum of what succeeded, and exactly one event ends the job."""
-    state = given_(request(4), HELD)
+    state = given_(request(4), msgspec.structs.replace(HELD, held=5_000_000))
     ends = [EndGeneration(GIDS[n], cost=1_250_000, error=None if outcomes[n] else "x") for n in order]
     cut = choose.draw(st.integers(0, 4))
     events = []
@@ -189,3 +191,29 @@ def test_a_large_job_stays_quick_to_fold():
     for start in range(0, 10_000, 500):
         state = after(evolve, state, decide(succeeded(*gids[start : start + 500]), state))
     assert (state.status, state.captured) == ("completed", 10_000 * 1_250_000)
+
+
+STRANGER = UUID(int=77)
+
+
+@pytest.mark.parametrize("commands", [(), (request(),), (request(), HELD)])
+def test_a_hold_for_a_job_that_there_is_not_is_disowned(commands):
+    """A job that was never requested, or not by that user: what credits holds is to be given back."""
+    state = given_(*commands)
+    stranger = Authorize(JOB, STRANGER, 3_750_000)
+    assert decide(stranger, state) == [JobDisowned(JOB, STRANGER)]
+    assert after(evolve, state, [JobDisowned(JOB, STRANGER)]).status == (state.status or "disowned")
+
+
+def test_a_disowned_job_can_not_be_requested_any_more():
+    """Its hold was given back, and credits places one per job: the request needs an id of its own."""
+    with pytest.raises(Problem) as refused:
+        decide(request(), given_(HELD))
+    assert refused.value.code == "CONFLICT"
+
+
+def test_a_hold_of_another_amount_rejects_the_job():
+    """Which gives it back."""
+    [event] = decide(Authorize(JOB, USER, 1), given_(request()))
+    assert isinstance(event, JobRejected)
+    assert (event.code, event.user_id) == ("HOLD_DIFFERS", USER)

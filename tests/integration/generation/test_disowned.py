@@ -1,0 +1,51 @@
+"""A hold for a job that does not exist is given back, whoever had it placed."""
+
+from uuid import UUID, uuid4
+
+from services.credits.domain.account import PlaceHold
+from services.credits.handlers import Ledger
+from shared.contracts.generation import JobDisowned
+from shared.eventstore import Context
+from tests.integration.credits.api import Api as CreditsApi
+from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created, until
+
+CREDIT = 1_000_000
+
+
+async def hold(credits_: CreditsApi, job_id: UUID, user: UUID) -> None:
+    """As a `job_requested` has it placed that no relay of generation's sent."""
+    ledger = Ledger(credits_.runtime.store, credits_.runtime.clock)
+    context = Context(command_id=uuid4(), actor="test")
+    await ledger.carry_out(PlaceHold(user, job_id, 5 * CREDIT, credits_.runtime.clock()), context)
+
+
+async def test_a_hold_without_a_job_is_released(api: Api, credits_: CreditsApi):
+    """Generation says that it has no such job, and the user's credits are available again."""
+    job_id = uuid4()
+    await hold(credits_, job_id, ALICE)
+    await until(lambda: _is_disowned(api, job_id), "the job to be disowned")
+    await credits_.settled(("10", "0", "0"))
+    assert (await api.get(f"/jobs/{job_id}")).status == 404
+
+
+async def test_a_hold_in_the_name_of_a_real_job_does_not_disturb_it(
+    api: Api, collections, credits_: CreditsApi, worker_: Worker
+):
+    """Another user's hold is given back; the job goes on with its own."""
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    stranger = uuid4()
+    await credits_.give("10", user=stranger)
+    await hold(credits_, UUID(job_id), stranger)
+    await until(lambda: _is_disowned(api, UUID(job_id)), "the stranger's hold to be disowned")
+    worker_.may_work.set()
+    await api.ended(job_id)
+    await until(lambda: _has_all(credits_, stranger), "the stranger's credits to come back")
+
+
+async def _is_disowned(api: Api, job_id: UUID) -> bool:
+    return any(isinstance(each.event, JobDisowned) for each in await api.store.read_stream(job_id))
+
+
+async def _has_all(credits_: CreditsApi, user: UUID) -> bool:
+    return (await credits_.balance(user))[:2] == (10, 0)
