@@ -16,6 +16,7 @@ from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness
+from shared.runtime.core import end_process, until_one_ends
 from shared.stopping import stop
 
 VERSION = "0.1.0"
@@ -48,7 +49,11 @@ def create(settings: EdgeSettings) -> Litestar:
             auto_decompress=False,
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
         ) as session:
-            watching = [asyncio.create_task(each.watch(session)) for each in replicas.values()]
+            watching = {
+                f"replicas of {each.name}": asyncio.create_task(each.watch(session)) for each in replicas.values()
+            }
+            core = asyncio.create_task(until_one_ends(watching))
+            core.add_done_callback(end_process)
             app.state.proxy = Proxy(session, replicas, authenticator, limits, table)
             app.state.schema = PublicSchema(session, replicas, table, VERSION)
             readiness.checks["keys"] = keys_check(authenticator, settings.auth_issuer)
@@ -56,7 +61,7 @@ def create(settings: EdgeSettings) -> Litestar:
             try:
                 yield
             finally:
-                await stop(*watching)
+                await stop(core, *watching.values())
 
     return create_app(
         title="emprops edge",

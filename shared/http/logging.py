@@ -4,6 +4,8 @@ The standard library's loggers (uvicorn, FastStream, aiohttp) write through the 
 values under telling names, credentials inside URLs, and bearer tokens are struck out whoever logs them.
 """
 
+import contextlib
+import io
 import logging
 import re
 import sys
@@ -73,6 +75,29 @@ def _render(_logger: Any, _method: str, entry: Entry) -> str:
     return msgspec.json.encode(entry, enc_hook=str).decode()
 
 
+class Forgiving(io.TextIOBase):
+    """A stream that loses what it can't write: a full disk must not end a loop that had something to say."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            if self._lost:
+                self._stream.write(f'{{"event":"lines_lost","lines":{self._lost}}}\n')
+                self._lost = 0
+            self._stream.write(text)
+        except OSError:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logging(*, service: str, instance: str = "", level: str = "info", stream: TextIO | None = None) -> None:
     """Sets up structlog and the standard library's root logger for this process.
 
@@ -89,11 +114,11 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
         structlog.processors.format_exc_info,
         _redact,
     ]
-    out = stream or sys.stdout
+    out = Forgiving(stream or sys.stdout)
     structlog.configure(
         processors=[*common, _render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", out)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)

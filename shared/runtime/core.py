@@ -5,6 +5,7 @@ A loop that has died unseen is worse than a process that has: everything looks w
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -38,3 +39,11 @@ def end_for_certain() -> None:
     timer = threading.Timer(END_SECONDS, os._exit, (EXIT_CODE,))
     timer.daemon = True
     timer.start()
+
+
+def end_process(core: "asyncio.Task[NoReturn]") -> None:
+    """A callback of `until_one_ends` for a process whose server stops by SIGTERM only."""
+    if not core.cancelled():
+        core.exception()  # it has been told
+        end_for_certain()
+        signal.raise_signal(signal.SIGTERM)

@@ -15,7 +15,6 @@ from shared.messaging.streams import FIRST_EPOCH
 from shared.processes import ProcessRunner
 from shared.progress import Follower, Progress
 from shared.projections import Projector
-from shared.runtime.adapters import as_follower
 
 WRITER_PATIENCE = 3.0
 """Seconds that a batch may take; a healthy one takes milliseconds."""
@@ -97,13 +96,10 @@ def followers(
     projector: Projector, relay: Relay, consumers: Sequence[ConsumerRunner], processes: Sequence[ProcessRunner]
 ) -> dict[str, Follower]:
     return {
-        name: as_follower(name, each)
-        for name, each in (
-            *((("projections", projector),) if projector.projections else ()),
-            ("relay", relay),
-            *((f"consumer {each.consumer.name}", each) for each in consumers),
-            *((f"process {each.process.name}", each) for each in processes),
-        )
+        **({"projections": projector} if projector.projections else {}),
+        "relay": relay,
+        **{f"consumer {each.consumer.name}": each for each in consumers},
+        **{f"process {each.process.name}": each for each in processes},
     }
 
 

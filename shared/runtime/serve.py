@@ -57,9 +57,10 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
     async with opened(definition, settings) as runtime:
         parts = await build(runtime)
         runtime.history.arrivals.watch(parts.consumers)
-        relay = Relay(runtime.store, definition.name, settings.nats_url)
-        consumers = [ConsumerRunner(runtime.store, each, settings.nats_url) for each in parts.consumers]
-        processes = [ProcessRunner(runtime.store, each, definition.name) for each in parts.processes]
+        store, nats_url, instance = runtime.store, settings.nats_url, settings.service_instance
+        relay = Relay(store, definition.name, nats_url, instance=instance)
+        consumers = [ConsumerRunner(store, each, nats_url, instance=instance) for each in parts.consumers]
+        processes = [ProcessRunner(store, each, definition.name, instance=instance) for each in parts.processes]
         probe = NatsProbe(settings.nats_url, f"{definition.name}-health")
         runtime.checks["postgresql"] = postgresql_check(runtime.store)
         runtime.checks["history"] = history_check(runtime.store)

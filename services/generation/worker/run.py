@@ -30,6 +30,8 @@ from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
 
+FLUSH_SECONDS = 1
+
 log = structlog.get_logger()
 
 
@@ -122,6 +124,10 @@ def _nats(client: Client) -> Check:
     async def check() -> str | None:
         if not client.is_connected:
             raise NotReady("not connected")
+        try:
+            await client.flush(timeout=FLUSH_SECONDS)
+        except Exception as error:
+            raise NotReady(f"NATS does not answer within {FLUSH_SECONDS} s") from error
         return None
 
     return check

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,40 @@ def test_the_process_ends_with_a_line_that_says_which(database: str, nats_url: s
     assert "feed" in line
     assert how in line
     assert '"critical"' in line
+
+
+EDGE_ENDS = """
+import asyncio
+from services.edge.__main__ import serve
+from services.edge.replicas import Replicas
+from services.edge.settings import EdgeSettings
+from shared.runtime.settings import from_environment
+
+async def watch(self, session):
+    await asyncio.sleep(0.5)
+    raise KeyError(self.name)
+
+Replicas.watch = watch
+serve(from_environment(EdgeSettings))
+"""
+
+
+def test_the_edge_ends_with_what_watches_its_services(tmp_path: Path) -> None:
+    """Else it would believe for ever what it saw last."""
+    names = ("COLLECTIONS", "GENERATION", "CREDITS", "STORAGE")
+    settings = {f"{name}_URL": "http://127.0.0.1:9" for name in names}
+    ended = subprocess.run(
+        [sys.executable, "-c", EDGE_ENDS],
+        env={**os.environ, **settings, "HTTP_PORT": "0", "JWKS_FILE": str(tmp_path / "none.json")},
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert "core_task_ended" in ended.stdout + ended.stderr
+    assert "replicas of" in ended.stdout + ended.stderr
 
 
 HANGS = """
