@@ -178,9 +178,9 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
 
 
 def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
-    # One address, for it is given to workers, and work waits in the queue over a restart: the first process keeps its
-    # port, while another replica may not be there any more when the set is started with fewer.
-    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.services["storage"].urls[0]}
+    # One address, for it is given to workers, and work waits in the queue over a restart with fewer replicas. The
+    # edge's, which turns to another replica of storage when one is down or silent.
+    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.url}
 
 
 def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:

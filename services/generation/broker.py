@@ -21,6 +21,9 @@ DUPLICATES = 120
 """Seconds for which JetStream knows a message id again."""
 ACK_TIMEOUT = 5.0
 RECONNECT_LOOK = 0.1
+LOST_LOOK = 1.0
+LOST_AFTER = 3.0
+"""Seconds without a connection after which another replica had better do what needs one."""
 
 STREAMS = {WORK_STREAM: ["work.>"], RESULTS_STREAM: ["results.>"]}
 
@@ -93,6 +96,17 @@ class Broker:
 
     def is_connected(self) -> bool:
         return self._client is not None and self._client.done() and self._client.result().is_connected
+
+    async def lost(self) -> None:
+        """Returns when there has been no connection for `LOST_AFTER` seconds on end."""
+        loop = asyncio.get_running_loop()
+        since: float | None = None
+        while since is None or loop.time() - since < LOST_AFTER:
+            await asyncio.sleep(LOST_LOOK)
+            if self.is_connected():
+                since = None
+            elif since is None:
+                since = loop.time()
 
 
 TROUBLE = (nats.errors.Error, OSError)

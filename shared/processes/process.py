@@ -46,6 +46,12 @@ class Process:
     name: str
     events: tuple[type[Event], ...]
     react: Callable[[RecordedEvent], Awaitable[None]]
+    lost: Callable[[], Awaitable[None]] | None = None
+    """Returns when what `react` needs beside the store can't be reached from here: perhaps another replica can."""
+
+
+class LostNeed(Exception):  # noqa: N818 - what happened
+    """What the process needs beside the store can't be reached from here."""
 
 
 class ProcessRunner:
@@ -104,12 +110,21 @@ class ProcessRunner:
                 self.handling.on_failing = self.window.changed
                 tasks.create_task(self.handling.resume_parked(self._lanes))
                 tasks.create_task(self._keep_checkpoint(lease))
+                tasks.create_task(self._give_up())
                 await unless(self._restart, self._follow())
                 raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
         except* WentBack:
             log.warning("process_starts_over", process=self.process.name, reason="its store went back")
+        except* LostNeed:
+            log.warning("process_gives_up", process=self.process.name)
         finally:
             self.active = False
+
+    async def _give_up(self) -> None:
+        """So that another replica leads, which may reach what this one can't."""
+        if self.process.lost is not None:
+            await self.process.lost()
+            raise LostNeed
 
     def _went_back(self, _: Epoch) -> None:
         if self._restart is not None:

@@ -143,14 +143,20 @@ class Load:
         """
         before = set(self.jobs)
         await self.answered_more(("generate",), within=within)
-        async with asyncio.timeout(within + busy_seconds()):
-            while True:
-                for job_id in set(self.jobs) - before:
-                    with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
-                        async with self.client(self.jobs[job_id]) as client:
-                            if (await client.get(f"/jobs/{job_id}"))["status"] == "completed":
-                                return
-                await asyncio.sleep(0.2)
+        deadline = time.monotonic() + within + busy_seconds()
+        said: object = None
+        while time.monotonic() < deadline:
+            for job_id in set(self.jobs) - before:
+                try:
+                    async with self.client(self.jobs[job_id]) as client:
+                        said = await client.get(f"/jobs/{job_id}")
+                except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                    said = error
+                else:
+                    if said["status"] == "completed":
+                        return
+            await asyncio.sleep(0.2)
+        raise AssertionError(f"no job completed within {within} s: {said}\n{self.tally}")
 
     async def assert_nothing_lost(self) -> None:
         """Every collection is there and listed, every job completed, each step's effect is there once, all is paid."""

@@ -80,4 +80,4 @@ class Dispatcher:
             if event.not_before is None:
                 await self.send(recorded)
 
-        return Process(NAME, (StepScheduled,), dispatch)
+        return Process(NAME, (StepScheduled,), dispatch, lost=self._broker.lost)

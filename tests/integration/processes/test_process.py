@@ -25,10 +25,14 @@ QUICK = RetrySettings(attempts=3, first_pause=0.005, longest_pause=0.02, look_at
 
 @contextlib.asynccontextmanager
 async def running(
-    store: EventStore, react: Callable[[RecordedEvent], Awaitable[None]], *events: type[Event], name: str = NAME
+    store: EventStore,
+    react: Callable[[RecordedEvent], Awaitable[None]],
+    *events: type[Event],
+    name: str = NAME,
+    lost: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[ProcessRunner]:
     """A process at work until the block ends."""
-    runner = ProcessRunner(store, Process(name, events or (Counted,), react), retries=QUICK)
+    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost), retries=QUICK)
     task = asyncio.create_task(runner.run())
     try:
         yield runner
@@ -275,6 +279,28 @@ async def test_one_of_two_replicas(store: EventStore) -> None:
         await store.append(counted(uuid4(), 0, 1), context())
         await until(lambda: len(set(one.positions) | set(two.positions)) == 12, "the second one takes over")
         await second.__aexit__(None, None, None)
+
+
+async def test_one_that_cannot_reach_what_it_needs_gives_up(store: EventStore) -> None:
+    """Its leader lives and reaches PostgreSQL, so nobody would take its lease: it lets go, and the other one leads."""
+    cut_off, one, two = asyncio.Event(), Seen(), Seen()
+
+    async def lost() -> None:
+        await cut_off.wait()
+
+    async def hangs(recorded: RecordedEvent) -> None:
+        await one(recorded)
+        if cut_off.is_set():
+            await asyncio.Event().wait()
+
+    async with EventStore.open(store.dsn, CODEC) as other, running(store, hangs, lost=lost) as first:
+        await store.append(counted(uuid4(), 0, 1), context())
+        await until(lambda: len(one.events) == 1, "the first one reacts")
+        async with running(other, two):
+            cut_off.set()
+            await store.append(counted(uuid4(), 0, 1), context())
+            await until(lambda: len(two.events) >= 1, "the second one leads")
+            assert not first.active
 
 
 @pytest.mark.parametrize("positions", [[3, 7, 5], [1, 1]])
