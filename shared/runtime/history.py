@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from shared.contracts.problem import Detail, invalid
 from shared.eventstore import EventStore
-from shared.http.positions import Position
+from shared.http.positions import HEADER, Position
 from shared.messaging.arrivals import NOWHERE, Arrivals, Place
 from shared.projections import Projector
 
@@ -25,7 +26,13 @@ class ServiceHistory:
     async def shown(self, position: Position, within: float) -> bool:
         if position.epoch < self.store.epochs.of(position.number):
             return True  # of a life that was taken back: there is nothing to wait for
-        return await self.projector.caught_up(position.number, within, despite_failed=True)
+        if await self.projector.caught_up(position.number, within, despite_failed=True):
+            return True
+        if position.number > await self.store.head():
+            # Not sooner: the store may have been put back a moment ago, which is noticed meanwhile.
+            message = "lies beyond everything that was recorded here"
+            raise invalid(f"{HEADER} {message}", Detail(f"header:{HEADER}", message))
+        return False
 
     async def arrived(self, position: Position, within: float) -> bool:
         place = (position.epoch, position.number)

@@ -108,7 +108,7 @@ class Scene:
                 answer = await response.read()
         except ValueError:
             return  # nothing that a client could send
-        except aiohttp.ServerDisconnectedError:
+        except aiohttp.ClientConnectionError:
             self.dropped += 1  # it closed an idle connection, or refused the body before it was sent
             return
         self.statuses[response.status] += 1

@@ -1,16 +1,21 @@
 """Replicas that keep silent, as behind a proxy that forwards nothing: what clients see, and what readiness says."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.edge_client import Edge, EdgeClient
 from tests.support.serving import serving
+from tests.support.silence import SilentProxy, frozen
 from tests.support.upstream import Exchange, UpstreamStub
+
+ROOT = Path(__file__).parents[3]
 
 
 class Silent:
@@ -156,3 +161,71 @@ async def test_who_was_answered_is_shown_nothing_older(edge: EdgeClient, service
             assert response.headers["Emprops-Position"] == "collections:1:7"
         _, seen = await edge.json("GET", path, headers={**headers, **given})
         assert seen["headers"].get("emprops-position") == (wanted and wanted.rpartition(", ")[2])
+
+
+SERVER = """
+import asyncio
+from tests.support.serving import serving
+from tests.support.upstream import UpstreamStub
+
+async def main():
+    async with serving(UpstreamStub("other")) as url:
+        print(url, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def replica_process() -> AsyncIterator[tuple[int, str]]:
+    """A replica in a process of its own: its id, and its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        yield process.pid, (await process.stdout.readline()).decode().strip()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def goes_on(edge: EdgeClient) -> set[str]:
+    """Who answers a few reads and commands that are known again, all at once."""
+    asked = [
+        *(edge.json("GET", "/credits") for _ in range(4)),
+        *(edge.json("POST", "/credits/x", headers={"Idempotency-Key": str(n)}, json={}) for n in range(4)),
+    ]
+    answers = await asyncio.gather(*asked)
+    assert {status for status, _ in answers} == {200}
+    return {seen["service"] for _, seen in answers}
+
+
+async def test_a_frozen_replica_costs_nobody_an_answer(start_edge: Edge) -> None:
+    """SIGSTOP keeps its connections open: what waits on them is asked of the other one, and all is as before after."""
+    async with replica_process() as (pid, other), serving(UpstreamStub("well")) as well:
+        edge = await start_edge(credits_url=f"{other},{well}")
+        assert await goes_on(edge) == {"well", "other"}
+        with frozen(pid):
+            assert await goes_on(edge) == {"well"}
+            await until_ready_says(edge, 200, f"credits: {other} is silent")
+            assert await goes_on(edge) == {"well"}
+        async with asyncio.timeout(20):
+            while "other" not in await goes_on(edge):
+                pass
+
+
+async def test_a_proxy_that_forwards_nothing_costs_nobody_an_answer(start_edge: Edge) -> None:
+    """It takes connections and bytes, and keeps those that were open."""
+    async with serving(UpstreamStub("other")) as other, serving(UpstreamStub("well")) as well:
+        with SilentProxy(("127.0.0.1", int(other.rpartition(":")[2]))) as proxy:
+            edge = await start_edge(credits_url=f"http://{proxy.address},{well}")
+            assert await goes_on(edge) == {"well", "other"}
+            proxy.mode = "silent"
+            assert await goes_on(edge) == {"well"}
+            await until_ready_says(edge, 200, f"credits: http://{proxy.address} is silent")
+            proxy.mode = "pass"
+            async with asyncio.timeout(20):
+                while "other" not in await goes_on(edge):
+                    pass
