@@ -41,6 +41,10 @@ STALLED = 0.5
 """Seconds that a timer of ours is late when this process itself stood still: the answer may be waiting to be read."""
 
 
+GRACE = 1.0
+"""Seconds in which it is read then."""
+
+
 class NoAnswer(psycopg.OperationalError):
     """PostgreSQL was silent for longer than it may; the connection is gone. Whether it did what was asked is open."""
 
@@ -135,30 +139,41 @@ def cut(connection: "psycopg.AsyncConnection | psycopg.Connection[Any]") -> None
         copy.shutdown(socket.SHUT_RDWR)
 
 
-@contextlib.asynccontextmanager
-async def within(seconds: float, connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
-    """Cuts the connection when the block takes longer. Raises NoAnswer for the error that this makes."""
-    loop = asyncio.get_running_loop()
-    is_over = False
+class Within:
+    """What `within` returns: a class, because it stands around each query, and a generator costs twice as much."""
 
-    def look(due: float, grace: float) -> None:
-        nonlocal is_over
-        if grace and loop.time() - due > STALLED:
-            timers.append(loop.call_later(grace, look, loop.time() + grace, 0.0))
-            return
-        is_over = True
-        cut(connection)
+    __slots__ = ("_connection", "_due", "_is_over", "_loop", "_seconds", "_timer")
 
-    timers = [loop.call_later(seconds, look, loop.time() + seconds, 1.0)]
-    try:
-        yield
-    except psycopg.Error as error:
-        if is_over:
-            raise NoAnswer(f"PostgreSQL has not answered for {seconds:.3g} s") from error
-        raise
-    finally:
-        for timer in timers:
-            timer.cancel()
+    def __init__(self, seconds: float, connection: psycopg.AsyncConnection) -> None:
+        self._seconds, self._connection, self._is_over = seconds, connection, False
+
+    async def __aenter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + self._seconds
+        self._timer = self._loop.call_later(self._seconds, self._look)
+
+    async def __aexit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._timer.cancel()
+        if self._is_over and isinstance(error, psycopg.Error):
+            raise NoAnswer(f"PostgreSQL has not answered for {self._seconds:.3g} s") from error
+
+    def _look(self) -> None:
+        if self._loop.time() - self._due > STALLED:
+            self._timer = self._loop.call_later(GRACE, self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._is_over = True
+        cut(self._connection)
+
+
+def within(seconds: float, connection: psycopg.AsyncConnection) -> Within:
+    """Cuts the connection when the block that it stands around, with `async with`, takes longer.
+
+    Raises NoAnswer for the error that this makes.
+    """
+    return Within(seconds, connection)
 
 
 @contextlib.contextmanager

@@ -75,10 +75,15 @@ class ReadingPool(AsyncConnectionPool):
             async with super().connection(timeout) as connection, within(deadline - loop.time(), connection):
                 yield connection
         except NoAnswer:
-            if loop.time() - self._drained_last > ANSWERS_WITHIN:
-                self._drained_last = loop.time()
-                await self.drain()
+            await self._doubt()
             raise
+
+    async def _doubt(self) -> None:
+        """A connection was silent: the others lead to the same server, and are replaced."""
+        now = asyncio.get_running_loop().time()
+        if now - self._drained_last > ANSWERS_WITHIN:
+            self._drained_last = now
+            await self.drain()
 
     @contextlib.asynccontextmanager
     async def reader(
@@ -106,9 +111,21 @@ class ReadingPool(AsyncConnectionPool):
         return await self._rows(query, parameters, seconds)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object], seconds: float) -> list[tuple[Any, ...]]:
-        async with self.reader(seconds) as cursor:
-            await cursor.execute(query, parameters)
-            return await cursor.fetchall()
+        """Without the context managers of `reader`, which cost as much as a short query: nothing is to be committed."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        try:
+            connection = await self.getconn(seconds)
+            try:
+                async with within(deadline - loop.time(), connection):
+                    cursor = await connection.cursor(binary=True).execute(query, parameters)
+                    return await cursor.fetchall()
+            finally:
+                await self.putconn(connection)
+        except psycopg.OperationalError as error:
+            if isinstance(error, NoAnswer):
+                await self._doubt()
+            raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
 
 def _is_alive(connection: psycopg.AsyncConnection) -> bool:

@@ -278,6 +278,11 @@ class GroupWriter:
     def _of_this_life(self, batch: list[Append]) -> list[Append]:
         """Without those that were decided on what the store has no more: they must be decided again."""
         generation = self._epochs.generation
+        for append in batch:
+            if append.generation != generation:
+                break
+        else:
+            return batch
         _fail([append for append in batch if append.generation != generation], WentBack(self._epochs.latest.number))
         return [append for append in batch if append.generation == generation]
 
