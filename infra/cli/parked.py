@@ -10,17 +10,17 @@ from psycopg import AsyncConnection
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.history import opened_store, run, service_option
+from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import data_option, examples, json_option
 from infra.cli.shown import cell, json_shown
 from shared.eventstore import migrate
 from shared.messaging import parking
-from shared.messaging.parking import SCHEMA
+from shared.messaging.parking import SCHEMA, Parked
 
 
 @click.group()
 def parked() -> None:
-    """Events that a consumer could not handle: list, inspect, retry, discard."""
+    """What could not be handled, taken in or published: list, inspect, retry, discard."""
 
 
 def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
@@ -32,29 +32,40 @@ def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection],
     run(go())
 
 
-@parked.command(name="list", epilog=examples("emprops parked list --data data/set --service credits"))
+@parked.command(
+    name="list",
+    epilog=examples(
+        "emprops parked list --data data/set",
+        "emprops parked list --data data/set --service generation --by relay",
+    ),
+)
 @data_option
-@service_option
+@click.option("--service", type=click.Choice(SERVICES), help="Only of this one.")
+@click.option("--by", "consumer", help="Only by this consumer or process; relay: what the broker would not take.")
 @json_option
-def list_(data: Path, service: str, *, as_json: bool) -> None:
-    """Show what is parked, and what waits behind it."""
+def list_(data: Path, service: str | None, consumer: str | None, *, as_json: bool) -> None:
+    """Show what is parked, and what waits behind it: by consumers and processes, workers' results, and the relay."""
+    found: list[tuple[str, Parked]] = []
+    for each in [service] if service else SERVICES:
 
-    async def show(connection: AsyncConnection) -> None:
-        rows = await parking.list_parked(connection)
-        if as_json:
-            click.echo(json_shown(rows, indent=0))
-            return
-        table = Table(box=None, pad_edge=False)
-        for column in ("id", "status", "consumer", "type", "stream", "attempts", "error"):
-            table.add_column(column)
-        for row in rows:
-            table.add_row(
-                *map(cell, (str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or ""))),
-                *map(cell, (str(row.attempts), row.error or "")),
-            )
-        Console().print(table if rows else "Nothing is parked.")
+        async def collect(connection: AsyncConnection, name: str = each) -> None:
+            after = 0
+            while rows := await parking.list_parked(connection, consumer, after=after):
+                found.extend((name, row) for row in rows)
+                after = rows[-1].id
 
-    _with_connection(data, service, show)
+        _with_connection(data, each, collect)
+    if as_json:
+        rows = [{"service": name, **msgspec.to_builtins(row)} for name, row in found]
+        click.echo(json_shown(rows, indent=0))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("service", "id", "status", "by", "type", "stream", "attempts", "error"):
+        table.add_column(column)
+    for name, row in found:
+        cells = (name, str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or ""))
+        table.add_row(*map(cell, (*cells, str(row.attempts), row.error or "")))
+    Console().print(table if found else "Nothing is parked.")
 
 
 @parked.command(epilog=examples("emprops parked inspect --data data/set --service credits 17"))
@@ -79,7 +90,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 @click.argument("parked_id", type=int)
 @click.option("--reason", default="", help="Kept with the record.")
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Let the consumer try it again, and then what waits behind it."""
+    """Let whoever parked it try it again, and then what waits behind it."""
     _with_connection(data, service, lambda it: parking.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason))
     click.echo(f"{parked_id} is tried again; see emprops parked inspect --data {data} --service {service} {parked_id}")
 

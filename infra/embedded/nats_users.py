@@ -48,6 +48,7 @@ def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
             publish += ["work.>", "progress.>", *_consumes(RESULTS, RESULTS_INTAKE)]
             for stream in (WORK, RESULTS):
                 publish += [*_makes(stream), *_looks(stream)]
+            publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # of one that no client can be given
             subscribe.append("progress.>")
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe))
     users["worker"] = NatsUser(passwords["worker"], WORKER, (INBOX,))
@@ -72,6 +73,7 @@ def _consumes(stream: str, name: str) -> tuple[str, ...]:
     verbs = ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT")
     return (
         *(f"$JS.API.CONSUMER.{verb}.{stream}.{name}" for verb in verbs),
+        f"$JS.API.CONSUMER.CREATE.{stream}.{name}.>",  # with its filter, as some clients write it
         f"$JS.ACK.{stream}.{name}.>",
         f"$JS.ACK.*.*.{stream}.{name}.>",
     )

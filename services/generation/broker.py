@@ -20,6 +20,8 @@ from shared.messaging.streams import NAME_IN_USE
 DUPLICATES = 120
 """Seconds for which JetStream knows a message id again."""
 ACK_TIMEOUT = 5.0
+PUBLISH_WITHIN = 10.0
+"""Seconds, a wait for the connection included."""
 RECONNECT_LOOK = 0.1
 LOST_LOOK = 1.0
 LOST_AFTER = 3.0
@@ -54,12 +56,12 @@ class Broker:
     """One connection, made in the background and repaired for ever; whoever needs it waits for it."""
 
     def __init__(self, nats_url: str, name: str) -> None:
-        self._url, self._name = nats_url, name
+        self.url, self._name = nats_url, name
         self._client: asyncio.Future[Client] | None = None
 
     async def run(self) -> None:
         """Keeps the connection until cancelled."""
-        client = await connect(self._url, self._name)
+        client = await connect(self.url, self._name)
         self._connected().set_result(client)
         try:
             await asyncio.Event().wait()
@@ -80,19 +82,21 @@ class Broker:
     async def publish(self, subject: str, body: bytes, message_id: str) -> bool:
         """Stores a message of work, when there is a connection. False when JetStream knew its id already.
 
-        Raises MaxPayloadError for one that will never go through, another nats.errors.Error for what may the next time.
+        Raises MaxPayloadError for one that will never go through; another nats.errors.Error, or TimeoutError, for what
+        may the next time.
         """
-        client = await self.client()
-        while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
-            await asyncio.sleep(RECONNECT_LOOK)
-        js = await self.jetstream()
-        headers = {"Nats-Msg-Id": message_id}
-        try:
-            ack = await js.publish(subject, body, headers=headers)
-        except NoStreamResponseError:
-            await ensure_work_streams(js)
-            ack = await js.publish(subject, body, headers=headers)
-        return not ack.duplicate
+        async with asyncio.timeout(PUBLISH_WITHIN):
+            client = await self.client()
+            while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
+                await asyncio.sleep(RECONNECT_LOOK)
+            js = await self.jetstream()
+            headers = {"Nats-Msg-Id": message_id}
+            try:
+                ack = await js.publish(subject, body, headers=headers)
+            except NoStreamResponseError:
+                await ensure_work_streams(js)
+                ack = await js.publish(subject, body, headers=headers)
+            return not ack.duplicate
 
     def is_connected(self) -> bool:
         return self._client is not None and self._client.done() and self._client.result().is_connected

@@ -77,4 +77,5 @@ def report(
 
     runtime.checks["engine"] = engine
     runtime.order["steps"] = steps
+    runtime.readiness.followers["results"] = intake
     runtime.readiness.followers["engine's watch"] = Engine(runtime.store, step_deadline)

@@ -6,36 +6,47 @@ that was lost, and changes nothing then. Order does not matter: every attempt ha
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import nats.errors
 import structlog
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import TROUBLE, Broker, ensure_work_streams, raise_if_stopped
+from services.generation.broker import ACK_TIMEOUT, TROUBLE, Broker, ensure_work_streams
 from services.generation.files import StoredFiles, UnknownFile, bare
 from services.generation.handlers import Engine, NoSuchStep
+from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore import migrate
+from shared.eventstore.lease import Lease, while_leader
 from shared.messaging import parking
 from shared.messaging.arrivals import Arrivals
+from shared.messaging.connection import connected
 from shared.messaging.failures import is_transient
+from shared.messaging.handling import RetrySettings, end_if_cancelled, patiently
 from shared.messaging.parking import SCHEMA
-from shared.stopping import together
+from shared.messaging.places import first_unreadable
+from shared.messaging.pulling import Ended, Pull, PullSettings, Silent, size_of
+from shared.messaging.window import Window
+from shared.progress import Progress
+from shared.stopping import Group, stoppable, unless
 
 DURABLE = "generation-results-v1"
 TAKERS = 32
 """Results that one process takes in at the same time."""
-FETCH_TIMEOUT = 5.0
+TAKEN_BYTES = 32 * 1024 * 1024
 ACK_WAIT = 5.0
 """Seconds after which a result that a replica took and did not settle goes to another; twice is as good as once."""
 MAX_BODY = 1_000_000
 MAX_MESSAGE = 2_000
+LOOK_AT_PARKED_EVERY = 1.0
+TRIES_WHILE_OTHERS_PASS = 10
 DELIVERIES = 5
 """How often a result is tried that fails for a reason of its own, before it is parked."""
 
@@ -57,77 +68,155 @@ class Malformed(Exception):  # noqa: N818 - names what was found
     """A message that is no result."""
 
 
+@dataclass
+class Failing:
+    """A result that did not go through yet. `since` is the loop's time."""
+
+    what: str
+    since: float
+    error: str = ""
+    while_others_passed: int = 0
+    taken_before: int = 0
+
+
 class ResultsIntake:
     """Takes results in until it is cancelled, through outages of NATS and PostgreSQL; replicas share the queue."""
 
     def __init__(self, engine: Engine, broker: Broker, files: StoredFiles, arrivals: Arrivals) -> None:
         self._engine, self._broker, self._files, self._arrivals = engine, broker, files, arrivals
         self.taken = 0
+        self._window = Window(TAKERS, TAKEN_BYTES)
+        self._failing: dict[int, Failing] = {}
+        self._silent = False
+        self._trouble: str | None = None
+        self._trouble_since = 0.0
 
     async def run(self) -> None:
-        while True:
-            try:
-                await migrate(self._engine.store.dsn, SCHEMA)
-                break
-            except Exception as error:  # noqa: BLE001 - PostgreSQL is away: nothing else can be done before it is back
-                log.warning("results_wait_for_postgresql", error=repr(error))
-                await asyncio.sleep(1)
-        await together(*(self._take_for_ever() for _ in range(TAKERS)))
-
-    async def _take_for_ever(self) -> None:
-        while True:
-            try:
-                js = await self._broker.jetstream()
-                await ensure_work_streams(js)
-                await js.add_consumer(RESULTS_STREAM, CONSUMER)
-                subscription = await js.pull_subscribe_bind(DURABLE, RESULTS_STREAM)
+        await patiently(lambda: migrate(self._engine.store.dsn, SCHEMA), DURABLE, RetrySettings())
+        backoff = Backoff("results", on=(*TROUBLE, NotFoundError))
+        async with Group() as tasks:
+            tasks.create_task(while_leader(self._engine.store, f"parked:{DURABLE}", self._retry_parked))
+            while True:
                 try:
-                    await self._take_from(subscription)
-                finally:
-                    with contextlib.suppress(*TROUBLE):
-                        await subscription.unsubscribe()
-            except TROUBLE as error:
-                raise_if_stopped()
-                log.warning("results_wait_for_nats", error=repr(error))
-                await asyncio.sleep(0.5)
+                    await stoppable(self._round(tasks))
+                except (*TROUBLE, NotFoundError) as error:
+                    self._silent = isinstance(error, Silent)
+                    if self._trouble is None:
+                        self._trouble_since = asyncio.get_running_loop().time()
+                    self._trouble = repr(error)
+                    await backoff.pause(error)
 
-    async def _take_from(self, subscription: JetStreamContext.PullSubscription) -> None:
-        """One message at a time: `fetch` of several waits for them to come together."""
-        while True:
-            try:
-                messages = await subscription.fetch(1, FETCH_TIMEOUT)
-            except nats.errors.TimeoutError:
-                # Nothing came: is it because the broker lost the queue?
-                await _look_at_consumer(await self._broker.jetstream())
-                continue
-            for message in messages:
-                await self._settle(message)
+    async def _round(self, tasks: Group) -> None:
+        lost = asyncio.Event()
+        async with connected(self._broker.url, "generation-results", lost, within=ACK_TIMEOUT) as client:
+            await unless(lost, self._pull(client, tasks))
+        raise Ended("the connection broke")
+
+    async def _pull(self, client: Client, tasks: Group) -> None:
+        js = client.jetstream(timeout=ACK_TIMEOUT)
+        await ensure_work_streams(js)
+        if self._silent:
+            await self._clear_away(client, js)
+        await js.add_consumer(RESULTS_STREAM, CONSUMER)
+        self._trouble = None
+
+        def deliver(message: Msg) -> None:
+            self._window.take(size_of(message))
+            tasks.create_task(self._settle(message))
+
+        await Pull(client, RESULTS_STREAM, DURABLE, self._window, deliver, PullSettings(batch=TAKERS)).run()
+
+    async def _clear_away(self, client: Client, js: JetStreamContext) -> None:
+        """The connection fell silent, perhaps over a message that nats-py's read loop can't take: it is parked."""
+        message = await first_unreadable(client, RESULTS_STREAM, "results.>")
+        if message is not None:
+            said = {"raw": message.headers.decode(errors="backslashreplace")}
+            stands_for = f"{RESULTS_STREAM}:{message.sequence}:{message.time}"
+            parked = parking.Message(stands_for, message.subject, said, message.body)
+            await self._park(parked, "its subject or headers are not UTF-8: no client can be given it")
+            await js.delete_msg(RESULTS_STREAM, message.sequence)
 
     async def _settle(self, message: Msg) -> None:
         """Acknowledges what was recorded or parked; what can't be now comes again."""
         try:
             await self._take_or_park(message)
         except Exception as error:  # noqa: BLE001 - whatever it is, the result must not be lost
-            raise_if_stopped()
+            end_if_cancelled()
             log.warning("result_comes_again", error=repr(error))
             with contextlib.suppress(*TROUBLE):
                 await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, 10.0))
             return
+        finally:
+            self._window.give_back(size_of(message))
         self.taken += 1
+        self._failing.pop(message.metadata.sequence.stream, None)
         with contextlib.suppress(*TROUBLE):
             await message.ack()
 
     async def _take_or_park(self, message: Msg) -> None:
         try:
             await self.take(message.data, message.metadata.num_delivered)
-        except UnknownFile:
+        except UnknownFile as error:
+            self._is_poison(message, error)
             raise
         except (Malformed, NoSuchStep) as error:
-            await self._park(message, str(error))
+            await self._park(_parked(message), str(error))
         except Exception as error:
-            if is_transient(error) or message.metadata.num_delivered < DELIVERIES:
+            end_if_cancelled()
+            if not self._is_poison(message, error):
                 raise
-            await self._park(message, repr(error))
+            await self._park(_parked(message), repr(error))
+
+    def _is_poison(self, message: Msg, error: Exception) -> bool:
+        """One that fails by itself has so many tries; so has one that seems to wait for a server that serves others."""
+        now = asyncio.get_running_loop().time()
+        failing = self._failing.setdefault(message.metadata.sequence.stream, Failing(message.subject, now))
+        failing.error = repr(error)
+        failing.while_others_passed += self.taken > failing.taken_before
+        failing.taken_before = self.taken
+        if is_transient(error):
+            return failing.while_others_passed >= TRIES_WHILE_OTHERS_PASS
+        return message.metadata.num_delivered >= DELIVERIES
+
+    async def _retry_parked(self, _: Lease) -> None:
+        """On one replica: what operators want to be tried again."""
+        store = self._engine.store
+        while True:
+            async with store.pool.connection() as connection:
+                wanted = await parking.retrying(connection, DURABLE)
+            for parked in wanted:
+                error: str | None = None
+                try:
+                    await self.take(parked.body, FILE_DELIVERIES)
+                except Exception as failure:
+                    end_if_cancelled()
+                    if is_transient(failure):
+                        raise
+                    error = str(failure) or repr(failure)
+                async with store.pool.connection() as connection:
+                    if error is None:
+                        await parking.handled(connection, parked)
+                    else:
+                        await parking.failed(connection, parked, error, 1)
+            await asyncio.sleep(LOOK_AT_PARKED_EVERY)
+
+    async def progress(self) -> list[Progress]:
+        now = asyncio.get_running_loop().time()
+        failing = next(iter(self._failing.values()), None)
+        async with self._engine.store.pool.connection() as connection:
+            parked = sum((await parking.counts(connection, DURABLE)).values())
+        since = [failing.since] if failing else []
+        since += [self._trouble_since] if self._trouble else []
+        return [
+            Progress(
+                name="results of workers",
+                waiting=len(self._failing) + (1 if self._trouble else 0),
+                waiting_seconds=max((now - each for each in since), default=0.0),
+                event=f"a result on {failing.what}" if failing else None,
+                error=failing.error if failing else self._trouble,
+                parked=parked,
+            )
+        ]
 
     async def take(self, body: bytes, deliveries: int = 1) -> None:
         """Raises Malformed, NoSuchStep, UnknownFile, and what the store raises."""
@@ -161,17 +250,16 @@ class ResultsIntake:
             error = StepError("UNKNOWN_FILE", f"The result names a file, and {unknown}", retryable=True)
             return msgspec.structs.replace(result, outputs=[], error=error)
 
-    async def _park(self, message: Msg, why: str) -> None:
-        at = message.metadata
-        parked = parking.Message(
-            f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}",
-            message.subject,
-            message.headers or {},
-            message.data,
-        )
+    async def _park(self, message: parking.Message, why: str) -> None:
         async with self._engine.store.pool.connection() as connection:
-            await parking.park(connection, DURABLE, parked, status="parked", error=why)
+            await parking.park(connection, DURABLE, message, status="parked", error=why)
         log.error("result_parked", subject=message.subject, error=why)
+
+
+def _parked(message: Msg) -> parking.Message:
+    at = message.metadata
+    stands_for = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
+    return parking.Message(stands_for, message.subject, message.headers or {}, message.data)
 
 
 def read_result(body: bytes) -> WorkResult:
@@ -204,12 +292,3 @@ def _has_nul(value: Any) -> bool:
         elif isinstance(each, list):
             stack.extend(each)
     return False
-
-
-async def _look_at_consumer(js: JetStreamContext) -> None:
-    """Makes the consumer again when it is gone."""
-    try:
-        await js.consumer_info(RESULTS_STREAM, DURABLE)
-    except NotFoundError:
-        await ensure_work_streams(js)
-        await js.add_consumer(RESULTS_STREAM, CONSUMER)

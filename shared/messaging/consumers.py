@@ -230,9 +230,10 @@ class ConsumerRunner:
         """Of the active replica: what is in hand, and what NATS says is still to come."""
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, self.consumer.name)).values())
+            leader = await self.store.leases.leader(f"consumer:{self.consumer.name}", connection)
         name = f"consumer {self.consumer.name}"
         if not self.active:
-            return [Progress(name=name, parked=parked)]
+            return [Progress(name=name, parked=parked, leader=leader)]
         now = asyncio.get_running_loop().time()
         oldest = next(iter(self._held.values()), None)
         failing = next(iter(self.handling.failing.values()), None)

@@ -18,6 +18,7 @@ STEPS = 16
 """So many messages of others, one after another, are passed over in a search."""
 HEADERS = b"NATS/1.0\r\n"
 API_TIMEOUT = 5.0
+LOOKED_AT = 10_000
 
 
 def mark_of(owner: str, message: RawStreamMsg) -> Mark | None:
@@ -95,17 +96,33 @@ class Unreadable(msgspec.Struct, frozen=True):
     time: str
 
 
+async def first_unreadable(client: Client, stream: str, subject: str) -> Unreadable | None:
+    """The first such message of a stream that is worked off, so that it holds little."""
+    sequence = 0
+    for _ in range(LOOKED_AT):
+        message = await _next(client, stream, subject, sequence + 1)
+        if message is None:
+            return None
+        if found := _unreadable(message):
+            return found
+        sequence = message.seq
+    return None
+
+
 async def unreadable(client: Client, stream: str, subjects: Sequence[str], after: int) -> Unreadable | None:
     """The next message for a consumer of these subjects, if it is such a one."""
     found = [each for subject in subjects if (each := await _next(client, stream, subject, after + 1))]
     if not found:
         return None
-    first = min(found, key=lambda each: each.seq)
-    headers = base64.b64decode(first.hdrs)
+    return _unreadable(min(found, key=lambda each: each.seq))
+
+
+def _unreadable(message: _Stored) -> Unreadable | None:
+    headers = base64.b64decode(message.hdrs)
     # The server puts U+FFFD where a subject is not UTF-8. Clients begin headers with this line, and nothing else on it.
-    if "\ufffd" not in first.subject and (not headers or headers.startswith(HEADERS)):
+    if "\ufffd" not in message.subject and (not headers or headers.startswith(HEADERS)):
         return None
-    return Unreadable(first.seq, first.subject, headers, base64.b64decode(first.data), first.time)
+    return Unreadable(message.seq, message.subject, headers, base64.b64decode(message.data), message.time)
 
 
 async def _next(client: Client, stream: str, subject: str, sequence: int) -> _Stored | None:

@@ -147,12 +147,12 @@ class Relay:
         js, publisher = client.jetstream(timeout=self._ack_timeout), Publisher(client)
         await publisher.start()
         while True:
-            await self._publish_from(js, publisher, await self._resync(js))
+            await self._publish_from(js, publisher, await self._resync(client, js))
 
-    async def _resync(self, js: JetStreamContext) -> int:
+    async def _resync(self, client: Client, js: JetStreamContext) -> int:
         """Finds the place to go on from; gives the stream's last sequence. Makes the stream when it is gone."""
         self._went_back = False
-        state = (await ensure_stream(js, self.service, self._limits, owned=True)).state
+        state = (await ensure_stream(client, self.service, self._limits)).state
         self._place = await self._resuming.place(js, state, self._checkpoint)
         self.resyncs += 1
         log.info("relay_resynced", service=self.service, position=self.published, sequence=state.last_seq)
@@ -271,6 +271,7 @@ class Relay:
         lag = await self.lag()
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, NAME)).values())
+            leader = await self.store.leases.leader(NAME, connection)
         trouble = self.trouble if self.active else None
         since = _now() - self._well_at if trouble else 0.0
         return [
@@ -281,7 +282,7 @@ class Relay:
                 event=named(self._stuck_on) if self._stuck_on and trouble else None,
                 error=trouble,
                 parked=parked,
-                leader=self._instance if self.active else None,
+                leader=self._instance if self.active else leader,
             )
         ]
 

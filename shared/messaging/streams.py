@@ -1,11 +1,15 @@
-"""The JetStream streams that events travel on: one per owner, named like it, made by whoever comes first."""
+"""The JetStream streams that events travel on: one per owner, named like it, and made by it."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import BadRequestError, NotFoundError
+import msgspec
+import structlog
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+from nats.js.api import StreamInfo
+from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
 
 from shared.contracts.event import Event, event_type
 
@@ -13,20 +17,35 @@ MSG_ID = "Nats-Msg-Id"
 FIRST_EPOCH = 1
 NAME_IN_USE = 10058
 """JetStream's error when a stream of that name exists with another configuration."""
+DUPLICATES_NS = 120_000_000_000
+"""Nanoseconds for which a stream knows a message id again."""
+API_TIMEOUT = 5.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """How much of its events a stream keeps.
+    """How much of its events a stream keeps, and how often. None leaves what the stream has, or JetStream's default.
 
     The event store keeps all of them; but a consumer that was away for longer than the stream remembers has missed
     some, so by default the stream remembers everything too.
     """
 
-    max_age: float = 0
+    max_age: float | None = None
     """Seconds; 0 keeps them for ever."""
-    max_bytes: int = -1
-    replicas: int = 1
+    max_bytes: int | None = None
+    """-1 for no bound."""
+    replicas: int | None = None
+
+    def as_settings(self) -> dict[str, int]:
+        """Those that are given, as JetStream names them."""
+        found = {
+            "max_age": None if self.max_age is None else int(self.max_age * 1e9),
+            "max_bytes": self.max_bytes,
+            "num_replicas": self.replicas,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def stream_name(owner: str) -> str:
@@ -58,43 +77,55 @@ def _name(event: type[Event]) -> str:
     return event_type(event).rpartition(".")[0]
 
 
-def stream_config(owner: str, limits: StreamLimits) -> StreamConfig:
-    return StreamConfig(
-        name=stream_name(owner),
-        subjects=[f"events.{owner}.>"],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        discard=DiscardPolicy.OLD,
-        max_age=limits.max_age,
-        max_bytes=limits.max_bytes,
-        num_replicas=limits.replicas,
-        duplicate_window=120,
-    )
+def stream_config(owner: str, limits: StreamLimits) -> dict[str, Any]:
+    """Of a stream that is made, as JetStream's API takes it."""
+    return {
+        "name": stream_name(owner),
+        "subjects": [f"events.{owner}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "duplicate_window": DUPLICATES_NS,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "num_replicas": 1,
+        **limits.as_settings(),
+    }
 
 
-async def ensure_stream(
-    js: JetStreamContext, owner: str, limits: StreamLimits | None = None, *, owned: bool = False
-) -> StreamInfo:
-    """The owner's stream, created if absent. Only its owner (`owned`) changes the limits of one that exists."""
-    config = stream_config(owner, limits or StreamLimits())
+async def ensure_stream(client: Client, owner: str, limits: StreamLimits | None = None) -> StreamInfo:
+    """The owner's stream, made if absent. Of one that exists, only what `limits` say is changed.
+
+    By hand, since what an operator has set must survive: nats-py drops the settings that it does not know.
+    """
+    limits = limits or StreamLimits()
     try:
-        info = await js.stream_info(stream_name(owner))
+        found = await _ask(client, "INFO", owner, {})
     except NotFoundError:
         try:
-            return await js.add_stream(config)
+            found = await _ask(client, "CREATE", owner, stream_config(owner, limits))
         except BadRequestError as error:
             if error.err_code != NAME_IN_USE:
                 raise
-            info = await js.stream_info(stream_name(owner))
-    if owned and _differs(info.config, config):
-        return await js.update_stream(config)
+            found = await _ask(client, "INFO", owner, {})
+    config = found["config"]
+    subjects = config.get("subjects") or []
+    own = f"events.{owner}.>"
+    wanted = config | limits.as_settings() | {"subjects": subjects if own in subjects else [*subjects, own]}
+    if wanted != config:
+        log.info("stream_settings_changed", stream=stream_name(owner), **limits.as_settings())
+        found = await _ask(client, "UPDATE", owner, wanted)
+    info: StreamInfo = StreamInfo.from_response(found)
     return info
 
 
-def _differs(found: StreamConfig, wanted: StreamConfig) -> bool:
-    return (found.subjects, found.max_age or 0, found.max_bytes, found.num_replicas) != (
-        wanted.subjects,
-        wanted.max_age or 0,
-        wanted.max_bytes,
-        wanted.num_replicas,
-    )
+async def _ask(client: Client, verb: str, owner: str, request: dict[str, Any]) -> dict[str, Any]:
+    body = msgspec.json.encode(request) if request else b""
+    try:
+        answer = await client.request(f"$JS.API.STREAM.{verb}.{stream_name(owner)}", body, timeout=API_TIMEOUT)
+    except NoRespondersError:
+        raise ServiceUnavailableError from None
+    decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+    if "error" in decoded:
+        raise APIError.from_error(decoded["error"])
+    return decoded

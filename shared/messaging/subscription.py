@@ -5,7 +5,7 @@ acknowledgements, since the service's own database is the truth of what it consu
 it is worth keeping. JetStream numbers its deliveries: a missing number, a silence, a lost connection or anything else
 that goes wrong ends the round, and the next one begins behind the last message that came.
 
-Why not FastStream's subscriber: docs/decisions/0007-faststream-for-the-document.md.
+Why not FastStream's subscriber: docs/decisions/0019-faststream-writes-the-document.md.
 """
 
 import asyncio

@@ -200,9 +200,10 @@ class ProcessRunner:
         """Of the active replica, what is in hand and not done; of any, what is parked."""
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, self.process.name)).values())
+            leader = await self.store.leases.leader(f"process:{self.process.name}", connection)
         name = f"process {self.process.name}"
         if not self.active:
-            return [Progress(name=name, parked=parked)]
+            return [Progress(name=name, parked=parked, leader=leader)]
         now = asyncio.get_running_loop().time()
         oldest = next(iter(self._open.items()), None)
         failing = next(iter(self.handling.failing.values()), None)

@@ -16,7 +16,7 @@ from litestar.di import Provide
 from shared.http import Authenticator, Issuer, configure_logging, create_app
 from shared.http.idempotency import command_contexts
 from shared.http.tracing import setup_tracing
-from shared.messaging import ConsumerRunner, Relay
+from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
 from shared.runtime.core import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
 from shared.runtime.health import (
@@ -58,7 +58,10 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         parts = await build(runtime)
         runtime.history.arrivals.watch(parts.consumers)
         store, nats_url, instance = runtime.store, settings.nats_url, settings.service_instance
-        relay = Relay(store, definition.name, nats_url, instance=instance)
+        limits = StreamLimits(
+            settings.nats_stream_max_age, settings.nats_stream_max_bytes, settings.nats_stream_replicas
+        )
+        relay = Relay(store, definition.name, nats_url, limits=limits, instance=instance)
         consumers = [ConsumerRunner(store, each, nats_url, instance=instance) for each in parts.consumers]
         processes = [ProcessRunner(store, each, definition.name, instance=instance) for each in parts.processes]
         probe = NatsProbe(settings.nats_url, f"{definition.name}-health")

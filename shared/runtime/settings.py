@@ -21,6 +21,12 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_jwks_url: str
     auth_issuer: str = "emprops"
     auth_audience: str = "emprops"
+    nats_stream_replicas: int | None = None
+    """Of this service's stream of events. What is not set here is left as the stream has it."""
+    nats_stream_max_age: float | None = None
+    """Seconds; 0 keeps events for ever."""
+    nats_stream_max_bytes: int | None = None
+    """-1 for no bound."""
     log_level: str = "info"
     service_instance: str = ""
     """Tells replicas apart in logs, leases and metrics."""

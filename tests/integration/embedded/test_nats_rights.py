@@ -48,7 +48,8 @@ def publishing() -> list[Right]:
         owner = {stream.lower()} & set(OWNERS) or {"generation"}
         found += [right(f"$JS.API.STREAM.{verb}.{stream}", *owner) for verb in ("CREATE", "UPDATE")]
         for verb in ("DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE"):
-            found.append(right(f"$JS.API.STREAM.{verb}.{stream}"))
+            holders = ["generation"] if (verb, stream) == ("MSG.DELETE", "RESULTS") else []
+            found.append(right(f"$JS.API.STREAM.{verb}.{stream}", *holders))
         looks = readers(stream) or {"generation"}
         found.append(right(f"$JS.API.STREAM.MSG.GET.{stream}", *looks))
         workers = {"worker"} if stream in {"WORK", "RESULTS"} else set()

@@ -182,7 +182,7 @@ class TestNats:
 
             reader = await nats.connect(nats_server.url("generation"), error_cb=note)
             subscription = await reader.jetstream().pull_subscribe(
-                "events.credits.>", "generation-v1", stream="CREDITS"
+                "events.credits.>", "generation-holds-v1", stream="CREDITS"
             )
             [message] = await subscription.fetch(1, timeout=PATIENCE)
             await message.ack_sync()

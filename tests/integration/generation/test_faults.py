@@ -1,8 +1,11 @@
 """Workers fail, lie, are lost and answer twice; brokers forget; services restart: the job ends as it should, once."""
 
+import asyncio
+import json
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import jwt
@@ -12,6 +15,7 @@ import pytest
 
 from shared.contracts.generation import Output
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM, WorkResult
+from shared.messaging import parking
 from shared.projections.rebuild import rebuild
 from tests.integration.credits.api import credits_service
 from tests.integration.generation.scene import (
@@ -115,6 +119,64 @@ async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collec
             return await cursor.fetchone() == (len(bodies),)
 
     await until(parked, "the malformed results to be parked")
+
+
+async def test_a_parked_result_is_retried_or_discarded_as_any_event_is(
+    api: Api, collections, credits_, worker_: Worker
+):
+    """It counts in the service's progress until an operator has done something about it; a retry is a retry."""
+    collection = await created(collections, ONE)
+    await api.ended((await api.generate(collection)).data["job_id"])
+    done = worker_.worked[0]
+    for body in (b"{", b"?"):
+        await worker_.say(done.job_id, done.gid, body)
+
+    async def parked():
+        async with api.store.pool.connection() as connection:
+            rows = await parking.list_parked(connection, "generation-results-v1")
+        found[:] = rows
+        return len(rows) == 2
+
+    found: list[parking.Parked] = []
+    await until(parked, "both to be parked")
+    first, second = found
+    async with api.store.pool.connection() as connection:
+        await connection.execute(
+            "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)
+        )
+        await parking.retry(connection, first.id, by="olga", reason="repaired by hand")
+        await parking.retry(connection, second.id, by="olga")
+
+    async def settled():
+        async with api.store.pool.connection() as connection:
+            rows = [await parking.inspect(connection, each.id) for each in (first, second)]
+        return [[action.action for action in actions] for _, actions in rows] == [
+            ["parked", "retry", "handled"],
+            ["parked", "retry", "failed"],
+        ]
+
+    await until(settled, "one to be handled, the other to fail again")
+
+
+async def test_a_result_that_no_client_can_be_given_is_parked(
+    api: Api, collections, credits_, worker_: Worker, nats_url: str
+):
+    """Its subject is not UTF-8, over which nats-py's read loop ends: it is put aside, and the others flow."""
+    server = urlsplit(nats_url)
+    lines, wire = await asyncio.open_connection(server.hostname, server.port)
+    login = json.dumps({"user": server.username, "pass": server.password, "verbose": False})
+    wire.write(f"CONNECT {login}\r\n".encode() + b"PUB results.\xff\xfe 1\r\n?\r\nPING\r\n")
+    assert (await lines.readline()).startswith(b"INFO")
+    assert await lines.readline() == b"PONG\r\n"
+    wire.close()
+    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+
+    async def parked():
+        async with api.store.reader() as cursor:
+            await cursor.execute("select error from parked where consumer = 'generation-results-v1'")
+            return [error.startswith("its subject or headers are not UTF-8") for (error,) in await cursor.fetchall()]
+
+    await until(parked, "it to be parked")
 
 
 async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections, credits_, worker_: Worker):

@@ -224,3 +224,27 @@ async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Br
     async with background(publisher.run):
         await eventually(lambda: publisher.published == 2, "published")
     assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [f"{OWNER}:1", f"{OWNER}:2"]
+
+
+async def test_a_silent_server_is_told_and_outlived(owner: EventStore, service: EventStore, broker: Broker) -> None:
+    """It takes what it is sent and answers nothing: relay and consumer say so, and go on by themselves afterwards."""
+    handler, stream = Sick(), uuid4()
+    publisher, consumer = relay(owner, broker.url, ack_timeout=1.0), runner(service, broker.url, handler)
+    async with background(publisher.run, consumer.run):
+        await count(owner, stream, 1)
+        await eventually(lambda: handler.seen[stream] == [1], "handled")
+        with broker.frozen():
+            await count(owner, stream, 2)
+
+            async def told() -> bool:
+                [said], [heard] = await publisher.progress(), await consumer.progress()
+                return said.stuck(patience=0.5) is not None and heard.stuck(patience=0.5) is not None
+
+            await eventually(told, "both say that they are stuck")
+        await eventually(lambda: handler.seen[stream] == [1, 2], "handled")
+
+        async def well() -> bool:
+            [said], [heard] = await publisher.progress(), await consumer.progress()
+            return said.stuck(patience=0) is None and heard.stuck(patience=0) is None
+
+        await eventually(well, "both say that all is well")

@@ -77,7 +77,27 @@ async def test_the_stream_is_the_owners_and_follows_its_limits(owner: EventStore
                 await eventually(lambda: publisher.resyncs, "synced")  # noqa: B023 - awaited within the round
             config = (await js.stream_info(STREAM)).config
             assert (config.subjects, config.storage) == ([f"events.{OWNER}.>"], "file")
-            assert (config.max_age or 0, config.max_bytes) == (limits.max_age, limits.max_bytes)
+            assert (config.max_age or 0, config.max_bytes) == (limits.max_age or 0, limits.max_bytes or -1)
+
+
+async def test_what_an_operator_has_set_on_the_stream_stays(owner: EventStore, nats_url: str) -> None:
+    """A relay that is told nothing about limits changes none; one that is, changes those and nothing else."""
+    publisher = relay(owner, nats_url)
+    async with connected(nats_url, "operator") as client:
+        js = client.jetstream()
+        async with background(publisher.run):
+            await eventually(lambda: publisher.resyncs, "there is a stream")
+            config = (await js.stream_info(STREAM)).config
+            theirs = {"max_age": 7200, "max_bytes": 5_000_000, "max_msg_size": 900_000, "description": "ours"}
+            subjects = [*(config.subjects or ()), "events.archived.counting.>"]
+            await js.update_stream(StreamConfig(**{**config.__dict__, **theirs, "subjects": subjects}))
+        again = relay(owner, nats_url, limits=StreamLimits(max_bytes=6_000_000))
+        for each, most in ((relay(owner, nats_url), 5_000_000), (again, 6_000_000)):
+            async with background(each.run):
+                await eventually(lambda: each.resyncs, "it is at work again")  # noqa: B023 - awaited within the round
+            config = (await js.stream_info(STREAM)).config
+            kept = (config.max_age, config.max_bytes, config.max_msg_size, config.description, config.subjects)
+            assert kept == (7200, most, 900_000, "ours", subjects)
 
 
 async def test_two_relays_without_a_lease_are_fenced(owner: EventStore, databases: object, nats_url: str) -> None:
