@@ -11,6 +11,7 @@ import structlog
 from shared.backoff import Backoff
 from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, WORK, connected
+from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.store import HEAD, NO_LIMIT
 from shared.projections import positions
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
@@ -198,7 +199,7 @@ class Leader:
         while True:
             try:
                 position = await self._bring_near(name)
-            except Fenced:
+            except (Fenced, LeaseLost):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other tables
                 await self._say_failed(name, error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Load:
 
     token: Callable[..., str]
     fleets: list[Fleet]
+    open: Counter[str] = field(default_factory=Counter)
     done: int = 0
     by_user: dict[UUID, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -77,6 +79,13 @@ class Load:
                 assert not self.faults, self.faults
                 await asyncio.sleep(0.1)
 
+    async def drained(self, fleet: Fleet) -> None:
+        """Nobody is with it any more."""
+        async with asyncio.timeout(2 * PATIENCE):
+            while self.open[fleet.name]:
+                assert not self.faults, self.faults
+                await asyncio.sleep(0.1)
+
     async def _use(self, number: int) -> None:
         user = uuid4()
         async with Client(self.fleets[0].url, self.token(uuid4(), "user", "operator")) as operator:
@@ -85,8 +94,9 @@ class Load:
             if self._ending:
                 return
             # A user stays with one fleet for the length of a job, as a balancer with sticky sessions keeps them.
+            fleet = self.fleets[turn % len(self.fleets)]
             try:
-                fleet = self.fleets[turn % len(self.fleets)]
+                self.open[fleet.name] += 1
                 async with Client(fleet.url, self.token(user)) as client:
                     collection = await client.post("/projects/collections", {"title": "Tides", "data": two_steps()})
                     accepted = await self._generate(client, collection["id"], fleet)
@@ -95,6 +105,8 @@ class Load:
             except Exception as error:  # noqa: BLE001 - whatever a user sees is a fault
                 self.faults.append(repr(error))
                 return
+            finally:
+                self.open[fleet.name] -= 1
             self.by_user[user] = self.by_user.get(user, 0) + 1
             self.done += 1
 
@@ -150,6 +162,7 @@ class Scene:
         return Fleet(name, code, ground, logs)
 
 
+@pytest.mark.timeout(1800)  # eighteen processes are started one after the other, beside those that are under load
 async def test_upgraded_and_rolled_back_under_load(ground: Scene, tmp_path: Path) -> None:
     """Old; old and new; new; new and old; old: every job completes, each once, and nobody sees an error.
 
@@ -176,16 +189,16 @@ async def test_upgraded_and_rolled_back_under_load(ground: Scene, tmp_path: Path
                 serving.append(fleet)
                 load.fleets.append(fleet)
                 if instead_of is not None:
-                    await load.more(12)
+                    await load.more(6)
                     load.fleets.remove(instead_of)
-                    await load.more(8)  # whoever was with the other has ended
+                    await load.drained(instead_of)
                     serving.remove(instead_of)
-                    instead_of.stop()
-                    await load.more(8)
+                    await asyncio.to_thread(instead_of.stop)
+                    await load.more(4)
 
             await rolled_out(old, None)
-            async with load.running(users=3):
-                await load.more(6)
+            async with load.running(users=2):
+                await load.more(4)
                 await rolled_out(new, instead_of=old)
                 new_tables = await positions(ground)
                 await rolled_out(again, instead_of=new)

@@ -1,0 +1,49 @@
+"""What a projector holds in memory is bounded in bytes, whatever rows are like."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.eventstore import EventStore, StreamAppend
+from shared.projections import rebuild, tables
+from tests.integration.eventstore.tally import context
+from tests.integration.eventstore.waiting import PATIENCE
+from tests.integration.projections.tables import projecting
+from tests.integration.projections.test_values import CODEC, SAYINGS, Said
+
+STREAMS = 60
+BUDGET = 40_000
+LARGE = {"text": "x" * 5_000}
+
+
+async def test_rows_are_read_in_pieces_that_fit(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small events that each touch a large row: read together, the rows would be more than what may be held."""
+    monkeypatch.setattr(tables, "ROWS_BYTES", BUDGET)
+    monkeypatch.setattr(tables, "CHUNK", 2)
+    rejected: list[str] = []
+    raised = tables.TooManyBytes.__init__
+
+    def count(error: tables.TooManyBytes, text: str) -> None:
+        rejected.append(text)
+        raised(error, text)
+
+    monkeypatch.setattr(tables.TooManyBytes, "__init__", count)
+    streams = [uuid4() for _ in range(STREAMS)]
+    async with EventStore.open(database, CODEC) as store:
+        await say(store, streams, 0, LARGE)
+        await say(store, streams, 1, {})
+        async with projecting(store, SAYINGS) as projector:
+            assert await projector.caught_up(await store.head(), PATIENCE)
+        assert rejected, "the first read was given up, and done again with fewer rows"
+        rows = await store.pool.rows('select id, first::text, "all"::text from sayings_v1', ())
+        assert {row[0] for row in rows} == set(streams)
+        assert all(len(first) > 5_000 and every.endswith(",{}]") for _, first, every in rows)
+        assert (await rebuild(store, SAYINGS)).same
+
+
+async def say(store: EventStore, streams: list[UUID], version: int, document: dict[str, Any]) -> None:
+    await asyncio.gather(
+        *(store.append([StreamAppend(stream, version, [Said(document)])], context()) for stream in streams)
+    )
