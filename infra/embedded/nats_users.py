@@ -18,7 +18,11 @@ CONSUMERS: dict[str, dict[str, tuple[str, ...]]] = {
         "storage": ("collections-assets-v1", "collections-packages-v1"),
         "generation": ("collections-artworks-v1",),
     },
-    "generation": {"collections": ("generation-collections-v2",), "credits": ("generation-holds-v1",)},
+    "generation": {
+        "collections": ("generation-collections-v2",),
+        "credits": ("generation-holds-v1",),
+        "storage": ("generation-files-v1",),
+    },
     "credits": {"generation": ("credits-jobs-v1",)},
     "storage": {"generation": ("storage-generations-v1",), "collections": ("storage-packages-v1",)},
 }
