@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from shared.contracts import sizes
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, Upcaster
 from shared.contracts.problem import Problem
@@ -14,7 +15,7 @@ NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """JSON's escape of the NUL character, not an escaped backslash before the text `u0000`."""
 
 
-MAX_MESSAGE = 1024 * 1024
+MAX_MESSAGE = sizes.MAX_EVENT
 """Bytes of a message with its headers that every NATS server takes, unless it was told otherwise."""
 MAX_METADATA = 2048
 """Bytes of the metadata beside an event, from which its message's headers are made."""
