@@ -161,7 +161,12 @@ class Handlers:
                 return before
         for _ in range(ATTEMPTS):
             folder, made = await self._folder(user_id, project_id)
-            events = creation.decide(await command(collection_id, folder), collection.NOTHING)
+            wanted = await command(collection_id, folder)
+            data = wanted.data if isinstance(wanted, CreateCollection) else wanted.source.data
+            if instructions.is_large(data):
+                events = await asyncio.to_thread(creation.decide, wanted, collection.NOTHING)
+            else:
+                events = creation.decide(wanted, collection.NOTHING)
             # The collection stands first: its first event's id tells whether this command has been recorded before.
             appends = [StreamAppend(collection_id, 0, events), StreamAppend(folder, 0, made)]
             try:

@@ -11,8 +11,10 @@ import msgspec
 
 from services.collections import handlers
 from services.collections.domain import package
+from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection import owned
 from services.collections.domain.package import NoteOutcome, Package, RequestPackage, StoredFile
+from services.collections.domain.tokens import Token
 from services.collections.metadata import Metadata
 from services.collections.token_list import TokenList
 from shared.content.package import PROVENANCE, Contents, manifest
@@ -74,15 +76,7 @@ class Packages:
         ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self._files(collection_id, ids)
         offer = self.metadata.offer(await self.metadata.questions.owned_collection(user_id, collection_id))
-        command = RequestPackage(
-            collection_id=collection_id,
-            job_id=job_id,
-            user_id=user_id,
-            title=offer.title,
-            artworks=package.artworks(tokens, stored),
-            displays=package.displays(tokens, stored),
-            documents=await asyncio.to_thread(package.documents, offer, tokens),
-        )
+        command = await asyncio.to_thread(_requested, collection_id, job_id, user_id, offer, tokens, stored)
         named = package.package_id(collection_id, job_id)
         return await self.store.handle(PACKAGE, named, partial(package.decide, command), context)
 
@@ -149,6 +143,21 @@ class Packages:
                 return Problem("NOT_FOUND", "There is no such job", Detail("/job_id", "is no job of this collection"))
         message = "has no finished artworks: it goes on, ended a moment ago, or has failed"
         return Problem("CONFLICT", f"The job {message}", Detail("/job_id", message))
+
+
+def _requested(
+    collection_id: UUID, job_id: UUID, user_id: UUID, offer: Offer, tokens: list[Token], stored: dict[int, StoredFile]
+) -> RequestPackage:
+    """Of ten thousand tokens, this takes seconds."""
+    return package.requested(
+        collection_id,
+        job_id,
+        user_id,
+        offer.title,
+        package.artworks(tokens, stored),
+        package.displays(tokens, stored),
+        package.documents(offer, tokens),
+    )
 
 
 def package_consumers(packages: Packages) -> list[Consumer]:

@@ -12,12 +12,15 @@ from services.generation.domain.workflow import evolve as evolve_workflow
 from shared.contracts.event import Event
 from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
+from shared.contracts.sizes import KIB
 from shared.eventstore import Context, Decider, EventStore
 
 WORKFLOW: Decider[WorkflowState] = Decider(
     name="workflow", initial=WorkflowState(), evolve=evolve_workflow, state_type=WorkflowState
 )
 REMEMBERED_JOBS = 128
+REMEMBERED_BYTES = 64 * 1024 * KIB
+"""Of the events that they were read from; in memory they take a few times as much."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class JobFacts:
     context: Context
     given: GenerationInput
     definitions: Mapping[str, Definition]
+    size: int
+    """Bytes of what it was read from."""
 
 
 class Workflows:
@@ -70,10 +75,17 @@ class Jobs:
         task = self._facts.get(job_id)
         if task is None or (task.done() and (task.cancelled() or task.exception() or task.result() is None)):
             task = self._facts[job_id] = asyncio.create_task(self._read(job_id))
-            while len(self._facts) > REMEMBERED_JOBS:
-                self._facts.popitem(last=False)
+            task.add_done_callback(self._forget)
         self._facts.move_to_end(job_id)
         return await asyncio.shield(task)
+
+    def _forget(self, _read: "asyncio.Task[JobFacts | None]") -> None:
+        """The jobs that were longest not asked for, when another one was read; but for the last one."""
+        sizes = {job_id: _size_of(task) for job_id, task in self._facts.items()}
+        size = sum(sizes.values())
+        while len(self._facts) > 1 and (len(self._facts) > REMEMBERED_JOBS or size > REMEMBERED_BYTES):
+            job_id, _ = self._facts.popitem(last=False)
+            size -= sizes[job_id]
 
     async def _read(self, job_id: UUID) -> JobFacts | None:
         events = await self._store.read_stream(job_id, limit=1)
@@ -83,14 +95,22 @@ class Jobs:
         parts = await self._store.read_stream(job_id, after=1, limit=requested.parts) if requested.parts else []
         return JobFacts(
             requested=requested,
+            size=sum(len(each.data) for each in (*events, *parts)),
             generations=list(_generations(requested, [part.event for part in parts])),
             context=events[0].context,
-            given=read(requested.data),
+            given=await asyncio.to_thread(read, requested.data),
             definitions={
                 name: await self._workflows.version(name, version)
                 for name, version in requested.workflow_versions.items()
             },
         )
+
+
+def _size_of(task: "asyncio.Task[JobFacts | None]") -> int:
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return 0
+    facts = task.result()
+    return facts.size if facts is not None else 0
 
 
 def _generations(requested: JobRequested, parts: Sequence[Event]) -> Iterator[RequestedGeneration]:

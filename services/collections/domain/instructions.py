@@ -8,7 +8,10 @@ from typing import Any
 from services.collections.domain.text import json_faults
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Detail, invalid
-from shared.contracts.sizes import MAX_DATA, encoded_size
+from shared.contracts.sizes import KIB, MAX_DATA, encoded_size
+
+LARGE = 32 * KIB
+"""Bytes that are checked in some ten milliseconds."""
 
 
 def default() -> dict[str, Any]:
@@ -47,6 +50,11 @@ def check(data: Any, pointer: str) -> None:
     if unstorable:
         raise invalid("The collection's data can't be stored", *unstorable)
     read(data, pointer)
+
+
+def is_large(data: Any) -> bool:
+    """Whether looking at it takes so long that nobody should wait for it who wants something else."""
+    return encoded_size(data) > LARGE
 
 
 def refuse_large(data: dict[str, Any], pointer: str = "/data") -> dict[str, Any]:

@@ -5,8 +5,8 @@ changed since (a draft's title, say), or the last attempt failed: then there is 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Literal, assert_never
 from uuid import UUID, uuid5
 
 import msgspec
@@ -90,14 +90,51 @@ class StoredFile(msgspec.Struct, frozen=True):
     cid: str | None
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Some of what a package is made of."""
+
+    artworks: list[PackagedArtwork] = []
+    displays: list[PackagedArtwork] = []
+    documents: list[PackagedDocument] = []
+
+
 class RequestPackage(msgspec.Struct, frozen=True):
+    """`parts` list what it is made of, and `digest` stands for it: `requested` makes both, which may be much work."""
+
     collection_id: UUID
     job_id: UUID
     user_id: UUID
     title: str
-    artworks: Sequence[PackagedArtwork]
-    displays: Sequence[PackagedArtwork]
-    documents: Sequence[PackagedDocument]
+    digest: str
+    parts: Sequence[Part]
+
+
+def requested(
+    collection_id: UUID,
+    job_id: UUID,
+    user_id: UUID,
+    title: str,
+    artworks: Sequence[PackagedArtwork],
+    displays: Sequence[PackagedArtwork],
+    documents: Sequence[PackagedDocument],
+) -> RequestPackage:
+    """Raises CONFLICT for a document that is larger than a package takes."""
+    said = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
+    digest = hashlib.sha256(canonical(said)).hexdigest()
+    parts: list[Part] = [Part()]
+    left = MAX_PART
+    for section, things in (("artworks", artworks), ("displays", displays), ("documents", documents)):
+        for each in things:
+            size = encoded_size(each) + 1
+            if size > MAX_PART:
+                message = f"takes {size} bytes as JSON, more than the {MAX_PART} that a package takes"
+                raise Problem("CONFLICT", f"What the package says at {each.path} {message}")
+            if size > left:
+                parts.append(Part())
+                left = MAX_PART
+            getattr(parts[-1], section).append(each)
+            left -= size
+    return RequestPackage(collection_id, job_id, user_id, title, digest, parts)
 
 
 class NoteOutcome(msgspec.Struct, frozen=True):
@@ -131,13 +168,21 @@ def package_id(collection_id: UUID, job_id: UUID) -> UUID:
 
 
 def _request(command: RequestPackage, state: Package) -> list[Event]:
-    said = {name: getattr(command, name) for name in ("title", "artworks", "displays", "documents")}
-    digest = hashlib.sha256(canonical(said)).hexdigest()
-    if state.request is not None and state.status != "failed" and state.request.digest == digest:
+    if state.request is not None and state.status != "failed" and state.request.digest == command.digest:
         return []
     attempt = state.request.attempt + 1 if state.request else 1
     named = package_id(command.collection_id, command.job_id)
-    parts = list(_parts(command, named, attempt))
+    listed = [
+        PackagePartListed(
+            package_id=named,
+            attempt=attempt,
+            number=number,
+            artworks=part.artworks,
+            documents=part.documents,
+            displays=part.displays,
+        )
+        for number, part in enumerate(command.parts)
+    ]
     request = PackageRequested(
         package_id=named,
         collection_id=command.collection_id,
@@ -145,36 +190,10 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
         user_id=command.user_id,
         title=command.title,
         attempt=attempt,
-        parts=len(parts),
-        digest=digest,
+        parts=len(listed),
+        digest=command.digest,
     )
-    return [*parts, request]
-
-
-def _parts(command: RequestPackage, named: UUID, attempt: int) -> Iterator[PackagePartListed]:
-    """What the package is made of, in parts that are small enough for a message each."""
-    number, part = 0, _Gathered()
-    for section in ("artworks", "displays", "documents"):
-        for each in getattr(command, section):
-            size = encoded_size(each) + 1
-            if size > MAX_PART:
-                message = f"takes {size} bytes as JSON, more than the {MAX_PART} that a package takes"
-                raise Problem("CONFLICT", f"What the package says at {each.path} {message}")
-            if part.size + size > MAX_PART:
-                yield part.listed(named, attempt, number)
-                number, part = number + 1, _Gathered()
-            part.sections[section].append(each)
-            part.size += size
-    yield part.listed(named, attempt, number)
-
-
-class _Gathered:
-    def __init__(self) -> None:
-        self.size = 0
-        self.sections: dict[str, list[Any]] = {"artworks": [], "displays": [], "documents": []}
-
-    def listed(self, named: UUID, attempt: int, number: int) -> PackagePartListed:
-        return PackagePartListed(package_id=named, attempt=attempt, number=number, **self.sections)
+    return [*listed, request]
 
 
 # What a package is made of

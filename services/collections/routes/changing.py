@@ -1,13 +1,15 @@
 """What owners do with their collections."""
 
+import asyncio
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, delete, post, put
 from msgspec import UNSET
 
 from services.collections import examples
-from services.collections.domain import archiving, editing, publishing
+from services.collections.domain import archiving, editing, instructions, publishing
 from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
 from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
 from services.collections.domain.publishing import CallOffPublication, PublishCollection
@@ -41,16 +43,28 @@ async def edit_collection(
     commands: Commands,
 ) -> Response[None]:
     """Changes what the body mentions. With If-Match, only while the collection is at that version."""
-    instructions = None if data.data is UNSET else data.data
+    written = None if data.data is UNSET else data.data
     command = EditCollection(
         user_id=principal.user_id,
         project_id=project_id,
         changes=data,
-        data=instructions,
-        component_ids=await commands.new_component_ids(instructions),
+        data=written,
+        component_ids=await commands.new_component_ids(written),
+        checked=await _is_checked(written),
     )
     edited = await change.make(collection_id, partial(editing.decide, command))
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
+
+
+async def _is_checked(written: dict[str, Any] | None) -> bool:
+    """Whether large instructions are in order: what is wrong with them is told where whose they are is known."""
+    if written is None or not instructions.is_large(written):
+        return False
+    try:
+        await asyncio.to_thread(instructions.check, written, "/data")
+    except Problem:
+        return False
+    return True
 
 
 @put(
@@ -64,7 +78,7 @@ async def set_variables(
     collection_id: FromPath[UUID], request: ApiRequest, principal: User, change: Change
 ) -> Response[None]:
     """Takes a table as `GET` gives it, as text/csv, in place of all variables."""
-    command = ReplaceVariables(principal.user_id, variables_of(await _csv(request)))
+    command = ReplaceVariables(principal.user_id, await asyncio.to_thread(variables_of, await _csv(request)))
     edited = await change.make(collection_id, partial(editing.decide, command))
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
 

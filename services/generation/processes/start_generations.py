@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from itertools import islice
 from uuid import uuid5
 
 import structlog
@@ -14,12 +13,14 @@ from services.generation.domain.planning import plan_steps
 from services.generation.facts import JobFacts
 from services.generation.handlers import Engine
 from shared.contracts.generation import JobAuthorized
+from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, RecordedEvent
 from shared.messaging.failures import is_transient
 from shared.processes import Process
 
 NAME = "start-generations-v1"
 AT_ONCE = 100
+BYTES_AT_ONCE = 4 * 1024 * KIB
 
 log = structlog.get_logger()
 
@@ -40,6 +41,16 @@ def starts(facts: JobFacts) -> Iterator[Start]:
             cost=each.cost,
             encryption_enabled=requested.encryption_enabled,
         )
+
+
+def _next(remaining: Iterator[Start]) -> list[Start]:
+    """As many as are recorded together: planning them is work enough to be done beside the event loop."""
+    batch: list[Start] = []
+    size = 0
+    while len(batch) < AT_ONCE and size < BYTES_AT_ONCE and (start := next(remaining, None)) is not None:
+        batch.append(start)
+        size += encoded_size(start)
+    return batch
 
 
 def process(engine: Engine) -> Process:
@@ -67,7 +78,7 @@ async def _start(engine: Engine, event: JobAuthorized, recorded: RecordedEvent) 
     assert facts is not None, "an authorized job was requested"
     context = recorded.context
     remaining = starts(facts)
-    while batch := list(islice(remaining, AT_ONCE)):
+    while batch := await asyncio.to_thread(_next, remaining):
         await asyncio.gather(
             *(
                 engine.start_generation(

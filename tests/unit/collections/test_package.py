@@ -18,7 +18,7 @@ from shared.contracts.storage import PackageFailed, PackageStored
 
 COLLECTION, JOB, USER = UUID(int=1), UUID(int=2), UUID(int=3)
 ID = package.package_id(COLLECTION, JOB)
-MESSAGE_LIMIT = 8 * 1024 * 1024
+MESSAGE_LIMIT = 1024 * 1024
 STORED = PackageStored(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)
 FAILED = PackageFailed(ID, 1, "An artwork is lost")
 
@@ -51,7 +51,7 @@ def known(*files: ArtworkFile) -> dict[int, StoredFile]:
 def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
     stored = known(*(each for token in tokens for each in token.files))
     offer = Offer(title=title, description="Many of them")
-    return RequestPackage(
+    return package.requested(
         COLLECTION,
         JOB,
         USER,
@@ -81,9 +81,11 @@ def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
     command = request([token(number) for number in range(1, 10_001)])
     *parts, asked = package.decide(command, NOTHING)
     assert [part.number for part in parts] == list(range(asked.parts))
-    assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT / 2
-    assert [each for part in parts for each in part.artworks] == command.artworks
-    assert [each for part in parts for each in part.documents] == command.documents
+    assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT * 0.9
+    assert [part.artworks for part in parts] == [part.artworks for part in command.parts]
+    assert [part.documents for part in parts] == [part.documents for part in command.parts]
+    assert [each.token for part in parts for each in part.artworks] == list(range(1, 10_001))
+    assert sum(len(part.documents) for part in parts) == 3 * (1 + 10_000)
 
 
 @pytest.mark.parametrize("before", [(), (NoteOutcome(STORED),)], ids=["while it is made", "when it is stored"])
@@ -112,13 +114,13 @@ def test_what_storage_says_of_the_attempt_is_noted_once():
 
 
 def test_an_artwork_that_is_no_image_comes_with_the_one_that_shows_it():
-    command = request([token(1, file(5), file(1, "video/mp4")), token(2)])
+    [command] = request([token(1, file(5), file(1, "video/mp4")), token(2)]).parts
     assert [each.path for each in command.artworks] == ["artworks/1.mp4", "artworks/2.png"]
     assert [(each.path, each.asset_id) for each in command.displays] == [("displays/1.png", 5)]
 
 
 def test_files_are_as_storage_has_described_them_not_as_a_worker_did():
-    (artwork,) = request([token(1)]).artworks
+    (artwork,) = request([token(1)]).parts[0].artworks
     assert (artwork.source, artwork.sha256, artwork.cid) == ("at/1", "b" * 64, "cid-1")
 
 

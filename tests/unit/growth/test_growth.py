@@ -17,7 +17,6 @@ from services.collections.domain import chains, instructions, package
 from services.collections.domain.artwork import traits_of
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.components import with_components
-from services.collections.domain.package import RequestPackage
 from services.collections.domain.receivers import checked_receivers
 from services.collections.domain.tokens import Token
 from services.collections.domain.variable_table import table_of, variables_of
@@ -117,8 +116,8 @@ def receiving(size: int) -> Work:
 
 def packaging(size: int) -> Work:
     documents = [PackagedDocument(f"{each}.json", "x" * 1000) for each in range(size)]
-    command = RequestPackage(UUID(int=1), UUID(int=2), UUID(int=3), "t", [], [], documents)
-    return lambda: package.decide(command, package.NOTHING)
+    ids = (UUID(int=1), UUID(int=2), UUID(int=3))
+    return lambda: package.decide(package.requested(*ids, "t", [], [], documents), package.NOTHING)
 
 
 def metadata(size: int) -> Work:

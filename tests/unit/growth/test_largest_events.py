@@ -19,7 +19,6 @@ from services.collections.domain import artwork, collection, creation, editing, 
 from services.collections.domain.creation import CreateCollection
 from services.collections.domain.editing import EditCollection, SetReceivers
 from services.collections.domain.fields import FieldChanges
-from services.collections.domain.package import RequestPackage
 from services.credits.domain import account
 from services.generation.domain import generation, job, workflow
 from services.generation.domain.draws import draw
@@ -212,7 +211,9 @@ def of_a_package() -> list[Event]:
 
     def request(size: int) -> list[Event]:
         documents = [PackagedDocument(f"metadata/tezos/{number}.json", '"' * size) for number in range(6)]
-        return package.decide(RequestPackage(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package.NOTHING)
+        return package.decide(
+            package.requested(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package.NOTHING
+        )
 
     made: list[Any] = most(request, 10**6)
     names = PackagePartTaken.__struct_fields__
