@@ -1,0 +1,44 @@
+"""The engine's clock may be set forward by an hour: no attempt is counted as lost that has its time still."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from services.generation.broker import Broker
+from services.generation.files import StoredFiles
+from services.generation.grants import GrantSigner
+from services.generation.handlers import Engine
+from services.generation.processes.dispatch_steps import Dispatcher
+from services.generation.processes.watchdog import Watchdog
+from tests.integration.generation.scene import FOXES, Api, Worker, created, grant_key, until
+
+
+def watchdog(api: Api, folder: Path, step_deadline: timedelta) -> Watchdog:
+    """One that looks by itself, beside the service's own."""
+    engine = Engine(api.store, lambda: datetime.now(UTC), uuid4)
+    broker = Broker("nats://127.0.0.1:1", "nobody")
+    signer = GrantSigner(str(grant_key(folder)), "http://storage.test", "emprops")
+    dispatcher = Dispatcher(engine, broker, signer, step_deadline)
+    return Watchdog(engine, broker, dispatcher, StoredFiles(api.store, ""), timedelta(hours=9))
+
+
+async def test_a_clock_an_hour_ahead_loses_no_attempt(api: Api, collections, credits_, worker_: Worker, tmp_path: Path):
+    """The database's clock must agree. When both say that the time is over, it is."""
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+
+    async def is_open() -> bool:
+        async with api.store.reader() as cursor:
+            await cursor.execute("select count(*) from open_steps_v1")
+            return (await cursor.fetchone()) == (1,)
+
+    await until(is_open, "the first step to wait for its result")
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    patient = watchdog(api, tmp_path, timedelta(minutes=30))
+    await patient.give_up_overdue(ahead)
+    assert patient.lost == 0
+    strict = watchdog(api, tmp_path, timedelta(0))
+    await strict.give_up_overdue(ahead)
+    assert strict.lost == 1
+    worker_.may_work.set()
+    assert (await api.ended(job_id))["status"] == "completed"
