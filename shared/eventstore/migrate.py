@@ -23,7 +23,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
 from shared.backoff import Backoff
-from shared.eventstore.connections import LONG, parameters
+from shared.eventstore.connections import LONG, parameters, within_sync
 
 PATIENCE = 60.0
 """Seconds for which migrations are tried again that find their tables locked, before the service's start fails."""
@@ -31,6 +31,8 @@ LOCK_TIMEOUT = 0.5
 """Seconds that a migration waits for a lock, with everybody who comes later behind it."""
 STATEMENT_TIMEOUT = 15
 """Seconds that a statement of a migration may take."""
+LOOKS_WITHIN, APPLIES_WITHIN = 20.0, 120.0
+"""Seconds for which a server may be silent to the look at what is missing, and to a migration's statements."""
 ONLINE_TIMEOUT = 3600
 """Seconds that a statement outside of a transaction may take or wait, being in nobody's way."""
 
@@ -71,16 +73,18 @@ def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
     for schema in schemas:
         with _opened(dsn, schema) as backend:
             wanted = read_migrations(glob.escape(str(schema.folder)))
-            if backend.migration_table in backend.list_tables() and not backend.to_apply(wanted):
-                continue
-            (is_free,) = backend.execute(TRY_LOCK).fetchone()
-            if not is_free:
-                raise Busy("another process is migrating this database")
-            _make_version_table(backend)
-            for migration in backend.to_apply(wanted):
+            with within_sync(LOOKS_WITHIN, backend.connection):
+                if backend.migration_table in backend.list_tables() and not backend.to_apply(wanted):
+                    continue
+                (is_free,) = backend.execute(TRY_LOCK).fetchone()
+                if not is_free:
+                    raise Busy("another process is migrating this database")
+                _make_version_table(backend)
+                missing = backend.to_apply(wanted)
+            for migration in missing:
                 migration.load()
                 if migration.use_transactions:
-                    with backend.transaction():
+                    with within_sync(APPLIES_WITHIN, backend.connection), backend.transaction():
                         migration.process_steps(backend, "apply")
                         backend.mark_one(migration, log=False)
                 else:
@@ -98,7 +102,8 @@ def _opened(dsn: str, schema: Schema) -> Iterator[PostgresqlPsycopgBackend]:
     database = given.pop("dbname", None)
     uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, given)
     with PostgresqlPsycopgBackend(uri, schema.version_table) as backend:
-        _set_timeouts(backend)
+        with within_sync(LOOKS_WITHIN, backend.connection):
+            _set_timeouts(backend)
         yield backend
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from shared.eventstore import EventStore
+from shared.eventstore import EventStore, VersionConflict
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Trail, WentBack
 from shared.eventstore.lease import Fenced, Lease
@@ -78,6 +78,26 @@ async def test_a_store_begins_in_its_first_epoch(store: EventStore) -> None:
     assert [(epoch.number, epoch.first_position) for epoch in store.epochs.all] == [(1, 0)]
     appended = await store.append(counted(uuid4(), 0, 1), context())
     assert store.epoch_of(appended.position) == 1
+
+
+async def test_nothing_is_suspected_while_all_is_there(store: EventStore) -> None:
+    """Whatever the batches were made of: several streams, repeats, conflicts, one behind the other."""
+    streams = [uuid4() for _ in range(6)]
+    told = [context() for _ in range(40)]
+
+    async def write(number: int) -> None:
+        pair = streams[number % 6], streams[(number + 1) % 6]
+        versions = [(await store.load(TALLY, stream)).version for stream in pair]
+        appends = [counted(stream, version, 1, 2)[0] for stream, version in zip(pair, versions, strict=True)]
+        with contextlib.suppress(VersionConflict):
+            await store.append(appends, told[number % 40])
+
+    for _ in range(5):
+        await asyncio.gather(*(write(number) for number in range(60)))
+        async with store.pool.connection() as connection:
+            await store.epochs.check(connection)
+    assert store.epochs.trail.newest == await store.head()
+    assert store.epochs.latest.number == 1
 
 
 async def test_put_back_while_the_process_lives(database: str, proxy: LossyProxy, backups: Backups) -> None:
