@@ -13,6 +13,7 @@ from minio import Minio
 from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
+from services.storage.providers.multipart import Multipart
 from shared.contracts.problem import Problem
 from shared.http import get_logger
 
@@ -42,17 +43,18 @@ class S3Store:
     def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str) -> None:
         url = urlsplit(endpoint)
         self.bucket = bucket
+        self.http = urllib3.PoolManager(
+            maxsize=THREADS,
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        )
         self.client = Minio(
             url.netloc,
             access_key=access_key,
             secret_key=secret_key,
             secure=url.scheme == "https",
             region="us-east-1",
-            http_client=urllib3.PoolManager(
-                maxsize=THREADS,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
-                retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
-            ),
+            http_client=self.http,
         )
         self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
@@ -112,14 +114,11 @@ class S3Store:
 
 
 class S3Upload:
-    """A file on its way into the store. Nothing is visible at its path before `complete` has returned.
-
-    These are the calls that `put_object` makes by itself. It wants a file to read, though, and so a thread that waits
-    for the client, and leaks more threads when that file fails: hence minio's own methods for each step.
-    """
+    """A file on its way into the store. Nothing is visible at its path before `complete` has returned."""
 
     def __init__(self, store: S3Store, path: str, media_type: str) -> None:
         self._store, self._path, self._media_type = store, path, media_type
+        self._multipart = Multipart(store.client, store.http, store.bucket, path)
         self._gathered: list[bytes] = []
         self._missing = PART
         self._upload_id: str | None = None
@@ -143,13 +142,7 @@ class S3Upload:
         if self._gathered:
             await self._send()
         parts = [await part for part in self._sent]
-        await self._store.run(
-            self._store.client._complete_multipart_upload,  # noqa: SLF001 - see the class
-            self._store.bucket,
-            self._path,
-            self._upload_id,
-            parts,
-        )
+        await self._store.run(self._multipart.complete, self._upload_id, parts)
         self._upload_id = None
 
     async def abort(self) -> None:
@@ -157,12 +150,7 @@ class S3Upload:
         await asyncio.gather(*self._sent, return_exceptions=True)
         if self._upload_id is not None:
             with contextlib.suppress(Problem, NoSuchFile):  # what stays behind, the store's lifecycle rules delete
-                await self._store.run(
-                    self._store.client._abort_multipart_upload,  # noqa: SLF001 - see the class
-                    self._store.bucket,
-                    self._path,
-                    self._upload_id,
-                )
+                await self._store.run(self._multipart.abort, self._upload_id)
             self._upload_id = None
 
     async def _put_whole(self) -> None:
@@ -179,12 +167,7 @@ class S3Upload:
     async def _send(self) -> None:
         """Begins to send what was gathered as the next part."""
         if self._upload_id is None:
-            self._upload_id = await self._store.run(
-                self._store.client._create_multipart_upload,  # noqa: SLF001 - see the class
-                self._store.bucket,
-                self._path,
-                {"Content-Type": self._media_type},
-            )
+            self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
         for part in self._sent:
             if part.done():
                 part.result()
@@ -196,18 +179,9 @@ class S3Upload:
     async def _send_part(self, number: int, content: bytes) -> Part:
         assert self._upload_id is not None, "an upload has its id before its first part"
         try:
-            etag = await self._store.run(
-                self._store.client._upload_part,  # noqa: SLF001 - see the class
-                self._store.bucket,
-                self._path,
-                content,
-                None,
-                self._upload_id,
-                number,
-            )
+            return await self._store.run(self._multipart.send, self._upload_id, number, content)
         finally:
             self._store.parts.release()
-        return Part(number, etag)
 
 
 @contextlib.contextmanager
