@@ -43,6 +43,9 @@ TAKERS = 32
 TAKEN_BYTES = 32 * 1024 * 1024
 ACK_WAIT = 5.0
 """Seconds after which a result that a replica took and did not settle goes to another; twice is as good as once."""
+LONGEST_PAUSE = 10.0
+COMES_AGAIN = 2 * (LONGEST_PAUSE + ACK_WAIT)
+"""Seconds within which a result that no replica could take has come to this one again."""
 MAX_BODY = 1_000_000
 MAX_MESSAGE = 2_000
 LOOK_AT_PARKED_EVERY = 1.0
@@ -70,10 +73,11 @@ class Malformed(Exception):  # noqa: N818 - names what was found
 
 @dataclass
 class Failing:
-    """A result that did not go through yet. `since` is the loop's time."""
+    """A result that did not go through yet. `since` and `last`, the latest try here, are the loop's time."""
 
     what: str
     since: float
+    last: float
     error: str = ""
     while_others_passed: int = 0
     taken_before: int = 0
@@ -144,7 +148,7 @@ class ResultsIntake:
             end_if_cancelled()
             log.warning("result_comes_again", error=repr(error))
             with contextlib.suppress(*TROUBLE):
-                await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, 10.0))
+                await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, LONGEST_PAUSE))
             return
         finally:
             self._window.give_back(size_of(message))
@@ -170,8 +174,8 @@ class ResultsIntake:
     def _is_poison(self, message: Msg, error: Exception) -> bool:
         """One that fails by itself has so many tries; so has one that seems to wait for a server that serves others."""
         now = asyncio.get_running_loop().time()
-        failing = self._failing.setdefault(message.metadata.sequence.stream, Failing(message.subject, now))
-        failing.error = repr(error)
+        failing = self._failing.setdefault(message.metadata.sequence.stream, Failing(message.subject, now, now))
+        failing.error, failing.last = repr(error), now
         failing.while_others_passed += self.taken > failing.taken_before
         failing.taken_before = self.taken
         if is_transient(error):
@@ -202,6 +206,8 @@ class ResultsIntake:
 
     async def progress(self) -> list[Progress]:
         now = asyncio.get_running_loop().time()
+        # One that does not come again here came through elsewhere: replicas share the queue.
+        self._failing = {place: each for place, each in self._failing.items() if now - each.last < COMES_AGAIN}
         failing = next(iter(self._failing.values()), None)
         async with self._engine.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, DURABLE)).values())
