@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -43,6 +44,7 @@ class Leader:
     ) -> None:
         self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
         self._projections = {each.table: each for each in projections}
+        self._reading = Backoff("read tables' events", on=(StoreUnavailable,))
         self._generation = store.epochs.generation
         self._mine: set[str] = set()
         """Tables that are this leader's, together or behind."""
@@ -124,7 +126,7 @@ class Leader:
             return
         believed = self._store.watermarks.value(HEAD)
         try:
-            batch = await read(self._store, together, TOGETHER, NO_LIMIT)
+            batch = await self._reading.call(partial(read, self._store, together, TOGETHER, NO_LIMIT))
             self._raise_when_the_store_went_back()
             if not batch.size:
                 if believed > together.position:  # it is not there, so the number would have us spin

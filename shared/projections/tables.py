@@ -49,7 +49,7 @@ class Table:
         self._decoders = {index: msgspec.json.Decoder(fields[index].type).decode for index in self._json}
         self._key = tuple(projection.columns.index(column) for column in projection.key)
         self._statements = _Statements(projection, name, types)
-        self._at_once = FEW if self._json or self._texts else MANY
+        self._at_once = FEW if (self._json or self._texts) and not projection.append_only else MANY
 
     @classmethod
     async def open(
