@@ -125,6 +125,8 @@ class PostgresServer:
                 command = [str(programs / "bin" / "initdb"), *options]
                 made = subprocess.run(
                     launched(command, identity) if sys.platform == "linux" else command,
+                    user=identity.uid if identity and sys.platform != "linux" else None,
+                    group=identity.gid if identity and sys.platform != "linux" else None,
                     cwd="/",
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
