@@ -45,10 +45,22 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 
 class Backoff:
-    """Of one piece of work, named `name` in logs; not shared between tasks."""
+    """Of one piece of work, named `name` in logs; not shared between tasks.
 
-    def __init__(self, name: str, *, on: Passing = (Exception,), first: float = 0.1, longest: float = 2.0) -> None:
+    `quiet`: nothing is logged, for command lines, whose output is an answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        on: Passing = (Exception,),
+        first: float = 0.1,
+        longest: float = 2.0,
+        quiet: bool = False,
+    ) -> None:
         self.name, self._on, self._first, self._longest = name, on, first, longest
+        self._quiet = quiet
         self.failures = 0
         """Tries that failed since the last one that worked."""
         self.error: str | None = None
@@ -89,7 +101,7 @@ class Backoff:
 
     def reset(self) -> None:
         """Something worked: the next pause is the first one."""
-        if self.failures:
+        if self.failures and not self._quiet:
             log.info(
                 "works_again",
                 what=self.name,
@@ -116,7 +128,7 @@ class Backoff:
         self.failures += 1
         self.error = next(iter(str(error).splitlines()), "") or repr(error)
         pause = self.next_pause()
-        if now - self._told.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
+        if not self._quiet and now - self._told.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
             if len(self._told) >= REMEMBERED:
                 self._told.clear()
             self._told[self.error] = now

@@ -1,6 +1,5 @@
 """A small client of the public API: what the demonstration and the end-to-end tests speak."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+
+from shared.backoff import Backoff
 
 
 class ApiError(Exception):
@@ -88,6 +89,7 @@ class Client:
     async def events(self, path: str) -> AsyncIterator[Event]:
         """Server-sent events up to the stream's end; after a lost connection, `Last-Event-ID` asks for the rest."""
         last: str | None = None
+        backoff = Backoff("events", on=(aiohttp.ClientError, TimeoutError), quiet=True)
         while True:
             headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
             try:
@@ -103,8 +105,8 @@ class Client:
                         last = event.id or last
                         yield event
                     return
-            except (aiohttp.ClientError, TimeoutError):
-                await asyncio.sleep(0.5)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                await backoff.pause(error)
 
     def _at(self, path: str) -> str:
         return path if path.startswith("http") else self.url + path

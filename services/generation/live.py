@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from nats.aio.msg import Msg
 
 from services.generation.broker import TROUBLE, Broker
 from services.generation.projections.job_events import JOB_EVENTS, TERMINAL
+from shared.backoff import Backoff
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.messaging.failures import is_transient
@@ -117,15 +119,13 @@ class JobEventHub:
     async def run(self) -> None:
         """Reads what the projector adds, until cancelled."""
         last: int | None = None
+        backoff = Backoff("job events", on=is_transient)
         while True:
-            try:
-                last = await self._newest() if last is None else await self._hand_out(last)
-                await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("job_events_wait_for_postgresql", error=repr(error))
-                await asyncio.sleep(0.5)
+            last = await backoff.call(partial(self._after, last))
+            await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last)
+
+    async def _after(self, last: int | None) -> int:
+        return await self._newest() if last is None else await self._hand_out(last)
 
     @contextlib.asynccontextmanager
     async def follow(self, job_id: UUID, after: int = 0, *, progress: bool = False) -> AsyncIterator[Follower]:

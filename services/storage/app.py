@@ -15,6 +15,7 @@ from services.storage.providers.s3 import S3Store
 from services.storage.routes import list_assets, read_asset, store_asset, upload
 from services.storage.settings import StorageSettings
 from services.storage.views import Links
+from shared.backoff import Backoff
 from shared.contracts.problem import Problem
 from shared.contracts.storage import EVENTS, UPCASTERS
 from shared.http import Issuer
@@ -57,12 +58,7 @@ async def build(runtime: Runtime) -> Parts:
     async def keep_bucket() -> None:
         """Makes the bucket as soon as the store can be reached; until then readiness says that it can't."""
         try:
-            while True:
-                try:
-                    await objects.ensure_bucket()
-                    break
-                except Problem:
-                    await asyncio.sleep(1)
+            await Backoff("file store", on=(Problem,)).call(objects.ensure_bucket)
             await asyncio.Event().wait()
         finally:
             objects.close()

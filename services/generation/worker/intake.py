@@ -16,11 +16,10 @@ from services.generation.worker.attempt import Attempts, deadline_of
 from services.generation.worker.lease import Lease
 from services.generation.worker.metrics import WorkerMetrics
 from services.generation.worker.progress import Reporter
+from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import WorkMessage, WorkResult
 from shared.http.tracing import span
-
-PUBLISH_PAUSE = 0.5
 
 log = structlog.get_logger()
 
@@ -120,16 +119,9 @@ class Intake:
         subject = f"results.{result.job_id}.{result.gid}"
         headers = {"Nats-Msg-Id": f"{result.sid}:{result.attempt}"}
         body = msgspec.json.encode(result)
-        while True:
-            try:
-                await self._client.jetstream(timeout=ACK_TIMEOUT).publish(subject, body, headers=headers)
-            except nats.errors.ConnectionClosedError:
-                raise
-            except nats.errors.Error as error:
-                log.warning("result_waits", error=str(error) or repr(error))
-                await asyncio.sleep(PUBLISH_PAUSE)
-            else:
-                return
+        await Backoff("result", on=_passes).call(
+            lambda: self._client.jetstream(timeout=ACK_TIMEOUT).publish(subject, body, headers=headers)
+        )
 
     async def _refuse(self, lease: Lease, reason: str) -> None:
         """A message that can't be read: its step fails, if it says which; it does not come again."""
@@ -142,3 +134,8 @@ class Intake:
                 WorkResult(identity.job_id, identity.gid, identity.sid, identity.attempt, "failed", error=error)
             )
         await lease.refuse()
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the broker may take it at another try: a client that was closed won't come back."""
+    return isinstance(error, nats.errors.Error) and not isinstance(error, nats.errors.ConnectionClosedError)

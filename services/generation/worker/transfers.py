@@ -1,6 +1,5 @@
 """Files in and out over HTTP: bounded, tried again while the other side is away, and told apart by what failed."""
 
-import asyncio
 import hashlib
 import io
 from collections.abc import Awaitable, Callable
@@ -9,27 +8,24 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
-import structlog
 from yarl import URL
 
 from services.generation.worker.addresses import Addresses
 from services.generation.worker.faults import StepFault, lasting, passing
 from services.generation.worker.renderers.rendered import Rendered
+from shared.backoff import Backoff
 from shared.contracts.generation import Output
 from shared.contracts.work import UploadGrant
 
 CHUNK = 256 * 1024
 MAX_ANSWER = 1024 * 1024
 MAX_REDIRECTS = 3
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 PASSING_STATUSES = frozenset({408, 425, 429})
 OF_TIME = ("expired", "not valid yet", "clock")
 """Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 
 class StoredFile(msgspec.Struct):
@@ -65,17 +61,8 @@ class Transfers:
         return await self._patiently("upload", lambda: self._upload(rendered, grant, traceparent))
 
     async def _patiently(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
-        clock = asyncio.get_running_loop().time
-        until, pause = clock() + self._patience, FIRST_PAUSE
-        while True:
-            try:
-                return await self._classified(what, transfer)
-            except StepFault as fault:
-                if not fault.error.retryable or clock() + pause > until:
-                    raise
-                log.info("transfer_waits", transfer=what, code=fault.error.code, message=fault.error.message)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        backoff = Backoff(f"transfer of {what}", on=_passes, first=0.2, longest=3.0)
+        return await backoff.call(lambda: self._classified(what, transfer), timeout=self._patience)
 
     async def _classified(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -173,3 +160,7 @@ def _detail(body: bytes) -> str:
     except msgspec.MsgspecError:
         return ""
     return str(problem.get("detail") or "")[:300]
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, StepFault) and error.error.retryable
