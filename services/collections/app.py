@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from litestar.di import Provide
-
 from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
 from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES, Handlers
@@ -44,11 +42,11 @@ async def build(runtime: Runtime) -> Parts:
         consumers=[*consumers(handlers), *package_consumers(packages)],
         background=[Scheduler(runtime.store, handlers).run],
         dependencies={
-            "commands": Provide(lambda: handlers, sync_to_thread=False),
-            "questions": Provide(lambda: queries, sync_to_thread=False),
-            "metadata": Provide(lambda: metadata, sync_to_thread=False),
-            "packaging": Provide(lambda: packages, sync_to_thread=False),
-            "frame": Provide(lambda: runtime, sync_to_thread=False),
-            "change": Provide(provide_change, sync_to_thread=False),
+            "commands": handlers,
+            "questions": queries,
+            "metadata": metadata,
+            "packaging": packages,
+            "frame": runtime,
         },
+        providers={"change": provide_change},
     )

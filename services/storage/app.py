@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from litestar.di import Provide
-
 from services.storage.consumers import consumers
 from services.storage.content import read_content
 from services.storage.handlers import ASSET, Files
@@ -67,17 +65,13 @@ async def build(runtime: Runtime) -> Parts:
     return Parts(
         route_handlers=[upload, store_asset, list_assets, read_asset, read_content],
         dependencies={
-            "files": given(files),
-            "objects": given(objects),
-            "store": given(runtime.store),
-            "projector": given(runtime.projector),
-            "links": given(links),
+            "files": files,
+            "objects": objects,
+            "store": runtime.store,
+            "projector": runtime.projector,
+            "links": links,
         },
         consumers=[*consumers(files, runtime.store, runtime.projector), *package_consumers(packages)],
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
     )
-
-
-def given(value: object) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False)

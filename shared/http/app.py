@@ -5,8 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.di import NamedDependency, Provide
-from litestar.routes import HTTPRoute
+from litestar.di import NamedDependency
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
@@ -21,6 +20,7 @@ from shared.http.metrics import RequestMetrics, create_registry, metrics_route
 from shared.http.openapi import openapi_config
 from shared.http.positions import History, freshness
 from shared.http.problems import EXCEPTION_HANDLERS
+from shared.http.providers import Provider, in_sequence
 from shared.http.request import ApiRequest
 
 MAX_BODY = 1024 * 1024
@@ -39,6 +39,13 @@ def _principal(request: Request[Principal, Any, Any]) -> Principal:
     return request.user
 
 
+def _given(value: object) -> Provider:
+    def provide() -> Any:
+        return value
+
+    return provide
+
+
 def create_app(
     *,
     title: str,
@@ -46,7 +53,9 @@ def create_app(
     authenticator: Authenticator,
     readiness: Readiness | None = None,
     registry: CollectorRegistry | None = None,
-    dependencies: Mapping[str, Any] | None = None,
+    parts: Mapping[str, object] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    contexts: Provider = command_context,
     lifespan: Sequence[Lifespan] = (),
     max_body_bytes: int = MAX_BODY,
     version: str = "0.1.0",
@@ -59,18 +68,24 @@ def create_app(
     Handlers may take, beside their own dependencies, `principal: User`, `context: CommandContext` and
     `precondition: GivenPrecondition`; a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`. Bodies are
     bounded by `max_body_bytes`; a route that streams sets its own `request_max_body_size`. With `documented=False`
-    there is no /schema: the edge has one of its own. `history` is that of a service with a store.
+    there is no /schema: the edge has one of its own. `history` is that of a service with a store, and `contexts` makes
+    its commands' contexts. `parts` are a service's own objects, by the names under which handlers take them;
+    `providers` make more of these for each request.
     """
     registry = create_registry() if registry is None else registry
     app = Litestar(
         route_handlers=[*route_handlers, *health_routes(readiness or Readiness()), metrics_route(registry)],
         middleware=[strict_addresses, authentication(authenticator), *([freshness(history)] if history else [])],
-        dependencies={
-            "context": Provide(command_context, sync_to_thread=False),
-            "principal": Provide(_principal, sync_to_thread=False),
-            "precondition": Provide(precondition, sync_to_thread=False),
-            **(dependencies or {}),
-        },
+        # What may refuse a request comes last, so that only those handlers ask it that take it.
+        dependencies=in_sequence(
+            {
+                "principal": _principal,
+                **{name: _given(value) for name, value in (parts or {}).items()},
+                "context": contexts,
+                "precondition": precondition,
+                **(providers or {}),
+            }
+        ),
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ApiRequest,
         request_max_body_size=max_body_bytes,
@@ -79,19 +94,6 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    _resolve_in_sequence(app)
     # Around Litestar's own exception handling and router: app-level middleware would not see unknown routes.
     app.asgi_handler = Entry(app.asgi_handler, RequestMetrics(registry))
     return app
-
-
-def _resolve_in_sequence(app: Litestar) -> None:
-    """Lets dependencies of one handler be resolved one after the other.
-
-    Litestar resolves those that don't depend on each other in a task group, a task for each: that costs more than the
-    rest of a request does, and ours have nothing to wait for. A batch of one is simply awaited.
-    """
-    for route in app.routes:
-        if isinstance(route, HTTPRoute):
-            for _, model in route.route_handler_map.values():
-                model.dependency_batches = [{each} for batch in model.dependency_batches for each in batch]

@@ -11,7 +11,6 @@ from typing import NoReturn, TypeVar
 import uvicorn
 import uvloop
 from litestar import Litestar
-from litestar.di import Provide
 
 from shared.http import Authenticator, Issuer, configure_logging, create_app
 from shared.http.idempotency import command_contexts
@@ -79,7 +78,9 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             authenticator=Authenticator([user_issuer, *parts.issuers], settings.auth_audience),
             readiness=runtime.readiness,
             registry=runtime.registry,
-            dependencies={"context": Provide(command_contexts(runtime.store)), **parts.dependencies},
+            parts=parts.dependencies,
+            providers=parts.providers,
+            contexts=command_contexts(runtime.store),
             max_body_bytes=parts.max_body_bytes,
             history=runtime.history,
         )

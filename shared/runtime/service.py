@@ -93,7 +93,10 @@ class Parts:
     processes: Sequence[Process] = ()
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     """Loops of the service's own, run until the service stops; one that ends or raises ends the service."""
-    dependencies: dict[str, Any] = field(default_factory=dict)
+    dependencies: dict[str, object] = field(default_factory=dict)
+    """The service's own objects, by the names under which its route handlers take them."""
+    providers: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """What makes more of them for each request."""
     issuers: Sequence[Issuer] = ()
     """Issuers of tokens beside the users' own, such as that of upload grants."""
     max_body_bytes: int = 1024 * 1024
