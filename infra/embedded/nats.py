@@ -14,6 +14,8 @@ from infra.embedded.wheels import program
 
 CONFIGURATION = "nats.conf"
 PROBE_SECONDS = 2.0
+MAX_STORE = 1024**4
+"""Bytes of all streams: more than the disk has; their own limits and retention bound them."""
 MAX_PAYLOAD = 8 * 1024 * 1024
 
 
@@ -63,7 +65,8 @@ def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str
         "listen": listen,
         "server_name": "emprops",
         "max_payload": MAX_PAYLOAD,
-        "jetstream": {"store_dir": store, "max_memory_store": 256 * 1024 * 1024},
+        # Given, for its default is what is free when it starts: on a disk that is full just then, nothing for ever.
+        "jetstream": {"store_dir": store, "max_memory_store": 256 * 1024 * 1024, "max_file_store": MAX_STORE},
         "authorization": {"users": allowed},
     }
     return json.dumps(settings, indent=1)

@@ -216,6 +216,12 @@ class Supervisor:
         what = f"can't be started: it {child.ending}" if failure in done else f"took over {self._start_seconds:g} s"
         raise StartFailedError(f"{name} {what}. The end of {log}:\n{last_lines(self._logs, name)}")
 
+    def restart(self, name: str, why: str) -> None:
+        """End a process in an orderly way; its keeper starts the next one."""
+        self._say(f"{name} is started again: {why}")
+        child = self.children[name]
+        self._signal(child, child.spec.stop_signal)
+
     async def _stop_child(self, child: Child) -> None:
         if child.keeper is None:
             return

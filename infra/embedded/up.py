@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from infra.embedded import full_disk
 from infra.embedded.errors import SetError
 from infra.embedded.plan import Plan, make_plan
 from infra.embedded.ports import LOOPBACK, PortPicker
@@ -79,6 +80,12 @@ async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateS
         loop.add_signal_handler(number, stop.set)
     starting = asyncio.create_task(supervisor.start())
     stopping = asyncio.create_task(stop.wait())
+    watching = asyncio.create_task(
+        full_disk.watch(
+            lambda: full_disk.free_bytes(data),
+            lambda: supervisor.restart("nats", "the disk was full, and has room again"),
+        )
+    )
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -88,9 +95,9 @@ async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateS
             await stopping
     finally:
         say("stopping")
-        for task in (starting, stopping):
+        for task in (starting, stopping, watching):
             task.cancel()
-        await asyncio.wait({starting, stopping})
+        await asyncio.wait({starting, stopping, watching})
         await supervisor.stop()
         say("stopped")
 
