@@ -1,0 +1,44 @@
+"""R8, connections that say nothing: a proxy that forwards nothing for 20 s between services and what they speak to."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.silent import SERVICES, assert_held, assert_told, silence
+from tests.support.jobs import assert_rebuilds_are_equal
+from tests.support.load import load
+from tests.support.running_set import RunningSet, running_set
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+REPLICAS = 2
+SECONDS = 20.0
+SERVERS = ["postgres", "nats", "s3"]
+PROCESSES = [f"{service}-{number}" for service in SERVICES for number in (1, 2)]
+TO_SERVERS = {
+    "postgres": [f"{process}/postgres" for process in PROCESSES],
+    "nats": [f"{process}/nats" for process in PROCESSES],
+    "s3": ["storage-1/s3", "storage-2/s3"],
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
+    data = tmp_path_factory.mktemp("set") / "data"
+    routes = [route for each in TO_SERVERS.values() for route in each]
+    with running_set(data, replicas=REPLICAS, routes=routes) as made:
+        yield made
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_silent_server(running: RunningSet, server: str) -> None:
+    """Every answer comes within its bound, health names the server, and 5 s after its end all goes on."""
+    async with load(running) as users:
+        await users.answered_more(within=30)
+        async with silence(users, SECONDS, lambda: running.silent(*TO_SERVERS[server])):
+            await assert_told(running, server)
+    await assert_held(users)
+
+
+async def test_rebuilt_read_tables_equal_the_live_ones_after_all_that(running: RunningSet) -> None:
+    assert_rebuilds_are_equal(running)
