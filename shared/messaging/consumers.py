@@ -8,6 +8,7 @@ Deliveries are at least once: what makes effects happen once is the command id t
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -31,6 +32,9 @@ from shared.messaging.subscription import LostNats, Subscription, SubscriptionSe
 from shared.messaging.window import Window
 from shared.progress import Progress
 from shared.stopping import Group, unless
+
+LAST_WORDS = 1.0
+"""Seconds for which a consumer that stops tries to keep its mark."""
 
 log = structlog.get_logger()
 
@@ -120,6 +124,7 @@ class ConsumerRunner:
             log.warning("consumer_gives_up", consumer=self.consumer.name, error=str(lost.exceptions[0]))
         finally:
             self.active = False
+            await self._remember_at_the_end()
 
     async def _follow(self) -> None:
         self._restart = asyncio.Event()
@@ -212,11 +217,22 @@ class ConsumerRunner:
         """Messages come in the owner's order: what came before the oldest that is held is settled."""
         while True:
             await asyncio.sleep(self._remember_every)
-            oldest = next(iter(self._held.values()), None)
-            mark = self.last if oldest is None else oldest.before
-            if mark and mark != self._settled:
-                await self.handling.database(partial(marks.settle, consumer=self.consumer.name, mark=mark))
-                self._settled = mark
+            await self._keep_mark()
+
+    async def _keep_mark(self) -> None:
+        oldest = next(iter(self._held.values()), None)
+        mark = self.last if oldest is None else oldest.before
+        if mark and mark != self._settled:
+            await self.handling.database(partial(marks.settle, consumer=self.consumer.name, mark=mark))
+            self._settled = mark
+
+    async def _remember_at_the_end(self) -> None:
+        """So that the next replica repeats nothing, where there is a moment for it, and the store is the same."""
+        if self._restart is None or self._restart.is_set():
+            return
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(LAST_WORDS):
+                await self._keep_mark()
 
     # What operators see
 

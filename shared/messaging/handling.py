@@ -121,6 +121,9 @@ class Handling:
     async def settle(self, message: Message, refused: str | None = None) -> None:
         """Handles a message or parks it: when this returns, it is done with. `refused`: why it is not to be handled."""
         name = self.consumer.name
+        if refused:
+            await self._park(message, "parked", Failure(refused, 0))
+            return
         may_be_known = message.position is None or message.position <= self._parked_up_to
         if LATE in message.headers and await self.database(partial(parking.supply, consumer=name, message=message)):
             return
@@ -130,7 +133,7 @@ class Handling:
             if await self._park(message, "waiting", None):
                 return
             self._blocked.discard(message.stream_id)
-        failure = Failure(refused, 0) if refused else await self._handle(message)
+        failure = await self._handle(message)
         if failure:
             await self._park(message, "parked", failure)
 

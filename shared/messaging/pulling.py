@@ -40,7 +40,7 @@ class PullSettings:
     """Seconds that one request stands; messages are delivered as soon as they are there."""
     heartbeat: float = 1.0
     """Seconds without a message after which the server says that it is there."""
-    missed_heartbeats: int = 3
+    missed_heartbeats: int = 4
 
 
 class Pull:
@@ -98,14 +98,16 @@ class Pull:
         self._heard = loop.time()
         async with asyncio.timeout(SEND_TIMEOUT):
             await self._client.publish(self._next, msgspec.json.encode(request), reply=self._inbox)
-        patience = self._settings.heartbeat * self._settings.missed_heartbeats
+        patience, suspected = self._settings.heartbeat * self._settings.missed_heartbeats, False
         while self._outstanding and self._failure is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience / 2):
                     await self._turn.wait()
             self._turn.clear()
-            if self._outstanding and self._failure is None and loop.time() - self._heard > patience:
+            silent = loop.time() - self._heard > patience
+            if silent and suspected and self._outstanding and self._failure is None:
                 raise Silent(f"nothing was heard for {patience:g} s")
+            suspected = silent  # once more: where this process had no time, what came is still to be read
         if self._failure is not None:
             raise self._failure
 

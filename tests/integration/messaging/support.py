@@ -201,7 +201,7 @@ def runner(
         Consumer(name, OWNER, events, handle),
         url,
         retries=retries or RetrySettings(attempts=3, first_pause=0.01, longest_pause=0.2, look_at_parked_every=0.05),
-        settings=SubscriptionSettings(**{"pull": PullSettings(heartbeat=0.2, expires=5.0), **settings}),
+        settings=SubscriptionSettings(**{"pull": PullSettings(heartbeat=0.5, expires=5.0), **settings}),
         remember_every=0.02,
     )
 
@@ -215,9 +215,11 @@ async def forget(service: EventStore) -> None:
 async def remembered(service: EventStore) -> int:
     """The position up to which everything is settled, as the next replica will find it."""
     async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
-        row = await (await connection.execute("select coalesce(max(position), 0) from consumed")).fetchone()
-    assert row is not None
-    return int(row[0])
+        with contextlib.suppress(psycopg.errors.UndefinedTable):  # its consumer has not started yet
+            row = await (await connection.execute("select coalesce(max(position), 0) from consumed")).fetchone()
+            assert row is not None
+            return int(row[0])
+    return -1
 
 
 async def published(url: str) -> list[tuple[int, dict[str, str], bytes]]:
