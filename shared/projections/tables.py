@@ -88,8 +88,9 @@ class Table:
     def _pieces(self, events: Iterable[RecordedEvent]) -> Iterator[list[Touched]]:
         """Events that concern this table with their keys, `_at_once` keys at a time."""
         projection, piece, size = self.projection, list[Touched](), 0
+        wanted = frozenset(projection.events)
         for event in events:
-            if event.type not in projection.types or event.position in self.skips:
+            if type(event.event) not in wanted or event.position in self.skips:
                 continue
             keys = tuple(projection.keys(event))
             if piece and size + len(keys) > self._at_once:
