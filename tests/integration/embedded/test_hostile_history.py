@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from infra.cli.main import main
 from infra.embedded.set_file import ProcessInfo, S3Info, ServiceInfo, SetFile, encode_set, write_set
+from infra.embedded.takeover import hold
 from services.collections.app import SERVICE
 from shared.contracts.collections import ProjectCreated
 from shared.eventstore import Context, EventStore, StreamAppend, migrate
@@ -50,7 +51,8 @@ async def data(database: str, tmp_path: Path) -> AsyncIterator[Path]:
         processes=[process],
     )
     write_set(tmp_path, encode_set(made))
-    yield tmp_path
+    with hold(tmp_path):  # as its supervisor does, while it runs
+        yield tmp_path
 
 
 COMMANDS = [
