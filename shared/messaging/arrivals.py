@@ -21,7 +21,7 @@ from shared.eventstore.watermarks import Watermarks
 from shared.messaging.connection import close, connect
 from shared.messaging.handling import Consumer
 from shared.messaging.streams import stream_name
-from shared.messaging.subscription import ordered_name, settled_name
+from shared.messaging.subscription import deliveries_name, ordered_name, settled_name
 from shared.stopping import stoppable
 
 LOOK_TIMEOUT = 1.0
@@ -123,9 +123,11 @@ class Arrivals:
             info = await js.consumer_info(stream_name(owner), ordered_name(consumer))
         except NotFoundError:
             return 0  # nobody leads it yet
-        settled = self._watermarks.value(settled_name(consumer, info))
-        delivered = (info.delivered.stream_seq if info.delivered else 0) or 0
-        return math.inf if not info.num_pending and settled >= delivered else settled
+        name = settled_name(consumer, info)
+        deliveries = (info.delivered.consumer_seq if info.delivered else 0) or 0
+        if not info.num_pending and self._watermarks.value(deliveries_name(name)) >= deliveries:
+            return math.inf
+        return self._watermarks.value(name)
 
 
 async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:

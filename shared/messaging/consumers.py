@@ -28,7 +28,7 @@ from shared.messaging.parking import SCHEMA, Message
 from shared.messaging.places import Unreadable
 from shared.messaging.pulling import OVERHEAD, size_of
 from shared.messaging.streams import filters, stream_name
-from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings
+from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings, deliveries_name
 from shared.messaging.window import Window
 from shared.progress import Progress
 from shared.stopping import Group, unless
@@ -92,6 +92,7 @@ class ConsumerRunner:
         self._settled: Mark | None = None
         self._comes_again = False
         self._received = 0
+        self._deliveries = 0
         """Sequence of the last message that was received in this round."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
@@ -148,11 +149,13 @@ class ConsumerRunner:
 
     def began(self, sequence: int) -> None:
         self._received = sequence
+        self._deliveries = 0
         self._tell_settled()
 
     def receive(self, message: Msg) -> None:
         self._take(message)
         self._received = message.metadata.sequence.stream
+        self._deliveries = message.metadata.sequence.consumer
         if not self._held:
             self._tell_settled()
 
@@ -212,6 +215,8 @@ class ConsumerRunner:
         oldest = next(iter(self._held.values()), None)
         settled = self._received if oldest is None else oldest.sequence_before
         self.store.watermarks.advance(self.subscription.settled_name, settled)
+        if oldest is None:
+            self.store.watermarks.advance(deliveries_name(self.subscription.settled_name), self._deliveries)
 
     async def _remember(self) -> None:
         """Messages come in the owner's order: what came before the oldest that is held is settled."""

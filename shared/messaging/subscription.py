@@ -89,6 +89,14 @@ def settled_name(consumer: str, info: ConsumerInfo) -> str:
     return f"settled:{consumer}@{info.created.timestamp():.6f}"
 
 
+def deliveries_name(settled: str) -> str:
+    """The watermark of how many deliveries of that round are settled.
+
+    The server's `delivered.stream_seq` also moves over messages that are not for the consumer, so it can't be compared.
+    """
+    return f"{settled}#"
+
+
 class Subscription:
     def __init__(
         self, owner: str, name: str, subjects: list[str], nats_url: str, settings: SubscriptionSettings
