@@ -20,12 +20,13 @@ TO_SERVERS = {
     "nats": [f"{process}/nats" for process in PROCESSES],
     "s3": ["storage-1/s3", "storage-2/s3"],
 }
+TO_FIRST = [f"edge-1/{service}-1" for service in SERVICES]
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     data = tmp_path_factory.mktemp("set") / "data"
-    routes = [route for each in TO_SERVERS.values() for route in each]
+    routes = [route for each in TO_SERVERS.values() for route in each] + TO_FIRST
     with running_set(data, replicas=REPLICAS, routes=routes) as made:
         yield made
 
@@ -37,6 +38,18 @@ async def test_a_silent_server(running: RunningSet, server: str) -> None:
         await users.answered_more(within=30)
         async with silence(users, SECONDS, lambda: running.silent(*TO_SERVERS[server])):
             await assert_told(running, server)
+    await assert_held(users)
+
+
+async def test_services_that_are_silent_to_the_edge(running: RunningSet) -> None:
+    """One replica of each: the edge turns to the other one, and leaves the silent one alone."""
+    async with load(running) as users:
+        await users.answered_more(within=30)
+        async with silence(users, SECONDS, lambda: running.silent(*TO_FIRST)):
+            await users.answered_more(within=5)
+            refused = users.tally.refused.total()
+            await users.answered_more(("create", "read", "list", "generate"), within=10)
+            assert users.tally.refused.total() - refused <= len(users.users), users.tally
     await assert_held(users)
 
 
