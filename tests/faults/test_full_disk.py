@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.silent import assert_held
+from tests.faults.silent import assert_held, silence
 from tests.support.jobs import assert_rebuilds_are_equal
 from tests.support.load import load
 from tests.support.running_set import RunningSet, running_set
@@ -62,6 +62,19 @@ class Filler:
         self._file.unlink()
 
 
+async def test_a_full_disk(running: RunningSet, disk: Path) -> None:
+    """Servers may die of it and be started again, as often as need be; the supervisor lives."""
+    supervisor = running.process
+    assert supervisor is not None
+    async with load(running) as users:
+        await users.job_ends(within=60)
+        async with silence(users, SECONDS, lambda: Filler(disk / "filler"), recovery=60):
+            await asyncio.to_thread(running.until_told, "", SECONDS)
+        assert supervisor.poll() is None
+        await users.job_ends(within=60)
+    await assert_held(users)
+
+
 async def test_processes_that_die_while_it_is_full_are_started_again(running: RunningSet, disk: Path) -> None:
     """Also when not even the supervisor's own record can be written."""
     async with load(running) as users:
@@ -71,4 +84,7 @@ async def test_processes_that_die_while_it_is_full_are_started_again(running: Ru
         await users.job_ends(within=60)
         assert all(running.pid(name) != pid for name, pid in killed.items())
     await assert_held(users)
+
+
+async def test_rebuilt_read_tables_equal_the_live_ones_after_all_that(running: RunningSet) -> None:
     assert_rebuilds_are_equal(running)
