@@ -22,7 +22,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import stamina
 import stamina.instrumentation
@@ -69,8 +69,14 @@ class Backoff:
         self._told: dict[str, float] = {}
 
     async def call(self, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
-        """What `work` returns, once it does. After `timeout` seconds, the error of the last try is raised."""
-        async for attempt in stamina.retry_context(on=self._delay_after, attempts=None, timeout=timeout):
+        """What `work` returns, once it does. After `timeout` seconds, the error of the last try is raised.
+
+        With no time left (`timeout` of 0 or less) it is tried once.
+        """
+        bounds: dict[str, Any] = {"attempts": 1, "timeout": None}
+        if timeout is None or timeout > 0:
+            bounds = {"attempts": None, "timeout": timeout}
+        async for attempt in stamina.retry_context(on=self._delay_after, **bounds):
             with attempt:
                 self._began = time.monotonic()
                 result = await work()

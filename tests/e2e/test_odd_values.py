@@ -229,6 +229,8 @@ async def test_odd_values_in_bodies(scene: Scene) -> None:
 async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
     turn = 0
     for operation in await operations(scene):
+        if operation.id in ENDS_IT:
+            continue
         data = None if operation.example is None else json.dumps(operation.example).encode()
         if operation.method != "GET" and data is None and operation.id not in {"storeAsset", "setVariables"}:
             data = b"{}"
@@ -251,7 +253,5 @@ async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
                 )
         works.append(scene.ask(operation, f"{scene.address(operation)}?unheard_of=1", data, odd="a query"))
         works.append(scene.ask(operation, f"{scene.address(operation)}?limit=1&limit=1", data, odd="a query"))
-        if operation.id in ENDS_IT:
-            continue
         await all_at_once(works)
     await scene.check()

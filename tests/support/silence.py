@@ -145,7 +145,8 @@ class SilentProxy:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with a RST, where closing would tell the peer an orderly end."""
     connection: socket.socket = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # its peer may have ended it in this moment
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

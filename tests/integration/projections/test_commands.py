@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from infra.cli.projections import projections
 from infra.embedded.set_file import S3Info, ServiceInfo, SetFile, write_private
+from infra.embedded.takeover import hold
 from services.credits.app import SERVICE
 from shared.contracts.credits import CreditsGranted
 from shared.eventstore import Context, EventStore, RecordedEvent, StreamAppend
@@ -31,7 +32,7 @@ def granted(amount: int) -> CreditsGranted:
 
 
 @pytest.fixture
-def data(database: str, tmp_path: Path) -> Path:
+def data(database: str, tmp_path: Path) -> Iterator[Path]:
     """The folder of a set of which only the credits' database is there."""
     nowhere = "http://127.0.0.1:1"
     made = SetFile(
@@ -51,7 +52,8 @@ def data(database: str, tmp_path: Path) -> Path:
         ports={},
     )
     write_private(tmp_path / "set.json", msgspec.json.encode(made))
-    return tmp_path
+    with hold(tmp_path):  # as its supervisor does, while it runs
+        yield tmp_path
 
 
 def call(data: Path, command: str, *arguments: str) -> Result:
