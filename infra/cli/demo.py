@@ -193,9 +193,10 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
     console.print("\nWhere to look next:", style="bold")
     console.print(f"  the pictures       {Path(result.assets[0].file).parent if result.assets else where / 'files'}")
     program = _program()
+    console.print(f"  serve it           {program} up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")
+    console.print("\nWhile it is served, in another shell:", style="bold")
     console.print(f"  the history        {program} events --data {where} --service generation --stream {result.job_id}")
     console.print(f"  the job as it was  {program} state --data {where} --service generation {result.job_id} --as-of 1")
-    console.print(f"  serve it           {program} up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")
 
 
 def _program() -> str:
