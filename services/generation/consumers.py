@@ -1,7 +1,7 @@
 """What happens in other services, turned into commands of this one."""
 
 from services.generation.domain.amounts import credits_text
-from services.generation.domain.collection_source import Adopt, Revise
+from services.generation.domain.collection_source import Adopt, Place, Revise
 from services.generation.domain.job import Authorize, Reject
 from services.generation.handlers import Engine
 from shared.contracts.collections import (
@@ -13,14 +13,14 @@ from shared.contracts.collections import (
 )
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.eventstore import RecordedEvent
-from shared.messaging import Consumer
+from shared.messaging import Consumer, ReceivedEvent
 
 COLLECTIONS = "generation-collections-v2"
 HOLDS = "generation-holds-v1"
 
 
 def consumers(engine: Engine) -> list[Consumer]:
-    async def on_collection(recorded: RecordedEvent) -> None:
+    async def on_collection(recorded: ReceivedEvent) -> None:
         await engine.adopt(adoption(recorded), recorded.context.caused(recorded.event_id, COLLECTIONS))
 
     async def on_hold(recorded: RecordedEvent) -> None:
@@ -39,8 +39,9 @@ def consumers(engine: Engine) -> list[Consumer]:
     ]
 
 
-def adoption(recorded: RecordedEvent) -> Adopt | Revise:
+def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
     """What an event of a collection changes in what generation knows of it."""
+    source = Place(recorded.version, recorded.epoch, recorded.recorded_at)
     match recorded.event:
         case CollectionCreated() as event:
             return Adopt(
@@ -50,16 +51,16 @@ def adoption(recorded: RecordedEvent) -> Adopt | Revise:
                 title=event.title,
                 data=event.data,
                 encryption_enabled=event.encryption_enabled,
-                source_version=recorded.version,
+                source=source,
             )
         case CollectionRetitled(collection_id, title):
-            return Revise(collection_id, recorded.version, title=title)
+            return Revise(collection_id, source, title=title)
         case InstructionsRevised(collection_id, data):
-            return Revise(collection_id, recorded.version, data=data)
+            return Revise(collection_id, source, data=data)
         case EncryptionChosen(collection_id, encryption_enabled):
-            return Revise(collection_id, recorded.version, encryption_enabled=encryption_enabled)
+            return Revise(collection_id, source, encryption_enabled=encryption_enabled)
         case CustodyTransferred(collection_id, user_id, project_id):
-            return Revise(collection_id, recorded.version, user_id=user_id, project_id=project_id)
+            return Revise(collection_id, source, user_id=user_id, project_id=project_id)
         case _:
             raise AssertionError(f"{recorded.type} changes nothing here")
 

@@ -3,6 +3,7 @@
 Amounts are integers of 10^-6 credit. `gid` is a generation, `sid` one step of it.
 """
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID, uuid5
 
@@ -43,7 +44,10 @@ class CollectionAdopted(CollectionSourceEvent, frozen=True, tag="collection_adop
     data: dict[str, Any]
     encryption_enabled: bool
     source_version: int
-    """Version of the collection's stream in the collections service."""
+    """Version of the collection's stream in the collections service, in `source_epoch` of its store."""
+    source_epoch: int = 1
+    source_recorded_at: datetime | None = None
+    """When the latest of the events that are known was recorded there."""
 
 
 class JobEvent(Event, frozen=True):

@@ -1,5 +1,6 @@
 """Events between services: the relay publishes a store to JetStream, consumers take other services' events from it."""
 
+from shared.messaging.cloudevents import ReceivedEvent
 from shared.messaging.connection import connect, connected
 from shared.messaging.consumers import ConsumerLag, ConsumerRunner
 from shared.messaging.handling import Consumer, RetrySettings
@@ -12,6 +13,7 @@ __all__ = [
     "ConsumerLag",
     "ConsumerRunner",
     "Lag",
+    "ReceivedEvent",
     "Relay",
     "RetrySettings",
     "StreamLimits",

@@ -38,6 +38,12 @@ class Malformed(Exception):  # noqa: N818 - names what was found
     """A message that is not one of ours, or of a contract that this consumer does not know."""
 
 
+class ReceivedEvent(RecordedEvent, frozen=True):
+    """An event as its owner's store holds it, and in which epoch of that store it was recorded."""
+
+    epoch: int = FIRST_EPOCH
+
+
 class Identity(NamedTuple):
     """What a message says it is, as far as that can be read."""
 
@@ -120,7 +126,7 @@ def late_id(message_id: str) -> str:
     return f"{message_id}:late"
 
 
-def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: bytes) -> RecordedEvent:
+def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: bytes) -> ReceivedEvent:
     """The event that a message carries, as its owner's store holds it. Raises Malformed with the reason."""
     if reason := headers.get(WITHHELD):
         raise Malformed(f"its owner's broker would not take this event ({reason}): it comes when its owner retries it")
@@ -145,7 +151,7 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
     expected = subject_of(owner, event.aggregate, identity.stream_id, tag)
     if subject != expected:
         raise Malformed(f"the headers belong to the subject {expected}, not to {subject}")
-    return RecordedEvent(
+    return ReceivedEvent(
         identity.position,
         identity.event_id,
         identity.stream_id,
@@ -155,6 +161,7 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
         body,
         msgspec.json.encode(context),
         identity.recorded_at,
+        identity.epoch,
     )
 
 

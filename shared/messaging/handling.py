@@ -15,11 +15,11 @@ from psycopg import AsyncConnection
 from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
-from shared.eventstore import Codec, EventStore, RecordedEvent
+from shared.eventstore import Codec, EventStore
 from shared.eventstore.lease import Lease
 from shared.http.tracing import span
 from shared.messaging import parking
-from shared.messaging.cloudevents import LATE, Malformed, read_event
+from shared.messaging.cloudevents import LATE, Malformed, ReceivedEvent, read_event
 from shared.messaging.failures import is_transient
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message, Parked
@@ -41,7 +41,7 @@ class Consumer:
     name: str
     owner: str
     events: tuple[type[Event], ...]
-    handle: Callable[[RecordedEvent], Awaitable[None]]
+    handle: Callable[[ReceivedEvent], Awaitable[None]]
     language: Language | None = None
 
     def codec(self) -> Codec:
@@ -154,7 +154,7 @@ class Handling:
         self.handled += 1
         return None
 
-    async def _try_again(self, recorded: RecordedEvent, error: Exception) -> Failure | None:
+    async def _try_again(self, recorded: ReceivedEvent, error: Exception) -> Failure | None:
         """What `_handle` does once the first try has failed."""
         event_id, now = str(recorded.event_id), asyncio.get_running_loop().time()
         failing = Failing(recorded.type, event_id, recorded.position, recorded.stream_id, now)
@@ -190,7 +190,7 @@ class Handling:
             del self.failing[event_id]
             self.on_failing()
 
-    async def _call(self, recorded: RecordedEvent) -> None:
+    async def _call(self, recorded: ReceivedEvent) -> None:
         """With the logs' and the traces' context; commands of the handler continue this span."""
         context = recorded.context
         correlation = str(context.correlation_id or context.command_id)
@@ -201,7 +201,7 @@ class Handling:
             metadata = msgspec.json.encode(msgspec.structs.replace(context, traceparent=current.traceparent))
             await self._within_bounds(msgspec.structs.replace(recorded, metadata=metadata))
 
-    async def _within_bounds(self, recorded: RecordedEvent) -> None:
+    async def _within_bounds(self, recorded: ReceivedEvent) -> None:
         try:
             async with asyncio.timeout(self.retries.longest_call) as bounds:
                 await self.consumer.handle(recorded)

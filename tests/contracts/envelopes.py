@@ -3,7 +3,7 @@
 `golden/envelopes/<owner>.json`: the event's row in the store, and the subject and headers that it goes out with.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -14,9 +14,7 @@ from shared.eventstore import Context, RecordedEvent
 from shared.messaging.cloudevents import event_headers, event_subject
 from tests.contracts import golden
 from tests.contracts.catalogue import codec_of, event_modules
-from tests.contracts.examples import full
-
-_RECORDED_AT = datetime(2026, 11, 22, 18, 54, 42, 123456, UTC)
+from tests.contracts.examples import MOMENT, full
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -79,7 +77,7 @@ def record(owner: str) -> bool:
         event=event,
         data=codec_of(owner).encode(event)[1],
         metadata=msgspec.json.encode(context),
-        recorded_at=_RECORDED_AT,
+        recorded_at=MOMENT,
     )
     write(
         owner,

@@ -4,6 +4,7 @@ An id has the same value wherever a field has the same name: the examples of one
 one stream would.
 """
 
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
@@ -16,6 +17,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 _IDS = UUID("0f7f5d1c-6c2a-4d0e-9f8e-3f1f6a5b7c21")
 BEYOND_DOUBLES = 2**53 + 1
 """An integer that a reader who makes doubles of all numbers would change."""
+MOMENT = datetime(2026, 11, 22, 18, 54, 42, 123456, UTC)
+"""To the microsecond, as PostgreSQL tells it."""
 
 INSTRUCTIONS: dict[str, Any] = {
     "version": "v2",
@@ -101,14 +104,20 @@ def _scalar(type_: inspect.Type, name: str, *, complete: bool) -> Any:
             return _text(name, complete=complete)
         case inspect.BoolType():
             return complete
-        case inspect.IntType():
-            return BEYOND_DOUBLES if name.endswith("_id") else 3 if complete else 0
-        case inspect.FloatType():
-            return 0.1 if complete else 0.0
+        case inspect.IntType() | inspect.FloatType():
+            return _number(type_, name, complete=complete)
+        case inspect.DateTimeType():
+            return MOMENT
         case inspect.AnyType():
             return ANYTHING if complete else None
         case _:
             raise AssertionError(f"no example of {type_} can be made yet: teach tests/contracts/examples.py to")
+
+
+def _number(type_: inspect.IntType | inspect.FloatType, name: str, *, complete: bool) -> float:
+    if isinstance(type_, inspect.FloatType):
+        return 0.1 if complete else 0.0
+    return BEYOND_DOUBLES if name.endswith("_id") else 3 if complete else 0
 
 
 def _text(name: str, *, complete: bool) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_SCALARS: dict[type[inspect.Type], Callable[[Any], Any]] = {inspect.UUIDType: UUID, inspect.FloatType: float}
+_SCALARS: dict[type[inspect.Type], Callable[[Any], Any]] = {
+    inspect.UUIDType: UUID,
+    inspect.FloatType: float,
+    inspect.DateTimeType: datetime.fromisoformat,
+}
 
 
 def _read(type_: inspect.Type, value: Any) -> Any:
