@@ -25,7 +25,7 @@ class Language(msgspec.Struct, frozen=True):
 
 
 def language_of(owner: str) -> Language:
-    """What shared/contracts/<owner>.py exports as EVENTS and UPCASTERS; an empty language when there is none."""
+    """What the module `shared.contracts.<owner>` exports as EVENTS and UPCASTERS; an empty language without one."""
     if owner not in {module.name for module in pkgutil.iter_modules(shared.contracts.__path__)}:
         return Language(())
     module = importlib.import_module(f"shared.contracts.{owner}")

@@ -62,10 +62,12 @@ def codec_of(owner: str) -> Codec:
 
 
 def defined_in(module: ModuleType, base: type[Any]) -> Iterator[type[Any]]:
-    """The subclasses of `base` that a module itself defines."""
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__:
-            yield value
+    """The subclasses of `base` that a module itself, or a module of this package, defines."""
+    names = [part.name for part in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}.")]
+    for each in [module, *map(importlib.import_module, names)]:
+        for value in vars(each).values():
+            if isinstance(value, type) and issubclass(value, base) and value.__module__ == each.__name__:
+                yield value
 
 
 @cache

@@ -1,0 +1,197 @@
+"""Events of a collection: what it is made of, how it is sold, and who has it."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.event import Event
+
+
+class CollectionEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "collection"
+
+
+class CollectionCreated(CollectionEvent, frozen=True, tag="collection_created.v1"):
+    """A draft exists. `data` is its GenerationInput with component ids and rewritten references."""
+
+    collection_id: UUID
+    project_id: UUID
+    user_id: UUID
+    title: str
+    description: str
+    data: dict[str, Any]
+    blockchain: str | None = None
+    editions: int | None = None
+    price: str | None = None
+    """An exact decimal in the chain's unit, written as a string."""
+    batch_mint_enabled: bool = False
+    batch_max_tokens: int | None = None
+    encryption_enabled: bool = False
+    cover_image_url: str | None = None
+    images: list[Any] = msgspec.field(default_factory=list)
+    forked_from: UUID | None = None
+
+
+class PreviewCreated(CollectionEvent, frozen=True, tag="preview_created.v1"):
+    """A collection's preview exists, disabled until its creator configures it."""
+
+    collection_id: UUID
+    enabled: bool
+    max_generations: int
+    is_remixable: bool
+
+
+class CollectionPublished(CollectionEvent, frozen=True, tag="collection_published.v1"):
+    """The collection is public; what was sold no longer changes."""
+
+    collection_id: UUID
+    project_id: UUID
+    user_id: UUID
+    publish_date: str
+    """RFC 3339, UTC."""
+
+
+class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
+    collection_id: UUID
+    title: str
+
+
+class CollectionDescribed(CollectionEvent, frozen=True, tag="collection_described.v1"):
+    collection_id: UUID
+    description: str
+
+
+class InstructionsRevised(CollectionEvent, frozen=True, tag="instructions_revised.v1"):
+    """A draft's artwork is made another way from now on.
+
+    Steps that were the collection's before keep their component ids, new ones have components of their own.
+    """
+
+    collection_id: UUID
+    data: dict[str, Any]
+
+
+class ChainChosen(CollectionEvent, frozen=True, tag="chain_chosen.v1"):
+    collection_id: UUID
+    blockchain: str | None
+
+
+class EditionsSet(CollectionEvent, frozen=True, tag="editions_set.v1"):
+    collection_id: UUID
+    editions: int | None
+
+
+class CollectionPriced(CollectionEvent, frozen=True, tag="collection_priced.v1"):
+    collection_id: UUID
+    price: str | None
+    """An exact decimal in the chain's unit, written as a string."""
+
+
+class BatchMintingConfigured(CollectionEvent, frozen=True, tag="batch_minting_configured.v1"):
+    collection_id: UUID
+    batch_mint_enabled: bool
+    batch_max_tokens: int | None
+
+
+class EncryptionChosen(CollectionEvent, frozen=True, tag="encryption_chosen.v1"):
+    collection_id: UUID
+    encryption_enabled: bool
+
+
+class CoverImageChosen(CollectionEvent, frozen=True, tag="cover_image_chosen.v1"):
+    collection_id: UUID
+    cover_image_url: str | None
+
+
+class ImagesArranged(CollectionEvent, frozen=True, tag="images_arranged.v1"):
+    collection_id: UUID
+    images: list[Any]
+
+
+class CollectionArchived(CollectionEvent, frozen=True, tag="collection_archived.v1"):
+    """The collection is put away: its owner alone still sees it, and nobody changes it until it is restored."""
+
+    collection_id: UUID
+
+
+class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.v1"):
+    collection_id: UUID
+
+
+class SalesReceiver(msgspec.Struct, frozen=True):
+    """Who gets which part of a sale. `value` is a percentage, an exact decimal written as a string."""
+
+    address: str
+    value: str
+    type: str
+
+
+class ReceiversSet(CollectionEvent, frozen=True, tag="receivers_set.v1"):
+    """These and no others share the sales; their percentages sum to 100 at most."""
+
+    collection_id: UUID
+    receivers: list[SalesReceiver]
+
+
+class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1"):
+    """Whether others may try the collection out, how often each, and whether they may make their own of it."""
+
+    collection_id: UUID
+    enabled: bool
+    max_generations: int
+    is_remixable: bool
+
+
+class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_scheduled.v1"):
+    collection_id: UUID
+    publish_date: str
+    """RFC 3339, UTC; in the future when this was recorded."""
+
+
+class PublicationCalledOff(CollectionEvent, frozen=True, tag="publication_called_off.v1"):
+    """A scheduled publication won't happen: its owner said so, or the collection was not fit for it when it was due."""
+
+    collection_id: UUID
+    reasons: list[str]
+
+
+class CustodyTaken(CollectionEvent, frozen=True, tag="custody_taken.v1"):
+    """The collection's user keeps it for somebody who is known by a social account only, so far."""
+
+    collection_id: UUID
+    social_org: str
+    social_identifier: str
+
+
+class CustodyTransferred(CollectionEvent, frozen=True, tag="custody_transferred.v1"):
+    """The one whom a collection was kept for has it now, in a project of their own."""
+
+    collection_id: UUID
+    user_id: UUID
+    project_id: UUID
+
+
+COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
+    CollectionCreated,
+    PreviewCreated,
+    CollectionRetitled,
+    CollectionDescribed,
+    InstructionsRevised,
+    ChainChosen,
+    EditionsSet,
+    CollectionPriced,
+    BatchMintingConfigured,
+    EncryptionChosen,
+    CoverImageChosen,
+    ImagesArranged,
+    CollectionPublished,
+    CollectionArchived,
+    CollectionRestored,
+    ReceiversSet,
+    PreviewConfigured,
+    PublicationScheduled,
+    PublicationCalledOff,
+    CustodyTaken,
+    CustodyTransferred,
+)

@@ -1,0 +1,84 @@
+"""Events of a package: a job's artworks and their metadata as one file."""
+
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.event import Event
+
+
+class PackageEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "package"
+
+
+class PackagedArtwork(msgspec.Struct, frozen=True):
+    """A token's artwork: the file at `source` in storage, and where it lies in the package."""
+
+    token: int
+    gid: UUID
+    hash: str
+    path: str
+    """In the package, such as `artworks/1.png`."""
+    asset_id: int
+    source: str
+    mime_type: str
+    size: int
+    sha256: str
+    cid: str
+
+
+class PackagedDocument(msgspec.Struct, frozen=True):
+    """A file of metadata: `text` is its content, canonical JSON (sorted keys, no spaces, UTF-8)."""
+
+    path: str
+    text: str
+
+
+class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1"):
+    """Some of what a package is made of. Parts are numbered from 0 and recorded before the request that needs them."""
+
+    package_id: UUID
+    attempt: int
+    number: int
+    artworks: list[PackagedArtwork]
+    documents: list[PackagedDocument]
+    displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
+    """What shows those artworks that are no images themselves."""
+
+
+class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
+    """A job's artworks and their metadata shall become one package: what all its `parts` list, in their order."""
+
+    package_id: UUID
+    collection_id: UUID
+    job_id: UUID
+    user_id: UUID
+    title: str
+    attempt: int
+    parts: int
+    digest: str
+    """sha256 of what the parts list: the same request again changes nothing."""
+
+
+class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):
+    """The package lies in storage."""
+
+    package_id: UUID
+    attempt: int
+    root: str
+    asset_id: int
+    size: int
+    sha256: str
+    provenance: str
+
+
+class PackageGivenUp(PackageEvent, frozen=True, tag="package_given_up.v1"):
+    """The package can't be made; `reason` is a sentence for its owner."""
+
+    package_id: UUID
+    attempt: int
+    reason: str
+
+
+PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (PackagePartListed, PackageRequested, PackageDelivered, PackageGivenUp)

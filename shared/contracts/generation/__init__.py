@@ -1,0 +1,96 @@
+"""Events of the generation service, a module for each aggregate.
+
+Amounts are integers of 10^-6 credit. `gid` is a generation, `sid` one step of it.
+"""
+
+from shared.contracts.event import Event
+from shared.contracts.generation.collection_source import CollectionAdopted, CollectionSourceEvent
+from shared.contracts.generation.generation import (
+    GenerationCompleted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationStarted,
+    Kind,
+    Output,
+    PlannedStep,
+    StepCompleted,
+    StepError,
+    StepFailed,
+    StepOutputs,
+    StepScheduled,
+)
+from shared.contracts.generation.job import (
+    JobAuthorized,
+    JobCompleted,
+    JobDisowned,
+    JobEvent,
+    JobFailed,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobGenerationsListed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+    RequestedGeneration,
+    generation_id,
+)
+from shared.contracts.generation.workflow import WorkflowEvent, WorkflowRegistered
+from shared.contracts.language import Upcaster
+
+EVENTS: tuple[type[Event], ...] = (
+    WorkflowRegistered,
+    CollectionAdopted,
+    JobDisowned,
+    JobRequested,
+    JobGenerationsListed,
+    JobAuthorized,
+    JobRejected,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobCompleted,
+    JobPartiallyCompleted,
+    JobFailed,
+    GenerationStarted,
+    StepScheduled,
+    StepCompleted,
+    StepFailed,
+    GenerationCompleted,
+    GenerationFailed,
+)
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""
+
+__all__ = [
+    "EVENTS",
+    "UPCASTERS",
+    "CollectionAdopted",
+    "CollectionSourceEvent",
+    "GenerationCompleted",
+    "GenerationEvent",
+    "GenerationFailed",
+    "GenerationStarted",
+    "JobAuthorized",
+    "JobCompleted",
+    "JobDisowned",
+    "JobEvent",
+    "JobFailed",
+    "JobGenerationCompleted",
+    "JobGenerationFailed",
+    "JobGenerationsListed",
+    "JobPartiallyCompleted",
+    "JobRejected",
+    "JobRequested",
+    "Kind",
+    "Output",
+    "PlannedStep",
+    "RequestedGeneration",
+    "StepCompleted",
+    "StepError",
+    "StepFailed",
+    "StepOutputs",
+    "StepScheduled",
+    "WorkflowEvent",
+    "WorkflowRegistered",
+    "generation_id",
+]

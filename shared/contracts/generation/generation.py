@@ -1,0 +1,136 @@
+"""Events of one generation, and what workers make of its steps. `gid` is a generation, `sid` one step of it."""
+
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.event import Event
+
+Kind = Literal["asset", "text", "json"]
+
+
+class GenerationEvent(Event, frozen=True):
+    aggregate: ClassVar[str] = "generation"
+
+
+class Output(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a step made: a stored file, a text, or a JSON value."""
+
+    kind: Kind
+    asset_id: int | None = None
+    url: str | None = None
+    path: str | None = None
+    mime_type: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    text: str | None = None
+    json: Any = None
+
+
+class StepError(msgspec.Struct, frozen=True):
+    code: str
+    message: str
+    retryable: bool
+
+
+class PlannedStep(msgspec.Struct, frozen=True):
+    """A step of one generation: `payload` has its variables drawn, its references still open.
+
+    An open reference is `{"$ref": id}`, or `{"$text": ["a frame around ", {"$ref": id}]}` where it stands in a text.
+    Other strings are final: what a variable's value contains is never parsed.
+    """
+
+    sid: UUID
+    component_id: int
+    workflow: str
+    workflow_version: int
+    workflow_type: str
+    service_required: str
+    payload: dict[str, Any]
+    needs: list[int]
+    """Component ids whose outputs the payload refers to."""
+    priority: int = 50
+    max_attempts: int = 3
+
+
+class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1"):
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    collection_id: UUID
+    hash: str
+    variables: dict[str, Any]
+    steps: list[PlannedStep]
+    cost: int
+    encryption_enabled: bool = False
+
+
+class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
+    """A step's inputs are ready: `payload` is complete, a worker may run it."""
+
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    collection_id: UUID
+    sid: UUID
+    component_id: int
+    attempt: int
+    workflow: str
+    workflow_type: str
+    service_required: str
+    payload: dict[str, Any]
+    priority: int
+    not_before: str | None = None
+    """RFC 3339, UTC: a retry waits until then."""
+    hash: str = ""
+    """The generation's: a worker draws everything random from it."""
+
+
+class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
+    gid: UUID
+    job_id: UUID
+    sid: UUID
+    component_id: int
+    attempt: int
+    outputs: list[Output]
+
+
+class StepFailed(GenerationEvent, frozen=True, tag="step_failed.v1"):
+    """An attempt failed; `final` when no other follows."""
+
+    gid: UUID
+    job_id: UUID
+    sid: UUID
+    component_id: int
+    attempt: int
+    error: StepError
+    final: bool
+
+
+class StepOutputs(msgspec.Struct, frozen=True):
+    step_id: int
+    outputs: list[Output]
+
+
+class GenerationCompleted(GenerationEvent, frozen=True, tag="generation_completed.v1"):
+    """Every step succeeded. `gen_in_data` is the GenerationInput that makes this one artwork again."""
+
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    cost: int
+    outputs: list[StepOutputs]
+    gen_in_data: dict[str, Any]
+
+
+class GenerationFailed(GenerationEvent, frozen=True, tag="generation_failed.v1"):
+    """A step failed for good. What other steps had made is in `outputs`."""
+
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    sid: UUID
+    error: StepError
+    outputs: list[StepOutputs]
+    gen_in_data: dict[str, Any]
