@@ -19,7 +19,7 @@ from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem, not_found
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context
-from shared.eventstore.store import HEAD
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.http.positions import History, not_yet
 
 SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
@@ -124,11 +124,11 @@ class GenerationRequests:
         store, loop = self._engine.store, asyncio.get_running_loop()
         until = loop.time() + self._adoption_wait
         while (left := until - loop.time()) > 0:
-            seen = store.watermarks.value(HEAD)
+            seen = store.watermarks.value(HEAD_WATERMARK)
             if source := await self._adopted(collection_id):
                 return source
             await asyncio.sleep(min(NAP, left))
-            await store.watermarks.wait_beyond(HEAD, seen, max(until - loop.time(), 0))
+            await store.watermarks.wait_beyond(HEAD_WATERMARK, seen, max(until - loop.time(), 0))
         return None
 
 

@@ -3,8 +3,8 @@
 from shared.eventstore.lease import Lease
 from shared.eventstore.store import EventStore
 
-GET = "select position from checkpoints where name = %s"
-PUT = """
+SELECT_CHECKPOINT = "select position from checkpoints where name = %s"
+ADVANCE_CHECKPOINT = """
 insert into checkpoints as c (name, position) values (%s, %s)
 on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()
 where c.position < excluded.position"""
@@ -12,7 +12,7 @@ where c.position < excluded.position"""
 
 async def checkpoint(store: EventStore, name: str) -> int:
     async with store.pool.connection() as connection:
-        row = await (await connection.execute(GET, (name,))).fetchone()
+        row = await (await connection.execute(SELECT_CHECKPOINT, (name,))).fetchone()
         return int(row[0]) if row else 0
 
 
@@ -21,4 +21,4 @@ async def set_checkpoint(store: EventStore, name: str, position: int, lease: Lea
     async with store.pool.connection() as connection, connection.transaction():
         if lease:
             await lease.fence(connection)
-        await connection.execute(PUT, (name, position))
+        await connection.execute(ADVANCE_CHECKPOINT, (name, position))

@@ -29,16 +29,16 @@ from shared.eventstore.connections import within
 from shared.eventstore.records import VersionConflict
 
 CHECKS_WITHIN = 5.0
-TRAIL = 512
+TRAIL_LENGTH = 512
 """Events that are remembered: the newest ones each, of older ones fewer and fewer."""
 
-READ = "select epoch, first_position, started_at, reason, details from epochs order by epoch"
-BEGIN = "select epoch, first_position, is_new from begin_epoch(%s, %s, %s, %s)"
-SERVER = """
+SELECT_EPOCHS = "select epoch, first_position, started_at, reason, details from epochs order by epoch"
+BEGIN_EPOCH = "select epoch, first_position, is_new from begin_epoch(%s, %s, %s, %s)"
+SELECT_SERVERS = """
 select e.epoch, e.server, store_server(), (select coalesce(max(position), 0) from events)
 from epochs e order by e.epoch desc limit 1"""
-SEEN_ON = "update epochs set server = store_server() where epoch = %s"
-FOUND = "select position, event_id from events where position = any(%s)"
+UPDATE_SERVER = "update epochs set server = store_server() where epoch = %s"
+SELECT_EVENT_IDS = "select position, event_id from events where position = any(%s)"
 
 log = structlog.get_logger()
 
@@ -72,9 +72,9 @@ class Trail:
             return
         self.newest = position
         self._seen[position] = event_id
-        if len(self._seen) > TRAIL:
+        if len(self._seen) > TRAIL_LENGTH:
             kept = list(self._seen.items())
-            older, newer = kept[: TRAIL // 2], kept[TRAIL // 2 :]
+            older, newer = kept[: TRAIL_LENGTH // 2], kept[TRAIL_LENGTH // 2 :]
             self._seen = dict(older[::2] + newer)
 
     def cut(self, first_position: int) -> None:
@@ -90,7 +90,7 @@ class Trail:
 
     @staticmethod
     async def _missing(connection: psycopg.AsyncConnection, seen: Mapping[int, UUID]) -> int | None:
-        found: dict[int, UUID] = dict(await (await connection.execute(FOUND, (list(seen),))).fetchall())
+        found: dict[int, UUID] = dict(await (await connection.execute(SELECT_EVENT_IDS, (list(seen),))).fetchall())
         return min((position for position, event_id in seen.items() if found.get(position) != event_id), default=None)
 
 
@@ -125,7 +125,7 @@ class Epochs:
     async def read(self, connection: psycopg.AsyncConnection) -> None:
         """What other processes have begun."""
         before = self.latest.number
-        rows = await (await connection.execute(READ)).fetchall()
+        rows = await (await connection.execute(SELECT_EPOCHS)).fetchall()
         self._epochs = tuple(Epoch(*row) for row in rows)
         self._highest = max(self._highest, self.latest.number)
         if self.latest.number != before:
@@ -146,7 +146,7 @@ class Epochs:
         must be in autocommit.
         """
         known = max(self._highest, after)
-        cursor = await connection.execute(BEGIN, (known, first_position, reason, Jsonb(dict(details))))
+        cursor = await connection.execute(BEGIN_EPOCH, (known, first_position, reason, Jsonb(dict(details))))
         row = await cursor.fetchone()
         assert row is not None, "begin_epoch always answers"
         epoch, first, is_new = row
@@ -173,7 +173,7 @@ class Epochs:
     async def check_server(self, connection: psycopg.AsyncConnection) -> None:
         """At a start: whether the store is where it was last seen, and its epochs."""
         async with within(CHECKS_WITHIN, connection):
-            row = await (await connection.execute(SERVER)).fetchone()
+            row = await (await connection.execute(SELECT_SERVERS)).fetchone()
             assert row is not None, "a store has an epoch"
             epoch, before, now, head = row
             self._highest = max(self._highest, epoch)
@@ -181,5 +181,5 @@ class Epochs:
                 details = {"before": before, "now": now}
                 await self.begin(connection, "another server, timeline or database than before", head + 1, details)
             elif before != now:
-                await connection.execute(SEEN_ON, (epoch,))
+                await connection.execute(UPDATE_SERVER, (epoch,))
             await self.read(connection)

@@ -36,8 +36,10 @@ LOOKS_WITHIN, APPLIES_WITHIN = 20.0, 120.0
 ONLINE_TIMEOUT = 3600
 """Seconds that a statement outside of a transaction may take or wait, being in nobody's way."""
 
-TRY_LOCK = "select pg_try_advisory_lock(hashtext('migrate'))"
+TRY_LOCK_MIGRATIONS = "select pg_try_advisory_lock(hashtext('migrate'))"
 """One for all schemas of a database; the same that releases without version tables take."""
+LOCK_MIGRATIONS = "select pg_advisory_xact_lock(hashtext('migrate'))"
+"""The same lock until the transaction ends, for those who create or drop tables of their own."""
 
 
 class Schema(NamedTuple):
@@ -76,7 +78,7 @@ def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
             with within_sync(LOOKS_WITHIN, backend.connection):
                 if backend.migration_table in backend.list_tables() and not backend.to_apply(wanted):
                     continue
-                (is_free,) = backend.execute(TRY_LOCK).fetchone()
+                (is_free,) = backend.execute(TRY_LOCK_MIGRATIONS).fetchone()
                 if not is_free:
                     raise Busy("another process is migrating this database")
                 _make_version_table(backend)

@@ -17,10 +17,10 @@ S = TypeVar("S")
 MAX_SNAPSHOT = 4 * 1024 * 1024
 """Bytes of a state: a larger one takes longer to write and read than the events since the last snapshot."""
 
-READ = """
+SELECT_SNAPSHOT = """
 select version, position, data from snapshots s where stream_id = %b and state = %b and schema = %b and exists (
   select from events e where e.stream_id = s.stream_id and e.version = s.version and e.position = s.position)"""
-KEEP = """
+UPSERT_SNAPSHOT = """
 insert into snapshots as s (stream_id, state, schema, version, position, data) values (%b, %b, %b, %b, %b, %b)
 on conflict (stream_id, state) do update
 set schema = excluded.schema, version = excluded.version, position = excluded.position, data = excluded.data,
@@ -34,7 +34,7 @@ async def read_snapshot(
     pool: ReadingPool, decider: Decider[S], stream_id: UUID, seal: Seal = PLAIN
 ) -> Loaded[S] | None:
     """The state that was kept in today's form; None when there is none, for the events still say it all."""
-    rows = await pool.rows(READ, (stream_id, decider.name, decider.state_version))
+    rows = await pool.rows(SELECT_SNAPSHOT, (stream_id, decider.name, decider.state_version))
     if not rows:
         return None
     version, position, data = rows[0]
@@ -69,7 +69,7 @@ async def keep_snapshot(
             if not still():  # asked with the connection in hand: making one looks whether the store went back
                 return
             await cursor.execute(
-                KEEP, (stream_id, decider.name, decider.state_version, loaded.version, loaded.position, data)
+                UPSERT_SNAPSHOT, (stream_id, decider.name, decider.state_version, loaded.version, loaded.position, data)
             )
     except StoreUnavailable as error:
         log.warning("snapshot_not_kept", stream_id=str(stream_id), error=str(error))

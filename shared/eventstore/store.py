@@ -36,7 +36,7 @@ from shared.eventstore.records import (
 )
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import keep_snapshot, read_snapshot
-from shared.eventstore.watermarks import FALLBACK, Watermarks
+from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
 from shared.eventstore.writer import GroupWriter, PreparedEvent
 from shared.eventstore.written import note
 from shared.stopping import stop
@@ -46,33 +46,31 @@ E = TypeVar("E")
 
 SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
-DECIDES_WITHIN, LEAST = 9.5, 0.5
+DECIDES_WITHIN, LEAST_FOR_APPEND = 9.5, 0.5
 """Seconds of a command: in which its last append begins, and which that has at least. Before it stands a read of 5."""
-HEAD = "events"
-"""The watermark that says how far the store has come."""
-EPOCH = "epoch"
+EPOCH_WATERMARK = "epoch"
 LOOK_EVERY = 30.0
 """Seconds between two looks whether the store is still the same, while no connection was made."""
 
 # A page ends with the event that makes it larger than so many bytes. What is beyond is not even fetched from where
 # PostgreSQL keeps large values: their length is known without.
-STREAM = """
+SELECT_STREAM = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))
     over (order by version rows between unbounded preceding and 1 preceding) as before
   from (select * from events where stream_id = %b and version > %b and version <= %b order by version limit %b) page
 ) bounded where before is null or before < %b order by version"""
-ALL = """
+SELECT_SEQUENCE = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))
     over (order by position rows between unbounded preceding and 1 preceding) as before
   from (select * from events where position > %b and position <= %b order by position limit %b) page
 ) bounded where before is null or before < %b order by position"""
-FIRST_LATER = """
+SELECT_FIRST_VERSION_LATER = """
 select version from events where stream_id = %b and recorded_at > %b order by version limit 1"""
-STREAM_OF = "select stream_id from events where event_id = %b"
-METADATA_OF = "select metadata from events where event_id = %b"
-HEAD_POSITION = "select coalesce(max(position), 0) from events"
+SELECT_STREAM_ID = "select stream_id from events where event_id = %b"
+SELECT_METADATA = "select metadata from events where event_id = %b"
+SELECT_HEAD = "select coalesce(max(position), 0) from events"
 NO_LIMIT = 2**62
 PAGE = 1000
 """Events that are read of a stream at once."""
@@ -144,7 +142,7 @@ class EventStore:
         epochs = Epochs()
         writer = GroupWriter(
             dsn,
-            on_commit=lambda position: watermarks.advance(HEAD, position),
+            on_commit=lambda position: watermarks.advance(HEAD_WATERMARK, position),
             epochs=epochs,
             max_batch=max_batch,
         )
@@ -185,20 +183,20 @@ class EventStore:
         """For who sees from outside that the store went back: see `Epochs.begin`."""
         async with self.pool.connection() as connection:
             epoch = await self.epochs.begin(connection, reason, first_position, details, after=after)
-        self.watermarks.advance(EPOCH, epoch.number)
+        self.watermarks.advance(EPOCH_WATERMARK, epoch.number)
         return epoch
 
     def _went_back(self, epoch: Epoch) -> None:
         self._cache.clear()
         self.watermarks.forget()
         self.leases.lose_all()
-        self.watermarks.advance(EPOCH, epoch.number)
+        self.watermarks.advance(EPOCH_WATERMARK, epoch.number)
 
     async def _follow_epochs(self) -> None:
         """Hears of those that others begin, and looks for what was seen where no connection broke (a proxy's)."""
 
         async def look() -> None:
-            await self.watermarks.wait_beyond(EPOCH, self.epochs.latest.number, LOOK_EVERY)
+            await self.watermarks.wait_beyond(EPOCH_WATERMARK, self.epochs.latest.number, LOOK_EVERY)
             async with self.pool.connection() as connection:
                 await self.epochs.check(connection)
                 await self.epochs.read(connection)
@@ -255,7 +253,7 @@ class EventStore:
         """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request of another content."""
         if context.fingerprint is None:
             return
-        for (metadata,) in await self.pool.rows(METADATA_OF, (event_id(context.command_id, 0),)):
+        for (metadata,) in await self.pool.rows(SELECT_METADATA, (event_id(context.command_id, 0),)):
             first = decode_context(metadata)
             if first.fingerprint not in {None, context.fingerprint}:
                 message = "was used for another request"
@@ -299,7 +297,7 @@ class EventStore:
                 note(loaded.position)
                 return Handled(loaded.state, loaded.version, loaded.position)
             try:
-                left = max(deadline - asyncio.get_running_loop().time(), LEAST)
+                left = max(deadline - asyncio.get_running_loop().time(), LEAST_FOR_APPEND)
                 append = [StreamAppend(stream_id, loaded.version, events)]
                 appended, size = await self._append(append, context, left, generation)
             except VersionConflict as conflict:
@@ -345,7 +343,7 @@ class EventStore:
 
     async def _came_before(self, stream_id: UUID, context: Context) -> bool:
         """Whether this command has been recorded. One that had nothing to do leaves no trace, and may be done now."""
-        rows = await self.pool.rows(STREAM_OF, (event_id(context.command_id, 0),))
+        rows = await self.pool.rows(SELECT_STREAM_ID, (event_id(context.command_id, 0),))
         _same_stream(context, all(row[0] == stream_id for row in rows))
         return bool(rows)
 
@@ -361,7 +359,7 @@ class EventStore:
         nothing = Loaded(decider.initial, 0)
         if isinstance(as_of, datetime):
             # Up to the first event that is later: clocks may go back, and a state has no holes.
-            later = await self.pool.rows(FIRST_LATER, (stream_id, as_of))
+            later = await self.pool.rows(SELECT_FIRST_VERSION_LATER, (stream_id, as_of))
             as_of = int(later[0][0]) - 1 if later else NO_LIMIT
         if as_of is not None:
             return await self._fold(decider, nothing, stream_id, as_of)
@@ -408,7 +406,7 @@ class EventStore:
     ) -> AsyncIterator[list[RecordedEvent]]:
         while limit > 0:
             asked = min(limit, PAGE)
-            rows = await self._rows(STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
+            rows = await self._rows(SELECT_STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
             if rows:
                 yield [self._recorded(row, keep_unreadable=keep_unreadable) for row in rows]
             if len(rows) < asked and sum([len(row[5]) + len(row[6]) for row in rows]) < PAGE_BYTES:
@@ -445,7 +443,7 @@ class EventStore:
         for ever in whatever is made of the others. A piece ends before an event that can't be read; it raises (also
         msgspec's DecodeError) when that is the first one.
         """
-        rows = await self._rows(ALL, (after, upto, limit, PAGE_BYTES))
+        rows = await self._rows(SELECT_SEQUENCE, (after, upto, limit, PAGE_BYTES))
         recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
         events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
         return Batch(events, rows[read - 1][0] if rows else after, read)
@@ -455,7 +453,7 @@ class EventStore:
 
         Raises UnknownEventType for a newer release's event, too.
         """
-        rows = await self._rows(ALL, (after, NO_LIMIT, limit, PAGE_BYTES))
+        rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
         events, read = _made(rows, self._undecoded, self.codec.wanted(types) if types is not None else None)
         return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
 
@@ -481,7 +479,7 @@ class EventStore:
         """
         backoff, generation = Backoff("tail", on=(StoreUnavailable,)), self.epochs.generation
         while True:
-            believed = self.watermarks.value(HEAD)
+            believed = self.watermarks.value(HEAD_WATERMARK)
             read = partial(self.read_batch, after, limit, types, keep_unreadable=keep_unreadable)
             batch = await backoff.call(read)
             if generation != self.epochs.generation:
@@ -491,16 +489,16 @@ class EventStore:
                 continue
             if batch.size:
                 after = batch.position
-                self.watermarks.observe(HEAD, after)
+                self.watermarks.observe(HEAD_WATERMARK, after)
                 yield batch
             else:
                 if believed > after:  # it is not there, so the number is of another life, and would have us spin
-                    self.watermarks.lower(HEAD, after)
-                await self.watermarks.wait_beyond(HEAD, after, FALLBACK)
+                    self.watermarks.lower(HEAD_WATERMARK, after)
+                await self.watermarks.wait_beyond(HEAD_WATERMARK, after, FALLBACK)
 
     async def head(self) -> int:
         """Position of the last event; 0 for an empty store."""
-        ((position,),) = await self.pool.rows(HEAD_POSITION, ())
+        ((position,),) = await self.pool.rows(SELECT_HEAD, ())
         return int(position)
 
     def _recorded(self, row: tuple[Any, ...], *, keep_unreadable: bool = False) -> RecordedEvent:

@@ -18,6 +18,8 @@ from shared.eventstore.connections import connected, within
 from shared.stopping import together
 
 CHANNEL = "watermarks"
+HEAD_WATERMARK = "events"
+"""The watermark of the position up to which events are recorded."""
 INTERVAL = 0.01
 """Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
 FALLBACK = 1.0

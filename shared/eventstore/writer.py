@@ -25,11 +25,11 @@ from shared.eventstore.records import Appended, StoreUnavailable, VersionConflic
 APPEND_LOCK = 0x656D70726F7073
 """The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
 
-APPEND = """
+APPEND_EVENTS = """
 select append, position, repeated, stream_id, actual from append_events(
   %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
   %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
-FIRST_RESULT = """
+SELECT_FIRST_RESULT = """
 select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
@@ -288,7 +288,7 @@ class GroupWriter:
 
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
-        await cursor.execute(APPEND, _columns(batch))
+        await cursor.execute(APPEND_EVENTS, _columns(batch))
         rows = await cursor.fetchall()
         positions, repeated, late = _answers(rows)
         if positions:
@@ -320,7 +320,7 @@ class GroupWriter:
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:
         ids = [event.event_id for _, _, events in append.streams for event in events]
-        rows = await (await connection.execute(FIRST_RESULT, (ids,), binary=True)).fetchall()
+        rows = await (await connection.execute(SELECT_FIRST_RESULT, (ids,), binary=True)).fetchall()
         return Appended(max(row[0] for row in rows), {row[1]: row[2] for row in rows}, replayed=True)
 
     async def _connected(self) -> psycopg.AsyncConnection:

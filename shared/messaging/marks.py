@@ -10,8 +10,8 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-GET: LiteralString = "select epoch, position, recorded_at, event_id, sequence from consumed where consumer = %s"
-PUT: LiteralString = """
+SELECT_MARK: LiteralString = "select epoch, position, recorded_at, event_id, sequence from consumed where consumer = %s"
+UPSERT_MARK: LiteralString = """
 insert into consumed (consumer, epoch, position, recorded_at, event_id, sequence) values (%s, %s, %s, %s, %s, %s)
 on conflict (consumer) do update
 set epoch = excluded.epoch, position = excluded.position, recorded_at = excluded.recorded_at,
@@ -44,11 +44,11 @@ class Mark(NamedTuple):
 
 
 async def settled(connection: AsyncConnection, consumer: str) -> Mark | None:
-    row = await (await connection.execute(GET, (consumer,))).fetchone()
+    row = await (await connection.execute(SELECT_MARK, (consumer,))).fetchone()
     return Mark(*row) if row else None
 
 
 async def settle(connection: AsyncConnection, *, consumer: str, mark: Mark) -> None:
     """What the consumer's leader says, also when it lies further back: then its owner's history does."""
     values = (consumer, mark.epoch, mark.position, mark.recorded_at, mark.event_id, mark.sequence)
-    await connection.execute(PUT, values)
+    await connection.execute(UPSERT_MARK, values)

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from shared.eventstore import EventStore, UndecodedEvent
 
-AT: LiteralString = "select position, event_id from events where position <= %b order by position desc limit 1"
+SELECT_LAST_EVENT_UP_TO: LiteralString = (
+    "select position, event_id from events where position <= %b order by position desc limit 1"
+)
 
 
 class Place(NamedTuple):
@@ -42,7 +44,7 @@ class Outbox:
 
     async def at(self, position: int) -> Place:
         """The last event at or before a position."""
-        rows = await self._store.pool.rows(AT, (position,))
+        rows = await self._store.pool.rows(SELECT_LAST_EVENT_UP_TO, (position,))
         return Place(*rows[0]) if rows else BEGINNING
 
     async def read(self, position: int) -> UndecodedEvent | None:

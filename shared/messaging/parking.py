@@ -23,12 +23,12 @@ SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
 UNRESOLVED = ("parked", "waiting", "retrying")
 
-EPOCH = "parked-epoch"
+EPOCH_HEADER = "parked-epoch"
 """Beside a message's own headers: the life of its owner's store. A column of its own would break the release before,
 which reads `*` by prepared statements; what it has parked itself is of the first life."""
 
-LOCK: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
-INSERT: LiteralString = """
+LOCK_STREAM: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
+INSERT_PARKED: LiteralString = """
 with row as (
   insert into parked (consumer, message_id, stream_id, position, type, subject, headers, body, status, error,
     attempts)
@@ -37,7 +37,7 @@ with row as (
   on conflict (consumer, message_id) do nothing returning id)
 insert into parked_actions (parked_id, action, actor, detail)
 select id, %(status)s, %(consumer)s, %(error)s from row"""
-SUPPLY: LiteralString = """
+UPDATE_WITHHELD: LiteralString = """
 with row as (
   update parked set headers = %(headers)s, body = %(body)s, subject = %(subject)s,
     status = case status when 'parked' then 'retrying' else status end
@@ -45,39 +45,41 @@ with row as (
     and headers ? 'ce-withheld' returning id)
 insert into parked_actions (parked_id, action, actor, detail)
 select id, 'supplied', %(consumer)s, 'its owner has published it after all' from row returning parked_id"""
-KNOWN: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
-BLOCKED: LiteralString = """
+SELECT_IS_PARKED: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
+SELECT_BLOCKED_STREAMS: LiteralString = """
 select distinct stream_id from parked
 where consumer = %s and stream_id is not null and status in ('parked', 'waiting', 'retrying')"""
-HIGHEST: LiteralString = "select coalesce(max(position), 0) from parked where consumer = %s"
-HEAD: LiteralString = """
+SELECT_HIGHEST_POSITION: LiteralString = "select coalesce(max(position), 0) from parked where consumer = %s"
+SELECT_FIRST_UNRESOLVED: LiteralString = """
 select * from parked
 where consumer = %s and stream_id = %s and status in ('parked', 'waiting', 'retrying')
 order by coalesce((headers ->> 'parked-epoch')::integer, 1), position, id limit 1"""
-ONE: LiteralString = "select * from parked where id = %s"
-RUNNABLE: LiteralString = """
+SELECT_PARKED: LiteralString = "select * from parked where id = %s"
+SELECT_RUNNABLE: LiteralString = """
 select * from (
   select distinct on (coalesce(stream_id::text, id::text)) * from parked
   where consumer = %s and status in ('parked', 'waiting', 'retrying')
   order by coalesce(stream_id::text, id::text), coalesce((headers ->> 'parked-epoch')::integer, 1), position, id) heads
 where status <> 'parked' order by id"""
-RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
-LIST: LiteralString = """
+SELECT_RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
+SELECT_PAGE: LiteralString = """
 select * from parked
 where (%(consumer)s::text is null or consumer = %(consumer)s) and status = any(%(statuses)s) and id > %(after)s
 order by id limit %(limit)s"""
-COUNTS: LiteralString = """
+COUNT_UNRESOLVED: LiteralString = """
 select status, count(*) from parked
 where consumer = %s and status in ('parked', 'waiting', 'retrying') group by status"""
-ACTIONS: LiteralString = "select action, actor, detail, at from parked_actions where parked_id = %s order by id"
-ASK_AGAIN: LiteralString = "update parked set status = 'retrying' where id = %s and status in ('parked', 'waiting')"
-FAIL_AGAIN: LiteralString = """
+SELECT_ACTIONS: LiteralString = "select action, actor, detail, at from parked_actions where parked_id = %s order by id"
+UPDATE_TO_RETRYING: LiteralString = (
+    "update parked set status = 'retrying' where id = %s and status in ('parked', 'waiting')"
+)
+UPDATE_TO_PARKED: LiteralString = """
 update parked set status = 'parked', error = %s, attempts = attempts + %s
 where id = %s and status in ('waiting', 'retrying')"""
-RESOLVE: LiteralString = """
+UPDATE_TO_RESOLVED: LiteralString = """
 update parked set status = %s, resolved_at = clock_timestamp(), resolved_by = %s, reason = %s
 where id = %s and status in ('parked', 'waiting', 'retrying')"""
-NOTE: LiteralString = "insert into parked_actions (parked_id, action, actor, detail) values (%s, %s, %s, %s)"
+INSERT_ACTION: LiteralString = "insert into parked_actions (parked_id, action, actor, detail) values (%s, %s, %s, %s)"
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,13 @@ async def list_parked(
 ) -> list[Parked]:
     """The oldest first; `after` is the id of the last one seen."""
     parameters = {"consumer": consumer, "statuses": list(statuses), "after": after, "limit": limit}
-    return await (await _rows(connection).execute(LIST, parameters)).fetchall()
+    return await (await _rows(connection).execute(SELECT_PAGE, parameters)).fetchall()
 
 
 async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
     """One of them with its whole history. Raises Problem NOT_FOUND."""
     cursor = connection.cursor(row_factory=class_row(Action))
-    return await _one(connection, parked_id), await (await cursor.execute(ACTIONS, (parked_id,))).fetchall()
+    return await _one(connection, parked_id), await (await cursor.execute(SELECT_ACTIONS, (parked_id,))).fetchall()
 
 
 async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason: str = "") -> None:
@@ -158,7 +160,7 @@ async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason:
             raise invalid(f"parked event {parked_id} waits behind {first.id} of the same stream: retry that one")
         if parked.status not in UNRESOLVED:
             raise invalid(f"parked event {parked_id} is {parked.status} already")
-        await connection.execute(ASK_AGAIN, (parked_id,))
+        await connection.execute(UPDATE_TO_RETRYING, (parked_id,))
         await _note(connection, parked_id, "retry", by, reason)
 
 
@@ -173,7 +175,7 @@ async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reaso
         await _resolve(connection, parked_id, "discarded", by, reason)
         first = await head(connection, parked.consumer, parked.stream_id)
         if first and first.status == "waiting":
-            await connection.execute(ASK_AGAIN, (first.id,))
+            await connection.execute(UPDATE_TO_RETRYING, (first.id,))
 
 
 # For consumers.
@@ -190,20 +192,20 @@ async def park(
         "attempts": attempts,
     }
     if status != "waiting":
-        await connection.execute(INSERT, row)
+        await connection.execute(INSERT_PARKED, row)
         return True
     async with connection.transaction():
-        await connection.execute(LOCK, (consumer, str(message.stream_id)))
+        await connection.execute(LOCK_STREAM, (consumer, str(message.stream_id)))
         if await head(connection, consumer, message.stream_id) is None:
             return False
-        await connection.execute(INSERT, row)
+        await connection.execute(INSERT_PARKED, row)
         return True
 
 
 async def supply(connection: AsyncConnection, consumer: str, message: Message) -> bool:
     """Puts an event into the place that was kept for it; it is tried then. False when there is none (any more)."""
     row = _columns(consumer, message)
-    return await (await connection.execute(SUPPLY, row)).fetchone() is not None
+    return await (await connection.execute(UPDATE_WITHHELD, row)).fetchone() is not None
 
 
 def _columns(consumer: str, message: Message) -> dict[str, Any]:
@@ -215,48 +217,48 @@ def _columns(consumer: str, message: Message) -> dict[str, Any]:
         "position": message.position,
         "type": _text(message.headers.get("ce-type")),
         "subject": _text(message.subject),
-        "headers": Jsonb({**headers, EPOCH: str(message.epoch)}),
+        "headers": Jsonb({**headers, EPOCH_HEADER: str(message.epoch)}),
         "body": message.body,
     }
 
 
 async def known(connection: AsyncConnection, consumer: str, message_id: str) -> bool:
     """Whether a message was ever parked: what becomes of it is decided there, not by its redelivery."""
-    return await (await connection.execute(KNOWN, (consumer, message_id))).fetchone() is not None
+    return await (await connection.execute(SELECT_IS_PARKED, (consumer, message_id))).fetchone() is not None
 
 
 async def blocked(connection: AsyncConnection, consumer: str) -> set[UUID]:
     """The streams that wait."""
-    return {row[0] for row in await (await connection.execute(BLOCKED, (consumer,))).fetchall()}
+    return {row[0] for row in await (await connection.execute(SELECT_BLOCKED_STREAMS, (consumer,))).fetchall()}
 
 
 async def highest(connection: AsyncConnection, consumer: str) -> int:
     """The greatest position ever parked: no event after it can be `known`."""
-    row = await (await connection.execute(HIGHEST, (consumer,))).fetchone()
+    row = await (await connection.execute(SELECT_HIGHEST_POSITION, (consumer,))).fetchone()
     return int(row[0]) if row else 0
 
 
 async def head(connection: AsyncConnection, consumer: str, stream_id: UUID | None) -> Parked | None:
     """A stream's first unresolved one."""
-    return await (await _rows(connection).execute(HEAD, (consumer, stream_id))).fetchone()
+    return await (await _rows(connection).execute(SELECT_FIRST_UNRESOLVED, (consumer, stream_id))).fetchone()
 
 
 async def get(connection: AsyncConnection, parked_id: int) -> Parked | None:
-    return await (await _rows(connection).execute(ONE, (parked_id,))).fetchone()
+    return await (await _rows(connection).execute(SELECT_PARKED, (parked_id,))).fetchone()
 
 
 async def runnable(connection: AsyncConnection, consumer: str) -> list[Parked]:
     """Streams' first ones that need no operator: what a consumer that died has left half done, too."""
-    return await (await _rows(connection).execute(RUNNABLE, (consumer,))).fetchall()
+    return await (await _rows(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
 
 
 async def retrying(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    return await (await _rows(connection).execute(RETRYING, (consumer,))).fetchall()
+    return await (await _rows(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
 
 
 async def counts(connection: AsyncConnection, consumer: str) -> dict[str, int]:
     """How many are unresolved, by status."""
-    return dict(await (await connection.execute(COUNTS, (consumer,))).fetchall())
+    return dict(await (await connection.execute(COUNT_UNRESOLVED, (consumer,))).fetchall())
 
 
 async def handled(connection: AsyncConnection, parked: Parked) -> None:
@@ -267,17 +269,17 @@ async def handled(connection: AsyncConnection, parked: Parked) -> None:
 async def failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
     """It failed again, and needs an operator again."""
     async with connection.transaction():
-        await connection.execute(FAIL_AGAIN, (_text(error), attempts, parked.id))
+        await connection.execute(UPDATE_TO_PARKED, (_text(error), attempts, parked.id))
         await _note(connection, parked.id, "failed", parked.consumer, error)
 
 
 async def _resolve(connection: AsyncConnection, parked_id: int, status: str, by: str, reason: str | None) -> None:
-    await connection.execute(RESOLVE, (status, by, _text(reason), parked_id))
+    await connection.execute(UPDATE_TO_RESOLVED, (status, by, _text(reason), parked_id))
     await _note(connection, parked_id, status, by, reason)
 
 
 async def _note(connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None) -> None:
-    await connection.execute(NOTE, (parked_id, action, actor, _text(detail)))
+    await connection.execute(INSERT_ACTION, (parked_id, action, actor, _text(detail)))
 
 
 async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
@@ -289,7 +291,7 @@ async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
 
 async def _locked(connection: AsyncConnection, parked_id: int) -> Parked:
     parked = await _one(connection, parked_id)
-    await connection.execute(LOCK, (parked.consumer, str(parked.stream_id)))
+    await connection.execute(LOCK_STREAM, (parked.consumer, str(parked.stream_id)))
     return await _one(connection, parked_id)
 
 

@@ -23,7 +23,7 @@ from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, Unkn
 from shared.eventstore.checkpoints import checkpoint
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
-from shared.eventstore.store import HEAD
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
 from shared.messaging.connection import connected
@@ -36,7 +36,7 @@ from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, messag
 from shared.progress import Progress
 from shared.stopping import stoppable, unless
 
-AGE = """
+SELECT_AGE_OF_FIRST_AFTER = """
 select coalesce(extract(epoch from clock_timestamp() - min(oldest.recorded_at)), 0)::float8
 from (select recorded_at from events where position > %b order by position limit 1) oldest"""
 EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
@@ -45,7 +45,7 @@ VERIFY_EVERY = 5.0
 """Seconds between two looks at the stream while there is nothing to publish: somebody may have deleted it."""
 LOOK_AGAIN = 0.05
 CONNECT_WITHIN = 5.0
-KEEP_CHECKPOINT = """
+UPSERT_CHECKPOINT = """
 insert into checkpoints (name, position) values (%s, %s)
 on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()"""
 TROUBLE = (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError, HistoryChanged, UnknownEventType, Refused)
@@ -179,13 +179,13 @@ class Relay:
                 self._well()
                 if not waited:
                     await asyncio.sleep(LOOK_AGAIN)
-                waited = not await self.store.watermarks.wait_beyond(HEAD, self.published)
+                waited = not await self.store.watermarks.wait_beyond(HEAD_WATERMARK, self.published)
                 if _now() - self._verified_at > self._verify_every:
                     self._verified_at = _now()
                     if (await js.stream_info(stream_name(self.service))).state.last_seq != verified_end:
                         raise StreamMoved("its last sequence is another one")
                 continue
-            self.store.watermarks.observe(HEAD, events[-1].position)
+            self.store.watermarks.observe(HEAD_WATERMARK, events[-1].position)
             acks = []
             for event in events:
                 envelope = await self._envelope(event, publisher)
@@ -249,7 +249,7 @@ class Relay:
             async with self.store.pool.connection() as connection, connection.transaction():
                 if self._lease:
                     await self._lease.fence(connection)
-                await connection.execute(KEEP_CHECKPOINT, (NAME, self.published))
+                await connection.execute(UPSERT_CHECKPOINT, (NAME, self.published))
             self._kept_at = _now()
 
     # What operators see
@@ -259,7 +259,7 @@ class Relay:
         head, published = await self.store.head(), await self._known_published()
         if head <= published:
             return Lag(0, 0.0)
-        ((age,),) = await self.store.pool.rows(AGE, (published,))
+        ((age,),) = await self.store.pool.rows(SELECT_AGE_OF_FIRST_AFTER, (published,))
         return Lag(head - published, max(0.0, age))
 
     async def _known_published(self) -> int:

@@ -13,7 +13,7 @@ from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, Undec
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import Lease, while_leader
-from shared.eventstore.store import HEAD
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
@@ -145,10 +145,10 @@ class ProcessRunner:
                 self._take(event)
             if read_to > self._read_to:
                 self._read_to = read_to
-            elif self.store.watermarks.value(HEAD) > read_to:
+            elif self.store.watermarks.value(HEAD_WATERMARK) > read_to:
                 await asyncio.sleep(LOOK_AGAIN)  # the number is of another life
             else:
-                await self.store.watermarks.wait_beyond(HEAD, read_to)
+                await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
     async def _read(self) -> UndecodedBatch:
         """Undecoded: an event that can't be read is in nobody's way but its own stream's."""

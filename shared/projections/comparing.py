@@ -12,7 +12,7 @@ from shared.projections.projection import Projection
 RANGE = 50_000
 """Rows per statement: each takes well under a second, so that cancelling is quick and progress is told."""
 
-COLUMNS = """
+SELECT_COLUMNS = """
 select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
 where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attname"""
 
@@ -59,7 +59,7 @@ async def _one(
 
 
 async def _columns(connection: psycopg.AsyncConnection, table: str) -> list[tuple[str, str]]:
-    rows = await (await connection.execute(COLUMNS, (table,))).fetchall()
+    rows = await (await connection.execute(SELECT_COLUMNS, (table,))).fetchall()
     return [(name, f"{kind}{' not null' if required else ''}") for name, kind, required in rows]
 
 

@@ -13,7 +13,8 @@ from shared.backoff import Backoff
 from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
-from shared.eventstore.store import HEAD, NO_LIMIT
+from shared.eventstore.store import NO_LIMIT
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.projections import positions
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
 from shared.projections.positions import Fenced
@@ -124,13 +125,13 @@ class Leader:
             if not self._arrived:
                 await self._news.wait()
             return
-        believed = self._store.watermarks.value(HEAD)
+        believed = self._store.watermarks.value(HEAD_WATERMARK)
         try:
             batch = await self._reading.call(partial(read, self._store, together, TOGETHER, NO_LIMIT))
             self._raise_when_the_store_went_back()
             if not batch.size:
                 if believed > together.position:  # it is not there, so the number would have us spin
-                    self._store.watermarks.lower(HEAD, together.position)
+                    self._store.watermarks.lower(HEAD_WATERMARK, together.position)
                 await self._wait()
                 return
             await together.apply(batch)
@@ -141,13 +142,13 @@ class Leader:
                 together.tables.remove(table)
                 self._catch_up(table.name)
             return
-        self._store.watermarks.observe(HEAD, together.position)
+        self._store.watermarks.observe(HEAD_WATERMARK, together.position)
         for name in together.names:
             self._store.watermarks.advance(watermark(name), together.position)
 
     async def _wait(self) -> None:
         """For more events; with tables behind, also for one of them."""
-        more = self._store.watermarks.wait_beyond(HEAD, self._together.position)
+        more = self._store.watermarks.wait_beyond(HEAD_WATERMARK, self._together.position)
         if not self._behind:
             await more
             return

@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 import psycopg
 
-REGISTER = "insert into read_tables (name, position, fingerprint) values (%s, %s, %s) on conflict do nothing"
-CLAIM = """
+INSERT_TABLE = "insert into read_tables (name, position, fingerprint) values (%s, %s, %s) on conflict do nothing"
+CLAIM_TABLES = """
 update read_tables set lease = %(lease)s, leader = %(leader)s
 where name = any(%(names)s) and lease <> %(lease)s
   and (lease = '' or lease_is_free(lease))"""
-RENAME_LEADER = "update read_tables set leader = %(leader)s where lease = %(lease)s and leader <> %(leader)s"
-CLAIMED = "select name, position, status from read_tables where lease = %s and name = any(%s)"
-RELEASE = "update read_tables set lease = '', leader = '' where lease = %s and leader = %s"
-LOCK = "select name, position, lease from read_tables where name = any(%s) order by name for update"
-MOVE = """
+UPDATE_LEADER = "update read_tables set leader = %(leader)s where lease = %(lease)s and leader <> %(leader)s"
+SELECT_CLAIMED = "select name, position, status from read_tables where lease = %s and name = any(%s)"
+RELEASE_TABLES = "update read_tables set lease = '', leader = '' where lease = %s and leader = %s"
+LOCK_TABLES = "select name, position, lease from read_tables where name = any(%s) order by name for update"
+UPDATE_POSITION = """
 update read_tables set position = %s, status = %s, error = null, event = null, stuck_at = null, failing_since = null,
                        moved_at = clock_timestamp()
 where name = any(%s)"""
-FAIL = """
+UPDATE_FAILURE = """
 update read_tables set status = 'failed', error = %s, event = %s, stuck_at = %s,
                        failing_since = coalesce(failing_since, clock_timestamp())
 where name = %s and lease = %s"""
-POSITION = "select position from read_tables where name = %s"
-SKIPS = "select position from read_table_skips where table_name = %s"
-NEXT_EVENT = "select position, type, event_id from events where position > %s order by position limit 1"
+SELECT_POSITION = "select position from read_tables where name = %s"
+SELECT_SKIPS = "select position from read_table_skips where table_name = %s"
+SELECT_NEXT_EVENT = "select position, type, event_id from events where position > %s order by position limit 1"
 
 
 class Fenced(Exception):  # noqa: N818 - what happened to the projector
@@ -40,7 +40,7 @@ class NextEvent:
 
 
 async def register(connection: psycopg.AsyncConnection, name: str, *, position: int = 0, fingerprint: str = "") -> None:
-    await connection.execute(REGISTER, (name, position, fingerprint))
+    await connection.execute(INSERT_TABLE, (name, position, fingerprint))
 
 
 async def claim(
@@ -49,15 +49,15 @@ async def claim(
     """Position and status of the tables that are this lease's now: those that no other living lease has."""
     values = {"names": list(names), "lease": lease, "leader": leader}
     async with connection.transaction():
-        await connection.execute(CLAIM, values)
-        await connection.execute(RENAME_LEADER, values)
-        rows = await (await connection.execute(CLAIMED, (lease, list(names)))).fetchall()
+        await connection.execute(CLAIM_TABLES, values)
+        await connection.execute(UPDATE_LEADER, values)
+        rows = await (await connection.execute(SELECT_CLAIMED, (lease, list(names)))).fetchall()
     return {name: (position, status) for name, position, status in rows}
 
 
 async def lock(connection: psycopg.AsyncConnection, names: Sequence[str], position: int, lease: str) -> None:
     """Until the transaction ends, nobody else moves these tables. Raises Fenced when somebody has."""
-    held = await (await connection.execute(LOCK, (list(names),))).fetchall()
+    held = await (await connection.execute(LOCK_TABLES, (list(names),))).fetchall()
     if len(held) != len(names):
         raise Fenced("a read table has been dropped")
     for name, at, whose in held:
@@ -66,28 +66,28 @@ async def lock(connection: psycopg.AsyncConnection, names: Sequence[str], positi
 
 
 async def move(connection: psycopg.AsyncConnection, names: Sequence[str], position: int, status: str) -> None:
-    await connection.execute(MOVE, (position, status, list(names)))
+    await connection.execute(UPDATE_POSITION, (position, status, list(names)))
 
 
 async def fail(connection: psycopg.AsyncConnection, name: str, lease: str, event: NextEvent | None, error: str) -> None:
-    await connection.execute(FAIL, (error, event and event.text, event and event.position, name, lease))
+    await connection.execute(UPDATE_FAILURE, (error, event and event.text, event and event.position, name, lease))
 
 
 async def release(connection: psycopg.AsyncConnection, lease: str, leader: str) -> None:
     """Gives all tables back."""
-    await connection.execute(RELEASE, (lease, leader))
+    await connection.execute(RELEASE_TABLES, (lease, leader))
 
 
 async def position_of(connection: psycopg.AsyncConnection, name: str) -> int:
-    row = await (await connection.execute(POSITION, (name,))).fetchone()
+    row = await (await connection.execute(SELECT_POSITION, (name,))).fetchone()
     return int(row[0]) if row else 0
 
 
 async def skips_of(connection: psycopg.AsyncConnection, table: str) -> frozenset[int]:
-    rows = await (await connection.execute(SKIPS, (table,))).fetchall()
+    rows = await (await connection.execute(SELECT_SKIPS, (table,))).fetchall()
     return frozenset(row[0] for row in rows)
 
 
 async def next_event(connection: psycopg.AsyncConnection, position: int) -> NextEvent | None:
-    row = await (await connection.execute(NEXT_EVENT, (position,))).fetchone()
+    row = await (await connection.execute(SELECT_NEXT_EVENT, (position,))).fetchone()
     return NextEvent(row[0], f"{row[1]} {row[2]} at {row[0]}") if row else None

@@ -25,7 +25,7 @@ from shared.backoff import Backoff
 from shared.eventstore import EventStore, Schema, StoreUnavailable, migrate
 from shared.eventstore.connections import LONG, PASSING, connected
 from shared.eventstore.lease import Lease, while_leader
-from shared.eventstore.migrate import PATIENCE
+from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE
 from shared.projections import positions, users
 from shared.projections.leading import Leader
 from shared.projections.projection import Projection
@@ -36,7 +36,7 @@ from shared.stopping import stop
 SCHEMA = Schema("projections", Path(__file__).parent / "migrations")
 
 # Up to 10,000 waiting events are counted: more need no exact number.
-LAG = """
+SELECT_LAG = """
 select t.name, t.position, t.status, t.error, t.event, t.leader,
        (select count(*) from (select 1 from events e where e.position > t.position limit 10000) behind) as events,
        coalesce(extract(epoch from clock_timestamp() - (
@@ -91,7 +91,7 @@ class Projector:
 
     async def _create_missing(self) -> None:
         async with connected(self.store.dsn, "projector", LONG) as connection:
-            await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
+            await connection.execute(LOCK_MIGRATIONS)
             for projection in self.projections:
                 await Table.create(connection, projection, projection.table)
                 await positions.register(connection, projection.table)
@@ -109,7 +109,7 @@ class Projector:
     async def lag(self) -> list[Lag]:
         """In the order of their names."""
         async with self.store.pool.connection() as connection:
-            rows = await (await connection.execute(LAG, (self._names,))).fetchall()
+            rows = await (await connection.execute(SELECT_LAG, (self._names,))).fetchall()
         return [Lag(*row) for row in rows]
 
     async def progress(self) -> list[progress.Progress]:

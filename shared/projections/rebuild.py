@@ -36,11 +36,11 @@ NEAR = 100
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
-LOCKED = "select position from read_tables where name = %s for update"
-FORGET = "delete from read_tables where name = %s"
-BEGUN = "select fingerprint, to_regclass(name) is not null from read_tables where name = %s"
-INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
-TRY_LOCK = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+LOCK_POSITION = "select position from read_tables where name = %s for update"
+DELETE_POSITION = "delete from read_tables where name = %s"
+SELECT_FINGERPRINT = "select fingerprint, to_regclass(name) is not null from read_tables where name = %s"
+SELECT_INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
+TRY_LOCK_REBUILD = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ async def _alone(connection: psycopg.AsyncConnection, name: str) -> AsyncIterato
     """Two operators don't get in each other's way: the second one waits."""
 
     async def take() -> None:
-        row = await (await connection.execute(TRY_LOCK, (name,))).fetchone()
+        row = await (await connection.execute(TRY_LOCK_REBUILD, (name,))).fetchone()
         if not (row and row[0]):
             raise _Busy(f"{name} is being built by somebody else")
 
@@ -128,7 +128,7 @@ class _Busy(Exception):  # noqa: N818 - a state
 async def _opened(connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool) -> Group:
     """The table that is being built: an earlier one that was not finished, or a new one."""
     code = fingerprint(projection)
-    begun = await (await connection.execute(BEGUN, (name,))).fetchone()
+    begun = await (await connection.execute(SELECT_FINGERPRINT, (name,))).fetchone()
     if begun is not None and (fresh or begun != (code, True)):
         await _drop(connection, name)
     async with connection.transaction():
@@ -168,7 +168,7 @@ async def _swap(store: EventStore, group: Group, projection: Projection[Any]) ->
                 last = await advance(store, group, goal)
                 await _rename(connection, live, f"{live}__old")
                 await _rename(connection, group.names[0], live)
-                await connection.execute(FORGET, (group.names[0],))
+                await connection.execute(DELETE_POSITION, (group.names[0],))
         except BaseException:
             group.position = began
             raise
@@ -182,13 +182,13 @@ async def _swap(store: EventStore, group: Group, projection: Projection[Any]) ->
 
 async def _locked(connection: psycopg.AsyncConnection, live: str) -> int:
     """The live table's position, where its projector stays until the transaction's end."""
-    row = await (await connection.execute(LOCKED, (live,))).fetchone()
+    row = await (await connection.execute(LOCK_POSITION, (live,))).fetchone()
     return int(row[0]) if row else 0
 
 
 async def _rename(connection: psycopg.AsyncConnection, table: str, name: str) -> None:
     """A table with its indexes, whose names begin with its own."""
-    for (index,) in await (await connection.execute(INDEXES, (table,))).fetchall():
+    for (index,) in await (await connection.execute(SELECT_INDEXES, (table,))).fetchall():
         await connection.execute(
             sql.SQL("alter index {} rename to {}").format(
                 sql.Identifier(index), sql.Identifier(index.replace(table, name, 1))
@@ -200,7 +200,7 @@ async def _rename(connection: psycopg.AsyncConnection, table: str, name: str) ->
 async def _drop(connection: psycopg.AsyncConnection, name: str) -> None:
     """What was built, or what is left of it."""
     await _drop_table(connection, name)
-    await connection.execute(FORGET, (name,))
+    await connection.execute(DELETE_POSITION, (name,))
 
 
 async def _drop_table(connection: psycopg.AsyncConnection, name: str) -> None:

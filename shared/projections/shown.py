@@ -1,7 +1,7 @@
 """Waiting until the read tables of this process show a position.
 
 Whoever waits is woken by the tables' watermarks, which cost the database nothing. A notification may get lost, so once
-in `LOOK` seconds one of those who wait, however many they are, looks at the database for all of them.
+in `LOOK_EVERY` seconds one of those who wait, however many they are, looks at the database for all of them.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import LiteralString
 import psycopg
 
 from shared.eventstore import EventStore, StoreUnavailable
-from shared.eventstore.store import HEAD
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.projections.projection import watermark
 
-LOOK = 0.25
+LOOK_EVERY = 0.25
 """Seconds between two looks of one process."""
 
 # A table that has failed won't come any further by waiting.
-STANDS: LiteralString = """
+SELECT_POSITIONS: LiteralString = """
 select name, position, status = 'failed', (select coalesce(max(position), 0) from events)
 from read_tables where name = any(%b)"""
 
@@ -57,7 +57,7 @@ class Shown:
                 return despite_failed
             if rest <= 0 and has_looked:
                 return False
-            pause = max(0.0, min(rest, LOOK))
+            pause = max(0.0, min(rest, LOOK_EVERY))
             if not await self._store.watermarks.wait_for(watermark(healthy[0]), position, pause):
                 await self._look()
                 has_looked = True
@@ -68,17 +68,17 @@ class Shown:
 
     def _known_to_have_failed(self) -> frozenset[str]:
         """By a look that is not old: it may have been mended since."""
-        return self._failed if time.monotonic() < self._looked_at + 2 * LOOK else frozenset()
+        return self._failed if time.monotonic() < self._looked_at + 2 * LOOK_EVERY else frozenset()
 
     async def _look(self) -> None:
-        """One look for everybody who waits; it neither fails a wait nor prolongs it by more than `LOOK`."""
-        if time.monotonic() < self._looked_at + LOOK:
+        """One look for everybody who waits; it neither fails a wait nor prolongs it by more than `LOOK_EVERY`."""
+        if time.monotonic() < self._looked_at + LOOK_EVERY:
             return
         self._looked_at = time.monotonic()
         with contextlib.suppress(TimeoutError, psycopg.Error, StoreUnavailable):
-            async with asyncio.timeout(LOOK):
-                rows = await self._store.pool.rows(STANDS, (list(self._tables),))
+            async with asyncio.timeout(LOOK_EVERY):
+                rows = await self._store.pool.rows(SELECT_POSITIONS, (list(self._tables),))
             self._failed = frozenset(name for name, _, has_failed, _ in rows if has_failed)
             for name, position, _, head in rows:
                 self._store.watermarks.observe(watermark(name), position)
-                self._store.watermarks.observe(HEAD, head)
+                self._store.watermarks.observe(HEAD_WATERMARK, head)

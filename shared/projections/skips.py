@@ -9,12 +9,12 @@ from shared.eventstore import EventStore
 from shared.projections import positions
 from shared.projections.projection import rebuild_name
 
-STANDS = """
+LOCK_POSITIONS = """
 select name, position, stuck_at, error from read_tables where name in (%s, %s) order by position for share"""
-RECORD = """
+INSERT_SKIP = """
 insert into read_table_skips (table_name, position, event, error, reason, actor) values (%s, %s, %s, %s, %s, %s)
 on conflict do nothing"""
-SKIPPED = """
+SELECT_SKIPS = """
 select table_name, position, event, error, reason, actor, skipped_at from read_table_skips
 where table_name = any(%s) order by table_name, position"""
 
@@ -35,7 +35,7 @@ async def skip(store: EventStore, table: str, position: int, *, reason: str, act
     Raises NOT_FOUND for a table or an event that isn't there, and CONFLICT for an event that the table has taken in.
     """
     async with store.pool.connection() as connection, connection.transaction():
-        rows = await (await connection.execute(STANDS, (table, rebuild_name(table)))).fetchall()
+        rows = await (await connection.execute(LOCK_POSITIONS, (table, rebuild_name(table)))).fetchall()
         if all(row[0] != table for row in rows):
             raise Problem("NOT_FOUND", f"there is no read table {table}")
         event = await positions.next_event(connection, position - 1)
@@ -44,7 +44,7 @@ async def skip(store: EventStore, table: str, position: int, *, reason: str, act
         if all(at >= position for _, at, _, _ in rows):
             raise Problem("CONFLICT", f"{table} has taken in the event at {position}: only a new version can undo that")
         error = next((error or "" for _, _, stuck_at, error in rows if stuck_at == position), "")
-        recorded = await connection.execute(RECORD, (table, position, event.text, error, reason, actor))
+        recorded = await connection.execute(INSERT_SKIP, (table, position, event.text, error, reason, actor))
         if not recorded.rowcount:
             raise Problem("CONFLICT", f"the event at {position} is left out of {table} already")
     return next(each for each in await skipped(store, [table]) if each.position == position)
@@ -52,5 +52,5 @@ async def skip(store: EventStore, table: str, position: int, *, reason: str, act
 
 async def skipped(store: EventStore, tables: list[str]) -> list[Skip]:
     async with store.pool.connection() as connection:
-        rows = await (await connection.execute(SKIPPED, (tables,))).fetchall()
+        rows = await (await connection.execute(SELECT_SKIPS, (tables,))).fetchall()
     return [Skip(*row) for row in rows]

@@ -24,7 +24,7 @@ ROWS_BYTES = 16 * 1024 * 1024
 CHUNK = 256
 """Rows that come from the server at a time."""
 
-TYPES = """
+SELECT_COLUMN_TYPES = """
 select attname, atttypid, format_type(atttypid, atttypmod) from pg_attribute
 where attrelid = %s::regclass and attnum > 0 and not attisdropped"""
 
@@ -62,7 +62,7 @@ class Table:
         """Raises KeyError for a row field that has no column, and TypeError for a `jsonb` column."""
         name = name or projection.table
         connection.adapters.register_loader("json", _JsonBytes)
-        rows = await (await connection.execute(TYPES, (name,))).fetchall()
+        rows = await (await connection.execute(SELECT_COLUMN_TYPES, (name,))).fetchall()
         types = {column: (oid, type_name) for column, oid, type_name in rows}
         if binary := [column for column in projection.columns if types[column][1] == "jsonb"]:
             raise TypeError(f"{name}: {', '.join(binary)}: jsonb changes numbers and the order of keys; use json")

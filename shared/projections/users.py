@@ -10,6 +10,7 @@ import structlog
 from psycopg import sql
 
 from shared.eventstore import EventStore
+from shared.eventstore.migrate import LOCK_MIGRATIONS
 from shared.projections.projection import Projection, rebuild_name
 
 GRACE_DAYS = 7.0
@@ -18,10 +19,10 @@ SEE_EVERY = 600.0
 """Seconds between two times that a process says which tables it uses."""
 LOCK_TIMEOUT = "200ms"
 
-SEEN = """
+UPSERT_USERS = """
 insert into read_table_users (table_name, instance, release) select name, %s, %s from unnest(%s::text[]) as name
 on conflict (table_name, instance) do update set release = excluded.release, seen_at = clock_timestamp()"""
-USES = """
+SELECT_USES = """
 select t.name, t.position, coalesce(u.seen_at, t.moved_at), coalesce(u.users, '')
 from read_tables t left join (
   select table_name, max(seen_at) as seen_at,
@@ -30,19 +31,19 @@ from read_tables t left join (
 ) u on u.table_name = t.name
 where t.name not like '%%\\_\\_rebuild'
 order by t.name"""
-UNUSED = """
+SELECT_UNUSED = """
 select t.name from read_tables t
 where t.name not like '%%\\_\\_rebuild' and t.moved_at < clock_timestamp() - %s * interval '1 day'
   and not exists (select from read_table_users u
                   where u.table_name = t.name and u.seen_at > clock_timestamp() - %s * interval '1 day')
 order by t.name"""
-STILL_UNUSED = """
+LOCK_IF_UNUSED = """
 select from read_tables t where t.name = %s and not exists (
   select from read_table_users u
   where u.table_name = t.name and u.seen_at > clock_timestamp() - %s * interval '1 day')
 for update"""
-FORGET = "delete from read_tables where name in (%s, %s)"
-FORGET_USERS = "delete from read_table_users where table_name = %s"
+DELETE_TABLES = "delete from read_tables where name in (%s, %s)"
+DELETE_USERS = "delete from read_table_users where table_name = %s"
 
 log = structlog.get_logger()
 
@@ -59,18 +60,18 @@ class TableUse(msgspec.Struct, frozen=True):
 async def see(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
     """Says that this process uses these tables."""
     async with store.pool.connection() as connection:
-        await connection.execute(SEEN, (instance, release, [each.table for each in projections]))
+        await connection.execute(UPSERT_USERS, (instance, release, [each.table for each in projections]))
 
 
 async def uses(store: EventStore) -> list[TableUse]:
     async with store.pool.connection() as connection:
-        return [TableUse(*row) for row in await (await connection.execute(USES)).fetchall()]
+        return [TableUse(*row) for row in await (await connection.execute(SELECT_USES)).fetchall()]
 
 
 async def unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
     """Tables that no process has named for so long, nor moved."""
     async with store.pool.connection() as connection:
-        rows = await (await connection.execute(UNUSED, (grace_days, grace_days))).fetchall()
+        rows = await (await connection.execute(SELECT_UNUSED, (grace_days, grace_days))).fetchall()
     return [row[0] for row in rows]
 
 
@@ -84,14 +85,14 @@ async def drop_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list
     for name in await unused(store, grace_days):
         try:
             async with store.pool.connection() as connection, connection.transaction():
-                await connection.execute("select pg_advisory_xact_lock(hashtext('migrate'))")
+                await connection.execute(LOCK_MIGRATIONS)
                 await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
-                if await (await connection.execute(STILL_UNUSED, (name, grace_days))).fetchone() is None:
+                if await (await connection.execute(LOCK_IF_UNUSED, (name, grace_days))).fetchone() is None:
                     continue
                 for table in (name, rebuild_name(name)):
                     await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(table)))
-                await connection.execute(FORGET, (name, rebuild_name(name)))
-                await connection.execute(FORGET_USERS, (name,))
+                await connection.execute(DELETE_TABLES, (name, rebuild_name(name)))
+                await connection.execute(DELETE_USERS, (name,))
         except psycopg.errors.LockNotAvailable:
             log.info("read_table_still_read", table=name)
             continue

@@ -12,36 +12,36 @@ from eventsourcing.utils import retry
 
 from shared.eventstore.recorders.database import PASSING, Database
 from shared.eventstore.records import Context
-from shared.eventstore.store import HEAD, NO_LIMIT
-from shared.eventstore.watermarks import CHANNEL
+from shared.eventstore.store import NO_LIMIT
+from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
 from shared.eventstore.writer import APPEND_LOCK
 
 ACTOR = "eventsourcing"
 """Who commands, when the application doesn't say."""
 
-LOCK = "select pg_advisory_xact_lock(%b)"
-INSERT = """
+LOCK_APPENDS = "select pg_advisory_xact_lock(%b)"
+INSERT_EVENTS = """
 insert into events (event_id, stream_id, version, type, data, metadata)
 select event_id, stream_id, version, type, data, %b
 from unnest(%b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])
      with ordinality as e(event_id, stream_id, version, type, data, place)
 order by place
 returning position"""
-EVENTS = """
+SELECT_EVENTS = """
 select stream_id, version, type, data from events
 where stream_id = %b and version > %b and version <= %b order by version limit %b"""
-EVENTS_BACKWARDS = """
+SELECT_EVENTS_BACKWARDS = """
 select stream_id, version, type, data from events
 where stream_id = %b and version > %b and version <= %b order by version desc limit %b"""
-RECORDED = "select position from events where event_id = any(%b::uuid[]) order by position"
+SELECT_POSITIONS = "select position from events where event_id = any(%b::uuid[]) order by position"
 # A commit that no one has to wait for: only a notification is in it.
-NOTIFY = "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
+NOTIFY_WATERMARK = "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
-SNAPSHOTS = """
+SELECT_SNAPSHOTS = """
 select originator_id, originator_version, topic, state from recorder_snapshots
 where originator_id = %b and originator_version > %b and originator_version <= %b
 order by originator_version limit %b"""
-SNAPSHOTS_BACKWARDS = """
+SELECT_SNAPSHOTS_BACKWARDS = """
 select originator_id, originator_version, topic, state from recorder_snapshots
 where originator_id = %b and originator_version > %b and originator_version <= %b
 order by originator_version desc limit %b"""
@@ -77,7 +77,7 @@ class StoreAggregateRecorder(AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        return _select(self.database, EVENTS_BACKWARDS if desc else EVENTS, originator_id, gt, lte, limit)
+        return _select(self.database, SELECT_EVENTS_BACKWARDS if desc else SELECT_EVENTS, originator_id, gt, lte, limit)
 
     def _record(
         self,
@@ -119,20 +119,20 @@ class StoreAggregateRecorder(AggregateRecorder):
                 return []
             # The lock is taken, used and freed in one go: nothing that happens to this process can prolong it.
             with connection.pipeline():
-                connection.execute(LOCK, (APPEND_LOCK,), binary=True)
-                insert.execute(INSERT, columns)
+                connection.execute(LOCK_APPENDS, (APPEND_LOCK,), binary=True)
+                insert.execute(INSERT_EVENTS, columns)
                 connection.commit()
             positions = [row[0] for row in insert.fetchall()]
             # The events are recorded: a notification that gets lost only makes the others wait for their own look.
             with contextlib.suppress(psycopg.Error):
-                connection.execute(NOTIFY, (CHANNEL, f"{HEAD}={positions[-1]}"))
+                connection.execute(NOTIFY_WATERMARK, (CHANNEL, f"{HEAD_WATERMARK}={positions[-1]}"))
                 connection.commit()
             return positions
 
     @retry(PASSING, max_attempts=10, wait=0.2)
     def _recorded_before(self, ids: list[UUID]) -> list[int]:
         with self.database.connection() as connection:
-            return [row[0] for row in connection.execute(RECORDED, (ids,), binary=True)]
+            return [row[0] for row in connection.execute(SELECT_POSITIONS, (ids,), binary=True)]
 
 
 class StoreSnapshotRecorder(AggregateRecorder):
@@ -163,7 +163,9 @@ class StoreSnapshotRecorder(AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        return _select(self.database, SNAPSHOTS_BACKWARDS if desc else SNAPSHOTS, originator_id, gt, lte, limit)
+        return _select(
+            self.database, SELECT_SNAPSHOTS_BACKWARDS if desc else SELECT_SNAPSHOTS, originator_id, gt, lte, limit
+        )
 
 
 def _select(

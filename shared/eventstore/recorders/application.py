@@ -9,12 +9,12 @@ from eventsourcing.utils import retry
 from shared.eventstore.recorders.aggregate import StoreAggregateRecorder
 from shared.eventstore.recorders.database import PASSING
 from shared.eventstore.recorders.subscription import StoreSubscription
-from shared.eventstore.store import HEAD_POSITION, NO_LIMIT
+from shared.eventstore.store import NO_LIMIT, SELECT_HEAD
 
-NOTIFICATIONS = """
+SELECT_NOTIFICATIONS = """
 select stream_id, version, type, data, position from events
 where position >= %b and position <= %b order by position limit %b"""
-NOTIFICATIONS_OF = """
+SELECT_NOTIFICATIONS_OF_TYPES = """
 select stream_id, version, type, data, position from events
 where position >= %b and position <= %b and type = any(%b::text[]) order by position limit %b"""
 
@@ -39,15 +39,17 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
         last = NO_LIMIT if stop is None else stop
         with self.database.connection() as connection:
             if topics:
-                cursor = connection.execute(NOTIFICATIONS_OF, (first, last, list(topics), limit), binary=True)
+                cursor = connection.execute(
+                    SELECT_NOTIFICATIONS_OF_TYPES, (first, last, list(topics), limit), binary=True
+                )
             else:
-                cursor = connection.execute(NOTIFICATIONS, (first, last, limit), binary=True)
+                cursor = connection.execute(SELECT_NOTIFICATIONS, (first, last, limit), binary=True)
             return [Notification(*row) for row in cursor.fetchall()]
 
     @retry(PASSING, max_attempts=10, wait=0.2)
     def max_notification_id(self) -> int | None:
         with self.database.connection() as connection:
-            row = connection.execute(HEAD_POSITION).fetchone()
+            row = connection.execute(SELECT_HEAD).fetchone()
         return row[0] or None if row else None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["StoreApplicationRecorder"]:

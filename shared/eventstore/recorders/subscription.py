@@ -10,8 +10,7 @@ from eventsourcing.persistence import ListenNotifySubscription
 
 from shared.backoff import Backoff
 from shared.eventstore.connections import connect_sync
-from shared.eventstore.store import HEAD
-from shared.eventstore.watermarks import CHANNEL, FALLBACK
+from shared.eventstore.watermarks import CHANNEL, FALLBACK, HEAD_WATERMARK
 
 if TYPE_CHECKING:
     from shared.eventstore.recorders.application import StoreApplicationRecorder
@@ -50,6 +49,6 @@ class StoreSubscription(ListenNotifySubscription["StoreApplicationRecorder"]):
         while not self._has_been_stopped:
             news = list(connection.notifies(timeout=LOOK_UP, stop_after=1))
             now = time.monotonic()
-            if now - woken > FALLBACK or any(f"{HEAD}=" in notification.payload for notification in news):
+            if now - woken > FALLBACK or any(f"{HEAD_WATERMARK}=" in notification.payload for notification in news):
                 self._has_been_notified.set()
                 woken = now

@@ -8,12 +8,12 @@ from eventsourcing.utils import retry
 
 from shared.eventstore.recorders.database import PASSING, Database
 
-TRACK = """
+ADVANCE_TRACKING = """
 insert into recorder_tracking as t (follower, application_name, notification_id) values (%s, %s, %s)
 on conflict (follower, application_name) do update set notification_id = excluded.notification_id
 where t.notification_id < excluded.notification_id
 returning notification_id"""
-TRACKED = "select notification_id from recorder_tracking where follower = %s and application_name = %s"
+SELECT_TRACKING = "select notification_id from recorder_tracking where follower = %s and application_name = %s"
 
 
 class StoreTrackingRecorder(TrackingRecorder):
@@ -30,12 +30,12 @@ class StoreTrackingRecorder(TrackingRecorder):
     @retry(PASSING, max_attempts=10, wait=0.2)
     def max_tracking_id(self, application_name: str) -> int | None:
         with self.database.connection() as connection:
-            row = connection.execute(TRACKED, (self.follower, application_name)).fetchone()
+            row = connection.execute(SELECT_TRACKING, (self.follower, application_name)).fetchone()
         return row[0] if row else None
 
     def _insert_tracking(self, cursor: psycopg.Cursor[tuple[Any, ...]], tracking: Tracking) -> None:
         """Raises IntegrityError unless it moves forward: the notification has been processed already."""
-        cursor.execute(TRACK, (self.follower, tracking.application_name, tracking.notification_id))
+        cursor.execute(ADVANCE_TRACKING, (self.follower, tracking.application_name, tracking.notification_id))
         if cursor.fetchone() is None:
             raise IntegrityError(
                 f"{self.follower!r} has processed notification {tracking.notification_id} of "

@@ -34,21 +34,21 @@ select gen_random_uuid(), 'tally', 1, 1, 1, '{{}}' from generate_series(1, 10000
 analyze"""
 
 ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "a stream": (store.STREAM, (STREAM, 0, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
-    "a long stream's end": (store.STREAM, (LONG, 19_950, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
-    "a long stream up to a version": (store.STREAM, (LONG, 0, 50, PAGE, store.PAGE_BYTES)),
-    "the sequence": (store.ALL, (50_000, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
-    "a piece of the sequence": (store.ALL, (50_000, 50_010, PAGE, store.PAGE_BYTES)),
-    "what is new": (store.ALL, (EVENTS + 20_000, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
-    "a command's stream": (store.STREAM_OF, (uuid4(),)),
-    "a command's context": (store.METADATA_OF, (uuid4(),)),
-    "the head": (store.HEAD_POSITION, ()),
-    "a command's first result": (writer.FIRST_RESULT, ([uuid4() for _ in range(5)],)),
-    "a snapshot": (snapshots.READ, (STREAM, "tally", 1)),
-    "a checkpoint": (checkpoints.GET, ("relay",)),
-    "the library's stream": (aggregate.EVENTS, (LONG, 100, 150, PAGE)),
-    "the library's stream, backwards": (aggregate.EVENTS_BACKWARDS, (LONG, -1, store.NO_LIMIT, 1)),
-    "the library's notifications": (application.NOTIFICATIONS, (50_000, store.NO_LIMIT, PAGE)),
+    "a stream": (store.SELECT_STREAM, (STREAM, 0, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
+    "a long stream's end": (store.SELECT_STREAM, (LONG, 19_950, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
+    "a long stream up to a version": (store.SELECT_STREAM, (LONG, 0, 50, PAGE, store.PAGE_BYTES)),
+    "the sequence": (store.SELECT_SEQUENCE, (50_000, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
+    "a piece of the sequence": (store.SELECT_SEQUENCE, (50_000, 50_010, PAGE, store.PAGE_BYTES)),
+    "what is new": (store.SELECT_SEQUENCE, (EVENTS + 20_000, store.NO_LIMIT, PAGE, store.PAGE_BYTES)),
+    "a command's stream": (store.SELECT_STREAM_ID, (uuid4(),)),
+    "a command's context": (store.SELECT_METADATA, (uuid4(),)),
+    "the head": (store.SELECT_HEAD, ()),
+    "a command's first result": (writer.SELECT_FIRST_RESULT, ([uuid4() for _ in range(5)],)),
+    "a snapshot": (snapshots.SELECT_SNAPSHOT, (STREAM, "tally", 1)),
+    "a checkpoint": (checkpoints.SELECT_CHECKPOINT, ("relay",)),
+    "the library's stream": (aggregate.SELECT_EVENTS, (LONG, 100, 150, PAGE)),
+    "the library's stream, backwards": (aggregate.SELECT_EVENTS_BACKWARDS, (LONG, -1, store.NO_LIMIT, 1)),
+    "the library's notifications": (application.SELECT_NOTIFICATIONS, (50_000, store.NO_LIMIT, PAGE)),
 }
 
 
