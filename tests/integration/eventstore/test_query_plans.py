@@ -88,7 +88,7 @@ async def test_no_question_reads_more_than_it_answers(full: psycopg.AsyncConnect
 async def test_a_moment_of_a_stream_costs_its_own_events_only(full: psycopg.AsyncConnection) -> None:
     """Up to the first later one: what other streams have does not matter, nor what comes after."""
     for stream, most in ((STREAM, 100), (LONG, 20_000)):
-        plan = await explained(full, store.FIRST_LATER, (stream, MOMENT))
+        plan = await explained(full, store.SELECT_FIRST_VERSION_LATER, (stream, MOMENT))
         for node in nodes(plan):
             assert node["Node Type"] in {"Limit", "Index Scan"}, plan
             assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= most, plan
