@@ -16,6 +16,7 @@ import psycopg
 from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
+from shared.eventstore.append_statement import PreparedEvent
 from shared.eventstore.codec import MAX_METADATA, UNREADABLE, Codec, Unreadable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache, fold
@@ -37,7 +38,7 @@ from shared.eventstore.records import (
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import keep_snapshot, read_snapshot
 from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
-from shared.eventstore.writer import GroupWriter, PreparedEvent
+from shared.eventstore.writer import GroupWriter
 from shared.eventstore.written import note
 from shared.stopping import stop
 

@@ -1,4 +1,4 @@
-"""Group commit: every append that is waiting goes into one transaction, and each is told its own result.
+"""Group commit: every append that is waiting goes into one transaction, and each gets its own result.
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
 `position > last` can't miss a slow writer. The lock is taken per batch, which makes it cheap. The transaction is one
@@ -9,28 +9,23 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from shared.backoff import Backoff
 from shared.eventstore import arrays
-from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, uuids
+from shared.eventstore.append_statement import (
+    APPEND_EVENTS,
+    SELECT_FIRST_RESULT,
+    Answers,
+    Append,
+    PreparedEvent,
+    arguments,
+)
 from shared.eventstore.connections import APPENDS, PASSING, connect, within
 from shared.eventstore.epochs import Epochs, WentBack
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
-
-APPEND_LOCK = 0x656D70726F7073
-"""The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
-
-APPEND_EVENTS = """
-select append, position, repeated, stream_id, actual from append_events(
-  %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
-  %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
-SELECT_FIRST_RESULT = """
-select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 """The server reached one of its own bounds; the connection is as good as before."""
@@ -39,43 +34,13 @@ OVERHEAD = 200
 """Bytes of an event beside its data, about: its ids, type and place in the queue."""
 
 
-@dataclass(slots=True)
-class PreparedEvent:
-    event_id: UUID
-    type: str
-    data: bytes
-
-
-@dataclass(slots=True)
-class Append:
-    """One command's events, encoded: they are all written, or none is. Each stream stands once."""
-
-    streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]]
-    """(stream id, expected version, events)"""
-    metadata: bytes
-    done: asyncio.Future[Appended]
-    deadline: float
-    """By the event loop's clock."""
-    size: int
-    """Bytes, about: what it holds of memory while it waits."""
-    generation: int
-    """Of the store's life that it was decided on: see `Epochs`."""
-    is_out: bool = False
-    """It is being written at this moment, or was sent before and its answer did not come."""
-
-    @property
-    def key(self) -> UUID:
-        """The first event's id stands for the command: it is derived from the command's id."""
-        return self.streams[0][2][0].event_id
-
-
 class GroupWriter:
     """Writes what is waiting, batch after batch, over one connection of its own.
 
     Every append has its answer within `give_up_after` seconds, or less where its caller says so: StoreUnavailable when
     PostgreSQL can't be reached, is silent, or is slower than that. The writer goes on trying: a batch that was not
     answered within `answers_within` seconds is sent again over a new connection. What waits is bounded by
-    `max_waiting` appends and `max_bytes`; who comes then waits outside.
+    `max_waiting` appends and `max_bytes`; beyond that, `append` itself waits for room.
     """
 
     def __init__(
@@ -98,7 +63,7 @@ class GroupWriter:
         self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
         self._versions: dict[UUID, int] = {}
-        """Versions that streams have reached at least, as the batches since the last pause were told."""
+        """Versions that streams have reached at least, according to the answers to the batches since the last pause."""
         self._closed = False
         self._backoff = Backoff("writer", on=PASSING, first=0.05, longest=1.0)
         self.writing = 0
@@ -116,7 +81,8 @@ class GroupWriter:
     ) -> Appended:
         """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`.
 
-        `generation`: of the epochs when the state was read that the events were decided on, if that was before.
+        `generation` is that of `Epochs` at the time when the state was read that the events were decided on; by default
+        it is the present one.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._give_up_after if seconds is None else seconds)
@@ -152,7 +118,7 @@ class GroupWriter:
 
     def _expire(self, append: Append) -> None:
         error = StoreUnavailable(f"PostgreSQL has not answered in time: {self._trouble}", maybe_done=append.is_out)
-        _fail([append], error)
+        append.fail(error)
 
     @property
     def _trouble(self) -> str:
@@ -175,18 +141,18 @@ class GroupWriter:
                 batch = self._next_batch()
                 if batch:
                     self._busy_since = asyncio.get_running_loop().time()
-                    await self._write_until_told(batch)
+                    await self._write_until_answered(batch)
                     self._busy_since = None
         finally:
             self._closed = True
             for append in [*batch, *self._all_waiting()]:
-                _fail([append], StoreUnavailable("the event store is closing", maybe_done=append.is_out))
+                append.fail(StoreUnavailable("the event store is closing", maybe_done=append.is_out))
             await self._disconnect()
 
     def _next_batch(self) -> list[Append]:
-        """What is waiting, in order, but each stream and each command once: a second one waits for the next batch.
+        """What is waiting, in order, each stream and each command at most once: a second one waits for the next batch.
 
-        Except one whose stream is known to have moved on: it can't be written any more, so it is in nobody's way.
+        An append whose stream is known to have moved on is always taken: it can only fail, so it delays no other.
         """
         batch: list[Append] = []
         taken: set[UUID] = set()
@@ -222,42 +188,42 @@ class GroupWriter:
         self._room.set()
         return appends
 
-    async def _write_until_told(self, batch: list[Append]) -> None:
-        """Writes a batch; after a lost connection again, which is safe since its events keep their ids.
+    async def _write_until_answered(self, batch: list[Append]) -> None:
+        """Writes a batch, and again after a lost connection, which is safe since its events keep their ids.
 
-        Until all of it is answered: each append's own clock ends its wait.
+        Returns when every append of it has its answer, at the latest its deadline's.
         """
         while batch := [append for append in batch if not append.done.done()]:
             try:
                 await self._write(batch)
             except PASSING as error:
                 if isinstance(error, BUSY):
-                    self._tell_who_has_no_time_left(batch, error)
+                    self._fail_those_without_time(batch, error)
                 else:
                     await self._disconnect()
                 await self._backoff.pause(error)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others' appends must not suffer for it
-                # Something in this batch is refused, or can't even be sent: find out whose it is, and spare the others.
+            except Exception as error:  # noqa: BLE001 - an append that fails must not fail the others
+                # PostgreSQL refuses a part of this batch, or it can't be sent: written alone, only that append fails.
                 if len(batch) == 1:
-                    return _fail(batch, error)
+                    batch[0].fail(error)
+                    return
                 for append in batch:
-                    await self._write_until_told([append])
-                return None
+                    await self._write_until_answered([append])
+                return
             else:
                 self._backoff.reset()
-        return None
 
     @staticmethod
-    def _tell_who_has_no_time_left(batch: list[Append], error: Exception) -> None:
-        """Another try would still be out when their time is over, and they could not be told that nothing was done."""
+    def _fail_those_without_time(batch: list[Append], error: Exception) -> None:
+        """Fails the appends whose deadline would pass during another try: now it is certain that nothing was done."""
         soon = asyncio.get_running_loop().time() + (APPENDS.statement or 0)
         for append in batch:
             if append.deadline < soon:
-                _fail([append], StoreUnavailable(f"PostgreSQL is busy: {error}", maybe_done=append.is_out))
+                append.fail(StoreUnavailable(f"PostgreSQL is busy: {error}", maybe_done=append.is_out))
 
     async def _write(self, batch: list[Append]) -> None:
         connection = await self._connected()
-        batch = self._of_this_life(batch)
+        batch = self._fail_outdated(batch)
         if not batch:
             return
         lost, self.writing = [append.is_out for append in batch], len(batch)
@@ -268,29 +234,25 @@ class GroupWriter:
                 await self._write_over(connection, batch)
         except psycopg.Error as error:
             if error.sqlstate and not connection.closed:
-                # The server's own word that this transaction is not there: only what was lost before may be.
+                # The server says that this transaction failed, so only an append that was sent before may be recorded.
                 for append, was_lost in zip(batch, lost, strict=True):
                     append.is_out = was_lost
             raise
         finally:
             self.writing = 0
 
-    def _of_this_life(self, batch: list[Append]) -> list[Append]:
-        """Without those that were decided on what the store has no more: they must be decided again."""
+    def _fail_outdated(self, batch: list[Append]) -> list[Append]:
+        """Fails the appends that were decided on a state from before the store went back; returns the others."""
         generation = self._epochs.generation
         for append in batch:
             if append.generation != generation:
-                break
-        else:
-            return batch
-        _fail([append for append in batch if append.generation != generation], WentBack(self._epochs.latest.number))
+                append.fail(WentBack(self._epochs.latest.number))
         return [append for append in batch if append.generation == generation]
 
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
-        await cursor.execute(APPEND_EVENTS, _columns(batch))
-        rows = await cursor.fetchall()
-        positions, repeated, late = _answers(rows)
+        await cursor.execute(APPEND_EVENTS, arguments(batch))
+        positions, repeated, late = Answers.of(await cursor.fetchall())
         if positions:
             self.batches += 1
             place = next(each for each in range(len(batch), 0, -1) if each not in late and each not in repeated)
@@ -304,19 +266,18 @@ class GroupWriter:
                 stream, actual = late[place]
                 self._versions[stream] = actual
                 expected = next(expected for each, expected, _ in append.streams if each == stream)
-                if not append.done.done():
-                    append.done.set_exception(VersionConflict(stream, expected, actual))
+                append.fail(VersionConflict(stream, expected, actual))
             elif place not in repeated:
                 self.appends += 1
                 versions = {}
                 for stream, expected, events in append.streams:
                     written += len(events)
                     versions[stream] = self._versions[stream] = expected + len(events)
-                _tell(append, Appended(positions[written - 1], versions))
+                append.succeed(Appended(positions[written - 1], versions))
         for append in [batch[place - 1] for place in repeated]:
             result = await self._first_result(connection, append)
             self._on_commit(result.position)  # it may be our own commit, whose answer was lost
-            _tell(append, result)
+            append.succeed(result)
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:
         ids = [event.event_id for _, _, events in append.streams for event in events]
@@ -336,64 +297,3 @@ class GroupWriter:
             with contextlib.suppress(psycopg.Error, OSError):
                 await self._connection.close()
             self._connection = None
-
-
-def _columns(batch: list[Append]) -> tuple[BinaryArray, ...]:
-    """The arguments of `append_events`; appends are numbered from 1, as SQL arrays are."""
-    of_append: list[int] = []
-    streams: list[UUID] = []
-    expected: list[int] = []
-    keys: list[UUID] = []
-    metadata: list[bytes] = []
-    event_append: list[int] = []
-    event_ids: list[UUID] = []
-    event_streams: list[UUID] = []
-    versions: list[int] = []
-    types: list[str] = []
-    data: list[bytes] = []
-    for place, append in enumerate(batch, 1):
-        keys.append(append.key)
-        metadata.append(append.metadata)
-        for stream, version, events in append.streams:
-            of_append.append(place)
-            streams.append(stream)
-            expected.append(version)
-            for number, event in enumerate(events, version + 1):
-                event_append.append(place)
-                event_ids.append(event.event_id)
-                event_streams.append(stream)
-                versions.append(number)
-                types.append(event.type)
-                data.append(event.data)
-    return (
-        *(int4s(of_append), uuids(streams), int8s(expected)),
-        *(uuids(keys), byteas(metadata)),
-        *(int4s(event_append), uuids(event_ids), uuids(event_streams), int8s(versions), texts(types), byteas(data)),
-    )
-
-
-def _answers(rows: Sequence[tuple[Any, ...]]) -> tuple[list[int], set[int], dict[int, tuple[UUID, int]]]:
-    """What `append_events` said: the positions written, in order; who came before; who comes too late, and why."""
-    positions: list[int] = []
-    repeated: set[int] = set()
-    late: dict[int, tuple[UUID, int]] = {}
-    for place, position, is_repeat, stream, actual in rows:
-        if position is not None:
-            positions.append(position)
-        elif is_repeat:
-            repeated.add(place)
-        else:
-            late.setdefault(place, (stream, actual))
-    positions.sort()
-    return positions, repeated, late
-
-
-def _tell(append: Append, result: Appended) -> None:
-    if not append.done.done():
-        append.done.set_result(result)
-
-
-def _fail(batch: Sequence[Append], error: BaseException) -> None:
-    for append in batch:
-        if not append.done.done():
-            append.done.set_exception(error)

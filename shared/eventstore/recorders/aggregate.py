@@ -10,11 +10,11 @@ import psycopg
 from eventsourcing.persistence import AggregateRecorder, IntegrityError, StoredEvent
 from eventsourcing.utils import retry
 
+from shared.eventstore.append_statement import APPEND_LOCK
 from shared.eventstore.recorders.database import PASSING, Database
 from shared.eventstore.records import Context
 from shared.eventstore.store import NO_LIMIT
 from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
-from shared.eventstore.writer import APPEND_LOCK
 
 ACTOR = "eventsourcing"
 """Who commands, when the application doesn't say."""

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import Appended, EventStore, VersionConflict
-from shared.eventstore.writer import Append
+from shared.eventstore.append_statement import Append
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, context, count, counted
 from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
 

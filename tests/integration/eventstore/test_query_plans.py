@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from shared.eventstore import EventStore, checkpoints, snapshots, store, writer
+from shared.eventstore import EventStore, append_statement, checkpoints, snapshots, store
 from shared.eventstore.recorders import aggregate, application
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.support.servers import Servers
@@ -43,7 +43,7 @@ ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "a command's stream": (store.SELECT_STREAM_ID, (uuid4(),)),
     "a command's context": (store.SELECT_METADATA, (uuid4(),)),
     "the head": (store.SELECT_HEAD, ()),
-    "a command's first result": (writer.SELECT_FIRST_RESULT, ([uuid4() for _ in range(5)],)),
+    "a command's first result": (append_statement.SELECT_FIRST_RESULT, ([uuid4() for _ in range(5)],)),
     "a snapshot": (snapshots.SELECT_SNAPSHOT, (STREAM, "tally", 1)),
     "a checkpoint": (checkpoints.SELECT_CHECKPOINT, ("relay",)),
     "the library's stream": (aggregate.SELECT_EVENTS, (LONG, 100, 150, PAGE)),

@@ -7,7 +7,7 @@ from typing import TypeVar
 import psycopg
 
 from shared.eventstore import Batch, RecordedEvent
-from shared.eventstore.writer import APPEND_LOCK
+from shared.eventstore.append_statement import APPEND_LOCK
 from tests.support.patience import PATIENCE
 
 T = TypeVar("T")

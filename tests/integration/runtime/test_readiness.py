@@ -16,7 +16,7 @@ from services.credits.app import SERVICE, build
 from services.credits.settings import CreditsSettings
 from shared.contracts.credits import CreditsGranted
 from shared.eventstore import Context, StreamAppend
-from shared.eventstore.writer import APPEND_LOCK
+from shared.eventstore.append_statement import APPEND_LOCK
 from shared.progress import Progress
 from shared.runtime import running
 from shared.runtime.serve import Running

@@ -1,0 +1,116 @@
+"""The statement that appends: a batch of commands' events as its arguments, and its rows as their answers."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, uuids
+from shared.eventstore.records import Appended
+
+APPEND_LOCK = 0x656D70726F7073
+"""The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
+
+APPEND_EVENTS = """
+select append, position, repeated, stream_id, actual from append_events(
+  %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
+  %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
+SELECT_FIRST_RESULT = """
+select max(position), stream_id, max(version) from events where event_id = any(%b::uuid[]) group by stream_id"""
+
+
+@dataclass(slots=True)
+class PreparedEvent:
+    event_id: UUID
+    type: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class Append:
+    """One command's events, encoded: they are all written, or none is. Each stream stands once."""
+
+    streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]]
+    """(stream id, expected version, events)"""
+    metadata: bytes
+    done: asyncio.Future[Appended]
+    deadline: float
+    """By the event loop's clock."""
+    size: int
+    """Bytes, about: what it holds of memory while it waits."""
+    generation: int
+    """Of the store's life that it was decided on: see `Epochs`."""
+    is_out: bool = False
+    """It is being written at this moment, or was sent before and its answer did not come."""
+
+    @property
+    def key(self) -> UUID:
+        """The first event's id stands for the command: it is derived from the command's id."""
+        return self.streams[0][2][0].event_id
+
+    def succeed(self, result: Appended) -> None:
+        if not self.done.done():
+            self.done.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+def arguments(batch: list[Append]) -> tuple[BinaryArray, ...]:
+    """The arguments of `append_events`; appends are numbered from 1, as SQL arrays are."""
+    of_append: list[int] = []
+    streams: list[UUID] = []
+    expected: list[int] = []
+    keys: list[UUID] = []
+    metadata: list[bytes] = []
+    event_append: list[int] = []
+    event_ids: list[UUID] = []
+    event_streams: list[UUID] = []
+    versions: list[int] = []
+    types: list[str] = []
+    data: list[bytes] = []
+    for place, append in enumerate(batch, 1):
+        keys.append(append.key)
+        metadata.append(append.metadata)
+        for stream, version, events in append.streams:
+            of_append.append(place)
+            streams.append(stream)
+            expected.append(version)
+            for number, event in enumerate(events, version + 1):
+                event_append.append(place)
+                event_ids.append(event.event_id)
+                event_streams.append(stream)
+                versions.append(number)
+                types.append(event.type)
+                data.append(event.data)
+    return (
+        *(int4s(of_append), uuids(streams), int8s(expected)),
+        *(uuids(keys), byteas(metadata)),
+        *(int4s(event_append), uuids(event_ids), uuids(event_streams), int8s(versions), texts(types), byteas(data)),
+    )
+
+
+class Answers(NamedTuple):
+    """What `append_events` said; appends by their numbers."""
+
+    positions: list[int]
+    """Of the events written, in order."""
+    repeated: set[int]
+    """Appends whose command has been recorded before."""
+    late: dict[int, tuple[UUID, int]]
+    """Appends of which a stream is not at the expected version: that stream, and the version it is at."""
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[Any, ...]]) -> "Answers":
+        answers = cls([], set(), {})
+        for place, position, is_repeat, stream, actual in rows:
+            if position is not None:
+                answers.positions.append(position)
+            elif is_repeat:
+                answers.repeated.add(place)
+            else:
+                answers.late.setdefault(place, (stream, actual))
+        answers.positions.sort()
+        return answers
