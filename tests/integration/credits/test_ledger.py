@@ -14,6 +14,7 @@ from services.credits.domain.account import CaptureHold, GiveGrant, PlaceHold, R
 from services.credits.handlers import ACCOUNT, Ledger
 from services.credits.settings import CreditsSettings
 from shared.contracts.credits import HoldPlaced
+from shared.contracts.problem import Problem
 from shared.eventstore import Context
 from shared.projections import rebuild
 from shared.runtime import Runtime, opened
@@ -153,3 +154,41 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
             for grant in handled.state.grants.values()
         }
         assert account == tuple(sum(row[column] for row in grants.values()) for column in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("behind", ["accounts_v1", "grants_v1"])
+async def test_a_balance_of_tables_at_different_positions_is_refused(database: str, behind: str):
+    """Both are summed up: while one of them lacks events that the other has, the sum was never true."""
+    async with replica(database, projecting=True) as runtime:
+        handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
+        assert await runtime.caught_up(handled.position)
+    async with replica(database) as runtime:
+        assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 10
+        await stands_behind(runtime, behind)
+        for user in (ALICE, BOB):
+            with pytest.raises(Problem, match="not at one point of history") as refused:
+                await queries.balance(runtime.store, user, NOW)
+            assert refused.value.code == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("behind", ["accounts_v1", "entries_v1"])
+async def test_entries_of_tables_at_different_positions_are_refused(database: str, behind: str):
+    """Also a page without entries: that a user has none can't be known then."""
+    async with replica(database, projecting=True) as runtime:
+        handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
+        assert await runtime.caught_up(handled.position)
+    async with replica(database) as runtime:
+        [entry] = await queries.entries(runtime.store, ALICE, before=2**62, limit=10)
+        assert entry.balance_after * 1_000_000 == 10
+        assert await queries.entries(runtime.store, BOB, before=2**62, limit=10) == []
+        await stands_behind(runtime, behind)
+        for user in (ALICE, BOB):
+            with pytest.raises(Problem, match="not at one point of history") as refused:
+                await queries.entries(runtime.store, user, before=2**62, limit=10)
+            assert refused.value.code == "UNAVAILABLE"
+
+
+async def stands_behind(runtime: Runtime, table: str) -> None:
+    """As a table does that could not take the last event in."""
+    async with runtime.store.pool.connection() as connection:
+        await connection.execute("update read_tables set position = position - 1 where name = %b", (table,))
