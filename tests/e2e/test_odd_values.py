@@ -140,7 +140,7 @@ class Scene:
             if not there or re.search(r"ParamType|<class|Traceback|Error\(", str(problem)):
                 self.faults.append(f"{pointer!r} ({detail['message'][:80]}) in the answer to {what}")
 
-    async def check(self) -> None:
+    async def assert_no_faults(self) -> None:
         """Nothing that was refused has been recorded, and nothing else was found."""
         for service in SERVICES:
             dsn = self.running.file.services[service].database_url
@@ -223,7 +223,7 @@ async def test_odd_values_in_bodies(scene: Scene) -> None:
             documents = (sent, subject) if operation.id in ABOUT_ITS_SUBJECT else (sent,)
             works.append(scene.ask(operation, address, body.raw, odd=body.pointer, documents=documents))
         await all_at_once(works)
-    await scene.check()
+    await scene.assert_no_faults()
 
 
 async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
@@ -254,4 +254,4 @@ async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
         works.append(scene.ask(operation, f"{scene.address(operation)}?unheard_of=1", data, odd="a query"))
         works.append(scene.ask(operation, f"{scene.address(operation)}?limit=1&limit=1", data, odd="a query"))
         await all_at_once(works)
-    await scene.check()
+    await scene.assert_no_faults()

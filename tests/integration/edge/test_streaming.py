@@ -51,8 +51,7 @@ async def test_a_client_that_leaves_ends_the_stream_at_the_service(edge: EdgeCli
     services["generation"].answer = endless
     async with edge.request("GET", "/jobs/1/events") as response:
         await response.content.readline()
-    async with asyncio.timeout(PATIENCE):
-        await left.wait()
+    assert await asyncio.wait_for(left.wait(), PATIENCE)
 
 
 async def test_a_client_that_leaves_before_the_answer_ends_the_request(edge: EdgeClient, services: Services) -> None:
@@ -69,8 +68,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_request(edge: Edg
     request = asyncio.create_task(edge.json("POST", "/credits/quote", json={}))
     await services["credits"].arrived.wait()
     request.cancel()
-    async with asyncio.timeout(PATIENCE):
-        await left.wait()
+    assert await asyncio.wait_for(left.wait(), PATIENCE)
 
 
 async def test_an_upload_arrives_as_it_is_sent(edge: EdgeClient, services: Services) -> None:

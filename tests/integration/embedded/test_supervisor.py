@@ -143,7 +143,8 @@ async def test_what_hinders_a_start_for_a_while_is_overcome(tmp_path: Path) -> N
     spec = ProcessSpec(good.name, good.command, prepare=prepare, ready=good.ready)
     async with supervised(tmp_path, Stage((spec,))) as (supervisor, said):
         await supervisor.start()
-        await said.wait_for("could not be started: no space", times=2)
+        assert await said.wait_for("could not be started: no space", times=2)
+        assert supervisor.children["good"].info.state == "ready"
 
 
 async def test_stages_start_one_after_the_other_and_stop_in_reverse(tmp_path: Path) -> None:

@@ -134,11 +134,17 @@ def test_a_journal_on_a_full_disk() -> None:
 
 def test_a_reader_who_sleeps_holds_up_nothing() -> None:
     """As a terminal that was stopped with Ctrl-S: who has something to say goes on, and ends."""
-    awake = threading.Event()
-    lines = LineScribe(lambda _: awake.wait() and None)
+    awake, written = threading.Event(), list[str]()
+
+    def write(text: str) -> None:
+        awake.wait()
+        written.append(text)
+
+    lines = LineScribe(write)
     for number in range(5000):
         lines.put(str(number))
     lines.close()
+    assert written == [], "closed before the reader was awake"
     awake.set()
 
 

@@ -82,7 +82,7 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
 INSTRUCTIONS = st.builds(replaced, st.just(VALID), st.sampled_from(paths(VALID)), ANY) | ANY
 
 
-def bounded(problem: Problem) -> None:
+def assert_bounded(problem: Problem) -> None:
     """What is answered is JSON, and no more of it than anybody reads."""
     assert len(msgspec.json.encode([problem.detail, problem.detail, problem.details])) <= 14_000
 
@@ -105,7 +105,7 @@ def test_instructions(written: Any) -> None:
         values = draw(planned.variables, plan.chosen, "h")
         assert msgspec.json.encode(plan_steps(planned, DEFINITIONS, values, UUID(int=1), "h"))
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 @given(INSTRUCTIONS)
@@ -114,7 +114,7 @@ def test_a_table_of_variables(written: Any) -> None:
     try:
         before = read(written)
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
         return
     if variables := written.get("variables"):
         assert read({**written, "variables": variables_of(table_of(variables))}).variables == before.variables
@@ -125,7 +125,7 @@ def test_any_table(table: str) -> None:
     try:
         variables_of(table)
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 NAMES = st.sampled_from(["style", "size", "free", "nobody", "\0", "x" * 2000])
@@ -137,7 +137,7 @@ def test_a_request(variables: dict[str, Any], generations: Any, hashes: Any) -> 
     try:
         plan_job(read(VALID), DEFINITIONS, Request(variables, generations, hashes), JOB, ["h"] * 10_000)
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 ODD_DECIMALS = ["1e-999999999", "1e999999", "-0", "0e-999999", "NaN", "sNaN", "Infinity"]
@@ -169,7 +169,7 @@ def test_changes_of_a_collection(command: Any) -> None:
     try:
         editing.decide(command, DRAFT)
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -190,7 +190,7 @@ def test_times(date: datetime) -> None:
         try:
             decided()
         except Problem as problem:
-            bounded(problem)
+            assert_bounded(problem)
 
 
 @given(DECIMALS)
@@ -198,7 +198,7 @@ def test_amounts(amount: Decimal) -> None:
     try:
         assert to_micro(amount, "/amount") > 0
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 @given(st.builds(replaced, st.just(folder("sketch")), st.sampled_from(paths(folder("sketch"))), ANY))
@@ -208,7 +208,7 @@ def test_workflows(definition: Any) -> None:
     try:
         decide_workflow(Register("sketch", definition), Workflow())
     except Problem as problem:
-        bounded(problem)
+        assert_bounded(problem)
 
 
 RESULT = {
@@ -226,7 +226,7 @@ RESULT = {
 def test_results(written: Any) -> None:
     """A worker's words are read, or are no result."""
     try:
-        read_result(msgspec.json.encode(written))
+        assert read_result(msgspec.json.encode(written)).outputs is not None
     except Malformed:
         return
 
