@@ -1,6 +1,5 @@
 """Collections through the edge, with real artworks: what components made, what tokens say, who may generate."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,8 @@ import aiohttp
 import pytest
 
 from infra.demo.client import ApiError, Client
-from tests.support.jobs import PATIENCE, two_steps, until_ended
+from tests.support.jobs import answered, two_steps, until_ended
+from tests.support.patience import eventually
 from tests.support.running_set import RunningSet
 
 SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
@@ -18,16 +18,13 @@ SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
 
 async def until(client: Client, path: str, wanted: Callable[[Any], bool]) -> Any:
     """What is at an address, once it is as wanted; other services' news takes a moment to arrive."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                found = await client.get(path)
-                if wanted(found):
-                    return found
-            except ApiError as refused:
-                if refused.status not in {404, 503}:
-                    raise
-            await asyncio.sleep(0.1)
+
+    async def look() -> list[Any]:
+        found = await answered(client.get(path), 404, 503)
+        return found if found and wanted(found[0]) else []
+
+    [found] = await eventually(look, f"{path} to be as wanted", every=0.1)
+    return found
 
 
 async def test_a_component_lists_what_it_made_with_inputs_and_outputs(running: RunningSet) -> None:
@@ -97,15 +94,9 @@ async def test_who_is_handed_a_collection_generates_it(running: RunningSet) -> N
         handed = await keeper.post(f"/collections/{fork['id']}/custody", {"user_id": str(owner)})
         assert (handed["user_id"], handed["is_custodial"]) == (str(owner), False)
         path = f"/collections/{fork['id']}/generations"
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    accepted = await new_owner.post(path, {"generations": 1})
-                    break
-                except ApiError as refused:
-                    if refused.status != 404:
-                        raise
-                await asyncio.sleep(0.1)
+        [accepted] = await eventually(
+            lambda: answered(new_owner.post(path, {"generations": 1}), 404), "the new owner to be known", every=0.1
+        )
         assert (await until_ended(new_owner, accepted["job_id"]))["status"] == "completed"
         with pytest.raises(ApiError) as refused:
             await keeper.post(path, {"generations": 1})

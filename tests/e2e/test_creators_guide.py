@@ -6,7 +6,6 @@ found the first time and the same ever after; `…` stands for anything, also wi
 again until it is as shown.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
-from tests.support.patience import PATIENCE
+from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
 GUIDE = Path(__file__).parents[2] / "docs" / "creators-guide.md"
@@ -139,21 +138,21 @@ async def follow(
     if exchange.who != "nobody":
         headers["Authorization"] = f"Bearer {running.token(*tokens[exchange.who])}"
     body = reader.filled_json(exchange.body)
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while True:
+    where = f"{GUIDE.name}:{exchange.line}: {exchange.method} {exchange.path}"
+
+    async def is_as_written() -> bool:
         async with session.request(
             exchange.method, running.url + reader.filled(exchange.path), headers=headers, json=body
         ) as response:
             text = await response.text()
         wrong = differences(exchange, reader, response.status, text)
-        if not wrong:
-            reader.known.update(reader.learned)
-            return
-        late = asyncio.get_running_loop().time() > deadline
-        where = f"{GUIDE.name}:{exchange.line}: {exchange.method} {exchange.path}"
-        assert not late, "\n".join([where, *wrong, text])
-        assert exchange.method == "GET", "\n".join([where, *wrong, text])
-        await asyncio.sleep(0.2)
+        assert not wrong or exchange.method == "GET", "\n".join([where, *wrong, text])
+        if wrong:
+            raise NotYet(*wrong, text)
+        return True
+
+    await eventually(is_as_written, f"{where} to be answered as the guide says", every=0.2)
+    reader.known.update(reader.learned)
 
 
 def differences(exchange: Exchange, reader: Reader, status: int, text: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from infra.demo.client import ApiError, Client, Event
 from infra.demo.journey import instructions
 from tests.support.jobs import PRICE, history, start_job, two_steps, until_ended, until_settled
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.running_set import RunningSet
 
 
@@ -153,12 +153,11 @@ async def test_an_asset_knows_what_it_was_made_from_and_can_be_read_in_ranges(ru
 
 
 async def _described(client: Client, asset_id: int) -> dict:
-    for _ in range(100):
+    async def look() -> dict:
         asset = await client.get(f"/assets/{asset_id}")
-        if asset["gen_in_data"]:
-            return asset
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"asset {asset_id} was never described")
+        return asset if asset["gen_in_data"] else {}
+
+    return await eventually(look, f"asset {asset_id} to be described")
 
 
 async def test_operators_see_history_and_state_as_it_was(running: RunningSet) -> None:

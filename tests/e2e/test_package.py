@@ -1,6 +1,5 @@
 """A publish package through the edge: asked for, downloaded, verified offline; and whoever tampers with it is found."""
 
-import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,23 @@ import pytest
 
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import instructions
-from tests.support.jobs import PATIENCE, until_ended
+from tests.support.jobs import answered, until_ended
+from tests.support.patience import eventually
 from tests.support.running_set import EMPROPS, RunningSet
 
 
 async def asked(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
     """The package, asked for as soon as the collections service knows of the job's end, once it is made."""
     path = f"/collections/{collection_id}/packages"
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                made = await client.post(path, {"job_id": job_id})
-                break
-            except ApiError as refused:
-                if refused.status not in {404, 409, 503}:
-                    raise
-            await asyncio.sleep(0.1)
-        while made["status"] == "requested":
-            await asyncio.sleep(0.1)
-            made = await client.get(f"{path}/{made['id']}")
-    return made
+    [accepted] = await eventually(
+        lambda: answered(client.post(path, {"job_id": job_id}), 404, 409, 503), "the job's end to be known", every=0.1
+    )
+
+    async def made() -> dict[str, Any] | None:
+        found = await client.get(f"{path}/{accepted['id']}")
+        return found if found["status"] != "requested" else None
+
+    return await eventually(made, "the package to be made", every=0.1)
 
 
 def verified(file: Path) -> tuple[int, dict[str, Any]]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, NotYet, eventually
 from tests.support.servers import Bucket
 from tests.support.serving import free_port
 
@@ -64,12 +63,14 @@ class Fleet:
 
     async def until_ready(self) -> None:
         """As an operator waits before traffic is led to it."""
-        deadline = time.monotonic() + START_SECONDS
+        await eventually(self._are_ready, f"{self.name} to be ready", within=START_SECONDS, every=0.2)
+
+    async def _are_ready(self) -> bool:
         for service, process in self.processes.items():
-            while (answer := await asyncio.to_thread(self._readiness, service)) != "ready":
+            if (answer := await asyncio.to_thread(self._readiness, service)) != "ready":
                 assert process.poll() is None, f"{self.name} {service} ended with {process.returncode}"
-                assert time.monotonic() < deadline, f"{self.name} {service} after {START_SECONDS} s: {answer}"
-                await asyncio.sleep(0.2)
+                raise NotYet(service, answer)
+        return True
 
     def stop(self) -> None:
         """SIGTERM, as at the end of a rollout; killed only when a test fails."""

@@ -1,12 +1,12 @@
 """Making jobs and looking at what became of them, for tests on a whole set."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from infra.demo.client import Client
+from infra.demo.client import ApiError, Client
 from infra.demo.journey import ENDED
-from tests.support.patience import PATIENCE
+from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
 STEPS = 2
@@ -43,43 +43,45 @@ async def start_job(client: Client, generations: int) -> dict[str, Any]:
 
 
 async def until_progress(client: Client, job_id: str, share: float) -> dict[str, Any]:
-    return await _until(client, job_id, lambda job: job["progress"] >= share or job["status"] in ENDED)
+    return await _job(client, job_id, lambda job: job["progress"] >= share or job["status"] in ENDED)
 
 
 async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
-    return await _until(client, job_id, lambda job: job["status"] in ENDED)
+    return await _job(client, job_id, lambda job: job["status"] in ENDED)
 
 
-async def _until(client: Client, job_id: str, condition: Any) -> dict[str, Any]:
-    """Asks until it is so; a set that is being killed may refuse or not answer meanwhile."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    last: object = None
-    while asyncio.get_running_loop().time() < deadline:
-        try:
-            job = await client.get(f"/jobs/{job_id}")
-            if condition(job):
-                return job
-            last = {name: job[name] for name in ("status", "progress", "credits", "error")}
-        except Exception as error:  # noqa: BLE001 - whatever it says while it is down
-            last = error
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"job {job_id} after {PATIENCE} s: {last}")
+async def answered(request: Awaitable[Any], *passing: int) -> list[Any]:
+    """A list of the request's answer alone; an empty one when it was refused with a status of `passing`."""
+    try:
+        return [await request]
+    except ApiError as refused:
+        if refused.status not in passing:
+            raise
+        return []
+
+
+async def _job(client: Client, job_id: str, condition: Callable[[Any], bool]) -> dict[str, Any]:
+    """The job, once it meets the condition; a set that is being killed may refuse or not answer meanwhile."""
+
+    async def look() -> dict[str, Any]:
+        job: dict[str, Any] = await client.get(f"/jobs/{job_id}")
+        if not condition(job):
+            raise NotYet({name: job[name] for name in ("status", "progress", "credits", "error")})
+        return job
+
+    return await eventually(look, f"job {job_id} to go on", passing=(Exception,), every=0.1)
 
 
 async def until_settled(client: Client) -> dict[str, Any]:
     """The balance, once nothing is held."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    last: object = None
-    while asyncio.get_running_loop().time() < deadline:
-        try:
-            balance = await client.get("/credits")
-            if not balance["held"]:
-                return balance
-            last = balance
-        except Exception as error:  # noqa: BLE001 - as above
-            last = error
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"credits are still held after {PATIENCE} s: {last}")
+
+    async def look() -> dict[str, Any]:
+        balance: dict[str, Any] = await client.get("/credits")
+        if balance["held"]:
+            raise NotYet(balance)
+        return balance
+
+    return await eventually(look, "no credits to be held", passing=(Exception,), every=0.1)
 
 
 def history(running: RunningSet, service: str, stream: UUID | str | None = None) -> list[dict[str, Any]]:

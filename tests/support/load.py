@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from infra.demo.client import ApiError, Client
 from infra.demo.journey import ENDED
 from shared.stopping import stop
 from tests.support.jobs import history, two_steps
+from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
 COMMAND_SECONDS, READ_SECONDS = 15.0, 5.0
@@ -143,20 +145,22 @@ class Load:
         """
         before = set(self.jobs)
         await self.answered_more(("generate",), within=within)
-        deadline = time.monotonic() + within + busy_seconds()
-        said: object = None
-        while time.monotonic() < deadline:
+
+        async def one_is_completed() -> bool:
+            found: list[object] = []
             for job_id in set(self.jobs) - before:
                 try:
                     async with self.client(self.jobs[job_id]) as client:
-                        said = await client.get(f"/jobs/{job_id}")
+                        job = await client.get(f"/jobs/{job_id}")
                 except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                    said = error
+                    found.append(error)
                 else:
-                    if said["status"] == "completed":
-                        return
-            await asyncio.sleep(0.2)
-        raise AssertionError(f"no job completed within {within} s: {said}\n{self.tally}")
+                    if job["status"] == "completed":
+                        return True
+                    found.append(job)
+            raise NotYet(found[-1:], self.tally)
+
+        await eventually(one_is_completed, "a job to complete", within=within + busy_seconds(), every=0.2)
 
     async def assert_nothing_lost(self) -> None:
         """Every collection is there and listed, every job completed, each step's effect is there once, all is paid."""
@@ -184,21 +188,29 @@ class Load:
                 spent[event["event"]["user_id"]] += event["event"]["quoted"]
         for user in self.users:
             async with self.client(user) as client:
-                deadline = time.monotonic() + REST_SECONDS
-                expected = spent[str(user)] / 1_000_000
-                while (balance := await client.get("/credits"))["held"] or balance["spent"] != expected:
-                    assert time.monotonic() < deadline, f"{user}: {balance}, expected {expected} to be spent"
-                    await asyncio.sleep(0.2)
+                await eventually(
+                    partial(_has_spent, client, spent[str(user)] / 1_000_000),
+                    f"all jobs of {user} to be paid",
+                    within=REST_SECONDS,
+                    every=0.2,
+                )
 
 
 async def _ended(client: Client, job_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + REST_SECONDS
-    while True:
+    async def look() -> dict[str, Any]:
         job: dict[str, Any] = await client.get(f"/jobs/{job_id}")
-        if job["status"] in ENDED:
-            return job
-        assert time.monotonic() < deadline, f"job {job_id} has not ended: {job}"
-        await asyncio.sleep(0.2)
+        if job["status"] not in ENDED:
+            raise NotYet(job)
+        return job
+
+    return await eventually(look, f"job {job_id} to end", within=REST_SECONDS, every=0.2)
+
+
+async def _has_spent(client: Client, expected: float) -> bool:
+    balance = await client.get("/credits")
+    if balance["held"] or balance["spent"] != expected:
+        raise NotYet(balance, f"expected {expected} to be spent")
+    return True
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,49 @@
-"""How long tests wait for what must come."""
+"""How tests wait for what another task, process or server does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 PATIENCE = 100.0
 """Seconds. What is waited for takes a fraction of one, or some on a machine that is busy with fifty other things. The
-bound only ends a test that would wait for ever, below pytest's own timeout, so that the test can say for what.
-"""
+bound only ends a test that would hang, below pytest's own timeout, so that the test can say what it waited for."""
+LOOK_SECONDS = 0.02
+
+
+class NotYet(Exception):  # noqa: N818 - names what was found
+    """Raised by a condition that wants to say what it found instead of what is waited for."""
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[T | None]],
+    what: str,
+    *,
+    within: float = PATIENCE,
+    passing: tuple[type[Exception], ...] = (),
+    every: float = LOOK_SECONDS,
+) -> T:
+    """The first true value of `condition`, which is called again `every` so many seconds.
+
+    NotYet, and an error of a type in `passing`, count as "not yet"; any other error ends the wait. Raises
+    AssertionError after `within` seconds, which names what was waited for and what the last call returned or raised.
+    """
+    last: object = None
+    not_yet = (NotYet, *passing)
+    bound = asyncio.timeout(within)
+    try:
+        async with bound:
+            while True:
+                try:
+                    found = await condition()
+                    if found:
+                        return found
+                    last = found
+                except not_yet as error:
+                    last = error
+                await asyncio.sleep(every)
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}") from None

@@ -1,6 +1,5 @@
 """What storage says of files: linked to their components, and good to create collections from."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
@@ -10,7 +9,7 @@ from services.collections.projections.component_assets import COMPONENT_ASSETS
 from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
 from shared.projections import rebuild
 from tests.integration.collections.api import ALICE, BOB, Api, two_steps
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.publishing import Publisher, publisher
 
 
@@ -39,12 +38,13 @@ def stored(collection, asset_id: int) -> AssetStored:
 async def listed(api: Api, collection, wanted) -> list:
     """The assets of the collection's second step, once they are as `wanted` says."""
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = (await api.get(path)).data
-            if wanted(found):
-                return found
-            await asyncio.sleep(0.01)
+
+    async def look() -> list | None:
+        found = (await api.get(path)).data
+        return [found] if wanted(found) else None
+
+    [found] = await eventually(look, f"{path} to be as wanted")
+    return found
 
 
 async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):

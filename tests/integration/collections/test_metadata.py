@@ -1,6 +1,5 @@
 """Chain metadata over HTTP: for marketplaces without a token, and what a publication is refused for."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
@@ -22,7 +21,7 @@ from shared.contracts.generation import (
 from shared.contracts.storage import EVENTS, AssetStored
 from shared.projections import rebuild
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Answer, Api, two_steps
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.publishing import Publisher, publisher
 
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -93,12 +92,11 @@ async def run_job(engine: Publisher, collection, moods: list[str | None], first_
 
 
 async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUID | None = ALICE) -> Answer:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            answer = await api.get(path, user)
-            if wanted(answer):
-                return answer
-            await asyncio.sleep(0.02)
+    async def look() -> Answer | None:
+        answer = await api.get(path, user)
+        return answer if wanted(answer) else None
+
+    return await eventually(look, f"{path} to be answered as wanted")
 
 
 async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api, engine: Publisher):
@@ -144,13 +142,13 @@ async def test_what_was_sold_keeps_its_numbers(api: Api, engine: Publisher):
 
 async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
     query = b"select count(*) from series_v1 where collection_id = %s and finished_at is not null"
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            async with api.store.reader() as cursor:
-                await cursor.execute(query, (collection_id,))
-                if await cursor.fetchone() == (jobs,):
-                    return
-            await asyncio.sleep(0.02)
+
+    async def are_finished() -> bool:
+        async with api.store.reader() as cursor:
+            await cursor.execute(query, (collection_id,))
+            return await cursor.fetchone() == (jobs,)
+
+    await eventually(are_finished, f"{jobs} series to be finished")
 
 
 async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, storage: Publisher):

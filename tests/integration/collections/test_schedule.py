@@ -1,10 +1,9 @@
 """Publishing at a time, over HTTP, with the clock in the test's hand."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, collections_service
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -18,12 +17,11 @@ class Clock:
 
 
 async def published(api: Api, collection) -> dict:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            shown = (await api.get(f"/collections/{collection['id']}", ALICE)).data
-            if shown["status"] == "published":
-                return shown
-            await asyncio.sleep(0.02)
+    async def look() -> dict | None:
+        shown = (await api.get(f"/collections/{collection['id']}", ALICE)).data
+        return shown if shown["status"] == "published" else None
+
+    return await eventually(look, "the collection to be published")
 
 
 async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url, tmp_path):

@@ -1,9 +1,8 @@
 """The credits service as its clients and the generation service meet it."""
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from services.credits.app import SERVICE, build
 from services.credits.settings import CreditsSettings
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.runtime import Running, running
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -71,20 +70,10 @@ class Api:
     async def settled(self, wanted: tuple[str, str, str], user: UUID = ALICE) -> None:
         """Waits until the balance is what is wanted."""
         expected = tuple(map(Decimal, wanted))
-        await until(lambda: self._is(expected, user), f"the balance of {user} to become {wanted}")
+        await eventually(lambda: self._is(expected, user), f"the balance of {user} to become {wanted}")
 
     async def _is(self, expected: tuple[Decimal, ...], user: UUID) -> bool:
         return await self.balance(user) == expected
-
-
-async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Waits for a condition, and says which one never came."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110 - it comes true in another process or loop
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"waited {seconds:g} s for {what}") from None
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from shared.contracts.credits import HoldPlaced
 from shared.contracts.generation import JobCompleted, JobFailed, JobPartiallyCompleted, JobRejected
-from tests.integration.credits.api import ALICE, BOB, Api, requested, until
+from tests.integration.credits.api import ALICE, BOB, Api, requested
+from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 
 CREDIT = 1_000_000
@@ -47,7 +48,7 @@ async def test_a_failed_job_costs_nothing(api: Api, generation: Publisher):
     await api.give("10")
     job = uuid4()
     await generation.say(job, requested(job, 4 * CREDIT), JobFailed(job, ALICE, "the workers burnt down"))
-    await until(lambda: _is(hold_status(api, job), "released"), "the hold to be released")
+    await eventually(lambda: _is(hold_status(api, job), "released"), "the hold to be released")
     assert await api.balance() == (10, 0, 0)
     assert await kinds(api, job) == ["held", "released"]
 
@@ -57,7 +58,7 @@ async def test_a_job_beyond_the_balance_is_declined_and_stays_so(api: Api, gener
     await api.give("1")
     job = uuid4()
     await generation.say(job, requested(job, 2 * CREDIT))
-    await until(lambda: _is(hold_status(api, job), "declined"), "the job to be declined")
+    await eventually(lambda: _is(hold_status(api, job), "declined"), "the job to be declined")
     await api.give("10")
     await generation.say(job, JobRejected(job, "INSUFFICIENT_CREDITS", "1 of 2 credits", ALICE))
     later = uuid4()
@@ -69,9 +70,9 @@ async def test_a_job_beyond_the_balance_is_declined_and_stays_so(api: Api, gener
 async def test_a_job_that_costs_nothing_needs_no_credits(api: Api, generation: Publisher):
     job = uuid4()
     await generation.say(job, requested(job, 0))
-    await until(lambda: _is(hold_status(api, job), "held"), "the job to be held")
+    await eventually(lambda: _is(hold_status(api, job), "held"), "the job to be held")
     await generation.say(job, JobCompleted(job, ALICE, captured=0))
-    await until(lambda: _is(hold_status(api, job), "released"), "the job to be resolved")
+    await eventually(lambda: _is(hold_status(api, job), "released"), "the job to be resolved")
     assert await api.balance() == (0, 0, 0)
 
 
@@ -85,7 +86,7 @@ async def test_many_jobs_at_once_never_spend_a_credit_twice(api: Api, generation
     async def decided() -> bool:
         return all([await hold_status(api, job) for job in jobs])
 
-    await until(decided, "all jobs to be decided")
+    await eventually(decided, "all jobs to be decided")
     statuses = [await hold_status(api, job) for job in jobs]
     assert (statuses.count("held"), statuses.count("declined")) == (10, 30)
     assert await api.balance() == (0, 10, 0)

@@ -1,7 +1,6 @@
 """The edge as it is run: its own process, bounded memory, a bounded stop."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from tests.support.edge_client import EdgeClient
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.serving import free_port
 from tests.support.tokens import TokenIssuer
 from tests.support.upstream import Exchange, UpstreamStub
@@ -51,13 +50,11 @@ async def edge_process(services: Services, issuer: TokenIssuer, folder: Path) ->
 
 
 async def until_ready(session: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(f"{url}/health/ready") as response:
-                    if response.status == 200:
-                        return
-            await asyncio.sleep(0.05)
+    async def is_ready() -> bool:
+        async with session.get(f"{url}/health/ready") as response:
+            return response.status == 200
+
+    await eventually(is_ready, "the edge to be ready", passing=(aiohttp.ClientError,))
 
 
 async def test_large_streams_need_little_memory(services: Services, issuer: TokenIssuer, tmp_path: Path) -> None:

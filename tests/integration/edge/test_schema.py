@@ -1,11 +1,11 @@
 """What the edge answers itself: the public document, its viewer, the key set, health."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 from tests.support.edge_client import Edge, EdgeClient
+from tests.support.patience import eventually
 from tests.support.serving import free_port, serving
 from tests.support.tokens import TokenIssuer
 from tests.support.upstream import Exchange, UpstreamStub
@@ -155,12 +155,12 @@ async def test_health_says_whether_requests_can_be_passed_on(start_edge: Edge, t
 
     async def told(status: int, words: str, **changed: str) -> None:
         edge = await start_edge(**changed)
-        async with asyncio.timeout(20):
-            while True:
-                found, health = await edge.json("GET", "/health/ready", anonymous=True)
-                if found == status and words in str(health):
-                    return
-                await asyncio.sleep(0.02)
+
+        async def says_so() -> bool:
+            found, health = await edge.json("GET", "/health/ready", anonymous=True)
+            return found == status and words in str(health)
+
+        await eventually(says_so, f"readiness to answer {status} with {words!r}")
 
     gone = f"http://127.0.0.1:{free_port()}"
     await told(200, "'status': 'ok'")

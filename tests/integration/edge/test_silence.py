@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.edge_client import Edge, EdgeClient
+from tests.support.patience import eventually
 from tests.support.serving import serving
 from tests.support.silence import SilentProxy, frozen
 from tests.support.upstream import Exchange, UpstreamStub
@@ -60,12 +61,13 @@ async def ready(edge: EdgeClient) -> tuple[int, dict[str, Any]]:
 async def until_ready_says(edge: EdgeClient, status: int, words: str) -> float:
     """Seconds that it took."""
     began = time.monotonic()
-    async with asyncio.timeout(20):
-        while True:
-            found, checks = await ready(edge)
-            if found == status and words in str(checks):
-                return time.monotonic() - began
-            await asyncio.sleep(0.02)
+
+    async def says_so() -> bool:
+        found, checks = await ready(edge)
+        return found == status and words in str(checks)
+
+    await eventually(says_so, f"readiness to answer {status} with {words!r}", within=20)
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize(

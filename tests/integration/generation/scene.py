@@ -29,7 +29,7 @@ from shared.contracts.storage import AssetStored
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
 from shared.messaging.connection import connected
 from shared.runtime import Running, running
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.publishing import Publisher, publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -105,7 +105,7 @@ class Api:
     async def ended(self, job_id: str, *statuses: str) -> Any:
         """The job when it has ended, with one of these statuses."""
         wanted = statuses or ("completed",)
-        await until(lambda: self._has_ended(job_id), f"job {job_id} to end")
+        await eventually(lambda: self._has_ended(job_id), f"job {job_id} to end")
         job = await self.job(job_id)
         assert job["status"] in wanted, job
         return job

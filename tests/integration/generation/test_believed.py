@@ -6,7 +6,8 @@ import pytest
 from services.generation import results
 from shared.contracts.generation import Output
 from shared.contracts.work import WorkMessage, WorkResult
-from tests.integration.generation.scene import FOXES, Api, Worker, created, file_of, finished, stored, until
+from tests.integration.generation.scene import FOXES, Api, Worker, created, file_of, finished, stored
+from tests.support.patience import eventually
 
 LIES = {"asset_id": 1, "url": "javascript:alert(1)", "mime_type": "text/html", "size": -1}
 
@@ -67,7 +68,7 @@ async def test_a_result_waits_for_storage_to_tell(api: Api, collections, credits
 
     worker_.told = remember
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
-    await until(lambda: _came_again(worker_), "the result to come again")
+    await eventually(lambda: _came_again(worker_), "the result to come again")
     worker_.told = stored
     await worker_.store_files(early[0])
     assert (await api.ended(job_id))["status"] == "completed"

@@ -10,7 +10,8 @@ from services.generation.grants import GrantSigner
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher
 from services.generation.processes.watchdog import Watchdog
-from tests.integration.generation.scene import FOXES, Api, Worker, created, grant_key, until
+from tests.integration.generation.scene import FOXES, Api, Worker, created, grant_key
+from tests.support.patience import eventually
 
 
 def watchdog(api: Api, folder: Path, step_deadline: timedelta) -> Watchdog:
@@ -32,7 +33,7 @@ async def test_a_clock_an_hour_ahead_loses_no_attempt(api: Api, collections, cre
             await cursor.execute("select count(*) from open_steps_v1")
             return (await cursor.fetchone()) == (1,)
 
-    await until(is_open, "the first step to wait for its result")
+    await eventually(is_open, "the first step to wait for its result")
     ahead = datetime.now(UTC) + timedelta(hours=1)
     patient = watchdog(api, tmp_path, timedelta(minutes=30))
     await patient.give_up_overdue(ahead)

@@ -7,7 +7,8 @@ from services.credits.handlers import Ledger
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
 from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created, until
+from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created
+from tests.support.patience import eventually
 
 CREDIT = 1_000_000
 
@@ -23,7 +24,7 @@ async def test_a_hold_without_a_job_is_released(api: Api, credits_: CreditsApi):
     """Generation says that it has no such job, and the user's credits are available again."""
     job_id = uuid4()
     await hold(credits_, job_id, ALICE)
-    await until(lambda: _is_disowned(api, job_id), "the job to be disowned")
+    await eventually(lambda: _is_disowned(api, job_id), "the job to be disowned")
     await credits_.settled(("10", "0", "0"))
     assert (await api.get(f"/jobs/{job_id}")).status == 404
 
@@ -37,10 +38,10 @@ async def test_a_hold_in_the_name_of_a_real_job_does_not_disturb_it(
     stranger = uuid4()
     await credits_.give("10", user=stranger)
     await hold(credits_, UUID(job_id), stranger)
-    await until(lambda: _is_disowned(api, UUID(job_id)), "the stranger's hold to be disowned")
+    await eventually(lambda: _is_disowned(api, UUID(job_id)), "the stranger's hold to be disowned")
     worker_.may_work.set()
     await api.ended(job_id)
-    await until(lambda: _has_all(credits_, stranger), "the stranger's credits to come back")
+    assert await eventually(lambda: _has_all(credits_, stranger), "the stranger's credits to come back")
 
 
 async def _is_disowned(api: Api, job_id: UUID) -> bool:

@@ -4,7 +4,8 @@ from typing import Any
 
 from services.generation.health import DEADLINE_SLACK
 from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import FOXES, Api, Worker, created, until
+from tests.integration.generation.scene import FOXES, Api, Worker, created
+from tests.support.patience import eventually
 
 STEP_DEADLINE = 3600
 """Seconds, as the service has it unless it is told otherwise."""
@@ -33,7 +34,7 @@ async def test_a_job_that_waits_for_credits_for_minutes_is_told(api: Api, collec
     _, body = await health(api)
     assert body["checks"]["engine's watch"]["status"] == "ok"
     await changed(api, "update jobs_v1 set created_at = created_at - interval '3 minutes'")
-    await until(lambda: waits(api, "jobs that wait for credits: 1 waiting, for 1"), "the job to be told")
+    await eventually(lambda: waits(api, "jobs that wait for credits: 1 waiting, for 1"), "the job to be told")
     assert await waits(api, f"on job {job_id}")
 
 
@@ -45,9 +46,9 @@ async def test_an_attempt_past_its_deadline_is_told(api: Api, collections, credi
     statement = (
         f"update open_steps_v1 set ready_at = ready_at - interval '{STEP_DEADLINE + DEADLINE_SLACK + 30} seconds'"
     )
-    await until(lambda: _has_steps(api), "a step to be sent")
+    await eventually(lambda: _has_steps(api), "a step to be sent")
     await changed(api, statement)
-    await until(lambda: waits(api, "attempts past their deadline: "), "the attempt to be told")
+    assert await eventually(lambda: waits(api, "attempts past their deadline: "), "the attempt to be told")
     worker_.may_work.set()
 
 

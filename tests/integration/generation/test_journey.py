@@ -4,7 +4,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.contracts.collections import CollectionRetitled, InstructionsRevised
-from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created, data, until
+from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created, data
+from tests.support.patience import eventually
 
 
 async def test_a_job_runs_to_its_end(api: Api, collections, credits_, worker_: Worker):
@@ -135,7 +136,7 @@ async def test_a_revised_collection_is_generated_as_it_is_now(api: Api, collecti
     async def revised():
         return (await api.generate(collection, dry_run=True)).status == 200
 
-    await until(revised, "the revision to arrive")
+    await eventually(revised, "the revision to arrive")
     job = await api.ended((await api.generate(collection)).data["job_id"])
     assert job["name"] == "Collection Generation: Owls"
     assert job["generations"][0]["outputs"][0]["text"] == "about owls"

@@ -27,6 +27,7 @@ from shared.http import (
     Limit,
     create_app,
 )
+from tests.support.patience import eventually
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -284,12 +285,13 @@ async def test_a_client_that_goes_away_is_no_error_of_ours(client: Client) -> No
     writer.write(b"POST /notes HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nauthorization: " + token + b"\r\n\r\n{")
     await writer.drain()
     writer.close()
-    for _ in range(200):
+
+    async def counted() -> str | None:
         async with client.session.get(f"{client.url}/metrics") as response:
             text = await response.text()
-        if 'route="/notes"' in text:
-            break
-        await asyncio.sleep(0.01)
+        return text if 'route="/notes"' in text else None
+
+    text = await eventually(counted, "the request to be counted")
     assert 'http_request_seconds_count{method="POST",route="/notes",status="499"} 1.0' in text
     assert 'status="500"' not in text
     reader.feed_eof()

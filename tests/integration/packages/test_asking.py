@@ -1,6 +1,5 @@
 """Collections asks for packages, and tells what became of them: generation and storage are played."""
 
-import asyncio
 import hashlib
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +21,7 @@ from shared.contracts.generation import (
 )
 from shared.contracts.storage import AssetStored, PackageFailed, PackageStored
 from tests.integration.collections.api import ALICE, BOB, Api, two_steps
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 from tests.unit.content.package_file import packaged
 
@@ -77,22 +76,21 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
 
 async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
     """The answer to the request, as soon as all of the job is known."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            answer = await api.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})
-            if answer.status == 202:
-                return answer
-            assert answer.status in {404, 409, 503}, answer
-            await asyncio.sleep(0.02)
+
+    async def accepted() -> Any:
+        answer = await api.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})
+        assert answer.status in {202, 404, 409, 503}, answer
+        return answer if answer.status == 202 else None
+
+    return await eventually(accepted, "the package to be accepted")
 
 
 async def until(api: Api, path: str, status: str) -> Any:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = (await api.get(path)).data
-            if found["status"] == status:
-                return found
-            await asyncio.sleep(0.02)
+    async def look() -> Any:
+        found = (await api.get(path)).data
+        return found if found["status"] == status else None
+
+    return await eventually(look, f"{path} to be {status}")
 
 
 async def listed(api: Api, package_id: str) -> tuple[list[PackagePartListed], PackageRequested]:
@@ -211,10 +209,10 @@ async def test_what_can_not_be_packaged_is_refused_and_nothing_is_recorded(
         quoted=1,
     )
     await generating.say(running, begun)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            answer = await collections.post(path, {"job_id": str(running)})
-            if answer.status != 404:
-                break
-            await asyncio.sleep(0.02)
+
+    async def known() -> Any:
+        answer = await collections.post(path, {"job_id": str(running)})
+        return answer if answer.status != 404 else None
+
+    answer = await eventually(known, "the job to be known")
     assert answer.code == (409, "CONFLICT")

@@ -15,7 +15,7 @@ from shared.content.verification import verify
 from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
 from shared.contracts.storage import PackageFailed, PackageStored
 from tests.integration.storage.api import ALICE, BOB, Api
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 from tests.unit.content.contents import MIB, content, pieces
 from tests.unit.content.package_file import car_file, contents
@@ -54,12 +54,11 @@ async def ask(asking: Publisher, wanted: PackageRequested, made: Contents, comma
 
 async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | PackageFailed:
     stream = attempt_stream(wanted.package_id, wanted.attempt)
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            state = (await api.runtime.store.load(PACKAGE, stream)).state
-            if state.outcome is not None:
-                return state.outcome
-            await asyncio.sleep(0.02)
+
+    async def look() -> PackageStored | PackageFailed | None:
+        return (await api.runtime.store.load(PACKAGE, stream)).state.outcome
+
+    return await eventually(look, "the attempt to end")
 
 
 async def built(api: Api, asking: Publisher, made: Contents, **more: Any) -> PackageStored:

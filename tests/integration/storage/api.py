@@ -1,6 +1,5 @@
 """The storage service as users, workers and the generation service meet it."""
 
-import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +12,7 @@ import aiohttp
 from services.storage.app import SERVICE, build
 from services.storage.settings import StorageSettings
 from shared.runtime import Running, running
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.servers import Bucket
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -88,14 +87,12 @@ class Api:
 
     async def until(self, condition: Callable[[Any], bool], asset_id: int, user: UUID = ALICE) -> Any:
         """Waits until an asset is as wanted."""
-        asset = None
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition(asset := (await self.get(f"/assets/{asset_id}", user)).data):  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"asset {asset_id} never became what was waited for: {asset}") from None
-        return asset
+
+        async def look() -> Any:
+            asset = (await self.get(f"/assets/{asset_id}", user)).data
+            return asset if condition(asset) else None
+
+        return await eventually(look, f"asset {asset_id} to be as wanted")
 
     def objects(self) -> dict[str, int]:
         """What lies in the bucket: the size at each path."""

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.integration.storage.api import ALICE, GID, JOB, SID, Api, storage_service
 from tests.integration.storage.gate import Gate, gate_to
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.servers import Bucket
 
 PATH = f"generations/{ALICE}/{JOB}/{GID}/{SID}/a.png"
@@ -88,9 +88,11 @@ async def test_a_recorded_file_that_is_gone_from_the_store_is_not_there_for_now(
 
 async def test_the_service_makes_its_bucket_when_there_is_none(database: str, nats_url: str, bucket: Bucket, tmp_path):
     async with storage_service(database, nats_url, bucket, tmp_path, s3_bucket=f"{bucket.name}-new") as api:
-        async with asyncio.timeout(PATIENCE):
-            while (await ready(api))[0] != 200:  # noqa: ASYNC110 - it comes true in another loop
-                await asyncio.sleep(0.02)
+
+        async def is_ready() -> bool:
+            return (await ready(api))[0] == 200
+
+        await eventually(is_ready, "the service to be ready")
         assert (await api.upload(b"content")).status == 201
     client = bucket.client()
     client.remove_object(f"{bucket.name}-new", PATH)

@@ -12,7 +12,7 @@ import psutil
 import pytest_asyncio
 
 from tests.integration.storage.api import ALICE, GID, JOB, SID
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 from tests.support.servers import Bucket
 from tests.support.serving import free_port
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -58,10 +58,13 @@ async def process(database: str, nats_url: str, bucket: Bucket, tmp_path: Path) 
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
-            while not await is_ready(session, url):
+        async with aiohttp.ClientSession() as session:
+
+            async def serves() -> bool:
                 assert child.returncode is None, (tmp_path / "log").read_text()
-                await asyncio.sleep(0.05)
+                return await is_ready(session, url)
+
+            await eventually(serves, "the service to be ready")
         yield Process(url, child.pid, users, grants)
     finally:
         child.terminate()

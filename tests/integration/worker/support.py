@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,7 +33,7 @@ from shared.contracts.work import (
     WorkMessage,
     WorkResult,
 )
-from tests.support.patience import PATIENCE
+from tests.support import patience
 from tests.support.serving import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -43,14 +42,8 @@ HASH = "5f3a" * 16
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
-    """The first truthy value of `condition`; fails when it never comes."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        with contextlib.suppress(nats.errors.Error, aiohttp.ClientError, OSError):
-            if value := await condition():
-                return value
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{what}: not within {PATIENCE} s")
+    """As patience.eventually, through outages of the broker and of storage."""
+    return await patience.eventually(condition, what, passing=(nats.errors.Error, aiohttp.ClientError, OSError))
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""Results that lie, come twice or can't be read: they are refused or parked, and the others are taken in."""
+
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.generation import Output
+from shared.contracts.work import RESULTS_STREAM, WorkResult
+from shared.messaging import parking
+from tests.integration.generation.scene import (
+    FOXES,
+    SKETCH,
+    STYLE,
+    Api,
+    Worker,
+    created,
+    data,
+    failed,
+    file_of,
+    finished,
+)
+from tests.support.patience import eventually
+
+ONE = data(SKETCH, variables=[STYLE])
+
+
+async def test_a_file_outside_the_steps_own_place_is_not_taken(api: Api, collections, credits_, worker_: Worker):
+    """A worker can't pass off another's file as its own."""
+
+    def lie(work):
+        output = msgspec.structs.replace(file_of(work), path="uploads/somebody/else.png")
+        return msgspec.structs.replace(finished(work), outputs=[output])
+
+    worker_.behave = lie
+    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    assert job["error"].startswith("INVALID_RESULT")
+
+
+async def test_double_and_late_results_change_nothing(api: Api, collections, credits_, worker_: Worker):
+    """Also a failure that comes after the success, past the broker's own deduplication."""
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    await api.ended(job_id)
+    before = await api.store.head()
+    taken = len(worker_.worked) * 2
+    for work in worker_.worked:
+        await worker_.answer(finished(work), f"again:{work.sid}")
+        await worker_.answer(failed(work, retryable=False), f"late:{work.sid}")
+    await eventually(lambda: _results_are_settled(worker_), f"{taken} more results to be taken in")
+    assert await api.store.head() == before
+
+
+async def _results_are_settled(worker: Worker) -> bool:
+    info = await worker.js.consumer_info(RESULTS_STREAM, "generation-results-v1")
+    return info.num_pending == 0 and info.num_ack_pending == 0
+
+
+async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collections, credits_, worker_: Worker):
+    """Also one that names a job which does not exist."""
+    collection = await created(collections, ONE)
+    await api.ended((await api.generate(collection)).data["job_id"])
+    stranger = WorkResult(UUID(int=1), UUID(int=2), UUID(int=3), 1, "completed")
+    bodies = [b"", b"{", b"[]", b'{"job_id": "x"}', b"\xff\xfe", b"[" * 3000, msgspec.json.encode(stranger)]
+    for body in bodies:
+        await worker_.say(worker_.worked[0].job_id, worker_.worked[0].gid, body)
+    await api.ended((await api.generate(collection)).data["job_id"])
+
+    async def parked():
+        async with api.store.reader() as cursor:
+            await cursor.execute("select count(*) from parked where consumer = 'generation-results-v1'")
+            return await cursor.fetchone() == (len(bodies),)
+
+    assert await eventually(parked, "the malformed results to be parked")
+
+
+async def test_a_parked_result_is_retried_or_discarded_as_any_event_is(
+    api: Api, collections, credits_, worker_: Worker
+):
+    """It counts in the service's progress until an operator has done something about it; a retry is a retry."""
+    collection = await created(collections, ONE)
+    await api.ended((await api.generate(collection)).data["job_id"])
+    done = worker_.worked[0]
+    for body in (b"{", b"?"):
+        await worker_.say(done.job_id, done.gid, body)
+
+    async def parked():
+        async with api.store.pool.connection() as connection:
+            rows = await parking.list_parked(connection, "generation-results-v1")
+        found[:] = rows
+        return len(rows) == 2
+
+    found: list[parking.Parked] = []
+    await eventually(parked, "both to be parked")
+    first, second = found
+    async with api.store.pool.connection() as connection:
+        await connection.execute(
+            "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)
+        )
+        await parking.retry(connection, first.id, by="olga", reason="repaired by hand")
+        await parking.retry(connection, second.id, by="olga")
+
+    async def settled():
+        async with api.store.pool.connection() as connection:
+            rows = [await parking.inspect(connection, each.id) for each in (first, second)]
+        return [[action.action for action in actions] for _, actions in rows] == [
+            ["parked", "retry", "handled"],
+            ["parked", "retry", "failed"],
+        ]
+
+    assert await eventually(settled, "one to be handled, the other to fail again")
+
+
+async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections, credits_, worker_: Worker):
+    """U+0000 has no place in PostgreSQL's text: the projector must never meet it."""
+    nul = Output(kind="text", text="a\0b")
+    worker_.behave = lambda work: msgspec.structs.replace(finished(work), outputs=[nul])
+    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    assert "U+0000" in job["error"]

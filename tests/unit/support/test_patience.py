@@ -1,0 +1,51 @@
+"""Waiting ends with what was waited for, or with an error that names it."""
+
+import asyncio
+
+import pytest
+
+from tests.support.patience import eventually
+
+
+async def test_the_first_true_value_is_the_result() -> None:
+    values = iter([0, None, "", "here", "later"])
+
+    async def look() -> object:
+        return next(values)
+
+    assert await eventually(look, "a value", every=0) == "here"
+    assert next(values) == "later"
+
+
+async def test_what_never_comes_is_named_with_the_last_look() -> None:
+    async def look() -> int:
+        return 0
+
+    with pytest.raises(AssertionError, match=r"^the job to end: not within 0\.05 s; the last look found 0$"):
+        await eventually(look, "the job to end", within=0.05)
+
+
+async def test_a_look_that_hangs_ends_at_the_bound() -> None:
+    async def look() -> bool:
+        return await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match="an answer: not within"):
+        await eventually(look, "an answer", within=0.05)
+
+
+async def test_only_errors_that_pass_are_waited_out() -> None:
+    errors: list[Exception] = [ConnectionError("away"), KeyError("a fault")]
+
+    async def look() -> bool:
+        raise errors.pop(0)
+
+    with pytest.raises(KeyError, match="a fault"):
+        await eventually(look, "a connection", passing=(ConnectionError,), every=0)
+
+
+async def test_a_timeout_of_the_look_itself_is_not_the_bound() -> None:
+    async def look() -> bool:
+        raise TimeoutError("the client's own")
+
+    with pytest.raises(TimeoutError, match="the client's own"):
+        await eventually(look, "an answer")
