@@ -27,8 +27,8 @@ from shared.messaging import Consumer
 PACKAGE = Decider("package", package.NOTHING, package.evolve, Package)
 OUTCOMES = "collections-packages-v1"
 
-JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
-FILES = """
+END_OF_JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
+FILES_OF_COLLECTION = """
 select asset_id, path, mime_type, size, sha256, cid from component_assets_v4
 where collection_id = %s and asset_id = any(%s)"""
 
@@ -132,13 +132,13 @@ class Packages:
 
     async def _files(self, collection_id: UUID, asset_ids: Sequence[int]) -> dict[int, StoredFile]:
         async with self.store.reader() as cursor:
-            await cursor.execute(FILES.encode(), (collection_id, list(asset_ids)))
+            await cursor.execute(FILES_OF_COLLECTION.encode(), (collection_id, list(asset_ids)))
             return {row[0]: StoredFile(*row) for row in await cursor.fetchall()}
 
     async def _unfinished(self, collection_id: UUID, job_id: UUID) -> Problem:
         """What to say of a job that has no finished artworks."""
         async with self.store.reader() as cursor:
-            await cursor.execute(JOB.encode(), (job_id, collection_id))
+            await cursor.execute(END_OF_JOB.encode(), (job_id, collection_id))
             if await cursor.fetchone() is None:
                 return Problem("NOT_FOUND", "There is no such job", Detail("/job_id", "is no job of this collection"))
         message = "has no finished artworks: it goes on, ended a moment ago, or has failed"

@@ -15,10 +15,10 @@ from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable
 from shared.http import get_logger
 
-EVERY = 1.0
+LOOK_SECONDS = 1.0
 """Seconds between two looks at the schedule."""
-AT_ONCE = 100
-DUE = """
+MAX_ROWS = 100
+DUE_COLLECTIONS = """
 select id, scheduled_for from collections_v4
 where scheduled_for <= %s order by scheduled_for, id limit %s"""
 
@@ -37,14 +37,14 @@ class Scheduler:
             except StoreUnavailable as error:
                 log.warning("the schedule waits for PostgreSQL", error=str(error))
                 published = 0
-            if published < AT_ONCE:
-                await asyncio.sleep(EVERY)
+            if published < MAX_ROWS:
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def publish_what_is_due(self) -> int:
         """Publishes what the read table knows to be due now, or calls it off; says how many those were."""
         now = self._handlers.clock()
         async with self._store.reader() as cursor:
-            await cursor.execute(DUE, (now, AT_ONCE))
+            await cursor.execute(DUE_COLLECTIONS, (now, MAX_ROWS))
             due = await cursor.fetchall()
         await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
         return len(due)

@@ -37,14 +37,14 @@ order by finished_at, job_id limit 1"""
 SERIES_OF_JOB = """
 select job_id, artworks from series_v1 where collection_id = %s and job_id = %s and finished_at is not null"""
 
-COUNT = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
+COUNT_OF_ARTWORKS = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 
-TOKENS = """
+ARTWORKS_OF_JOB = """
 select gid, hash, traits, files, made_at from artworks_v1
 where job_id = %s and made_at is not null
 order by place offset %s limit %s"""
 
-CIDS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
+CIDS_OF_ASSETS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
 
 
 class FinishedSeries(msgspec.Struct, frozen=True):
@@ -70,17 +70,17 @@ class TokenList:
         if found is None:
             return None
         series = FinishedSeries(*found)
-        ((made,),) = await self._all(COUNT, series.job_id)
+        ((made,),) = await self._all(COUNT_OF_ARTWORKS, series.job_id)
         if made < series.tokens:
             raise Problem("UNAVAILABLE", f"{made} of the job's {series.tokens} artworks are known so far: try again")
         return series
 
     async def tokens(self, series: FinishedSeries, *, after: int = 0, limit: int | None = None) -> list[Token]:
         """The tokens with the numbers after `after`, in order: all of them, or `limit` at most."""
-        rows = await self._all(TOKENS, series.job_id, after, limit)
+        rows = await self._all(ARTWORKS_OF_JOB, series.job_id, after, limit)
         files = [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
         ids = [file.asset_id for each in files for file in each]
-        cids = dict(await self._all(CIDS, ids)) if ids else {}
+        cids = dict(await self._all(CIDS_OF_ASSETS, ids)) if ids else {}
         return [
             Token(
                 number=number,

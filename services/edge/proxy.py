@@ -38,7 +38,7 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 RECOGNIZED = frozenset({b"idempotency-key", b"if-match"})
 """The headers by which a service knows a command again."""
 SMALL_RESPONSE = 64 * 1024
-LOOK = 0.5
+BODY_LOOK_SECONDS = 0.5
 """Seconds between two looks whether a body still goes on its way."""
 
 
@@ -249,7 +249,9 @@ class _Exchange:
         loop = asyncio.get_running_loop()
         silent = loop.time() - max(began, self._body.moved_at)
         bounds = [bound - silent for bound in (self._proxy.limits.turn, self._within) if bound >= silent]
-        await asyncio.wait(asked, timeout=min([LOOK, *bounds]) + 0.001, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            asked, timeout=min([BODY_LOOK_SECONDS, *bounds]) + 0.001, return_when=asyncio.FIRST_COMPLETED
+        )
         return 0.0 if self._body.waits_for_client else loop.time() - max(began, self._body.moved_at)
 
     def _outcome(self) -> str:

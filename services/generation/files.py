@@ -20,19 +20,19 @@ from shared.contracts.work import WorkResult
 from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import Consumer
 
-NAME = "generation-files-v1"
-KEPT = timedelta(days=7)
+CONSUMER_NAME = "generation-files-v1"
+FILE_RETENTION = timedelta(days=7)
 """How long a file is remembered: no attempt lasts so long, retries and all."""
-WAIT = 1.5
+WAIT_SECONDS = 1.5
 """Seconds that a result waits in here. Storage's events arrive within a few hundredths of a second."""
-AT_ONCE = 10_000
+FILES_PER_DELETE = 10_000
 
-KEEP: LiteralString = """
+INSERT_FILE: LiteralString = """
 insert into stored_files (path, sid, asset_id, url, mime_type, sha256, size, stored_at)
 values (%b, %b, %b, %b, %b, %b, %b, %b) on conflict (path) do nothing"""
-KNOWN: LiteralString = """
+FILES_OF_STEP: LiteralString = """
 select path, asset_id, url, mime_type, sha256, size from stored_files where sid = %b and path = any(%b)"""
-FORGET: LiteralString = """
+DELETE_OLD_FILES: LiteralString = """
 delete from stored_files where path in (
   select path from stored_files where stored_at < clock_timestamp() - %b::interval order by stored_at limit %b)"""
 
@@ -68,9 +68,9 @@ class StoredFiles:
 
     async def _wait_for(self, sid: UUID, paths: Sequence[str]) -> dict[str, Output]:
         loop = asyncio.get_running_loop()
-        until, pauses = loop.time() + WAIT, Backoff("files", first=0.01, longest=0.2)
+        until, pauses = loop.time() + WAIT_SECONDS, Backoff("files", first=0.01, longest=0.2)
         while True:
-            rows = await self._store.pool.rows(KNOWN, (sid, list(paths))) if paths else []
+            rows = await self._store.pool.rows(FILES_OF_STEP, (sid, list(paths))) if paths else []
             if len(rows) == len(set(paths)):
                 return {row[0]: _output(*row) for row in rows}
             if loop.time() >= until:
@@ -85,12 +85,12 @@ class StoredFiles:
         url = event.url or f"{self._public_url}/assets/{event.asset_id}/content"
         row = (event.path, event.sid, event.asset_id, url, event.mime_type, event.sha256, event.size)
         async with self._store.pool.connection() as connection:
-            await connection.execute(KEEP, (*row, recorded.recorded_at))
+            await connection.execute(INSERT_FILE, (*row, recorded.recorded_at))
 
     async def forget(self) -> None:
         """What nobody asks for any more, a part of it at a time."""
         async with self._store.pool.connection() as connection:
-            await connection.execute(FORGET, (KEPT, AT_ONCE))
+            await connection.execute(DELETE_OLD_FILES, (FILE_RETENTION, FILES_PER_DELETE))
 
 
 def file_consumers(files: StoredFiles) -> list[Consumer]:
@@ -98,7 +98,7 @@ def file_consumers(files: StoredFiles) -> list[Consumer]:
         assert isinstance(recorded.event, AssetStored)
         await files.keep(recorded.event, recorded)
 
-    return [Consumer(name=NAME, owner="storage", events=(AssetStored,), handle=on_file)]
+    return [Consumer(name=CONSUMER_NAME, owner="storage", events=(AssetStored,), handle=on_file)]
 
 
 def _may_be_stored(output: Output, result: WorkResult) -> bool:

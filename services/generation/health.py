@@ -17,15 +17,15 @@ VERDICT_SECONDS = 60.0
 DEADLINE_SLACK = 60.0
 """The watchdog looks at overdue attempts every few seconds: one that is overdue by so much, nobody looks at."""
 
-PENDING: LiteralString = """
+JOBS_WITHOUT_VERDICT: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
        (select job_id::text from jobs_v1 where status = 'pending' order by created_at limit 1)
 from jobs_v1 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %b::float8)"""
-OVERDUE: LiteralString = """
+OVERDUE_ATTEMPTS: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(ready_at))::float8,
        (select sid::text from open_steps_v1 order by ready_at limit 1)
 from open_steps_v1 where ready_at < clock_timestamp() - make_interval(secs => %b::float8)"""
-OPEN: LiteralString = "select count(*) from open_steps_v1"
+COUNT_OF_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v1"
 
 
 class Engine:
@@ -35,8 +35,8 @@ class Engine:
         self._store, self._step_deadline = store, step_deadline
 
     async def progress(self) -> list[Progress]:
-        [(jobs, since, job)] = await self._store.pool.rows(PENDING, (VERDICT_SECONDS,))
-        [(steps, late, step)] = await self._store.pool.rows(OVERDUE, (self._step_deadline + DEADLINE_SLACK,))
+        [(jobs, since, job)] = await self._store.pool.rows(JOBS_WITHOUT_VERDICT, (VERDICT_SECONDS,))
+        [(steps, late, step)] = await self._store.pool.rows(OVERDUE_ATTEMPTS, (self._step_deadline + DEADLINE_SLACK,))
         return [
             Progress(
                 name="jobs that wait for credits",
@@ -71,7 +71,7 @@ def report(
         return None
 
     async def steps() -> str | None:
-        [(count,)] = await runtime.store.pool.rows(OPEN, ())
+        [(count,)] = await runtime.store.pool.rows(COUNT_OF_OPEN_STEPS, ())
         open_steps.set(count)
         return f"{count} steps wait for results"
 

@@ -26,7 +26,7 @@ SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
 """How many generations, and how many bytes of what they draw, a dry run shows."""
 COLLECTIONS = "collections"
 """The service that says which collections there are."""
-NAP = 0.02
+LOOK_SECONDS = 0.02
 """Seconds at least between two looks for a collection."""
 
 
@@ -127,7 +127,7 @@ class GenerationRequests:
             seen = store.watermarks.value(HEAD_WATERMARK)
             if source := await self._adopted(collection_id):
                 return source
-            await asyncio.sleep(min(NAP, left))
+            await asyncio.sleep(min(LOOK_SECONDS, left))
             await store.watermarks.wait_beyond(HEAD_WATERMARK, seen, max(until - loop.time(), 0))
         return None
 

@@ -7,7 +7,7 @@ from services.storage.consumers import consumers
 from services.storage.content import read_content
 from services.storage.handlers import ASSET, Files
 from services.storage.health import FileStoreCheck
-from services.storage.packages import AT_ONCE, PACKAGE, PATIENCE, Packages, package_consumers
+from services.storage.packages import MAX_BUILDS, PACKAGE, PIECE_SECONDS, Packages, package_consumers
 from services.storage.projections.assets import ASSETS
 from services.storage.providers.s3 import S3Store
 from services.storage.routes import list_assets, read_asset, store_asset, upload
@@ -48,8 +48,8 @@ async def build(runtime: Runtime) -> Parts:
         objects,
         links.link,
         max_bytes=settings.package_max_bytes,
-        at_once=AT_ONCE,
-        idle_seconds=PATIENCE,
+        at_once=MAX_BUILDS,
+        idle_seconds=PIECE_SECONDS,
     )
     packages = Packages(runtime.store, objects, packaged)
 

@@ -33,9 +33,9 @@ from shared.messaging import Consumer
 PACKAGE: Decider[Package] = Decider(name="package", initial=package.NOTHING, evolve=package.evolve, state_type=Package)
 PACKAGES = "storage-packages-v1"
 MEDIA_TYPE = "application/vnd.ipld.car"
-AT_ONCE = 2
+MAX_BUILDS = 2
 """Packages that one process builds at the same time."""
-PATIENCE = 300.0
+PIECE_SECONDS = 300.0
 """Seconds that the store may take for the next piece of an artwork."""
 
 Pieces = AsyncGenerator[bytes, None]
@@ -58,7 +58,7 @@ class Packages:
     def __init__(self, store: EventStore, objects: S3Store, files: Files) -> None:
         """`files` takes in the packages, so it has their limit of size."""
         self._store, self._objects, self._files = store, objects, files
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(MAX_BUILDS)
 
     async def take_part(self, listed: PackagePartListed, context: Context) -> None:
         stream_id = attempt_stream(listed.package_id, listed.attempt)

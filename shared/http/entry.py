@@ -23,10 +23,10 @@ from shared.http.tracing import Span
 
 CLIENT_CLOSED = 499
 """What metrics and logs call a request whose client went away before it was answered; nobody is sent this."""
-SINGLE = frozenset(
+SINGLE_HEADERS = frozenset(
     {b"idempotency-key", b"content-type", b"x-filename", b"x-content-sha256", b"last-event-id", b"range", b"if-range"}
 )
-READ = SINGLE | {b"if-match", b"if-none-match"}
+CHECKED_HEADERS = SINGLE_HEADERS | {b"if-match", b"if-none-match"}
 """The headers that the API reads: visible ASCII, and but for lists of tags, once."""
 
 _HEAD = "emprops.head"
@@ -43,12 +43,12 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Raises VALIDATION_FAILED for a header of ours whose bytes could be read in more than one way."""
     seen: set[bytes] = set()
     for name, value in headers:
-        if name in READ:
+        if name in CHECKED_HEADERS:
             title = "-".join(word.capitalize() for word in name.decode().split("-"))
             if not value.isascii() or not value.decode().isprintable():
                 message = "must be visible ASCII"
                 raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
-            if name in SINGLE and name in seen:
+            if name in SINGLE_HEADERS and name in seen:
                 message = "is given more than once"
                 raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
             seen.add(name)

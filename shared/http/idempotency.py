@@ -21,7 +21,7 @@ from shared.eventstore import Context, EventStore
 from shared.http.auth import Principal
 from shared.http.context import command_context
 
-MEANT = ("content-type", "x-filename", "x-content-sha256")
+BODY_HEADERS = ("content-type", "x-filename", "x-content-sha256")
 """The headers that say what a body is, and so are part of the request."""
 
 _ONE_TAG = re.compile(r'"[!#-~]*"')
@@ -59,7 +59,7 @@ async def _fingerprint(request: Request[Principal, Any, Any]) -> str:
     A file that streams through is not waited for, and not in it: who takes it in compares its sha256.
     """
     digest = blake2b(request.scope["query_string"], digest_size=16)
-    for name in MEANT:
+    for name in BODY_HEADERS:
         digest.update(b"\n" + request.headers.get(name, "").encode())
     if not request.route_handler.opt.get("streams"):
         digest.update(b"\n" + await request.body())

@@ -16,7 +16,7 @@ MAX_DEPTH = 100
 """Levels of arrays and objects in a body. What passes here can be walked recursively by anyone."""
 OFF_LOOP = 64 * 1024
 """Bytes from which on decoding may take so long that it must not hold up the event loop."""
-EACH = "*"
+EVERY_ITEM = "*"
 """In the path of a decimal: every item of an array."""
 
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -84,7 +84,7 @@ def _decimals(kind: inspect.Type) -> list[Path]:
         case inspect.UnionType(types=types):
             return [path for each in types for path in _decimals(each)]
         case inspect.ListType(item_type=item):
-            return [(EACH, *path) for path in _decimals(item)]
+            return [(EVERY_ITEM, *path) for path in _decimals(item)]
         case inspect.StructType(fields=fields):
             return [(field.encode_name, *path) for field in fields for path in _decimals(field.type)]
         case inspect.Metadata(type=inner):
@@ -96,7 +96,7 @@ def _decimal_fault(value: Any, paths: tuple[Path, ...]) -> Detail | None:
     for path in paths:
         places: list[tuple[str, Any]] = [("", value)]
         for step in path:
-            if step == EACH:
+            if step == EVERY_ITEM:
                 lists = [(pointer, each) for pointer, each in places if isinstance(each, list)]
                 places = [(f"{pointer}/{n}", item) for pointer, each in lists for n, item in enumerate(each)]
             else:

@@ -25,9 +25,9 @@ from shared.eventstore.written import Written
 
 HEADER = "Emprops-Position"
 PARAMETER = "min_position"
-MOST = 16
+MAX_TOKENS = 16
 """Tokens that one request may bring."""
-WAIT = 4.0
+WAIT_SECONDS = 4.0
 """Seconds for which a read waits to be fresh enough: with what it does then, it answers within 5."""
 
 _RAW_HEADER = HEADER.lower().encode()
@@ -55,8 +55,8 @@ def parse_positions(text: str, pointer: str) -> list[Position]:
     """Tokens with commas between them. Raises VALIDATION_FAILED at `pointer`."""
     tokens = [token.strip() for token in text.split(",")]
     found = [_TOKEN.fullmatch(token) for token in tokens]
-    if len(tokens) > MOST or not all(found):
-        message = f"must be what {HEADER} of an answer was; several with commas between them, {MOST} at most"
+    if len(tokens) > MAX_TOKENS or not all(found):
+        message = f"must be what {HEADER} of an answer was; several with commas between them, {MAX_TOKENS} at most"
         raise invalid(f"{pointer} {message}", Detail(pointer, message))
     return [Position(each["service"], int(each["epoch"]), int(each["number"])) for each in found if each]
 
@@ -120,7 +120,7 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
                     await app(_again(scope), receive, answering.unless_missing)
                     if not answering.missing:
                         return
-                    if (behind := await history.is_behind(follows, WAIT)) is not None:
+                    if (behind := await history.is_behind(follows, WAIT_SECONDS)) is not None:
                         raise not_yet(behind)
                 await app(scope, receive, answering.send)
             finally:
@@ -167,7 +167,7 @@ def not_yet(service: str) -> Problem:
 async def _wait(history: History, asked: Mapping[str, Position], follows: frozenset[str], *, reads: bool) -> None:
     """Raises UNAVAILABLE when it takes too long. A command reads its own service's history, which is never behind."""
     waits = [
-        history.shown(position, WAIT) if service == history.service else history.arrived(position, WAIT)
+        history.shown(position, WAIT_SECONDS) if service == history.service else history.arrived(position, WAIT_SECONDS)
         for service, position in asked.items()
         if (service == history.service and reads) or service in follows
     ]

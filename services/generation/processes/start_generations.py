@@ -19,8 +19,8 @@ from shared.messaging.failures import is_transient
 from shared.processes import Process
 
 NAME = "start-generations-v1"
-AT_ONCE = 100
-BYTES_AT_ONCE = 4 * 1024 * KIB
+MAX_BATCH = 100
+MAX_BATCH_BYTES = 4 * 1024 * KIB
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ def _next(remaining: Iterator[Start]) -> list[Start]:
     """As many as are recorded together: planning them is work enough to be done beside the event loop."""
     batch: list[Start] = []
     size = 0
-    while len(batch) < AT_ONCE and size < BYTES_AT_ONCE and (start := next(remaining, None)) is not None:
+    while len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES and (start := next(remaining, None)) is not None:
         batch.append(start)
         size += encoded_size(start)
     return batch

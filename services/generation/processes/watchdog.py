@@ -26,28 +26,28 @@ from shared.eventstore.lease import Lease, while_leader
 from shared.messaging.failures import is_transient
 
 NAME = "generation-watchdog"
-EVERY = 0.5
+LOOK_SECONDS = 0.5
 """Seconds between two looks at what is due."""
-LOOK_AT_QUEUE_EVERY = 5.0
-SENT_BEFORE = timedelta(minutes=2)
+QUEUE_LOOK_SECONDS = 5.0
+RESEND_WINDOW = timedelta(minutes=2)
 """A new leader sends again what became due so long ago: JetStream knows its message ids for as long."""
 LOOK_BACK = timedelta(seconds=20)
 """The table of open steps may be behind by so much, and a retry still be sent when it is due."""
-AT_ONCE = 500
-DUE_AT_ONCE = 10_000
+MAX_ROWS = 500
+MAX_DUE_ROWS = 10_000
 SLACK = timedelta(seconds=60)
 """Clocks of broker and database may differ by so much. Where they differ by more, a step may be sent twice."""
 
-DUE: LiteralString = """
+DUE_RETRIES: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where is_delayed and ready_at > %b and ready_at <= %b order by ready_at limit %b"""
-QUEUES: LiteralString = """
+WORK_KINDS: LiteralString = """
 select workflow_type, service_required from open_steps_v1
 where ready_at <= %b group by workflow_type, service_required"""
-MISSING: LiteralString = """
+STEPS_OF_WORK_KIND: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where workflow_type = %b and service_required = %b and ready_at <= %b order by ready_at limit %b"""
-OVERDUE: LiteralString = """
+OVERDUE_ATTEMPTS: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where ready_at <= least(%b, clock_timestamp()) - %b::interval order by ready_at limit %b"""
 
@@ -71,7 +71,7 @@ class Watchdog:
 
     async def watch(self, _lease: Lease | None = None) -> None:
         """What the lease's holder does. Two at once are wasteful, not wrong: an attempt takes one result."""
-        since = self._engine.clock() - SENT_BEFORE
+        since = self._engine.clock() - RESEND_WINDOW
         looked = asyncio.get_running_loop().time()
         while True:
             try:
@@ -79,7 +79,7 @@ class Watchdog:
                 await self.send_due(since, now)
                 since = now - LOOK_BACK
                 if asyncio.get_running_loop().time() - looked >= min(
-                    LOOK_AT_QUEUE_EVERY, self._missing_after.total_seconds() / 2
+                    QUEUE_LOOK_SECONDS, self._missing_after.total_seconds() / 2
                 ):
                     await self.give_up_overdue(now)
                     await self.send_missing(now)
@@ -90,18 +90,18 @@ class Watchdog:
                 if not is_transient(error):
                     raise
                 log.warning("watchdog_waits", error=repr(error))
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def send_due(self, after: datetime, until: datetime) -> None:
         """Sends the retries whose backoff ended in between, except those that this process has sent already."""
-        for row in await self._rows(DUE, (after, until, DUE_AT_ONCE)):
+        for row in await self._rows(DUE_RETRIES, (after, until, MAX_DUE_ROWS)):
             if (row.sid, row.attempt) not in self._sent:
                 self._sent[row.sid, row.attempt] = until
                 await self._send(row)
 
     async def give_up_overdue(self, now: datetime) -> None:
         """A lost attempt can't be taken back: both our clock and the database's must say that its time is over."""
-        for row in await self._rows(OVERDUE, (now, self._dispatcher.step_deadline, AT_ONCE)):
+        for row in await self._rows(OVERDUE_ATTEMPTS, (now, self._dispatcher.step_deadline, MAX_ROWS)):
             log.warning("step_lost", sid=str(row.sid), attempt=row.attempt, job_id=str(row.job_id))
             self.lost += 1
             await self._engine.take_result(
@@ -113,7 +113,7 @@ class Watchdog:
         before = now - self._missing_after
         self._sent = {key: at for key, at in self._sent.items() if at > now - self._dispatcher.step_deadline}
         async with self._engine.store.reader() as cursor:
-            await cursor.execute(QUEUES, (before,))
+            await cursor.execute(WORK_KINDS, (before,))
             queues = await cursor.fetchall()
         if not queues:
             return
@@ -121,7 +121,7 @@ class Watchdog:
         for workflow_type, service_required in queues:
             oldest = await self._oldest(js, work_subject(workflow_type, service_required))
             until = before if oldest is None else min(before, oldest - SLACK)
-            for row in await self._rows(MISSING, (workflow_type, service_required, until, AT_ONCE)):
+            for row in await self._rows(STEPS_OF_WORK_KIND, (workflow_type, service_required, until, MAX_ROWS)):
                 key = (row.sid, row.attempt)
                 sent = self._sent.get(key, row.ready_at)
                 if sent <= until and await self._engine.waits_for(row.gid, row.sid, row.attempt):

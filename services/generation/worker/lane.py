@@ -16,7 +16,7 @@ from shared.contracts.work import WORK_STREAM
 
 PULL_SECONDS = 1.0
 """How long one pull waits. Stopping waits for it, so that no message is on its way to nobody."""
-PAUSE = 0.5
+PAUSE_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Lane:
             finally:
                 self.bound = False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), PAUSE)
+                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
 
     async def _bind(self) -> JetStreamContext.PullSubscription:
         """The durable is made where it is missing, or brought to our settings."""

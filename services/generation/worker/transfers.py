@@ -21,7 +21,7 @@ CHUNK = 256 * 1024
 MAX_ANSWER = 1024 * 1024
 MAX_REDIRECTS = 3
 PASSING_STATUSES = frozenset({408, 425, 429})
-OF_TIME = ("expired", "not valid yet", "clock")
+CLOCK_WORDS = ("expired", "not valid yet", "clock")
 """Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 
@@ -146,7 +146,7 @@ async def _refusal(response: aiohttp.ClientResponse, what: str, code: str) -> St
     """A status that is no success, with the other side's own words where it has some."""
     detail = _detail(await response.content.read(MAX_ANSWER))
     message = f"{what}: {response.status}{f' {detail}' if detail else ''}"
-    if response.status == 401 and any(word in detail for word in OF_TIME):
+    if response.status == 401 and any(word in detail for word in CLOCK_WORDS):
         return passing("CLOCK_SKEW", f"{message}: a clock is wrong, or the work took too long")
     if response.status >= 500 or response.status in PASSING_STATUSES:
         return passing("UNAVAILABLE", message)
