@@ -6,14 +6,15 @@ was given, or has started, goes on behind its back. What a lease protects may th
 Cancelling once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client leans on, loses a cancellation
 that comes in the very moment in which what it waits for is done; nats-py drops some of its own accord, and so does
 psycopg_pool when it comes while a connection is handed out or taken back. `asyncio.TaskGroup` cancels its tasks once,
-and then waits for them for ever: use `Group`.
+and then waits for them without a bound; and it goes on without a task that was cancelled alone: use `Group`.
 """
 
 import asyncio
 from collections.abc import Coroutine, Generator
 from contextvars import Context
+from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import structlog
 
@@ -54,12 +55,24 @@ async def stop(*tasks: "asyncio.Future[Any]") -> None:
 
 
 class Group(asyncio.TaskGroup):
-    """A TaskGroup whose tasks are cancelled until they have ended, once it is to end: they are cancelled again."""
+    """A TaskGroup whose tasks are cancelled until they have ended, once it is to end.
+
+    A task that is cancelled alone, perhaps because it awaited a future that somebody cancelled, ends the group with an
+    EndedError that names it: work that stopped would be missing where everything else looks well.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._running: set[asyncio.Task[Any]] = set()
-        self._is_failed = False
+        self._parent: asyncio.Task[Any] | None = None
+        self._is_to_end = False
+        self._is_at_exit = False
+        self._lost: EndedError | None = None
+        """Of the last task, when none is left that could raise it."""
+
+    async def __aenter__(self) -> Self:
+        self._parent = asyncio.current_task()
+        return await super().__aenter__()
 
     def create_task(
         self,
@@ -70,33 +83,52 @@ class Group(asyncio.TaskGroup):
     ) -> asyncio.Task[T]:
         task = super().create_task(coro, name=name, context=context)
         self._running.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, getattr(coro, "__qualname__", repr(coro))))
         return task
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        insisting = asyncio.ensure_future(self._insist(asyncio.current_task(), is_ending=error is not None))
+        self._is_at_exit, self._is_to_end = True, self._is_to_end or error is not None
+        insisting = asyncio.ensure_future(self._insist())
         try:
             await super().__aexit__(kind, error, trace)
         finally:
             insisting.cancel()
+        if self._lost:
+            raise ExceptionGroup("a task was cancelled alone", [self._lost])
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ends(self) -> bool:
+        return self._is_to_end or (self._parent is not None and self._parent.cancelling() > 0)
+
+    def _ended(self, name: str, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        self._is_failed = self._is_failed or (not task.cancelled() and task.exception() is not None)
+        if not task.cancelled():
+            self._is_to_end = self._is_to_end or task.exception() is not None
+        elif not self._ends():
+            self._is_to_end = True
+            lost = EndedError(f"{name} was cancelled, though nobody stopped it")
+            if self._is_at_exit and not self._running:
+                self._lost = lost
+            else:
+                super().create_task(_raise(lost))
 
-    async def _insist(self, parent: "asyncio.Task[Any] | None", *, is_ending: bool) -> None:
+    async def _insist(self) -> None:
         times = 0
         while True:
             await asyncio.sleep(PATIENCE)
-            if not (is_ending or self._is_failed or (parent and parent.cancelling())):
+            if not self._ends():
                 continue
             times += 1
             if times % SAY_AFTER == 0:
                 log.warning("tasks_do_not_stop", tasks=[str(task) for task in self._running], cancelled=times)
             for task in list(self._running):
                 task.cancel()
+
+
+async def _raise(error: Exception) -> NoReturn:
+    """The way to end a TaskGroup from outside of its tasks."""
+    raise error
 
 
 async def stoppable(work: Coroutine[None, None, T]) -> T:
@@ -122,8 +154,8 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
 async def together(*loops: Coroutine[None, None, object]) -> NoReturn:
     """Runs loops that never end, until cancelled. The first that ends, however it does, ends all, and it is said which.
 
-    A task group would notice one that raises, and go on without one that returned, or lost its way out of a
-    cancellation: a process that looks well, and has stopped doing something.
+    A task group would notice one that raises, and go on without one that returned: a process that looks well, and has
+    stopped doing something.
     """
     tasks = [asyncio.ensure_future(loop) for loop in loops]
     names = [getattr(loop, "__qualname__", repr(loop)) for loop in loops]

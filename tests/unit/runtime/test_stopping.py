@@ -172,6 +172,42 @@ class TestGroup:
         assert [str(each) for each in raised.value.exceptions] == ["broken"]
         assert tasks[0].cancelled()
 
+    @pytest.mark.parametrize("is_waiting", [True, False])
+    @pytest.mark.parametrize("others", [0, 2])
+    async def test_one_that_is_cancelled_alone_ends_the_others(self, others, is_waiting):
+        """Within the group's block, and while it waits for its tasks; also the last task."""
+        tasks = []
+
+        async def work() -> None:
+            async with Group() as group:
+                tasks.extend(group.create_task(deaf(1)) for _ in range(others))
+                group.create_task(is_cancelled())
+                if not is_waiting:
+                    await asyncio.Event().wait()
+
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ExceptionGroup) as raised:
+                await work()
+        [error] = raised.value.exceptions
+        assert isinstance(error, EndedError)
+        assert "is_cancelled was cancelled" in str(error)
+        assert all(each.cancelled() for each in tasks)
+
+    async def test_tasks_that_are_cancelled_together_with_the_group_are_no_fault(self):
+        """As a loop does that is closed: it cancels all tasks, in any order."""
+        tasks = []
+
+        async def work() -> None:
+            async with Group() as group:
+                tasks.append(group.create_task(deaf(0)))
+
+        [task] = await started(work())
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        task.cancel()
+        await asyncio.wait([task], timeout=PATIENCE)
+        assert task.cancelled()
+
 
 async def returns() -> None:
     pass

@@ -1,0 +1,71 @@
+"""A process of which one task was cancelled alone begins again: it does not go on without what that task did."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from shared.eventstore import EventStore, RecordedEvent
+from shared.eventstore.checkpoints import checkpoint
+from shared.messaging import parking
+from tests.integration.eventstore.tally import context, counted
+from tests.integration.eventstore.waiting import eventually, until
+from tests.integration.processes.test_process import NAME, Seen, running
+from tests.support.tasks import cancel_alone
+
+
+@pytest.mark.parametrize("task", ["ProcessRunner._keep_checkpoint", "ProcessRunner._give_up", "Handling.resume_parked"])
+async def test_all_that_it_does_beside_its_reactions_goes_on(store: EventStore, task: str) -> None:
+    """It keeps its checkpoint, retries what was parked, and gives up when it has lost what it needs."""
+    seen, ill, cut_off = Seen(), uuid4(), asyncio.Event()
+    seen.fail = lambda recorded: recorded.stream_id == ill
+    async with running(store, seen, lost=returning(cut_off)) as process:
+        await until(lambda: process.active, "the process begins")
+        await store.append(counted(ill, 0, 1), context())
+        await eventually(lambda: is_parked(store), "the event is parked")
+        cancel_alone(task)
+        await until(lambda: not process.active, "the process ends")
+        await until(lambda: process.active, "it begins again")
+        seen.fail = lambda _: False
+        async with store.pool.connection() as connection:
+            [event] = await parking.list_parked(connection, NAME)
+            await parking.retry(connection, event.id, by="olga")
+        last = await store.append(counted(uuid4(), 0, 1), context())
+        await until(lambda: len(seen.events) == 2, "both are done")
+        await eventually(lambda: is_at(store, last.position), "the checkpoint is kept")
+        cut_off.set()
+        await until(lambda: not process.active, "it gives up")
+
+
+def returning(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def lost() -> None:
+        await event.wait()
+
+    return lost
+
+
+async def is_parked(store: EventStore) -> bool:
+    async with store.pool.connection() as connection:
+        return len(await parking.list_parked(connection, NAME)) == 1
+
+
+async def is_at(store: EventStore, position: int) -> bool:
+    return await checkpoint(store, NAME) == position
+
+
+async def test_a_reaction_that_awaits_a_cancelled_future_is_called_again(store: EventStore) -> None:
+    """Its stream goes on: it does not wait behind a call that will never end."""
+    calls: list[int] = []
+
+    async def react(recorded: RecordedEvent) -> None:
+        calls.append(recorded.version)
+        if len(calls) == 1:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+    stream = uuid4()
+    async with running(store, react):
+        await store.append(counted(stream, 0, 1, 2), context())
+        await until(lambda: calls == [1, 1, 2], "tried again, and the next one after it")
