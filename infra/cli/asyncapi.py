@@ -22,7 +22,7 @@ from shared.messaging.asyncapi import asyncapi as describe
     epilog=examples(
         "emprops asyncapi --service credits",
         "emprops asyncapi --service generation --yaml > generation.asyncapi.yaml",
-        "emprops asyncapi --service storage --json | jq '.components.schemas'",
+        "emprops asyncapi --service storage --json > storage.asyncapi.json",
     )
 )
 @click.option("--service", type=click.Choice(SERVICES), required=True, help="Whose events.")

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.cli.options import examples, fail, folder, json_option, open_set
+from infra.cli.options import command_line, examples, fail, folder, json_option, open_set
 from infra.cli.shown import cell, json_shown
 from infra.demo.client import ApiError, Client
-from infra.demo.journey import DemoResult, Reporter, journey
+from infra.demo.journey import DemoResult, Reporter, Stalled, journey
 from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.process import ProcessSpec, launch_command
 from infra.embedded.takeover import is_held
@@ -57,27 +55,35 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
         fail("give --data DIR, or --url URL with --token T", code=2)
     if url is not None and not url.startswith(("http://", "https://")):
         fail(f"--url {url} is not an address such as http://127.0.0.1:8080", code=2)
-    console = Console(stderr=as_json, soft_wrap=True)
+    console, served = Console(stderr=as_json, soft_wrap=True), url
+    home = None if url is not None else folder(data or Path("data/demo"))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
-        if url is not None and token is not None:
+        if url is not None and token is not None:  # so there is no folder
             user_id, roles = _claims(token)
             operator_token = token if "operator" in roles else None
             result = _run(url, token, operator_token, user_id, Path("data/demo/files"), generations, console)
         else:
-            home = folder(data or Path("data/demo"))
+            assert home is not None
+            served = open_set(home).url if is_held(home) else None
             with _running_set(home, console) as edge:
                 tokens = _development_tokens(home)
                 result = _run(edge, tokens[0], tokens[1], tokens[2], home / "files", generations, console)
     except ApiError as error:
-        fail(f"the API refused a request: {error}")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        fail(f"the edge can't be reached ({error}). Is the set running? emprops status --data DIR")
+        what_to_do = f". {_see_status(home)}" if error.status >= 500 else ""
+        fail(f"the API refused a request: {error}{what_to_do}")
+    except Stalled as stalled:
+        fail(f"{stalled}. {_see_status(home)}")
+    except (aiohttp.ClientError, TimeoutError):
+        fail(f"the edge{f' at {served}' if served else ''} can't be reached. {_see_status(home)}")
+    except OSError as error:
+        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     if as_json:
         click.echo(json_shown(result))
     else:
-        _show(result, console, data)
+        _show(result, console)
+        _show_next(result.job_id, console, data or (None if url else Path("data/demo")), served)
     raise SystemExit(0 if result.succeeded else 1)
 
 
@@ -168,10 +174,14 @@ def _claims(token: str) -> tuple[str, list[str]]:
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return str(claims["sub"]), list(claims.get("roles", []))
     except (IndexError, ValueError, KeyError):
-        fail("--token is not a JWT. Get one: emprops token --data DIR --role operator", code=2)
+        fail(f"--token is not a JWT. Get one: {command_line('token', '--data', 'DIR', '--role', 'operator')}", code=2)
 
 
-def _show(result: DemoResult, console: Console, data: Path | None) -> None:
+def _see_status(data: Path | None) -> str:
+    return f"See what is the matter: {command_line('status', '--data', data or 'DIR')}"
+
+
+def _show(result: DemoResult, console: Console) -> None:
     table = Table(title=f"job {result.job_id}: {result.status}", title_justify="left", box=None, pad_edge=False)
     for column in ("file", "type", "sha256", "bytes"):
         table.add_column(column)
@@ -189,23 +199,23 @@ def _show(result: DemoResult, console: Console, data: Path | None) -> None:
         f"granted {result.credits.granted:g}, captured {result.credits.captured:g}, "
         f"available {result.credits.available:g}"
     )
-    where = data or Path("data/demo")
+    if result.assets:
+        console.print(cell(f"the pictures are in {Path(result.assets[0].file).parent}"))
+
+
+def _show_next(job_id: str, console: Console, data: Path | None, served: str | None) -> None:
+    """Commands that can be run as printed. `served`: the address of a set that runs on after the demo."""
     console.print("\nWhere to look next:", style="bold")
-    console.print(f"  the pictures       {Path(result.assets[0].file).parent if result.assets else where / 'files'}")
-    program = _program()
-    console.print(f"  serve it           {program} up --data {where} --port 8080   (then http://127.0.0.1:8080/schema)")
-    console.print("\nWhile it is served, in another shell:", style="bold")
-    console.print(f"  the history        {program} events --data {where} --service generation --stream {result.job_id}")
-    console.print(f"  the job as it was  {program} state --data {where} --service generation {result.job_id} --as-of 1")
-
-
-def _program() -> str:
-    """How to call this program again: by its name, or with the path that it was called by."""
-    if shutil.which("emprops"):
-        return "emprops"
-    if Path(sys.argv[0]).name != "__main__.py":
-        return sys.argv[0]
-    # Not resolved: the interpreter of a virtual environment is a link, which means something.
-    interpreter = Path(sys.executable)
-    near = interpreter.relative_to(Path.cwd()) if interpreter.is_relative_to(Path.cwd()) else interpreter
-    return f"{shlex.quote(str(near))} -m infra.cli"
+    lines = []
+    if served is None:
+        lines.append(("serve it", command_line("up", "--data", data, "--port", 8080)))
+        served = "http://127.0.0.1:8080"
+    lines.append(("all operations", f"{served}/schema"))
+    if data is not None:
+        history = ("--data", data, "--service", "generation")
+        lines.append(("the history", command_line("events", *history, "--stream", job_id)))
+        lines.append(("the job as it was", command_line("state", *history, job_id, "--as-of", 1)))
+    for name, line in lines:
+        console.print(cell(f"  {name:<17}  {line}"))
+    if lines[0][0] == "serve it":
+        console.print("The last three need a set that is served: run them in another shell.")

@@ -1,5 +1,6 @@
 """`emprops events`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from infra.cli.history import opened_store, run, service_option
-from infra.cli.options import data_option, examples, json_option
+from infra.cli.history import no_stream, opened_store, run, service_option
+from infra.cli.options import data_option, examples, fail, json_option, open_running_set
 from infra.cli.shown import json_shown, shown
-from shared.eventstore import EventStore, RecordedEvent, Unreadable
+from shared.eventstore import Batch, EventStore, RecordedEvent, Unreadable
+from shared.eventstore.epochs import WentBack
 
 PAGE, STREAM_PAGE = 1000, 50
+LOOK_SECONDS = 5.0
 
 
 @click.command(
     epilog=examples(
         "emprops events --data data/set --service credits",
-        "emprops events --data data/set --service generation --stream 0d9f… --json | jq .event",
+        "emprops events --data data/set --service generation --stream $JOB_ID --json",
         "emprops events --data data/set --service collections --after 1200 --follow",
     )
 )
@@ -53,6 +56,8 @@ def events(
 ) -> None:
     """Print the history of a service, or of one stream of it, in the order in which it was recorded.
 
+    The set must be running: PostgreSQL holds the history.
+
     Events are shown in the newest version of their type. With --json, one JSON object per line: position, recorded_at,
     type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id. What can't be
     read has the type `unreadable`, and says why.
@@ -62,7 +67,9 @@ def events(
     async def show() -> None:
         left = limit
         async with opened_store(data, service) as store:
-            async for recorded in _read(store, stream, after, follow=follow):
+            if stream is not None and not await store.read_stream(stream, limit=1, keep_unreadable=True) and not follow:
+                fail(no_stream(data, service, stream))
+            async for recorded in _read(store, stream, after, data, follow=follow):
                 if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
@@ -75,7 +82,27 @@ def events(
     run(show())
 
 
-async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: bool) -> AsyncIterator[RecordedEvent]:
+async def _followed(store: EventStore, after: int, data: Path) -> AsyncIterator[Batch]:
+    """Batches until Ctrl-C, or until nothing more can come.
+
+    Ends the command when the set has stopped; raises StoreUnavailable when PostgreSQL is silent. `tail` alone would
+    try again without end, and the command would look as if nothing was being recorded.
+    """
+    batches = store.tail(after, limit=PAGE, keep_unreadable=True)
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(batches))
+            while not (await asyncio.wait({coming}, timeout=LOOK_SECONDS))[0]:
+                open_running_set(data)
+                await store.head()
+            yield coming.result()
+    except WentBack as error:
+        fail(f"The history was put back to an earlier moment ({error}). Run the command again to read it as it is now")
+
+
+async def _read(
+    store: EventStore, stream: UUID | None, after: int, data: Path, *, follow: bool
+) -> AsyncIterator[RecordedEvent]:
     if stream is not None and not follow:
         while page := await store.read_stream(stream, after=after, limit=STREAM_PAGE, keep_unreadable=True):
             for recorded in page:
@@ -83,7 +110,7 @@ async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: b
             after = page[-1].version
         return
     if follow:
-        async for batch in store.tail(after, limit=PAGE, keep_unreadable=True):
+        async for batch in _followed(store, after, data):
             for recorded in batch.events:
                 if stream in {None, recorded.stream_id}:
                     yield recorded

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 import importlib
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import click
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
-from infra.cli.options import Command, fail, open_running_set
+from infra.cli.options import Command, command_line, fail, open_running_set
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, StoreUnavailable
+from shared.eventstore.connections import NoAnswer
+from shared.eventstore.migrate import Busy
 from shared.runtime import ServiceDefinition
 
 SERVICES = ("collections", "generation", "credits", "storage")
@@ -35,20 +40,41 @@ def definition_of(service: str) -> ServiceDefinition:
 
 @contextlib.asynccontextmanager
 async def opened_store(data: Path, service: str) -> AsyncIterator[EventStore]:
-    """The service's store, as the service's own role; ends the command at once when the set does not run."""
+    """The service's store, as the service's own role.
+
+    Ends the command at once when the set does not run, and with a sentence when PostgreSQL does not answer.
+    """
     made = open_running_set(data)
-    async with EventStore.open(made.services[service].database_url, definition_of(service).codec()) as store:
-        yield store
+    try:
+        async with EventStore.open(made.services[service].database_url, definition_of(service).codec()) as store:
+            yield store
+    except (psycopg.OperationalError, psycopg.InterfaceError, StoreUnavailable, Busy) as error:
+        fail(f"{_cause(error)}. See what is the matter: {command_line('status', '--data', data)}")
+
+
+def _cause(error: psycopg.Error | StoreUnavailable | Busy) -> str:
+    """PostgreSQL's own sentence where it gave one; the client library's texts are about sockets."""
+    if isinstance(error, Busy):
+        return "another process is bringing this database up to its release, and has not finished in time"
+    cause = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
+    if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
+        return f"PostgreSQL refuses this: {cause.diag.message_primary}"
+    if isinstance(cause, NoAnswer | PoolTimeout | psycopg.errors.ConnectionTimeout):
+        return "PostgreSQL gave no answer in time"
+    return "PostgreSQL can't be reached, or has ended the connection"
+
+
+def no_stream(data: Path, service: str, stream: UUID) -> str:
+    every = command_line("events", "--data", data, "--service", service)
+    return f"{service} has no stream {stream}. List what there is: {every}"
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's work; what goes wrong is said in a sentence."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its pool logs every failed try
     try:
         return asyncio.run(work)
-    except (psycopg.OperationalError, StoreUnavailable, OSError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        fail(f"PostgreSQL does not answer as it should ({said}). See what is the matter: emprops status --data DIR")
     except Problem as problem:
         fail(problem.detail)
 

@@ -1,5 +1,9 @@
 """What several commands have in common: their options, their examples, and how they fail."""
 
+import re
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -7,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from infra.cli.shown import shown
-from infra.embedded.set_file import SetFile, SetNotFoundError, load_set
+from infra.embedded.set_file import SetFile, SetNotFoundError, find_set
 from infra.embedded.takeover import is_held
 
 Command = Callable[..., Any]
@@ -28,8 +32,9 @@ def json_option(command: Command) -> Command:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: `@click.command(epilog=examples(...))`."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+    """The end of a command's help: `@click.command(epilog=examples(...))`; `emprops` is shown as it was called."""
+    called = [re.sub(r"\bemprops (?=[a-z])", lambda _: f"{program()} ", line) for line in lines]
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in called)])
 
 
 def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
@@ -39,21 +44,47 @@ def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
     raise SystemExit(code)
 
 
+def command_line(*words: object) -> str:
+    """A command of ours as it can be copied into a shell: `command_line("up", "--data", data)`."""
+    return f"{program()} {shlex.join(map(str, words))}"
+
+
+def program() -> str:
+    """How to call this program again: by its name where that leads here, or by the path that it was called by."""
+    # Not resolved: the interpreter of a virtual environment is a link to one without our dependencies.
+    interpreter = Path(sys.executable)
+    found = shutil.which("emprops")
+    if found and Path(found).resolve().parent == interpreter.parent.resolve():
+        return "emprops"
+    if Path(sys.argv[0]).name == "emprops":
+        return shlex.quote(sys.argv[0])
+    near = interpreter.relative_to(Path.cwd()) if interpreter.is_relative_to(Path.cwd()) else interpreter
+    return f"{shlex.quote(str(near))} -m infra.cli"
+
+
 def folder(data: Path) -> Path:
     return data.expanduser().resolve()
 
 
 def open_running_set(data: Path) -> SetFile:
-    """The set in a folder, which runs; ends the command when it doesn't, instead of waiting for servers in vain."""
+    """The set in a folder; ends the command when it does not run, before it waits for servers that are not there."""
     made = open_set(data)
     if not is_held(folder(data)):
-        fail(f"The set in {data} is not running. Start it: emprops up --data {data}")
+        fail(not_running(data))
     return made
+
+
+def not_running(data: Path) -> str:
+    return f"The set in {data} is not running. Start it: {command_line('up', '--data', data)}"
 
 
 def open_set(data: Path) -> SetFile:
     """The set in a folder, running or not; ends the command when there is none."""
     try:
-        return load_set(folder(data))
+        made = find_set(folder(data))
     except SetNotFoundError as error:
         fail(str(error))
+    if made is None:
+        home = folder(data)
+        fail(f"There is no set in {home}. Start one: {command_line('up', '--data', home, '--port', 8080)}")
+    return made

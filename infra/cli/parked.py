@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.history import SERVICES, opened_store, run, service_option
-from infra.cli.options import data_option, examples, json_option
+from infra.cli.options import command_line, data_option, examples, json_option
 from infra.cli.shown import cell, json_shown
 from shared.eventstore import migrate
 from shared.messaging import parking
@@ -92,7 +92,8 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Let whoever parked it try it again, and then what waits behind it."""
     _with_connection(data, service, lambda it: parking.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason))
-    click.echo(f"{parked_id} is tried again; see emprops parked inspect --data {data} --service {service} {parked_id}")
+    inspect_it = command_line("parked", "inspect", "--data", data, "--service", service, parked_id)
+    click.echo(f"{parked_id} is tried again. See what comes of it: {inspect_it}")
 
 
 @parked.command(

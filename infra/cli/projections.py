@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli.history import definition_of, opened_store, run, service_option
-from infra.cli.options import data_option, examples, fail, json_option
+from infra.cli.options import command_line, data_option, examples, fail, json_option
 from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore
 from shared.projections import Lag, Projection, Projector, Stuck, skips, users
@@ -84,8 +84,9 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
             reports = run(go())
     except Stuck as stuck:
         at = stuck.event.position if stuck.event else "POSITION"
-        table = stuck.table.removesuffix("__rebuild")
-        fail(f"{stuck}. To leave it out: emprops projections skip … --table {table} --position {at} --reason …")
+        table = ("--data", data, "--service", service, "--table", stuck.table.removesuffix("__rebuild"))
+        leave_out = command_line("projections", "skip", *table, "--position", at, "--reason", "REASON")
+        fail(f"{stuck}. To leave it out: {leave_out}")
     if as_json:
         _print_json(reports)
     else:
@@ -199,7 +200,8 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
     if as_json:
         _print_json(done)
     else:
-        click.echo(f"{table} goes on without the event at {position}; see emprops projections list")
+        listed = command_line("projections", "list", "--data", data, "--service", service)
+        click.echo(f"{table} goes on without the event at {position}. See how far it is: {listed}")
 
 
 @projections.command(

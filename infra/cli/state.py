@@ -7,16 +7,16 @@ from uuid import UUID
 import click
 from rich.console import Console
 
-from infra.cli.history import definition_of, opened_store, parse_as_of, run, service_option
-from infra.cli.options import data_option, examples, fail, json_option
+from infra.cli.history import definition_of, no_stream, opened_store, parse_as_of, run, service_option
+from infra.cli.options import command_line, data_option, examples, fail, json_option
 from infra.cli.shown import json_shown
 
 
 @click.command(
     epilog=examples(
-        "emprops state --data data/set --service generation 0d9f6c1e-…",
-        "emprops state --data data/set --service credits 63ae2c00-… --as-of 2026-11-22T18:00:00Z",
-        "emprops state --data data/set --service collections 5b1c… --as-of 1 --json",
+        "emprops state --data data/set --service generation $JOB_ID",
+        "emprops state --data data/set --service credits $USER_ID --as-of 2026-11-22T18:00:00Z",
+        "emprops state --data data/set --service collections $COLLECTION_ID --as-of 1 --json",
     )
 )
 @data_option
@@ -25,21 +25,19 @@ from infra.cli.shown import json_shown
 @click.option("--as-of", metavar="VERSION|TIME", help="As it was at a version, or at a time (ISO 8601).")
 @json_option
 def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json: bool) -> None:
-    """Show a stream's state, folded from its events: now, or as it was then."""
+    """Show a stream's state, folded from its events: now, or as it was then. The set must be running."""
     then = parse_as_of(as_of)
 
     async def load() -> dict[str, Any]:
         async with opened_store(data, service) as store:
             first = await store.read_stream(stream, limit=1)
             if not first:
-                fail(
-                    f"{service} has no stream {stream}. "
-                    f"List what there is: emprops events --data DIR --service {service}"
-                )
+                fail(no_stream(data, service, stream))
             aggregate = first[0].event.aggregate
             decider = next((each for each in definition_of(service).deciders if each.name == aggregate), None)
             if decider is None:
-                fail(f"{service} folds no state for {aggregate}; see emprops events --stream {stream}")
+                history = command_line("events", "--data", data, "--service", service, "--stream", stream)
+                fail(f"{service} folds no state for {aggregate}; see {history}")
             loaded = await store.load(decider, stream, as_of=then)
             if not loaded.version:
                 fail(f"{aggregate} {stream} did not exist yet: its first event was recorded at {first[0].recorded_at}")

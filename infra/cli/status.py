@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli.looking import Process, look, supervisor_troubles
-from infra.cli.options import data_option, examples, folder, json_option, open_set
+from infra.cli.options import data_option, examples, folder, json_option, not_running, open_set
 from infra.cli.shown import cell, json_shown, shown
 from infra.embedded.takeover import holder_of
 
@@ -25,7 +25,7 @@ class Status(msgspec.Struct):
     processes: list[Process]
 
 
-@click.command(epilog=examples("emprops status --data data/set", "emprops status --data data/set --json | jq .why"))
+@click.command(epilog=examples("emprops status --data data/set", "emprops status --data data/set --json"))
 @data_option
 @json_option
 def status(data: Path, *, as_json: bool) -> None:
@@ -38,10 +38,7 @@ def status(data: Path, *, as_json: bool) -> None:
     holder = holder_of(folder(data))
     processes = look(made, holder)
     why = [f"{each.name}: {trouble}" for each in processes for trouble in each.troubles]
-    if holder is None:
-        why = [f"the set in {data} is not running; start it: emprops up --data {data}"]
-    else:
-        why = [*supervisor_troubles(made, holder), *why]
+    why = [not_running(data)] if holder is None else [*supervisor_troubles(made, holder), *why]
     found = Status(holder is not None, not why, why, made.url, str(folder(data)), processes)
     if as_json:
         click.echo(json_shown(found))

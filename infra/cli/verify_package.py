@@ -15,7 +15,7 @@ from shared.content.verification import Difference, Verified, verify
 
 @click.command(
     "verify-package",
-    epilog=examples("emprops verify-package package.car", "emprops verify-package package.car --json | jq .ok"),
+    epilog=examples("emprops verify-package package.car", "emprops verify-package package.car --json"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option

@@ -12,6 +12,12 @@ from infra.demo.client import Client, Event
 
 STYLES = ["tideline at dusk", "a garden of slow stars", "paper mountains", "the hum of a neon river"]
 ENDED = {"completed", "partially_completed", "failed", "cancelled", "expired", "rejected"}
+STALLED = 60.0
+"""Seconds without an event of the job, after which the demo stops waiting."""
+
+
+class Stalled(Exception):  # noqa: N818 - a state of the job
+    """The job makes no progress."""
 
 
 class DemoAsset(msgspec.Struct, frozen=True):
@@ -87,7 +93,11 @@ def instructions() -> dict[str, Any]:
 async def journey(
     user: Client, operator: Client | None, user_id: str, directory: Path, generations: int, report: Reporter
 ) -> DemoResult:
-    """Raises ApiError when a request is refused. `operator` grants the credits; without one those at hand must do."""
+    """Create a collection, generate it, download its files, and read the balance.
+
+    `operator` grants the credits; without one the user's own must do. Raises ApiError when a request is refused, and
+    Stalled when the job makes no progress.
+    """
     granted = 0.0
     if operator:
         granted = float(max(5, generations * 2))
@@ -115,9 +125,18 @@ async def journey(
 
 
 async def _follow(user: Client, job_id: str, steps: int, report: Reporter) -> None:
+    try:
+        async with asyncio.timeout(STALLED) as bound:
+            await _report(user, job_id, steps, report, bound)
+    except TimeoutError:
+        raise Stalled(f"job {job_id} has made no progress for {STALLED:g} s") from None
+
+
+async def _report(user: Client, job_id: str, steps: int, report: Reporter, bound: asyncio.Timeout) -> None:
     done = 0
     running: dict[str, float] = {}
     async for event in user.events(f"/jobs/{job_id}/events"):
+        bound.reschedule(asyncio.get_running_loop().time() + STALLED)
         report.seen.append(event)
         sid = str(event.data.get("sid", ""))
         if event.event == "node_progress":

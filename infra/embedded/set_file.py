@@ -148,10 +148,10 @@ def write_set(data: Path, encoded: bytes) -> None:
 
 
 def load_set(data: Path) -> SetFile:
-    """The set of a folder, running or not. Raises `SetNotFoundError` with what to do."""
+    """The set of a folder, running or not. Raises `SetNotFoundError`."""
     found = find_set(data)
     if found is None:
-        raise SetNotFoundError(f"There is no set in {data}. Start one: emprops up --data {data} --port 8080")
+        raise SetNotFoundError(f"There is no set in {data}")
     return found
 
 

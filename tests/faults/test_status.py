@@ -1,17 +1,13 @@
-"""`emprops status` tells the truth in time, whatever is frozen, dead or gone; other commands say so at once."""
+"""`emprops status` tells the truth in time, whatever is frozen, dead or gone."""
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.load import busy_seconds
-from tests.support.running_set import EMPROPS, RunningSet, Status, running_set
+from tests.support.running_set import RunningSet, Status, running_set
 from tests.support.silence import frozen
 
 pytestmark = pytest.mark.faults
@@ -67,41 +63,3 @@ def test_a_process_that_is_started_again_is_told(running: RunningSet) -> None:
     running.kill("storage-1")
     running.until_in_order(60)
     assert running.info("storage-1").restarts >= 1
-
-
-COMMANDS = [
-    ["status"],
-    ["events", "--service", "credits"],
-    ["state", "--service", "credits", "0d9f6c1e-0000-0000-0000-000000000000"],
-    ["projections", "list", "--service", "credits"],
-    ["projections", "rebuild", "--service", "credits", "--check"],
-    ["parked", "list", "--service", "credits"],
-    ["parked", "retry", "--service", "credits", "1"],
-]
-
-
-@pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with running_set(tmp_path_factory.mktemp("stopped") / "set") as made:
-        made.stop()
-        return made.data
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_on_a_stopped_set_each_command_says_so_at_once(stopped: Path, command: list[str]) -> None:
-    """With what to do, and no other program's words."""
-    nothing = subprocess.run([sys.executable, "-c", "import infra.cli.status, shared.runtime"], check=True)
-    began = time.monotonic()
-    subprocess.run(nothing.args, check=True)
-    imports = time.monotonic() - began
-    began = time.monotonic()
-    told = subprocess.run(
-        [*EMPROPS, *command, "--data", str(stopped)], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert time.monotonic() - began < imports + busy_seconds()
-    assert told.returncode == 1
-    said = " ".join((told.stdout + told.stderr).split())
-    assert f"he set in {stopped} is not running" in said
-    assert f"tart it: emprops up --data {stopped}" in said
-    assert "libpq" not in said
-    assert "connection" not in said

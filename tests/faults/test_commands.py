@@ -1,0 +1,182 @@
+"""Each command on a service's history ends in a sentence that says what is the matter and what to do, within seconds.
+
+Whether the set is stopped, its PostgreSQL is frozen (its listener alone, or with the processes that serve connections),
+or something between takes every byte and answers none.
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from infra.cli.main import COMMANDS as MODULES
+from infra.cli.main import main
+from infra.embedded.set_file import SET_FILE
+from infra.embedded.takeover import hold
+from tests.support.load import busy_seconds
+from tests.support.running_set import EMPROPS, RunningSet, running_set
+from tests.support.silence import SilentProxy, frozen
+
+pytestmark = pytest.mark.faults
+
+STREAM = "0d9f6c1e-0000-0000-0000-000000000000"
+COMMANDS = [
+    "events",
+    "events --follow",
+    f"events --stream {STREAM}",
+    f"state {STREAM}",
+    "projections list",
+    "projections rebuild --check",
+    "projections unused",
+    "projections unused --drop",
+    "projections skip --table entries_v1 --position 1 --reason unreadable",
+    "parked list",
+    "parked inspect 1",
+    "parked retry 1",
+    "parked discard 1 --reason unreadable",
+]
+FOLLOW = "events --after 1000000 --follow"
+STOPPED_SECONDS, SILENT_SECONDS = 3.0, 12.0
+FOLLOW_SECONDS = 25.0
+"""From the silence on: `events --follow` looks every five seconds whether its servers are still there."""
+
+
+def start(command: str, data: Path) -> "subprocess.Popen[str]":
+    arguments = [*EMPROPS, *shlex.split(command), "--data", str(data), "--service", "credits"]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and words; fails, with the process ended, for one that does not end by itself."""
+    try:
+        said, _ = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"{process.args} does not end: {process.communicate()[0]}") from None
+    return process.returncode, " ".join(said.split())
+
+
+def suggested(code: int, said: str) -> list[str]:
+    """The command that the sentence ends with, as a shell takes it apart; other programs' words are in no sentence."""
+    assert code == 1, said
+    assert said.count("emprops: ") == 1, said
+    for word in ("Traceback", "libpq", "connection failed", "server closed", "Error", "psycopg"):
+        assert word not in said
+    return shlex.split(said.rpartition(": ")[2])
+
+
+def by_path(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield " ".join(words), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from by_path(found, (*words, name))
+
+
+def test_every_command_on_a_history_is_among_those_tried() -> None:
+    every = dict(by_path(main))
+    assert len(every) > len(MODULES)
+    on_history = {path for path, command in every.items() if {"data", "service"} <= {it.name for it in command.params}}
+    assert on_history == {path for path in every for command in COMMANDS if command.startswith(path)}
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """A set that was stopped while `events --follow` ran on it, and how that ended."""
+    with running_set(tmp_path_factory.mktemp("stopped") / "a set") as made:
+        followed = start("events --follow", made.data)
+        following(followed, made)
+        made.stop()
+        return made.data, *end(followed)
+
+
+def following(process: "subprocess.Popen[str]", running: RunningSet) -> None:
+    """Returns when the command has shown an event that was recorded for it to see."""
+    running.command("demo", "--generations", "1")
+    assert process.stdout is not None
+    assert "credits_granted" in process.stdout.readline()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_on_a_stopped_set_each_command_says_so_at_once(stopped: tuple[Path, int, str], command: str) -> None:
+    """With a command that can be copied, also when the folder's name has a space."""
+    data, _, _ = stopped
+    began = time.monotonic()
+    code, said = end(start(command, data))
+    assert time.monotonic() - began < STOPPED_SECONDS + 2 * busy_seconds()
+    assert f"The set in {data} is not running" in said
+    assert suggested(code, said)[-3:] == ["up", "--data", str(data)]
+
+
+def test_a_set_that_stops_ends_what_follows_its_history(stopped: tuple[Path, int, str]) -> None:
+    data, code, said = stopped
+    assert suggested(code, said)[-2:] == ["--data", str(data)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
+    with running_set(tmp_path_factory.mktemp("commands") / "set") as made:
+        made.until_in_order(60)
+        yield made
+
+
+@contextlib.contextmanager
+def frozen_alone(pid: int) -> Iterator[None]:
+    """PostgreSQL's listener: what is connected goes on, what connects gets no answer."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def assert_all_say_so(data: Path) -> None:
+    began = time.monotonic()
+    started = [start(command, data) for command in COMMANDS]
+    for process in started:
+        code, said = end(process)
+        assert "PostgreSQL gave no answer in time" in said, f"{process.args}: {said}"
+        assert suggested(code, said)[-3:] == ["status", "--data", str(data)]
+    # They share the machine's cores while they import.
+    assert time.monotonic() - began < SILENT_SECONDS + len(COMMANDS) + 2 * busy_seconds()
+
+
+def test_while_postgresql_is_frozen_each_command_says_so(running: RunningSet) -> None:
+    """Also one that had its connections before: it would otherwise look as if nothing was being recorded."""
+    followed = start("events --follow", running.data)
+    following(followed, running)
+    with frozen(running.pid("postgres")):
+        began = time.monotonic()
+        assert_all_say_so(running.data)
+        code, said = end(followed)
+        assert time.monotonic() - began < FOLLOW_SECONDS + 2 * busy_seconds()
+    assert "PostgreSQL" in said
+    assert suggested(code, said)[-3:] == ["status", "--data", str(running.data)]
+    running.until_in_order(60)
+
+
+def test_while_postgresql_takes_no_new_connections_each_command_says_so(running: RunningSet) -> None:
+    with frozen_alone(running.pid("postgres")):
+        assert_all_say_so(running.data)
+    running.until_in_order(60)
+
+
+def test_while_a_proxy_is_silent_each_command_says_so(running: RunningSet, tmp_path: Path) -> None:
+    """The set's file leads through the proxy here; a lock of our own on its folder stands for the supervisor's."""
+    port = running.file.ports["postgres"]
+    with SilentProxy(("127.0.0.1", port)) as proxy, hold(tmp_path):
+        written = (running.data / SET_FILE).read_text()
+        (tmp_path / SET_FILE).write_text(written.replace(f"127.0.0.1:{port}", proxy.address))
+        with proxy.silent():
+            assert_all_say_so(tmp_path)
+        assert proxy.connections >= len(COMMANDS)
