@@ -3,6 +3,7 @@
 from shared.eventstore.codec import Codec, UnknownEventType, Unreadable
 from shared.eventstore.decider import Decider, Handled, Loaded
 from shared.eventstore.migrate import Schema, migrate
+from shared.eventstore.reading import Batch, UndecodedBatch
 from shared.eventstore.records import (
     Appended,
     Context,
@@ -13,7 +14,7 @@ from shared.eventstore.records import (
     VersionConflict,
 )
 from shared.eventstore.seal import Seal
-from shared.eventstore.store import Batch, EventStore, UndecodedBatch
+from shared.eventstore.store import EventStore
 from shared.eventstore.watermarks import Watermarks
 
 __all__ = [

@@ -13,7 +13,7 @@ from shared.backoff import Backoff
 from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
-from shared.eventstore.store import NO_LIMIT
+from shared.eventstore.reading import NO_LIMIT
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.projections import positions
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read

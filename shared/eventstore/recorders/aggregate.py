@@ -11,9 +11,9 @@ from eventsourcing.persistence import AggregateRecorder, IntegrityError, StoredE
 from eventsourcing.utils import retry
 
 from shared.eventstore.append_statement import APPEND_LOCK
+from shared.eventstore.reading import NO_LIMIT
 from shared.eventstore.recorders.database import PASSING, Database
 from shared.eventstore.records import Context
-from shared.eventstore.store import NO_LIMIT
 from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
 
 ACTOR = "eventsourcing"

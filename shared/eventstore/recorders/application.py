@@ -6,10 +6,10 @@ from typing import Any
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
 from eventsourcing.utils import retry
 
+from shared.eventstore.reading import NO_LIMIT, SELECT_HEAD
 from shared.eventstore.recorders.aggregate import StoreAggregateRecorder
 from shared.eventstore.recorders.database import PASSING
 from shared.eventstore.recorders.subscription import StoreSubscription
-from shared.eventstore.store import NO_LIMIT, SELECT_HEAD
 
 SELECT_NOTIFICATIONS = """
 select stream_id, version, type, data, position from events

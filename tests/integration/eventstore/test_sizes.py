@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, Loaded, StreamAppend
 from shared.eventstore.codec import MAX_EVENT, MAX_MESSAGE, MAX_METADATA
+from shared.eventstore.reading import PAGE_BYTES
 from shared.eventstore.snapshots import MAX_SNAPSHOT, keep_snapshot, read_snapshot
-from shared.eventstore.store import PAGE_BYTES
 from shared.messaging.cloudevents import event_headers, event_subject
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Opened, Tally, context, counted
 from tests.integration.eventstore.waiting import soon

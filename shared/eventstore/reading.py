@@ -1,0 +1,279 @@
+"""Reading a store: a stream's state, its events, and the sequence of all events; `tail` follows that as it grows."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, LiteralString, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from shared.backoff import Backoff
+from shared.contracts.event import Event
+from shared.eventstore.codec import UNREADABLE, Codec, Unreadable
+from shared.eventstore.decider import Decider, Loaded, StateCache, fold
+from shared.eventstore.epochs import Epoch, Epochs, WentBack
+from shared.eventstore.pool import ReadingPool
+from shared.eventstore.records import RecordedEvent, StoreUnavailable, UndecodedEvent
+from shared.eventstore.seal import PLAIN, Seal
+from shared.eventstore.snapshots import read_snapshot
+from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
+
+S = TypeVar("S")
+E = TypeVar("E")
+
+# A page ends with the event that makes it larger than so many bytes. What is beyond is not even fetched from where
+# PostgreSQL keeps large values: their length is known without.
+SELECT_STREAM = """
+select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
+  select page.*, sum(octet_length(data) + octet_length(metadata))
+    over (order by version rows between unbounded preceding and 1 preceding) as before
+  from (select * from events where stream_id = %b and version > %b and version <= %b order by version limit %b) page
+) bounded where before is null or before < %b order by version"""
+SELECT_SEQUENCE = """
+select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
+  select page.*, sum(octet_length(data) + octet_length(metadata))
+    over (order by position rows between unbounded preceding and 1 preceding) as before
+  from (select * from events where position > %b and position <= %b order by position limit %b) page
+) bounded where before is null or before < %b order by position"""
+SELECT_FIRST_VERSION_LATER = """
+select version from events where stream_id = %b and recorded_at > %b order by version limit 1"""
+SELECT_HEAD = "select coalesce(max(position), 0) from events"
+NO_LIMIT = 2**62
+PAGE = 1000
+"""Events that are read of a stream at once."""
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes after which a page of events ends, full or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A piece of the store's sequence. `events` are those asked for; `position` is where the piece ends."""
+
+    events: list[RecordedEvent]
+    position: int
+    size: int
+    """How many events the piece had, asked for or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndecodedBatch:
+    """A piece of the store's sequence, as it is stored."""
+
+    events: list[UndecodedEvent]
+    position: int
+    size: int
+
+
+class EventReader:
+    """The part of an event store that asks and never writes."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        pool: ReadingPool,
+        watermarks: Watermarks,
+        epochs: Epochs,
+        cache: StateCache,
+        seal: Seal = PLAIN,
+    ) -> None:
+        self.codec, self.pool, self.watermarks, self.epochs = codec, pool, watermarks, epochs
+        self._cache, self._seal = cache, seal
+
+    async def load(self, decider: Decider[S], stream_id: UUID, *, as_of: int | datetime | None = None) -> Loaded[S]:
+        """A stream's state, now or `as_of` a version or a time (the last event recorded at or before it)."""
+        nothing = Loaded(decider.initial, 0)
+        if isinstance(as_of, datetime):
+            # Up to the first event that is later: clocks may go back, and a state has no holes.
+            later = await self.pool.rows(SELECT_FIRST_VERSION_LATER, (stream_id, as_of))
+            as_of = int(later[0][0]) - 1 if later else NO_LIMIT
+        if as_of is not None:
+            return await self._fold(decider, nothing, stream_id, as_of)
+        while True:
+            generation = self.epochs.generation
+            start = self._cache.get(decider, stream_id)
+            if start is None and decider.snapshot_every:
+                start = await read_snapshot(self.pool, decider, stream_id, self._seal)
+            loaded = await self._fold(decider, start or nothing, stream_id)
+            if generation != self.epochs.generation:
+                continue  # the store went back meanwhile: one life's state, another life's events
+            if loaded.version:
+                self._cache.put(decider, stream_id, loaded)
+            return loaded
+
+    async def read_stream(
+        self,
+        stream_id: UUID,
+        *,
+        after: int = 0,
+        to_version: int = NO_LIMIT,
+        limit: int | None = None,
+        keep_unreadable: bool = False,
+    ) -> list[RecordedEvent]:
+        """A stream's events in order, those of a greater version than `after`: all of them, or `limit`.
+
+        `keep_unreadable`, here and in other questions, is for people who look: what can't be decoded is `Unreadable`.
+        """
+        events: list[RecordedEvent] = []
+        async for page in self._pages(stream_id, after, to_version, limit or NO_LIMIT, keep_unreadable=keep_unreadable):
+            events += page
+        return events
+
+    async def _fold(
+        self, decider: Decider[S], loaded: Loaded[S], stream_id: UUID, to_version: int = NO_LIMIT
+    ) -> Loaded[S]:
+        """Page after page: of a long stream, only its state and one page are held."""
+        async for page in self._pages(stream_id, loaded.version, to_version):
+            loaded = fold(decider, loaded, page)
+        return loaded
+
+    async def _pages(
+        self, stream_id: UUID, after: int, to_version: int, limit: int = NO_LIMIT, *, keep_unreadable: bool = False
+    ) -> AsyncIterator[list[RecordedEvent]]:
+        while limit > 0:
+            asked = min(limit, PAGE)
+            rows = await self._rows(SELECT_STREAM, (stream_id, after, to_version, asked, PAGE_BYTES))
+            if rows:
+                yield [self._recorded(row, keep_unreadable=keep_unreadable) for row in rows]
+            if len(rows) < asked and sum([len(row[5]) + len(row[6]) for row in rows]) < PAGE_BYTES:
+                return
+            after, limit = rows[-1][3], limit - len(rows)
+
+    async def read_all(
+        self, after: int = 0, limit: int = 1000, types: frozenset[str] | None = None
+    ) -> list[RecordedEvent]:
+        """Up to `limit` events of all streams in position order; nothing committed later will appear before them."""
+        events: list[RecordedEvent] = []
+        while limit > 0:
+            batch = await self.read_batch(after, limit, types)
+            if not batch.size:
+                break
+            events += batch.events
+            after, limit = batch.position, limit - batch.size
+        return events
+
+    async def read_batch(
+        self,
+        after: int,
+        limit: int,
+        types: frozenset[str] | None = None,
+        *,
+        upto: int = NO_LIMIT,
+        keep_unreadable: bool = False,
+    ) -> Batch:
+        """The next piece of the sequence, of `limit` events and about PAGE_BYTES at most, not beyond position `upto`.
+
+        It is empty when nothing comes after `after`.
+        `types` are today's; events stored under an older version of one of them are found, too. Raises UnknownEventType
+        for one stored by a newer release, under a later version than this one knows: passed over, it would be missing
+        for ever in whatever is made of the others. A piece ends before an event that can't be read; it raises (also
+        msgspec's DecodeError) when that is the first one.
+        """
+        rows = await self._rows(SELECT_SEQUENCE, (after, upto, limit, PAGE_BYTES))
+        recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
+        events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
+        return Batch(events, rows[read - 1][0] if rows else after, read)
+
+    async def read_undecoded(self, after: int, limit: int, types: frozenset[str] | None = None) -> UndecodedBatch:
+        """As `read_batch`, for who passes events on, or must not be stopped by one that can't be decoded.
+
+        Raises UnknownEventType for a newer release's event, too.
+        """
+        rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
+        events, read = _made(rows, self._undecoded, self.codec.wanted(types) if types is not None else None)
+        return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
+
+    async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Events' rows; the last one is remembered as seen."""
+        generation = self.epochs.generation
+        rows = await self.pool.rows(query, parameters)
+        if rows and generation == self.epochs.generation:
+            self.epochs.trail.note(rows[-1][0], rows[-1][1])
+        return rows
+
+    async def tail(
+        self,
+        after: int,
+        *,
+        limit: int = 1000,
+        types: frozenset[str] | None = None,
+        keep_unreadable: bool = False,
+    ) -> AsyncIterator[Batch]:
+        """Batches for ever, in position order; waits when it has seen everything, and is woken at once.
+
+        Raises WentBack when the store was put back to before what has been handed out.
+        """
+        backoff, generation = Backoff("tail", on=(StoreUnavailable,)), self.epochs.generation
+        while True:
+            believed = self.watermarks.value(HEAD_WATERMARK)
+            read = partial(self.read_batch, after, limit, types, keep_unreadable=keep_unreadable)
+            batch = await backoff.call(read)
+            if generation != self.epochs.generation:
+                if after >= self.epochs.latest.first_position:
+                    raise WentBack(self.epochs.latest.number)
+                generation = self.epochs.generation
+                continue
+            if batch.size:
+                after = batch.position
+                self.watermarks.observe(HEAD_WATERMARK, after)
+                yield batch
+            else:
+                if believed > after:  # it is not there, so the number is of another life, and would have us spin
+                    self.watermarks.lower(HEAD_WATERMARK, after)
+                await self.watermarks.wait_beyond(HEAD_WATERMARK, after, FALLBACK)
+
+    async def head(self) -> int:
+        """Position of the last event; 0 for an empty store."""
+        ((position,),) = await self.pool.rows(SELECT_HEAD, ())
+        return int(position)
+
+    def _recorded(self, row: tuple[Any, ...], *, keep_unreadable: bool = False) -> RecordedEvent:
+        position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
+        event: Event
+        try:
+            data = self._seal.open(data)
+            event = self.codec.decode(tag, data)
+        except UNREADABLE as error:
+            if not keep_unreadable:
+                raise
+            event = Unreadable(str(error))
+        return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
+
+    def _undecoded(self, row: tuple[Any, ...]) -> UndecodedEvent:
+        position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
+        data, aggregate = self._seal.open(data), self.codec.aggregate(tag)
+        return UndecodedEvent(position, event_id, stream_id, version, tag, data, metadata, recorded_at, aggregate)
+
+    def on_epoch(self, callback: Callable[[Epoch], None]) -> None:
+        """Calls it whenever this store is found to have gone back: to drop what is held in memory of it."""
+        self.epochs.on_epoch(callback)
+
+    def epoch_of(self, position: int) -> int:
+        """As last read: `await refresh_epochs()` after events were read, and before their epoch is relied on."""
+        return self.epochs.of(position)
+
+    async def refresh_epochs(self) -> None:
+        async with self.pool.connection() as connection:
+            await self.epochs.read(connection)
+
+    def reader(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncCursor[tuple[Any, ...]]]:
+        """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""
+        return self.pool.reader()
+
+
+def _made(
+    rows: list[tuple[Any, ...]], make: Callable[[tuple[Any, ...]], E], is_wanted: Callable[[str], bool] | None
+) -> tuple[list[E], int]:
+    """What is made of the rows that are wanted, up to the first one that raises; and how many rows that were."""
+    events: list[E] = []
+    for place, row in enumerate(rows):
+        try:
+            if is_wanted is None or is_wanted(row[4]):
+                events.append(make(row))
+        except UNREADABLE:
+            if not place:
+                raise
+            return events, place
+    return events, len(rows)
