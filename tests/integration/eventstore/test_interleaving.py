@@ -156,13 +156,13 @@ async def test_a_tailer_that_was_faster_than_the_answer(store: EventStore) -> No
 
 
 async def _listening(store: EventStore) -> None:
-    """Until its watermarks listen: a process that has just started looks for itself until then."""
+    """Until its watermarks listen, with LISTEN committed: notifications sent before that do not reach it."""
     with psycopg.connect(store.dsn, autocommit=True) as sql:
         await until(
             lambda: (
                 sql.execute(
                     "select count(*) from pg_stat_activity"
-                    " where datname = current_database() and query = 'listen watermarks'"
+                    " where datname = current_database() and query = 'listen watermarks' and state = 'idle'"
                 ).fetchone()
                 == (2,)
             ),

@@ -228,7 +228,13 @@ async def test_checkpoints_are_fenced(database: str, start: Start) -> None:
         assert await checkpoint(store, "x") == 5
 
 
-async def test_standbys_cost_one_connection_and_no_commit(start: Start, sql: psycopg.Connection) -> None:
+def count(sql: psycopg.Connection, query: str) -> int:
+    row = sql.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_standbys_cost_one_connection_and_no_write(start: Start, sql: psycopg.Connection) -> None:
     """However many leases they wait for; a leader of all of them renews them with one."""
     names = [f"lease-{number}" for number in range(10)]
     first = start("a", ttl=10).wants(*names)
@@ -236,13 +242,16 @@ async def test_standbys_cost_one_connection_and_no_commit(start: Start, sql: psy
     start("b", ttl=10).wants(*names)
     connections = "select count(*) from pg_stat_activity where application_name = 'emprops leases'"
     await until(lambda: sql.execute(connections).fetchone() == (2,), "both are there")
-    written = "select pg_current_wal_insert_lsn() - '0/0'"
-    began, before = time.monotonic(), sql.execute("select xmax from pg_control_checkpoint(), txid_current() as xmax")
-    first_xid = before.fetchone()[0]
+    # Of this database: the server's own counters also count what other tests do in theirs.
+    commits = "select xact_commit from pg_stat_database where datname = current_database()"
+    writes = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relname = 'leases'"
+    began, commits_before, writes_before = time.monotonic(), count(sql, commits), count(sql, writes)
     await asyncio.sleep(6)
-    last_xid = sql.execute("select txid_current()").fetchone()[0]
-    renewals = (time.monotonic() - began) / 2.5
-    assert last_xid - first_xid - 1 <= renewals + 1, written
+    committed, written = count(sql, commits) - commits_before, count(sql, writes) - writes_before
+    rounds = (time.monotonic() - began) / 2.5 + 1
+    assert written <= rounds * len(names)
+    looks = (time.monotonic() - began) / 0.5 + 1
+    assert committed <= rounds + looks + 10  # 10: this test's own, and autovacuum's
     assert sql.execute(connections).fetchone() == (2,)
 
 
