@@ -91,7 +91,7 @@ class ResultsIntake:
         self.taken = 0
         self._window = Window(TAKERS, TAKEN_BYTES)
         self._failing: dict[int, Failing] = {}
-        self._silent = False
+        self._broke = False
         self._trouble: str | None = None
         self._trouble_since = 0.0
 
@@ -104,7 +104,7 @@ class ResultsIntake:
                 try:
                     await stoppable(self._round(tasks))
                 except (*TROUBLE, NotFoundError) as error:
-                    self._silent = isinstance(error, Silent)
+                    self._broke = self._broke or isinstance(error, (Silent, Ended))
                     if self._trouble is None:
                         self._trouble_since = asyncio.get_running_loop().time()
                     self._trouble = repr(error)
@@ -119,8 +119,9 @@ class ResultsIntake:
     async def _pull(self, client: Client, tasks: Group) -> None:
         js = client.jetstream(timeout=ACK_TIMEOUT)
         await ensure_work_streams(js)
-        if self._silent:
+        if self._broke:
             await self._clear_away(client, js)
+            self._broke = False
         await js.add_consumer(RESULTS_STREAM, CONSUMER)
         self._trouble = None
 
@@ -131,9 +132,16 @@ class ResultsIntake:
         await Pull(client, RESULTS_STREAM, DURABLE, self._window, deliver, PullSettings(batch=TAKERS)).run()
 
     async def _clear_away(self, client: Client, js: JetStreamContext) -> None:
-        """The connection fell silent, perhaps over a message that nats-py's read loop can't take: it is parked."""
-        message = await first_unreadable(client, RESULTS_STREAM, "results.>")
-        if message is not None:
+        """Parks what was delivered and ended nats-py's read loop: a message whose subject or headers are not UTF-8.
+
+        Which end of the connection notices first, our pull or nats-py's pings, is chance; so this is called after both.
+        """
+        try:
+            delivered = (await js.consumer_info(RESULTS_STREAM, DURABLE)).delivered
+        except NotFoundError:
+            return
+        last = delivered.stream_seq if delivered else 0
+        while message := await first_unreadable(client, RESULTS_STREAM, "results.>", last):
             said = {"raw": message.headers.decode(errors="backslashreplace")}
             stands_for = f"{RESULTS_STREAM}:{message.sequence}:{message.time}"
             parked = parking.Message(stands_for, message.subject, said, message.body)

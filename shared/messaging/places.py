@@ -87,7 +87,7 @@ class _Answer(msgspec.Struct):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A stored message that nats-py can't be given: its read loop ends over it, without a word."""
+    """A stored message that nats-py can't be given: its read loop ends over it, and raises nothing."""
 
     sequence: int
     subject: str
@@ -96,12 +96,12 @@ class Unreadable(msgspec.Struct, frozen=True):
     time: str
 
 
-async def first_unreadable(client: Client, stream: str, subject: str) -> Unreadable | None:
-    """The first such message of a stream that is worked off, so that it holds little."""
+async def first_unreadable(client: Client, stream: str, subject: str, last: int) -> Unreadable | None:
+    """The first such message up to the sequence `last` of a stream that is worked off, so that it holds little."""
     sequence = 0
     for _ in range(LOOKED_AT):
         message = await _next(client, stream, subject, sequence + 1)
-        if message is None:
+        if message is None or message.seq > last:
             return None
         if found := _unreadable(message):
             return found

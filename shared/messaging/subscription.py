@@ -112,19 +112,19 @@ class Subscription:
         self.since = 0.0
         """The loop's time of the last word from NATS."""
         self._expected = self._sequence = 0
-        self._silent = False
+        self._broke = False
         self._passed_over = 0
 
     async def run(self, follower: Follower) -> None:
         """Hands every message to the follower, in order. Until cancelled, or until it raises LostNats."""
         backoff = Backoff(f"consumer {self.name}", on=(*TROUBLE, NotFoundError), longest=1.0)
-        self._passed_over, self._silent = 0, False
+        self._passed_over, self._broke = 0, False
         self._alive()
         while True:
             try:
                 await stoppable(self._round(follower))
             except (*TROUBLE, NotFoundError) as error:
-                self._silent = isinstance(error, Silent)
+                self._broke = self._broke or isinstance(error, (Silent, Ended))
                 if isinstance(error, NotFoundError):
                     self._alive()  # its owner has no stream yet
                 elif not isinstance(error, Ended):
@@ -143,8 +143,9 @@ class Subscription:
         js, stream = client.jetstream(timeout=API_TIMEOUT), stream_name(self.owner)
         info = await js.stream_info(stream)
         self._alive()
-        if self._silent:
+        if self._broke:
             await self._step_over(client, follower)
+            self._broke = False
         start = await self._start(client, js, info, follower)
         with contextlib.suppress(NotFoundError):
             await js.delete_consumer(stream, ordered_name(self.name))
@@ -193,8 +194,10 @@ class Subscription:
         return start
 
     async def _step_over(self, client: Client, follower: Follower) -> None:
-        """The connection before this one fell silent, perhaps over a message that nats-py's read loop can't take."""
-        self._silent = False
+        """The connection before this one ended, perhaps over a message that nats-py's read loop can't take.
+
+        Which end of it noticed first, our pull or nats-py's pings, is chance; so this is called after both.
+        """
         message = await unreadable(client, stream_name(self.owner), self.subjects, self._sequence)
         if message:
             log.error("consumer_steps_over_unreadable", consumer=self.name, sequence=message.sequence)
