@@ -63,8 +63,8 @@ class TestApplicationRecorder(Recorders, ApplicationRecorderTestCase[Application
     def create_recorder(self) -> ApplicationRecorder:
         return self.factory.application_recorder()
 
-    def test_insert_subscribe(self) -> None:
-        self.optional_test_insert_subscribe()
+    test_insert_subscribe = ApplicationRecorderTestCase.optional_test_insert_subscribe
+    """The library's case for recorders that can be subscribed to, run as it is."""
 
 
 class TestTrackingRecorder(Recorders, TrackingRecorderTestCase):

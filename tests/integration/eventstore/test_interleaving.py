@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import Appended, EventStore, VersionConflict
-from shared.eventstore.append_statement import Append
+from shared.eventstore.append_statement import APPEND_LOCK, Append
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, context, count, counted
 from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
 
@@ -60,11 +60,12 @@ async def test_a_writer_that_rolls_back_leaves_a_gap(store: EventStore, sql: psy
 async def test_a_writer_that_dies_frees_the_others(store: EventStore, sql: psycopg.Connection) -> None:
     """The lock goes with the connection that held it: a killed process keeps nobody waiting."""
     slow = await psycopg.AsyncConnection.connect(store.dsn)
-    await slow.execute("select pg_advisory_xact_lock(%s)", (0x656D70726F7073,))
+    await slow.execute("select pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
     waiting = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
     await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
     await slow.close()
-    await soon(waiting)
+    appended = await soon(waiting)
+    assert [event.position for event in await store.read_all()] == [appended.position]
 
 
 async def test_two_stores_and_a_tailer_each(store: EventStore) -> None:

@@ -69,6 +69,15 @@ def restore(dsn: str, dump: str) -> None:
         connection.execute((RELEASES / dump).read_bytes())
 
 
+def assert_applied_once(dsn: str, *every: Schema) -> None:
+    """Each file of these schemas stands once in its version table, and nothing else does."""
+    with psycopg.connect(dsn) as sql:
+        for schema in every:
+            table = psycopg.sql.Identifier(schema.version_table)
+            applied = sql.execute(psycopg.sql.SQL("select migration_id from {} order by 1").format(table)).fetchall()
+            assert [name for (name,) in applied] == sorted(file.stem for file in schema.folder.glob("*.sql"))
+
+
 @pytest.mark.parametrize("name", sorted(schemas()))
 def test_files_are_numbered(name: str) -> None:
     """Their names are their order and, in the version table, themselves; so two can't have one number."""
@@ -86,12 +95,7 @@ class TestApplying:
             made = sql.execute(VERSIONS).fetchall()
             await migrate(database, *every)
             assert sql.execute(VERSIONS).fetchall() == made
-            for schema in every:
-                table = psycopg.sql.Identifier(schema.version_table)
-                applied = sql.execute(
-                    psycopg.sql.SQL("select migration_id from {} order by 1").format(table)
-                ).fetchall()
-                assert [name for (name,) in applied] == sorted(file.stem for file in schema.folder.glob("*.sql"))
+        assert_applied_once(database, *every)
 
     async def test_what_is_new(self, database: str, tmp_path: Path) -> None:
         """In the order of their numbers, after those that were applied by an earlier release."""
@@ -107,15 +111,19 @@ class TestApplying:
     async def test_by_many_at_once(self, database: str) -> None:
         """Replicas that start together."""
         await soon(asyncio.gather(*(migrate(database, *COLLECTIONS.schemas()) for _ in range(6))))
+        assert_applied_once(database, *COLLECTIONS.schemas())
         async with EventStore.open(database, CODEC) as store:
-            await store.append(counted(uuid4(), 0, 1), context())
+            appended = await store.append(counted(uuid4(), 0, 1), context())
+            assert await store.head() == appended.position
 
     async def test_all_or_nothing(self, database: str, tmp_path: Path) -> None:
         """A migration that fails half-way has done nothing, and is tried again at the next start."""
         schema = folder(tmp_path, **{"0001_things": "create table things (id bigint); create table things (id bigint)"})
         with pytest.raises(psycopg.errors.DuplicateTable):
             await migrate(database, schema)
-        await migrate(database, folder(tmp_path, **{"0001_things": "create table things (id bigint)"}))
+        again = folder(tmp_path, **{"0001_things": "create table things (id bigint)"})
+        await migrate(database, again)
+        assert_applied_once(database, again)
 
     async def test_paths_with_anything_in_them(self, database: str, tmp_path: Path) -> None:
         """The folder is a folder, not a pattern."""
@@ -142,7 +150,11 @@ class TestApplying:
         finally:
             process.kill()
             await process.wait()
-        await soon(migrate(database, folder(tmp_path, **{"0001_things": "create table things (id bigint)"})))
+        whole = folder(tmp_path, **{"0001_things": "create table things (name text)"})
+        await soon(migrate(database, whole))
+        assert_applied_once(database, whole)
+        with psycopg.connect(database) as sql:
+            assert sql.execute("select name from things").fetchall() == []
 
 
 def told(ask: Callable[[], object]) -> Callable[[], Awaitable[object]]:
@@ -209,7 +221,8 @@ class TestInNobodysWay:
         fill(store.dsn)
         (tmp_path / "0002_quick.sql").write_text(script)
         assert faults(store.dsn, tmp_path / "0002_quick.sql") == []
-        await store.append(counted(uuid4(), 0, 1), context())
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await store.head() == appended.position
 
     async def test_an_index_is_made_outside_of_a_transaction(self, store: EventStore, tmp_path: Path) -> None:
         """As its file says; and again, when it was broken off."""
@@ -259,4 +272,5 @@ class TestEarlierReleases:
         restore(old, "5a72a2e.start.sql")
         assert catalogue(old, COLLECTIONS) == before
         async with EventStore.open(old, CODEC) as store:
-            await store.append(counted(uuid4(), 0, 1), context())
+            appended = await store.append(counted(uuid4(), 0, 1), context())
+            assert await store.head() == appended.position
