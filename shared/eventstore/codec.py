@@ -33,7 +33,7 @@ class UnknownEventType(Exception):  # noqa: N818 - names what was found
 
 
 class Unreadable(Event, frozen=True, tag="unreadable"):
-    """Stands, for who asks for it, in the place of an event that can't be decoded: damaged, or of a newer release."""
+    """Replaces an event that can't be decoded (damaged, or of a newer release), for readers that ask for this."""
 
     reason: str
 
@@ -43,9 +43,9 @@ UNREADABLE = (UnknownEventType, msgspec.MsgspecError, ValueError, RecursionError
 
 
 class Codec:
-    """Encodes and decodes the events of one owner. `upcasters` make the next version each of a type's old version.
+    """Encodes and decodes the events of one owner. Each of `upcasters` turns an old version of a type into the next.
 
-    Whoever decodes sees the newest version. Raises ValueError for upcasters that don't lead to one of `events`.
+    `decode` gives the newest version. Raises ValueError for an upcaster that does not lead to one of `events`.
     """
 
     def __init__(self, events: Iterable[type[Event]], *, upcasters: Mapping[str, Upcaster] | None = None) -> None:
@@ -63,11 +63,11 @@ class Codec:
     # What tags mean
 
     def knows(self, tag: str) -> bool:
-        """Whether it is a version, of today or an older one, of a type of this release."""
+        """Whether the tag is the newest or an older version of a type that this release has."""
         return tag in self._newest
 
     def aggregate(self, tag: str) -> str:
-        """The kind of stream of its events, the same for all versions of a type. Raises UnknownEventType."""
+        """The aggregate of the events with this tag; all versions of a type have the same. Raises UnknownEventType."""
         newest = self._newest.get(tag) or next(
             (self._newest[known] for known, name in self._names.items() if name == _name(tag)), None
         )
@@ -76,14 +76,14 @@ class Codec:
         return self.events[newest].aggregate
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
-        """Every tag under which events that are of one of these types today may be stored."""
+        """Every tag, of any version, under which events of these types (newest tags) may be stored."""
         wanted = frozenset(types)
         return frozenset(tag for tag, newest in self._newest.items() if newest in wanted)
 
     def wanted(self, types: Iterable[str]) -> Callable[[str], bool]:
-        """A filter for stored tags: those that are of one of these types today.
+        """A filter for stored tags: it accepts every version of these types (newest tags).
 
-        It raises UnknownEventType for a later version of such a type than this release knows.
+        It raises UnknownEventType for a version of such a type that is later than this release knows.
         """
         tags = self.stored_tags(types)
         names = {self._names[tag] for tag in tags}
@@ -110,8 +110,9 @@ class Codec:
     def encode(self, event: Event) -> tuple[str, bytes]:
         """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record.
 
-        Raises Problem VALIDATION_FAILED for a NUL character: no read table could hold it, and all would wait behind it;
-        and PAYLOAD_TOO_LARGE for an event of more than MAX_EVENT bytes: no broker would have to take it.
+        Raises Problem VALIDATION_FAILED for a NUL character, which PostgreSQL's texts can't hold, so that every read
+        table would stop at the event; and PAYLOAD_TOO_LARGE for an event of more than MAX_EVENT bytes, which the broker
+        might refuse.
         """
         tag = event_type(event)
         if tag not in self._decoders:
@@ -125,7 +126,7 @@ class Codec:
         return tag, data
 
     def decode(self, tag: str, data: bytes) -> Event:
-        """The event that these bytes say, in its newest version. Raises UnknownEventType or msgspec.DecodeError."""
+        """The event in these bytes, in its newest version. Raises UnknownEventType or msgspec.DecodeError."""
         if tag not in self._upcasters:
             decoder = self._decoders.get(tag)
             if decoder is None:
@@ -134,7 +135,7 @@ class Codec:
         return self._upcast(tag, data)
 
     def current(self, event: Event) -> Event:
-        """An event as it will be read: one that is still written in an older version becomes one of the newest."""
+        """An event as readers will get it: in the newest version, also when it is still written in an older one."""
         tag = event_type(event)
         return self._upcast(tag, self._encode(event)) if tag in self._upcasters else event
 
@@ -146,7 +147,7 @@ class Codec:
             except Exception as error:
                 raise msgspec.ValidationError(f"a {tag} can't be upcast: {error!r}") from error
             tag = document["type"]
-        # By way of JSON again: nothing reads a dict in quite the way in which the decoder reads what was stored.
+        # Encoded as JSON and decoded again: msgspec.convert does not accept exactly the same values as the decoder.
         return self._decoders[tag].decode(self._encode(document))
 
 

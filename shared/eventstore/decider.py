@@ -20,8 +20,8 @@ S = TypeVar("S")
 class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
 
-    `snapshot_every` events, the state is stored as JSON, so `state_type` must be a type that msgspec decodes; raise
-    `state_version` when its shape or the fold changes, and older snapshots are not used any more.
+    After every `snapshot_every` events the state is stored as JSON, so msgspec must be able to decode `state_type`.
+    Raise `state_version` when the state's fields or the fold change: then older snapshots are not used any more.
     """
 
     name: str
@@ -72,13 +72,13 @@ def fold(decider: Decider[S], start: Loaded[S], events: list[RecordedEvent]) -> 
 
 
 MEASURED_FROM = 4096
-"""Bytes of events up to which a state is not measured: that many at most is what it counts as."""
+"""Bytes: a state whose events have no more than these is not measured; the events' size counts as its size."""
 
 
 class StateCache:
-    """The states of the streams last used; they are fast-forwarded on load, so a stale one does no harm.
+    """The states of the streams last used. `load` adds the events since then, so an old state does no harm.
 
-    Bounded in number, and in bytes of JSON, of which Python's objects take a small multiple.
+    The cache is bounded in number, and in bytes of JSON; the Python objects take a small multiple of these.
     """
 
     def __init__(self, size: int, max_bytes: int = 64 * 1024 * 1024) -> None:
@@ -110,9 +110,9 @@ class StateCache:
             self._measured.pop(oldest, None)
 
     def _weighed(self, key: tuple[str, UUID], loaded: Loaded[S]) -> Loaded[S]:
-        """With its size measured, if its events have doubled that since: many events may make a small state.
+        """With its size measured again if the events since then have doubled it: many events may make a small state.
 
-        So in all a state is encoded for no more bytes than its events have.
+        So all measurements of a state together encode no more bytes than its events have.
         """
         if loaded.size <= max(MEASURED_FROM, 2 * self._measured.get(key, 0)):
             return loaded
@@ -122,7 +122,7 @@ class StateCache:
         return loaded
 
     def clear(self) -> None:
-        """The store went back: nothing that was read of it may be built upon."""
+        """Drops every state because the store went back: a state may contain events that are no longer recorded."""
         self._states.clear()
         self._measured.clear()
         self.bytes = 0

@@ -1,17 +1,18 @@
-"""Epochs: the lives of a store. One that was put back to an earlier moment is noticed, told, and not believed.
+"""Epochs: the periods of a store between two restores to an earlier moment. Such a restore is detected and logged.
 
-A point-in-time recovery, a restored backup, a failover that lost commits: afterwards the store is shorter than it was,
-and gives positions out again, for other events. Whatever remembers a position must compare it as (epoch, position).
-Three things notice that the store went back:
+After a point-in-time recovery, a restored backup or a failover that lost commits, the store is shorter than it was, and
+assigns the lost positions again, to other events. So remembered positions are compared as (epoch, position). A store
+that went back is detected in three ways:
 
-- Each process remembers a trail of events that it has seen (`Trail`), and looks for the newest of them over every new
-  connection, and now and then: a restore breaks all connections. If it is gone, the store went back to before it.
-- A process that starts compares which server, timeline and database the store was last seen on.
-- The relay compares the store with what the broker holds, and calls `begin`.
+- Each process remembers a trail of events that it has seen (`Trail`). It looks for the newest of them over every new
+  connection, because a restore breaks all connections, and every 30 seconds. If that event is gone, the store went back
+  to a moment before it.
+- A process that starts compares the server, timeline and database with those on which the store was last seen.
+- The relay compares the store with the messages that the broker holds, and calls `begin`.
 
-An epoch that begins drops what this process holds in memory of the store: `on_epoch` callbacks are called, in-memory
-positions behind the fork are void, and a `tail` that is behind it ends with `WentBack`, so that its reader starts over
-from what it has recorded. What is recorded in the database went back together with it.
+When an epoch begins, this process drops what it remembers of the store: the `on_epoch` callbacks are called, and a
+`tail` that has passed the new epoch's first position ends with `WentBack`, so that its reader continues from its
+checkpoint. Checkpoints are in the same database, so they went back together with the events.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from shared.eventstore.records import VersionConflict
 
 CHECKS_WITHIN = 5.0
 TRAIL_LENGTH = 512
-"""Events that are remembered: the newest ones each, of older ones fewer and fewer."""
+"""How many events are remembered: each of the newest ones, and the fewer the older they are."""
 
 SELECT_EPOCHS = "select epoch, first_position, started_at, reason, details from epochs order by epoch"
 BEGIN_EPOCH = "select epoch, first_position, is_new from begin_epoch(%s, %s, %s, %s)"
@@ -46,14 +47,14 @@ log = structlog.get_logger()
 class Epoch(msgspec.Struct, frozen=True):
     number: int
     first_position: int
-    """Positions from here on are of this life, or of a later one."""
+    """Positions from here on belong to this epoch, or to a later one."""
     started_at: datetime
     reason: str
     details: dict[str, Any] = {}
 
 
 class WentBack(VersionConflict):
-    """The store was put back to an earlier moment: what was read of it before does not hold any more."""
+    """The store was restored to an earlier moment: what was read from it before may not be recorded any more."""
 
     def __init__(self, epoch: int) -> None:
         Exception.__init__(self, f"the store went back to an earlier moment: epoch {epoch} has begun")
@@ -78,12 +79,12 @@ class Trail:
             self._seen = dict(older[::2] + newer)
 
     def cut(self, first_position: int) -> None:
-        """Forgets what is from there on."""
+        """Forgets the events from this position on."""
         self._seen = {position: event_id for position, event_id in self._seen.items() if position < first_position}
         self.newest = max(self._seen, default=0)
 
     async def missing_from(self, connection: psycopg.AsyncConnection) -> int | None:
-        """The first position of the trail at which the store holds another event, or none; None if all is there."""
+        """The first position of the trail whose event the store does not hold; None if it holds all of them."""
         if not self._seen or await self._missing(connection, {self.newest: self._seen[self.newest]}) is None:
             return None
         return await self._missing(connection, self._seen)
@@ -95,7 +96,7 @@ class Trail:
 
 
 class Epochs:
-    """Of one process's view of a store. `generation` counts how often it went back, as far as this process knows."""
+    """The epochs of a store, as one process knows them. `generation` counts how often they have changed."""
 
     def __init__(self) -> None:
         self.trail = Trail()
@@ -103,7 +104,7 @@ class Epochs:
         self._epochs: tuple[Epoch, ...] = (Epoch(1, 0, datetime.fromtimestamp(0, UTC), "not read yet"),)
         self._one_at_a_time = asyncio.Lock()
         self._highest = 1
-        """The highest epoch ever heard of: a restored store may have forgotten some."""
+        """The highest epoch that this process has known: a restored store may have lost the newest ones."""
         self._callbacks: list[Callable[[Epoch], None]] = []
 
     @property
@@ -115,15 +116,15 @@ class Epochs:
         return self._epochs
 
     def of(self, position: int) -> int:
-        """The epoch of a position, as last read. Read anew (`read`) after events were, and before this is relied on."""
+        """The epoch of a position, according to the epochs last read: `read` them after reading the events."""
         return max(epoch.number for epoch in self._epochs if epoch.first_position <= position)
 
     def on_epoch(self, callback: Callable[[Epoch], None]) -> None:
-        """Calls it, with the new epoch, whenever one has begun: to drop what is held in memory of the store."""
+        """Calls `callback` with each new epoch, so that it drops what it remembers of the store."""
         self._callbacks.append(callback)
 
     async def read(self, connection: psycopg.AsyncConnection) -> None:
-        """What other processes have begun."""
+        """Reads the epochs from the database, with those that other processes have begun."""
         before = self.latest.number
         rows = await (await connection.execute(SELECT_EPOCHS)).fetchall()
         self._epochs = tuple(Epoch(*row) for row in rows)
@@ -140,10 +141,10 @@ class Epochs:
         *,
         after: int = 0,
     ) -> Epoch:
-        """Begins an epoch at `first_position` at the latest; the one that another process has begun for the same.
+        """Begins an epoch at `first_position` or before, or returns the one that another process has begun for this.
 
-        `after` is a higher epoch than those in the store that somebody else (the broker) has heard of. The connection
-        must be in autocommit.
+        The new epoch's number is greater than `after`: the highest epoch in the broker's messages, which a restored
+        store may have lost. The connection must be in autocommit mode.
         """
         known = max(self._highest, after)
         cursor = await connection.execute(BEGIN_EPOCH, (known, first_position, reason, Jsonb(dict(details))))
@@ -163,7 +164,7 @@ class Epochs:
             callback(self.latest)
 
     async def check(self, connection: psycopg.AsyncConnection) -> None:
-        """Looks whether the store still has what this process has seen of it; begins an epoch if not."""
+        """Checks that the store still holds the events of the trail, and begins an epoch if it does not."""
         async with self._one_at_a_time, within(CHECKS_WITHIN, connection):
             first = await self.trail.missing_from(connection)
             if first is not None:
@@ -171,7 +172,7 @@ class Epochs:
                 await self.begin(connection, "events that were seen are gone", first, details)
 
     async def check_server(self, connection: psycopg.AsyncConnection) -> None:
-        """At a start: whether the store is where it was last seen, and its epochs."""
+        """At a start: reads the epochs, and begins one if the server, timeline or database is not the last seen one."""
         async with within(CHECKS_WITHIN, connection):
             row = await (await connection.execute(SELECT_SERVERS)).fetchone()
             assert row is not None, "a store has an epoch"

@@ -1,4 +1,4 @@
-"""The connections that read: pooled, none handed out that the server has closed, none waited on for long."""
+"""A pool of connections for reading: it hands out none that the server has closed, and bounds every wait."""
 
 import asyncio
 import contextlib
@@ -12,29 +12,29 @@ from shared.eventstore.connections import READS, NoAnswer, parameters, within
 from shared.eventstore.records import StoreUnavailable
 
 ANSWERS_WITHIN = 5.0
-"""Seconds in which a read has its rows, or fails."""
+"""Seconds after which a read that has no rows yet fails."""
 FIRST_TRY = 0.6
-"""The share of that which the first try gets: what is left is for one over another connection."""
+"""The first try gets this share of ANSWERS_WITHIN; the rest is for a second try over another connection."""
 ASK_AGAIN = 1.0
-"""Seconds after which who waits for a connection asks again, so that the pool tries to make one."""
+"""Seconds after which a waiting reader asks the pool again, so that the pool tries to connect."""
 LOSSES = 3
-"""How many connections may be lost under one query: when a server goes, those handed out next are about to die too."""
+"""How many connections one query may lose: when the server ends, the next ones from the pool are about to end, too."""
 
 
 class ReadingPool(AsyncConnectionPool):
-    """Connections in autocommit, for one query each; to be opened.
+    """Connections in autocommit mode, for one query each. The pool must be opened.
 
-    A restart of the server leaves dead ones behind. Each would fail one reader, and the pool's own `check` pauses
-    longer and longer between them; here they are passed over at once. A connection that was silent takes the others
-    with it: they lead to the same server.
+    After a restart of the server, the pool holds dead connections, and each would make one reader fail. The pool's own
+    `check` pauses longer after each of them; here dead ones are skipped at once. When one connection was silent, all
+    are replaced: they lead to the same server.
     """
 
     def __init__(
         self, dsn: str, size: int, on_connect: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None
     ) -> None:
         settings = {"autocommit": True, "prepare_threshold": 0, **parameters(dsn, "reader", READS)}
-        # Making a connection is tried twice and then given up, until the next one asks: the pool's own pauses between
-        # tries double without a bound that would suit us.
+        # The pool tries twice to connect and then gives up until the next reader asks: with more tries, its pauses
+        # would double, and become too long.
         super().__init__(
             min_size=1,
             max_size=size,
@@ -79,7 +79,7 @@ class ReadingPool(AsyncConnectionPool):
             raise
 
     async def _doubt(self) -> None:
-        """A connection was silent: the others lead to the same server, and are replaced."""
+        """Replaces all connections after one was silent: they lead to the same server."""
         now = asyncio.get_running_loop().time()
         if now - self._drained_last > ANSWERS_WITHIN:
             self._drained_last = now
@@ -98,7 +98,7 @@ class ReadingPool(AsyncConnectionPool):
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
     async def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """A query's rows, in bounded time. When its connection is lost under it, it is asked again: a look is free."""
+        """A query's rows, in bounded time. When its connection is lost, it is sent again: reading changes nothing."""
         loop = asyncio.get_running_loop()
         deadline, seconds = loop.time() + self.timeout, self.timeout * FIRST_TRY
         for _ in range(LOSSES):
@@ -111,7 +111,7 @@ class ReadingPool(AsyncConnectionPool):
         return await self._rows(query, parameters, seconds)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object], seconds: float) -> list[tuple[Any, ...]]:
-        """Without the context managers of `reader`, which cost as much as a short query: nothing is to be committed."""
+        """Does without the context managers of `reader`, which cost as much as a short query: no commit is needed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         try:
@@ -129,7 +129,7 @@ class ReadingPool(AsyncConnectionPool):
 
 
 def _is_alive(connection: psycopg.AsyncConnection) -> bool:
-    """Without a round trip: a closed connection has its end to be read, after the server's last words. Hence twice."""
+    """Needs no round trip. The first read may give the server's last message, and only the second one the end."""
     try:
         connection.pgconn.consume_input()
         connection.pgconn.consume_input()

@@ -24,8 +24,8 @@ from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
 S = TypeVar("S")
 E = TypeVar("E")
 
-# A page ends with the event that makes it larger than so many bytes. What is beyond is not even fetched from where
-# PostgreSQL keeps large values: their length is known without.
+# A page ends with the event that makes it larger than PAGE_BYTES. PostgreSQL does not read the data of the events after
+# that one: the sums need only the lengths, which it knows without reading the large values.
 SELECT_STREAM = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))
@@ -43,24 +43,24 @@ select version from events where stream_id = %b and recorded_at > %b order by ve
 SELECT_HEAD = "select coalesce(max(position), 0) from events"
 NO_LIMIT = 2**62
 PAGE = 1000
-"""Events that are read of a stream at once."""
+"""Events of a stream that are read at once."""
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes after which a page of events ends, full or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A piece of the store's sequence. `events` are those asked for; `position` is where the piece ends."""
+    """A part of the store's sequence. `events` are those of the wanted types; `position` is where the part ends."""
 
     events: list[RecordedEvent]
     position: int
     size: int
-    """How many events the piece had, asked for or not."""
+    """How many events of any type the part has."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndecodedBatch:
-    """A piece of the store's sequence, as it is stored."""
+    """A part of the store's sequence, as it is stored."""
 
     events: list[UndecodedEvent]
     position: int
@@ -68,7 +68,7 @@ class UndecodedBatch:
 
 
 class EventReader:
-    """The part of an event store that asks and never writes."""
+    """The reading half of an event store: it writes nothing to the database."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class EventReader:
         """A stream's state, now or `as_of` a version or a time (the last event recorded at or before it)."""
         nothing = Loaded(decider.initial, 0)
         if isinstance(as_of, datetime):
-            # Up to the first event that is later: clocks may go back, and a state has no holes.
+            # Clocks may go back, so times may decrease along a stream; the state is that before the first later event.
             later = await self.pool.rows(SELECT_FIRST_VERSION_LATER, (stream_id, as_of))
             as_of = int(later[0][0]) - 1 if later else NO_LIMIT
         if as_of is not None:
@@ -98,7 +98,7 @@ class EventReader:
                 start = await read_snapshot(self.pool, decider, stream_id, self._seal)
             loaded = await self._fold(decider, start or nothing, stream_id)
             if generation != self.epochs.generation:
-                continue  # the store went back meanwhile: one life's state, another life's events
+                continue  # the store went back meanwhile: the state and the events may be of different epochs
             if loaded.version:
                 self._cache.put(decider, stream_id, loaded)
             return loaded
@@ -114,7 +114,8 @@ class EventReader:
     ) -> list[RecordedEvent]:
         """A stream's events in order, those of a greater version than `after`: all of them, or `limit`.
 
-        `keep_unreadable`, here and in other questions, is for people who look: what can't be decoded is `Unreadable`.
+        `keep_unreadable`, here and below, is for operators' commands: an event that can't be decoded is given as
+        `Unreadable` instead of raising.
         """
         events: list[RecordedEvent] = []
         async for page in self._pages(stream_id, after, to_version, limit or NO_LIMIT, keep_unreadable=keep_unreadable):
@@ -124,7 +125,7 @@ class EventReader:
     async def _fold(
         self, decider: Decider[S], loaded: Loaded[S], stream_id: UUID, to_version: int = NO_LIMIT
     ) -> Loaded[S]:
-        """Page after page: of a long stream, only its state and one page are held."""
+        """Folds page by page, so that memory holds only one page of a long stream."""
         async for page in self._pages(stream_id, loaded.version, to_version):
             loaded = fold(decider, loaded, page)
         return loaded
@@ -163,13 +164,12 @@ class EventReader:
         upto: int = NO_LIMIT,
         keep_unreadable: bool = False,
     ) -> Batch:
-        """The next piece of the sequence, of `limit` events and about PAGE_BYTES at most, not beyond position `upto`.
+        """The events after `after`: at most `limit` of them, about PAGE_BYTES, and none beyond position `upto`.
 
-        It is empty when nothing comes after `after`.
-        `types` are today's; events stored under an older version of one of them are found, too. Raises UnknownEventType
-        for one stored by a newer release, under a later version than this one knows: passed over, it would be missing
-        for ever in whatever is made of the others. A piece ends before an event that can't be read; it raises (also
-        msgspec's DecodeError) when that is the first one.
+        The batch is empty when there are none. `types` are newest tags; events stored in an older version of them are
+        found, too. A batch ends before an event that can't be read. When that is its first event, this raises one of
+        `UNREADABLE`; UnknownEventType is for a version that a newer release has stored. If it were skipped, everything
+        that is derived from the sequence would lack it.
         """
         rows = await self._rows(SELECT_SEQUENCE, (after, upto, limit, PAGE_BYTES))
         recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
@@ -177,16 +177,16 @@ class EventReader:
         return Batch(events, rows[read - 1][0] if rows else after, read)
 
     async def read_undecoded(self, after: int, limit: int, types: frozenset[str] | None = None) -> UndecodedBatch:
-        """As `read_batch`, for who passes events on, or must not be stopped by one that can't be decoded.
+        """As `read_batch`, for readers that pass events on, or that an event which can't be decoded must not stop.
 
-        Raises UnknownEventType for a newer release's event, too.
+        Raises UnknownEventType as `read_batch` does.
         """
         rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
         events, read = _made(rows, self._undecoded, self.codec.wanted(types) if types is not None else None)
         return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """Events' rows; the last one is remembered as seen."""
+        """Rows of events; the last one is added to the trail of what this process has seen."""
         generation = self.epochs.generation
         rows = await self.pool.rows(query, parameters)
         if rows and generation == self.epochs.generation:
@@ -201,9 +201,9 @@ class EventReader:
         types: frozenset[str] | None = None,
         keep_unreadable: bool = False,
     ) -> AsyncIterator[Batch]:
-        """Batches for ever, in position order; waits when it has seen everything, and is woken at once.
+        """Batches in position order, without end: after the last event it waits, and is woken by the next append.
 
-        Raises WentBack when the store was put back to before what has been handed out.
+        Raises WentBack when the store was restored to a moment before the last event that was handed out.
         """
         backoff, generation = Backoff("tail", on=(StoreUnavailable,)), self.epochs.generation
         while True:
@@ -220,7 +220,7 @@ class EventReader:
                 self.watermarks.observe(HEAD_WATERMARK, after)
                 yield batch
             else:
-                if believed > after:  # it is not there, so the number is of another life, and would have us spin
+                if believed > after:  # no such event: the value is from before a restore, and the loop would not wait
                     self.watermarks.lower(HEAD_WATERMARK, after)
                 await self.watermarks.wait_beyond(HEAD_WATERMARK, after, FALLBACK)
 
@@ -247,11 +247,11 @@ class EventReader:
         return UndecodedEvent(position, event_id, stream_id, version, tag, data, metadata, recorded_at, aggregate)
 
     def on_epoch(self, callback: Callable[[Epoch], None]) -> None:
-        """Calls it whenever this store is found to have gone back: to drop what is held in memory of it."""
+        """Calls `callback` whenever this store is found to have gone back, so that it drops what it remembers of it."""
         self.epochs.on_epoch(callback)
 
     def epoch_of(self, position: int) -> int:
-        """As last read: `await refresh_epochs()` after events were read, and before their epoch is relied on."""
+        """According to the epochs last read: after reading events, `await refresh_epochs()` before calling this."""
         return self.epochs.of(position)
 
     async def refresh_epochs(self) -> None:
@@ -266,7 +266,7 @@ class EventReader:
 def _made(
     rows: list[tuple[Any, ...]], make: Callable[[tuple[Any, ...]], E], is_wanted: Callable[[str], bool] | None
 ) -> tuple[list[E], int]:
-    """What is made of the rows that are wanted, up to the first one that raises; and how many rows that were."""
+    """Makes the wanted rows into events, up to the first row that raises; also returns how many rows were read."""
     events: list[E] = []
     for place, row in enumerate(rows):
         try:

@@ -14,9 +14,9 @@ from shared.contracts.event import Event, event_type
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who commands, and why: stored beside each event as its metadata.
 
-    `command_id` names the command for ever: an append sent twice under one id is recorded once. `repeatable` says that
-    the command may have been sent before (a client's Idempotency-Key), so its events are looked for before deciding.
-    `fingerprint` stands for the content of the request: one command id means one content.
+    `command_id` identifies the command: an append that is sent twice under one id is recorded once. `repeatable` says
+    that the command may have been sent before (a client's Idempotency-Key), so the store looks for its events before it
+    decides. `fingerprint` identifies the request's content: a command id can't be used for another content.
     """
 
     command_id: UUID
@@ -39,15 +39,15 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def event_id(command_id: UUID, index: int) -> UUID:
-    """uuid5(command_id, str(index)), the id of a command's event: the standard library's way, at half its time."""
+    """uuid5(command_id, str(index)), the id of a command's event, in half the time of the standard library's uuid5."""
     return UUID(bytes=sha1(command_id.bytes + b"%d" % index, usedforsecurity=False).digest()[:16], version=5)
 
 
 class RecordedEvent(msgspec.Struct, frozen=True):
-    """An event as the store holds it, and as what it means today.
+    """An event as it is stored, and decoded in the newest version of its type.
 
-    `event` is of the newest version of its type, `stored_type` and `data` are the tag and the JSON that it was stored
-    with; `metadata` is a Context as JSON bytes.
+    `event` is the newest version; `stored_type` and `data` are the tag and the JSON under which it was stored;
+    `metadata` is a Context as JSON bytes.
     """
 
     position: int
@@ -62,7 +62,7 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
     @property
     def type(self) -> str:
-        """The tag of the newest version: what filters and folds go by."""
+        """The tag of the newest version: filters and folds compare this one."""
         return event_type(self.event)
 
     @property
@@ -75,7 +75,7 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
 
 class UndecodedEvent(msgspec.Struct, frozen=True):
-    """An event as the store holds it, for who passes it on without looking into it."""
+    """An event as it is stored, for readers that pass it on without decoding it."""
 
     position: int
     event_id: UUID
@@ -96,7 +96,7 @@ _context = msgspec.json.Decoder(Context)
 
 
 def decode_context(metadata: bytes) -> Context:
-    """An event's metadata as what it is."""
+    """The context that an event's metadata holds."""
     return _context.decode(metadata)
 
 
@@ -120,7 +120,7 @@ class Appended:
 
 
 class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of the API
-    """Another command was faster: the stream is not at the version that the decision was made on."""
+    """Another command was faster: the stream is not at the version on which the decision was based."""
 
     def __init__(self, stream_id: UUID, expected: int, actual: int) -> None:
         super().__init__(f"stream {stream_id} is at version {actual}, not at {expected}")
@@ -130,8 +130,8 @@ class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of 
 class StoreUnavailable(Exception):  # noqa: N818 - a state of the store, not a fault of the call
     """PostgreSQL did not answer in time.
 
-    `maybe_done`: an append was sent, and its answer did not come, so it may have been recorded: repeat it under its
-    command id. Otherwise nothing was done, for certain.
+    `maybe_done`: an append was sent and its answer did not come, so it may have been recorded; repeat it under the same
+    command id. Otherwise it is certain that nothing was done.
     """
 
     def __init__(self, message: str, *, maybe_done: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Snapshots: a stream's state, kept so that a long stream is not folded from its beginning each time."""
+"""Snapshots: a stream's state is stored, so that a long stream need not be folded from its first event each time."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 async def read_snapshot(
     pool: ReadingPool, decider: Decider[S], stream_id: UUID, seal: Seal = PLAIN
 ) -> Loaded[S] | None:
-    """The state that was kept in today's form; None when there is none, for the events still say it all."""
+    """The stored state of the current `state_version`; None without one: then the events are folded."""
     rows = await pool.rows(SELECT_SNAPSHOT, (stream_id, decider.name, decider.state_version))
     if not rows:
         return None
@@ -55,9 +55,9 @@ async def keep_snapshot(
     *,
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Unless a newer one is kept, or the store went back meanwhile (`still`).
+    """Stores a snapshot, unless a newer one is stored, or the store went back meanwhile (`still` is False then).
 
-    One that can't be kept, or is too large to be worth it, is no loss.
+    A snapshot that is too large or can't be stored is only logged: the state can be folded from the events.
     """
     data = encode_state(loaded.state)
     if len(data) > MAX_SNAPSHOT:
@@ -66,7 +66,7 @@ async def keep_snapshot(
     data = seal.close(data)
     try:
         async with pool.reader() as cursor:
-            if not still():  # asked with the connection in hand: making one looks whether the store went back
+            if not still():  # asked after the connection was made, which checks whether the store went back
                 return
             await cursor.execute(
                 UPSERT_SNAPSHOT, (stream_id, decider.name, decider.state_version, loaded.version, loaded.position, data)

@@ -42,10 +42,10 @@ S = TypeVar("S")
 SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
 DECIDES_WITHIN, LEAST_FOR_APPEND = 9.5, 0.5
-"""Seconds of a command: in which its last append begins, and which that has at least. Before it stands a read of 5."""
+"""Seconds: `handle` begins no append after the first; each append has the second at least. A read may take 5 more."""
 EPOCH_WATERMARK = "epoch"
 LOOK_EVERY = 30.0
-"""Seconds between two looks whether the store is still the same, while no connection was made."""
+"""Seconds between two checks whether the store went back; each new connection checks it, too."""
 
 SELECT_STREAM_ID = "select stream_id from events where event_id = %b"
 SELECT_METADATA = "select metadata from events where event_id = %b"
@@ -71,7 +71,7 @@ class EventStore(EventReader):
         epochs.on_epoch(self._went_back)
         self._background: set[asyncio.Task[None]] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        """Without which the store does not work: whoever opened it ends when one of them does."""
+        """Tasks without which the store does not work: when one of them ends, the process must end, too."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -87,9 +87,9 @@ class EventStore(EventReader):
         readers: int = 8,
         instance: str = "",
     ) -> "AsyncIterator[EventStore]":
-        """Brings its tables up to this release, and runs its writer until the block ends.
+        """Migrates the store's tables to this release, and runs the writer until the block ends.
 
-        `instance` is what operators see of this process where it leads.
+        `instance` is the name under which operators see this process when it holds a lease.
         """
         await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
@@ -122,7 +122,7 @@ class EventStore(EventReader):
     async def begin_epoch(
         self, reason: str, first_position: int, details: Mapping[str, Any], *, after: int = 0
     ) -> Epoch:
-        """For who sees from outside that the store went back: see `Epochs.begin`."""
+        """For the relay, which sees on the broker that the store went back: see `Epochs.begin`."""
         async with self.pool.connection() as connection:
             epoch = await self.epochs.begin(connection, reason, first_position, details, after=after)
         self.watermarks.advance(EPOCH_WATERMARK, epoch.number)
@@ -135,7 +135,7 @@ class EventStore(EventReader):
         self.watermarks.advance(EPOCH_WATERMARK, epoch.number)
 
     async def _follow_epochs(self) -> None:
-        """Hears of those that others begin, and looks for what was seen where no connection broke (a proxy's)."""
+        """Learns of epochs that other processes begin, and checks the trail also when no connection broke (a proxy)."""
 
         async def look() -> None:
             await self.watermarks.wait_beyond(EPOCH_WATERMARK, self.epochs.latest.number, LOOK_EVERY)
@@ -166,7 +166,7 @@ class EventStore(EventReader):
     async def _append(
         self, appends: Sequence[StreamAppend], context: Context, seconds: float | None, generation: int | None
     ) -> tuple[Appended, int]:
-        """Also says how many bytes the events have."""
+        """Also returns the size of the events in bytes."""
         index = size = 0
         streams = []
         for each in appends:
@@ -243,7 +243,7 @@ class EventStore(EventReader):
                 append = [StreamAppend(stream_id, loaded.version, events)]
                 appended, size = await self._append(append, context, left, generation)
             except VersionConflict as conflict:
-                if conflict.actual < conflict.expected:  # no connection broke, and yet the store went back
+                if conflict.actual < conflict.expected:  # the store went back, though no connection broke
                     self._cache.clear()
                 if asyncio.get_running_loop().time() > deadline:
                     raise StoreUnavailable("others were faster for too long: nothing was done") from None
@@ -284,7 +284,7 @@ class EventStore(EventReader):
         return Handled(state, after.version, after.position, events)
 
     async def _came_before(self, stream_id: UUID, context: Context) -> bool:
-        """Whether this command has been recorded. One that had nothing to do leaves no trace, and may be done now."""
+        """Whether this command has been recorded. A command that recorded no events is decided again."""
         rows = await self.pool.rows(SELECT_STREAM_ID, (event_id(context.command_id, 0),))
         _same_stream(context, all(row[0] == stream_id for row in rows))
         return bool(rows)

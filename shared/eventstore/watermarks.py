@@ -1,9 +1,9 @@
 """Named numbers that grow, shared by the processes of a service: how far the store and each projection have come.
 
-A process that waits for a number is woken at once: by its own process directly, by another one through PostgreSQL's
-NOTIFY. Notifications are sent after the commit that they tell of, on a connection of their own and coalesced, because a
-NOTIFY inside the append's transaction would hold a cluster-wide lock through its fsync. A lost one (the sender died)
-costs at most `FALLBACK` seconds, after which a waiter looks for itself.
+A waiter is woken at once: directly when its own process advances the number, by PostgreSQL's NOTIFY when another one
+does. A notification is sent after the commit that it announces, over a connection of its own, and several are sent as
+one: a NOTIFY inside the append's transaction would hold a cluster-wide lock during its fsync. When a notification is
+lost (its sender died), a waiter queries the database after `FALLBACK` seconds.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ INTERVAL = 0.01
 FALLBACK = 1.0
 ANSWERS_WITHIN = 3.0
 LOOK_EVERY = 5.0
-"""Seconds between two looks whether the connection that listens still leads anywhere."""
+"""Seconds between two checks whether the listening connection is still alive."""
 
 
 class Watermarks:
@@ -41,30 +41,30 @@ class Watermarks:
         return self._values[name]
 
     def advance(self, name: str, value: int) -> None:
-        """Says it to this process at once, and to the others soon."""
+        """Raises the number in this process at once, and in the others soon."""
         self._raise(name, value)
-        # Not only when that was news here: a tailer of ours may have seen it first, and the others still don't know.
+        # Also when this process knew the value already: a tailer here may have read it first, and the others not.
         if value > self._sent[name]:
             self._sent[name] = self._unsent[name] = value
             self._to_send.set()
 
     def observe(self, name: str, value: int) -> None:
-        """Says it to this process only: what was read may be known to the others already."""
+        """Raises the number in this process only: it was read from the database, where the others find it, too."""
         self._raise(name, value)
 
     def lower(self, name: str, value: int) -> None:
-        """It was too high: the store went back."""
+        """Lowers a number that is too high because the store went back."""
         self._values[name] = min(self._values[name], value)
         self._sent[name] = min(self._sent[name], value)
 
     def forget(self) -> None:
-        """All of them: the store went back, and others will say how far it is now."""
+        """Forgets all numbers because the store went back; they grow again from what is read and announced."""
         self._values.clear()
         self._sent.clear()
         self._unsent.clear()
 
     async def wait_beyond(self, name: str, value: int, timeout: float = FALLBACK) -> bool:  # noqa: ASYNC109
-        """Waits until the number is greater than `value`; False after `timeout` seconds (then look for yourself)."""
+        """Waits until the number is greater than `value`; False after `timeout` seconds (then query the database)."""
         return await self.wait_for(name, value + 1, timeout)
 
     async def wait_for(self, name: str, value: int, timeout: float = FALLBACK) -> bool:  # noqa: ASYNC109
@@ -91,7 +91,7 @@ class Watermarks:
                 _wake(future)
 
     async def run(self) -> None:
-        """Sends and receives until cancelled; PostgreSQL may come and go."""
+        """Sends and receives until cancelled, and reconnects after every outage of PostgreSQL."""
         await together(self._forever(self._send), self._forever(self._receive))
 
     async def _forever(self, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
@@ -115,7 +115,7 @@ class Watermarks:
 
     async def _receive(self, connection: psycopg.AsyncConnection) -> None:
         while True:
-            async with within(ANSWERS_WITHIN, connection):  # again and again: only a question shows that it is silent
+            async with within(ANSWERS_WITHIN, connection):  # repeated: only a query shows that the server is silent
                 await connection.execute(f"listen {CHANNEL}")
             async for notification in connection.notifies(timeout=LOOK_EVERY):
                 for pair in notification.payload.split(","):

@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token
 
 
 class Written:
-    """The highest position that this work has written, or found written before; 0 for none."""
+    """The highest position of the events that this work has recorded, or has found recorded before; 0 without any."""
 
     __slots__ = ("position",)
 
@@ -29,7 +29,7 @@ def end(token: Token[Written | None]) -> None:
 
 
 def note(position: int) -> None:
-    """That the current work depends on what stands at this position being shown."""
+    """Notes that reads show what the current work did once they show this position."""
     written = _current.get()
     if written is not None and position > written.position:
         written.position = position
