@@ -15,7 +15,7 @@ from infra.cli.shown import json_shown
 @click.command(
     epilog=examples(
         "emprops state --data data/set --service generation $JOB_ID",
-        "emprops state --data data/set --service credits $USER_ID --as-of 2026-11-22T18:00:00Z",
+        'emprops state --data data/set --service credits $USER_ID --as-of "$(date -u +%FT%TZ)"',
         "emprops state --data data/set --service collections $COLLECTION_ID --as-of 1 --json",
     )
 )

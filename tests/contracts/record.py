@@ -1,4 +1,4 @@
-"""`python -m tests.contracts.record`: records what was added to the contracts; never what breaks them.
+"""`.venv/bin/python -m tests.contracts.record`: records what was added to the contracts; never what breaks them.
 
 Writes golden examples of new types and fields, and the schemas as they are now. What is recorded already stays.
 """
@@ -11,15 +11,16 @@ from tests.contracts import envelopes, golden, schemas
 from tests.contracts.catalogue import METADATA, WORK, codec_of, contracts, event_modules, owners
 from tests.contracts.compatibility import Finding, compare
 
-COMMAND = "python -m tests.contracts.record"
+COMMAND = ".venv/bin/python -m tests.contracts.record"
 RECORD = f"Nothing breaks, but it has to be recorded: run `{COMMAND}` and commit what it writes."
 MEND = """\
 Old history or old readers can't take this. Undo it, or keep the old type as it is and say the new thing with a new one:
   1. give the changed class a tag with the next version (`….v2`) and list it in EVENTS;
   2. keep the old class, or give UPCASTERS a function from the old tag to the next version;
-  3. run `python -m tests.contracts.record`: it records the new version, and the old one's golden bytes stay.
+  3. run `.venv/bin/python -m tests.contracts.record`: it records the new version, and the old one's golden bytes stay.
 A field may be added at any time if it has a default. A type that is stored nowhere yet, being new on your branch, is
-recorded afresh with `python -m tests.contracts.record --again <owner>/<type>`. More in tests/contracts/README.md."""
+recorded afresh with `.venv/bin/python -m tests.contracts.record --again <owner>/<type>`.
+More in tests/contracts/README.md."""
 
 
 def upcast_types(owner: str) -> set[str]:

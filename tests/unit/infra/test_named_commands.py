@@ -1,0 +1,65 @@
+"""Commands that the documents name are commands: of the command line with their options, of the Makefile, of Python."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from infra.cli.main import main
+from tests.support.printed import documents, spans
+from tests.support.running_set import ROOT
+
+EVERYWHERE = [
+    *documents(),
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+    *sorted(path for folder in ("services", "shared", "infra", "tests") for path in (ROOT / folder).rglob("*.md")),
+]
+A_UUID = "0d9f6c1e-0000-0000-0000-000000000000"
+MEANT = {"DIR": "data/set", "S": "credits", "N": "0", "ID": A_UUID, "STREAM": A_UUID, "USER_ID": A_UUID}
+"""What a reader puts in the place of these words."""
+
+
+def assert_is_a_command(words: list[str]) -> None:
+    """Without options and arguments it is a name; with some, it has all that it needs."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no command {name}"
+        command = found
+    if words and not isinstance(command, click.Group):
+        command.make_context(command.name, [MEANT.get(word, word) for word in words])
+
+
+@pytest.mark.parametrize("file", EVERYWHERE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_names_can_be_called(file: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for span in spans(file):
+        if "…" in span:
+            continue
+        words = shlex.split(re.sub(r"\s?\[[^]]*\]", "", span), comments=True) if '"' not in span else span.split()
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        match words:
+            case ["emprops", *rest]:
+                try:
+                    assert_is_a_command(rest)
+                except (click.ClickException, AssertionError) as error:
+                    pytest.fail(f"`{span}`: {error}")
+            case ["make", target, *_]:
+                assert target in targets, span
+            case [("python" | ".venv/bin/python"), "-m", module, *_]:
+                assert importlib.util.find_spec(module) is not None, span
+
+
+def test_a_missing_option_and_a_misspelt_command_are_found() -> None:
+    with pytest.raises(click.MissingParameter):
+        assert_is_a_command(["events", "--service", "credits"])
+    with pytest.raises(click.NoSuchOption):
+        assert_is_a_command(["status", "--data", "DIR", "--wide"])
+    with pytest.raises(AssertionError, match="there is no command history"):
+        assert_is_a_command(["history"])
