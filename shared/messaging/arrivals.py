@@ -1,8 +1,8 @@
-"""How far a service has taken in what other services told: asked of the broker, on any replica, by whoever waits.
+"""How far a service has handled the events of other services: any replica may ask, and wait for a place in them.
 
-A look takes the stream's last message, how far each consumer was delivered to, and how far its leader says that it has
-settled all of that (a watermark). Who waits shares one look at a time, so that waiting costs the database nothing, and
-the broker the same for one waiter as for a thousand.
+A look reads from the broker the stream's last message and what was delivered to each consumer, and compares it with the
+watermark up to which the consumer's leader has settled its messages. All waiters share one look at a time: so waiting
+costs the database nothing, and the broker no more for a thousand waiters than for one.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from shared.messaging.subscription import deliveries_name, ordered_name, settled
 from shared.stopping import stoppable
 
 LOOK_TIMEOUT = 1.0
-"""Seconds for which an answer of the broker is waited for: without one, nothing is known to have arrived."""
+"""Seconds to wait for an answer of the broker. Without one, no event counts as arrived."""
 PAUSE = 0.02
 LONGEST_PAUSE = 0.2
 
 Place = tuple[int, int]
-"""An epoch of the owner's store and a position in it: they grow together."""
+"""An epoch of the owner's store and a position in it, compared in this order."""
 NOWHERE: Place = (0, 0)
 REMEMBERED = 64
 
@@ -69,7 +69,7 @@ class Arrivals:
             await close(client)
 
     async def wait(self, owner: str, place: Place, within: float) -> bool:
-        """Waits until everything up to a place in the owner's history is taken in; False after `within` seconds."""
+        """Waits until all events up to a place in the owner's history are settled; False after `within` seconds."""
         loop = asyncio.get_running_loop()
         until, pauses = loop.time() + within, Backoff(f"arrivals of {owner}", first=PAUSE, longest=LONGEST_PAUSE)
         while self._arrived[owner] < place:
@@ -82,14 +82,14 @@ class Arrivals:
         return True
 
     async def wait_for_now(self, owner: str, within: float) -> bool:
-        """Waits until everything that is published now is taken in; False after `within` seconds."""
+        """Waits until all events that are published by now are settled; False after `within` seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within
         now = await self._look(owner)
         return now is not None and await self.wait(owner, now, until - loop.time())
 
     async def _look(self, owner: str) -> Place | None:
-        """The last place that is published, by a look that begins after this call; None when nobody can tell."""
+        """The last place that is published, by a look that begins after this call; None when the broker is away."""
         running = self._looks.get(owner)
         if running is not None and not running.done():
             await asyncio.wait((running,))  # it began before we came

@@ -1,11 +1,11 @@
 """An event as a message and back: CloudEvents 1.0 in binary mode, the stored bytes as the body.
 
-Headers `ce-…` as in the NATS protocol binding of CloudEvents; extensions of ours: `ce-epoch`, `ce-position` and
-`ce-streamversion` (where it stands in which life of its owner's store), `ce-actor`, `ce-commandid`, `ce-correlationid`,
-`ce-causationid` (its context); `traceparent` as in W3C Trace Context.
+Headers `ce-…` are those of the NATS protocol binding of CloudEvents. Our extensions are `ce-epoch`, `ce-position` and
+`ce-streamversion` (its place in its owner's store and in its stream), and `ce-actor`, `ce-commandid`,
+`ce-correlationid`, `ce-causationid` (its context). `traceparent` is that of W3C Trace Context.
 
-`ce-withheld` stands in the place of an event that the broker would not take, with the reason and without the body;
-`ce-late` says that this is such an event after all, published when an operator had it retried.
+A message with `ce-withheld` replaces an event that the broker refused: it has the reason and no body. `ce-late` marks
+such an event when it is published later, because an operator retried it.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ Headers = Mapping[str, str]
 
 
 class Malformed(Exception):  # noqa: N818 - names what was found
-    """A message that is not one of ours, or of a contract that this consumer does not know."""
+    """A message that is not an event's, or whose type this consumer's contracts don't have."""
 
 
 class ReceivedEvent(RecordedEvent, frozen=True):
@@ -45,7 +45,7 @@ class ReceivedEvent(RecordedEvent, frozen=True):
 
 
 class Identity(NamedTuple):
-    """What a message says it is, as far as that can be read."""
+    """What the headers of a message say about its event."""
 
     event_id: UUID
     stream_id: UUID
@@ -88,7 +88,7 @@ def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch:
 
 
 def identify(headers: Headers) -> Identity | None:
-    """Which event of which stream this is; None when the message does not say so in a form that can be believed."""
+    """Which event of which stream this is; None when the headers lack that or have another form."""
     try:
         position, epoch = int(headers["ce-position"]), int(headers.get("ce-epoch", FIRST_EPOCH))
         recorded_at = datetime.fromisoformat(headers["ce-time"])
@@ -99,9 +99,9 @@ def identify(headers: Headers) -> Identity | None:
 
 
 def foreign(owner: str, headers: Headers, identity: Identity | None) -> str | None:
-    """Why a message can't be of its owner's relay; None when it says in every way that it is.
+    """Why a message can't be from its owner's relay; None when all its headers say that it is.
 
-    That nobody else says so is what the server's permissions are for; this finds what strayed in.
+    The NATS permissions allow only the owner's relay to publish there; this finds messages that came in by mistake.
     """
     if identity is None:
         return "ce-id and ce-subject must be UUIDs, ce-epoch and ce-position numbers, ce-time a time with its zone"
@@ -116,7 +116,7 @@ def foreign(owner: str, headers: Headers, identity: Identity | None) -> str | No
 
 
 def withheld_headers(headers: Headers, reason: str) -> dict[str, str]:
-    """Of the message that stands in an event's place: which event it is, and why it is not there."""
+    """The headers of the message that replaces a refused event: which event it is, and the reason."""
     kept = {name: value for name, value in headers.items() if name in _IDENTITY}
     return {**kept, WITHHELD: quote(reason, safe=_PLAIN + " ")[:200]}
 

@@ -1,4 +1,4 @@
-"""Connections to NATS that come back by themselves."""
+"""Connections to NATS that reconnect."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ PING_INTERVAL = 2
 
 FLUSH_TIMEOUT = 1
 CLOSE_TIMEOUT = 2.0
-"""Seconds that closing may take: a server that is silent does not take what is still to be sent."""
+"""Seconds that closing may take: a silent server would not accept what is still to be sent."""
 PRIVATE_INBOX = "_INBOX_"
 """How answers to a service begin, followed by its user's name: no other user may listen to them."""
 SAY_AGAIN_AFTER = 30.0
@@ -51,9 +51,9 @@ class Address:
 
 
 def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
-    """Reconnects for ever, and logs what happens.
+    """Reconnects after every outage, and logs it.
 
-    `lost` is set when the connection breaks: for those who rather start anew than have it repaired behind their back.
+    `lost` is set when the connection breaks, for callers that must start anew then, instead of using the repaired one.
     """
     said: dict[str, float] = {}
 
@@ -118,7 +118,7 @@ async def connected(
 
 
 async def close(client: Client) -> None:
-    """Sends what is waiting, and closes; a server that is gone or silent does not keep it."""
+    """Sends what is waiting, and closes, in bounded time also when the server is gone or silent."""
     with contextlib.suppress(Exception):
         if client.is_connected:
             await client.flush(timeout=FLUSH_TIMEOUT)

@@ -1,10 +1,10 @@
-"""Consumers: what a service does when something happened in another one.
+"""Consumers: a service handles the events of another service.
 
-In order per stream, in parallel across streams. An event that fails is tried again in its lane, then parked, and its
-stream waits behind it while all others flow. One replica of a service is active per consumer. Up to where everything is
-settled is kept in the service's own database, and that is where the next replica begins, whatever the broker says.
-Deliveries are at least once: what makes effects happen once is the command id that the handler derives from the event
-(`recorded.context.caused(recorded.event_id, name)`).
+Events are handled in order per stream, and in parallel across streams. An event that fails is retried in its lane, then
+parked; the later events of its stream wait behind it, and those of all other streams go on. One replica of a service is
+active per consumer. The mark up to which all events are settled is in the service's own database, and the next active
+replica begins there; what the broker says about it does not count. Delivery is at least once: an effect happens once
+because the handler derives its command id from the event (`recorded.context.caused(recorded.event_id, name)`).
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from shared.progress import Progress
 from shared.stopping import Group, unless
 
 LAST_WORDS = 1.0
-"""Seconds for which a consumer that stops tries to keep its mark."""
+"""Seconds for which a consumer that stops tries to record its mark."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class ConsumerLag:
-    """`pending` messages were not delivered yet (known to the active replica only), `in_flight` are being handled."""
+    """`pending` messages are not delivered yet (only the active replica knows that), `in_flight` are being handled."""
 
     active: bool
     pending: int
@@ -52,7 +52,10 @@ class ConsumerLag:
 
 @dataclass(eq=False)
 class Held:
-    """A message in hand. `before` and `sequence_before` say what came before it; `since` is the loop's time."""
+    """A message that is not settled yet. `before` and `sequence_before` are those of the message before it.
+
+    `since` is the event loop's time.
+    """
 
     before: Mark | None
     sequence_before: int
@@ -92,8 +95,9 @@ class ConsumerRunner:
         self._settled: Mark | None = None
         self._comes_again = False
         self._received = 0
+        """Stream sequence of the last message that was received in this round."""
         self._deliveries = 0
-        """Sequence of the last message that was received in this round."""
+        """Number of that delivery."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
         self.active = False
@@ -105,7 +109,7 @@ class ConsumerRunner:
         await while_leader(self.store, f"consumer:{name}", self.consume)
 
     async def consume(self, lease: Lease | None = None) -> None:
-        """What the lease's holder does. It gives up when it loses NATS. Nothing in memory outlives it."""
+        """What the lease's holder does, until it loses NATS. It begins with what the database says."""
         self.handling.lease = lease
         self._held, self._comes_again = {}, False
         await self.handling.recall()
@@ -133,12 +137,12 @@ class ConsumerRunner:
         raise _WentBack
 
     def _went_back(self, _: Epoch) -> None:
-        """What is remembered here is of another life of this service's store: its mark is the truth."""
+        """Starts over from the mark in the database: what this process remembers may be from before the restore."""
         if self._restart is not None:
             self._restart.set()
 
     def _stalled(self) -> int:
-        """How many in hand wait for a next try, or behind one that does."""
+        """How many unsettled messages wait for a retry, or behind a message that does."""
         failing = self.handling.failing.values()
         return sum(1 + self._lanes.waiting(each.key) for each in failing)
 
@@ -183,7 +187,7 @@ class ConsumerRunner:
             return
         mark = _mark(identity, at.sequence.stream)
         if self._comes_again:
-            # Settled, or in hand. Only while history comes again: what says that it is old at another time is not.
+            # Received before. This is checked only while history is delivered again; otherwise no message is old.
             if self.last and self.last.covers(mark):
                 return
             self._comes_again = False
@@ -211,7 +215,7 @@ class ConsumerRunner:
         self._tell_settled()
 
     def _tell_settled(self) -> None:
-        """To every replica: see arrivals.py."""
+        """Tells every replica what is settled: see arrivals.py."""
         oldest = next(iter(self._held.values()), None)
         settled = self._received if oldest is None else oldest.sequence_before
         self.store.watermarks.advance(self.subscription.settled_name, settled)
@@ -219,7 +223,7 @@ class ConsumerRunner:
             self.store.watermarks.advance(deliveries_name(self.subscription.settled_name), self._deliveries)
 
     async def _remember(self) -> None:
-        """Messages come in the owner's order: what came before the oldest that is held is settled."""
+        """Records the mark at intervals. Messages come in order, so all before the oldest held one are settled."""
         while True:
             await asyncio.sleep(self._remember_every)
             await self._keep_mark()
@@ -232,7 +236,7 @@ class ConsumerRunner:
             self._settled = mark
 
     async def _remember_at_the_end(self) -> None:
-        """So that the next replica repeats nothing, where there is a moment for it, and the store is the same."""
+        """Tries to record the mark, so that the next replica repeats nothing; not after the store went back."""
         if self._restart is None or self._restart.is_set():
             return
         with contextlib.suppress(Exception):
@@ -248,7 +252,7 @@ class ConsumerRunner:
         return ConsumerLag(self.active, self.subscription.pending, len(self._held), parked, counts.get("waiting", 0))
 
     async def progress(self) -> list[Progress]:
-        """Of the active replica: what is in hand, and what NATS says is still to come."""
+        """On the active replica: what is unsettled, and what NATS has not delivered yet."""
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, self.consumer.name)).values())
             leader = await self.store.leases.leader(f"consumer:{self.consumer.name}", connection)

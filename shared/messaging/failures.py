@@ -1,4 +1,4 @@
-"""Which failures pass by themselves, so that they are waited out and not counted against an event."""
+"""Which failures are transient: they are retried until they end, and don't count as attempts of an event."""
 
 import nats.errors
 import nats.js.errors
@@ -24,11 +24,11 @@ PASSING_CLASSES = ("08", "40", "53", "55", "57", "58")
 """SQLSTATE classes: connection, rollback (deadlock, serialization), resources, object in use, intervention, system."""
 QUERY_CANCELED = "57014"
 PASSING_CODES = ("25006", "25P03")
-"""What a PostgreSQL that is failing over answers, and the end of a transaction that was left open for too long."""
+"""SQLSTATEs of a PostgreSQL that fails over, and of a transaction that was idle for too long."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the fault is that of a server or network that is away, not of the event."""
+    """Whether the cause is a server or network that is away, and not the event."""
     if isinstance(error, Problem):
         return error.code == "UNAVAILABLE"
     if isinstance(error, psycopg.Error):

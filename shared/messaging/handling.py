@@ -1,4 +1,4 @@
-"""What becomes of one message: handled, tried again, or parked; and of parked ones, when an operator says so."""
+"""Handling one message: it is handled, retried, or parked; and parked ones are retried when an operator asks for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -33,9 +33,10 @@ log = structlog.get_logger()
 class Consumer:
     """`handle` is called for each of `events` of the service `owner`, at least once.
 
-    `name` is for ever: put a version in it (`credits-jobs-v1`), and raise it to begin again from the first event, or
-    when `events` grows (a durable does not go back for what it has passed over). `events` are of today's versions:
-    those that were published in an older one are upcast as the owner's `language` (by default its contracts) says.
+    `name` identifies the consumer's mark and never changes. Put a version in it (`credits-jobs-v1`), and raise that to
+    begin again from the first event, or when `events` grows: a consumer does not return to events that it has skipped.
+    `events` are newest versions; events that were published in older ones are upcast by the owner's `language` (by
+    default its contracts).
     """
 
     name: str
@@ -45,18 +46,18 @@ class Consumer:
     language: Language | None = None
 
     def codec(self) -> Codec:
-        """Reads all that the owner publishes; of an owner without contracts, what is consumed."""
+        """For all events that the owner publishes; for an owner without contracts, those that are consumed."""
         language = self.language or language_of(self.owner)
         return Codec(dict.fromkeys((*language.events, *self.events)), upcasters=language.upcasters)
 
 
 @dataclass(frozen=True)
 class RetrySettings:
-    """Seconds. Faults of servers that are away are waited out, with pauses up to `longest_pause`."""
+    """In seconds. While a server is away, tries go on without a limit, with pauses up to `longest_pause`."""
 
     attempts: int = 5
     attempts_while_others_pass: int = 10
-    """A fault that looks like a server's, but comes so often while other events go through, is the event's own."""
+    """An error that looks like an outage, but comes this often while other events succeed, is the event's own."""
     first_pause: float = 0.2
     longest_pause: float = 10.0
     longest_call: float = 120.0
@@ -76,7 +77,7 @@ class Failure:
 
 @dataclass
 class Failing:
-    """An event that did not go through yet, and waits for its next try. `since` is the loop's time."""
+    """An event that has failed and waits for its next try. `since` is the event loop's time."""
 
     type: str
     event_id: str
@@ -92,7 +93,7 @@ class Failing:
 
 
 class Handling:
-    """Of one consumer, on its active replica. `codec`: when it is not the consumer's own that reads what comes."""
+    """Handles the messages of one consumer, on its active replica; `codec` replaces the consumer's own."""
 
     def __init__(
         self, store: EventStore, consumer: Consumer, retries: RetrySettings, codec: Codec | None = None
@@ -104,22 +105,22 @@ class Handling:
         self._parked_up_to = 0
         self._resuming: set[Hashable] = set()
         self.lease: Lease | None = None
-        """Under which all this happens: nothing is recorded of it once another replica leads."""
+        """It fences each transaction: nothing is recorded any more once another replica leads."""
         self.handled = 0
         self.failing: dict[str, Failing] = {}
-        """Events that don't go through at the moment, by id."""
+        """Events that fail at the moment, by id."""
         self.on_failing: Callable[[], None] = lambda: None
-        """Is called when an event begins or ends to be one of those."""
+        """Is called when an event is added to those or removed."""
 
     async def recall(self) -> None:
-        """What the replica before has parked."""
+        """Reads what is parked already."""
         name = self.consumer.name
         self._resuming, self.failing = set(), {}
         self._blocked = await self.database(lambda connection: parking.blocked(connection, name))
         self._parked_up_to = await self.database(lambda connection: parking.highest(connection, name))
 
     async def settle(self, message: Message, refused: str | None = None) -> None:
-        """Handles a message or parks it: when this returns, it is done with. `refused`: why it is not to be handled."""
+        """Handles a message or parks it: when this returns, it is settled. `refused`: why it must not be handled."""
         name = self.consumer.name
         if refused:
             await self._park(message, "parked", Failure(refused, 0))
@@ -138,10 +139,10 @@ class Handling:
             await self._park(message, "parked", failure)
 
     async def _handle(self, message: Message | Parked) -> Failure | None:
-        """Calls the handler until it succeeds, or has failed too often by itself."""
+        """Calls the handler until it succeeds, or has failed as often as an event may."""
         tag = message.headers.get("ce-type", "")
         if self._codec.knows(tag) and tag not in self._wanted:
-            return None  # another version of a type that is consumed, which means something else
+            return None  # another version of a consumed type, which is an event type of its own
         try:
             recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
         except Malformed as error:
@@ -191,7 +192,7 @@ class Handling:
             self.on_failing()
 
     async def _call(self, recorded: ReceivedEvent) -> None:
-        """With the logs' and the traces' context; commands of the handler continue this span."""
+        """Calls the handler with the context of logs and traces; its commands continue this span."""
         context = recorded.context
         correlation = str(context.correlation_id or context.command_id)
         with (
@@ -211,7 +212,7 @@ class Handling:
             raise
 
     async def _park(self, message: Message, status: str, failure: Failure | None) -> bool:
-        """False when it was to wait behind a parked one that is there no more."""
+        """Returns False for a message that should wait behind a parked one which is resolved by now."""
         error, attempts = (failure.error, failure.attempts) if failure else (None, 0)
         name = self.consumer.name
         if not await self.database(
@@ -228,7 +229,7 @@ class Handling:
     # Parked ones
 
     async def resume_parked(self, lanes: Lanes) -> None:
-        """Puts what operators want to be tried again into its stream's lane. Until cancelled."""
+        """Puts the parked events that operators want retried into their streams' lanes, until cancelled."""
         name = self.consumer.name
         found = await self.database(lambda connection: parking.runnable(connection, name))
         while True:
@@ -262,7 +263,7 @@ class Handling:
             await parking.handled(connection, parked)
 
     async def database(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Does it on a connection of the store's, as soon as PostgreSQL answers."""
+        """Runs `work` in a fenced transaction, and repeats it until PostgreSQL answers."""
 
         async def once() -> T:
             async with self.store.pool.connection() as connection, connection.transaction():
@@ -274,7 +275,7 @@ class Handling:
 
 
 async def patiently(work: Callable[[], Awaitable[T]], consumer: str, retries: RetrySettings) -> T:
-    """Waits out a PostgreSQL that is away: what a consumer does for itself needs one that answers."""
+    """Repeats `work` while PostgreSQL is away."""
 
     def passing(error: Exception) -> bool:
         end_if_cancelled()
@@ -285,7 +286,7 @@ async def patiently(work: Callable[[], Awaitable[T]], consumer: str, retries: Re
 
 
 def end_if_cancelled() -> None:
-    """For loops that go on after an error: nats-py makes errors of its own out of cancellations."""
+    """For loops that go on after an error: nats-py turns a cancellation into an error of its own."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -10,7 +10,7 @@ Work = Callable[[], Awaitable[None]]
 class Lanes:
     """A task per key that has work, in the group given; it ends when its work is done.
 
-    How much may be in them is up to whoever puts it there.
+    The caller bounds how much is in the lanes.
     """
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
@@ -18,7 +18,7 @@ class Lanes:
         self._lanes: dict[Hashable, deque[Work]] = {}
 
     def put(self, key: Hashable, work: Work) -> None:
-        """Done after everything that was put under this key before. What it raises ends the whole group."""
+        """Runs `work` after all that was put under this key before. An exception of it ends the whole group."""
         lane = self._lanes.get(key)
         if lane is None:
             self._lanes[key] = lane = deque()
@@ -28,7 +28,7 @@ class Lanes:
             lane.append(work)
 
     def waiting(self, key: Hashable) -> int:
-        """How many are in a key's lane, behind the one that is being done."""
+        """How many wait in a key's lane behind the one that runs."""
         return len(self._lanes.get(key, ()))
 
     async def _drive(self, key: Hashable, lane: deque[Work]) -> None:

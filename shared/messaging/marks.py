@@ -1,7 +1,7 @@
-"""How far a consumer has settled its owner's events: kept in the service's own database, which is the truth of it.
+"""Marks: up to which event a consumer has settled its owner's events, as the service's own database says.
 
-What the broker knows of a consumer counts for nothing, since either of the two may have been restored to an earlier
-moment. A mark names the event as its owner does (epoch, position, id), and where in the stream it was found.
+The broker's record of this is never used, because broker or database may have been restored to an earlier moment. A
+mark names the event as its owner does (epoch, position, id), and the sequence of its message in the stream.
 """
 
 from datetime import datetime
@@ -19,26 +19,26 @@ set epoch = excluded.epoch, position = excluded.position, recorded_at = excluded
 
 
 class Mark(NamedTuple):
-    """A place in the owner's history. `event_id` and `sequence` are None where an older release has kept it."""
+    """A place in the owner's history. `event_id` and `sequence` are None in a mark that an older release recorded."""
 
     epoch: int
     position: int
     recorded_at: datetime
     event_id: UUID | None = None
     sequence: int | None = None
-    """Of the event's message in the stream."""
+    """The sequence of the event's message in the stream."""
 
     def covers(self, other: "Mark") -> bool:
-        """Whether an event at that mark came before this one, in the same history.
+        """Whether the event at `other` is this one, or came before it in the same history.
 
-        The times tell histories apart that say the same epoch: owner and broker were restored together, and positions
-        are given a second time, later.
+        When owner and broker were restored together, both say the same epoch as before and assign positions again. Then
+        only the times tell the two histories apart.
         """
         older = (other.epoch, other.position) <= (self.epoch, self.position)
         return older and other.recorded_at <= self.recorded_at
 
     def names(self, other: "Mark") -> bool:
-        """Whether both are of the same event."""
+        """Whether both name the same event."""
         same = (self.epoch, self.position) == (other.epoch, other.position)
         return same and (self.event_id is None or self.event_id == other.event_id)
 
@@ -49,6 +49,6 @@ async def settled(connection: AsyncConnection, consumer: str) -> Mark | None:
 
 
 async def settle(connection: AsyncConnection, *, consumer: str, mark: Mark) -> None:
-    """What the consumer's leader says, also when it lies further back: then its owner's history does."""
+    """Records the mark that the consumer's leader gives, also a smaller one: then its owner's history went back."""
     values = (consumer, mark.epoch, mark.position, mark.recorded_at, mark.event_id, mark.sequence)
     await connection.execute(UPSERT_MARK, values)

@@ -1,4 +1,4 @@
-"""The store as the relay reads it: undecoded, in pieces bounded in bytes, and sure that it is still the same."""
+"""The store as the relay reads it: undecoded, in parts bounded in bytes, and checked against what was read before."""
 
 from typing import LiteralString, NamedTuple
 from uuid import UUID
@@ -31,14 +31,14 @@ class Outbox:
         self._store, self._limit = store, limit
 
     async def after(self, place: Place) -> list[UndecodedEvent]:
-        """What follows, in order. Raises HistoryChanged when what stands at `place` is another event now, or none."""
+        """The events after `place`, in order. Raises HistoryChanged when the event at `place` is not there any more."""
         if place == BEGINNING:
             return (await self._store.read_undecoded(0, self._limit)).events
         events = (await self._store.read_undecoded(place.position - 1, self._limit + 1)).events
         if not events or Place(events[0].position, events[0].event_id) != place:
             raise HistoryChanged(f"{place.event_id} is not at {place.position} any more")
         if len(events) == 1:
-            # Nothing follows; or the page ended here, at a large event, or before one of a newer release: that raises.
+            # Nothing follows; or the page ended at this large event, or before one of a newer release: that raises now.
             return (await self._store.read_undecoded(place.position, self._limit)).events
         return events[1:]
 
@@ -54,5 +54,5 @@ class Outbox:
 
 
 def named(event: UndecodedEvent) -> str:
-    """As operators are told of it."""
+    """The event as logs and operators' commands name it."""
     return f"{event.stored_type} {event.event_id} at {event.position}"

@@ -1,8 +1,9 @@
-"""Parked events: what a consumer could not handle, what waits behind it, and what operators do about it.
+"""Parked events: those that a consumer could not handle, those that wait behind them, and what operators do about them.
 
-`parked` needs an operator, `waiting` stands behind a parked one of its stream, `retrying` was asked for by an operator
-and is done by the consumer, in its stream's turn; `handled` and `discarded` are the two ends. A stream's unresolved
-rows are handled in position order, so retrying or discarding the first one lets those behind it flow.
+A `parked` event needs an operator. A `waiting` one is behind a parked event of its stream. For a `retrying` one an
+operator has asked for a retry, and its consumer does it in the order of its stream. In the end an event is `handled` or
+`discarded`. A stream's unresolved events are handled in position order, so those behind the first one continue once it
+is retried or discarded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 UNRESOLVED = ("parked", "waiting", "retrying")
 
 EPOCH_HEADER = "parked-epoch"
-"""Beside a message's own headers: the life of its owner's store. A column of its own would break the release before,
-which reads `*` by prepared statements; what it has parked itself is of the first life."""
+"""The epoch of the event, kept beside the message's own headers. A column for it would break the release before, which
+reads `*` by prepared statements. What that release has parked is of the first epoch."""
 
 LOCK_STREAM: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
 INSERT_PARKED: LiteralString = """

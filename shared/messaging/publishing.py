@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 NO_RESPONDERS = "503"
 SEND_TIMEOUT = 5.0
-"""Seconds until a message must be on its way: the socket to a silent server takes no more at some time."""
+"""Seconds in which a message must be sent: at some time, the socket to a silent server accepts no more."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Publisher:
-    """Over one connection, for as long as that lives. How many are under way is the caller's to bound."""
+    """Publishes over one connection, as long as that lives. The caller bounds how many messages are unacknowledged."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -56,14 +56,14 @@ class Publisher:
 
     @property
     def max_payload(self) -> int:
-        """Bytes that the server takes in one message, headers included. It ends the connection over a larger one."""
+        """Bytes that one message may have, headers included. For a larger one the server ends the connection."""
         return self._client.max_payload
 
     async def start(self) -> None:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Ack]:
-        """Returns when the message is on its way; the future gives an Ack or raises Refused. Cancel it to forget it."""
+        """Returns when the message is sent; the future gives an Ack or raises Refused. Cancel it to forget it."""
         token = str(next(self._numbers))
         future = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
@@ -73,7 +73,7 @@ class Publisher:
         return future
 
     async def ask(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> str | None:  # noqa: ASYNC109
-        """Publishes one message; None when the stream has it, else why it would not take it. Raises TimeoutError."""
+        """Publishes one message; None when the stream has it, else why it was refused. Raises TimeoutError."""
         ack = await self.publish(subject, body, headers)
         try:
             async with asyncio.timeout(timeout):

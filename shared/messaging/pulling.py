@@ -1,8 +1,8 @@
 """Pulling from a JetStream consumer: the documented requests and answers, over nats-py's core client.
 
-nats-py's own `fetch` has no bound in bytes, takes a stored message whose headers begin like a status for one, and can't
-tell a silent server from an empty stream. Here the server is asked for heartbeats; what comes without an
-acknowledgement subject is its own word, and everything else is a message, whatever its headers say.
+nats-py's own `fetch` has no bound in bytes, takes a stored message whose headers begin like a status for a status, and
+can't tell a silent server from an empty stream. Here the server is asked for heartbeats. What comes without an
+acknowledgement subject is a status of the server; everything else is a message, whatever its headers say.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from nats.aio.msg import Msg
 from shared.messaging.window import Window
 
 DELIVERY = "$JS.ACK."
-"""How the reply subject of every message begins that a consumer delivers."""
+"""The reply subject of every message that a consumer delivers begins with this."""
 OVERHEAD = 1024
-"""Bytes that are reckoned for a message beside its body."""
+"""Bytes that a message counts for, beside its body."""
 SEND_TIMEOUT = 5.0
 
 
 class Silent(nats.errors.Error):
-    """Neither messages nor heartbeats came, though the connection is open: something is in the way."""
+    """Neither messages nor heartbeats came, though the connection is open."""
 
 
 class Ended(nats.errors.Error):
-    """The server serves this consumer no longer: it was deleted, or another server leads it now."""
+    """This server does not serve the consumer any more: it was deleted, or another server leads it now."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class PullSettings:
     batch: int = 256
     """Messages asked for at once."""
     expires: float = 30.0
-    """Seconds that one request stands; messages are delivered as soon as they are there."""
+    """Seconds that one request is valid; messages are delivered as soon as they are there."""
     heartbeat: float = 1.0
-    """Seconds without a message after which the server says that it is there."""
+    """Seconds without a message after which the server sends a heartbeat."""
     missed_heartbeats: int = 4
 
 
 class Pull:
-    """Over one connection. What is in hand bounds what is asked for; `deliver` takes each message, and counts it."""
+    """Pulls over one connection. It asks for what the window has room for; `deliver` takes and counts each message."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Pull:
         self._failure: Exception | None = None
         self._too_large = self._full = False
         self.heartbeats: Callable[[int], None] = lambda _: None
-        """Is told with each heartbeat the number of the consumer's last delivery."""
+        """Is called with each heartbeat, with the number of the consumer's last delivery."""
 
     async def run(self) -> None:
         """Until it raises Silent, Ended, another nats.errors.Error, or what `deliver` raises."""

@@ -1,7 +1,7 @@
-"""Events that the broker would not take: parked for operators, and published after all when one has it retried.
+"""Events that the broker refuses: they are parked, and published later when an operator retries them.
 
-In such an event's place a message goes out that names it and has no body, so that what follows it flows: consumers of
-its type park that, and their stream of it waits, in order, until the event itself comes.
+In place of such an event the relay publishes a message that names it and has no body, so that publishing goes on.
+Consumers of the event park that message, and the later events of its stream wait behind it until the event comes.
 """
 
 from typing import NamedTuple
@@ -18,21 +18,21 @@ from shared.messaging.publishing import Publisher, Refused
 from shared.messaging.streams import MSG_ID, message_id
 
 NAME = "relay"
-"""Under which they are parked."""
+"""The consumer's name under which refused events are parked."""
 OF_THE_MESSAGE = {10054, 10097}
 """JetStream's errors for a message or headers that are too large for the stream."""
 MISMATCH = {10070, 10071, 10164}
-"""JetStream's errors when the stream is not where the message expects it to be: the fence."""
+"""JetStream's errors when the stream's last message is not the expected one: the fence."""
 TIMES = 5
-"""An event that is refused so often, one time after the other and for whatever reason, is in the way of all others."""
+"""An event that is refused this often in succession is withheld, whatever the reason: all others wait behind it."""
 OF_THE_STREAM = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
-"""JetStream's errors when the stream takes nothing, whatever the message: full, offline, sealed, without resources."""
+"""JetStream's errors when the stream refuses every message: it is full, offline, sealed, or without resources."""
 
 log = structlog.get_logger()
 
 
 class Envelope(NamedTuple):
-    """A message ready to be sent, but for what its place in the stream adds."""
+    """A message without the headers that fence its place in the stream."""
 
     subject: str
     body: bytes
@@ -40,12 +40,12 @@ class Envelope(NamedTuple):
 
 
 def size_of(headers: dict[str, str], body: bytes) -> int:
-    """As the server counts it. Some headers are added when it is sent."""
+    """Bytes as the server counts them, with room for the headers that are added when it is sent."""
     return sum(len(name) + len(value) + 4 for name, value in headers.items()) + len(body) + 256
 
 
 class Refusals:
-    """Of one relay. What it knows by heart is lost with it: then the broker refuses once more."""
+    """The events that one relay withholds. This is only in memory: after a restart the broker refuses them again."""
 
     def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
         self._store, self._outbox, self._service = store, outbox, service
@@ -53,7 +53,7 @@ class Refusals:
         self._last: tuple[int, int] = (0, 0)
 
     def note(self, event: UndecodedEvent, refused: Refused) -> bool:
-        """Whether it is withheld from now on: the stream refused the event for what it is."""
+        """Notes a refusal; returns whether the event is withheld from now on, because the event itself is the cause."""
         if refused.code in MISMATCH | OF_THE_STREAM:
             return False
         position, times = self._last
@@ -78,7 +78,7 @@ class Refusals:
         log.error("event_withheld", service=self._service, what=named(event), reason=reason)
 
     async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
-        """Publishes what operators want retried, at the stream's end; whether there was anything, and the end moved."""
+        """Publishes one event that operators want retried, at the stream's end; returns whether there was any."""
         async with self._store.pool.connection() as connection:
             wanted = await parking.retrying(connection, NAME)
         for parked in wanted[:1]:

@@ -1,11 +1,11 @@
-"""The relay: the store is the outbox, and this publishes it, event after event, to the service's JetStream stream.
+"""The relay: the store is the outbox, and the relay publishes its events in order to the service's JetStream stream.
 
-What makes it right is the fence, not the lease. Each message names the one that must stand before it
-(`Nats-Expected-Last-Msg-Id`), so of two relays one is refused, and a message that got lost on the way takes all that
-follow with it: nothing is skipped, nothing recorded twice, the order is the store's. Whatever goes wrong (a refusal, a
-timeout, a lost connection, a store that went back) has one answer: compare stream and store again (resuming.py), and
-go on behind what they have in common. The first message after that names the stream's sequence instead, because a
-restarted server may not know the id any more.
+The fence makes this correct, not the lease. Each message names the message that must be the stream's last one
+(`Nats-Expected-Last-Msg-Id`). So the stream refuses one of two relays, and when a message is lost, it refuses all that
+follow: no event is skipped or recorded twice, and the order is the store's. After any failure (a refusal, a timeout, a
+lost connection, a store that went back) the relay compares stream and store again (resuming.py), and goes on after the
+last event that both have. The first message then names the stream's last sequence instead, because a restarted server
+may not remember the id.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from (select recorded_at from events where position > %b order by position limit
 EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 VERIFY_EVERY = 5.0
-"""Seconds between two looks at the stream while there is nothing to publish: somebody may have deleted it."""
+"""Seconds between two checks of the stream while there is nothing to publish: it may have been deleted."""
 LOOK_AGAIN = 0.05
 CONNECT_WITHIN = 5.0
 UPSERT_CHECKPOINT = """
@@ -62,11 +62,11 @@ class Lag:
 
 
 class StreamMoved(Exception):  # noqa: N818 - what was found
-    """The stream is not what this relay took it to be: compare again."""
+    """The stream's last message is not the one that this relay expected: stream and store must be compared again."""
 
 
 class Relay:
-    """Run one on every replica: the one that holds the lease publishes, the others wait for it to die or give up."""
+    """Run one on every replica: the one that holds the lease publishes, the others wait for the lease."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Relay:
         self.active = False
         self.resyncs = 0
         self.trouble: str | None = None
-        """Why nothing is published at the moment."""
+        """The error because of which nothing is published at the moment."""
         self._well_at = 0.0
         self._verified_at = self._kept_at = self._asked_at = 0.0
         self._stuck_on: UndecodedEvent | None = None
@@ -113,9 +113,9 @@ class Relay:
         await while_leader(self.store, NAME, self.publish)
 
     async def publish(self, lease: Lease | None = None) -> None:
-        """What the lease's holder does. It gives up when nothing went well for a while: perhaps another replica can.
+        """What the lease's holder does. After `give_up_after` seconds of failures it returns, so that another leads.
 
-        Without the lease it is as correct, only wasteful.
+        Without the lease this is still correct, only wasteful.
         """
         await patiently(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
@@ -209,7 +209,7 @@ class Relay:
         return Envelope(envelope.subject, b"", {**withheld_headers(headers, reason), MSG_ID: headers[MSG_ID]})
 
     async def _acknowledged(self, events: Sequence[UndecodedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
-        """The sequence of the last message, once the stream has taken all of them, each for the first time."""
+        """The sequence of the last message, when the stream has acknowledged all of them and none is a duplicate."""
         await asyncio.wait(acks, timeout=self._ack_timeout)
         sequence = 0
         trouble: Exception | None = None
@@ -244,7 +244,7 @@ class Relay:
         self._well_at, self.trouble, self._stuck_on = _now(), None, None
 
     async def _keep_checkpoint(self) -> None:
-        """For the day when retention has emptied the stream, and for replicas that wait: so it is written lazily."""
+        """Is read only when retention has emptied the stream, and by replicas that wait; so it is written seldom."""
         if _now() - self._kept_at > self._verify_every / 2:
             async with self.store.pool.connection() as connection, connection.transaction():
                 if self._lease:
@@ -255,7 +255,7 @@ class Relay:
     # What operators see
 
     async def lag(self) -> Lag:
-        """On any replica: the active one tells the others how far it is."""
+        """Works on any replica: the active one tells the others how far it is."""
         head, published = await self.store.head(), await self._known_published()
         if head <= published:
             return Lag(0, 0.0)

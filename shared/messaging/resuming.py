@@ -1,12 +1,13 @@
-"""Where a relay goes on: what its stream says, believed only as far as the store says the same.
+"""Where a relay goes on: after the last message of its stream whose event the store still holds (the common one).
 
-The last message of ours that is also history is where both agree. What the stream holds behind it:
+After the common message the stream may hold:
 
-- messages that were ours, and are history no longer: the store went back. A new epoch begins, so that what is recorded
-  at their positions now is published under ids of its own; operators are told which events were taken back.
-- messages that no relay has sent. They are passed over, and told.
+- messages of events that the store does not hold any more, because it went back. A new epoch begins, so that the events
+  that are recorded at their positions now are published under other ids. The log names the events that were lost.
+- messages that no relay has sent ("strays"). They are skipped and logged.
 
-An empty stream goes on from the checkpoint, which lies in the same database as the events and goes back with them.
+When the stream is empty, the relay goes on from the checkpoint. That is in the same database as the events, so it goes
+back with them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,10 +27,10 @@ from shared.messaging.places import STEPS, mark_of
 from shared.messaging.streams import stream_name
 
 NAMED = 1000
-"""How many messages behind the last common one are looked at, to name those that were taken back."""
+"""How many messages after the common one are read, to name the events that were lost."""
 LISTED = 100
 EPOCHS_AHEAD = 1000
-"""An epoch that is so far ahead of the store's was never begun by it."""
+"""A message whose epoch is this far ahead of the store's can't be from its relay."""
 WENT_BACK = "the stream holds events that the store does not: it was restored to an earlier moment, or lost commits"
 
 log = structlog.get_logger()
@@ -37,15 +38,15 @@ log = structlog.get_logger()
 
 @dataclass
 class Found:
-    """What a stream holds behind the last message that is history too."""
+    """What a stream holds after the common message."""
 
     place: Place
     taken_back: list[Mark] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    """Of the first ones of those: type and id."""
+    """Type and id of the first of them."""
     strays: int = 0
     unseen: int = 0
-    """Messages that there were too many of to be looked at."""
+    """Messages that were not read, because there were too many."""
 
 
 class Resuming:
@@ -53,7 +54,7 @@ class Resuming:
         self._store, self._outbox, self._service = store, outbox, service
 
     async def place(self, js: JetStreamContext, state: StreamState, checkpoint: Callable[[], Awaitable[int]]) -> Place:
-        """The last event that the stream holds and history too; begins an epoch when history was taken back."""
+        """The last event that both stream and store hold; begins an epoch when the store went back."""
         await self._store.refresh_epochs()
         if state.last_seq == 0:
             return BEGINNING
@@ -64,7 +65,7 @@ class Resuming:
         if common:
             found.place = Place(common.position, common.event_id)
         elif found.taken_back:
-            # Nothing that the stream still remembers is history. What came before it was published all the same.
+            # The store holds no event of the messages that the stream still has; those before them were published.
             first = min(mark.position for mark in found.taken_back)
             found.place = await self._outbox.at(min(first - 1, await checkpoint()))
         else:
@@ -90,7 +91,7 @@ class Resuming:
         return (self._store.epoch_of(event.position), event.event_id) == (mark.epoch, mark.event_id)
 
     async def _last_common(self, js: JetStreamContext, state: StreamState) -> Mark | None:
-        """By strides that double, from the end; then the last one between the last two strides."""
+        """The common message: searched from the end by strides that double, then by halving the last stride."""
         high, stride, low = state.last_seq, 1, None
         sequence = state.last_seq
         while low is None:
@@ -113,7 +114,7 @@ class Resuming:
         return low
 
     async def _ours_from(self, js: JetStreamContext, sequence: int) -> Mark | None:
-        """The first message at or behind a sequence that our relay has sent, or says so."""
+        """The first message at or after a sequence that says it is from our relay."""
         for _ in range(STEPS):
             message = await self._next(js, sequence)
             if message is None or message.seq is None:
@@ -124,7 +125,7 @@ class Resuming:
         return None
 
     def _ours(self, message: RawStreamMsg) -> Mark | None:
-        """Only a whole event of ours counts: an id alone is soon written."""
+        """The message's mark, if all its headers and its subject are those of our relay; an id alone proves nothing."""
         mark = mark_of(self._service, message)
         if mark is None:
             return None

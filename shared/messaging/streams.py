@@ -1,4 +1,4 @@
-"""The JetStream streams that events travel on: one per owner, named like it, and made by it."""
+"""The JetStream streams of events: one per owner, which creates it and after which it is named."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ FIRST_EPOCH = 1
 NAME_IN_USE = 10058
 """JetStream's error when a stream of that name exists with another configuration."""
 DUPLICATES_NS = 120_000_000_000
-"""Nanoseconds for which a stream knows a message id again."""
+"""Nanoseconds for which a stream recognises a message id that it has had."""
 API_TIMEOUT = 5.0
 
 log = structlog.get_logger()
@@ -26,14 +26,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """How much of its events a stream keeps, and how often. None leaves what the stream has, or JetStream's default.
+    """How much a stream keeps, and how many replicas it has. None leaves the stream's setting, or JetStream's default.
 
-    The event store keeps all of them; but a consumer that was away for longer than the stream remembers has missed
-    some, so by default the stream remembers everything too.
+    By default the stream keeps all events, as the store does: a consumer that is away for longer than the stream keeps
+    them would miss some.
     """
 
     max_age: float | None = None
-    """Seconds; 0 keeps them for ever."""
+    """Seconds; 0 for no bound."""
     max_bytes: int | None = None
     """-1 for no bound."""
     replicas: int | None = None
@@ -67,8 +67,8 @@ def message_id(owner: str, epoch: int, position: int) -> str:
 def filters(owner: str, events: tuple[type[Event], ...]) -> list[str]:
     """The subjects of these events, whatever their stream and their version.
 
-    Also of versions that are older (they are upcast) and newer than this release knows: those are parked, while passed
-    over they would be missing for ever.
+    Older versions are upcast. Versions that are newer than this release knows are parked: if they were skipped, they
+    would never be handled.
     """
     return sorted({subject_of(owner, event.aggregate, "*", f"{_name(event)}.*") for event in events})
 
@@ -78,7 +78,7 @@ def _name(event: type[Event]) -> str:
 
 
 def stream_config(owner: str, limits: StreamLimits) -> dict[str, Any]:
-    """Of a stream that is made, as JetStream's API takes it."""
+    """The configuration of a new stream, in the form of JetStream's API."""
     return {
         "name": stream_name(owner),
         "subjects": [f"events.{owner}.>"],
@@ -94,9 +94,9 @@ def stream_config(owner: str, limits: StreamLimits) -> dict[str, Any]:
 
 
 async def ensure_stream(client: Client, owner: str, limits: StreamLimits | None = None) -> StreamInfo:
-    """The owner's stream, made if absent. Of one that exists, only what `limits` say is changed.
+    """The owner's stream, created if absent. If it exists, only the settings in `limits` are changed.
 
-    By hand, since what an operator has set must survive: nats-py drops the settings that it does not know.
+    This does not use nats-py's calls, which drop settings that they don't know: an operator's settings must stay.
     """
     limits = limits or StreamLimits()
     try:

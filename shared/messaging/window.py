@@ -1,20 +1,20 @@
-"""How much may be in hand at once: events that are being handled, or wait for their turn, in number and in bytes."""
+"""A window bounds the unsettled events, those that are handled and those that wait, in number and in bytes."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 
 STALLED = 16
-"""So many times the window's size may be held, when most of it only waits for its next try."""
+"""Up to this many times the window's size may be held, when most of the events wait for a retry."""
 MOMENT = 0.02
-"""Seconds."""
+"""Seconds to wait for more room, once there is some."""
 
 
 class Window:
-    """Counts what is held. `stalled` gives how many of them wait for a next try, their own or that of one before them.
+    """Counts what is held. `stalled` gives how many of these wait for a retry, their own or that of one before them.
 
-    Those take no place from others while there are not too many: else a few hundred events that fail would stop all.
-    What is taken in is bounded by bytes in any case.
+    Up to a bound, stalled events take no room from others: a few hundred failing events must not stop all of them. The
+    bound in bytes counts them, too.
     """
 
     def __init__(self, most: int, most_bytes: int, stalled: Callable[[], int] = lambda: 0) -> None:
@@ -32,7 +32,7 @@ class Window:
         self._changed.set()
 
     def changed(self) -> None:
-        """How many are stalled is another number now."""
+        """To be called when the number of stalled events has changed."""
         self._changed.set()
 
     @property
@@ -47,7 +47,7 @@ class Window:
         return max(0, self.most_bytes - self.bytes)
 
     async def wait_for_room(self, enough: int = 1) -> None:
-        """Until there is room; and a moment longer for `enough` of it, since asking for one at a time costs."""
+        """Waits for room, and then up to MOMENT for `enough` of it: one request per message would be expensive."""
         while self.room < 1:
             await self.wait_for_change()
         with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Process managers: what a service does next when something has happened in its own store."""
+"""Process managers: a service reacts to events of its own store with its next commands and messages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,13 +24,13 @@ from shared.progress import Progress
 from shared.stopping import Group, unless
 
 IN_FLIGHT = 256
-"""How many events are being reacted to at most: the next ones are read when there is room."""
+"""How many events may be unfinished at once; the next ones are read when there is room."""
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
 PIECE = 500
 """How many events are read at once."""
 LOOK_AGAIN = 0.05
 CHECKPOINT_EVERY = 0.25
-"""Seconds between two writings of the checkpoint. What lies behind it is reacted to again after a crash."""
+"""Seconds between two writings of the checkpoint. After a crash, `react` is called again for the events after it."""
 
 log = structlog.get_logger()
 
@@ -39,26 +39,26 @@ log = structlog.get_logger()
 class Process:
     """`react` is called at least once per event, in order per stream, in parallel across streams.
 
-    What it does is made to happen once by its keys: commands under `context.caused(event_id, name)`, messages under an
-    id of the event's. A new `name` starts from the beginning of history.
+    An effect happens once because its id is derived from the event: commands have `context.caused(event_id, name)`,
+    messages an id made of the event's. A new `name` starts from the first event.
     """
 
     name: str
     events: tuple[type[Event], ...]
     react: Callable[[RecordedEvent], Awaitable[None]]
     lost: Callable[[], Awaitable[None]] | None = None
-    """Returns when what `react` needs beside the store can't be reached from here: perhaps another replica can."""
+    """Returns when this replica can't reach what `react` needs beside the store; then another replica takes over."""
 
 
 class LostNeed(Exception):  # noqa: N818 - what happened
-    """What the process needs beside the store can't be reached from here."""
+    """This replica can't reach what the process needs beside the store."""
 
 
 class ProcessRunner:
     """Runs one process on the one replica that holds its lease, from its checkpoint on.
 
-    An event that fails is treated as a consumer's is: tried again, then parked; its stream waits behind it while all
-    others flow. Operators see it, retry it or discard it in the same way.
+    An event that fails is treated as a consumer's: it is retried, then parked; the later events of its stream wait, and
+    those of other streams go on. Operators see it, retry it or discard it in the same way.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ProcessRunner:
         self._lanes = Lanes(Group())
         self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
         self._open: dict[int, float] = {}
-        """When each event that is not done yet was taken, by its position: the loop's time."""
+        """When each unfinished event was taken, by its position, in the event loop's time."""
         self._read_to = 0
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
@@ -88,7 +88,7 @@ class ProcessRunner:
 
     @property
     def failing(self) -> dict[str, str]:
-        """Events that don't go through at the moment, by id, with the last error: what readiness shows."""
+        """Events that fail at the moment, by id, with the last error: readiness shows them."""
         return {each.event_id: each.error for each in self.handling.failing.values()}
 
     async def run(self) -> None:
@@ -97,7 +97,7 @@ class ProcessRunner:
         await while_leader(self.store, f"process:{self.process.name}", self._lead)
 
     async def _lead(self, lease: Lease) -> None:
-        """Nothing in memory outlives the lease, or the store's life that it is of."""
+        """Begins from the checkpoint; nothing that is remembered outlives the lease or the store's epoch."""
         self.handling.lease = lease
         await self.handling.recall()
         self._open, self._read_to = {}, await checkpoint(self.store, self.process.name)
@@ -121,7 +121,7 @@ class ProcessRunner:
             self.active = False
 
     async def _give_up(self) -> None:
-        """So that another replica leads, which may reach what this one can't."""
+        """Gives the lease up once `lost` returns: another replica may reach what this one can't."""
         if self.process.lost is not None:
             await self.process.lost()
             raise LostNeed
@@ -131,11 +131,11 @@ class ProcessRunner:
             self._restart.set()
 
     def _stalled(self) -> int:
-        """How many in hand wait for a next try, or behind one that does."""
+        """How many unfinished events wait for a retry, or behind an event that does."""
         return sum(1 + self._lanes.waiting(each.key) for each in self.handling.failing.values())
 
     async def _follow(self) -> None:
-        """Takes what history says, in order, as long as there is room for it."""
+        """Takes the store's events in order, as long as there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
             batch = await backoff.call(self._read)
@@ -146,12 +146,12 @@ class ProcessRunner:
             if read_to > self._read_to:
                 self._read_to = read_to
             elif self.store.watermarks.value(HEAD_WATERMARK) > read_to:
-                await asyncio.sleep(LOOK_AGAIN)  # the number is of another life
+                await asyncio.sleep(LOOK_AGAIN)  # the watermark is from before the store went back
             else:
                 await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
     async def _read(self) -> UndecodedBatch:
-        """Undecoded: an event that can't be read is in nobody's way but its own stream's."""
+        """Reads undecoded events, so that one that can't be decoded stops only its own stream."""
         return await self.store.read_undecoded(self._read_to, PIECE, self._types)
 
     def _take(self, event: UndecodedEvent) -> None:
@@ -176,7 +176,7 @@ class ProcessRunner:
 
     @property
     def _done_to(self) -> int:
-        """Up to here everything is done: positions are put in order, so the first open one is the smallest."""
+        """All events up to here are done. They are taken in position order, so the first open one is the smallest."""
         first = next(iter(self._open), None)
         return self._read_to if first is None else min(self._read_to, first - 1)
 
@@ -197,7 +197,7 @@ class ProcessRunner:
         return max(0, await self.store.head() - await checkpoint(self.store, self.process.name))
 
     async def progress(self) -> list[Progress]:
-        """Of the active replica, what is in hand and not done; of any, what is parked."""
+        """On the active replica, what is unfinished; on any, what is parked."""
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.counts(connection, self.process.name)).values())
             leader = await self.store.leases.leader(f"process:{self.process.name}", connection)
