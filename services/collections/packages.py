@@ -156,7 +156,7 @@ def _requested(
         offer.title,
         package.artworks(tokens, stored),
         package.displays(tokens, stored),
-        package.documents(offer, tokens),
+        package.documents(offer, tokens, stored),
     )
 
 

@@ -199,8 +199,13 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
 # What a package is made of
 
 
-def documents(offer: Offer, tokens: Sequence[Token]) -> list[PackagedDocument]:
-    """What the collection and its tokens say of themselves on each chain, at `metadata/<chain>/`."""
+def documents(offer: Offer, tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedDocument]:
+    """What the collection and its tokens say of themselves on each chain, at `metadata/<chain>/`.
+
+    They name files by the CIDs in `stored`, as the package does: the tokens may have been read before those were known.
+    """
+    cids = {asset_id: file.cid for asset_id, file in stored.items() if file.cid}
+    tokens = [msgspec.structs.replace(token, cids=cids) for token in tokens]
     found = []
     for chain in CHAINS:
         folder = f"metadata/{chain.lower()}"

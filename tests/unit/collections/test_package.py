@@ -58,7 +58,7 @@ def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
         title,
         package.artworks(tokens, stored),
         package.displays(tokens, stored),
-        package.documents(offer, tokens),
+        package.documents(offer, tokens, stored),
     )
 
 
@@ -102,6 +102,17 @@ def test_the_same_request_again_changes_nothing(before: tuple[Any, ...]):
 def test_there_is_another_attempt(before: tuple[Any, ...], again: RequestPackage):
     *_, asked = package.decide(again, after(request([token(1)]), *before))
     assert (asked.package_id, asked.attempt) == (ID, 2)
+
+
+def test_documents_name_files_by_the_cids_that_the_artworks_have():
+    """Also when the tokens were read before storage's news of the files came, and the files after it."""
+    early = msgspec.structs.replace(token(1), cids={})
+    [part] = request([early]).parts
+    assert part.artworks[0].cid == "cid-1"
+    said = [msgspec.json.decode(each.text) for each in part.documents if each.path.endswith("/1.json")]
+    assert len(said) == 3
+    assert all(f"ipfs://{part.artworks[0].cid}" in str(each) for each in said)
+    assert request([early]).digest == request([token(1)]).digest
 
 
 def test_what_storage_says_of_the_attempt_is_noted_once():
