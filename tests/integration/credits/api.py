@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ class Answer(NamedTuple):
     status: int
     body: Any
     text: str
+    headers: Mapping[str, str] = {}
 
     @property
     def data(self) -> Any:
@@ -48,7 +49,9 @@ class Api:
         headers = {**(self._issuer.bearer(user, *roles) if user else {}), **request.pop("headers", {})}
         async with self._session.request(method, self.url + path, headers=headers, **request) as response:
             text = await response.text()
-            return Answer(response.status, json.loads(text, parse_float=Decimal) if text else None, text)
+            return Answer(
+                response.status, json.loads(text, parse_float=Decimal) if text else None, text, response.headers
+            )
 
     async def get(self, path: str, user: UUID | None = ALICE) -> Answer:
         return await self.send("GET", path, user)

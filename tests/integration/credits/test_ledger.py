@@ -19,7 +19,7 @@ from shared.eventstore import Context
 from shared.projections import rebuild
 from shared.runtime import Runtime, opened
 from shared.stopping import stop
-from tests.integration.credits.api import ALICE, BOB
+from tests.integration.credits.api import ALICE, BOB, Api
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -188,7 +188,20 @@ async def test_entries_of_tables_at_different_positions_are_refused(database: st
             assert refused.value.code == "UNAVAILABLE"
 
 
-async def stands_behind(runtime: Runtime, table: str) -> None:
+async def test_while_tables_are_at_different_positions_clients_get_503(api: Api):
+    """Of the balance and of the ledger, and they may try again: it is over when the table has caught up."""
+    await api.give("10")
+    for table, path in (("accounts_v1", "/credits"), ("entries_v1", "/credits/entries")):
+        await stands_behind(api.runtime, table)
+        for user in (ALICE, BOB):
+            refused = await api.get(path, user)
+            assert (refused.status, refused.body["code"]) == (503, "UNAVAILABLE")
+            assert int(refused.headers["Retry-After"]) > 0
+        await stands_behind(api.runtime, table, by=-1)
+        assert (await api.get(path)).status == 200
+
+
+async def stands_behind(runtime: Runtime, table: str, by: int = 1) -> None:
     """As a table does that could not take the last event in."""
     async with runtime.store.pool.connection() as connection:
-        await connection.execute("update read_tables set position = position - 1 where name = %b", (table,))
+        await connection.execute("update read_tables set position = position - %b where name = %b", (by, table))

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from shared.contracts.generation import Output
+from shared.contracts.problem import Problem
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.messaging import parking
 from tests.integration.generation.scene import (
@@ -72,10 +74,8 @@ async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collec
     assert await eventually(parked, "the malformed results to be parked")
 
 
-async def test_a_parked_result_is_retried_or_discarded_as_any_event_is(
-    api: Api, collections, credits_, worker_: Worker
-):
-    """It counts in the service's progress until an operator has done something about it; a retry is a retry."""
+async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections, credits_, worker_: Worker):
+    """One that was repaired is handled; one that is still malformed fails again, and needs an operator again."""
     collection = await created(collections, ONE)
     await api.ended((await api.generate(collection)).data["job_id"])
     done = worker_.worked[0]
@@ -107,6 +107,42 @@ async def test_a_parked_result_is_retried_or_discarded_as_any_event_is(
         ]
 
     assert await eventually(settled, "one to be handled, the other to fail again")
+
+
+async def test_a_discarded_result_is_taken_in_no_more(api: Api, collections, credits_, worker_: Worker):
+    """Not even where its body is good by now. It waits for no operator any more; another one can be tried again."""
+    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+    done, intake = worker_.worked[0], api.service.runtime.readiness.followers["results"]
+    for body in (b"{", b"?"):
+        await worker_.say(done.job_id, done.gid, body)
+
+    async def both() -> bool:
+        [progress] = await intake.progress()
+        return progress.parked == 2
+
+    await eventually(both, "both to be parked")
+    async with api.store.pool.connection() as connection:
+        first, second = await parking.list_parked(connection, "generation-results-v1")
+        await connection.execute(
+            "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)
+        )
+        await parking.discard(connection, first.id, by="olga", reason="a worker's test")
+        with pytest.raises(Problem, match="is discarded already"):
+            await parking.retry(connection, first.id, by="olga")
+        await parking.retry(connection, second.id, by="olga")
+
+    async def tried() -> bool:
+        async with api.store.pool.connection() as connection:
+            _, actions = await parking.inspect(connection, second.id)
+        return [each.action for each in actions] == ["parked", "retry", "failed"]
+
+    await eventually(tried, "the other one to be tried")
+    async with api.store.pool.connection() as connection:
+        row, actions = await parking.inspect(connection, first.id)
+    assert (row.status, row.resolved_by, row.reason) == ("discarded", "olga", "a worker's test")
+    assert [each.action for each in actions] == ["parked", "discarded"]
+    [progress] = await intake.progress()
+    assert progress.parked == 1
 
 
 async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections, credits_, worker_: Worker):

@@ -1,0 +1,122 @@
+"""Any JSON as a collection's `data`, over HTTP: accepted, it comes back byte for byte; refused, the place is named."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.collections.domain.components import step_ids, with_components
+from tests.integration.collections.api import Api, two_steps
+from tests.support.odd_values import exists
+
+DOCUMENTS = 100
+"""Per kind, of which hypothesis takes the simplest first."""
+
+NUMBERS = st.sampled_from([0, -1, -0.0, 0.5, 1e22, 1e308, 5e-324, 2**53 + 1, 2**63, 2**64, 10**40]) | st.integers()
+WORDS = st.text(max_size=6) | st.sampled_from(["", "\0", "e\u0301", "\ufffe", "\U0010ffff", "{{style}}", "{{$ref:1}}"])
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a document."""
+    yield path
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in below:
+        yield from places(child, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of a document with something else in one place."""
+    if not path:
+        return new
+    copied = dict(value) if isinstance(value, dict) else list(value)
+    copied[path[0]] = put(value[path[0]], path[1:], new)
+    return copied
+
+
+def documents(valid: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
+    """By kind: next to what is known, where fields are free; in place of what is known; and nothing but odd."""
+    free = st.dictionaries(st.text(max_size=6).map("x{}".format), JSON, min_size=1, max_size=3)
+    inside = st.sampled_from([(), ("generations",), ("steps", 0), ("steps", 1, "nodePayload"), ("variables", 0)])
+
+    def beside(path: tuple[Any, ...], more: dict[str, Any]) -> Any:
+        there: Any = valid
+        for key in path:
+            there = there[key]
+        return put(valid, path, {**there, **more})
+
+    return {
+        "beside": st.builds(beside, inside, free),
+        "in place": st.builds(lambda path, new: put(valid, path, new), st.sampled_from([*places(valid)][1:]), JSON),
+        "odd": st.dictionaries(st.sampled_from(sorted(valid)) | WORDS, JSON, max_size=4) | JSON.filter(_is_said),
+    }
+
+
+def _is_said(document: Any) -> bool:
+    """`null` for a member leaves it as it is."""
+    return document is not None
+
+
+def drawn(strategy: st.SearchStrategy[Any]) -> list[Any]:
+    found: list[Any] = []
+
+    @settings(max_examples=DOCUMENTS)
+    @given(strategy)
+    def draw(document: Any) -> None:
+        found.append(document)
+
+    draw()
+    return found
+
+
+class WithData(msgspec.Struct):
+    data: msgspec.Raw
+
+
+class Shown(msgspec.Struct):
+    data: WithData
+
+
+@pytest.mark.parametrize(("kind", "accepted_at_least"), [("beside", 30), ("in place", 5), ("odd", 0)])
+async def test_data_comes_back_as_it_was_sent_or_is_refused_with_its_place(
+    api: Api, kind: str, accepted_at_least: int
+) -> None:
+    """From each read; what is refused changes nothing."""
+    made = await api.create({"title": "Any", "data": two_steps()})
+    edit, read = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"
+    kept, before, accepted = step_ids(made["data"]), await raw_data(api, read), 0
+    for document in drawn(documents(made["data"])[kind]):
+        sent = {"data": document}
+        answer = await api.put(edit, sent)
+        if answer.status == 204:
+            accepted += 1
+            shown = await raw_data(api, read)
+            new_ids = [each for each in step_ids(msgspec.json.decode(shown)) if each not in kept]
+            before = msgspec.json.encode(with_components(document, new_ids, kept))
+            version = answer.headers["etag"].strip('"')
+            assert await raw_data(api, f"{read}?as_of={version}") == before
+        else:
+            assert answer.status == 400, answer
+            assert answer.pointers
+            missing = [each["pointer"] for each in answer.body["details"] if not exists(place(each), sent)]
+            assert not missing, (document, answer.body)
+        assert await raw_data(api, read) == before
+    assert accepted >= accepted_at_least
+
+
+def place(detail: dict[str, str]) -> str:
+    """Where the fault is: of a member that is missing, the object that lacks it."""
+    pointer = detail["pointer"]
+    return pointer.rpartition("/")[0] if "required" in detail["message"] else pointer
+
+
+async def raw_data(api: Api, path: str) -> bytes:
+    """A collection's `data` as the answer spells it."""
+    return bytes(msgspec.json.decode(await api.text(path), type=Shown).data.data)
