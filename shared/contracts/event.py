@@ -8,9 +8,9 @@ import msgspec
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
     """A fact, in past tense, in the domain's words.
 
-    Each subclass carries an explicit versioned tag (`collection_published.v1`), which is its name for ever: in the
-    store, on the wire and in the documents. The bytes that are stored are the bytes that are published.
-    `aggregate` is the word that stands for the stream's kind in subjects and listings.
+    Each subclass has an explicit versioned tag (`collection_published.v1`), which never changes: it is the event's name
+    in the store, in messages and in documents. The stored bytes are the published bytes. `aggregate` names the kind of
+    stream in subjects and listings.
     """
 
     aggregate: ClassVar[str] = ""

@@ -18,7 +18,7 @@ DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?", re.ASCII)
 """An exact decimal in a text: digits, no sign but a minus, no exponent."""
 
 _LOOK_CLOSER = re.compile(r"[0-9.]{18}|[0-9.][eE]|\\u(?:0000|[dD][89a-fA-F])")
-"""Long numbers, exponents, and escapes that no text may have: rare, and worth a second look."""
+"""Long numbers, exponents, and escapes that no text may have: they are rare, and only they are checked closely."""
 
 
 def lossy(text: str) -> Detail | None:

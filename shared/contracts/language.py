@@ -1,4 +1,4 @@
-"""One owner's published language: the types of events of today, and what makes those out of older ones."""
+"""One owner's published language: its events' newest types, and the upcasters from older versions."""
 
 import importlib
 import pkgutil
@@ -18,7 +18,7 @@ It is kept under the tag that it takes. It need not set `type`, and may change t
 
 
 class Language(msgspec.Struct, frozen=True):
-    """What an owner's stored and published events mean: whoever reads one sees the newest version of its type."""
+    """How an owner's stored and published events are read: every reader gets the newest version of a type."""
 
     events: tuple[type[Event], ...]
     upcasters: Mapping[str, Upcaster] = {}

@@ -1,4 +1,4 @@
-"""Walking JSON values, and where in them something stands."""
+"""Walking through JSON values, and the pointers of the values in them."""
 
 from collections.abc import Iterator
 from typing import Any, final
@@ -6,10 +6,10 @@ from typing import Any, final
 
 @final
 class Place:
-    """Where a value stands: a JSON pointer (RFC 6901) that is spelled out when somebody reads it.
+    """A value's JSON pointer (RFC 6901), which is written out only when it is read.
 
-    Spelling out the pointer of every value of a document costs its depth times the length of its keys each time; a
-    fault needs one, and a document has few of those.
+    Writing out a pointer costs the depth of the value times the length of its keys. Only faults need theirs, and few
+    values have one.
     """
 
     __slots__ = ("key", "parent", "text")

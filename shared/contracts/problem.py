@@ -21,8 +21,8 @@ class Detail(msgspec.Struct, frozen=True):
 class Problem(Exception):  # noqa: N818 - it is the word of RFC 9457, and of the API
     """Raised by deciders and handlers; the HTTP layer turns it into the one error body.
 
-    `code` is one of domain codes such as VALIDATION_FAILED; `shared.http.problems` knows each one's status. What is
-    said is bounded here, once for all: long sentences end in `…`, details beyond MAX_ANSWER are left out.
+    `code` is a domain code such as VALIDATION_FAILED; `shared.http.problems` has the status of each. The size of a
+    refusal is bounded here: long sentences end in `…`, details beyond MAX_ANSWER are left out.
     """
 
     def __init__(self, code: str, detail: str, *details: Detail) -> None:
@@ -41,7 +41,7 @@ def not_found(what: str) -> Problem:
 
 
 def about(container: Mapping[str, Any], name: str, pointer: str, message: str) -> Detail:
-    """A fault of a member of the object at `pointer`: one that is not there is said to be required."""
+    """A fault of a member of the object at `pointer`; for a member that is missing, it says that it is required."""
     return Detail(f"{pointer}/{name}", message if name in container else "is required")
 
 

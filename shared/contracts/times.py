@@ -8,7 +8,7 @@ from shared.contracts.problem import Detail, invalid
 def in_utc(time: datetime, pointer: str) -> datetime:
     """The time in UTC. Raises VALIDATION_FAILED at `pointer` for one without a zone, or out of the calendar there."""
     if time.tzinfo is None:
-        message = "a time without a zone is nobody's: write it in UTC, such as …T12:00:00Z"
+        message = "a time needs a zone: write it in UTC, such as …T12:00:00Z"
         raise invalid(message, Detail(pointer, message))
     try:
         return time.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Lists as PostgreSQL's binary arrays, built in one join each: the writer's share of psycopg's time is in its arrays.
+"""Lists as PostgreSQL's binary arrays, built with one join each: most of psycopg's time for an append is in its arrays.
 
 The format is that of `array_send` in PostgreSQL's arrayfuncs.c: dimensions, a null flag, the element's oid, then length
 and lower bound, then each element with its length.

@@ -1,16 +1,16 @@
-"""Every connection to PostgreSQL: what it is called, and for how long anything on it may hang.
+"""Every connection to PostgreSQL: its name, and the bounds on the time that anything on it may take.
 
-Three bounds, because no one of them sees everything:
+There are three kinds of bounds, because each of them misses some failures:
 
 - The server's own (`statement_timeout`, `lock_timeout`, `idle_in_transaction_session_timeout`): a query that takes too
   long, a lock that is held elsewhere, a client that froze with a transaction open. `client_connection_check_interval`
   lets the server notice that we have gone while it works.
 - The kernel's (`tcp_user_timeout`, keepalives): a host that vanished.
-- Ours (`within`): a server that is stopped, or a proxy that takes everything and forwards nothing, still answers TCP.
-  Only a clock on our side sees it. psycopg answers a cancelled task by asking the server to cancel the query, which
-  takes up to ten seconds with such a server; so the connection is cut instead, and whatever waits on it fails at once.
+- Ours (`within`): a server that is stopped, or a proxy that forwards nothing, still answers TCP. Only a timer on our
+  side detects that. When a task is cancelled, psycopg asks the server to cancel the query, which takes up to ten
+  seconds with such a server. So the connection is cut instead, and what waits on it fails at once.
 
-Each is a parameter of libpq, so an operator changes it in `DATABASE_URL`, which wins over what is here:
+The first two are parameters of libpq, so an operator may set them in `DATABASE_URL`, which overrides what is here:
 `?connect_timeout=5&options=-c%20lock_timeout%3D2s`. A pooler that refuses `options` must be told to ignore them.
 """
 
@@ -33,20 +33,18 @@ PASSING = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     OSError,
 )
-"""What another try over a new connection may find gone: no server, a silent or a starting one, a standby."""
+"""Errors that may not come again over a new connection: the server is away, silent, starting, or a standby."""
 
 COMMITS_WITHIN = 30.0
-"""Seconds for the commit of what has no bound otherwise."""
+"""Seconds for a commit over a connection whose statements have no bound."""
 STALLED = 0.5
-"""Seconds that a timer of ours is late when this process itself stood still: the answer may be waiting to be read."""
-
-
+"""A timer that is late by more seconds means that this process itself stood still: an answer may wait to be read."""
 GRACE = 1.0
-"""Seconds in which it is read then."""
+"""Seconds in which that answer is read then."""
 
 
 class NoAnswer(psycopg.OperationalError):
-    """PostgreSQL was silent for longer than it may; the connection is gone. Whether it did what was asked is open."""
+    """PostgreSQL was silent for too long, and the connection was cut. The statement may have been executed or not."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,23 @@ class Bounds:
     statement: float | None = 5.0
     lock: float | None = 3.0
     idle_in_transaction: float | None = 8.0
-    """A leader that froze in the middle of a transaction holds its locks for so long: less than a lease's life."""
+    """A leader that freezes within a transaction holds its locks this long: less than a lease's time to live."""
     tcp: float = 5.0
-    """Data that nobody acknowledges, and a connection without a sign of life."""
+    """For data that is not acknowledged, and for a connection that does not answer keepalives."""
 
 
 READS = Bounds()
-"""Of queries that somebody waits for."""
+"""For queries whose result a client waits for."""
 APPENDS = Bounds(statement=4.5, lock=4.0)
-"""Of the writer: the server's own word comes before our clock's, because it says for certain that nothing was done."""
+"""For the writer: the server's bound is shorter than ours, because its error makes certain that nothing was done."""
 WORK = Bounds(statement=30.0, lock=5.0)
-"""Of followers that write batch after batch (projector, consumers, processes), and of what nobody waits for."""
+"""For followers that write batches (projector, consumers, processes), and other work that no client waits for."""
 LONG = Bounds(statement=None, lock=5.0, idle_in_transaction=60.0)
-"""Of migrations, rebuilds and operators' commands: long work, which must still not wait for a lock in others' way."""
+"""For migrations, rebuilds and operators' commands: long work, but short waits for locks: others queue behind them."""
 
 
 def parameters(dsn: str, purpose: str, bounds: Bounds = READS) -> dict[str, Any]:
-    """What to connect with: the DSN's own parameters, and ours where it says nothing."""
+    """The parameters to connect with: the DSN's own, and ours where it has none."""
     given = conninfo_to_dict(dsn)
     name = given.pop("application_name", None) or "emprops"
     ours = {
@@ -101,7 +99,7 @@ def parameters(dsn: str, purpose: str, bounds: Bounds = READS) -> dict[str, Any]
 async def connect(
     dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False, prepare_threshold: int | None = 5
 ) -> psycopg.AsyncConnection:
-    """A connection of one's own. `purpose` is what operators see in `pg_stat_activity`."""
+    """A connection outside of any pool. `purpose` is what operators see in `pg_stat_activity`."""
     return await psycopg.AsyncConnection.connect(
         autocommit=autocommit, prepare_threshold=prepare_threshold, **parameters(dsn, purpose, bounds)
     )
@@ -111,10 +109,10 @@ async def connect(
 async def connected(
     dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False, prepare_threshold: int | None = 5
 ) -> AsyncIterator[psycopg.AsyncConnection]:
-    """`connect` for a block: committed at its end, in bounded time; closed without a word when it raises.
+    """`connect` for a block: commits at its end, in bounded time; when the block raises, only closes the connection.
 
-    psycopg's own `async with` asks the server to roll back first, and waits for a silent one for ever. A transaction
-    whose connection is closed is rolled back all the same.
+    psycopg's own `async with` sends a rollback first, and would wait for a silent server without a bound. The server
+    rolls a transaction back when its connection is closed.
     """
     connection = await connect(dsn, purpose, bounds, autocommit=autocommit, prepare_threshold=prepare_threshold)
     try:
@@ -133,14 +131,14 @@ def connect_sync(
 
 
 def cut(connection: "psycopg.AsyncConnection | psycopg.Connection[Any]") -> None:
-    """Ends a connection at once, whatever it waits for, which then fails with OperationalError."""
-    # The file descriptor stays psycopg's: closed by anybody else, its number might belong to another one tomorrow.
+    """Ends a connection at once; what waits on it fails with OperationalError."""
+    # Only psycopg may close its file descriptor: afterwards, the number may belong to another file.
     with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
         copy.shutdown(socket.SHUT_RDWR)
 
 
 class Within:
-    """What `within` returns: a class, because it stands around each query, and a generator costs twice as much."""
+    """What `within` returns. It is used for each query, and a class takes half the time of a generator."""
 
     __slots__ = ("_connection", "_due", "_is_over", "_loop", "_seconds", "_timer")
 
@@ -169,9 +167,9 @@ class Within:
 
 
 def within(seconds: float, connection: psycopg.AsyncConnection) -> Within:
-    """Cuts the connection when the block that it stands around, with `async with`, takes longer.
+    """Cuts the connection when the `async with` block takes longer than `seconds`.
 
-    Raises NoAnswer for the error that this makes.
+    The error that this causes is raised as NoAnswer.
     """
     return Within(seconds, connection)
 

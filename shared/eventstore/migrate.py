@@ -6,8 +6,9 @@ own lock, which is a row that a killed process leaves behind, and not in its own
 killed process leaves a migration applied and not marked. Here the lock is an advisory one, which PostgreSQL frees by
 itself, and a migration is applied and marked in one transaction.
 
-A migration must not stop those who work: one that has waited `LOCK_TIMEOUT` for a table steps back, so that nobody
-queues behind it for longer, and tries again later. What may be in one: the README.md of shared/eventstore/migrations.
+A migration must not stop commands and queries: when it has waited `LOCK_TIMEOUT` for a table, it gives up, so that the
+others need not queue behind it for longer, and tries again later. README.md of shared/eventstore/migrations says what a
+migration may contain.
 """
 
 import asyncio
@@ -28,13 +29,13 @@ from shared.eventstore.connections import LONG, parameters, within_sync
 PATIENCE = 60.0
 """Seconds for which migrations are tried again that find their tables locked, before the service's start fails."""
 LOCK_TIMEOUT = 0.5
-"""Seconds that a migration waits for a lock, with everybody who comes later behind it."""
+"""Seconds that a migration waits for a lock; later queries on the table queue behind it for as long."""
 STATEMENT_TIMEOUT = 15
 """Seconds that a statement of a migration may take."""
 LOOKS_WITHIN, APPLIES_WITHIN = 20.0, 120.0
-"""Seconds for which a server may be silent to the look at what is missing, and to a migration's statements."""
+"""Seconds that the server may be silent while missing migrations are looked up, and while one is applied."""
 ONLINE_TIMEOUT = 3600
-"""Seconds that a statement outside of a transaction may take or wait, being in nobody's way."""
+"""Seconds that a statement outside of a transaction may take or wait: it stops no other query."""
 
 TRY_LOCK_MIGRATIONS = "select pg_try_advisory_lock(hashtext('migrate'))"
 """One for all schemas of a database; the same that releases without version tables take."""
@@ -43,7 +44,7 @@ LOCK_MIGRATIONS = "select pg_advisory_xact_lock(hashtext('migrate'))"
 
 
 class Schema(NamedTuple):
-    """A folder of migrations; `name` is part of the name of its version table, for ever."""
+    """A folder of migrations; `name` is a part of its version table's name, so it must never change."""
 
     name: str
     folder: Path
@@ -58,11 +59,11 @@ class Busy(Exception):  # noqa: N818 - a state of the database, not a fault
 
 
 BLOCKED = (Busy, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""What another try may find gone."""
+"""Errors that may not come again at the next try."""
 
 
 async def migrate(dsn: str, *schemas: Schema) -> None:
-    """Applies what the database has not seen yet; replicas that start together don't collide.
+    """Applies the missing migrations; replicas that start at the same time don't collide.
 
     Raises Busy or psycopg's LockNotAvailable when the tables were in use for too long, and psycopg.Error.
     """
@@ -71,7 +72,7 @@ async def migrate(dsn: str, *schemas: Schema) -> None:
 
 
 def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
-    """One try. For those who don't run in an event loop."""
+    """One try, for callers without an event loop."""
     for schema in schemas:
         with _opened(dsn, schema) as backend:
             wanted = read_migrations(glob.escape(str(schema.folder)))
@@ -99,7 +100,7 @@ def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
 
 @contextmanager
 def _opened(dsn: str, schema: Schema) -> Iterator[PostgresqlPsycopgBackend]:
-    """By libpq's own reading of the connection string, whichever form that has."""
+    """Connects with what libpq reads from the connection string, whatever its form."""
     given = {name: str(value) for name, value in parameters(dsn, "migrations", LONG).items()}
     database = given.pop("dbname", None)
     uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, given)
@@ -119,7 +120,7 @@ def _set_timeouts(
 
 
 def _make_version_table(backend: PostgresqlPsycopgBackend) -> None:
-    """In `yoyo`'s form, whose own tables all schemas share: its commands can read them."""
+    """Creates it in `yoyo`'s form, so that its commands can read it; yoyo's own tables are shared by all schemas."""
     tables = backend.list_tables()
     if backend.version_table not in tables:
         internalmigrations.upgrade(backend)

@@ -1,4 +1,4 @@
-"""What a store does to bytes before PostgreSQL gets them: nothing, or the `eventsourcing` library's hooks."""
+"""How a store compresses and encrypts its data, with the `eventsourcing` library's compressors and ciphers."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from eventsourcing.persistence import Cipher, Compressor
 
 @dataclass(frozen=True)
 class Seal:
-    """Events and snapshots are compressed first, then encrypted. Who reads from the store gets them plain again.
+    """Events and snapshots are compressed first, then encrypted; reading from the store gives them plain again.
 
-    So the relay publishes plain JSON, which consumers can read without the key. Types, metadata and read tables are not
+    So the relay publishes plain JSON, which consumers read without the key. Types, metadata and read tables are not
     sealed.
     """
 

@@ -1,7 +1,7 @@
 """How far one piece of work (an HTTP request) has written, so that its answer can say so.
 
-Every append and every command notes its position in the current context, so that no handler can forget to. Where
-nobody has begun to take notes (consumers, processes), nothing is kept.
+Every append and every command notes its position in the current context, so that no handler can forget to. Without a
+`begin` in the context (consumers, processes), nothing is noted.
 """
 
 from contextvars import ContextVar, Token

@@ -1,4 +1,4 @@
-"""Finding one's place in an owner's stream again, and what lies in the way of going on there."""
+"""Finding the message of a mark in an owner's stream, and stored messages that nats-py can't read."""
 
 import base64
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from shared.messaging.marks import Mark
 from shared.messaging.streams import stream_name
 
 STEPS = 16
-"""So many messages of others, one after another, are passed over in a search."""
+"""A search skips this many messages in succession that are not from the owner's relay."""
 HEADERS = b"NATS/1.0\r\n"
 API_TIMEOUT = 5.0
 LOOKED_AT = 10_000
 
 
 def mark_of(owner: str, message: RawStreamMsg) -> Mark | None:
-    """The place in the owner's history of a message that its relay sent in its turn; None for any other."""
+    """The mark of a message that the owner's relay sent in order; None for any other message."""
     headers = message.headers or {}
     identity = identify(headers)
     if identity is None or foreign(owner, headers, identity) or headers.get(LATE):
@@ -33,7 +33,7 @@ def mark_of(owner: str, message: RawStreamMsg) -> Mark | None:
 async def locate(js: JetStreamContext, owner: str, state: StreamState, mark: Mark) -> int | None:
     """The sequence of the mark's message; None when the stream does not hold it.
 
-    It is where it was found before, or elsewhere in a stream that was filled again, in the order of the owner's events.
+    That is the mark's own sequence, or another one if the stream was filled again, in the order of the owner's events.
     """
     if mark.sequence is not None:
         found = await _from(js, owner, mark.sequence)
@@ -87,7 +87,7 @@ class _Answer(msgspec.Struct):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A stored message that nats-py can't be given: its read loop ends over it, and raises nothing."""
+    """A stored message that nats-py can't read: it ends nats-py's read loop, without an exception."""
 
     sequence: int
     subject: str
@@ -110,7 +110,7 @@ async def first_unreadable(client: Client, stream: str, subject: str, last: int)
 
 
 async def unreadable(client: Client, stream: str, subjects: Sequence[str], after: int) -> Unreadable | None:
-    """The next message for a consumer of these subjects, if it is such a one."""
+    """The next message for a consumer of these subjects, if nats-py can't read it."""
     found = [each for subject in subjects if (each := await _next(client, stream, subject, after + 1))]
     if not found:
         return None
@@ -126,7 +126,7 @@ def _unreadable(message: _Stored) -> Unreadable | None:
 
 
 async def _next(client: Client, stream: str, subject: str, sequence: int) -> _Stored | None:
-    """By hand: nats-py drops the first line of the headers."""
+    """Uses JetStream's API directly, because nats-py drops the first line of the headers."""
     request = msgspec.json.encode({"seq": sequence, "next_by_subj": subject})
     answer = await client.request(f"$JS.API.STREAM.MSG.GET.{stream}", request, timeout=API_TIMEOUT)
     decoded = msgspec.json.decode(answer.data, type=_Answer)

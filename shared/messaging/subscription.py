@@ -1,9 +1,9 @@
-"""A service's place in another one's stream: every message, in order and without a gap, whatever happens to anybody.
+"""Reading another service's stream: every message, in order and without a gap, through failures of any kind.
 
-Each round makes an ordered consumer of its own at the place where the service has come to: one without
-acknowledgements, since the service's own database is the truth of what it consumed, and not durable, since nothing in
-it is worth keeping. JetStream numbers its deliveries: a missing number, a silence, a lost connection or anything else
-that goes wrong ends the round, and the next one begins behind the last message that came.
+Reading is done in rounds. Each round makes an ordered consumer that begins after the service's mark. It has no
+acknowledgements, because the service's own database says what was consumed, and it is not durable, because nothing in
+it must be kept. JetStream numbers its deliveries. A missing number, silence, a lost connection or any other failure
+ends the round, and the next one begins after the last message that came.
 
 Why not FastStream's subscriber: docs/decisions/0019-faststream-writes-the-document.md.
 """
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class LostNats(Exception):  # noqa: N818 - what happened
-    """NATS can't be reached from here: perhaps another replica can."""
+    """This replica can't reach NATS; another one may."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class SubscriptionSettings:
     max_in_flight: int = 256
     """Events that are handled, or are next in their lane: the bound of parallel work."""
     max_bytes: int = 32 * 1024 * 1024
-    """Of all messages in hand, the ones that wait for another try included."""
+    """Bytes of all unsettled messages, with those that wait for a retry."""
     pull: PullSettings = field(default_factory=PullSettings)
     give_up_after: float = 10.0
-    """Seconds without a word from NATS after which another replica may try."""
+    """Seconds without an answer from NATS after which this replica gives its lease up."""
 
 
 class Follower(Protocol):
-    """Who takes the messages."""
+    """Receives the messages."""
 
     window: Window
 
@@ -65,34 +65,34 @@ class Follower(Protocol):
         """The last message of the owner's relay that was received, in this process or before."""
 
     def begin(self, *, comes_again: bool) -> None:
-        """A round begins behind `last`, or at the beginning of history, which is known up to `last` then."""
+        """A round begins after `last`, or (`comes_again`) at the first message: then those up to `last` come again."""
 
     def began(self, sequence: int) -> None:
-        """What is up to there in the stream was received in an earlier round, or is not for this consumer."""
+        """All messages up to this sequence were received in an earlier round, or are not for this consumer."""
 
     def receive(self, message: Msg) -> None:
-        """Takes one; it must not wait."""
+        """Takes one message; it must not wait."""
 
     def receive_unreadable(self, message: Unreadable) -> None: ...
 
 
 def ordered_name(consumer: str) -> str:
-    """What the consumer of that name is called in its owner's stream."""
+    """The name of this consumer on the broker."""
     return consumer + SUFFIX
 
 
 def settled_name(consumer: str, info: ConsumerInfo) -> str:
-    """The watermark up to which sequence a consumer has settled what it was delivered in the round that `info` is of.
+    """The name of the watermark for the sequence up to which a consumer has settled the deliveries of one round.
 
-    Of the round, because sequences begin again in a stream that was made anew.
+    Each round (`info`) has its own, because sequences begin again when a stream is created again.
     """
     return f"settled:{consumer}@{info.created.timestamp():.6f}"
 
 
 def deliveries_name(settled: str) -> str:
-    """The watermark of how many deliveries of that round are settled.
+    """The name of the watermark for the number of settled deliveries of that round.
 
-    The server's `delivered.stream_seq` also moves over messages that are not for the consumer, so it can't be compared.
+    The server's `delivered.stream_seq` also counts messages that are not for the consumer, so it can't be compared.
     """
     return f"{settled}#"
 
@@ -105,18 +105,18 @@ class Subscription:
         self._url = nats_url
         self.rounds = 0
         self.settled_name = ""
-        """See `settled_name`: of the round that runs."""
+        """The `settled_name` of the present round."""
         self.pending = 0
-        """Messages that were not delivered yet, when the last one came."""
+        """How many messages were not delivered yet when the last one came."""
         self.trouble: str | None = None
         self.since = 0.0
-        """The loop's time of the last word from NATS."""
+        """The event loop's time of the last answer from NATS."""
         self._expected = self._sequence = 0
         self._broke = False
         self._passed_over = 0
 
     async def run(self, follower: Follower) -> None:
-        """Hands every message to the follower, in order. Until cancelled, or until it raises LostNats."""
+        """Gives every message to the follower, in order, until it is cancelled or raises LostNats."""
         backoff = Backoff(f"consumer {self.name}", on=(*TROUBLE, NotFoundError), longest=1.0)
         self._passed_over, self._broke = 0, False
         self._alive()

@@ -1,4 +1,4 @@
-"""Comparing two read tables row by row, in ranges of their keys, in one snapshot: nothing is locked."""
+"""Comparing two read tables row by row, in ranges of their keys, in one snapshot and without locks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from psycopg import sql
 from shared.projections.projection import Projection
 
 RANGE = 50_000
-"""Rows per statement: each takes well under a second, so that cancelling is quick and progress is told."""
+"""Rows per statement. Each takes well under a second, so that cancelling is quick and progress is shown."""
 
 SELECT_COLUMNS = """
 select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
@@ -19,7 +19,7 @@ where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attna
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`missing`: rows that only the live table has, or has otherwise; `extra`: likewise of the rebuilt one."""
+    """`missing`: rows of the live table that the rebuilt one lacks or has with other values; `extra`: the reverse."""
 
     missing: int = 0
     extra: int = 0
@@ -32,7 +32,7 @@ async def compare(
     rebuilt: str,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
-    """Of the live table with the rebuilt one, as the connection's snapshot has them."""
+    """Compares the live table with the rebuilt one, in the connection's snapshot."""
     columns = await _columns(connection, projection.table)
     if columns != await _columns(connection, rebuilt):
         return Comparison(not_compared="their columns are not the same")
@@ -64,7 +64,7 @@ async def _columns(connection: psycopg.AsyncConnection, table: str) -> list[tupl
 
 
 class _Ranges:
-    """The statements; a range is open at the side where it has no bound (None)."""
+    """The statements for ranges of keys; a bound of None leaves that side of the range open."""
 
     def __init__(self, projection: Projection[Any], rebuilt: str, columns: list[tuple[str, str]]) -> None:
         self._key = [sql.Identifier(column) for column in projection.key]
@@ -74,7 +74,7 @@ class _Ranges:
 
     @staticmethod
     def _row(side: str, columns: list[tuple[str, str]]) -> sql.Composed:
-        """`json` has no equality but that of its text, which is the one that is meant."""
+        """A row's columns for the comparison: `json` has no equality operator, so its text is compared."""
         cells = [
             sql.SQL("{}.{}" + ("::text" if kind.startswith("json") else "")).format(
                 sql.Identifier(side), sql.Identifier(name)

@@ -1,4 +1,4 @@
-"""Of the code that makes a read table: an unfinished rebuild is not gone on with by other code."""
+"""A fingerprint of the code that makes a read table: other code must not continue an unfinished rebuild."""
 
 import inspect
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Moving read tables along the store's sequence: a batch, a transaction; rows and positions together.
+"""Moving read tables along the store's sequence: each batch is one transaction, which writes rows and positions.
 
-Tables that stand at one position move together, so that a query over two of them sees one moment, and each event is
-decoded once. A table that can't go on says so alone (`TableFailed`): nothing of the batch is kept, and the others can
-do it again without that table.
+Tables at the same position move together, so that a query over two of them sees one moment, and each event is decoded
+once. When one table can't go on, `TableFailed` names it; the batch is rolled back, and the others repeat it without
+that table.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from shared.projections.tables import Table, TooManyBytes
 from shared.stopping import stop
 
 BATCH = 2_000
-"""Events per transaction of a table that catches up: enough for COPY to pay. With ten times as many, each takes half
-as long again: the garbage collector has more to visit."""
+"""Events per transaction of a table that catches up: enough to make COPY worthwhile. With ten times as many, an event
+takes 1.5 times as long, because the garbage collector visits more objects."""
 ENDS_WITHIN = 60.0
-"""Seconds that a batch may take. Each of its statements is bounded by the connection's own settings."""
+"""Seconds that a batch may take; the connection's settings bound each of its statements."""
 FEWER = 16
-"""By what a batch that failed is divided, to come nearer to the event that is to blame."""
+"""A batch that failed is divided by this, to find the event that causes the failure."""
 
 Fence = Callable[[psycopg.AsyncConnection], Awaitable[None]]
-"""Raises when its lease is lost; part of each transaction."""
+"""Is called in each transaction; it raises when the lease is lost."""
 Progress = Callable[[int, int], None]
-"""Is told the position reached, and the one to be reached."""
+"""Is called with the position reached and the one to be reached."""
 
 
 class TableFailed(Exception):  # noqa: N818 - what happened to a table
-    """One table could not take a batch in: its fold raised, or PostgreSQL refused a row. Nothing of it was kept."""
+    """One table could not apply a batch: its fold raised, or PostgreSQL refused a row. The batch was rolled back."""
 
     def __init__(self, table: Table | None, cause: Exception) -> None:
         super().__init__(f"{table.name if table else 'a batch'}: {describe(cause)}")
@@ -40,7 +40,7 @@ class TableFailed(Exception):  # noqa: N818 - what happened to a table
 
 
 class Stuck(Exception):  # noqa: N818 - a state, which an operator may end
-    """A table can't take in the very next event, which has been tried alone."""
+    """A table can't apply the next event, which was tried alone."""
 
     def __init__(self, table: str, event: NextEvent | None, cause: Exception) -> None:
         super().__init__(f"{table} can't take in {event.text if event else 'what comes next'}: {describe(cause)}")
@@ -72,7 +72,7 @@ class Group:
         return frozenset[str]().union(*(table.projection.types for table in self.tables))
 
     async def apply(self, batch: Batch) -> None:
-        """Takes a batch in, all or nothing. Raises TableFailed, Fenced, and what a lost connection raises."""
+        """Applies a batch, all or nothing. Raises TableFailed, Fenced, and the errors of a lost connection."""
         while True:
             try:
                 async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
@@ -93,14 +93,14 @@ class Group:
         except TooManyBytes:
             raise
         except Exception as error:
-            # A connection that is gone says nothing about the table.
+            # When the connection is lost, the table is not the cause.
             if self.connection.broken or self.connection.closed:
                 raise
             raise TableFailed(table, error) from error
 
 
 async def read(store: EventStore, group: Group, limit: int, upto: int) -> Batch:
-    """The next batch. Raises TableFailed for events that can't be read for what they are, not for a lost connection."""
+    """The next batch. Raises TableFailed when an event can't be decoded; a lost connection raises its own error."""
     try:
         return await store.read_batch(group.position, limit, group.types, upto=upto)
     except (StoreUnavailable, *PASSING):
@@ -110,9 +110,9 @@ async def read(store: EventStore, group: Group, limit: int, upto: int) -> Batch:
 
 
 async def advance(store: EventStore, group: Group, upto: int, *, progress: Progress | None = None) -> int:
-    """Brings one table up to the position `upto`; returns how many events there were.
+    """Brings one table up to the position `upto`; returns how many events were applied.
 
-    What can't be taken in is looked for in smaller and smaller batches: everything before it is kept. Raises Stuck.
+    After a failure, smaller and smaller batches are applied, up to the event that fails. Raises Stuck at that one.
     """
     events, limit = 0, BATCH
     while group.position < upto:
@@ -128,7 +128,7 @@ async def advance(store: EventStore, group: Group, upto: int, *, progress: Progr
                 event = await positions.next_event(group.connection, group.position)
                 if event is None or event.position not in group.tables[0].skips:
                     raise Stuck(group.names[0], event, failure.cause) from failure
-                await group.apply(Batch([], event.position, 1))  # it can't even be read
+                await group.apply(Batch([], event.position, 1))  # skipped; it can't be decoded
             limit = max(1, limit // FEWER)
         if progress:
             progress(group.position, upto)
@@ -137,13 +137,13 @@ async def advance(store: EventStore, group: Group, upto: int, *, progress: Progr
 
 async def _step(store: EventStore, group: Group, limit: int, upto: int) -> int:
     batch = await read(store, group, limit, upto)
-    # Positions may have holes: where nothing is left, the goal is reached.
+    # Positions have gaps: when no event is left, the goal is reached.
     await group.apply(batch if batch.size else Batch([], upto, 0))
     return batch.size
 
 
 async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, progress: Progress | None) -> int:
-    """The next batch is read while this one is written, so that PostgreSQL and we both have work."""
+    """Reads the next batch while this one is written, so that neither PostgreSQL nor this process waits."""
     events = 0
 
     def read_behind(position: int) -> asyncio.Task[Batch]:

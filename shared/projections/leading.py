@@ -1,4 +1,4 @@
-"""What the holder of a projector's lease does: move its tables together, and look after those that are behind."""
+"""What the holder of a projector's lease does: it moves its tables together, and lets tables behind them catch up."""
 
 import asyncio
 import contextlib
@@ -23,11 +23,11 @@ from shared.projections.tables import Table
 from shared.stopping import stop, unless
 
 TOGETHER = 1_000
-"""Events per transaction of the tables that are together. A table that is not further behind than that may join."""
+"""Events per transaction of the tables that move together. A table that is this near to them may join them."""
 CLAIM_EVERY = 1.0
-"""Seconds between two tries to get tables that another release's leader has."""
+"""Seconds between two tries to claim tables that another release's leader projects."""
 LONGEST_PAUSE = 5.0
-"""Seconds between two tries of what can't be taken in: by then a skip, or a passing fault's end, is noticed."""
+"""Seconds between two tries of an event that fails: after an operator's skip or an outage, it goes on this soon."""
 LET_GO_WITHIN = 1.0
 
 log = structlog.get_logger()
@@ -48,15 +48,15 @@ class Leader:
         self._reading = Backoff("read tables' events", on=(StoreUnavailable,))
         self._generation = store.epochs.generation
         self._mine: set[str] = set()
-        """Tables that are this leader's, together or behind."""
+        """Tables that this leader has claimed."""
         self._behind: dict[str, asyncio.Task[None]] = {}
-        """Tables that catch up by themselves."""
+        """Tables that catch up, each in a task of its own."""
         self._arrived: dict[str, int] = {}
-        """Tables that have almost caught up, and where they stand: they wait to be taken in."""
+        """Tables that have almost caught up, with their positions: they wait to join the others."""
         self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled, fenced off, or cut off from PostgreSQL."""
+        """Runs until it is cancelled, is fenced off, or loses PostgreSQL."""
         async with self._connected() as connection:
             self._connection, self._together = connection, self._group(connection, [], 0)
             claiming = None
@@ -80,14 +80,14 @@ class Leader:
         return Group(connection, tables, position, lease=self._lease, status=status, fence=self._fence)
 
     async def _claim(self, connection: psycopg.AsyncConnection) -> dict[str, tuple[int, str]]:
-        """Tables that became ours, and where they stand."""
+        """The tables that this leader has newly claimed, with position and status."""
         claimed = await positions.claim(connection, list(self._projections), self._lease, self._instance)
         new = {name: stands for name, stands in claimed.items() if name not in self._mine}
         self._mine.update(new)
         return new
 
     async def _start(self) -> None:
-        """Those that are furthest are together from the start."""
+        """Claims the tables. Those at the greatest position move together from the start; the others catch up."""
         mine = await self._claim(self._connection)
         healthy = [position for position, status in mine.values() if status != "failed"]
         self._together.position = max(healthy, default=0)
@@ -98,7 +98,7 @@ class Leader:
                 self._catch_up(name)
 
     async def _claim_missing(self) -> None:
-        """Tables that another release projects as well: ours when its leader is gone."""
+        """Claims the tables that another release projects, too, when that release's leader is gone."""
         while True:
             await asyncio.sleep(CLAIM_EVERY)
             if len(self._mine) < len(self._projections):
@@ -107,7 +107,7 @@ class Leader:
                         self._catch_up(name)
 
     def _raise_when_the_store_went_back(self) -> None:
-        """What is remembered of positions is void: the new life gives them out again."""
+        """Positions that are remembered from before are void: they are assigned again, to other events."""
         if self._generation != self._store.epochs.generation:
             raise Fenced("the store went back to an earlier moment")
 
@@ -130,13 +130,13 @@ class Leader:
             batch = await self._reading.call(partial(read, self._store, together, TOGETHER, NO_LIMIT))
             self._raise_when_the_store_went_back()
             if not batch.size:
-                if believed > together.position:  # it is not there, so the number would have us spin
+                if believed > together.position:  # no such event: with this value, the loop would not wait
                     self._store.watermarks.lower(HEAD_WATERMARK, together.position)
                 await self._wait()
                 return
             await together.apply(batch)
         except TableFailed as failure:
-            # Alone, each can be brought past what only concerns another, and up to what concerns itself.
+            # Each table catches up alone, so that the event at which one fails does not stop the others.
             for table in [failure.table] if failure.table else list(together.tables):
                 log.warning("read_table_falls_behind", table=table.name, error=str(failure))
                 together.tables.remove(table)
@@ -147,7 +147,7 @@ class Leader:
             self._store.watermarks.advance(watermark(name), together.position)
 
     async def _wait(self) -> None:
-        """For more events; with tables behind, also for one of them."""
+        """Waits for more events, or for a table that has caught up."""
         more = self._store.watermarks.wait_beyond(HEAD_WATERMARK, self._together.position)
         if not self._behind:
             await more
@@ -159,7 +159,7 @@ class Leader:
             await unless(self._news, _done(more))
 
     async def _take_in(self) -> None:
-        """The others wait while those that have arrived do the last few events."""
+        """Lets tables that have almost caught up apply the last few events and join; the others wait meanwhile."""
         arrived, self._arrived = self._arrived, {}
         for name, position in arrived.items():
             if not self._together.tables:
@@ -197,14 +197,14 @@ class Leader:
         task.add_done_callback(lambda _: self._news.set())
 
     async def _keep_catching_up(self, name: str) -> None:
-        """Until it has caught up: through outages, and however long the event that it is stuck on can't be taken in."""
+        """Tries until the table has caught up, through outages, and as long as it is stuck on an event."""
         backoff = Backoff(f"read table {name}", longest=LONGEST_PAUSE)
         while True:
             try:
                 position = await self._bring_near(name)
             except (Fenced, LeaseLost):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the other tables
+            except Exception as error:  # noqa: BLE001 - no error of one table may stop the others
                 await self._say_failed(name, error)
                 await backoff.pause(error)
             else:
@@ -228,7 +228,7 @@ class Leader:
         self._store.watermarks.advance(watermark(name), position)
 
     async def _say_failed(self, name: str, error: Exception) -> None:
-        """In the database, for whoever asks. An outage is no fault of the table's."""
+        """Records the table's error in the database, where every replica reads it; an outage is not recorded."""
         if isinstance(error, (*PASSING, StoreUnavailable)):
             return
         event, cause = (error.event, error.cause) if isinstance(error, Stuck) else (None, error)
@@ -237,7 +237,7 @@ class Leader:
                 await positions.fail(connection, name, self._lease, event, describe(cause))
 
     async def _let_go(self) -> None:
-        """So that another release's leader need not find out that we are gone."""
+        """Releases the tables, so that another release's leader can claim them at once."""
         with contextlib.suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(LET_GO_WITHIN):
                 await positions.release(self._connection, self._lease, self._instance)

@@ -1,4 +1,4 @@
-"""Where each read table stands, who projects it, and what it is stuck on: the rows of `read_tables`."""
+"""The rows of `read_tables`: each read table's position, its leader, and the event on which it is stuck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ SELECT_NEXT_EVENT = "select position, type, event_id from events where position 
 
 
 class Fenced(Exception):  # noqa: N818 - what happened to the projector
-    """Another projector has moved a table on, or taken it over: this one must look again where it stands."""
+    """Another projector has moved or claimed a table: this one must read the table's position again."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextEvent:
-    """The event behind a position: what a table that can't go on is stuck on."""
+    """The event after a position: the one on which a failed table is stuck."""
 
     position: int
     text: str
@@ -46,7 +46,7 @@ async def register(connection: psycopg.AsyncConnection, name: str, *, position: 
 async def claim(
     connection: psycopg.AsyncConnection, names: Sequence[str], lease: str, leader: str
 ) -> dict[str, tuple[int, str]]:
-    """Position and status of the tables that are this lease's now: those that no other living lease has."""
+    """Claims the tables that no other valid lease holds; returns position and status of all that this lease holds."""
     values = {"names": list(names), "lease": lease, "leader": leader}
     async with connection.transaction():
         await connection.execute(CLAIM_TABLES, values)
@@ -56,7 +56,7 @@ async def claim(
 
 
 async def lock(connection: psycopg.AsyncConnection, names: Sequence[str], position: int, lease: str) -> None:
-    """Until the transaction ends, nobody else moves these tables. Raises Fenced when somebody has."""
+    """Locks the tables until the transaction ends. Raises Fenced when another projector has moved or claimed one."""
     held = await (await connection.execute(LOCK_TABLES, (list(names),))).fetchall()
     if len(held) != len(names):
         raise Fenced("a read table has been dropped")
@@ -74,7 +74,7 @@ async def fail(connection: psycopg.AsyncConnection, name: str, lease: str, event
 
 
 async def release(connection: psycopg.AsyncConnection, lease: str, leader: str) -> None:
-    """Gives all tables back."""
+    """Releases all tables of the lease."""
     await connection.execute(RELEASE_TABLES, (lease, leader))
 
 

@@ -1,4 +1,4 @@
-"""What a read table is: its rows, and how an event changes one of them. Pure; the projector does the rest."""
+"""What a read table is: its rows, and how an event changes a row. Pure code; the projector reads and writes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ def rebuild_name(table: str) -> str:
 class Projection(Generic[R]):
     """A read table.
 
-    `keys(event)` names the rows that an event touches; `project(row, event)` gives such a row afterwards, None for no
-    row. `row`'s fields are the table's columns: plain values, and lists, dicts or Structs for `json` (which keeps them
-    byte for byte; `jsonb` changes numbers, and is refused). `ddl` creates `{table}` with a primary key over `key`; its
-    indexes are named `{table}_…`. Raise `version` when columns or rows would come out differently: the new table is
-    then built beside the old one, which the release before goes on reading and projecting.
+    `keys(event)` gives the keys of the rows that an event changes; `project(row, event)` gives such a row after the
+    event, or None to delete it. `row`'s fields are the table's columns: plain values, and lists, dicts or Structs for
+    `json`, which keeps every byte (`jsonb` changes numbers, so it is refused). `ddl` creates `{table}` with a primary
+    key over `key`; its indexes are named `{table}_…`. Raise `version` when columns change, or when `project` gives
+    other rows: the new table is built beside the old one, which the previous release goes on to project and to read.
     """
 
     name: str
@@ -43,16 +43,16 @@ class Projection(Generic[R]):
     keys: Callable[[RecordedEvent], Iterable[Key]]
     project: Callable[[R | None, RecordedEvent], R | None]
     append_only: bool = False
-    """Each event only adds rows with keys of its own (a history), so none is read before."""
+    """Each event only adds rows, with keys of its own (a history), so no rows are read."""
 
     @cached_property
     def table(self) -> str:
-        """The table's name in the database, version and all: what queries name."""
+        """The table's name in the database, with its version; queries use this name."""
         return f"{self.name}_v{self.version}"
 
     @cached_property
     def watermark(self) -> str:
-        """The watermark that says how far the table has come."""
+        """The name of the watermark of the table's position."""
         return watermark(self.table)
 
     @cached_property
@@ -71,7 +71,7 @@ Touched = tuple[RecordedEvent, tuple[Key, ...]]
 
 
 def fold_batch(projection: Projection[R], events: Sequence[Touched], rows: Rows) -> Rows:
-    """Applies events in order to the rows they touch; returns those that are different afterwards."""
+    """Applies events in order to the rows that they change; returns the changed rows."""
     changed: Rows = {}
     for event, keys in events:
         for key in keys:

@@ -1,11 +1,11 @@
-"""The projector: tails its service's own store and keeps all of the service's read tables, exactly once.
+"""The projector: it follows its service's own store and applies each event once to the service's read tables.
 
-Rows and positions are committed in one transaction, and the positions are checked in it, so a second projector that
-believes it leads is fenced off. Tables at one position advance together: one tail, one decoding, one transaction. A
-table that is behind (new, rebuilt, or stuck on an event) follows by itself, and joins the others when it has caught up.
+Rows and positions are committed in one transaction, which also checks the positions: so a second projector that still
+believes that it leads is fenced off. Tables at the same position advance together: each event is read and decoded once,
+in one transaction. A table that is behind (new, rebuilt, or stuck on an event) catches up alone, and then joins them.
 
-A table's version is part of its name, and each release projects its own tables: its lease is named after them. A table
-that two releases have in common is moved by the one that claimed it first, for as long as that one's lease lives.
+A table's version is part of its name, and each release projects its own tables; the lease is named after them. A table
+that two releases share is projected by the release that claimed it first, as long as that one's lease is valid.
 """
 
 import asyncio
@@ -51,8 +51,8 @@ log = structlog.get_logger()
 class Lag(msgspec.Struct, frozen=True):
     """How far a read table is behind: in events, and in seconds since the first event it has not seen was recorded.
 
-    `status`: live, building (it catches up by itself) or failed: then `event` is the one that it is stuck on, and
-    `error` what happened at the last try. `skipped` events were left out by an operator's decision.
+    `status` is live, building (it catches up) or failed: then `event` is the one on which it is stuck, and `error` that
+    of the last try. `skipped` is the number of events that an operator has left out.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Projector:
         self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
         self._names = [projection.table for projection in projections]
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
-        """Of all replicas with these tables, one projects them."""
+        """The lease's name: of all replicas with the same tables, one projects them."""
         self.caught_up = Shown(store, self._names).caught_up
 
     async def prepare(self) -> None:
@@ -107,13 +107,13 @@ class Projector:
             await stop(seeing)
 
     async def lag(self) -> list[Lag]:
-        """In the order of their names."""
+        """Of each table, ordered by name."""
         async with self.store.pool.connection() as connection:
             rows = await (await connection.execute(SELECT_LAG, (self._names,))).fetchall()
         return [Lag(*row) for row in rows]
 
     async def progress(self) -> list[progress.Progress]:
-        """On any replica; by it, a table that nobody projects, and one that is stuck, is told from one that is well."""
+        """Works on any replica, and also shows a table that is stuck, or that no replica projects."""
         return [
             progress.Progress(
                 name=f"projection {each.name}",
@@ -130,7 +130,7 @@ class Projector:
         await Leader(self.store, self.projections, lease=self.lease, instance=self._instance, fence=lease.fence).run()
 
     async def _be_seen(self) -> None:
-        """Says now and then which tables this process uses, and drops those that nobody has used for long."""
+        """Records at intervals which tables this process uses, and drops those that no process has used for long."""
         backoff = Backoff("users of read tables", on=(*PASSING, StoreUnavailable), longest=60.0)
         while True:
             try:

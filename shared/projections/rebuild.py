@@ -1,12 +1,12 @@
-"""Builds a read table anew from position 0 beside the live one, compares the two, and swaps them.
+"""Builds a read table from position 0 beside the live one, compares the two, and swaps them.
 
-Nothing that others need is held for longer than a rename takes:
-- The build is committed batch by batch, with its position; cancelled at any point, the next one goes on from there.
-- The comparison is one transaction's look at both tables, in a snapshot in which the live one stands still: it locks
-  nothing, whatever the tables' size.
-- The swap locks the live table's position (so that its projector waits), takes in what came since, and renames. A lock
-  that can't be had within `LOCK_TIMEOUT` is given up, with everything else, and tried again.
-- The old table is dropped afterwards, when nobody reads it any more.
+It holds locks that stop others only for as long as a rename takes:
+- The build commits each batch with its position. When it is cancelled, the next one goes on from there.
+- The comparison reads both tables in one transaction's snapshot, in which the live table does not change. It takes no
+  locks, whatever the tables' size.
+- The swap locks the live table's position, so that its projector waits, applies the events that came since, and renames
+  both tables. If a lock is not free within `LOCK_TIMEOUT`, the transaction is rolled back and tried again.
+- The old table is dropped afterwards, when no query reads it any more.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ from shared.projections.projection import Projection, rebuild_name
 from shared.projections.tables import Table
 
 LOCK_TIMEOUT = "100ms"
-"""How long a rename or a drop may wait for its lock: everybody who comes after waits behind it."""
+"""How long a rename or a drop may wait for its lock: later queries on the table queue behind it."""
 SWAP_WITHIN = 300.0
 """Seconds for which the swap is tried."""
 NEAR = 100
-"""Positions that may be left to be taken in while the live table's position is locked."""
+"""How many positions may be left to apply while the live table's position is locked."""
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -47,7 +47,7 @@ TRY_LOCK_REBUILD = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 class Rebuilt:
     """How a rebuild went. `missing` and `extra` are rows that only the live or only the rebuilt table had.
 
-    `not_compared` says why nothing is known of that; then they are 0.
+    `not_compared` says why the tables were not compared; then both are 0.
     """
 
     events: int
@@ -56,7 +56,7 @@ class Rebuilt:
     extra: int
     not_compared: str | None = None
     resumed_at: int = 0
-    """The position at which an earlier, unfinished rebuild was taken up."""
+    """The position from which an earlier, unfinished rebuild was continued."""
 
     @property
     def same(self) -> bool:
@@ -74,10 +74,10 @@ async def rebuild(
 ) -> Rebuilt:
     """Rebuilds one table while its projector goes on.
 
-    Cancelled at any point, the live table is as it was, and the next rebuild goes on where this one was, unless its
-    code has changed or it is told to start `fresh`. `swap=False` only compares, and leaves nothing behind.
+    When it is cancelled, the live table is unchanged, and the next rebuild goes on from the same position, unless the
+    projection's code has changed or `fresh` is set. `swap=False` only compares, and drops the built table.
     `progress` gets (position reached, position of the live table); `compared` the number of rows compared so far.
-    Raises Stuck at an event that the rebuilt table can't take in.
+    Raises Stuck at an event that the rebuilt table can't apply.
     """
     name = rebuild_name(projection.table)
     async with (
@@ -86,7 +86,7 @@ async def rebuild(
     ):
         group = await _opened(connection, projection, name, fresh=fresh)
         resumed_at, events = group.position, 0
-        # Never further than the live table is: what it has not seen, it will apply to the rebuilt one.
+        # Never further than the live table: after the swap, its projector goes on from the live table's position.
         while True:
             events += await advance(store, group, await _live(connection, projection), progress=progress)
             if await _live(connection, projection) - group.position <= BATCH:
@@ -104,13 +104,13 @@ async def rebuild(
 
 
 async def _live(connection: psycopg.AsyncConnection, projection: Projection[Any]) -> int:
-    """Where the live table stands."""
+    """The live table's position."""
     return await positions.position_of(connection, projection.table)
 
 
 @contextlib.asynccontextmanager
 async def _alone(connection: psycopg.AsyncConnection, name: str) -> AsyncIterator[None]:
-    """Two operators don't get in each other's way: the second one waits."""
+    """One rebuild of a table at a time: a second operator's waits."""
 
     async def take() -> None:
         row = await (await connection.execute(TRY_LOCK_REBUILD, (name,))).fetchone()
@@ -126,7 +126,7 @@ class _Busy(Exception):  # noqa: N818 - a state
 
 
 async def _opened(connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool) -> Group:
-    """The table that is being built: an earlier one that was not finished, or a new one."""
+    """The table to build: an unfinished one of an earlier rebuild, or a new one."""
     code = fingerprint(projection)
     begun = await (await connection.execute(SELECT_FINGERPRINT, (name,))).fetchone()
     if begun is not None and (fresh or begun != (code, True)):
@@ -141,7 +141,7 @@ async def _opened(connection: psycopg.AsyncConnection, projection: Projection[An
 
 @contextlib.asynccontextmanager
 async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
-    """A transaction for which the live table stands still, as others go on writing to it."""
+    """A transaction in whose snapshot the live table does not change, while others write to it."""
     async with connection.transaction():
         await connection.execute("set transaction isolation level repeatable read")
         await connection.execute("set local enable_seqscan = off")  # ranges of keys, whatever the statistics say
@@ -149,7 +149,7 @@ async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
 
 
 async def _swap(store: EventStore, group: Group, projection: Projection[Any]) -> int:
-    """In the live table's place; returns how many events were taken in meanwhile."""
+    """Replaces the live table by the rebuilt one; returns how many events were applied for this."""
     connection, live, events = group.connection, projection.table, 0
 
     async def catch_up() -> None:
@@ -174,20 +174,20 @@ async def _swap(store: EventStore, group: Group, projection: Projection[Any]) ->
             raise
         events += last
 
-    await _drop_table(connection, f"{live}__old")  # of a rebuild that ended here
+    await _drop_table(connection, f"{live}__old")  # left by a rebuild that ended before its drop
     await Backoff(f"swap of {live}", on=BUSY, first=0.05, longest=1.0).call(swap, timeout=SWAP_WITHIN)
     await _drop_table(connection, f"{live}__old")
     return events
 
 
 async def _locked(connection: psycopg.AsyncConnection, live: str) -> int:
-    """The live table's position, where its projector stays until the transaction's end."""
+    """Locks the live table's position and returns it: its projector waits until the transaction ends."""
     row = await (await connection.execute(LOCK_POSITION, (live,))).fetchone()
     return int(row[0]) if row else 0
 
 
 async def _rename(connection: psycopg.AsyncConnection, table: str, name: str) -> None:
-    """A table with its indexes, whose names begin with its own."""
+    """Renames a table and its indexes, whose names begin with the table's."""
     for (index,) in await (await connection.execute(SELECT_INDEXES, (table,))).fetchall():
         await connection.execute(
             sql.SQL("alter index {} rename to {}").format(
@@ -198,7 +198,7 @@ async def _rename(connection: psycopg.AsyncConnection, table: str, name: str) ->
 
 
 async def _drop(connection: psycopg.AsyncConnection, name: str) -> None:
-    """What was built, or what is left of it."""
+    """Drops the table that was being built, and its position."""
     await _drop_table(connection, name)
     await connection.execute(DELETE_POSITION, (name,))
 

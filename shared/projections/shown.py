@@ -1,7 +1,7 @@
-"""Waiting until the read tables of this process show a position.
+"""Waiting until read tables show a position.
 
-Whoever waits is woken by the tables' watermarks, which cost the database nothing. A notification may get lost, so once
-in `LOOK_EVERY` seconds one of those who wait, however many they are, looks at the database for all of them.
+Waiters are woken by the tables' watermarks, without queries. A notification may get lost, so every `LOOK_EVERY` seconds
+one waiter queries the database for all waiters of this process.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.projections.projection import watermark
 
 LOOK_EVERY = 0.25
-"""Seconds between two looks of one process."""
+"""Seconds between two such queries of one process."""
 
-# A table that has failed won't come any further by waiting.
+# Waiting for a table that has failed is useless.
 SELECT_POSITIONS: LiteralString = """
 select name, position, status = 'failed', (select coalesce(max(position), 0) from events)
 from read_tables where name = any(%b)"""
@@ -43,9 +43,9 @@ class Shown:
     ) -> bool:
         """Waits until the tables (all of them, or those named) show everything up to `position`.
 
-        False when they don't after `timeout` seconds: what was recorded is recorded, only it isn't shown yet. No table
-        that is known to have failed is waited for. When such are the only ones behind, a writer is told False at once;
-        a reader, `despite_failed`, goes on with what there is, for one table's trouble must not stop the others' reads.
+        False when they don't after `timeout` seconds: the events are recorded, but not shown yet. Tables that are known
+        to have failed are not waited for. When only such tables are behind, the answer comes at once: False, or True
+        with `despite_failed`, for reads, which one failed table must not stop.
         """
         wanted = self._tables if tables is None else tuple(tables)
         deadline, has_looked = time.monotonic() + timeout, False
@@ -67,11 +67,11 @@ class Shown:
         return [name for name in tables if self._store.watermarks.value(watermark(name)) < position]
 
     def _known_to_have_failed(self) -> frozenset[str]:
-        """By a look that is not old: it may have been mended since."""
+        """According to a recent query; an older one does not count, because a table may have recovered since."""
         return self._failed if time.monotonic() < self._looked_at + 2 * LOOK_EVERY else frozenset()
 
     async def _look(self) -> None:
-        """One look for everybody who waits; it neither fails a wait nor prolongs it by more than `LOOK_EVERY`."""
+        """Queries for all waiters. If the query fails, the waits go on; it takes `LOOK_EVERY` seconds at most."""
         if time.monotonic() < self._looked_at + LOOK_EVERY:
             return
         self._looked_at = time.monotonic()

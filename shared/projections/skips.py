@@ -1,4 +1,4 @@
-"""Events that an operator leaves out of a read table, for ever and with a reason."""
+"""Events that an operator leaves out of a read table, permanently and with a reason."""
 
 from datetime import datetime
 
@@ -30,9 +30,9 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 async def skip(store: EventStore, table: str, position: int, *, reason: str, actor: str) -> Skip:
-    """The table goes on without the event at `position`, now and whenever it is rebuilt.
+    """Lets the table go on without the event at `position`, now and in every rebuild.
 
-    Raises NOT_FOUND for a table or an event that isn't there, and CONFLICT for an event that the table has taken in.
+    Raises NOT_FOUND for a table or an event that does not exist, and CONFLICT for an event that the table has applied.
     """
     async with store.pool.connection() as connection, connection.transaction():
         rows = await (await connection.execute(LOCK_POSITIONS, (table, rebuild_name(table)))).fetchall()

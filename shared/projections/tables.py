@@ -16,13 +16,13 @@ from shared.eventstore import RecordedEvent
 from shared.projections.projection import Key, Projection, Rows, Touched, fold_batch
 
 STAGE_FROM = 50
-"""From so many changed rows on, COPY into a staging table and one merge beat single statements in a pipeline."""
+"""From this number of changed rows on, COPY into a staging table and one merge are faster than single statements."""
 FEW, MANY = 64, 4096
-"""Rows that are read at once: at first, and at most."""
+"""How many rows are read at once, at first and at most."""
 ROWS_BYTES = 16 * 1024 * 1024
-"""Least bytes of rows with which a read is given up, to be repeated for fewer rows."""
+"""A read of more bytes is broken off, and repeated for fewer rows."""
 CHUNK = 256
-"""Rows that come from the server at a time."""
+"""How many rows the server sends at a time."""
 
 SELECT_COLUMN_TYPES = """
 select attname, atttypid, format_type(atttypid, atttypmod) from pg_attribute
@@ -30,7 +30,7 @@ where attrelid = %s::regclass and attnum > 0 and not attisdropped"""
 
 
 class TooManyBytes(Exception):  # noqa: N818 - a state: the same with fewer rows at a time works
-    """The rows of one read are larger than what may be held. The transaction can't go on."""
+    """The rows of one read are too large. The transaction can't go on, and is repeated with fewer rows at a time."""
 
 
 class Table:
@@ -41,7 +41,7 @@ class Table:
     ) -> None:
         self.projection, self.name = projection, name
         self.skips = skips
-        """Positions of the events that an operator has decided to leave out."""
+        """Positions of the events that an operator leaves out."""
         self._oids = tuple(types[column][0] for column in projection.columns)
         self._json = tuple(index for index, column in enumerate(projection.columns) if types[column][1] == "json")
         self._texts = tuple(index for index, column in enumerate(projection.columns) if types[column][1] == "text")
@@ -70,23 +70,23 @@ class Table:
 
     @classmethod
     async def create(cls, connection: psycopg.AsyncConnection, projection: Projection[Any], name: str) -> None:
-        """Unless it exists."""
+        """Creates the table, unless it exists."""
         exists = await (await connection.execute("select to_regclass(%s)", (name,))).fetchone()
         if exists is None or exists[0] is None:
             await connection.execute(projection.ddl.replace("{table}", name).encode(), prepare=False)
 
     async def apply(self, connection: psycopg.AsyncConnection, events: Iterable[RecordedEvent]) -> None:
-        """Folds events into the rows that they touch, some rows at a time, so that memory stays bounded.
+        """Folds events into the rows that they change, some rows at a time, so that memory stays bounded.
 
-        Raises whatever the fold raises, or PostgreSQL refuses. Raises TooManyBytes once for rows that turn out larger
-        than expected: the same again works then.
+        Raises the fold's exceptions and PostgreSQL's. Raises TooManyBytes when rows are larger than expected: then the
+        caller repeats it, and fewer rows are read at a time.
         """
         for touched in self._pieces(events):
             before = await self._read(connection, list({key for _, keys in touched for key in keys}))
             await self._write(connection, before, fold_batch(self.projection, touched, before))
 
     def _pieces(self, events: Iterable[RecordedEvent]) -> Iterator[list[Touched]]:
-        """Events that concern this table with their keys, `_at_once` keys at a time."""
+        """The events of this table with their keys, `_at_once` keys at a time."""
         projection, piece, size = self.projection, list[Touched](), 0
         wanted = frozenset(projection.events)
         for event in events:
@@ -123,11 +123,11 @@ class Table:
         return rows
 
     def _size(self, values: tuple[Any, ...]) -> int:
-        """Bytes of what has no fixed size."""
+        """Bytes of the columns that have no fixed size."""
         return sum([len(value) for index in (*self._json, *self._texts) if (value := values[index]) is not None])
 
     async def _write(self, connection: psycopg.AsyncConnection, before: Rows, changed: Rows) -> None:
-        """Inserts, updates and (None) deletes; `before` are the rows that were there."""
+        """Inserts, updates and (for None) deletes rows; `before` are the rows that existed."""
         added = [row for key, row in changed.items() if row is not None and key not in before]
         edited = [row for key, row in changed.items() if row is not None and key in before]
         gone = [key for key, row in changed.items() if row is None and key in before]
@@ -174,7 +174,7 @@ class Table:
 
 
 class _JsonBytes(Loader):
-    """`json` as its bytes: each column is decoded as what the row's field says."""
+    """Loads `json` as bytes: each column is decoded as the type of the row's field."""
 
     format = Format.BINARY
 

@@ -1,4 +1,4 @@
-"""Which processes use which read tables, and the end of tables that nobody uses any more."""
+"""Which processes use which read tables; tables that no process uses any more are dropped."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,9 +14,9 @@ from shared.eventstore.migrate import LOCK_MIGRATIONS
 from shared.projections.projection import Projection, rebuild_name
 
 GRACE_DAYS = 7.0
-"""Days after which a table that no process has named counts as unused: long enough to go back to a release."""
+"""Days after which a table that no process has used counts as unused: until then, its release can be gone back to."""
 SEE_EVERY = 600.0
-"""Seconds between two times that a process says which tables it uses."""
+"""Seconds between two times that a process records which tables it uses."""
 LOCK_TIMEOUT = "200ms"
 
 UPSERT_USERS = """
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class TableUse(msgspec.Struct, frozen=True):
-    """A read table and when a process named it last. `users`: releases, each with its instances."""
+    """A read table, and when a process recorded last that it uses it. `users`: releases, each with its instances."""
 
     name: str
     position: int
@@ -58,7 +58,7 @@ class TableUse(msgspec.Struct, frozen=True):
 
 
 async def see(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
-    """Says that this process uses these tables."""
+    """Records that this process uses these tables."""
     async with store.pool.connection() as connection:
         await connection.execute(UPSERT_USERS, (instance, release, [each.table for each in projections]))
 
@@ -69,16 +69,16 @@ async def uses(store: EventStore) -> list[TableUse]:
 
 
 async def unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
-    """Tables that no process has named for so long, nor moved."""
+    """Tables that no process has used or moved for `grace_days`."""
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(SELECT_UNUSED, (grace_days, grace_days))).fetchall()
     return [row[0] for row in rows]
 
 
 async def drop_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
-    """Drops them, each in a transaction of its own; returns those that are gone.
+    """Drops unused tables, each in a transaction of its own; returns those that were dropped.
 
-    One that somebody reads at this moment stays until the next time: nobody waits behind us for longer than the lock's
+    A table that a query reads at this moment stays until the next time: no query waits for longer than the lock's
     timeout.
     """
     dropped = []

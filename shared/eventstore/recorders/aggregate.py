@@ -34,7 +34,7 @@ SELECT_EVENTS_BACKWARDS = """
 select stream_id, version, type, data from events
 where stream_id = %b and version > %b and version <= %b order by version desc limit %b"""
 SELECT_POSITIONS = "select position from events where event_id = any(%b::uuid[]) order by position"
-# A commit that no one has to wait for: only a notification is in it.
+# Its commit need not be durable, so it is not waited for: it contains only a notification.
 NOTIFY_WATERMARK = "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
 SELECT_SNAPSHOTS = """
@@ -117,13 +117,13 @@ class StoreAggregateRecorder(AggregateRecorder):
                 also(insert)
             if not ids:
                 return []
-            # The lock is taken, used and freed in one go: nothing that happens to this process can prolong it.
+            # The lock is taken, used and freed in one round trip, so a process that freezes can't hold it.
             with connection.pipeline():
                 connection.execute(LOCK_APPENDS, (APPEND_LOCK,), binary=True)
                 insert.execute(INSERT_EVENTS, columns)
                 connection.commit()
             positions = [row[0] for row in insert.fetchall()]
-            # The events are recorded: a notification that gets lost only makes the others wait for their own look.
+            # The events are recorded: without the notification, the others only see them later, by polling.
             with contextlib.suppress(psycopg.Error):
                 connection.execute(NOTIFY_WATERMARK, (CHANNEL, f"{HEAD_WATERMARK}={positions[-1]}"))
                 connection.commit()

@@ -1,4 +1,4 @@
-"""The recorders' connections to PostgreSQL, and its errors in the library's words."""
+"""The recorders' connections to PostgreSQL, and the translation of its errors into the library's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ ERRORS: dict[type, type[persistence.PersistenceError]] = {
     psycopg.DatabaseError: persistence.DatabaseError,
     psycopg.Error: persistence.PersistenceError,
 }
-"""Both sides follow PEP 249."""
+"""psycopg's exceptions and the library's; both follow PEP 249."""
 
 ANSWERS_WITHIN = 30.0
 """Seconds that a block on one connection may take."""
 PASSING = (persistence.InterfaceError, persistence.OperationalError)
-"""What may be gone at the next try."""
+"""Errors that may not come again at the next try."""
 
 
 class Database:

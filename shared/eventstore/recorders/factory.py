@@ -15,7 +15,7 @@ R = TypeVar("R", bound=Recorder)
 
 DATABASE_URL = "DATABASE_URL"
 CREATE_TABLE = "CREATE_TABLE"
-"""The library's own name: "no" when the tables are there already and the role may not create any."""
+"""The library's own setting: "no" when the tables exist already and the role must not create any."""
 
 
 class Factory(InfrastructureFactory[StoreTrackingRecorder]):
@@ -59,7 +59,7 @@ class Factory(InfrastructureFactory[StoreTrackingRecorder]):
         self.database.close()
 
     def _class(self, setting: str, usual: type[R]) -> type[R]:
-        """The recorder class that the environment names, else the usual one."""
+        """The recorder class that the environment names, or the default one."""
         topic = self.env.get(setting)
         if not topic:
             return usual

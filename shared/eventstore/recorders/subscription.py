@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from shared.eventstore.recorders.application import StoreApplicationRecorder
 
 LOOK_UP = 0.1
-"""Seconds between looks whether the subscription has been stopped."""
+"""Seconds between two checks whether the subscription has been stopped."""
 
 
 class StoreSubscription(ListenNotifySubscription["StoreApplicationRecorder"]):
-    """Sees what the services' writers record too, as they say it on one channel."""
+    """Also gives what the services' writers record: they notify on the same channel."""
 
     def __init__(self, recorder: "StoreApplicationRecorder", gt: int | None = None, topics: Sequence[str] = ()) -> None:
         super().__init__(recorder, gt=gt, topics=topics)
