@@ -14,7 +14,7 @@ from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, json_option
 from infra.cli.shown import cell, json_shown
 from shared.eventstore import migrate
-from shared.messaging import parking
+from shared.messaging import operators
 from shared.messaging.parking import SCHEMA, Parked
 
 
@@ -50,7 +50,7 @@ def list_(data: Path, service: str | None, consumer: str | None, *, as_json: boo
 
         async def collect(connection: AsyncConnection, name: str = each) -> None:
             after = 0
-            while rows := await parking.list_parked(connection, consumer, after=after):
+            while rows := await operators.list_parked(connection, consumer, after=after):
                 found.extend((name, row) for row in rows)
                 after = rows[-1].id
 
@@ -76,7 +76,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
     """Show one parked event whole, with all that was done about it, as JSON."""
 
     async def show(connection: AsyncConnection) -> None:
-        row, actions = await parking.inspect(connection, parked_id)
+        row, actions = await operators.inspect(connection, parked_id)
         body = row.body.decode(errors="replace")
         document = {**msgspec.to_builtins(row), "body": body, "actions": msgspec.to_builtins(actions)}
         click.echo(json_shown(document))
@@ -91,7 +91,9 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 @click.option("--reason", default="", help="Kept with the record.")
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Let whoever parked it try it again, and then what waits behind it."""
-    _with_connection(data, service, lambda it: parking.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason))
+    _with_connection(
+        data, service, lambda it: operators.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason)
+    )
     inspect_it = command_line("parked", "inspect", "--data", data, "--service", service, parked_id)
     click.echo(f"{parked_id} is tried again. See what comes of it: {inspect_it}")
 
@@ -106,6 +108,6 @@ def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
 def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Give it up, with a reason; what waits behind it flows again."""
     _with_connection(
-        data, service, lambda it: parking.discard(it, parked_id, by=f"operator:{getuser()}", reason=reason)
+        data, service, lambda it: operators.discard(it, parked_id, by=f"operator:{getuser()}", reason=reason)
     )
     click.echo(f"{parked_id} is discarded")

@@ -6,7 +6,7 @@ operator has asked for a retry, and its consumer does it in the order of its str
 is retried or discarded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +14,13 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import RowMaker, class_row
+from psycopg.rows import RowMaker
 from psycopg.types.json import Jsonb
 
-from shared.contracts.problem import invalid, not_found
 from shared.eventstore import Schema
 
 SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
-UNRESOLVED = ("parked", "waiting", "retrying")
 
 EPOCH_HEADER = "parked-epoch"
 """The epoch of the event, kept beside the message's own headers. A column for it would break the release before, which
@@ -63,17 +61,9 @@ select * from (
   order by coalesce(stream_id::text, id::text), coalesce((headers ->> 'parked-epoch')::integer, 1), position, id) heads
 where status <> 'parked' order by id"""
 SELECT_RETRYING: LiteralString = "select * from parked where consumer = %s and status = 'retrying' order by id"
-SELECT_PAGE: LiteralString = """
-select * from parked
-where (%(consumer)s::text is null or consumer = %(consumer)s) and status = any(%(statuses)s) and id > %(after)s
-order by id limit %(limit)s"""
 COUNT_UNRESOLVED: LiteralString = """
 select status, count(*) from parked
 where consumer = %s and status in ('parked', 'waiting', 'retrying') group by status"""
-SELECT_ACTIONS: LiteralString = "select action, actor, detail, at from parked_actions where parked_id = %s order by id"
-UPDATE_TO_RETRYING: LiteralString = (
-    "update parked set status = 'retrying' where id = %s and status in ('parked', 'waiting')"
-)
 UPDATE_TO_PARKED: LiteralString = """
 update parked set status = 'parked', error = %s, attempts = attempts + %s
 where id = %s and status in ('waiting', 'retrying')"""
@@ -107,16 +97,6 @@ FIELDS = frozenset(field.name for field in fields(Parked))
 
 
 @dataclass(frozen=True)
-class Action:
-    """Something that was done about a parked event; `actor` is an operator or the consumer itself."""
-
-    action: str
-    actor: str
-    detail: str | None
-    at: datetime
-
-
-@dataclass(frozen=True)
 class Message:
     """A message as far as it could be read."""
 
@@ -127,59 +107,6 @@ class Message:
     stream_id: UUID | None = None
     position: int | None = None
     epoch: int = 1
-
-
-# For operators. A connection in autocommit mode to the service's database is all that they need.
-
-
-async def list_parked(
-    connection: AsyncConnection,
-    consumer: str | None = None,
-    *,
-    statuses: Sequence[str] = UNRESOLVED,
-    after: int = 0,
-    limit: int = 100,
-) -> list[Parked]:
-    """The oldest first; `after` is the id of the last one seen."""
-    parameters = {"consumer": consumer, "statuses": list(statuses), "after": after, "limit": limit}
-    return await (await _rows(connection).execute(SELECT_PAGE, parameters)).fetchall()
-
-
-async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
-    """One of them with its whole history. Raises Problem NOT_FOUND."""
-    cursor = connection.cursor(row_factory=class_row(Action))
-    return await _one(connection, parked_id), await (await cursor.execute(SELECT_ACTIONS, (parked_id,))).fetchall()
-
-
-async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason: str = "") -> None:
-    """Lets its consumer try again, and then those behind it. Raises Problem when it is not the one to be retried."""
-    async with connection.transaction():
-        parked = await _locked(connection, parked_id)
-        if parked.status == "waiting":
-            first = await head(connection, parked.consumer, parked.stream_id)
-            assert first is not None, "a waiting event is unresolved itself"
-            raise invalid(f"parked event {parked_id} waits behind {first.id} of the same stream: retry that one")
-        if parked.status not in UNRESOLVED:
-            raise invalid(f"parked event {parked_id} is {parked.status} already")
-        await connection.execute(UPDATE_TO_RETRYING, (parked_id,))
-        await _note(connection, parked_id, "retry", by, reason)
-
-
-async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reason: str) -> None:
-    """Gives it up for good, for the reason given; those behind it go on. Raises Problem when it can't be."""
-    if not reason.strip():
-        raise invalid("say why it is discarded: the reason is kept with it")
-    async with connection.transaction():
-        parked = await _locked(connection, parked_id)
-        if parked.status not in UNRESOLVED:
-            raise invalid(f"parked event {parked_id} is {parked.status} already")
-        await _resolve(connection, parked_id, "discarded", by, reason)
-        first = await head(connection, parked.consumer, parked.stream_id)
-        if first and first.status == "waiting":
-            await connection.execute(UPDATE_TO_RETRYING, (first.id,))
-
-
-# For consumers.
 
 
 async def park(
@@ -241,20 +168,20 @@ async def highest(connection: AsyncConnection, consumer: str) -> int:
 
 async def head(connection: AsyncConnection, consumer: str, stream_id: UUID | None) -> Parked | None:
     """A stream's first unresolved one."""
-    return await (await _rows(connection).execute(SELECT_FIRST_UNRESOLVED, (consumer, stream_id))).fetchone()
+    return await (await rows(connection).execute(SELECT_FIRST_UNRESOLVED, (consumer, stream_id))).fetchone()
 
 
 async def get(connection: AsyncConnection, parked_id: int) -> Parked | None:
-    return await (await _rows(connection).execute(SELECT_PARKED, (parked_id,))).fetchone()
+    return await (await rows(connection).execute(SELECT_PARKED, (parked_id,))).fetchone()
 
 
 async def runnable(connection: AsyncConnection, consumer: str) -> list[Parked]:
     """Streams' first ones that need no operator: what a consumer that died has left half done, too."""
-    return await (await _rows(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
+    return await (await rows(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
 
 
 async def retrying(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    return await (await _rows(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
+    return await (await rows(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
 
 
 async def counts(connection: AsyncConnection, consumer: str) -> dict[str, int]:
@@ -264,39 +191,26 @@ async def counts(connection: AsyncConnection, consumer: str) -> dict[str, int]:
 
 async def handled(connection: AsyncConnection, parked: Parked) -> None:
     async with connection.transaction():
-        await _resolve(connection, parked.id, "handled", parked.consumer, None)
+        await resolve(connection, parked.id, "handled", parked.consumer, None)
 
 
 async def failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
     """It failed again, and needs an operator again."""
     async with connection.transaction():
         await connection.execute(UPDATE_TO_PARKED, (_text(error), attempts, parked.id))
-        await _note(connection, parked.id, "failed", parked.consumer, error)
+        await note(connection, parked.id, "failed", parked.consumer, error)
 
 
-async def _resolve(connection: AsyncConnection, parked_id: int, status: str, by: str, reason: str | None) -> None:
+async def resolve(connection: AsyncConnection, parked_id: int, status: str, by: str, reason: str | None) -> None:
     await connection.execute(UPDATE_TO_RESOLVED, (status, by, _text(reason), parked_id))
-    await _note(connection, parked_id, status, by, reason)
+    await note(connection, parked_id, status, by, reason)
 
 
-async def _note(connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None) -> None:
+async def note(connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None) -> None:
     await connection.execute(INSERT_ACTION, (parked_id, action, actor, _text(detail)))
 
 
-async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
-    parked = await get(connection, parked_id)
-    if parked is None:
-        raise not_found(f"parked event {parked_id}")
-    return parked
-
-
-async def _locked(connection: AsyncConnection, parked_id: int) -> Parked:
-    parked = await _one(connection, parked_id)
-    await connection.execute(LOCK_STREAM, (parked.consumer, str(parked.stream_id)))
-    return await _one(connection, parked_id)
-
-
-def _rows(connection: AsyncConnection) -> AsyncCursor[Parked]:
+def rows(connection: AsyncConnection) -> AsyncCursor[Parked]:
     return connection.cursor(row_factory=_parked_row)
 
 

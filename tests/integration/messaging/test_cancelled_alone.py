@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import parking
+from shared.messaging import operators
 from tests.integration.messaging.support import background, count, eventually, relay, remembered, runner
 from tests.support.tasks import cancel_alone
 
@@ -41,8 +41,8 @@ async def test_the_mark_is_kept_and_parked_events_are_retried(
         await eventually(lambda: consumer.active, "it begins again")
         effects.refused = 0
         async with service.pool.connection() as connection:
-            [event] = await parking.list_parked(connection, "tests-v1")
-            await parking.retry(connection, event.id, by="olga")
+            [event] = await operators.list_parked(connection, "tests-v1")
+            await operators.retry(connection, event.id, by="olga")
         last = await count(owner, uuid4(), 2)
         await eventually(lambda: set(effects.numbers) == {1, 2, 13}, "both are handled")
         await eventually(lambda: is_at(service, last), "the mark is kept")
@@ -50,7 +50,7 @@ async def test_the_mark_is_kept_and_parked_events_are_retried(
 
 async def parked(service: EventStore) -> bool:
     async with service.pool.connection() as connection:
-        return len(await parking.list_parked(connection, "tests-v1")) == 1
+        return len(await operators.list_parked(connection, "tests-v1")) == 1
 
 
 async def is_at(service: EventStore, position: int) -> bool:

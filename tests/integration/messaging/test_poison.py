@@ -9,7 +9,8 @@ from nats.js.api import StreamConfig
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.eventstore.records import Context
-from shared.messaging import RetrySettings, connected, parking
+from shared.messaging import RetrySettings, connected, operators, parking
+from tests.integration.messaging.parked import connect, parked
 from tests.integration.messaging.support import (
     OWNER,
     STREAM,
@@ -23,7 +24,6 @@ from tests.integration.messaging.support import (
     relay,
     runner,
 )
-from tests.integration.messaging.test_parking import connect, parked
 
 QUICK = RetrySettings(
     attempts=3, attempts_while_others_pass=4, first_pause=0.01, longest_pause=0.05, look_at_parked_every=0.05
@@ -164,10 +164,10 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
         assert [each.status for each in waiting] == ["parked", "waiting"]
 
         async with await connect(owner) as connection:
-            await parking.retry(connection, row.id, by="olga")
+            await operators.retry(connection, row.id, by="olga")
             await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it is refused again")
             await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": -1}))
-            await parking.retry(connection, row.id, by="olga")
+            await operators.retry(connection, row.id, by="olga")
         await eventually(lambda: [text for stream, text in seen if stream == big] == ["one", "huge ", "three"], "all")
         await eventually(lambda: _status(owner, row.id, "handled"), "published after all")
         await eventually(lambda: _none_parked(service), "nothing waits any more")
@@ -177,12 +177,12 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
 
 async def parked_by(store: EventStore, name: str) -> list[parking.Parked]:
     async with await connect(store) as connection:
-        return await parking.list_parked(connection, name)
+        return await operators.list_parked(connection, name)
 
 
 async def _status(store: EventStore, parked_id: int, status: str, *, actions: int = 0) -> bool:
     async with await connect(store) as connection:
-        row, done = await parking.inspect(connection, parked_id)
+        row, done = await operators.inspect(connection, parked_id)
         return row.status == status and len(done) >= actions
 
 

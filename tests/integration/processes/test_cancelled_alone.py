@@ -8,7 +8,7 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.eventstore.checkpoints import checkpoint
-from shared.messaging import parking
+from shared.messaging import operators
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.eventstore.waiting import eventually, until
 from tests.integration.processes.test_process import NAME, Seen, running
@@ -29,8 +29,8 @@ async def test_all_that_it_does_beside_its_reactions_goes_on(store: EventStore, 
         await until(lambda: process.active, "it begins again")
         seen.fail = lambda _: False
         async with store.pool.connection() as connection:
-            [event] = await parking.list_parked(connection, NAME)
-            await parking.retry(connection, event.id, by="olga")
+            [event] = await operators.list_parked(connection, NAME)
+            await operators.retry(connection, event.id, by="olga")
         last = await store.append(counted(uuid4(), 0, 1), context())
         await until(lambda: len(seen.events) == 2, "both are done")
         await eventually(lambda: is_at(store, last.position), "the checkpoint is kept")
@@ -47,7 +47,7 @@ def returning(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
 
 async def is_parked(store: EventStore) -> bool:
     async with store.pool.connection() as connection:
-        return len(await parking.list_parked(connection, NAME)) == 1
+        return len(await operators.list_parked(connection, NAME)) == 1
 
 
 async def is_at(store: EventStore, position: int) -> bool:

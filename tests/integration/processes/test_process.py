@@ -12,7 +12,7 @@ import pytest
 from shared.contracts.event import Event
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
-from shared.messaging import parking
+from shared.messaging import operators
 from shared.messaging.handling import RetrySettings
 from shared.processes import Process, ProcessRunner
 from shared.stopping import stop
@@ -235,8 +235,8 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
 
         broken = False
         async with store.pool.connection() as connection:
-            (first, *_) = await parking.list_parked(connection, NAME)
-            await parking.retry(connection, first.id, by="operator:ada")
+            (first, *_) = await operators.list_parked(connection, NAME)
+            await operators.retry(connection, first.id, by="operator:ada")
         await until(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
 
 

@@ -1,0 +1,136 @@
+"""Operators retry and discard what is parked; what waits behind it goes on, and all is recorded."""
+
+from uuid import uuid4
+
+import pytest
+
+from shared.contracts.problem import Problem
+from shared.eventstore import EventStore
+from shared.messaging import connected, operators
+from tests.integration.messaging.parked import Picky, connect, parked, three
+from tests.integration.messaging.support import (
+    OWNER,
+    Broker,
+    background,
+    count,
+    eventually,
+    forget,
+    relay,
+    runner,
+)
+
+
+async def test_a_retried_event_lets_its_stream_flow_in_order(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """The operator retries the first; it and all behind it are handled in order, before newer ones."""
+    picky, stream = Picky(2), uuid4()
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
+        await count(owner, stream, 1, 2, 3, 4)
+        first, second, _ = await eventually(lambda: three(service), "parked")
+        picky.poison.clear()
+        async with await connect(service) as connection:
+            with pytest.raises(Problem, match="waits behind"):
+                await operators.retry(connection, second.id, by="olga")
+            await operators.retry(connection, first.id, by="olga", reason="the fix is out")
+            await count(owner, stream, 5)
+            await eventually(lambda: picky.seen[stream] == [1, 2, 3, 4, 5], "all handled in order")
+            await eventually(lambda: _none(service), "resolved")
+            row, actions = await operators.inspect(connection, first.id)
+            with pytest.raises(Problem, match="handled already"):
+                await operators.retry(connection, first.id, by="olga")
+    assert (row.status, row.resolved_by) == ("handled", "tests-v1")
+    assert [(each.action, each.actor, each.detail) for each in actions] == [
+        ("parked", "tests-v1", 'ValueError("2 can\'t be counted")'),
+        ("retry", "olga", "the fix is out"),
+        ("handled", "tests-v1", None),
+    ]
+
+
+async def _none(store: EventStore) -> bool:
+    return not await parked(store)
+
+
+async def test_a_retry_that_fails_parks_it_again(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Nothing overtakes it, and the attempt is recorded."""
+    picky, stream = Picky(2), uuid4()
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
+        await count(owner, stream, 1, 2, 3, 4)
+        first, *_ = await eventually(lambda: three(service), "parked")
+        async with await connect(service) as connection:
+            await operators.retry(connection, first.id, by="olga")
+
+            async def failed() -> bool:
+                row, actions = await operators.inspect(connection, first.id)
+                return row.status == "parked" and [each.action for each in actions] == ["parked", "retry", "failed"]
+
+            await eventually(failed, "parked again")
+            row, _ = await operators.inspect(connection, first.id)
+    assert row.attempts == 6
+    assert picky.seen[stream] == [1]
+
+
+async def test_a_discarded_event_is_passed_over_for_good(
+    owner: EventStore, service: EventStore, broker: Broker
+) -> None:
+    """The rest of its stream flows; also when the broker delivers everything again, it stays discarded."""
+    picky, stream = Picky(2), uuid4()
+    async with background(relay(owner, broker.url).run):
+        async with background(runner(service, broker.url, picky).run):
+            await count(owner, stream, 1, 2, 3, 4)
+            first, *_ = await eventually(lambda: three(service), "parked")
+            async with await connect(service) as connection:
+                with pytest.raises(Problem, match="say why"):
+                    await operators.discard(connection, first.id, by="olga", reason=" ")
+                await operators.discard(connection, first.id, by="olga", reason="a test of the owner's")
+            await eventually(lambda: picky.seen[stream] == [1, 3, 4], "the rest is handled")
+        picky.poison.clear()
+        await forget(service)
+        broker.kill()
+        broker.wipe()
+        broker.start()
+        async with background(runner(service, broker.url, picky).run):
+            await count(owner, stream, 5)
+            await eventually(lambda: picky.seen[stream][-1] == 5, "refilled")
+    assert 2 not in picky.seen[stream]
+    [row] = await parked(service, "discarded")
+    assert (row.resolved_by, row.reason) == ("olga", "a test of the owner's")
+
+
+async def test_discarding_the_only_one_frees_its_stream(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """The next event of the stream finds nobody before it, and is handled, not parked."""
+    picky, stream = Picky(1), uuid4()
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
+        await count(owner, stream, 1)
+        [row] = await eventually(lambda: parked(service), "parked")
+        async with await connect(service) as connection:
+            await operators.discard(connection, row.id, by="olga", reason="not needed")
+        await count(owner, stream, 2)
+        await eventually(lambda: picky.seen[stream] == [2], "handled")
+    assert await parked(service) == []
+
+
+async def test_a_malformed_message_without_a_stream_can_be_retried_or_discarded(
+    service: EventStore, owner: EventStore, nats_url: str
+) -> None:
+    """It holds nobody up, so it stands for itself."""
+    picky = Picky()
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
+        await count(owner, uuid4(), 1)
+        await eventually(lambda: picky.calls, "running")
+        async with connected(nats_url, "rogue") as rogue:
+            await rogue.jetstream().publish(f"events.{OWNER}.counter.x.counted.v1", b"?")
+        [row] = await eventually(lambda: parked(service), "parked")
+        async with await connect(service) as connection:
+            await operators.retry(connection, row.id, by="olga")
+
+            async def again() -> bool:
+                return len((await operators.inspect(connection, row.id))[1]) == 3
+
+            await eventually(again, "tried and parked again")
+            await operators.discard(connection, row.id, by="olga", reason="garbage")
+            with pytest.raises(Problem, match="discarded already"):
+                await operators.retry(connection, row.id, by="olga")
+            with pytest.raises(Problem, match="does not exist"):
+                await operators.inspect(connection, row.id + 1)
+    assert await parked(service) == []
