@@ -1,6 +1,6 @@
 """What happens to jobs in the generation service, turned into commands on their users' accounts."""
 
-from services.credits.domain.account import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
+from services.credits.domain.decisions import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import Ledger
 from shared.contracts.generation import (
     JobCompleted,

@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from services.credits.domain.account import Account, Command, decide, evolve
+from services.credits.domain.account import Account, evolve
+from services.credits.domain.decisions import Command, decide
 from shared.eventstore import Context, Decider, EventStore, Handled
 
 ACCOUNT: Decider[Account] = Decider(

@@ -12,8 +12,8 @@ from litestar.params import KwargDefinition
 from msgspec import Meta
 
 from services.credits import queries
-from services.credits.domain.account import GiveGrant
 from services.credits.domain.amounts import to_credits, to_micro
+from services.credits.domain.decisions import GiveGrant
 from services.credits.handlers import Ledger
 from services.credits.queries import Balance, Entry
 from shared.contracts.problem import Detail, Problem

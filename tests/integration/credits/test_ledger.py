@@ -10,7 +10,7 @@ import pytest
 
 from services.credits import queries
 from services.credits.app import SERVICE
-from services.credits.domain.account import CaptureHold, GiveGrant, PlaceHold, ReleaseHold
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold
 from services.credits.handlers import ACCOUNT, Ledger
 from services.credits.settings import CreditsSettings
 from shared.contracts.credits import HoldPlaced

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from services.credits.domain.account import PlaceHold
+from services.credits.domain.decisions import PlaceHold
 from services.credits.handlers import Ledger
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context

@@ -6,15 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.credits.domain.account import (
-    Account,
-    CaptureHold,
-    GiveGrant,
-    PlaceHold,
-    ReleaseHold,
-    decide,
-    evolve,
-)
+from services.credits.domain.account import Account, evolve
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, decide
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,

@@ -9,15 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.credits.domain.account import (
-    Account,
-    CaptureHold,
-    GiveGrant,
-    PlaceHold,
-    ReleaseHold,
-    decide,
-    evolve,
-)
+from services.credits.domain.account import Account, evolve
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, decide
 from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
 from shared.contracts.problem import Problem
 

@@ -19,7 +19,7 @@ from services.collections.domain import artwork, collection, creation, editing, 
 from services.collections.domain.creation import CreateCollection
 from services.collections.domain.editing import EditCollection, SetReceivers
 from services.collections.domain.fields import FieldChanges
-from services.credits.domain import account
+from services.credits.domain import account, decisions
 from services.generation.domain import generation, job, workflow
 from services.generation.domain.draws import draw
 from services.generation.domain.planning import Request, plan_job, plan_steps
@@ -225,17 +225,17 @@ def of_an_account() -> list[Event]:
     """As many grants as an account may have, each a little; one hold that takes them all."""
     now = datetime(2026, 11, 26, tzinfo=UTC)
     state = account.Account()
-    for number in range(account.MAX_OPEN_GRANTS):
+    for number in range(decisions.MAX_OPEN_GRANTS):
         grant_id = UUID(int=2**128 - 1 - number)
         state.grants[grant_id] = account.Grant(grant_id, 10**12, "x", 1, None, None, number, 10**12)
-    place = account.PlaceHold(USER, JOB, 10**12 * account.MAX_OPEN_GRANTS, now)
-    placed = account.decide(place, state)
+    place = decisions.PlaceHold(USER, JOB, 10**12 * decisions.MAX_OPEN_GRANTS, now)
+    placed = decisions.decide(place, state)
     held = reduce(account.evolve, placed, state)
-    half = 10**12 * account.MAX_OPEN_GRANTS // 2
+    half = 10**12 * decisions.MAX_OPEN_GRANTS // 2
     return [
         *placed,
-        *account.decide(account.CaptureHold(USER, JOB, half, now), held),
-        *account.decide(account.ReleaseHold(USER, JOB, now), held),
+        *decisions.decide(decisions.CaptureHold(USER, JOB, half, now), held),
+        *decisions.decide(decisions.ReleaseHold(USER, JOB, now), held),
     ]
 
 

@@ -17,8 +17,9 @@ from services.collections.domain.editing import ConfigurePreview, EditCollection
 from services.collections.domain.fields import FieldChanges
 from services.collections.domain.publishing import PublishCollection
 from services.collections.domain.variable_table import table_of, variables_of
-from services.credits.domain.account import Account, GiveGrant, decide
+from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
+from services.credits.domain.decisions import GiveGrant, decide
 from services.generation.domain.draws import draw
 from services.generation.domain.planning import Request, plan_job, plan_steps
 from services.generation.domain.workflow import Register, Workflow

@@ -1,0 +1,192 @@
+"""What is decided about a user's account: the commands on it, and the events that each leads to.
+
+The clock comes in with each command: a grant past its expiry is never available, and what is left of it becomes a
+`GrantExpired` with the first command that changes the account after that moment.
+"""
+
+from datetime import UTC, datetime
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from services.credits.domain.account import Account, split
+from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits
+from shared.contracts.credits import (
+    Allocation,
+    CreditsGranted,
+    GrantExpired,
+    HoldCaptured,
+    HoldDeclined,
+    HoldPlaced,
+    HoldReleased,
+)
+from shared.contracts.event import Event
+from shared.contracts.problem import Detail, Problem, invalid
+
+MAX_OPEN_GRANTS = 5_000
+"""Grants of one account that have something left. A hold may take a part of each, and its event names them all."""
+LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
+
+# What is asked
+
+
+class GiveGrant(msgspec.Struct, frozen=True):
+    """Give a user credits. `grant_id` is derived from `external_id` when there is one: the same one, the same grant."""
+
+    grant_id: UUID
+    user_id: UUID
+    amount: int
+    source: str
+    priority: int
+    expires_at: datetime | None
+    external_id: str | None
+    now: datetime
+
+
+class PlaceHold(msgspec.Struct, frozen=True):
+    """Set a job's credits aside, or decline it. An amount of 0 is a job that costs nothing."""
+
+    user_id: UUID
+    job_id: UUID
+    amount: int
+    now: datetime
+
+
+class CaptureHold(msgspec.Struct, frozen=True):
+    """Spend `amount` of a job's hold and release the rest."""
+
+    user_id: UUID
+    job_id: UUID
+    amount: int
+    now: datetime
+
+
+class ReleaseHold(msgspec.Struct, frozen=True):
+    """Give a job's whole hold back."""
+
+    user_id: UUID
+    job_id: UUID
+    now: datetime
+
+
+class ReleaseOpenHold(msgspec.Struct, frozen=True):
+    """Give a hold back that nothing will ever be captured of; one that is resolved stays as it is."""
+
+    user_id: UUID
+    job_id: UUID
+    now: datetime
+
+
+Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
+
+# What is decided
+
+
+def decide(command: Command, account: Account) -> list[Event]:
+    """The events of a command; none when it was carried out before.
+
+    Raises:
+        Problem: VALIDATION_FAILED or IDEMPOTENCY_KEY_REUSED for a grant; HOLD_AMOUNT_DIFFERS, HOLD_RESOLVED,
+            HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: those are faults of the sender, and no retry mends them.
+    """
+    match command:
+        case GiveGrant():
+            return _give(command, account)
+        case PlaceHold():
+            return _place(command, account)
+        case CaptureHold():
+            return _resolve(account, command.user_id, command.job_id, command.amount, command.now)
+        case ReleaseHold():
+            return _resolve(account, command.user_id, command.job_id, 0, command.now)
+        case ReleaseOpenHold():
+            hold = account.holds.get(command.job_id)
+            if hold is None or hold.status != "held":
+                return []
+            return _resolve(account, command.user_id, command.job_id, 0, command.now)
+        case _:
+            assert_never(command)
+
+
+def _give(command: GiveGrant, account: Account) -> list[Event]:
+    known = account.grants.get(command.grant_id)
+    if known is not None:
+        if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):
+            return []
+        raise Problem(
+            "IDEMPOTENCY_KEY_REUSED",
+            f"This grant exists already, with {to_credits(known.amount)} credits",
+            Detail("/external_id", "names a grant with another amount, priority or expiry"),
+        )
+    if command.expires_at is not None and command.expires_at <= command.now:
+        raise invalid("The grant would have expired already", Detail("/expires_at", "must lie in the future"))
+    if command.expires_at is not None and command.expires_at >= LATEST_EXPIRY:
+        message = f"must lie before {LATEST_EXPIRY.date()}; leave it out for a grant that never expires"
+        raise invalid("The grant's expiry is too far away", Detail("/expires_at", message))
+    if sum(grant.amount for grant in account.grants.values()) + command.amount > ACCOUNT_LIMIT:
+        limit = to_credits(ACCOUNT_LIMIT)
+        raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
+    if len(account.spendable(command.now)) >= MAX_OPEN_GRANTS:
+        message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
+        raise invalid("The account has too many grants", Detail("/user_id", message))
+    granted = CreditsGranted(
+        grant_id=command.grant_id,
+        user_id=command.user_id,
+        amount=command.amount,
+        source=command.source,
+        priority=command.priority,
+        expires_at=None if command.expires_at is None else command.expires_at.astimezone(UTC).isoformat(),
+        external_id=command.external_id,
+    )
+    return [*_expiries(account, command.user_id, command.now), granted]
+
+
+def _place(command: PlaceHold, account: Account) -> list[Event]:
+    known = account.holds.get(command.job_id)
+    if known is not None:
+        if known.amount != command.amount:
+            raise Problem(
+                "HOLD_AMOUNT_DIFFERS",
+                f"Job {command.job_id} has a hold of {known.amount}, not {command.amount} micro-credits",
+            )
+        return []
+    expiries = _expiries(account, command.user_id, command.now)
+    spendable = account.spendable(command.now)[:MAX_OPEN_GRANTS]
+    available = sum(grant.available for grant in spendable)
+    if available < command.amount:
+        return [*expiries, HoldDeclined(command.job_id, command.user_id, command.amount, available)]
+    offers = [Allocation(grant.grant_id, grant.available) for grant in spendable]
+    allocations, _ = split(offers, command.amount)
+    return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations)]
+
+
+def _resolve(account: Account, user_id: UUID, job_id: UUID, captured: int, now: datetime) -> list[Event]:
+    hold = account.holds.get(job_id)
+    if hold is None or hold.status == "declined":
+        if captured == 0:
+            return []
+        raise Problem("HOLD_NOT_FOUND", f"Job {job_id} has no hold of which {captured} micro-credits could be spent")
+    if hold.status != "held":
+        if hold.captured == captured:
+            return []
+        raise Problem(
+            "HOLD_RESOLVED", f"The hold of job {job_id} was resolved with {hold.captured}, not {captured} micro-credits"
+        )
+    if captured > hold.amount:
+        raise Problem(
+            "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, {captured} can't be spent"
+        )
+    events: list[Event] = _expiries(account, user_id, now)
+    spent, rest = split(hold.allocations, captured)
+    if captured:
+        events.append(HoldCaptured(job_id, user_id, captured, spent))
+    if rest or not captured:
+        events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest))
+    returned_too_late = [allocation for allocation in rest if account.grants[allocation.grant_id].is_expired(now)]
+    events += [GrantExpired(allocation.grant_id, user_id, allocation.amount) for allocation in returned_too_late]
+    return events
+
+
+def _expiries(account: Account, user_id: UUID, now: datetime) -> list[Event]:
+    due = [grant for grant in account.grants.values() if grant.available and grant.is_expired(now)]
+    return [GrantExpired(grant.grant_id, user_id, grant.available) for grant in due]
