@@ -7,7 +7,6 @@ that was lost, and changes nothing then. Order does not matter: every attempt ha
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import structlog
@@ -20,6 +19,7 @@ from nats.js.errors import NotFoundError
 from services.generation.broker import ACK_TIMEOUT, TROUBLE, Broker, ensure_work_streams
 from services.generation.files import StoredFiles, UnknownFile, bare
 from services.generation.handlers import Engine, NoSuchStep
+from services.generation.result_body import Malformed, read_result
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
@@ -46,8 +46,6 @@ ACK_WAIT = 5.0
 LONGEST_PAUSE = 10.0
 COMES_AGAIN = 2 * (LONGEST_PAUSE + ACK_WAIT)
 """Seconds within which a result that no replica could take has come to this one again."""
-MAX_BODY = 1_000_000
-MAX_MESSAGE = 2_000
 LOOK_AT_PARKED_EVERY = 1.0
 TRIES_WHILE_OTHERS_PASS = 10
 DELIVERIES = 5
@@ -63,12 +61,6 @@ CONSUMER = ConsumerConfig(
 )
 
 log = structlog.get_logger()
-
-_decoder = msgspec.json.Decoder(WorkResult)
-
-
-class Malformed(Exception):  # noqa: N818 - names what was found
-    """A message that is no result."""
 
 
 @dataclass
@@ -274,35 +266,3 @@ def _parked(message: Msg) -> parking.Message:
     at = message.metadata
     stands_for = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
     return parking.Message(stands_for, message.subject, message.headers or {}, message.data)
-
-
-def read_result(body: bytes) -> WorkResult:
-    """What a worker says, within bounds. A result that can't be kept counts as failed; Malformed is no result."""
-    try:
-        result = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"this is no result: {error}") from error
-    error_: StepError | None = None
-    if len(body) > MAX_BODY:
-        error_ = StepError("INVALID_RESULT", f"The result is larger than {MAX_BODY} bytes", retryable=False)
-    elif b"\\u0000" in body and _has_nul(msgspec.json.decode(body)):
-        # PostgreSQL's text and jsonb can't hold it.
-        error_ = StepError("INVALID_RESULT", "The result contains the character U+0000", retryable=False)
-    elif result.status == "failed":
-        said = result.error or StepError("STEP_FAILED", "The worker did not say why", retryable=False)
-        error_ = StepError(said.code[:100], said.message[:MAX_MESSAGE], said.retryable)
-    return msgspec.structs.replace(result, error=error_, outputs=[] if error_ else result.outputs)
-
-
-def _has_nul(value: Any) -> bool:
-    stack = [value]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, str):
-            if "\0" in each:
-                return True
-        elif isinstance(each, dict):
-            stack.extend((*each.keys(), *each.values()))
-        elif isinstance(each, list):
-            stack.extend(each)
-    return False

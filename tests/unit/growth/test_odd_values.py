@@ -24,7 +24,7 @@ from services.generation.domain.draws import draw
 from services.generation.domain.planning import Request, plan_job, plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
-from services.generation.results import Malformed, read_result
+from services.generation.result_body import Malformed, read_result
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, created
