@@ -9,6 +9,7 @@ import subprocess
 import sys
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +27,8 @@ from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.process import ProcessSpec, launch_command
 from infra.embedded.takeover import is_held
 
-START_TIMEOUT = 120.0
+ANSWERS_WITHIN = 20.0
+"""Seconds: the edge answers commands within 15, if only that it can't."""
 
 
 @click.command(
@@ -116,8 +118,9 @@ def _run(
             progress=lambda share, text: bar.update(task, completed=share, description=text, visible=True),
         )
         async with contextlib.AsyncExitStack() as clients:
-            user = await clients.enter_async_context(Client(url, token))
-            operator = await clients.enter_async_context(Client(url, operator_token)) if operator_token else None
+            client = partial(Client, url, answers_within=ANSWERS_WITHIN)
+            user = await clients.enter_async_context(client(token))
+            operator = await clients.enter_async_context(client(operator_token)) if operator_token else None
             return await journey(user, operator, user_id, files, generations, report)
 
     with bar:

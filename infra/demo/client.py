@@ -33,13 +33,15 @@ class Event(msgspec.Struct, frozen=True):
 class Client:
     """`async with Client(url, token)`: JSON in, the envelope's `data` out; raises ApiError."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, token: str, *, answers_within: float = 60.0) -> None:
+        """`answers_within`: seconds for each request; of a download, between two pieces of it."""
+        self.url, self._seconds = url.rstrip("/"), answers_within
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=60))
+        timeout = aiohttp.ClientTimeout(total=self._seconds)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
         return self
 
     async def __aexit__(
@@ -77,7 +79,8 @@ class Client:
     async def download(self, path: str, to: Path) -> str:
         """Streams a file to disk; returns the sha256 of what came."""
         digest = hashlib.sha256()
-        async with self.session.get(self._at(path)) as response:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._seconds, sock_read=self._seconds)
+        async with self.session.get(self._at(path), timeout=timeout) as response:
             if response.status >= 400:
                 raise ApiError(response.status, await response.json(content_type=None))
             with to.open("wb") as file:

@@ -12,6 +12,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -40,7 +42,7 @@ COMMANDS = [
     "parked retry 1",
     "parked discard 1 --reason unreadable",
 ]
-STOPPED_SECONDS, SILENT_SECONDS = 3.0, 12.0
+STOPPED_SECONDS, SILENT_SECONDS, DEMO_SECONDS = 3.0, 12.0, 25.0
 FOLLOW_SECONDS = 25.0
 """From the silence on: `events --follow` looks every five seconds whether its servers are still there."""
 
@@ -165,3 +167,16 @@ def test_while_a_proxy_is_silent_each_command_says_so(running: RunningSet, tmp_p
         with proxy.silent():
             assert_all_say_so(tmp_path)
         assert proxy.connections >= len(COMMANDS)
+
+
+def test_a_demo_on_an_edge_that_is_silent_says_so(running: RunningSet, tmp_path: Path) -> None:
+    port = urlsplit(running.url).port
+    assert port is not None
+    with SilentProxy(("127.0.0.1", port)) as proxy, proxy.silent():
+        url = f"http://{proxy.address}"
+        command = [*EMPROPS, "demo", "--url", url, "--token", running.token(uuid4())]
+        began = time.monotonic()
+        code, said = end(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        assert time.monotonic() - began < DEMO_SECONDS + 2 * busy_seconds()
+    assert f"the edge at {url} can't be reached" in said
+    assert suggested(code, said)[-3:] == ["status", "--data", "DIR"]
