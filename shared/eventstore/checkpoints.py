@@ -1,13 +1,13 @@
-"""How far a named tailer of a store has come."""
+"""Checkpoints: the position that each named follower of a store has reached."""
 
 from shared.eventstore.lease import Lease
 from shared.eventstore.store import EventStore
 
 SELECT_CHECKPOINT = "select position from checkpoints where name = %s"
-ADVANCE_CHECKPOINT = """
+UPSERT_CHECKPOINT = """
 insert into checkpoints as c (name, position) values (%s, %s)
 on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()
-where c.position < excluded.position"""
+where c.position < excluded.position or %s"""
 
 
 async def checkpoint(store: EventStore, name: str) -> int:
@@ -16,9 +16,14 @@ async def checkpoint(store: EventStore, name: str) -> int:
         return int(row[0]) if row else 0
 
 
-async def set_checkpoint(store: EventStore, name: str, position: int, lease: Lease | None = None) -> None:
-    """Moves forward only. Raises Fenced when the `lease` under which it was reached is another's by now."""
+async def set_checkpoint(
+    store: EventStore, name: str, position: int, lease: Lease | None = None, *, may_go_back: bool = False
+) -> None:
+    """Moves a checkpoint forward, or also back if it `may_go_back`.
+
+    Raises Fenced when the `lease` under which the position was reached is another's by now.
+    """
     async with store.pool.connection() as connection, connection.transaction():
         if lease:
             await lease.fence(connection)
-        await connection.execute(ADVANCE_CHECKPOINT, (name, position))
+        await connection.execute(UPSERT_CHECKPOINT, (name, position, may_go_back))

@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 
 from shared.backoff import Backoff
 from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
-from shared.eventstore.checkpoints import checkpoint
+from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.watermarks import HEAD_WATERMARK
@@ -45,9 +45,6 @@ VERIFY_EVERY = 5.0
 """Seconds between two checks of the stream while there is nothing to publish: it may have been deleted."""
 LOOK_AGAIN = 0.05
 CONNECT_WITHIN = 5.0
-UPSERT_CHECKPOINT = """
-insert into checkpoints (name, position) values (%s, %s)
-on conflict (name) do update set position = excluded.position, updated_at = clock_timestamp()"""
 TROUBLE = (nats.errors.Error, psycopg.Error, StoreUnavailable, OSError, HistoryChanged, UnknownEventType, Refused)
 
 log = structlog.get_logger()
@@ -246,10 +243,7 @@ class Relay:
     async def _keep_checkpoint(self) -> None:
         """Is read only when retention has emptied the stream, and by replicas that wait; so it is written seldom."""
         if _now() - self._kept_at > self._verify_every / 2:
-            async with self.store.pool.connection() as connection, connection.transaction():
-                if self._lease:
-                    await self._lease.fence(connection)
-                await connection.execute(UPSERT_CHECKPOINT, (NAME, self.published))
+            await set_checkpoint(self.store, NAME, self.published, self._lease, may_go_back=True)
             self._kept_at = _now()
 
     # What operators see

@@ -310,3 +310,10 @@ async def test_checkpoints_only_move_forward(store: EventStore, positions: list[
     for position in positions:
         await set_checkpoint(store, "x", position)
     assert await checkpoint(store, "x") == max(positions)
+
+
+async def test_a_checkpoint_moves_back_where_its_owner_says_so(store: EventStore) -> None:
+    """The relay's does when the store went back: it is the position of the last event that its stream holds."""
+    await set_checkpoint(store, "x", 5)
+    await set_checkpoint(store, "x", 3, may_go_back=True)
+    assert await checkpoint(store, "x") == 3
