@@ -158,6 +158,7 @@ def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> P
         "HTTP_HOST": LOOPBACK,
         "HTTP_PORT": str(port),
         "PUBLIC_URL": file.url,
+        "API_URLS": _urls(file, "edge"),
         "SERVICE_INSTANCE": name,
     }
     return _python_process(name, "services.generation", "worker", environment, data, port)

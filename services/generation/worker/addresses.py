@@ -27,9 +27,25 @@ def _origin(url: URL) -> tuple[str, str | None, int | None]:
 
 
 class Addresses:
-    def __init__(self, public_url: str, hosts: Sequence[str]) -> None:
+    """`api_urls`: edges that serve the same API, tried in turn for files while one of them does not answer."""
+
+    def __init__(self, public_url: str, hosts: Sequence[str], api_urls: Sequence[str] = ()) -> None:
         self._public = URL(public_url)
         self._hosts = frozenset(host.strip().lower() for host in hosts if host.strip())
+        self._edges = [URL(url.strip()).origin() for url in api_urls if url.strip()]
+        self._turn = 0
+
+    def at_edge(self, url: URL) -> URL:
+        """The same path at the edge whose turn it is; unchanged where it is not at one of the edges."""
+        if url.origin() not in self._edges:
+            return url
+        edge = self._edges[self._turn % len(self._edges)]
+        return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
+
+    def failed(self, url: URL) -> None:
+        """`url`, which `at_edge` returned, did not answer: it is the next edge's turn, unless it is that already."""
+        if self._edges and url.origin() == self._edges[self._turn % len(self._edges)]:
+            self._turn += 1
 
     def of(self, link: str, upload_url: str, field: str) -> Address:
         """Where to read a link of the payload's `field`. Raises StepFault INPUT_REFUSED.

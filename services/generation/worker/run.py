@@ -53,7 +53,7 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
         if client is None:
             return
         stack.push_async_callback(close, client)
-        addresses = Addresses(settings.public_url, settings.input_hosts.split(","))
+        addresses = Addresses(settings.public_url, settings.input_hosts.split(","), settings.api_urls.split(","))
         transfers = Transfers(session, addresses, patience=settings.worker_patience, max_bytes=settings.input_max_bytes)
         slots = asyncio.Semaphore(settings.worker_concurrency)
         intake = Intake(

@@ -19,12 +19,15 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Without a sign of life for so long, a step goes to another worker; a sign is sent three times as often."""
     worker_grace: Annotated[float, msgspec.Meta(ge=0)] = 5.0
     """How long running steps may go on when the worker is told to stop; then they are handed back."""
-    worker_patience: Annotated[float, msgspec.Meta(ge=0)] = 15.0
-    """How long one transfer is tried again within an attempt, while its other side is away."""
+    worker_patience: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    """How long one transfer is tried again within an attempt, while its other side is away or silent."""
     render_seconds: Seconds = 120.0
     """After this long a rendering process is killed."""
     public_url: str = "http://127.0.0.1:8000"
     """Where links to files point: the edge. Files behind them are read from the storage service itself."""
+    api_urls: str = ""
+    """Edges that serve the API, with commas between, where no load balancer stands before them: files that a grant
+    sends to one of them go to the next when it does not answer."""
     input_hosts: str = ""
     """Other hosts (`host` or `host:port`, with commas between) that pictures may be read from, without a token."""
     input_max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024

@@ -1,8 +1,9 @@
 """Files in and out over HTTP: bounded, tried again while the other side is away, and told apart by what failed."""
 
+import contextlib
 import hashlib
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -23,7 +24,10 @@ MAX_REDIRECTS = 3
 PASSING_STATUSES = frozenset({408, 425, 429})
 CLOCK_WORDS = ("expired", "not valid yet", "clock")
 """Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
+SILENT_SECONDS = 10.0
+"""Without a byte of an answer for so long, the other side counts as silent."""
+SLOWEST = 256 * 1024
+"""Bytes per second. A file that is taken more slowly counts as not taken: the other side reads nothing any more."""
 
 T = TypeVar("T")
 
@@ -74,13 +78,29 @@ class Transfers:
         except (aiohttp.ClientError, OSError) as error:
             raise passing("UNAVAILABLE", f"{what}: the connection failed ({type(error).__name__})") from error
 
+    @contextlib.asynccontextmanager
+    async def _answered(
+        self, method: str, url: URL, headers: dict[str, str], body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer of the edge whose turn it is, or of what else the URL names."""
+        url = self._addresses.at_edge(url)
+        total = None if body is None else 2 * SILENT_SECONDS + len(body) / SLOWEST
+        timeout = aiohttp.ClientTimeout(total=total, sock_connect=5, sock_read=SILENT_SECONDS)
+        data = None if body is None else io.BytesIO(body)
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                yield response
+        except (TimeoutError, aiohttp.ClientConnectionError):
+            self._addresses.failed(url)
+            raise
+
     async def _download(self, field: str, link: str, grant: UploadGrant, traceparent: str | None) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
             address = self._addresses.of(link, grant.url, field)
             headers = _headers(grant.token if address.bearer else None, traceparent)
-            async with self._session.get(
-                address.url, headers=headers, allow_redirects=False, timeout=TIMEOUT
-            ) as response:
+            async with self._answered("GET", address.url, headers) as response:
                 if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
                     link = str(address.url.join(_location(response, field)))
                     continue
@@ -107,9 +127,7 @@ class Transfers:
             "X-Filename": quote(rendered.filename),
             "X-Content-SHA256": digest,
         }
-        async with self._session.post(
-            grant.url, data=io.BytesIO(rendered.data), headers=headers, allow_redirects=False, timeout=TIMEOUT
-        ) as response:
+        async with self._answered("POST", URL(grant.url), headers, rendered.data) as response:
             if response.status not in (200, 201):
                 raise await _refusal(response, "upload", "UPLOAD_REFUSED")
             body = await response.content.read(MAX_ANSWER)

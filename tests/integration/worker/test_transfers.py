@@ -1,5 +1,7 @@
 """Reading a picture over real HTTP: bounds, redirects, breaking connections, and where the token goes."""
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
@@ -7,8 +9,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from services.generation.worker import transfers as transfers_module
 from services.generation.worker.addresses import Addresses
 from services.generation.worker.faults import StepFault
+from services.generation.worker.renderers.rendered import Rendered
 from services.generation.worker.transfers import Transfers
 from shared.contracts.generation import StepError
 from shared.contracts.work import UploadGrant
@@ -194,3 +198,43 @@ async def test_a_refusal_is_not_asked_again(download: Download, storage: Host, s
 @pytest.mark.parametrize("link", [None, 5, {"url": "x"}, ["x"], True])
 async def test_what_is_no_address_is_refused(download: Download, link: object) -> None:
     assert (await fault(download(link))).code == "VALIDATION_FAILED"
+
+
+async def test_files_go_to_another_edge_while_one_is_silent(
+    storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stands still takes connections and answers nothing; the grants of its time name it all the same."""
+    monkeypatch.setattr(transfers_module, "SILENT_SECONDS", 0.3)
+
+    async def nothing(_request: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stored(request: web.Request) -> web.StreamResponse:
+        digest = hashlib.sha256(await request.read()).hexdigest()
+        return web.json_response(
+            {
+                "data": {
+                    "id": 1,
+                    "url": elsewhere.url(),
+                    "path": "a.png",
+                    "mime_type": "image/png",
+                    "size": 7,
+                    "sha256": digest,
+                }
+            }
+        )
+
+    storage.answer, elsewhere.answer = nothing, stored
+    grant = UploadGrant(storage.url("/uploads"), TOKEN)
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
+        transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
+        await transfers.upload(Rendered("asset", "a.png", "image/png", b"picture"), grant, None)
+        assert [request.method for request in (*storage.requests, *elsewhere.requests)] == ["POST", "POST"]
+        assert elsewhere.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+        elsewhere.answer = elsewhere.picture
+        assert await transfers.download("image", storage.url(), grant, None) == b"picture"
+        assert len(storage.requests) == 1, "the silent one was asked again"
+        elsewhere.answer, storage.answer = nothing, storage.picture
+        assert await transfers.download("image", storage.url(), grant, None) == b"picture"
