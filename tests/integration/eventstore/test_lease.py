@@ -12,7 +12,7 @@ import pytest
 
 from shared.eventstore import EventStore
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
-from shared.eventstore.connections import connect
+from shared.eventstore.connections import LONG, connect
 from shared.eventstore.lease import Fenced, Lease, Leases
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC
@@ -170,7 +170,7 @@ async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
     database: str, start: Start, sql: psycopg.Connection
 ) -> None:
     """What was checked may be committed: the next leader comes after it, and sees it."""
-    first = await leader(start("a").wants("x"))
+    first = await leader(start("a", ttl=60).wants("x"))
     async with await connect(database, "test") as connection:
         await first.leads["x"].fence(connection)
         await stop(*first.tasks)
@@ -179,6 +179,38 @@ async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
         assert not second.leads
         await connection.commit()
         await leader(second)
+
+
+@pytest.mark.parametrize("in_the_middle_of", ["statements", "a COPY", "a pipeline"])
+async def test_a_transaction_that_stands_still_is_ended_when_its_lease_has_expired(
+    database: str, start: Start, sql: psycopg.Connection, in_the_middle_of: str
+) -> None:
+    """No timeout of the server's ends each of them: a client that is stopped would keep its lease as long as it is."""
+    sql.execute("create table written (token bigint)")
+    first = await leader(start("a").wants("x"))
+    lease = first.leads["x"]
+    async with await connect(database, "test", LONG) as connection, contextlib.AsyncExitStack() as middle:
+        await lease.fence(connection)
+        if in_the_middle_of == "a COPY":
+            copy = await middle.enter_async_context(connection.cursor().copy("copy written from stdin"))
+            await copy.write_row((lease.token,))
+        elif in_the_middle_of == "a pipeline":
+            await middle.enter_async_context(connection.pipeline())
+            await connection.execute("insert into written values (%s)", (lease.token,))
+            connection.pgconn.send_flush_request()
+            connection.pgconn.flush()
+        await stop(*first.tasks)
+        second = await leader(start("b").wants("x"))
+        assert second.leads["x"].token == lease.token + 1
+
+        async def go_on() -> None:
+            await middle.aclose()
+            await connection.execute("insert into written values (%s)", (lease.token,))
+            await connection.commit()
+
+        with pytest.raises(psycopg.OperationalError):
+            await go_on()
+    assert count(sql, "select count(*) from written") == 0
 
 
 async def test_a_leader_that_fails_lets_another_one_try(start: Start) -> None:

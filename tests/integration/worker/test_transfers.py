@@ -203,7 +203,7 @@ async def test_what_is_no_address_is_refused(download: Download, link: object) -
 async def test_files_go_to_another_edge_while_one_is_silent(
     storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that stands still takes connections and answers nothing; the grants of its time name it all the same."""
+    """A process that stands still takes connections and answers nothing; grants go on naming it."""
     monkeypatch.setattr(transfers_module, "SILENT_SECONDS", 0.3)
 
     async def nothing(_request: web.Request) -> web.StreamResponse:
