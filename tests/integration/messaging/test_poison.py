@@ -80,6 +80,7 @@ async def test_a_fault_of_all_events_parks_none(owner: EventStore, service: Even
     handler = Sick(*streams)
     consumer = runner(service, nats_url, handler, retries=QUICK, max_in_flight=8)
     async with background(relay(owner, nats_url).run, consumer.run):
+        await eventually(lambda: consumer.active, "the consumer leads, and its tables exist")
         for stream in streams:
             await count(owner, stream, 1)
 
