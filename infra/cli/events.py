@@ -56,8 +56,6 @@ def events(
 ) -> None:
     """Print the history of a service, or of one stream of it, in the order in which it was recorded.
 
-    The set must be running: PostgreSQL holds the history.
-
     Events are shown in the newest version of their type. With --json, one JSON object per line: position, recorded_at,
     type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id. What can't be
     read has the type `unreadable`, and says why.

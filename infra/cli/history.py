@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 
 def service_option(command: Command) -> Command:
-    return click.option("--service", type=click.Choice(SERVICES), required=True, help="Whose history.")(command)
+    return click.option(
+        "--service", type=click.Choice(SERVICES), required=True, help="Whose history; the set must be running."
+    )(command)
 
 
 def definition_of(service: str) -> ServiceDefinition:

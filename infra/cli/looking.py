@@ -58,13 +58,14 @@ def look(made: SetFile, holder: int | None) -> list[Process]:
 
 
 def supervisor_troubles(made: SetFile, holder: int) -> list[str]:
-    """Of whoever keeps all the others alive."""
+    """What is wrong with the process that starts the others again when they die."""
     try:
         status = psutil.Process(holder).status()
     except psutil.Error:
         return []  # it has just gone, or is another user's: the lock says that it is there
     if status in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}:
-        return [f"the supervisor (pid {holder}) is frozen: nobody starts what dies; wake it: kill -CONT {holder}"]
+        wake = f"wake it: kill -CONT {holder}"
+        return [f"the supervisor (pid {holder}) is frozen: processes that die are not started again; {wake}"]
     if made.pid != holder:
         return [f"the supervisor (pid {holder}) is starting: what is shown is from before"]
     return []
@@ -78,7 +79,7 @@ def _seen(info: ProcessInfo) -> Process:
     elif info.state == "starting":
         seen.troubles = [f"it is starting; see {info.log}"]
     elif info.state == "stopped":
-        seen.troubles = ["it is stopped, and nobody will start it again"]
+        seen.troubles = ["it is stopped, and will not be started again"]
     if info.pid is None:
         return seen
     try:

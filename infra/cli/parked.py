@@ -20,7 +20,10 @@ from shared.messaging.parking import SCHEMA, Parked
 
 @click.group()
 def parked() -> None:
-    """What could not be handled, taken in or published: list, inspect, retry, discard."""
+    """Messages that could not be handled, and events that could not be published: list, inspect, retry, discard.
+
+    The set must be running.
+    """
 
 
 def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
@@ -44,7 +47,10 @@ def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection],
 @click.option("--by", "consumer", help="Only by this consumer or process; relay: what the broker would not take.")
 @json_option
 def list_(data: Path, service: str | None, consumer: str | None, *, as_json: bool) -> None:
-    """Show what is parked, and what waits behind it: by consumers and processes, workers' results, and the relay."""
+    """Show what is parked, and what waits behind it: by consumers and processes, workers' results, and the relay.
+
+    The set must be running.
+    """
     found: list[tuple[str, Parked]] = []
     for each in [service] if service else SERVICES:
 
@@ -90,7 +96,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 @click.argument("parked_id", type=int)
 @click.option("--reason", default="", help="Kept with the record.")
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Let whoever parked it try it again, and then what waits behind it."""
+    """Have the consumer, process or relay that parked it try it again, and then what waits behind it."""
     _with_connection(
         data, service, lambda it: operators.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason)
     )
@@ -106,7 +112,7 @@ def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
 @click.argument("parked_id", type=int)
 @click.option("--reason", required=True, help="Why it is never to be handled; kept with the record.")
 def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Give it up, with a reason; what waits behind it flows again."""
+    """Discard it, with a reason; then what waits behind it is handled."""
     _with_connection(
         data, service, lambda it: operators.discard(it, parked_id, by=f"operator:{getuser()}", reason=reason)
     )

@@ -24,7 +24,10 @@ from shared.projections.users import TableUse
 
 @click.group()
 def projections() -> None:
-    """Read tables: list them, build them anew from history, skip what one can't take in."""
+    """Read tables: list them, rebuild them from history, skip an event that one can't handle.
+
+    The set must be running.
+    """
 
 
 class Report(msgspec.Struct):
@@ -181,7 +184,7 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
 @service_option
 @click.option("--table", required=True, help="As `emprops projections list` names it.")
 @click.option("--position", required=True, type=click.IntRange(min=1), help="The event that it is stuck on.")
-@click.option("--reason", required=True, help="Why it may be left out; kept for ever.")
+@click.option("--reason", required=True, help="Why it may be left out; kept permanently.")
 @json_option
 def skip(data: Path, service: str, table: str, position: int, reason: str, *, as_json: bool) -> None:
     """Leave an event out of a read table, now and whenever the table is rebuilt.

@@ -25,7 +25,7 @@ from infra.cli.shown import json_shown
 @click.option("--as-of", metavar="VERSION|TIME", help="As it was at a version, or at a time (ISO 8601).")
 @json_option
 def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json: bool) -> None:
-    """Show a stream's state, folded from its events: now, or as it was then. The set must be running."""
+    """Show a stream's state, folded from its events: now, or as it was then."""
     then = parse_as_of(as_of)
 
     async def load() -> dict[str, Any]:

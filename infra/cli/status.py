@@ -31,8 +31,8 @@ class Status(msgspec.Struct):
 def status(data: Path, *, as_json: bool) -> None:
     """Show each process of a set, how far it has come, and what is not as it should be.
 
-    Exits with 0 only if all is well: everything runs and is ready, what follows history gets on, nothing is parked,
-    clocks agree. Answers within three seconds, whatever is frozen or silent.
+    Exits with 0 only if all is well: everything runs and is ready, what follows history makes progress, nothing is
+    parked, clocks agree. Answers within three seconds, whatever is frozen or silent.
     """
     made = open_set(data)
     holder = holder_of(folder(data))

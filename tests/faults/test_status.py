@@ -50,7 +50,9 @@ def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSe
     # Itself alone: its children run on.
     os.kill(supervisor, signal.SIGSTOP)
     try:
-        assert_tells(running.status(), f"the supervisor (pid {supervisor}) is frozen: nobody starts what dies")
+        assert_tells(
+            running.status(), f"the supervisor (pid {supervisor}) is frozen: processes that die are not started again"
+        )
         running.kill("credits-1")
         assert_tells(running.status(), "credits-1: it has died; the supervisor has not noticed yet")
     finally:

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from infra.cli.main import main
-from tests.support.printed import documents, spans
+from tests.support.printed import commands, documents, spans
 from tests.support.running_set import ROOT
 
 EVERYWHERE = [
@@ -21,6 +21,10 @@ EVERYWHERE = [
 A_UUID = "0d9f6c1e-0000-0000-0000-000000000000"
 MEANT = {"DIR": "data/set", "S": "credits", "N": "0", "ID": A_UUID, "STREAM": A_UUID, "USER_ID": A_UUID}
 """What a reader puts in the place of these words."""
+
+
+def on_history(command: click.Command) -> bool:
+    return {"data", "service"} <= {parameter.name for parameter in command.params}
 
 
 def assert_is_a_command(words: list[str]) -> None:
@@ -54,6 +58,13 @@ def test_what_a_document_names_can_be_called(file: Path) -> None:
                 assert target in targets, span
             case [("python" | ".venv/bin/python"), "-m", module, *_]:
                 assert importlib.util.find_spec(module) is not None, span
+
+
+@pytest.mark.parametrize("words", [words for words, command in commands() if on_history(command)])
+def test_the_help_of_a_command_on_history_says_that_the_set_must_be_running(words: str) -> None:
+    command = dict(commands())[words]
+    said = command.get_help(click.Context(command, info_name=words, terminal_width=1000))
+    assert "he set must be running" in " ".join(said.split())
 
 
 def test_a_missing_option_and_a_misspelt_command_are_found() -> None:
