@@ -27,8 +27,8 @@ from shared.processes import Process, ProcessRunner
 from shared.projections import Projection, Projector, rebuild
 from shared.runtime import ServiceDefinition
 from tests.contracts.made_up import ThingEvent
-from tests.integration.eventstore.waiting import until
-from tests.integration.messaging.support import background, eventually
+from tests.integration.messaging.support import background
+from tests.support.patience import eventually
 
 
 class NamedV1(ThingEvent, frozen=True, tag="thing_named.v1"):
@@ -175,7 +175,7 @@ async def test_a_process(store: EventStore) -> None:
     """Reacts to each."""
     seen = Seen()
     async with background(ProcessRunner(store, Process("named-v1", (Named,), seen), "things").run):
-        await until(lambda: len(seen) == 3, "all are reacted to")
+        await eventually(lambda: len(seen) == 3, "all are reacted to")
     assert said(seen) == ALL
 
 
@@ -187,11 +187,11 @@ async def test_a_consumer_in_another_service(
     async with EventStore.open(first, Codec.of(FIRST)) as old:
         relay = Relay(old, "things", nats_url)
         async with background(relay.run):
-            await until(lambda: relay.published >= 2, "the first release has published what it stored")
+            await eventually(lambda: relay.published >= 2, "the first release has published what it stored")
     async with history_of_three(first, thing) as store, EventStore.open(databases(), Codec(())) as service:
         runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), seen, TODAY), nats_url)
         async with background(Relay(store, "things", nats_url).run, runner.run):
-            await until(lambda: len(seen) == 3, "all are handled")
+            await eventually(lambda: len(seen) == 3, "all are handled")
     assert said(seen) == ALL
 
 
@@ -252,7 +252,7 @@ class TestOfANewerRelease:
         ):
             runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), seen, TODAY), nats_url)
             async with background(Relay(newer, "things", nats_url).run, runner.run), service.pool.connection() as c:
-                await until(lambda: len(seen) == 3, "those before it are handled")
+                await eventually(lambda: len(seen) == 3, "those before it are handled")
                 [parked] = await eventually(lambda: operators.list_parked(c), "it is parked")
                 assert (parked.type, parked.error) == (
                     "thing_named.v4",

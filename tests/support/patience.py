@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from inspect import isawaitable
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -16,6 +17,7 @@ class NotYet(Exception):  # noqa: N818 - names what was found
     """Raised by a condition that wants to say what it found instead of what is waited for."""
 
 
+@overload
 async def eventually(
     condition: Callable[[], Awaitable[T | None]],
     what: str,
@@ -23,8 +25,29 @@ async def eventually(
     within: float = PATIENCE,
     passing: tuple[type[Exception], ...] = (),
     every: float = LOOK_SECONDS,
-) -> T:
-    """The first true value of `condition`, which is called again `every` so many seconds.
+) -> T: ...
+
+
+@overload
+async def eventually(
+    condition: Callable[[], T | None],
+    what: str,
+    *,
+    within: float = PATIENCE,
+    passing: tuple[type[Exception], ...] = (),
+    every: float = LOOK_SECONDS,
+) -> T: ...
+
+
+async def eventually(
+    condition: Callable[[], Any],
+    what: str,
+    *,
+    within: float = PATIENCE,
+    passing: tuple[type[Exception], ...] = (),
+    every: float = LOOK_SECONDS,
+) -> Any:
+    """The first true value of `condition`, a function, async or not, which is called again `every` so many seconds.
 
     NotYet, and an error of a type in `passing`, count as "not yet"; any other error ends the wait. Raises
     AssertionError after `within` seconds, which names what was waited for and what the last call returned or raised.
@@ -36,7 +59,9 @@ async def eventually(
         async with bound:
             while True:
                 try:
-                    found = await condition()
+                    found = condition()
+                    if isawaitable(found):
+                        found = await found
                     if found:
                         return found
                     last = found

@@ -127,9 +127,12 @@ async def test_a_silent_replica_is_put_aside_and_comes_back_by_itself(start_edge
         assert [(await edge.json("GET", "/credits"))[1]["service"] for _ in range(6)] == ["well"] * 6
         assert hanging.requests == before
         hanging.ends()
-        async with asyncio.timeout(20):
-            while hanging.requests == before:
-                await edge.json("GET", "/credits")
+
+        async def is_asked() -> bool:
+            await edge.json("GET", "/credits")
+            return hanging.requests > before
+
+        await eventually(is_asked, "requests to go to the replica again", within=20, every=0)
 
 
 async def test_a_service_without_a_replica_makes_the_edge_unready(start_edge: Edge) -> None:

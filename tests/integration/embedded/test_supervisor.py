@@ -17,7 +17,7 @@ from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import GIVE_UP, Backoff, Stage, StartFailedError, Supervisor
 from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held, process_start
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 QUICK = Backoff(first=0.02, longest=0.08, reset_after=30)
 
@@ -53,12 +53,6 @@ def tiny(folder: Path, name: str, program: str = SERVES, grace_seconds: float = 
     )
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
-            await asyncio.sleep(0.01)
-
-
 @contextlib.contextmanager
 def child_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process of the test's own, gone when the block ends."""
@@ -78,7 +72,7 @@ class Said(list[str]):
     """What a supervisor has said, and a way to wait for it."""
 
     async def wait_for(self, words: str, times: int = 1) -> str:
-        await until(lambda: sum(words in line for line in self) >= times)
+        await eventually(lambda: sum(words in line for line in self) >= times, f"{words!r} to be said")
         return next(line for line in self if words in line)
 
 
@@ -184,7 +178,7 @@ async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
     never = tiny(tmp_path, "never", "import time; time.sleep(600)")
     async with supervised(tmp_path, Stage((never,))) as (supervisor, _):
         starting = asyncio.create_task(supervisor.start())
-        await until(lambda: supervisor.children["never"].info.pid is not None)
+        await eventually(lambda: supervisor.children["never"].info.pid is not None, "never to be started")
         pid = supervisor.children["never"].info.pid
         assert pid is not None
         await supervisor.stop()

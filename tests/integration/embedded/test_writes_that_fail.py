@@ -1,6 +1,5 @@
 """The supervisor keeps processes alive whatever becomes of what it writes: the disk is full, the reader sleeps."""
 
-import asyncio
 import errno
 import os
 import signal
@@ -19,15 +18,8 @@ from infra.embedded.set_file import ProcessInfo, keep_private, write_private
 from infra.embedded.supervisor import Backoff, Stage, Supervisor
 from infra.embedded.up import Journal
 from tests.integration.embedded.test_places import small_disk
+from tests.support.patience import PATIENCE, eventually
 from tests.support.running_set import EMPROPS
-
-PATIENCE = 30.0
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another process's doing
-            await asyncio.sleep(0.01)
 
 
 def fill(disk: Path) -> Path:
@@ -65,13 +57,15 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
             for number in (1, 2, 3):
                 assert info.pid is not None
                 os.kill(info.pid, signal.SIGKILL)
-                await until(lambda n=number: (info.restarts, info.state) == (n, "ready"))
+                await eventually(lambda n=number: (info.restarts, info.state) == (n, "ready"), f"restart {number}")
             assert configuration.read_bytes() == b"its configuration"
-            await until(lambda: any("the set's state can't be written (No space left" in line for line in said))
+            await eventually(
+                lambda: any("the set's state can't be written (No space left" in line for line in said), "it to be said"
+            )
             filler.unlink()
             expected = repr([("one", "ready", info.pid)]).encode()
-            await until(lambda: (disk / "set.json").read_bytes() == expected)
-            await until(lambda: "the set's state is written again" in said)
+            await eventually(lambda: (disk / "set.json").read_bytes() == expected, "the state to be written")
+            await eventually(lambda: "the set's state is written again" in said, "that to be said")
             assert not list(disk.glob(".set.json*")), "half-written files are what a disk is full of"
         finally:
             await supervisor.stop()
@@ -95,7 +89,7 @@ async def test_whatever_cannot_be_told_is_passed_over(tmp_path: Path) -> None:
         for number in (1, 2):
             assert info.pid is not None
             os.kill(info.pid, signal.SIGKILL)
-            await until(lambda n=number: (info.restarts, info.state) == (n, "ready"))
+            await eventually(lambda n=number: (info.restarts, info.state) == (n, "ready"), f"restart {number}")
     finally:
         await supervisor.stop()
 

@@ -19,7 +19,8 @@ from shared.eventstore import (
     VersionConflict,
 )
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
-from tests.integration.eventstore.waiting import soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.waiting import soon, take_append_lock, writers_waiting
+from tests.support.patience import eventually
 
 
 async def test_events_come_out_as_they_went_in(store: EventStore) -> None:
@@ -62,11 +63,11 @@ async def test_a_conflict_inside_a_batch_spares_its_neighbours(store: EventStore
 
     take_append_lock(sql)  # keeps the writer busy with one append, so that the others meet in its next batch
     tasks = [asyncio.create_task(store.append(counted(uuid4(), 0, 0), context()))]
-    await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+    await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
     tasks += [asyncio.create_task(store.append(counted(stream, 0, 1, 2), context())) for stream in free[:3]]
     tasks += [asyncio.create_task(store.append(counted(taken, 0, 9), context()))]
     tasks += [asyncio.create_task(store.append(counted(stream, 0, 3), context())) for stream in free[3:]]
-    await until(lambda: len(store.writer._waiting) == 7, "they are all queued")
+    await eventually(lambda: len(store.writer._waiting) == 7, "they are all queued")
     sql.execute("rollback")
 
     results = await soon(asyncio.gather(*tasks, return_exceptions=True))
@@ -202,9 +203,9 @@ async def test_an_append_given_up_is_not_written(store: EventStore, sql: psycopg
     stream = uuid4()
     take_append_lock(sql)
     busy = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-    await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+    await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
     cancelled = asyncio.create_task(store.append(counted(stream, 0, 1), context()))
-    await until(lambda: len(store.writer._waiting) == 1, "it is queued")
+    await eventually(lambda: len(store.writer._waiting) == 1, "it is queued")
     cancelled.cancel()
     sql.execute("rollback")
     await soon(busy)
@@ -218,7 +219,7 @@ async def test_a_closed_store_says_so(database: str) -> None:
         async with EventStore.open(database, CODEC, max_batch=1) as store:
             take_append_lock(sql)
             waiting = [asyncio.create_task(store.append(counted(uuid4(), 0, 1), context())) for _ in range(3)]
-            await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+            await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
         results = await soon(asyncio.gather(*waiting, return_exceptions=True))
     assert [type(result) for result in results] == [StoreUnavailable] * 3
     with pytest.raises(StoreUnavailable):

@@ -17,7 +17,8 @@ from shared.eventstore.lease import Fenced, Lease
 from shared.stopping import stop
 from tests.integration.eventstore.lossy_proxy import LossyProxy
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Counted, context, count, counted
-from tests.integration.eventstore.waiting import eventually, first, soon, until
+from tests.integration.eventstore.waiting import first, soon
+from tests.support.patience import eventually
 from tests.support.servers import Servers
 
 
@@ -163,7 +164,7 @@ async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups:
             await asyncio.Event().wait()
 
         leading = asyncio.create_task(store.leases.while_leader("x", follow))
-        await until(lambda: started, "it leads")
+        await eventually(lambda: started, "it leads")
         await store.append(counted(uuid4(), 0, 1), context())
         async with away(proxy):
             backup = backups.take()
@@ -180,7 +181,7 @@ async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups:
         with pytest.raises(Fenced):
             await eventually(lambda: keep_until(store, keep), "it is told")
         assert await checkpoint(store, "x") == 0
-        await until(lambda: len(started) > 1, "it starts over")
+        await eventually(lambda: len(started) > 1, "it starts over")
         await stop(leading)
 
 
@@ -243,7 +244,7 @@ async def test_who_sees_it_from_outside_begins_an_epoch(store: EventStore) -> No
         epoch = await store.begin_epoch("the broker has other events", fork, {"found": "x"}, after=7)
         assert (epoch.number, epoch.first_position, epoch.details) == (8, fork, {"found": "x"})
         assert (store.epoch_of(fork - 1), store.epoch_of(fork)) == (1, 8)
-        await until(lambda: other.epochs.latest.number == 8, "others hear of it")
+        await eventually(lambda: other.epochs.latest.number == 8, "others hear of it")
         again = await other.begin_epoch("the same", fork, {})
         assert again.number == 9, "who knows of an epoch and asks for one means another"
 
@@ -263,7 +264,7 @@ async def test_a_number_that_lies_does_not_make_a_tail_spin(store: EventStore) -
 
     store.read_batch = counting
     waiting = asyncio.create_task(anext(tail))
-    await until(lambda: asked >= 2, "it has looked, and waits")
+    await eventually(lambda: asked >= 2, "it has looked, and waits")
     assert store.watermarks.value("events") < 10**9
     await store.append(counted(uuid4(), 0, 1), context())
     assert len((await soon(waiting)).events) == 1

@@ -9,7 +9,8 @@ import pytest
 from shared.eventstore import Appended, EventStore, VersionConflict
 from shared.eventstore.append_statement import APPEND_LOCK, Append
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, context, count, counted
-from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
+from tests.support.patience import eventually
 
 INSERT = """
 insert into events (event_id, stream_id, version, type, data, metadata)
@@ -34,7 +35,7 @@ async def test_a_slow_writer_makes_the_others_wait(store: EventStore, sql: psyco
         take_append_lock(slow)
         reserved = insert(slow, uuid4())
         faster = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-        await until(lambda: writers_waiting(sql) == 1, "the faster writer waits")
+        await eventually(lambda: writers_waiting(sql) == 1, "the faster writer waits")
         assert [event.position for event in await store.read_all()] == [seen[0].position]
         slow.execute("commit")
 
@@ -62,7 +63,7 @@ async def test_a_writer_that_dies_frees_the_others(store: EventStore, sql: psyco
     slow = await psycopg.AsyncConnection.connect(store.dsn)
     await slow.execute("select pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
     waiting = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-    await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+    await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
     await slow.close()
     appended = await soon(waiting)
     assert [event.position for event in await store.read_all()] == [appended.position]
@@ -159,7 +160,7 @@ async def test_a_tailer_that_was_faster_than_the_answer(store: EventStore) -> No
 async def _listening(store: EventStore) -> None:
     """Until its watermarks listen, with LISTEN committed: notifications sent before that do not reach it."""
     with psycopg.connect(store.dsn, autocommit=True) as sql:
-        await until(
+        await eventually(
             lambda: (
                 sql.execute(
                     "select count(*) from pg_stat_activity"

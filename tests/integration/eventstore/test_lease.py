@@ -16,7 +16,8 @@ from shared.eventstore.connections import LONG, connect
 from shared.eventstore.lease import Fenced, Lease, Leases
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC
-from tests.integration.eventstore.waiting import eventually, soon, until
+from tests.integration.eventstore.waiting import soon
+from tests.support.patience import eventually
 from tests.support.silence import SilentProxy, frozen
 
 TTL = 1.0
@@ -75,7 +76,7 @@ def sql(database: str) -> "contextlib.AbstractContextManager[psycopg.Connection]
 
 
 async def leader(*replicas: Replica, of: str = "x") -> Replica:
-    await until(lambda: sum(of in replica.leads for replica in replicas) == 1, f"one leads {of}")
+    await eventually(lambda: sum(of in replica.leads for replica in replicas) == 1, f"one leads {of}")
     return next(replica for replica in replicas if of in replica.leads)
 
 
@@ -147,7 +148,7 @@ async def test_a_silent_one_is_replaced_and_stops_by_itself(database: str, start
         with proxy.silent():
             began = time.monotonic()
             assert (await leader(second)).leads["x"].token == token + 1
-            await until(lambda: "x" not in first.leads, "the first has stopped by itself")
+            await eventually(lambda: "x" not in first.leads, "the first has stopped by itself")
             assert time.monotonic() - began < TTL + 4
         await asyncio.sleep(2 * TTL)  # what it had sent into the silence arrives: it must change nothing
         assert await leader(first, second) is second
@@ -163,7 +164,7 @@ async def test_one_that_stood_still_is_fenced(database: str, start: Start, sql: 
         with pytest.raises(Fenced):
             await lease.fence(frozen)
     assert lease.lost.is_set()
-    await until(lambda: first.leads.get("x") is not lease, "its work was stopped")
+    await eventually(lambda: first.leads.get("x") is not lease, "its work was stopped")
 
 
 async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
@@ -241,7 +242,7 @@ async def test_work_that_loses_a_cancellation_has_ended_before_the_lease_goes(
 
     first = start("a", ttl=60)
     first.tasks.append(asyncio.create_task(first.leases.while_leader("x", stubborn)))
-    await until(lambda: "x" in first.leases._held, "it leads")
+    await eventually(lambda: "x" in first.leases._held, "it leads")
     second = start("b", ttl=60).wants("x")
     closing = asyncio.create_task(first.close())
     await leader(second)
@@ -270,10 +271,10 @@ async def test_standbys_cost_one_connection_and_no_write(start: Start, sql: psyc
     """However many leases they wait for; a leader of all of them renews them with one."""
     names = [f"lease-{number}" for number in range(10)]
     first = start("a", ttl=10).wants(*names)
-    await until(lambda: len(first.leads) == 10, "it leads all")
+    await eventually(lambda: len(first.leads) == 10, "it leads all")
     start("b", ttl=10).wants(*names)
     connections = "select count(*) from pg_stat_activity where application_name = 'emprops leases'"
-    await until(lambda: sql.execute(connections).fetchone() == (2,), "both are there")
+    await eventually(lambda: sql.execute(connections).fetchone() == (2,), "both are there")
     # Of this database: the server's own counters also count what other tests do in theirs.
     commits = "select xact_commit from pg_stat_database where datname = current_database()"
     writes = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relname = 'leases'"
@@ -318,11 +319,11 @@ async def test_a_process_that_is_stopped_and_goes_on(database: str, start: Start
         return row[0] if row else 0
 
     try:
-        await until(lambda: count("first") > 20, "the first writes")
+        await eventually(lambda: count("first") > 20, "the first writes")
         with frozen(first.pid):
             began = time.monotonic()
             second = await asyncio.create_subprocess_exec(*command, "second", str(TTL))
-            await until(lambda: count("second") > 20, "the second writes")
+            await eventually(lambda: count("second") > 20, "the second writes")
             took = time.monotonic() - began
             before = count("first")
         await asyncio.sleep(2 * TTL)

@@ -10,7 +10,8 @@ import pytest
 from shared.eventstore import Appended, EventStore, StoreUnavailable
 from tests.integration.eventstore.lossy_proxy import LossyProxy
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, context, count, counted
-from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
+from tests.support.patience import eventually
 
 
 def end_writer(store: EventStore, sql: psycopg.Connection) -> None:
@@ -72,9 +73,9 @@ async def test_lost_while_waiting_for_the_lock(store: EventStore, sql: psycopg.C
     with psycopg.connect(store.dsn) as slow:
         take_append_lock(slow)
         task = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-        await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+        await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
         end_writer(store, sql)
-        await until(lambda: writers_waiting(sql) == 0, "its backend is gone")
+        await eventually(lambda: writers_waiting(sql) == 0, "its backend is gone")
     appended = await soon(task)
     assert not appended.replayed
     assert len(await store.read_all()) == 2
@@ -95,7 +96,7 @@ async def test_ended_again_and_again_under_load(store: EventStore, sql: psycopg.
     clients = asyncio.gather(*(client() for _ in range(20)))
     for kills in range(1, 11):
         enough = kills * 25
-        await until(lambda: done >= enough, "more appends are done")  # noqa: B023 - awaited in the same turn
+        await eventually(lambda: done >= enough, "more appends are done")  # noqa: B023 - awaited in the same turn
         with contextlib.suppress(AssertionError):  # it is between two connections
             end_writer(store, sql)
     results = await soon(clients)
@@ -144,7 +145,7 @@ async def test_a_server_that_became_a_standby(store: EventStore, sql: psycopg.Co
     sql.execute(f"alter database {database} set default_transaction_read_only = on")
     end_writer(store, sql)
     task = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-    await until(lambda: task.done() or refused() > before, "the append is refused")
+    await eventually(lambda: task.done() or refused() > before, "the append is refused")
     sql.execute(f"alter database {database} reset default_transaction_read_only")
     assert not (await soon(task)).replayed
 
@@ -171,7 +172,7 @@ async def test_a_read_survives_the_end_of_its_connection(store: EventStore, sql:
     with psycopg.connect(store.dsn) as slow:
         slow.execute("lock table events in access exclusive mode")
         task = asyncio.create_task(store.load(TALLY, stream))
-        await until(lambda: sql.execute(blocked).fetchone() is not None, "the read waits for the table")
+        await eventually(lambda: sql.execute(blocked).fetchone() is not None, "the read waits for the table")
         sql.execute(f"select pg_terminate_backend(pid, 5000) from ({blocked}) as blocked")
     assert (await soon(task)).version == 1
 

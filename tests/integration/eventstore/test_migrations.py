@@ -18,7 +18,8 @@ from shared.runtime import ServiceDefinition
 from tests.contracts.catalogue import definitions
 from tests.integration.eventstore.locking import faults
 from tests.integration.eventstore.tally import CODEC, TALLY, Opened, context, counted
-from tests.integration.eventstore.waiting import eventually, soon
+from tests.integration.eventstore.waiting import soon
+from tests.support.patience import eventually
 
 RELEASES = Path(__file__).parent / "releases"
 COLLECTIONS = definitions()["collections"]

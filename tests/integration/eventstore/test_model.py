@@ -26,7 +26,7 @@ from tests.integration.eventstore.tally import (
     context,
     evolve,
 )
-from tests.integration.eventstore.waiting import PATIENCE
+from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)

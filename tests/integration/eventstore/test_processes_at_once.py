@@ -7,8 +7,8 @@ import sys
 import psycopg
 
 from shared.eventstore import EventStore
-from tests.integration.eventstore.waiting import PATIENCE
 from tests.integration.eventstore.writer_and_tailer import EVENTS_PER_STREAM
+from tests.support.patience import PATIENCE
 
 PROCESSES, STREAMS = 3, 40
 

@@ -21,7 +21,8 @@ from shared.eventstore import Codec, Context, EventStore
 from shared.eventstore.recorders import Factory, StoreProcessRecorder
 from tests.integration.eventstore.lossy_proxy import LossyProxy
 from tests.integration.eventstore.tally import Counted, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, first, soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
+from tests.support.patience import PATIENCE, eventually
 
 
 class Account(Aggregate):
@@ -103,7 +104,7 @@ async def test_a_tailer_is_woken_by_the_library(store: EventStore, application: 
     """By push, right after the commit."""
     with psycopg.connect(store.dsn, autocommit=True) as sql:
         listening = "select from pg_stat_activity where datname = current_database() and query = 'listen watermarks'"
-        await until(lambda: sql.execute(listening).fetchone() is not None, "the store listens")
+        await eventually(lambda: sql.execute(listening).fetchone() is not None, "the store listens")
     (recording,) = await asyncio.to_thread(application.save, Account("Ada"))
     assert await soon(store.watermarks.wait_for("events", recording.notification.id, timeout=60))
 
@@ -122,9 +123,9 @@ async def test_a_subscription_is_woken_by_a_service(store: EventStore, applicati
     thread = Thread(target=receive)
     thread.start()
     try:
-        await until(lambda: len(received) == 1, "it gets what was there")
+        await eventually(lambda: len(received) == 1, "it gets what was there")
         after = [await store.append(counted(stream, version, version), context()) for version in range(1, 20)]
-        await until(lambda: len(received) == 20, "it gets what came then")
+        await eventually(lambda: len(received) == 20, "it gets what came then")
     finally:
         subscription.stop()
         thread.join(PATIENCE)
@@ -152,7 +153,7 @@ async def test_a_subscription_survives_its_connections(
             )
             before = len(received)
             await soon(store.append(counted(uuid4(), 0, 1), context()))
-            await until(lambda: len(received) > before, "it gets the event")  # noqa: B023 - awaited in the same turn
+            await eventually(lambda: len(received) > before, "it gets the event")  # noqa: B023 - awaited in the same turn
     finally:
         subscription.stop()
         thread.join(PATIENCE)
@@ -168,7 +169,7 @@ async def test_both_wait_for_one_lock(
         asyncio.create_task(asyncio.to_thread(application.save, Account("Ada"))),
         asyncio.create_task(store.append(counted(uuid4(), 0, 1), context())),
     ]
-    await until(lambda: writers_waiting(sql) == 2, "both wait")
+    await eventually(lambda: writers_waiting(sql) == 2, "both wait")
     sql.execute("rollback")
     await soon(asyncio.gather(*tasks))
     assert len(await asyncio.to_thread(application.recorder.select_notifications, None, 10)) == 2

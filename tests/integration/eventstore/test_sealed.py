@@ -16,9 +16,10 @@ from shared.messaging.handling import RetrySettings
 from shared.processes import Process, ProcessRunner
 from shared.projections import rebuild
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, Counted, Opened, Tally, context
-from tests.integration.eventstore.waiting import first, until
-from tests.integration.messaging.support import background, eventually, published, relay, runner
+from tests.integration.eventstore.waiting import first
+from tests.integration.messaging.support import background, published, relay, runner
 from tests.integration.projections.tables import TALLIES, projecting
+from tests.support.patience import eventually
 
 SECRET = "sheep" * 50
 PLAIN = CODEC.encode(Opened(SECRET))[1]
@@ -88,7 +89,7 @@ async def test_a_consumer_needs_no_key(store: EventStore, nats_url: str, databas
     async with EventStore.open(databases(), Codec(())) as service:
         consumer = runner(service, nats_url, seen, events=(Opened, Counted))
         async with background(relay(store, nats_url).run, consumer.run):
-            await until(lambda: len(seen) == 2, "both are handled")
+            await eventually(lambda: len(seen) == 2, "both are handled")
     assert [each.event for each in seen] == [Opened(SECRET), Counted(2)]
     assert (await published(nats_url))[0][2] == PLAIN
 
@@ -104,7 +105,7 @@ async def test_a_process_and_its_parked_events(store: EventStore) -> None:
         [dead] = await operators.list_parked(connection)
         seen.is_broken = False
         await operators.retry(connection, dead.id, by="tester")
-        await until(lambda: len(seen) == 1, "it is tried again")
+        await eventually(lambda: len(seen) == 1, "it is tried again")
     assert seen[0].event == Opened(SECRET)
 
 

@@ -17,7 +17,8 @@ from shared.eventstore.connections import Bounds, NoAnswer, connect, connect_syn
 from shared.eventstore.writer import GroupWriter
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, TALLY, context, count, counted
-from tests.integration.eventstore.waiting import first, soon, take_append_lock, until, writers_waiting
+from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
+from tests.support.patience import eventually
 from tests.support.servers import Servers
 from tests.support.silence import SilentProxy, frozen
 
@@ -99,7 +100,7 @@ async def test_what_waits_has_a_clock_of_its_own(store: EventStore, proxy: Silen
     await store.append(counted(uuid4(), 0, 1), context())
     with proxy.silent():
         stuck = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
-        await until(lambda: store.writer.writing, "the writer has sent it")
+        await eventually(lambda: store.writer.writing, "the writer has sent it")
         with pytest.raises(StoreUnavailable) as caught:
             await within_seconds(0.3, store.writer.append(*prepared(), seconds=0.3))
         assert not caught.value.maybe_done
@@ -121,13 +122,13 @@ async def test_a_lock_held_elsewhere_is_a_certain_answer(database: str) -> None:
             take_append_lock(other)
             append = asyncio.create_task(store.writer.append(*prepared(), seconds=4.3))
             with psycopg.connect(database, autocommit=True) as sql:
-                await until(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
+                await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
             with pytest.raises(StoreUnavailable) as caught:
                 await within_seconds(COMMAND, append)
             assert not caught.value.maybe_done
             assert "lock" in str(caught.value)
             waiting = asyncio.create_task(store.writer.append(*prepared()))
-            await until(lambda: store.writer.writing, "another one is sent")
+            await eventually(lambda: store.writer.writing, "another one is sent")
         await within_seconds(AFTERWARDS, waiting)
 
 
@@ -141,7 +142,7 @@ async def test_what_waits_is_bounded_in_bytes(database: str, proxy: SilentProxy)
         await soon(writer.append(*prepared()))
         with proxy.silent():
             first_ = asyncio.create_task(writer.append(*prepared()))
-            await until(lambda: writer.writing, "one is out")
+            await eventually(lambda: writer.writing, "one is out")
             inside = [asyncio.create_task(writer.append(*prepared(60_000))) for _ in range(2)]
             await asyncio.sleep(0)
             with pytest.raises(StoreUnavailable, match="too much waits") as caught:

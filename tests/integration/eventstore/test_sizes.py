@@ -13,7 +13,8 @@ from shared.eventstore.snapshots import MAX_SNAPSHOT, keep_snapshot, read_snapsh
 from shared.messaging.cloudevents import event_headers, event_subject
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Opened, Tally, context, counted
 from tests.integration.eventstore.waiting import soon
-from tests.integration.messaging.support import background, eventually, published, relay
+from tests.integration.messaging.support import background, published, relay
+from tests.support.patience import eventually
 
 LARGE = Opened("x" * (MAX_EVENT - len(CODEC.encode(Opened(""))[1])))
 """As large as an event may be."""

@@ -10,7 +10,7 @@ import psycopg
 from shared.eventstore import EventStore, Loaded
 from shared.eventstore.snapshots import keep_snapshot
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tally, context, count, counted
-from tests.integration.eventstore.waiting import until
+from tests.support.patience import eventually
 
 
 async def test_a_stream_that_does_not_exist(store: EventStore) -> None:
@@ -112,7 +112,7 @@ class TestSnapshots:
             assert (await fresh.load(changed, stream)).state == Tally(total=4, changes=4)
             for _ in range(2):
                 await fresh.handle(changed, stream, count(1), context())
-            await until(lambda: snapshot(sql, stream) == 6, "the new snapshot replaces the old")
+            await eventually(lambda: snapshot(sql, stream) == 6, "the new snapshot replaces the old")
         async with EventStore.open(store.dsn, CODEC) as fresh:
             assert (await fresh.load(changed, stream)).state == Tally(total=6, changes=6)
 
@@ -159,7 +159,7 @@ async def snapshotted(store: EventStore, sql: psycopg.Connection) -> UUID:
     stream = uuid4()
     for _ in range(4):
         await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
-    await until(lambda: snapshot(sql, stream) == 3, "the snapshot is kept")
+    await eventually(lambda: snapshot(sql, stream) == 3, "the snapshot is kept")
     return stream
 
 

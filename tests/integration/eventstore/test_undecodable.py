@@ -10,8 +10,8 @@ from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import operators
 from shared.processes import Process, ProcessRunner
 from tests.integration.eventstore.tally import TALLY, Counted, context, counted
-from tests.integration.eventstore.waiting import until
 from tests.integration.messaging.support import background
+from tests.support.patience import eventually
 
 TYPES = frozenset({"tally_counted.v1"})
 
@@ -54,8 +54,8 @@ async def test_a_process_parks_it(store: EventStore, sql: psycopg.Connection) ->
         seen.append(recorded)
 
     async with background(ProcessRunner(store, Process("mirror-v1", (Counted,), react)).run):
-        await until(lambda: len(seen) == 2, "the other stream flows")
-        await until(lambda: statuses(sql) == ["parked", "waiting"], "it is parked, and the one behind it waits")
+        await eventually(lambda: len(seen) == 2, "the other stream flows")
+        await eventually(lambda: statuses(sql) == ["parked", "waiting"], "it is parked, and the one behind it waits")
     assert [each.event for each in seen] == [Counted(1), Counted(4)]
     async with store.pool.connection() as connection:
         [parked, _] = await operators.list_parked(connection)

@@ -1,7 +1,7 @@
 """Waiting for what another connection or process does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 import psycopg
@@ -11,26 +11,6 @@ from shared.eventstore.append_statement import APPEND_LOCK
 from tests.support.patience import PATIENCE
 
 T = TypeVar("T")
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Looks again and again, letting everything else run."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - what happens is elsewhere: no event of ours is set
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"waited in vain until {what}") from None
-
-
-async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    """As `until`, for what has to be asked for."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not await condition():  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"waited in vain until {what}") from None
 
 
 async def soon(awaitable: Awaitable[T]) -> T:

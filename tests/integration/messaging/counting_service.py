@@ -7,7 +7,8 @@ import asyncio
 import sys
 
 from shared.eventstore import RecordedEvent
-from tests.integration.messaging.support import COUNTER, eventually, opened, runner
+from tests.integration.messaging.support import COUNTER, opened, runner
+from tests.support.patience import eventually
 
 CONSUMER = "tests-v1"
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -23,7 +22,7 @@ from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
 from shared.messaging import Consumer, ConsumerRunner, Relay, RetrySettings, SubscriptionSettings, connected
 from shared.messaging.pulling import PullSettings
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
 
 OWNER = "counting"
 STREAM = "COUNTING"
@@ -131,20 +130,6 @@ async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID
 
     await asyncio.gather(*(fill(stream_id) for stream_id in ids))
     return ids
-
-
-async def eventually(condition: Callable[[], Any], what: str, *, within: float = PATIENCE) -> Any:
-    """Waits until the condition (a function, async or not) gives something true, and returns that."""
-    deadline = time.monotonic() + within
-    while True:
-        result = condition()
-        if isinstance(result, Awaitable):
-            result = await result
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {within:g} s")
-        await asyncio.sleep(0.01)
 
 
 async def once_up(work: Callable[[], Awaitable[Any]]) -> Any:

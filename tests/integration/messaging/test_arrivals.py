@@ -14,11 +14,10 @@ from tests.integration.messaging.support import (
     Ignored,
     background,
     count,
-    eventually,
     relay,
     runner,
 )
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 
 NOT_YET = 0.5
 """Seconds after which what has not arrived counts as behind: many looks at the broker."""

@@ -7,7 +7,8 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import operators
-from tests.integration.messaging.support import background, count, eventually, relay, remembered, runner
+from tests.integration.messaging.support import background, count, relay, remembered, runner
+from tests.support.patience import eventually
 from tests.support.tasks import cancel_alone
 
 

@@ -26,7 +26,6 @@ from tests.integration.messaging.support import (
     count,
     count_at_once,
     cut_connections,
-    eventually,
     forget,
     once_up,
     opened,
@@ -34,6 +33,7 @@ from tests.integration.messaging.support import (
     remembered,
     runner,
 )
+from tests.support.patience import eventually
 from tests.support.servers import Servers
 
 

@@ -18,13 +18,13 @@ from tests.integration.messaging.support import (
     Counted,
     background,
     count,
-    eventually,
     opened,
     published,
     relay,
     remembered,
     runner,
 )
+from tests.support.patience import eventually
 
 
 class Journal:

@@ -17,13 +17,13 @@ from tests.integration.messaging.support import (
     OWNER,
     background,
     count,
-    eventually,
     forget,
     positions_published,
     relay,
     remembered,
     runner,
 )
+from tests.support.patience import eventually
 
 
 async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(

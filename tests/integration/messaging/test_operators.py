@@ -13,11 +13,11 @@ from tests.integration.messaging.support import (
     Broker,
     background,
     count,
-    eventually,
     forget,
     relay,
     runner,
 )
+from tests.support.patience import eventually
 
 
 async def test_a_retried_event_lets_its_stream_flow_in_order(

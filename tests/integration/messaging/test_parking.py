@@ -11,10 +11,10 @@ from tests.integration.messaging.support import (
     Counted,
     background,
     count,
-    eventually,
     relay,
     runner,
 )
+from tests.support.patience import eventually
 
 
 async def test_a_poison_event_is_parked_and_only_its_stream_waits(

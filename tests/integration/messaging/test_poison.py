@@ -19,11 +19,11 @@ from tests.integration.messaging.support import (
     Text,
     background,
     count,
-    eventually,
     published,
     relay,
     runner,
 )
+from tests.support.patience import eventually
 
 QUICK = RetrySettings(
     attempts=3, attempts_while_others_pass=4, first_pause=0.01, longest_pause=0.05, look_at_parked_every=0.05

@@ -18,12 +18,12 @@ from tests.integration.messaging.support import (
     count,
     count_at_once,
     cut_connections,
-    eventually,
     once_up,
     positions_published,
     published,
     relay,
 )
+from tests.support.patience import eventually
 
 
 async def positions(store: EventStore) -> list[int]:

@@ -14,9 +14,9 @@ from tests.integration.messaging.support import (
     Counted,
     background,
     count_at_once,
-    eventually,
     relay,
 )
+from tests.support.patience import eventually
 
 ROOT = Path(__file__).parents[3]
 

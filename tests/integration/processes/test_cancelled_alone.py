@@ -10,8 +10,8 @@ from shared.eventstore import EventStore, RecordedEvent
 from shared.eventstore.checkpoints import checkpoint
 from shared.messaging import operators
 from tests.integration.eventstore.tally import context, counted
-from tests.integration.eventstore.waiting import eventually, until
 from tests.integration.processes.test_process import NAME, Seen, running
+from tests.support.patience import eventually
 from tests.support.tasks import cancel_alone
 
 
@@ -21,21 +21,21 @@ async def test_all_that_it_does_beside_its_reactions_goes_on(store: EventStore, 
     seen, ill, cut_off = Seen(), uuid4(), asyncio.Event()
     seen.fail = lambda recorded: recorded.stream_id == ill
     async with running(store, seen, lost=returning(cut_off)) as process:
-        await until(lambda: process.active, "the process begins")
+        await eventually(lambda: process.active, "the process begins")
         await store.append(counted(ill, 0, 1), context())
         await eventually(lambda: is_parked(store), "the event is parked")
         cancel_alone(task)
-        await until(lambda: not process.active, "the process ends")
-        await until(lambda: process.active, "it begins again")
+        await eventually(lambda: not process.active, "the process ends")
+        await eventually(lambda: process.active, "it begins again")
         seen.fail = lambda _: False
         async with store.pool.connection() as connection:
             [event] = await operators.list_parked(connection, NAME)
             await operators.retry(connection, event.id, by="olga")
         last = await store.append(counted(uuid4(), 0, 1), context())
-        await until(lambda: len(seen.events) == 2, "both are done")
+        await eventually(lambda: len(seen.events) == 2, "both are done")
         await eventually(lambda: is_at(store, last.position), "the checkpoint is kept")
         cut_off.set()
-        await until(lambda: not process.active, "it gives up")
+        await eventually(lambda: not process.active, "it gives up")
 
 
 def returning(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
@@ -68,4 +68,4 @@ async def test_a_reaction_that_awaits_a_cancelled_future_is_called_again(store: 
     stream = uuid4()
     async with running(store, react):
         await store.append(counted(stream, 0, 1, 2), context())
-        await until(lambda: calls == [1, 1, 2], "tried again, and the next one after it")
+        await eventually(lambda: calls == [1, 1, 2], "tried again, and the next one after it")

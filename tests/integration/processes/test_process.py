@@ -17,7 +17,8 @@ from shared.messaging.handling import RetrySettings
 from shared.processes import Process, ProcessRunner
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, context, count, counted
-from tests.integration.eventstore.waiting import eventually, soon, until
+from tests.integration.eventstore.waiting import soon
+from tests.support.patience import eventually
 
 NAME = "mirror-v1"
 QUICK = RetrySettings(attempts=3, first_pause=0.005, longest_pause=0.02, look_at_parked_every=0.02)
@@ -88,9 +89,9 @@ async def test_sees_all_of_history_and_what_comes(store: EventStore) -> None:
     seen, stream = Seen(), uuid4()
     await store.append([StreamAppend(stream, 0, [Opened("a"), Counted(1), Closed()])], context())
     async with running(store, seen, Opened, Closed):
-        await until(lambda: seen.of(stream) == [1, 3], "it has seen what was there")
+        await eventually(lambda: seen.of(stream) == [1, 3], "it has seen what was there")
         await store.append([StreamAppend(stream, 3, [Counted(1), Opened("b")])], context())
-        await until(lambda: seen.of(stream) == [1, 3, 5], "it sees what comes")
+        await eventually(lambda: seen.of(stream) == [1, 3, 5], "it sees what comes")
     assert [recorded.event for recorded in seen.events] == [Opened("a"), Closed(), Opened("b")]
 
 
@@ -99,12 +100,12 @@ async def test_goes_on_where_it_was(store: EventStore) -> None:
     first, second = Seen(), Seen()
     appended = await store.append(counted(uuid4(), 0, *range(20)), context())
     async with running(store, first) as runner:
-        await until(lambda: len(first.events) == 20, "all are done")
+        await eventually(lambda: len(first.events) == 20, "all are done")
         await eventually(lambda: _caught_up(runner), "its checkpoint is kept")
     assert await checkpoint(store, NAME) == appended.position
     later = await store.append(counted(uuid4(), 0, 1), context())
     async with EventStore.open(store.dsn, CODEC) as other, running(other, second):
-        await until(lambda: second.positions == [later.position], "only the new one is done")
+        await eventually(lambda: second.positions == [later.position], "only the new one is done")
 
 
 async def test_a_new_name_begins_again(store: EventStore) -> None:
@@ -112,7 +113,7 @@ async def test_a_new_name_begins_again(store: EventStore) -> None:
     await store.append(counted(uuid4(), 0, 1, 2), context())
     one, two = Seen(), Seen()
     async with running(store, one, name="one-v1"), running(store, two, name="one-v2"):
-        await until(lambda: len(one.events) == len(two.events) == 2, "both have seen everything")
+        await eventually(lambda: len(one.events) == len(two.events) == 2, "both have seen everything")
 
 
 async def test_after_a_crash_it_repeats_and_nothing_happens_twice(store: EventStore) -> None:
@@ -130,7 +131,7 @@ async def test_after_a_crash_it_repeats_and_nothing_happens_twice(store: EventSt
                 await seen(recorded)  # noqa: B023 - this round's
 
         async with running(store, react):
-            await until(lambda: len(seen.events) >= 15, "all have been reacted to, again")  # noqa: B023
+            await eventually(lambda: len(seen.events) >= 15, "all have been reacted to, again")  # noqa: B023
         async with store.reader() as cursor:
             await cursor.execute("update checkpoints set position = 0")
     for stream in streams:
@@ -188,10 +189,10 @@ async def test_in_order_per_stream_side_by_side_across(store: EventStore) -> Non
         for version in range(10):
             for stream in (slow, *others):
                 await store.append(counted(stream, version, version), context())
-        await until(lambda: all(seen.of(stream) == list(range(1, 11)) for stream in others), "the others are done")
+        await eventually(lambda: all(seen.of(stream) == list(range(1, 11)) for stream in others), "the others are done")
         assert seen.of(slow) == []
         let_go.set()
-        await until(lambda: seen.of(slow) == list(range(1, 11)), "the slow one comes after")
+        await eventually(lambda: seen.of(slow) == list(range(1, 11)), "the slow one comes after")
 
 
 async def test_a_failure_is_tried_again_while_others_flow(store: EventStore) -> None:
@@ -209,12 +210,12 @@ async def test_a_failure_is_tried_again_while_others_flow(store: EventStore) -> 
         await store.append(counted(ill, 0, 1), context())
         await store.append(counted(ill, 1, 2), context())
         others = [await store.append(counted(uuid4(), 0, 1), context()) for _ in range(30)]
-        await until(lambda: len(seen.events) == 30, "the others are done")
+        await eventually(lambda: len(seen.events) == 30, "the others are done")
         assert seen.of(ill) == []
         assert list(runner.failing.values()) == ["ConnectionError()"]
         assert await runner.lag() > len(others), "the checkpoint does not pass the failing event"
         broken = False
-        await until(lambda: seen.of(ill) == [1, 2], "it goes through, and then the one behind it")
+        await eventually(lambda: seen.of(ill) == [1, 2], "it goes through, and then the one behind it")
         assert runner.failing == {}
 
 
@@ -226,7 +227,7 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
         for version in range(3):
             await store.append(counted(ill, version, version), context())
         statuses = "select status from parked order by position"
-        await until(
+        await eventually(
             lambda: seen.failures and sql.execute(statuses).fetchall() == [("parked",), ("waiting",), ("waiting",)],
             "it is parked, and the others of its stream wait",
         )
@@ -237,7 +238,7 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
         async with store.pool.connection() as connection:
             (first, *_) = await operators.list_parked(connection, NAME)
             await operators.retry(connection, first.id, by="operator:ada")
-        await until(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
+        await eventually(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
 
 
 async def test_what_cannot_be_read_holds_up_its_own_stream_only(store: EventStore, sql: psycopg.Connection) -> None:
@@ -252,7 +253,7 @@ async def test_what_cannot_be_read_holds_up_its_own_stream_only(store: EventStor
     async with running(store, seen) as runner:
         other = uuid4()
         await store.append(counted(other, 0, 1), context())
-        await until(lambda: seen.of(other) == [1], "the other one is done")
+        await eventually(lambda: seen.of(other) == [1], "the other one is done")
 
         async def told() -> bool:
             [progress] = await runner.progress()
@@ -269,15 +270,15 @@ async def test_one_of_two_replicas(store: EventStore) -> None:
     async with EventStore.open(store.dsn, CODEC) as other:
         async with running(store, one):
             await store.append(counted(uuid4(), 0, 1), context())
-            await until(lambda: len(one.events) == 1, "the first one reacts")
+            await eventually(lambda: len(one.events) == 1, "the first one reacts")
             second = running(other, two)
             await second.__aenter__()
             for number in range(2, 12):
                 await store.append(counted(uuid4(), 0, 1), context())
-                await until(lambda: len(one.events) == number, "the first one goes on")  # noqa: B023
+                await eventually(lambda: len(one.events) == number, "the first one goes on")  # noqa: B023
             assert two.events == []
         await store.append(counted(uuid4(), 0, 1), context())
-        await until(lambda: len(set(one.positions) | set(two.positions)) == 12, "the second one takes over")
+        await eventually(lambda: len(set(one.positions) | set(two.positions)) == 12, "the second one takes over")
         await second.__aexit__(None, None, None)
 
 
@@ -295,11 +296,11 @@ async def test_one_that_cannot_reach_what_it_needs_gives_up(store: EventStore) -
 
     async with EventStore.open(store.dsn, CODEC) as other, running(store, hangs, lost=lost) as first:
         await store.append(counted(uuid4(), 0, 1), context())
-        await until(lambda: len(one.events) == 1, "the first one reacts")
+        await eventually(lambda: len(one.events) == 1, "the first one reacts")
         async with running(other, two):
             cut_off.set()
             await store.append(counted(uuid4(), 0, 1), context())
-            await until(lambda: len(two.events) >= 1, "the second one leads")
+            await eventually(lambda: len(two.events) >= 1, "the second one leads")
             assert not first.active
 
 

@@ -9,9 +9,9 @@ import pytest
 from shared.eventstore import EventStore, StreamAppend
 from shared.projections import rebuild, tables
 from tests.integration.eventstore.tally import context
-from tests.integration.eventstore.waiting import PATIENCE
 from tests.integration.projections.tables import projecting
 from tests.integration.projections.test_values import CODEC, SAYINGS, Said
+from tests.support.patience import PATIENCE
 
 STREAMS = 60
 BUDGET = 40_000

@@ -21,8 +21,8 @@ from services.credits.app import SERVICE
 from shared.contracts.credits import CreditsGranted
 from shared.eventstore import Context, EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projector, users
-from tests.integration.eventstore.waiting import PATIENCE, eventually
 from tests.integration.projections.tables import projecting
+from tests.support.patience import PATIENCE, eventually
 
 USER = uuid4()
 

@@ -12,8 +12,8 @@ from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Key, Projection, Projector, Stuck, rebuild, skips
 from shared.projections.skips import skip
 from tests.integration.eventstore.tally import Counted, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, eventually
 from tests.integration.projections.tables import STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
+from tests.support.patience import PATIENCE, eventually
 
 POISON = 666
 

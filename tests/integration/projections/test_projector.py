@@ -15,8 +15,9 @@ from shared.projections.leading import Leader
 from shared.projections.positions import Fenced
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, soon, until
+from tests.integration.eventstore.waiting import soon
 from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, expected, projecting, rows
+from tests.support.patience import PATIENCE, eventually
 
 
 async def test_a_write_is_there_when_its_position_is(store: EventStore, sql: psycopg.Connection) -> None:
@@ -112,7 +113,7 @@ async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psy
         writes = asyncio.gather(*(write(number) for number in range(len(streams))))
         for kills in range(1, 9):
             enough = kills * 30
-            await until(lambda: done >= enough, "more is written")  # noqa: B023 - awaited in the same turn
+            await eventually(lambda: done >= enough, "more is written")  # noqa: B023 - awaited in the same turn
             sql.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where datname = current_database() and pid <> pg_backend_pid()"
@@ -176,7 +177,7 @@ async def test_caught_up_wakes_by_push(store: EventStore) -> None:
                 "select count(*) from pg_stat_activity"
                 " where datname = current_database() and query = 'listen watermarks'"
             )
-            await until(lambda: sql.execute(listening).fetchone() == (2,), "both stores listen")
+            await eventually(lambda: sql.execute(listening).fetchone() == (2,), "both stores listen")
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await soon(other.watermarks.wait_for(TALLIES.watermark, appended.position, timeout=60))
         assert await soon(store.watermarks.wait_for(TALLIES.watermark, appended.position, timeout=60))

@@ -12,8 +12,8 @@ from shared.projections.leading import Leader
 from shared.projections.positions import Fenced
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Counted, Opened, context
-from tests.integration.eventstore.waiting import PATIENCE, until
 from tests.integration.projections.tables import TALLIES, expected, projecting, rows
+from tests.support.patience import PATIENCE, eventually
 
 
 async def put_back(store: EventStore, sql: psycopg.Connection, kept: int) -> None:
@@ -34,7 +34,7 @@ async def test_events_at_reused_positions_are_projected(store: EventStore, sql: 
         await put_back(store, sql, kept)
         again = (await store.append([StreamAppend(uuid4(), 0, [Opened("again")])], context())).position
         assert kept < again <= lost
-        await until(lambda: len(rows(sql, "tallies_v1")) == 2, "the event at the reused position is shown")
+        await eventually(lambda: len(rows(sql, "tallies_v1")) == 2, "the event at the reused position is shown")
         assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 

@@ -13,8 +13,9 @@ from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection, Projector, comparing, following, rebuild
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, soon, until
+from tests.integration.eventstore.waiting import soon
 from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
+from tests.support.patience import PATIENCE, eventually
 
 
 class CountsRow(msgspec.Struct, frozen=True):
@@ -256,7 +257,7 @@ async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch
         for steps in (0, 1, 5, 15):
             progress: list[int] = []
             task = asyncio.create_task(rebuild(store, TALLIES, progress=lambda reached, _: progress.append(reached)))  # noqa: B023
-            await until(lambda: len(progress) >= steps or task.done(), "it is that far")  # noqa: B023
+            await eventually(lambda: len(progress) >= steps or task.done(), "it is that far")  # noqa: B023
             await stop(task)
             assert rows(sql, "tallies_v1") == before
         appended = await store.append(counted(uuid4(), 0, 1), context())
@@ -277,7 +278,7 @@ async def test_goes_on_where_it_stopped(
         """Cancels a rebuild halfway; where it was then."""
         progress: list[int] = []
         task = asyncio.create_task(rebuild(store, projection, progress=lambda reached, _: progress.append(reached)))
-        await until(lambda: len(progress) >= 5 or task.done(), "it is that far")
+        await eventually(lambda: len(progress) >= 5 or task.done(), "it is that far")
         await stop(task)
         row = sql.execute("select position from read_tables where name = 'tallies_v1__rebuild'").fetchone()
         return int(row[0]) if row else 0
@@ -316,7 +317,7 @@ class TestLocks:
         swapping = asyncio.create_task(rebuild(store, TALLIES))
         with psycopg.connect(store.dsn) as reader:
             reader.execute("select count(*) from tallies_v1")
-            await until(lambda: waits_for_a_lock(sql), "the swap waits for the reader")
+            await eventually(lambda: waits_for_a_lock(sql), "the swap waits for the reader")
             sql.execute("set statement_timeout = '5s'")
             for _ in range(10):
                 sql.execute("select count(*) from tallies_v1")

@@ -14,8 +14,9 @@ from shared.eventstore import EventStore
 from shared.projections import Projector, leading
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, soon, until
+from tests.integration.eventstore.waiting import soon
 from tests.integration.projections.tables import STEPS, SUMS, TALLIES, expected, projecting, rows
+from tests.support.patience import PATIENCE, eventually
 
 OLD = (TALLIES, SUMS, STEPS)
 NEW = (replace(TALLIES, version=2), SUMS, STEPS)
@@ -46,7 +47,7 @@ async def test_upgraded_and_rolled_back_under_load(store: EventStore, sql: psyco
 
         async def more() -> None:
             enough = len(written) + 50
-            await until(lambda: len(written) > enough, "more is written")
+            await eventually(lambda: len(written) > enough, "more is written")
 
         async with contextlib.AsyncExitStack() as stack:
             async with projecting(store, *OLD) as old:
@@ -88,21 +89,23 @@ async def test_what_they_share_is_projected_by_one(store: EventStore, sql: psyco
         await first.prepare()
         await second.prepare()
         running = asyncio.create_task(first.run())
-        await until(lambda: leaders(sql) >= {("sums_v1", "old-1")}, "the old one leads")
+        await eventually(lambda: leaders(sql) >= {("sums_v1", "old-1")}, "the old one leads")
         beside = asyncio.create_task(second.run())
-        await until(lambda: ("tallies_v2", "new-1") in leaders(sql), "the new one has its own")
+        await eventually(lambda: ("tallies_v2", "new-1") in leaders(sql), "the new one has its own")
         assert leaders(sql) == {
             ("tallies_v1", "old-1"), ("sums_v1", "old-1"), ("steps_v1", "old-1"), ("tallies_v2", "new-1"),
         }  # fmt: skip
         await stop(running)
-        await until(lambda: leaders(sql) >= {("sums_v1", "new-1"), ("steps_v1", "new-1")}, "it has taken them over")
+        await eventually(
+            lambda: leaders(sql) >= {("sums_v1", "new-1"), ("steps_v1", "new-1")}, "it has taken them over"
+        )
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await soon(second.caught_up(appended.position, PATIENCE))
         await stop(beside)
         # Killed, and not stopped: its claim is still there, its lease is not.
         sql.execute("update read_tables set lease = %s, leader = 'killed'", (second.lease,))
         running = asyncio.create_task(first.run())
-        await until(lambda: leaders(sql) >= {("tallies_v1", "old-1"), ("sums_v1", "old-1")}, "it has them again")
+        await eventually(lambda: leaders(sql) >= {("tallies_v1", "old-1"), ("sums_v1", "old-1")}, "it has them again")
         await stop(running)
 
 
@@ -111,7 +114,7 @@ async def test_a_leader_takes_each_of_its_tables_once(store: EventStore, monkeyp
     monkeypatch.setattr(leading, "CLAIM_EVERY", 0.0)
     with capture_logs() as logs:
         async with projecting(store, *OLD) as projector, writing(store) as written:
-            await until(lambda: len(written) > 100, "much is written")
+            await eventually(lambda: len(written) > 100, "much is written")
             assert await projector.caught_up(written[-1], PATIENCE)
     assert [line for line in logs if line["log_level"] == "error"] == []
 

@@ -8,8 +8,8 @@ import psycopg
 from shared.eventstore import EventStore
 from shared.projections import Projector, users
 from tests.integration.eventstore.tally import CODEC, context, counted
-from tests.integration.eventstore.waiting import PATIENCE, eventually, until
 from tests.integration.projections.tables import SUMS, TALLIES, projecting
+from tests.support.patience import PATIENCE, eventually
 
 LONG_AGO = "clock_timestamp() - interval '8 days'"
 
@@ -42,7 +42,7 @@ async def test_a_version_that_nobody_uses_is_dropped(store: EventStore, sql: psy
     forget(sql, "tallies_v1")
     second = replace(TALLIES, version=2)
     async with projecting(store, second):
-        await until(lambda: sql.execute("select to_regclass('tallies_v1')").fetchone() == (None,), "it is dropped")
+        await eventually(lambda: sql.execute("select to_regclass('tallies_v1')").fetchone() == (None,), "it is dropped")
     assert {each.name for each in await users.uses(store)} == {"sums_v1", "tallies_v2"}
 
 

@@ -14,8 +14,8 @@ from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection, rebuild
 from shared.projections.tables import Table
 from tests.integration.eventstore.tally import TallyEvent, context
-from tests.integration.eventstore.waiting import PATIENCE
 from tests.integration.projections.tables import projecting
+from tests.support.patience import PATIENCE
 
 ODD_NUMBERS = [1e22, -0.0, 1e308, 5e-324, 0.1, 1e16, 123456789012345680.0, 2**53 + 1, -(2**70), 10**300, 0, 1.0]
 DOCUMENTS = 300

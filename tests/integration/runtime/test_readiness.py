@@ -20,7 +20,7 @@ from shared.eventstore.append_statement import APPEND_LOCK
 from shared.progress import Progress
 from shared.runtime import running
 from shared.runtime.serve import Running
-from tests.support.patience import PATIENCE
+from tests.support.patience import NotYet, eventually
 from tests.support.serving import serving
 from tests.support.silence import SilentProxy
 
@@ -53,15 +53,13 @@ class Asked:
         return response.status, body
 
     async def until(self, condition) -> dict[str, Any]:
-        status, body = 0, {}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    status, body = await self.ready()
-                    if condition(status, body):
-                        return body
-                    await asyncio.sleep(0.1)
-        raise AssertionError(f"it never came: {status} {body}")
+        async def look() -> dict[str, Any]:
+            status, body = await self.ready()
+            if not condition(status, body):
+                raise NotYet(status, body)
+            return body
+
+        return await eventually(look, "readiness to be as wanted", every=0.1)
 
 
 LATE = 2.0

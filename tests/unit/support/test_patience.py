@@ -49,3 +49,8 @@ async def test_a_timeout_of_the_look_itself_is_not_the_bound() -> None:
 
     with pytest.raises(TimeoutError, match="the client's own"):
         await eventually(look, "an answer")
+
+
+async def test_a_condition_need_not_be_async() -> None:
+    values = iter([None, 7])
+    assert await eventually(lambda: next(values), "a value", every=0) == 7
