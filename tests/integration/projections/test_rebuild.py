@@ -3,77 +3,19 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import msgspec
 import psycopg
 import pytest
 
-from shared.eventstore import EventStore, RecordedEvent, StreamAppend
-from shared.projections import Projection, Projector, comparing, following, rebuild
+from shared.eventstore import EventStore
+from shared.projections import Projection, following, rebuild
 from shared.stopping import stop
-from tests.integration.eventstore.tally import Closed, Counted, Opened, context, counted
+from tests.integration.eventstore.tally import context, counted
 from tests.integration.eventstore.waiting import soon
-from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, TallyRow, expected, projecting, rows, tally
+from tests.integration.projections.histories import indexes, projected, some_history, tables
+from tests.integration.projections.tables import ALL, TALLIES, expected, projecting, rows
 from tests.support.patience import PATIENCE, eventually
-
-
-class CountsRow(msgspec.Struct, frozen=True):
-    """Version 2 of the tallies' rows: another column."""
-
-    id: UUID
-    name: str
-    total: int
-    changes: int
-    highest: int
-
-
-def counts(row: CountsRow | None, recorded: RecordedEvent) -> CountsRow | None:
-    row = row or CountsRow(recorded.stream_id, "", 0, 0, 0)
-    row = msgspec.structs.replace(row, changes=row.changes + 1)
-    match recorded.event:
-        case Opened(name=name):
-            return msgspec.structs.replace(row, name=name)
-        case Counted(by=by):
-            return msgspec.structs.replace(row, total=row.total + by, highest=max(row.highest, by))
-    return None
-
-
-SECOND = replace(
-    TALLIES,
-    version=2,
-    row=CountsRow,  # type: ignore[arg-type] # rows of the new version
-    project=counts,  # type: ignore[arg-type] # likewise
-    ddl="""create table {table} (
-      id uuid primary key, name text not null, total bigint not null, changes bigint not null, highest bigint not null
-    ); create index {table}_highest on {table} (highest)""",
-)
-
-
-async def some_history(store: EventStore, streams: int = 30) -> int:
-    """Tallies opened, counted and, some of them, closed; returns the last position."""
-    results = await asyncio.gather(
-        *(
-            store.append(
-                [
-                    StreamAppend(
-                        uuid4(), 0, [Opened(f"t{n}"), *map(Counted, range(n % 7)), *([Closed()] if n % 5 == 0 else [])]
-                    )
-                ],
-                context(),
-            )
-            for n in range(streams)
-        )
-    )
-    return max(result.position for result in results)
-
-
-async def projected(store: EventStore, *projections: Projection[Any]) -> int:
-    """Lets a projector take in everything there is."""
-    async with projecting(store, *projections) as projector:
-        head = await store.head()
-        assert await projector.caught_up(head, PATIENCE)
-    return head
 
 
 @pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
@@ -136,115 +78,6 @@ async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monk
     assert {goal for _, goal in told} == {head}, "nobody writes, so the goal stays"
     assert told[-1] == (head, head)
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
-
-
-class TestComparing:
-    """`swap=False` only looks: what the live table has that the events don't say, and the other way round."""
-
-    async def test_a_sound_table(self, store: EventStore) -> None:
-        await some_history(store)
-        await projected(store)
-        assert (await compare(store)) == (0, 0)
-
-    async def test_a_row_that_was_changed(self, store: EventStore, sql: psycopg.Connection) -> None:
-        await some_history(store)
-        await projected(store)
-        sql.execute("update tallies_v1 set total = total + 1 where name = 't1'")
-        assert (await compare(store)) == (1, 1)
-
-    async def test_rows_that_were_taken_away(self, store: EventStore, sql: psycopg.Connection) -> None:
-        await some_history(store)
-        await projected(store)
-        sql.execute("delete from tallies_v1 where name in ('t1', 't2')")
-        assert (await compare(store)) == (0, 2)
-
-    async def test_a_row_that_was_put_in(self, store: EventStore, sql: psycopg.Connection) -> None:
-        await some_history(store)
-        await projected(store)
-        sql.execute(
-            "insert into tallies_v1 select gen_random_uuid(), name, total, changes, changed_at from tallies_v1 limit 1"
-        )
-        assert (await compare(store)) == (1, 0)
-
-    async def test_leaves_everything_as_it_was(self, store: EventStore, sql: psycopg.Connection) -> None:
-        await some_history(store)
-        await projected(store)
-        sql.execute("update tallies_v1 set total = total + 1")
-        before = rows(sql, "tallies_v1")
-        await compare(store)
-        assert rows(sql, "tallies_v1") == before
-        assert tables(sql) == {"sums_v1", "steps_v1", "tallies_v1"}
-
-    async def test_a_rebuild_mends_it(self, store: EventStore, sql: psycopg.Connection) -> None:
-        await some_history(store)
-        await projected(store)
-        sql.execute("update tallies_v1 set total = 0 where total > 0")
-        assert (await rebuild(store, TALLIES)).missing > 0
-        assert (await compare(store)) == (0, 0)
-        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
-
-
-async def compare(store: EventStore) -> tuple[int, int]:
-    result = await rebuild(store, TALLIES, swap=False)
-    return result.missing, result.extra
-
-
-def tables(sql: psycopg.Connection) -> set[str]:
-    """The read tables that there are."""
-    found = sql.execute("select tablename from pg_tables where tablename ~ '^(tallies|sums|steps)'")
-    return {row[0] for row in found}
-
-
-class TestAtStart:
-    async def test_a_new_version(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """It is built beside the old one, here with another column, and the old one stays as it was."""
-        await some_history(store)
-        await projected(store)
-        before = rows(sql, "tallies_v1")
-        await some_history(store)
-        await projected(store, SECOND, *ALL[1:])
-        assert rows(sql, "tallies_v2") == await expected(store, SECOND)
-        assert indexes(sql, "tallies_v2") == {"tallies_v2_pkey", "tallies_v2_highest"}
-        assert rows(sql, "tallies_v1") == before
-
-    async def test_a_new_version_before_the_first_event_was_seen(
-        self, store: EventStore, sql: psycopg.Connection
-    ) -> None:
-        """Events that no version has seen are taken in once."""
-        await Projector(store, ALL).prepare()
-        await some_history(store)
-        await projected(store, SECOND, *ALL[1:])
-        assert rows(sql, "tallies_v2") == await expected(store, SECOND)
-
-    async def test_the_old_version_again(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """Rolled back to the old version, its table goes on where it was: nothing is built anew."""
-        await some_history(store)
-        first = await projected(store, TALLIES)
-        await some_history(store)
-        await projected(store, SECOND)
-        assert sql.execute("select position from read_tables where name = 'tallies_v1'").fetchone() == (first,)
-        await projected(store, TALLIES)
-        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
-
-    async def test_a_new_table_on_old_history(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """It catches up by itself, and goes on with the others."""
-        await some_history(store)
-        await projected(store, TALLIES)
-        await some_history(store)
-        await projected(store)
-        for projection in ALL:
-            assert rows(sql, projection.table) == await expected(store, projection)
-
-    async def test_a_table_less(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """A projection that is no longer there keeps its table as it was, and holds nobody back."""
-        await some_history(store)
-        await projected(store)
-        await some_history(store)
-        await projected(store, TALLIES)
-        assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
-        await projected(store)
-        for projection in ALL:
-            assert rows(sql, projection.table) == await expected(store, projection)
 
 
 async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,22 +177,6 @@ def waits_for_a_lock(sql: psycopg.Connection) -> bool:
     )
 
 
-async def test_many_ranges(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are compared in ranges of keys, of one column or several; what differs anywhere is counted once."""
-    monkeypatch.setattr(comparing, "RANGE", 3)
-    await some_history(store)
-    await projected(store)
-    for projection in ALL:
-        assert (await rebuild(store, projection, swap=False)).same, projection.table
-    sql.execute("update sums_v1 set note = 'x' where kind = 'odd'")
-    odd = len(sql.execute("select from sums_v1 where kind = 'odd'").fetchall())
-    changed = await rebuild(store, SUMS, swap=False)
-    assert (changed.missing, changed.extra) == (odd, odd)
-    sql.execute("insert into steps_v1 values (-1, gen_random_uuid(), 'a'), (1000000, gen_random_uuid(), 'b')")
-    put_in = await rebuild(store, STEPS, swap=False)
-    assert (put_in.missing, put_in.extra) == (2, 0)
-
-
 async def test_two_at_once(store: EventStore, sql: psycopg.Connection) -> None:
     """The second waits for the first: two operators, or an operator and a start, don't get in each other's way."""
     await some_history(store)
@@ -376,22 +193,3 @@ async def test_indexes_keep_their_names(store: EventStore, sql: psycopg.Connecti
     for _ in range(3):
         await rebuild(store, TALLIES)
         assert indexes(sql, "tallies_v1") == {"tallies_v1_pkey", "tallies_v1_name"}
-
-
-def indexes(sql: psycopg.Connection, table: str) -> set[str]:
-    return {row[0] for row in sql.execute("select indexname from pg_indexes where tablename = %s", (table,))}
-
-
-async def test_memory_of_old_rows_is_not_kept(store: EventStore, sql: psycopg.Connection) -> None:
-    """A table that a bug had filled wrongly is right after the version with the fix has started."""
-
-    def forgetful(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
-        after = tally(row, recorded)
-        return after and msgspec.structs.replace(after, total=0)
-
-    await some_history(store)
-    await projected(store, replace(TALLIES, project=forgetful))
-    assert rows(sql, "tallies_v1") != await expected(store, TALLIES)
-    fixed = replace(TALLIES, version=2)
-    await projected(store, fixed)
-    assert rows(sql, "tallies_v2") == await expected(store, fixed)

@@ -1,0 +1,49 @@
+"""Histories of tallies, and what they become in read tables."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from shared.eventstore import EventStore, StreamAppend
+from shared.projections import Projection
+from tests.integration.eventstore.tally import Closed, Counted, Opened, context
+from tests.integration.projections.tables import projecting
+from tests.support.patience import PATIENCE
+
+
+async def some_history(store: EventStore, streams: int = 30) -> int:
+    """Tallies opened, counted and, some of them, closed; returns the last position."""
+    results = await asyncio.gather(
+        *(
+            store.append(
+                [
+                    StreamAppend(
+                        uuid4(), 0, [Opened(f"t{n}"), *map(Counted, range(n % 7)), *([Closed()] if n % 5 == 0 else [])]
+                    )
+                ],
+                context(),
+            )
+            for n in range(streams)
+        )
+    )
+    return max(result.position for result in results)
+
+
+async def projected(store: EventStore, *projections: Projection[Any]) -> int:
+    """Lets a projector take in everything there is."""
+    async with projecting(store, *projections) as projector:
+        head = await store.head()
+        assert await projector.caught_up(head, PATIENCE)
+    return head
+
+
+def tables(sql: psycopg.Connection) -> set[str]:
+    """The read tables that there are."""
+    found = sql.execute("select tablename from pg_tables where tablename ~ '^(tallies|sums|steps)'")
+    return {row[0] for row in found}
+
+
+def indexes(sql: psycopg.Connection, table: str) -> set[str]:
+    return {row[0] for row in sql.execute("select indexname from pg_indexes where tablename = %s", (table,))}
