@@ -10,7 +10,7 @@ from shared.eventstore import EventStore, RecordedEvent
 from shared.eventstore.checkpoints import checkpoint
 from shared.messaging import operators
 from tests.integration.eventstore.tally import context, counted
-from tests.integration.processes.test_process import NAME, Seen, running
+from tests.integration.processes.reacting import NAME, Seen, running
 from tests.support.patience import eventually
 from tests.support.tasks import cancel_alone
 

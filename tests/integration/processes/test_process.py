@@ -1,70 +1,21 @@
 """Process managers: each event reacted to at least once, in order per stream, and what they command done once."""
 
 import asyncio
-import contextlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
 import pytest
 
-from shared.contracts.event import Event
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.messaging import operators
-from shared.messaging.handling import RetrySettings
-from shared.processes import Process, ProcessRunner
-from shared.stopping import stop
+from shared.processes import ProcessRunner
 from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, context, count, counted
 from tests.integration.eventstore.waiting import soon
+from tests.integration.processes.reacting import NAME, QUICK, Seen, running
 from tests.support.patience import eventually
-
-NAME = "mirror-v1"
-QUICK = RetrySettings(attempts=3, first_pause=0.005, longest_pause=0.02, look_at_parked_every=0.02)
-
-
-@contextlib.asynccontextmanager
-async def running(
-    store: EventStore,
-    react: Callable[[RecordedEvent], Awaitable[None]],
-    *events: type[Event],
-    name: str = NAME,
-    lost: Callable[[], Awaitable[None]] | None = None,
-) -> AsyncIterator[ProcessRunner]:
-    """A process at work until the block ends."""
-    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost), retries=QUICK)
-    task = asyncio.create_task(runner.run())
-    try:
-        yield runner
-    finally:
-        died = task.done()
-        await stop(task)
-        if died:
-            task.result()  # says what it died of
-
-
-class Seen:
-    """A reaction that only remembers, and fails where it is told to."""
-
-    def __init__(self) -> None:
-        self.events: list[RecordedEvent] = []
-        self.fail: Callable[[RecordedEvent], bool] = lambda _: False
-        self.failures = 0
-
-    async def __call__(self, recorded: RecordedEvent) -> None:
-        if self.fail(recorded):
-            self.failures += 1
-            raise ValueError("this one does not go through")
-        self.events.append(recorded)
-
-    @property
-    def positions(self) -> list[int]:
-        return [recorded.position for recorded in self.events]
-
-    def of(self, stream: UUID) -> list[int]:
-        """Versions of a stream's events, in the order in which they were seen."""
-        return [recorded.version for recorded in self.events if recorded.stream_id == stream]
 
 
 def mirror_of(stream: UUID) -> UUID:
