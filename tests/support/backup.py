@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from typing import Literal
 import psutil
 
 from infra.embedded.postgres import SUPERUSER, installation
+from tests.support.patience import wait_for
 from tests.support.running_set import RunningSet
 
 Server = Literal["postgres", "nats", "s3"]
@@ -48,10 +48,11 @@ def down(running: RunningSet, server: Literal["postgres", "nats"]) -> Iterator[N
     supervisor.suspend()
     try:
         process.send_signal(signal.SIGINT if server == "postgres" else signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:  # its parent can't reap it now
-            assert time.monotonic() < deadline, f"{server} did not stop"
-            time.sleep(0.05)
+
+        def has_ended() -> bool:  # its parent can't reap it now
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+        wait_for(has_ended, f"{server} to stop", within=STOP_SECONDS)
         yield
     finally:
         supervisor.resume()

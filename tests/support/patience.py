@@ -1,6 +1,7 @@
 """How tests wait for what another task, process or server does."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
@@ -72,3 +73,18 @@ async def eventually(
         if not bound.expired():
             raise
         raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}") from None
+
+
+def wait_for(condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.05) -> T:
+    """As `eventually`, for tests without an event loop: what they wait for is what another process does."""
+    last: object = None
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if found := condition():
+                return found
+            last = found
+        except NotYet as error:
+            last = error
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}")

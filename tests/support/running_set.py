@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from infra.demo.client import Client
 from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.set_file import ProcessInfo, SetFile, load_set
+from tests.support.patience import NotYet, wait_for
 from tests.support.silence import SilentProxy, frozen
 
 ROOT = Path(__file__).parents[2]
@@ -75,12 +76,16 @@ class RunningSet:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=ROOT
             )
-        deadline = time.monotonic() + timeout
-        while not any(line.startswith(b"ready ") for line in self._said(already).splitlines()):
+        process = self.process
+
+        def is_ready() -> bool:
             said = self._said(already).decode()
-            assert self.process.poll() is None, f"the set ended with {self.process.returncode}:\n{said}"
-            assert time.monotonic() < deadline, f"not ready after {timeout} s:\n{said}"
-            time.sleep(PROBE_SECONDS)  # the only thing to wait on is another process's output file
+            if not any(line.startswith("ready ") for line in said.splitlines()):
+                assert process.poll() is None, f"the set ended with {process.returncode}:\n{said}"
+                raise NotYet(said)
+            return True
+
+        wait_for(is_ready, "the set to be ready", within=timeout, every=PROBE_SECONDS)
 
     def _said(self, since: int) -> bytes:
         with self.output.open("rb") as output:
@@ -194,20 +199,25 @@ class RunningSet:
 
     def until_told(self, name: str, within: float) -> Status:
         """Waits until `emprops status` ends with 1 and names this."""
-        deadline = time.monotonic() + within
-        while (status := self.status()).code != 1 or name not in status.words.lower():
-            said = f"exit {status.code}:\n{status.words}"
-            assert time.monotonic() < deadline, f"{name} is not told after {within} s, {said}"
-            time.sleep(PROBE_SECONDS)
-        return status
+
+        def names_it() -> Status:
+            status = self.status()
+            if status.code != 1 or name not in status.words.lower():
+                raise NotYet(status.code, status.words)
+            return status
+
+        return wait_for(names_it, f"`emprops status` to name {name}", within=within, every=PROBE_SECONDS)
 
     def until_in_order(self, within: float) -> Status:
         """Waits until `emprops status` finds nothing wrong; fails with what it says after so many seconds."""
-        deadline = time.monotonic() + within
-        while (status := self.status()).code != 0:
-            assert time.monotonic() < deadline, f"not in order after {within} s:\n{status.words}"
-            time.sleep(PROBE_SECONDS)
-        return status
+
+        def is_in_order() -> Status:
+            status = self.status()
+            if status.code != 0:
+                raise NotYet(status.code, status.words)
+            return status
+
+        return wait_for(is_in_order, "`emprops status` to find nothing wrong", within=within, every=PROBE_SECONDS)
 
 
 @contextlib.contextmanager

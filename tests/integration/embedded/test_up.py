@@ -6,7 +6,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,7 +15,7 @@ import pytest
 
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.set_file import SECRETS_FILE, SET_FILE
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, NotYet, wait_for
 from tests.support.running_set import EMPROPS, RunningSet
 
 STOP_SECONDS = 15.0
@@ -111,10 +110,13 @@ def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
     url, pids = made.url, {info.name: info.pid for info in made.file.processes if info.tells_health}
     for name in ("postgres", "nats", "seaweedfs"):
         made.kill(name)
-    deadline = time.monotonic() + PATIENCE
-    while restarted(made) != {"postgres", "nats", "seaweedfs"}:
-        assert time.monotonic() < deadline, made.output.read_text()
-        time.sleep(0.05)  # what is waited for is another process's file
+
+    def all_are_back() -> bool:
+        if restarted(made) != {"postgres", "nats", "seaweedfs"}:
+            raise NotYet(made.output.read_text())
+        return True
+
+    wait_for(all_are_back, "the servers to be started again")
     said = made.output.read_text()
     assert all(f"{name} was killed by signal 9; restart 1" in said for name in ("postgres", "nats", "seaweedfs"))
     assert {info.name: info.pid for info in made.file.processes if info.tells_health} == pids

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.patience import eventually
+from tests.support.patience import NotYet, eventually, wait_for
 
 
 async def test_the_first_true_value_is_the_result() -> None:
@@ -54,3 +54,14 @@ async def test_a_timeout_of_the_look_itself_is_not_the_bound() -> None:
 async def test_a_condition_need_not_be_async() -> None:
     values = iter([None, 7])
     assert await eventually(lambda: next(values), "a value", every=0) == 7
+
+
+def test_without_a_loop_it_is_the_same() -> None:
+    values = iter([None, 7])
+    assert wait_for(lambda: next(values), "a value", every=0) == 7
+    with pytest.raises(AssertionError, match=r"^a value: not within 0\.01 s; the last look found NotYet\('3 of 4'\)$"):
+        wait_for(look_in_vain, "a value", within=0.01, every=0)
+
+
+def look_in_vain() -> None:
+    raise NotYet("3 of 4")

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.support.patience import PATIENCE, eventually
+from tests.support.patience import PATIENCE, wait_for
 from tests.support.silence import SilentProxy, frozen
 
 
@@ -67,13 +67,14 @@ async def test_the_end_of_one_direction_leaves_the_other(echo: tuple[str, int]) 
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b"last words"
 
 
-async def test_what_is_frozen_goes_on_afterwards() -> None:
+def test_what_is_frozen_goes_on_afterwards() -> None:
     program = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         with frozen(process.pid):
-            await eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "it to stand still")
+            stopped = psutil.STATUS_STOPPED
+            wait_for(lambda: psutil.Process(process.pid).status() == stopped, "the process to stand still")
             process.stdin.write(b"hello\n")
             process.stdin.flush()
         assert process.stdout.readline() == b"hello\n"
