@@ -20,7 +20,7 @@ from shared.projections.following import Fence, Group, Stuck, TableFailed, advan
 from shared.projections.positions import Fenced
 from shared.projections.projection import Projection, watermark
 from shared.projections.tables import Table
-from shared.stopping import stop, unless
+from shared.stopping import stop, together, unless
 
 TOGETHER = 1_000
 """Events per transaction of the tables that move together. A table that is this near to them may join them."""
@@ -59,17 +59,18 @@ class Leader:
         """Runs until it is cancelled, is fenced off, or loses PostgreSQL."""
         async with self._connected() as connection:
             self._connection, self._together = connection, self._group(connection, [], 0)
-            claiming = None
             try:
                 await self._start()
-                claiming = asyncio.create_task(self._claim_missing())
-                while True:
-                    await self._take_in()
-                    await self._round()
-                    self._raise_what_broke(claiming)
+                await together(self._project(), self._claim_missing())
             finally:
-                await stop(*([claiming] if claiming else []), *self._behind.values())
+                await stop(*self._behind.values())
                 await self._let_go()
+
+    async def _project(self) -> None:
+        while True:
+            await self._take_in()
+            await self._round()
+            self._raise_what_broke()
 
     def _connected(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncConnection]:
         return connected(self._store.dsn, "projector", WORK, autocommit=True, prepare_threshold=0)
@@ -111,40 +112,40 @@ class Leader:
         if self._generation != self._store.epochs.generation:
             raise Fenced("the store went back to an earlier moment")
 
-    def _raise_what_broke(self, *tasks: asyncio.Task[None]) -> None:
-        for task in (*tasks, *self._behind.values()):
+    def _raise_what_broke(self) -> None:
+        for task in self._behind.values():
             if task.done():
                 task.result()
 
     # Together
 
     async def _round(self) -> None:
-        together = self._together
-        if not together.tables:
+        group = self._together
+        if not group.tables:
             self._news.clear()
             if not self._arrived:
                 await self._news.wait()
             return
         believed = self._store.watermarks.value(HEAD_WATERMARK)
         try:
-            batch = await self._reading.call(partial(read, self._store, together, TOGETHER, NO_LIMIT))
+            batch = await self._reading.call(partial(read, self._store, group, TOGETHER, NO_LIMIT))
             self._raise_when_the_store_went_back()
             if not batch.size:
-                if believed > together.position:  # no such event: with this value, the loop would not wait
-                    self._store.watermarks.lower(HEAD_WATERMARK, together.position)
+                if believed > group.position:  # no such event: with this value, the loop would not wait
+                    self._store.watermarks.lower(HEAD_WATERMARK, group.position)
                 await self._wait()
                 return
-            await together.apply(batch)
+            await group.apply(batch)
         except TableFailed as failure:
             # Each table catches up alone, so that the event at which one fails does not stop the others.
-            for table in [failure.table] if failure.table else list(together.tables):
+            for table in [failure.table] if failure.table else list(group.tables):
                 log.warning("read_table_falls_behind", table=table.name, error=str(failure))
-                together.tables.remove(table)
+                group.tables.remove(table)
                 self._catch_up(table.name)
             return
-        self._store.watermarks.observe(HEAD_WATERMARK, together.position)
-        for name in together.names:
-            self._store.watermarks.advance(watermark(name), together.position)
+        self._store.watermarks.observe(HEAD_WATERMARK, group.position)
+        for name in group.names:
+            self._store.watermarks.advance(watermark(name), group.position)
 
     async def _wait(self) -> None:
         """Waits for more events, or for a table that has caught up."""

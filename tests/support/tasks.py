@@ -1,6 +1,12 @@
 """Tasks of the running loop, by what they run."""
 
 import asyncio
+from typing import Any
+
+
+def running(name: str) -> list[asyncio.Task[Any]]:
+    """The tasks that run the coroutine of this qualified name."""
+    return [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__qualname__", "") == name]
 
 
 def cancel_alone(name: str) -> None:
@@ -8,5 +14,5 @@ def cancel_alone(name: str) -> None:
 
     That happens where a library cancels a future that a task awaits: nobody has stopped the task.
     """
-    [task] = [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__qualname__", "") == name]
+    [task] = running(name)
     task.cancel()

@@ -1,0 +1,46 @@
+"""A leader of which one task was cancelled alone ends, and its successor does all of it: also where nothing happens."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from shared.eventstore import EventStore
+from shared.projections import following
+from tests.integration.projections.histories import projected, some_history
+from tests.integration.projections.tables import ALL, TALLIES, expected, projecting, rows
+from tests.support.patience import PATIENCE, eventually
+from tests.support.tasks import cancel_alone, running
+
+
+async def test_tables_of_another_release_are_claimed_all_the_same(store: EventStore) -> None:
+    """No event comes that would wake the leader."""
+    await some_history(store)
+    await projected(store, TALLIES)
+    await some_history(store)
+    with capture_logs() as logs:
+        async with projecting(store, *ALL) as projector:
+            assert await projector.caught_up(await store.head(), PATIENCE)
+            cancel_alone("Leader._claim_missing")
+            await eventually(lambda: [each for each in logs if each["event"] == "lease_work_failed"], "it ends")
+            await eventually(lambda: leases_taken(logs) == 2, "it leads again")
+
+
+async def test_a_table_that_is_behind_catches_up_all_the_same(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "BATCH", 5)
+    await some_history(store, streams=300)
+    await projected(store, *ALL[1:])
+    async with projecting(store, *ALL):
+        await eventually(lambda: running("Leader._keep_catching_up"), "the table is behind", every=0)
+        cancel_alone("Leader._keep_catching_up")
+        head = await store.head()
+        position = "select position from read_tables where name = 'tallies_v1'"
+        await eventually(lambda: sql.execute(position).fetchone() == (head,), "it has caught up")
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+
+
+def leases_taken(logs: list[Any]) -> int:
+    return sum(each["event"] == "lease_taken" and "projector" in each["lease"] for each in logs)
