@@ -63,9 +63,8 @@ def _show(found: Status) -> None:
                 cell(_waiting(each)),
             )
         console.print(table)
-    for sentence in dict.fromkeys(_put_back(each) for each in found.processes):
-        if sentence:
-            console.print(Text(shown(sentence)), soft_wrap=True)
+    for sentence in dict.fromkeys(sentence for each in found.processes for sentence in _notes(each)):
+        console.print(Text(shown(sentence)), soft_wrap=True)
     if found.why:
         console.print("Not as it should be:", style="bold")
         for sentence in found.why:
@@ -74,10 +73,12 @@ def _show(found: Status) -> None:
         console.print("All is as it should be.")
 
 
-def _put_back(process: Process) -> str:
-    """That a service's history was put back to an earlier moment; empty for one that never was."""
-    detail = process.checks.get("history", {}).get("detail")
-    return f"The history of {process.name.rpartition('-')[0]} was put back: {detail}" if detail else ""
+def _notes(process: Process) -> list[str]:
+    """What operators should know although all is well: a history that was put back, a message of another sender."""
+    service = process.name.rpartition("-")[0]
+    notes = {"history": f"The history of {service} was put back", "stream": f"The stream of {service}"}
+    details = {name: process.checks.get(name, {}).get("detail") for name in notes}
+    return [f"{notes[name]}: {detail}" for name, detail in details.items() if detail]
 
 
 def _waiting(process: Process) -> str:

@@ -4,7 +4,8 @@ After the common message the stream may hold:
 
 - messages of events that the store does not hold any more, because it went back. A new epoch begins, so that the events
   that are recorded at their positions now are published under other ids. The log names the events that were lost.
-- messages that no relay has sent ("strays"). They are skipped and logged.
+- messages that no relay has sent ("strays"). They are skipped and logged, and the readiness of each replica names the
+  last one until the service is restarted.
 
 When the stream is empty, the relay goes on from the checkpoint. That is in the same database as the events, so it goes
 back with them.
@@ -31,6 +32,8 @@ NAMED = 1000
 LISTED = 100
 EPOCHS_AHEAD = 1000
 """A message whose epoch is this far ahead of the store's can't be from its relay."""
+STRAY_WATERMARK = "stray"
+"""The watermark of the stream's sequence of the last stray that was found."""
 WENT_BACK = "the stream holds events that the store does not: it was restored to an earlier moment, or lost commits"
 
 log = structlog.get_logger()
@@ -45,6 +48,8 @@ class Found:
     names: list[str] = field(default_factory=list)
     """Type and id of the first of them."""
     strays: int = 0
+    last_stray: int = 0
+    """Its sequence in the stream."""
     unseen: int = 0
     """Messages that were not read, because there were too many."""
 
@@ -70,10 +75,12 @@ class Resuming:
             found.place = await self._outbox.at(min(first - 1, await checkpoint()))
         else:
             found.place = await self._outbox.at(await checkpoint())
-        if found.strays:
-            log.warning("relay_passes_over_strays", service=self._service, messages=found.strays)
         if found.taken_back:
             await self._begin_epoch(found)
+        if found.strays:
+            last = found.last_stray
+            log.warning("relay_passes_over_strays", service=self._service, messages=found.strays, last=last)
+            self._store.watermarks.advance(STRAY_WATERMARK, last)
         return found.place
 
     async def _begin_epoch(self, found: Found) -> None:
@@ -144,7 +151,8 @@ class Resuming:
             sequence = message.seq
             mark = self._ours(message)
             if mark is None:
-                found.strays += not (message.headers or {}).get(LATE)
+                if not (message.headers or {}).get(LATE):
+                    found.strays, found.last_stray = found.strays + 1, sequence
             elif not await self._is_history(mark):
                 found.taken_back.append(mark)
                 if len(found.names) < LISTED:

@@ -11,7 +11,8 @@ from shared.eventstore import EventStore
 from shared.http.health import Check, NotReady
 from shared.messaging import ConsumerRunner, Relay, connect
 from shared.messaging.connection import close
-from shared.messaging.streams import FIRST_EPOCH
+from shared.messaging.resuming import STRAY_WATERMARK
+from shared.messaging.streams import FIRST_EPOCH, stream_name
 from shared.processes import ProcessRunner
 from shared.progress import Follower, Progress
 from shared.projections import Projector
@@ -64,6 +65,20 @@ def history_check(store: EventStore) -> Check:
         )
 
     return history
+
+
+def stream_check(store: EventStore, service: str) -> Check:
+    """Passes always, and says when the service's stream holds a message that its relay did not send."""
+
+    async def stream() -> str | None:
+        sequence = store.watermarks.value(STRAY_WATERMARK)
+        if not sequence:
+            return None
+        return (
+            f"message {sequence} of the stream {stream_name(service)} is not from this service's relay: it was skipped"
+        )
+
+    return stream
 
 
 def writer_check(store: EventStore) -> Check:

@@ -25,6 +25,7 @@ from shared.runtime.health import (
     history_check,
     measured,
     postgresql_check,
+    stream_check,
     writer_check,
 )
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
@@ -68,6 +69,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         runtime.checks["history"] = history_check(runtime.store)
         runtime.checks["writer"] = writer_check(runtime.store)
         runtime.checks["nats"] = probe.check
+        runtime.order["stream"] = stream_check(runtime.store, definition.name)
         runtime.order["clock"] = clock_check(runtime.store)
         followed = followers(runtime.projector, relay, consumers, processes)
         runtime.readiness.followers.update(measured(followed, runtime.registry))

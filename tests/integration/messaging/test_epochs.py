@@ -8,12 +8,15 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import connected
 from shared.messaging.cloudevents import event_headers, event_subject
+from shared.runtime.health import history_check, stream_check
 from tests.integration.messaging.support import (
     OWNER,
+    STREAM,
     Broker,
     Counted,
     background,
@@ -199,26 +202,51 @@ async def test_a_store_that_goes_back_under_a_running_relay(
 async def test_one_forged_message_does_not_steer_the_relay(
     owner: EventStore, service: EventStore, nats_url: str, form: str
 ) -> None:
-    """Somebody who may write to the stream says that history is far ahead: publishing goes on behind what is true."""
+    """Somebody who may write to the stream says that history is far ahead: publishing goes on behind what is true.
+
+    Operators are told, in the log and in readiness: of an epoch for what could be true, of a stray for what can't be.
+    """
     journal, stream = Journal(), uuid4()
     publisher, consumer = relay(owner, nats_url), runner(service, nats_url, journal)
-    async with background(publisher.run, consumer.run), connected(nats_url, "rogue") as rogue:
-        await count(owner, stream, 1)
-        await eventually(lambda: journal.seen[stream] == [1], "handled")
-        [good] = await owner.read_all()
-        headers = {"Nats-Msg-Id": f"{OWNER}:999999999"}
-        if form != "an id alone":
-            epoch = "999999" if form.endswith("far epoch") else "1"
-            known = f"{OWNER}:999999999" if epoch == "1" else f"{OWNER}:{epoch}:999999999"
-            forged = {"ce-position": "999999999", "ce-epoch": epoch, "ce-id": str(uuid4()), "Nats-Msg-Id": known}
-            headers = event_headers(OWNER, good) | forged
-        await rogue.jetstream().publish(event_subject(OWNER, good), good.data, headers=headers)
-        await count(owner, stream, 2, 3)
-        await eventually(lambda: journal.seen[stream][-2:] == [2, 3], "handled")
+    with capture_logs() as logs:
+        async with background(publisher.run, consumer.run), connected(nats_url, "rogue") as rogue:
+            await count(owner, stream, 1)
+            await eventually(lambda: journal.seen[stream] == [1], "handled")
+            [good] = await owner.read_all()
+            assert await told_of(owner) == (None, None)
+            forged = await rogue.jetstream().publish(
+                event_subject(OWNER, good), good.data, headers=forged_headers(good, form)
+            )
+            await count(owner, stream, 2, 3)
+            await eventually(lambda: journal.seen[stream][-2:] == [2, 3], "handled")
+    history, stray = await told_of(owner)
+    if form == "a whole event":
+        lines = [line for line in logs if line["event"] == "events_were_taken_back"]
+        assert {(line["log_level"], line["first"]) for line in lines} == {("error", "1:999999999")}
+        assert "epoch 2" in (history or "")
+    else:
+        lines = [line for line in logs if line["event"] == "relay_passes_over_strays"]
+        assert {(line["log_level"], line["last"]) for line in lines} == {("warning", forged.seq)}
+        assert stray == f"message {forged.seq} of the stream {STREAM} is not from this service's relay: it was skipped"
+    assert (history is None, stray is None) == (form != "a whole event", form == "a whole event")
     async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
         await count(owner, stream, 4)
         await eventually(lambda: journal.seen[stream][-1] == 4, "handled after a restart, too")
-    assert (len(await epochs(owner.dsn)) == 2) == (form == "a whole event"), "an epoch for what could be true"
+    assert len(await epochs(owner.dsn)) == (2 if form == "a whole event" else 1)
+
+
+def forged_headers(good: RecordedEvent, form: str) -> dict[str, str]:
+    if form == "an id alone":
+        return {"Nats-Msg-Id": f"{OWNER}:999999999"}
+    epoch = "999999" if form.endswith("far epoch") else "1"
+    known = f"{OWNER}:999999999" if epoch == "1" else f"{OWNER}:{epoch}:999999999"
+    forged = {"ce-position": "999999999", "ce-epoch": epoch, "ce-id": str(uuid4()), "Nats-Msg-Id": known}
+    return event_headers(OWNER, good) | forged
+
+
+async def told_of(owner: EventStore) -> tuple[str | None, str | None]:
+    """What readiness says of the history and of the stream."""
+    return await history_check(owner)(), await stream_check(owner, OWNER)()
 
 
 async def test_messages_of_the_release_before_are_of_the_first_epoch(
