@@ -91,19 +91,21 @@ class Backoff:
 
     async def pause(self, error: Exception) -> None:
         """Waits as long as `error`, which a try has just ended with, asks for. One that is not in `on` is raised."""
-        seconds = self._delay_after(error)
-        if seconds is False:
-            raise error
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(self.pause_after(error))
         self._began = time.monotonic()
 
     def pause_sync(self, error: Exception) -> None:
         """`pause` for code that is not asynchronous."""
+        time.sleep(self.pause_after(error))
+        self._began = time.monotonic()
+
+    def pause_after(self, error: Exception) -> float:
+        """The seconds that `pause` would wait, for a loop that waits in another way. The next try begins after them."""
         seconds = self._delay_after(error)
         if seconds is False:
             raise error
-        time.sleep(seconds)
-        self._began = time.monotonic()
+        self._began = time.monotonic() + seconds
+        return seconds
 
     def reset(self) -> None:
         """Something worked: the next pause is the first one."""

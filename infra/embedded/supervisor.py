@@ -18,6 +18,7 @@ from infra.embedded.errors import SetError
 from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
 from infra.embedded.set_file import ProcessInfo, State
 from infra.embedded.takeover import process_start
+from shared.backoff import Backoff
 
 PROBE_SECONDS = 0.1
 
@@ -26,21 +27,6 @@ T = TypeVar("T")
 
 class StartFailedError(SetError):
     """A process could not be brought up."""
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Pauses between restarts, in seconds: doubling from `first` to `longest`, `first` again after a good while."""
-
-    first: float = 0.2
-    longest: float = 15.0
-    reset_after: float = 20.0
-    """A process that stayed up this long had no trouble starting."""
-
-    def next(self, previous: float | None, stayed_up: float) -> float:
-        if previous is None or stayed_up >= self.reset_after:
-            return self.first
-        return min(previous * 2, self.longest)
 
 
 @dataclass(frozen=True)
@@ -92,16 +78,18 @@ class Supervisor:
         *,
         say: Callable[[str], None],
         changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
-        backoff: Backoff | None = None,
+        first_pause: float = 0.2,
+        longest_pause: float = 15.0,
         start_seconds: float = 120.0,
     ) -> None:
         """`say` gets a line for people about each event; `changed` the state of all processes after each change.
 
         Neither may block: the processes are kept alive by who calls them. An `OSError` that they raise is passed over.
+        Pauses between restarts of one process grow from `first_pause` to `longest_pause` seconds.
         """
         self._logs, self._stages = logs, stages
         self._say, self._changed = _passing_over(say), _passing_over(changed)
-        self._backoff = backoff or Backoff()
+        self._first_pause, self._longest_pause = first_pause, longest_pause
         self._start_seconds = start_seconds
         self._stopping = asyncio.Event()
         # A server that hangs holds a thread of each probe: none of them may be one that something else waits for.
@@ -131,9 +119,8 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         """The life of one process and of its successors."""
-        pause: float | None = None
+        backoff = Backoff(child.spec.name, first=self._first_pause, longest=self._longest_pause, quiet=True)
         while not self._stopping.is_set():
-            began = time.monotonic()
             try:
                 ending = await self._run_once(child)
             except Exception as error:  # noqa: BLE001 - whatever hinders a start is told, and tried again
@@ -141,10 +128,10 @@ class Supervisor:
             child.ending = ending
             if self._stopping.is_set():
                 break
-            pause = self._backoff.next(pause, time.monotonic() - began)
+            pause = backoff.pause_after(ChildProcessError(ending))
             child.info.restarts += 1
             self._note(child, "waiting", pid=None)
-            self._say(f"{child.spec.name} {ending}; restart {child.info.restarts} in {pause:g} s")
+            self._say(f"{child.spec.name} {ending}; restart {child.info.restarts} in {pause:.2g} s")
             if not child.has_been_ready and child.info.restarts >= GIVE_UP:
                 child.failed.set()
             with contextlib.suppress(TimeoutError):

@@ -15,11 +15,12 @@ import pytest
 
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
-from infra.embedded.supervisor import GIVE_UP, Backoff, Stage, StartFailedError, Supervisor
+from infra.embedded.supervisor import GIVE_UP, Stage, StartFailedError, Supervisor
 from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held, process_start
 from tests.support.patience import PATIENCE, eventually
 
-QUICK = Backoff(first=0.02, longest=0.08, reset_after=30)
+FIRST, LONGEST, LONG = 0.02, 0.08, 60.0
+"""Pauses between restarts. No process lives for `LONG` seconds, however busy the machine is."""
 
 SERVES = """
 import pathlib, signal, sys, time
@@ -76,15 +77,22 @@ class Said(list[str]):
         return next(line for line in self if words in line)
 
 
+def seconds_in(told: str) -> float:
+    """The pause that a line announces."""
+    return float(told.rpartition(" in ")[2].removesuffix(" s"))
+
+
 @contextlib.asynccontextmanager
 async def supervised(
     folder: Path,
     *stages: Stage,
-    backoff: Backoff = QUICK,
+    longest_pause: float = LONGEST,
     changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Supervisor, Said]]:
     said = Said()
-    supervisor = Supervisor(folder, list(stages), say=said.append, backoff=backoff, changed=changed)
+    supervisor = Supervisor(
+        folder, list(stages), say=said.append, first_pause=FIRST, longest_pause=longest_pause, changed=changed
+    )
     try:
         yield supervisor, said
     finally:
@@ -99,29 +107,43 @@ async def test_a_process_that_dies_is_restarted_and_it_says_so(tmp_path: Path) -
         first, untouched = one.pid, two.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        assert await said.wait_for("one was killed by signal 9") == "one was killed by signal 9; restart 1 in 0.02 s"
+        told = await said.wait_for("one was killed by signal 9")
+        assert told.startswith("one was killed by signal 9; restart 1 in ")
+        assert FIRST / 2 <= seconds_in(told) <= FIRST
         await said.wait_for("one is ready again")
         assert one.pid != first
         assert (one.restarts, two.restarts, two.pid) == (1, 0, untouched)
 
 
 async def test_pauses_grow_and_a_start_that_keeps_failing_is_given_up(tmp_path: Path) -> None:
-    """Each pause is twice the one before, up to the longest; then `start` fails with the end of the log."""
+    """Pauses double up to the longest, less a random part; then `start` fails with the end of the log."""
     hopeless = tiny(tmp_path, "hopeless", "print('the disk is full'); raise SystemExit(3)")
-    async with supervised(tmp_path, Stage((hopeless,))) as (supervisor, said):
+    async with supervised(tmp_path, Stage((hopeless,)), longest_pause=LONG) as (supervisor, said):
         with pytest.raises(
             StartFailedError, match=r"(?s)hopeless can't be started: it ended with exit code 3.*the disk is full"
         ):
             await supervisor.start()
-        pauses = [line.rpartition(" in ")[2] for line in said][:GIVE_UP]
-        assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
+        pauses = [seconds_in(line) for line in said][:GIVE_UP]
+    for pause, longest in zip(pauses, [FIRST * 2**failure for failure in range(GIVE_UP)], strict=True):
+        assert longest / 2 <= pause <= longest
 
 
-def test_a_process_that_stayed_up_is_restarted_at_once_again() -> None:
-    """The pause is back at its first length after a good while."""
-    backoff = Backoff(first=1, longest=10, reset_after=20)
-    assert backoff.next(8, stayed_up=19) == 10
-    assert backoff.next(8, stayed_up=20) == 1
+async def test_pauses_of_processes_that_die_together_differ(tmp_path: Path) -> None:
+    """What failed together does not come back together."""
+    hopeless = [tiny(tmp_path, f"hopeless-{number}", "raise SystemExit(3)") for number in range(4)]
+    async with supervised(tmp_path, Stage(tuple(hopeless)), longest_pause=FIRST) as (supervisor, said):
+        with pytest.raises(StartFailedError):
+            await supervisor.start()
+        assert len({seconds_in(line) for line in said}) > 1
+
+
+async def test_a_process_that_stayed_up_is_restarted_at_once_again(tmp_path: Path) -> None:
+    """Each life is longer than the longest pause, so each pause is the first one again."""
+    lives = tiny(tmp_path, "lives", "import time; time.sleep(0.1); raise SystemExit(3)")
+    async with supervised(tmp_path, Stage((lives,))) as (supervisor, said):
+        with pytest.raises(StartFailedError):
+            await supervisor.start()
+        assert max(seconds_in(line) for line in said) <= FIRST
 
 
 async def test_what_hinders_a_start_for_a_while_is_overcome(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from infra.embedded.process import ProcessSpec
 from infra.embedded.scribe import LineScribe, StateScribe
 from infra.embedded.set_file import ProcessInfo, keep_private, write_private
-from infra.embedded.supervisor import Backoff, Stage, Supervisor
+from infra.embedded.supervisor import Stage, Supervisor
 from infra.embedded.up import Journal
 from tests.integration.embedded.test_places import small_disk
 from tests.support.patience import PATIENCE, eventually
@@ -35,6 +35,9 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+QUICK = {"first_pause": 0.02, "longest_pause": 0.1}
+
+
 async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
     """What dies while the disk is full is there again at once, with no log if need be; the state is written later."""
     with small_disk(tmp_path / "disk", 2) as disk:
@@ -47,8 +50,7 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
 
         sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
         spec = ProcessSpec("one", sleeper, prepare=lambda: keep_private(configuration, b"its configuration"))
-        quick = Backoff(first=0.02, longest=0.1)
-        supervisor = Supervisor(disk, [Stage((spec,))], say=said.append, changed=changed, backoff=quick)
+        supervisor = Supervisor(disk, [Stage((spec,))], say=said.append, changed=changed, **QUICK)
         await supervisor.start()
         try:
             (disk / "one.log").unlink()  # a name that is new needs room, too
@@ -79,10 +81,7 @@ async def test_whatever_cannot_be_told_is_passed_over(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
-    quick = Backoff(first=0.02, longest=0.1)
-    supervisor = Supervisor(
-        tmp_path, [Stage((ProcessSpec("one", sleeper),))], say=refuse, changed=refuse, backoff=quick
-    )
+    supervisor = Supervisor(tmp_path, [Stage((ProcessSpec("one", sleeper),))], say=refuse, changed=refuse, **QUICK)
     await supervisor.start()
     try:
         info = supervisor.children["one"].info
