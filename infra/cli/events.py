@@ -1,6 +1,5 @@
 """`emprops events`."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from infra.cli.history import no_stream, opened_store, run, service_option
-from infra.cli.options import data_option, examples, fail, json_option, open_running_set
+from infra.cli.options import data_option, examples, fail, json_option
 from infra.cli.shown import json_shown, shown
-from shared.eventstore import Batch, EventStore, RecordedEvent, Unreadable
+from shared.eventstore import EventStore, RecordedEvent, Unreadable
 from shared.eventstore.epochs import WentBack
 
 PAGE, STREAM_PAGE = 1000, 50
-LOOK_SECONDS = 5.0
 
 
 @click.command(
@@ -67,7 +65,7 @@ def events(
         async with opened_store(data, service) as store:
             if stream is not None and not await store.read_stream(stream, limit=1, keep_unreadable=True) and not follow:
                 fail(no_stream(data, service, stream))
-            async for recorded in _read(store, stream, after, data, follow=follow):
+            async for recorded in _read(store, stream, after, follow=follow):
                 if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
@@ -80,43 +78,30 @@ def events(
     run(show())
 
 
-async def _followed(store: EventStore, after: int, data: Path) -> AsyncIterator[Batch]:
-    """Batches until Ctrl-C, or until nothing more can come.
-
-    Ends the command when the set has stopped; raises StoreUnavailable when PostgreSQL is silent. `tail` alone would
-    try again without end, and the command would look as if nothing was being recorded.
-    """
-    batches = store.tail(after, limit=PAGE, keep_unreadable=True)
+async def _followed(store: EventStore, after: int) -> AsyncIterator[RecordedEvent]:
     try:
-        while True:
-            coming = asyncio.ensure_future(anext(batches))
-            while not (await asyncio.wait({coming}, timeout=LOOK_SECONDS))[0]:
-                open_running_set(data)
-                await store.head()
-            yield coming.result()
+        async for batch in store.tail(after, limit=PAGE, keep_unreadable=True):
+            for recorded in batch.events:
+                yield recorded
     except WentBack as error:
         fail(f"The history was put back to an earlier moment ({error}). Run the command again to read it as it is now")
 
 
-async def _read(
-    store: EventStore, stream: UUID | None, after: int, data: Path, *, follow: bool
-) -> AsyncIterator[RecordedEvent]:
-    if stream is not None and not follow:
+async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: bool) -> AsyncIterator[RecordedEvent]:
+    if follow:
+        async for recorded in _followed(store, after):
+            if stream in {None, recorded.stream_id}:
+                yield recorded
+    elif stream is not None:
         while page := await store.read_stream(stream, after=after, limit=STREAM_PAGE, keep_unreadable=True):
             for recorded in page:
                 yield recorded
             after = page[-1].version
-        return
-    if follow:
-        async for batch in _followed(store, after, data):
+    else:
+        while (batch := await store.read_batch(after, PAGE, keep_unreadable=True)).size:
             for recorded in batch.events:
-                if stream in {None, recorded.stream_id}:
-                    yield recorded
-        return
-    while (batch := await store.read_batch(after, PAGE, keep_unreadable=True)).size:
-        for recorded in batch.events:
-            yield recorded
-        after = batch.position
+                yield recorded
+            after = batch.position
 
 
 def _document(recorded: RecordedEvent) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import click
@@ -18,12 +20,16 @@ from psycopg_pool import PoolTimeout
 from infra.cli.options import Command, command_line, fail, open_running_set
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, StoreUnavailable
-from shared.eventstore.connections import NoAnswer
+from shared.eventstore.connections import NoAnswer, connect_sync, within_sync
 from shared.eventstore.migrate import Busy
 from shared.runtime import ServiceDefinition
 
 SERVICES = ("collections", "generation", "credits", "storage")
 """Those that have a history."""
+
+LOOK_SECONDS, SILENCES = 3.0, 2
+"""While a command works, PostgreSQL is asked so often whether it is there; after so many silences the command ends."""
+UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, StoreUnavailable, Busy)
 
 T = TypeVar("T")
 
@@ -46,12 +52,43 @@ async def opened_store(data: Path, service: str) -> AsyncIterator[EventStore]:
 
     Ends the command at once when the set does not run, and with a sentence when PostgreSQL does not answer.
     """
-    made = open_running_set(data)
+    dsn = open_running_set(data).services[service].database_url
+    is_over = threading.Event()
+    threading.Thread(target=_watch, args=(data, dsn, is_over), name="watch", daemon=True).start()
     try:
-        async with EventStore.open(made.services[service].database_url, definition_of(service).codec()) as store:
+        async with EventStore.open(dsn, definition_of(service).codec()) as store:
             yield store
-    except (psycopg.OperationalError, psycopg.InterfaceError, StoreUnavailable, Busy) as error:
-        fail(f"{_cause(error)}. See what is the matter: {command_line('status', '--data', data)}")
+    except UNAVAILABLE as error:
+        is_over.set()
+        _fail(data, error)
+    finally:
+        is_over.set()
+
+
+def _watch(data: Path, dsn: str, is_over: threading.Event) -> None:
+    """Ends the process when the set has stopped, or PostgreSQL is silent, while the command works or waits.
+
+    At once: an orderly end would wait for what hangs, in a thread or in psycopg, which asks the server to cancel.
+    """
+    silences = 0
+    while not is_over.wait(LOOK_SECONDS):
+        try:
+            open_running_set(data)
+            with connect_sync(dsn, "watch", autocommit=True) as connection, within_sync(LOOK_SECONDS, connection):
+                connection.execute("select 1")
+            silences = 0
+        except UNAVAILABLE as error:
+            silences += 1
+            if silences == SILENCES and not is_over.is_set():
+                with contextlib.suppress(SystemExit):
+                    _fail(data, error)
+                os._exit(1)
+        except SystemExit:  # it has said why
+            os._exit(1)
+
+
+def _fail(data: Path, error: psycopg.Error | StoreUnavailable | Busy) -> NoReturn:
+    fail(f"{_cause(error)}. See what is the matter: {command_line('status', '--data', data)}")
 
 
 def _cause(error: psycopg.Error | StoreUnavailable | Busy) -> str:

@@ -42,9 +42,9 @@ COMMANDS = [
     "parked retry 1",
     "parked discard 1 --reason unreadable",
 ]
-STOPPED_SECONDS, SILENT_SECONDS, DEMO_SECONDS = 3.0, 12.0, 25.0
+STOPPED_SECONDS, SILENT_SECONDS, DEMO_SECONDS, MIDDLE_SECONDS = 3.0, 12.0, 25.0, 20.0
 FOLLOW_SECONDS = 25.0
-"""From the silence on: `events --follow` looks every five seconds whether its servers are still there."""
+"""From the silence on: a command that works or waits looks every three seconds whether its servers are still there."""
 
 
 def start(command: str, data: Path) -> "subprocess.Popen[str]":
@@ -167,6 +167,28 @@ def test_while_a_proxy_is_silent_each_command_says_so(running: RunningSet, tmp_p
         with proxy.silent():
             assert_all_say_so(tmp_path)
         assert proxy.connections >= len(COMMANDS)
+
+
+@pytest.mark.parametrize("connections", [4, 7])
+def test_a_silence_in_the_middle_of_its_work_ends_each_command(
+    running: RunningSet, tmp_path: Path, connections: int
+) -> None:
+    """Also where a query has no bound of its own: once so many connections were made, nothing answers any more."""
+    port = running.file.ports["postgres"]
+    with SilentProxy(("127.0.0.1", port)) as proxy, hold(tmp_path):
+        written = (running.data / SET_FILE).read_text()
+        (tmp_path / SET_FILE).write_text(written.replace(f"127.0.0.1:{port}", proxy.address))
+        for command in ("projections list", "projections rebuild --check", "events --follow"):
+            before = proxy.connections
+            process = start(command, tmp_path)
+            while proxy.connections < before + connections and process.poll() is None:
+                time.sleep(0.001)  # the command is another process: there is nothing to wait on
+            with proxy.silent():
+                began = time.monotonic()
+                code, said = end(process)
+            assert time.monotonic() - began < MIDDLE_SECONDS + 2 * busy_seconds()
+            # It may have had all that it needed.
+            assert code == 0 or suggested(code, said)[-3:] == ["status", "--data", str(tmp_path)]
 
 
 def test_a_demo_on_an_edge_that_is_silent_says_so(running: RunningSet, tmp_path: Path) -> None:
