@@ -1,11 +1,11 @@
 """Headers on their way through: hop-by-hop ones stay behind (RFC 9110, section 7.6.1), ours are set."""
 
-import contextlib
 from collections.abc import Iterable
 from typing import cast
 
 from litestar.types import HTTPScope
 
+from shared.contracts.problem import Detail, invalid
 from shared.http.context import RequestTrace
 
 HOP_BY_HOP = frozenset(
@@ -49,24 +49,34 @@ def _named_in_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[by
 
 
 def request_headers(scope: HTTPScope, trace: RequestTrace) -> list[tuple[str, str]]:
-    """What the service gets. Forwarding headers that the client sent itself are not believed and replaced."""
+    """What the service gets. Forwarding headers that the client sent itself are not believed and replaced.
+
+    Raises VALIDATION_FAILED for a value that can't be passed on byte by byte.
+    """
     given = cast("Headers", list(scope["headers"]))
     dropped = _NOT_SENT_ON | _named_in_connection(given)
     headers: list[tuple[str, str]] = []
     for name, value in given:
         if name not in dropped:
-            # aiohttp writes texts as UTF-8. What is none is left out rather than changed; headers that services read
-            # are ASCII, or the request has been refused.
-            with contextlib.suppress(UnicodeDecodeError):
-                headers.append((name.decode("ascii"), value.decode("utf-8")))
+            headers.append((name.decode("ascii"), _text(name, value)))
         elif name == b"host":
-            headers.append(("x-forwarded-host", value.decode("ascii", "replace")))
+            headers.append(("x-forwarded-host", _text(name, value)))
     if client := scope.get("client"):
         headers.append(("x-forwarded-for", client[0]))
     headers.append(("x-forwarded-proto", scope["scheme"]))
     headers.append(("x-correlation-id", str(trace.correlation_id)))
     headers.append(("traceparent", trace.traceparent))
     return headers
+
+
+def _text(name: bytes, value: bytes) -> str:
+    """What aiohttp writes as the same bytes: it encodes header values as UTF-8, and takes no bytes."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        title = "-".join(word.capitalize() for word in name.decode("ascii").split("-"))
+        message = "is not UTF-8"
+        raise invalid(f"{title} {message}", Detail(f"header:{title}", message)) from error
 
 
 def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[Headers, int | None]:

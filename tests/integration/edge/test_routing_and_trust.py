@@ -1,5 +1,6 @@
 """Which service gets a request, and whose."""
 
+import asyncio
 import base64
 import json
 import time
@@ -160,6 +161,30 @@ async def test_a_service_sees_who_asked_and_in_which_trace(edge: EdgeClient) -> 
     assert (seen["idempotency-key"], seen["if-match"], seen["accept-language"]) == ("k", '"3"', "de")
     assert (seen["x-filename"], seen["x-title"]) == ("blau-%C3%A4.png", "blau-\u00e4")
     assert not {"x-hop", "te", "accept-encoding-x", "transfer-encoding"} & set(seen)
+
+
+@pytest.mark.parametrize("value", ["caf\u00e9", "cafe\u0301", "\U0001f3a8", "a\u00a0b"])
+async def test_a_header_beyond_ascii_arrives_byte_by_byte(edge: EdgeClient, value: str) -> None:
+    async with edge.request("GET", "/projects", headers={"X-Title": value}) as response:
+        assert (await response.json())["headers"]["x-title"] == value
+
+
+@pytest.mark.parametrize("name", [b"X-Title", b"User-Agent", b"Host"])
+@pytest.mark.parametrize("value", [b"caf\xe9", b"\xed\xa0\x80", b"\xff"])
+async def test_a_header_that_is_not_utf8_is_refused(
+    edge: EdgeClient, services: Services, issuer: TokenIssuer, name: bytes, value: bytes
+) -> None:
+    """It could not be passed on unchanged, and a request without it is another request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rsplit(":", 1)[1]))
+    host = b"" if name == b"Host" else b"Host: x\r\n"
+    authorization = issuer.bearer()["Authorization"].encode()
+    writer.write(b"GET /projects HTTP/1.1\r\nConnection: close\r\nAuthorization: " + authorization + b"\r\n")
+    writer.write(host + name + b": " + value + b"\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert name.lower() in answer.lower()
+    assert services["collections"].requests == []
 
 
 async def test_what_a_service_answers_goes_through_as_it_is(edge: EdgeClient, services: Services) -> None:

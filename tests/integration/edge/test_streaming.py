@@ -2,17 +2,31 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.support.edge_client import Edge, EdgeClient
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, eventually
 from tests.support.upstream import Exchange, UpstreamStub
 
 Services = dict[str, UpstreamStub]
 MIB = 1024 * 1024
+
+
+async def counted(edge: EdgeClient, method: str, route: str) -> dict[str, int]:
+    """How many requests of a route the edge's metrics have, by status; waits for the first."""
+    line = re.compile(
+        rf'http_request_seconds_count{{method="{method}",route="{re.escape(route)}",status="(\d+)"}} (\S+)'
+    )
+
+    async def look() -> dict[str, int]:
+        async with edge.request("GET", "/metrics") as response:
+            return {status: int(float(count)) for status, count in line.findall(await response.text())}
+
+    return await eventually(look, "the request to be counted")
 
 
 async def test_server_sent_events_arrive_one_by_one(edge: EdgeClient, services: Services) -> None:
@@ -55,7 +69,7 @@ async def test_a_client_that_leaves_ends_the_stream_at_the_service(edge: EdgeCli
 
 
 async def test_a_client_that_leaves_before_the_answer_ends_the_request(edge: EdgeClient, services: Services) -> None:
-    """Also while the service is still thinking."""
+    """Also while the service is still thinking. It is counted as 499, not as a fault of ours."""
     left = asyncio.Event()
 
     async def thinking(exchange: Exchange) -> None:
@@ -69,6 +83,19 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_request(edge: Edg
     await services["credits"].arrived.wait()
     request.cancel()
     assert await asyncio.wait_for(left.wait(), PATIENCE)
+    assert await counted(edge, "POST", "/credits/**") == {"499": 1}
+
+
+@pytest.mark.parametrize("length", [9, 200_000], ids=["small", "streamed"])
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_counted_as_499(edge: EdgeClient, length: int) -> None:
+    """Whether the edge holds the body back, or has begun to send it to the service."""
+    _, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rsplit(":", 1)[1]))
+    token = edge.issuer.bearer()["Authorization"].encode()
+    writer.write(b"POST /projects/1 HTTP/1.1\r\nhost: x\r\nauthorization: " + token + b"\r\n")
+    writer.write(b"content-length: %d\r\n\r\n{" % length)
+    await writer.drain()
+    writer.close()
+    assert await counted(edge, "POST", "/projects/**") == {"499": 1}
 
 
 async def test_an_upload_arrives_as_it_is_sent(edge: EdgeClient, services: Services) -> None:
