@@ -24,10 +24,8 @@ _OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weig
 _WORDS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
 csv.field_size_limit(2**31 - 1)
-"""The module's own limit is 131,072 characters, for the whole process; a body has one of its own, which holds here."""
-
-csv.field_size_limit(4 * 1024 * 1024)
-"""Of every cell: csv's own, 131,072 characters, is less than a variable may have. Tables are bounded as bodies are."""
+"""For the whole process. The csv module's own limit, 131,072 characters in a cell, is less than a variable may have.
+How large a table may be is decided where it is accepted."""
 
 Variable = dict[str, Any]
 Cells = dict[str, Any]

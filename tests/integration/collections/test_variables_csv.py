@@ -1,5 +1,6 @@
 """Variables as a table over HTTP."""
 
+from services.collections.routes.changing import MAX_TABLE
 from tests.integration.collections.api import BOB, Api, two_steps
 
 
@@ -38,4 +39,23 @@ async def test_wrong_tables_are_refused_and_change_nothing(api: Api):
     assert (await api.send("PUT", path, json=[])).code == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert (await api.send("PUT", path, BOB, data=b"name,type\n", headers=csv)).code == (404, "NOT_FOUND")
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
+    assert await api.store.head() == head
+
+
+async def test_a_text_of_any_length_that_a_collection_takes_comes_back(api: Api):
+    """The csv module's own bound is 131,072 characters. What is too long is refused by the collection's bound."""
+    made = await api.create({"data": two_steps()})
+    path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    before = await api.text(path)
+    for length in (131_072, 131_073, 400_000):
+        table = before + f"long,text,,,,{'x' * length},,,\r\n"
+        assert (await api.send("PUT", path, data=table.encode(), headers=csv)).status == 204
+        assert await api.text(path) == table
+    head = await api.store.head()
+    table = before + "long,text,,,,"
+    table += "y" * (MAX_TABLE - len(table))
+    refused = await api.send("PUT", path, data=table.encode(), headers=csv)
+    assert (refused.code, refused.pointers) == ((400, "VALIDATION_FAILED"), ["/data"])
+    refused = await api.send("PUT", path, data=b"y" * (MAX_TABLE + 1), headers=csv)
+    assert refused.code == (413, "PAYLOAD_TOO_LARGE")
     assert await api.store.head() == head
