@@ -79,6 +79,21 @@ async def test_a_key_stands_for_one_file(api: Api):
     assert len((await api.get("/assets")).data) == 1
 
 
+async def test_the_announced_sha256_is_part_of_a_request(api: Api):
+    """Under one key: another one, or none, makes it another request, also when the bytes are the same."""
+    announced = {"x-content-sha256": sha256(b"one")}
+    said = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
+    first = await api.send("POST", "/assets", said | announced, data=b"one")
+    again = await api.send("POST", "/assets", said | announced, data=b"one")
+    assert (first.status, again.status, again.data) == (201, 200, first.data)
+    for changed, body in (({}, b"one"), ({"x-content-sha256": sha256(b"two")}, b"two")):
+        other = await api.send("POST", "/assets", said | changed, data=body)
+        assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
+    wrong = await api.send("POST", "/assets", said | announced, data=b"two")
+    assert wrong.refusal == (400, "VALIDATION_FAILED", ["header:X-Content-SHA256"])
+    assert len((await api.get("/assets")).data) == 1
+
+
 async def test_ranges(api: Api, content: str):
     size = len(CONTENT)
     table = {
