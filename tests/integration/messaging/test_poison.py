@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from nats.js.api import StreamConfig
@@ -19,11 +21,14 @@ from tests.integration.messaging.support import (
     Text,
     background,
     count,
+    opened,
     published,
     relay,
+    remembered,
     runner,
 )
 from tests.support.patience import eventually
+from tests.support.silence import SilentProxy
 
 QUICK = RetrySettings(
     attempts=3, attempts_while_others_pass=4, first_pause=0.01, longest_pause=0.05, look_at_parked_every=0.05
@@ -225,6 +230,33 @@ async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Br
     async with background(publisher.run):
         await eventually(lambda: publisher.published == 2, "published")
     assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [f"{OWNER}:1", f"{OWNER}:2"]
+
+
+async def test_a_consumer_that_has_lost_nats_gives_its_lease_up(
+    owner: EventStore, databases: Callable[..., str], broker: Broker
+) -> None:
+    """Its connection alone is lost: a replica that has one leads instead, and no event is handled twice."""
+    here, there, stream, dsn = Sick(), Sick(), uuid4(), databases()
+    address = urlsplit(broker.url)
+    with SilentProxy((address.hostname or "", address.port or 0)) as proxy:
+        url = broker.url.replace(address.netloc.rpartition("@")[2], proxy.address)
+        async with opened(dsn) as cut_off, opened(dsn) as other, background(relay(owner, broker.url).run):
+            first = runner(cut_off, url, here, give_up_after=0.5)
+            second = runner(other, broker.url, there)
+            async with background(first.run):
+                position = await count(owner, stream, 1)
+                await eventually(lambda: here.seen[stream] == [1], "the first one handles")
+                await eventually(lambda: _remembered(other, position), "its mark is kept")
+                async with background(second.run):
+                    proxy.mode = "cut"
+                    await count(owner, stream, 2, 3)
+                    await eventually(lambda: there.seen[stream] == [2, 3], "the second one goes on after the mark")
+                    assert (first.active, second.active) == (False, True)
+                    assert here.seen[stream] == [1]
+
+
+async def _remembered(service: EventStore, position: int) -> bool:
+    return await remembered(service) == position
 
 
 async def test_a_silent_server_is_told_and_outlived(owner: EventStore, service: EventStore, broker: Broker) -> None:
