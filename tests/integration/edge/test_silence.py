@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from services.edge.settings import EdgeSettings
 from tests.support.edge_client import Edge, EdgeClient
+from tests.support.load import busy_seconds
 from tests.support.patience import eventually
 from tests.support.serving import serving
 from tests.support.silence import SilentProxy, frozen
 from tests.support.upstream import Exchange, UpstreamStub
 
+TURN_SECONDS = 2.0
+"""Within which another replica is to answer."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -84,6 +88,27 @@ async def test_another_replica_is_asked_where_that_is_safe(
         asked = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
         answers = await asyncio.gather(*asked)
     assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
+
+
+@pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {"Idempotency-Key": "k"})])
+async def test_another_replica_answers_within_two_seconds(
+    start_edge: Edge, method: str, headers: dict[str, str]
+) -> None:
+    """With the settings that an operator gets who sets nothing; also for requests that the silent one was sent."""
+    async with serving(UpstreamStub("other")) as other, serving(UpstreamStub("well")) as well:
+        with SilentProxy(("127.0.0.1", int(other.rpartition(":")[2]))) as proxy:
+            edge = await start_edge(credits_url=f"http://{proxy.address},{well}")
+            connections = proxy.connections
+            with proxy.silent():
+                began = time.monotonic()
+                asked = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
+                answers = await asyncio.gather(*asked)
+                took = time.monotonic() - began
+                assert proxy.connections > connections, "some were sent to the silent one"
+    assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
+    assert took < TURN_SECONDS + busy_seconds()
+    unset = EdgeSettings(collections_url="-", generation_url="-", credits_url="-", storage_url="-")
+    assert unset.limits().turn < TURN_SECONDS, "a busy machine's delays hide no later turn"
 
 
 async def test_a_command_that_may_have_been_done_is_not_sent_twice(start_edge: Edge) -> None:
