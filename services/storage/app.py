@@ -71,7 +71,7 @@ async def build(runtime: Runtime) -> Parts:
             "projector": runtime.projector,
             "links": links,
         },
-        consumers=[*consumers(files, runtime.store, runtime.projector), *package_consumers(packages)],
+        consumers=[*consumers(files, runtime.store), *package_consumers(packages)],
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
     )

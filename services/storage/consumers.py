@@ -8,34 +8,24 @@ import msgspec
 from services.storage import queries
 from services.storage.domain.asset import DescribeAsset
 from services.storage.handlers import Files
-from services.storage.projections.assets import AssetRow
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
-from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, RecordedEvent
 from shared.http import get_logger
 from shared.messaging import Consumer
-from shared.projections import Projector
 
 GENERATIONS = "storage-generations-v1"
 
 log = get_logger("storage")
 
 
-def consumers(files: Files, store: EventStore, projector: Projector) -> list[Consumer]:
-    async def known(asset_id: int) -> AssetRow | None:
-        """The file with this id, if there is one. A read table that is behind proves nothing: then we try later."""
-        row = await queries.asset(store, asset_id)
-        if row is None and not await projector.caught_up(await store.head()):
-            raise Problem("UNAVAILABLE", "The read table of assets is behind")
-        return row or await queries.asset(store, asset_id)
-
+def consumers(files: Files, store: EventStore) -> list[Consumer]:
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, GenerationCompleted | GenerationFailed), recorded.type
         gen_in_data, gen_out_data = event.gen_in_data, out_data(event)
         for output in made_files(event):
             assert output.asset_id is not None
-            row = await known(output.asset_id)
+            row = await queries.asset(store, output.asset_id)
             if row is None:
                 log.warning("a generation names a file that isn't ours", gid=str(event.gid), asset_id=output.asset_id)
                 continue

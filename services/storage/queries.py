@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from services.storage.projections.assets import AssetRow
+from services.storage.projections.assets import ASSETS, AssetRow
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore
+from shared.projections.ahead import row_or_ahead
 
 BY_ID = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
@@ -20,11 +21,18 @@ order by asset_id desc limit %b"""
 
 
 async def asset(store: EventStore, asset_id: int) -> AssetRow | None:
-    """Whoever's it is."""
-    async with store.reader() as cursor:
-        await cursor.execute(BY_ID, (asset_id,))
-        row = await cursor.fetchone()
-    return AssetRow(*row) if row else None
+    """An asset of any user.
+
+    Workers read files by it, so it does not depend on how far the read table is. Raises UNAVAILABLE.
+    """
+
+    async def read() -> AssetRow | None:
+        async with store.reader() as cursor:
+            await cursor.execute(BY_ID, (asset_id,))
+            row = await cursor.fetchone()
+        return AssetRow(*row) if row else None
+
+    return await row_or_ahead(store, ASSETS, (asset_id,), read)
 
 
 async def asset_of(store: EventStore, asset_id: int, user_id: UUID) -> AssetRow:

@@ -150,9 +150,9 @@ async def read_asset(
 async def answer(
     stored: Stored, store: EventStore, projector: Projector, links: Links
 ) -> Response[Envelope[AssetView]]:
-    await projector.caught_up(stored.position)
+    is_shown = await projector.caught_up(stored.position)
     event = stored.asset.stored
-    row = await queries.asset(store, event.asset_id)
+    row = await queries.asset(store, event.asset_id) if is_shown else None
     if row is None:  # the read table is further behind than we wait: answer from the history itself
         history = await store.read_stream(asset_stream(event.path), limit=1)
         row = row_of(event, history[0].recorded_at)

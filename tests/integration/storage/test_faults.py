@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import psycopg
+import pytest
 import pytest_asyncio
 
-from tests.integration.storage.api import ALICE, GID, JOB, SID, Api, storage_service
+from services.storage.projections.assets import ASSETS
+from shared.projections import ahead
+from tests.integration.storage.api import ALICE, BOB, GID, JOB, SID, Api, storage_service
 from tests.integration.storage.gate import Gate, gate_to
 from tests.support.patience import eventually
 from tests.support.servers import Bucket
@@ -126,3 +130,32 @@ async def test_a_client_that_falls_silent_is_not_waited_for(
         silence.set()
         assert refused.refusal == (400, "VALIDATION_FAILED", [])
         assert api.objects() == {}
+
+
+async def test_files_are_read_while_their_table_stands_still(api: Api):
+    """At an event that it can't take in. Steps of running jobs read files: they must not be told that there is none."""
+    refused = "begin if new.name = 'poison' then raise exception 'on purpose'; end if; return new; end"
+    with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
+        sql.execute(f"create function refuse() returns trigger language plpgsql as $$ {refused} $$")
+        sql.execute(f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()")
+        poison = (await api.upload(b"poison", "poison")).data
+        asset = (await api.upload(b"after", "after.png")).data
+        assert (await api.get(f"/assets/{asset['id']}/content")).body == b"after"
+        assert (await api.get(f"/assets/{poison['id']}/content")).body == b"poison"
+        assert (await api.get(f"/assets/{asset['id']}")).data["sha256"] == asset["sha256"]
+        assert (await api.get(f"/assets/{asset['id']}/content", BOB)).refusal == (404, "NOT_FOUND", [])
+        assert (await api.get("/assets/4711/content")).refusal == (404, "NOT_FOUND", [])
+        sql.execute(f"drop trigger refuse on {ASSETS.table}")
+        rows = f"select count(*) from {ASSETS.table}"
+        await eventually(lambda: sql.execute(rows).fetchone() == (2,), "the table to take in both")
+
+
+async def test_a_table_that_is_too_far_behind_is_no_404(api: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ahead, "MOST_EVENTS", 1)
+    monkeypatch.setattr(ahead, "PAGE", 1)
+    with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
+        sql.execute("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'x'; end $$")
+        sql.execute(f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()")
+        assert (await api.upload(b"first", "first.png")).status == 201
+        second = (await api.upload(b"second", "second.png")).data
+        assert (await api.get(f"/assets/{second['id']}/content")).refusal == (503, "UNAVAILABLE", [])
