@@ -68,12 +68,20 @@ class Codec:
 
     def aggregate(self, tag: str) -> str:
         """The aggregate of the events with this tag; all versions of a type have the same. Raises UnknownEventType."""
-        newest = self._newest.get(tag) or next(
-            (self._newest[known] for known, name in self._names.items() if name == _name(tag)), None
-        )
+        newest = self._any_version(tag)
         if newest is None:
             raise UnknownEventType(tag)
         return self.events[newest].aggregate
+
+    def has_aggregate(self, tag: str) -> bool:
+        """Whether this release has any version of the type."""
+        return self._any_version(tag) is not None
+
+    def _any_version(self, tag: str) -> str | None:
+        """The newest tag of the type, also for a version that is newer than this release knows."""
+        return self._newest.get(tag) or next(
+            (self._newest[known] for known, name in self._names.items() if name == _name(tag)), None
+        )
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
         """Every tag, of any version, under which events of these types (newest tags) may be stored."""

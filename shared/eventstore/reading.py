@@ -42,6 +42,8 @@ SELECT_FIRST_VERSION_LATER = """
 select version from events where stream_id = %b and recorded_at > %b order by version limit 1"""
 SELECT_HEAD = "select coalesce(max(position), 0) from events"
 NO_LIMIT = 2**62
+UNKNOWN = "unknown"
+"""The aggregate of an event whose type no version of this release's contracts lists."""
 PAGE = 1000
 """Events of a stream that are read at once."""
 PAGE_BYTES = 8 * 1024 * 1024
@@ -176,13 +178,16 @@ class EventReader:
         events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
         return Batch(events, rows[read - 1][0] if rows else after, read)
 
-    async def read_undecoded(self, after: int, limit: int, types: frozenset[str] | None = None) -> UndecodedBatch:
+    async def read_undecoded(
+        self, after: int, limit: int, types: frozenset[str] | None = None, *, keep_unknown: bool = False
+    ) -> UndecodedBatch:
         """As `read_batch`, for readers that pass events on, or that an event which can't be decoded must not stop.
 
-        Raises UnknownEventType as `read_batch` does.
+        Raises UnknownEventType as `read_batch` does; with `keep_unknown`, the aggregate of such an event is UNKNOWN.
         """
         rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
-        events, read = _made(rows, self._undecoded, self.codec.wanted(types) if types is not None else None)
+        undecoded = partial(self._undecoded, keep_unknown=keep_unknown)
+        events, read = _made(rows, undecoded, self.codec.wanted(types) if types is not None else None)
         return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
@@ -241,9 +246,10 @@ class EventReader:
             event = Unreadable(str(error))
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
 
-    def _undecoded(self, row: tuple[Any, ...]) -> UndecodedEvent:
+    def _undecoded(self, row: tuple[Any, ...], *, keep_unknown: bool) -> UndecodedEvent:
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
-        data, aggregate = self._seal.open(data), self.codec.aggregate(tag)
+        aggregate = UNKNOWN if keep_unknown and not self.codec.has_aggregate(tag) else self.codec.aggregate(tag)
+        data = self._seal.open(data)
         return UndecodedEvent(position, event_id, stream_id, version, tag, data, metadata, recorded_at, aggregate)
 
     def on_epoch(self, callback: Callable[[Epoch], None]) -> None:

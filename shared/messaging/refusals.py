@@ -1,4 +1,6 @@
-"""Events that the broker refuses: they are parked, and published later when an operator retries them.
+"""Events that can't be published: they are parked, and published later when an operator retries them.
+
+The broker refuses them, or this release knows no version of their type (a newer one ran before it, or a fault).
 
 In place of such an event the relay publishes a message that names it and has no body, so that publishing goes on.
 Consumers of the event park that message, and the later events of its stream wait behind it until the event comes.
@@ -9,8 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from shared.eventstore import EventStore, UndecodedEvent
-from shared.messaging import parking
+from shared.eventstore import EventStore, UndecodedEvent, UnknownEventType
+from shared.messaging import operators, parking
 from shared.messaging.cloudevents import LATE, event_headers, event_subject, late_id
 from shared.messaging.outbox import Outbox, named
 from shared.messaging.parking import Message, Parked
@@ -27,6 +29,10 @@ TIMES = 5
 """An event that is refused this often in succession is withheld, whatever the reason: all others wait behind it."""
 OF_THE_STREAM = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
 """JetStream's errors when the stream refuses every message: it is full, offline, sealed, or without resources."""
+
+UNKNOWN_TYPE = "this release knows no event of type"
+"""How UnknownEventType begins, and with it the reason for which such an event is parked."""
+MOST_KNOWN = 10_000
 
 log = structlog.get_logger()
 
@@ -77,6 +83,15 @@ class Refusals:
             await parking.park(connection, NAME, message, status="parked", error=reason)
         log.error("event_withheld", service=self._service, what=named(event), reason=reason)
 
+    async def request_known(self) -> None:
+        """Retries the events that were withheld because the release that ran then did not know their types."""
+        codec = self._store.codec
+        async with self._store.pool.connection() as connection:
+            parked = await operators.list_parked(connection, NAME, statuses=("parked",), limit=MOST_KNOWN)
+            for each in parked:
+                if (each.error or "").startswith(UNKNOWN_TYPE) and codec.has_aggregate(each.type or ""):
+                    await operators.retry(connection, each.id, by=NAME, reason="this release knows its type")
+
     async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
         """Publishes one event that operators want retried, at the stream's end; returns whether there was any."""
         async with self._store.pool.connection() as connection:
@@ -100,6 +115,8 @@ class Refusals:
         event = await self._outbox.read(parked.position or 0)
         if event is None or str(event.event_id) != parked.message_id:
             return "it is no event of this store any more"
+        if not self._store.codec.has_aggregate(event.stored_type):
+            return str(UnknownEventType(event.stored_type))
         epoch = self._store.epoch_of(event.position)
         headers = event_headers(self._service, event, epoch) | expected
         headers[LATE] = "true"

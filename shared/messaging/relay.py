@@ -76,13 +76,14 @@ class Relay:
         ack_timeout: float = 5.0,
         verify_every: float = VERIFY_EVERY,
         give_up_after: float = 10.0,
+        unknown_patience: float = 15.0,
         instance: str = "",
     ) -> None:
         self.store, self.service = store, service
         self._url, self._limits = nats_url, limits or StreamLimits()
         self._ack_timeout, self._verify_every, self._give_up_after = ack_timeout, verify_every, give_up_after
         self._instance = instance or "this replica"
-        self._outbox = Outbox(store, limit=batch)
+        self._outbox = Outbox(store, limit=batch, unknown_patience=unknown_patience)
         self._resuming = Resuming(store, self._outbox, service)
         self._refusals = Refusals(store, self._outbox, service)
         self._place = BEGINNING
@@ -115,6 +116,7 @@ class Relay:
         Without the lease this is still correct, only wasteful.
         """
         await patiently(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
+        await patiently(self._refusals.request_known, NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
         self._lease = lease
         self.active, self._place, self._well_at = True, BEGINNING, _now()
@@ -167,6 +169,7 @@ class Relay:
             if _now() - self._asked_at > 1.0:
                 self._asked_at = _now()
                 if await self._refusals.retry(publisher, expected, self._ack_timeout):
+                    self._asked_at = 0.0  # there may be more
                     raise StreamMoved("an event was published that an operator had retried")
             await self._keep_checkpoint()
             if self._went_back:
@@ -198,6 +201,8 @@ class Relay:
         headers[MSG_ID] = message_id(self.service, epoch, event.position)
         envelope = Envelope(event_subject(self.service, event), event.data, headers)
         reason = self._refusals.reasons.get(event.event_id)
+        if not self.store.codec.has_aggregate(event.stored_type):
+            reason = str(UnknownEventType(event.stored_type))
         if reason is None and size_of(headers, event.data) > publisher.max_payload:
             reason = f"it is larger than the broker's limit of {publisher.max_payload} bytes"
         if reason is None:

@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 from nats.js.api import StreamConfig
 
 from shared.contracts.problem import Problem
-from shared.eventstore import EventStore, RecordedEvent, StreamAppend
+from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.eventstore.records import Context
 from shared.messaging import RetrySettings, connected, operators, parking
 from tests.integration.messaging.parked import connect, parked
 from tests.integration.messaging.support import (
+    EVENTS,
     OWNER,
     STREAM,
     Broker,
@@ -281,3 +282,39 @@ async def test_a_silent_server_is_told_and_outlived(owner: EventStore, service: 
             return said.stuck(patience=0) is None and heard.stuck(patience=0) is None
 
         await eventually(well, "both say that all is well")
+
+
+async def test_an_event_of_an_unknown_type_holds_up_nobody(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """A replica of the release that knows it gets time to lead; then it is withheld, until such a release runs."""
+    mixed, other = uuid4(), uuid4()
+    seen: list[tuple[UUID, str]] = []
+
+    async def handle(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, Text)
+        seen.append((recorded.stream_id, recorded.event.text))
+
+    consumer = runner(service, nats_url, handle, events=(Text,))
+    await say(owner, mixed, "one", "two", "three")
+    await say(owner, other, "a")
+    async with EventStore.open(owner.dsn, Codec(EVENTS)) as older:
+        before = relay(older, nats_url, unknown_patience=1.0)
+        async with background(before.run, consumer.run):
+            await count(older, uuid4(), 1)
+            await eventually(lambda: before.trouble and "text.v1" in before.trouble, "it waits for another to lead")
+            await eventually(lambda: _published_count(nats_url, 5), "the rest is published")
+            rows = await parked_by(older, "relay")
+            assert [(row.type, row.error) for row in rows] == [
+                ("text.v1", "this release knows no event of type text.v1")
+            ] * 4
+            assert not seen
+    async with background(relay(owner, nats_url).run, consumer.run):
+        await eventually(lambda: len(seen) == 4, "the newer release publishes them by itself")
+        assert [text for stream, text in seen if stream == mixed] == ["one", "two", "three"]
+        await eventually(lambda: _none_parked(service), "nothing waits any more")
+    assert await parked_by(owner, "relay") == []
+
+
+async def _published_count(nats_url: str, count_: int) -> bool:
+    return len(await published(nats_url)) == count_
