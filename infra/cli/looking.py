@@ -132,6 +132,10 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+def _named(check: str, detail: str) -> str:
+    return detail if detail.startswith(f"{check}: ") else f"{check}: {detail}"
+
+
 def _judge(process: Process, answer: dict[str, Any] | str | None) -> None:
     """What it said of itself, beside what is to be seen."""
     if answer is None:
@@ -147,7 +151,7 @@ def _judge(process: Process, answer: dict[str, Any] | str | None) -> None:
         process.checks = dict(answer.get("checks", {}))
         process.followers = list(answer.get("followers", []))
         process.troubles += [
-            f"{name}: {check.get('detail') or check['status']}"
+            _named(name, check.get("detail") or check["status"])
             for name, check in process.checks.items()
             if check.get("status") != "ok"
         ]
