@@ -1,0 +1,138 @@
+"""`emprops status` says what each process tells of its own work, and exits with 1 when that is not in order."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+from litestar import Litestar
+
+from infra.cli.main import main
+from infra.embedded.set_file import ProcessInfo, S3Info, SetFile, encode_set, write_set
+from infra.embedded.takeover import hold, process_start
+from shared.http.health import NotReady, Readiness, health_routes
+from shared.progress import Progress
+from tests.support.patience import eventually
+from tests.support.serving import serving
+
+FINE = Progress(name="projection fine_v1", waiting=2, waiting_seconds=0.1)
+STUCK = Progress(name="relay", waiting=12, waiting_seconds=61.0, event="x.v1 at 7", error="KeyError('a')")
+PARKED = Progress(name="consumer c-v1", parked=3)
+
+
+class Follower:
+    def __init__(self, *found: Progress) -> None:
+        self._found = list(found)
+
+    async def progress(self) -> list[Progress]:
+        return self._found
+
+
+@contextmanager
+def set_of(folder: Path, url: str) -> Iterator[Path]:
+    """A folder as a supervisor leaves it that runs one service: this process stands for both."""
+    pid = os.getpid()
+    service = ProcessInfo(
+        name="credits-1", state="ready", pid=pid, started=process_start(pid), url=url, tells_health=True
+    )
+    made = SetFile(
+        url="http://edge.test",
+        pid=pid,
+        replicas=1,
+        issuer="emprops",
+        audience="emprops",
+        development_user=uuid4(),
+        issuer_key_file="",
+        jwks_file="",
+        grant_key_file="",
+        postgres_url="",
+        nats_url="",
+        s3=S3Info(endpoint="", access_key="", secret_key="", bucket=""),
+        services={},
+        ports={},
+        processes=[service],
+    )
+    write_set(folder, encode_set(made))
+    with hold(folder):
+        yield folder
+
+
+async def status(folder: Path, *options: str) -> Result:
+    words = ["status", "--data", str(folder), *options]
+    return await asyncio.to_thread(CliRunner().invoke, main, words, env={"COLUMNS": "200"})
+
+
+async def told(readiness: Readiness, folder: Path, *sentences: str, code: int) -> Result:
+    """What the command prints, once that has every sentence: a busy machine may give no answer in two seconds."""
+    async with serving(Litestar(route_handlers=health_routes(readiness))) as url:
+        with set_of(folder, url):
+
+            async def says_so() -> Result | None:
+                found = await status(folder)
+                lines = {line.strip() for line in found.output.splitlines()}
+                return found if lines >= set(sentences) else None
+
+            found = await eventually(says_so, f"{sentences} to be said")
+            assert found.exit_code == code
+            return found
+
+
+async def test_all_is_well(tmp_path: Path) -> None:
+    """What has only just come in, and what operators should know of the past, is no trouble."""
+
+    async def stream() -> str:
+        return "message 7 is not from this service's relay"
+
+    readiness = Readiness()
+    readiness.followers["projections"] = Follower(FINE)
+    readiness.order["stream"] = stream
+    note = "The stream of credits: message 7 is not from this service's relay"
+    found = await told(readiness, tmp_path, "All is as it should be.", note, code=0)
+    assert "projection fine_v1 2" in found.output
+
+
+@pytest.mark.parametrize(
+    ("progress", "sentence"),
+    [
+        (STUCK, "relay: 12 waiting, for 61 s on x.v1 at 7: KeyError('a')"),
+        (PARKED, "consumer c-v1: 3 parked: see emprops parked list"),
+    ],
+    ids=["stuck", "parked"],
+)
+async def test_what_does_not_get_on_is_not_as_it_should_be(tmp_path: Path, progress: Progress, sentence: str) -> None:
+    """Though the service answers, and serves requests."""
+    readiness = Readiness()
+    readiness.followers["it"] = Follower(FINE, progress)
+    await told(readiness, tmp_path, "Not as it should be:", f"credits-1: it: {sentence}", code=1)
+
+
+async def test_what_can_not_serve(tmp_path: Path) -> None:
+    async def postgresql() -> str:
+        raise NotReady("it does not answer")
+
+    readiness = Readiness({"postgresql": postgresql})
+    found = await told(readiness, tmp_path, "credits-1: postgresql: it does not answer", code=1)
+    assert "not ready" in found.output
+
+
+async def test_for_programs(tmp_path: Path) -> None:
+    """The same as JSON, with each follower's progress."""
+    readiness = Readiness()
+    readiness.followers["it"] = Follower(FINE, STUCK)
+    async with serving(Litestar(route_handlers=health_routes(readiness))) as url:
+        with set_of(tmp_path, url):
+
+            async def answered() -> Result | None:
+                found = await status(tmp_path, "--json")
+                return found if json.loads(found.output)["processes"][0]["followers"] else None
+
+            found = await eventually(answered, "the service's answer")
+    said = json.loads(found.output)
+    assert (found.exit_code, said["running"], said["ready"]) == (1, True, False)
+    assert [each["progress"]["waiting"] for each in said["processes"][0]["followers"]] == [2, 12]
+    assert said["why"] == ["credits-1: it: relay: 12 waiting, for 61 s on x.v1 at 7: KeyError('a')"]
