@@ -13,9 +13,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import jwt
+
 from infra.demo.client import Client
 from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.set_file import ProcessInfo, SetFile, load_set
+from services.generation.grants import ISSUER
 from tests.support.patience import NotYet, wait_for
 from tests.support.silence import SilentProxy, frozen
 
@@ -156,6 +159,17 @@ class RunningSet:
         return sign_token(
             key, user=user, roles=roles or ("user",), issuer=made.issuer, audience=made.audience, ttl=ttl
         )[0]
+
+    def grant(self, user: UUID) -> str:
+        """An upload grant for a step of this user, signed as generation does."""
+        key = json.loads(Path(self.file.grant_key_file).read_text())
+        job, gid, sid = (str(uuid4()) for _ in range(3))
+        grant = {"prefix": f"generations/{user}/{job}/{gid}/{sid}/", "job_id": job, "gid": gid, "sid": sid}
+        grant |= {"collection_id": str(uuid4()), "component_id": 1, "read_job": job}
+        claims = {"iss": ISSUER, "aud": self.file.audience, "sub": str(user), "roles": ["worker"], "grant": grant}
+        claims["exp"] = int(time.time()) + 3600
+        private = jwt.PyJWK(key, algorithm="EdDSA")
+        return jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": key["kid"]})
 
     def client(self, user: UUID, *roles: str) -> Client:
         return Client(self.url, self.token(user, *roles))
