@@ -10,13 +10,13 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import p1_append, p3_delivery, p4_rebuild, servers
+from benchmarks import p1_append, p3_delivery, p4_rebuild, rebuild_locks, servers
 from benchmarks.measure import Figure, machine
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def measure(wanted: set[str], console: Console) -> list[Figure]:
+def measure(wanted: set[str], rows: int, console: Console) -> list[Figure]:
     figures: list[Figure] = []
     with servers.folder() as directory, servers.postgres(directory) as postgres, servers.nats(directory) as nats:
         if wanted & {"P1", "P1b"}:
@@ -28,6 +28,9 @@ def measure(wanted: set[str], console: Console) -> list[Figure]:
         if "P4" in wanted:
             console.print("P4  rebuilding …", style="dim")
             figures += p4_rebuild.run(servers.database(postgres, "p4"))
+        if "LOCKS" in wanted:
+            console.print("LOCKS  rebuilding beside readers …", style="dim")
+            figures += rebuild_locks.run(servers.database(postgres, "locks"), rows)
     return figures
 
 
@@ -53,13 +56,14 @@ def show(figures: list[Figure], about: dict[str, str], console: Console) -> None
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("id", nargs="*", default=["P1", "P3", "P4"], help="which: P1 P3 P4 (default: all)")
+    parser.add_argument("id", nargs="*", default=["P1", "P3", "P4"], help="which: P1 P3 P4 (default: all three), LOCKS")
+    parser.add_argument("--rows", type=int, default=rebuild_locks.ROWS, help="of LOCKS: rows of the read table")
     parser.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     arguments = parser.parse_args()
     console = Console(stderr=arguments.json, width=160 if not sys.stdout.isatty() else None)
     about = machine()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    figures = measure(set(arguments.id), console)
+    figures = measure(set(arguments.id), arguments.rows, console)
     result = {
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": about,

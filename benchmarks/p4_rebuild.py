@@ -132,15 +132,21 @@ def cursor_and_copy(dsn: str) -> float:
         return count / (time.perf_counter() - began)
 
 
-def run(dsn: str, events: int = EVENTS) -> list[Figure]:
-    async def fill() -> None:
+def fill(dsn: str, events: int) -> None:
+    """A new store with so many events."""
+
+    async def make() -> None:
         async with EventStore.open(dsn, Codec([Entered])):
             pass  # its tables are there
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(FILL, (events,))
-            connection.execute("vacuum analyze events")
 
-    uvloop.run(fill())
+    uvloop.run(make())
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(FILL, (events,))
+        connection.execute("vacuum analyze events")
+
+
+def run(dsn: str, events: int = EVENTS) -> list[Figure]:
+    fill(dsn, events)
     rate, growth = uvloop.run(ours(dsn, ENTRIES))
     folded, _ = uvloop.run(ours(dsn, ACCOUNTS))
     what = f"read table rebuilt from {events:,} events, one row each"
