@@ -18,7 +18,6 @@ SECONDS = 2.2
 """That everything has together; starting Python takes the rest of three."""
 PATIENCE = 2.0
 """That one answer has: a service gives its own checks one and a half."""
-START_SLACK = 2.0
 
 Answer = Literal["ok", "degraded", "failing"]
 
@@ -85,7 +84,7 @@ def _seen(info: ProcessInfo) -> Process:
     try:
         process = psutil.Process(info.pid)
         status = process.status()
-        is_another = info.started is not None and abs(process.create_time() - info.started) > START_SLACK
+        is_another = info.start is not None and not info.start.is_of(process)
     except psutil.NoSuchProcess:
         status, is_another = psutil.STATUS_DEAD, False
     except psutil.Error:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from infra.embedded.errors import SetError
+from infra.embedded.process_start import ProcessStart
 
 SET_FILE = "set.json"
 SECRETS_FILE = "secrets.json"
@@ -35,8 +36,8 @@ class ProcessInfo(msgspec.Struct, kw_only=True):
     """`postgres`, `credits-1`, `worker-2`: also the name of its log."""
     state: State
     pid: int | None = None
-    started: float | None = None
-    """Seconds since the epoch, as the operating system says: with it, a pid that was given anew is recognised."""
+    start: ProcessStart | None = None
+    """With it, a pid that was given anew is recognised."""
     program: str = ""
     restarts: int = 0
     url: str | None = None

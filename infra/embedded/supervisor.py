@@ -16,8 +16,8 @@ from typing import IO, TypeVar
 
 from infra.embedded.errors import SetError
 from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
+from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, State
-from infra.embedded.takeover import process_start
 from shared.backoff import Backoff
 
 PROBE_SECONDS = 0.1
@@ -239,6 +239,6 @@ class Supervisor:
     def _note(self, child: Child, state: State, *, pid: int | None) -> None:
         info = child.info
         if pid != info.pid:
-            info.started = process_start(pid) if pid is not None else None
+            info.start = start_of_pid(pid) if pid is not None else None
         info.pid, info.state = pid, state
         self._changed([each.info for each in self.children.values()])

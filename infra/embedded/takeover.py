@@ -11,11 +11,10 @@ from typing import IO
 import psutil
 
 from infra.embedded.errors import SetError
+from infra.embedded.process_start import ProcessStart
 from infra.embedded.set_file import ProcessInfo
 
 LOCK_FILE = "lock"
-SAME_START_SECONDS = 2.0
-"""The operating system derives start times from a clock that may have been set meanwhile."""
 PATIENCE_SECONDS = 5.0
 GLANCES = 5
 GLANCE_SECONDS = 0.05
@@ -69,17 +68,9 @@ def holder_of(data: Path) -> int | None:
     return None
 
 
-def process_start(pid: int) -> float | None:
-    """When a process started, in seconds since the epoch; None when it is gone."""
-    try:
-        return psutil.Process(pid).create_time()
-    except (psutil.Error, OSError):
-        return None
-
-
 def end_leftovers(recorded: Iterable[ProcessInfo]) -> list[str]:
     """End the recorded processes that still run, and return their names. Numbers given to others are left alone."""
-    infos = [info for info in recorded if info.pid is not None and info.started is not None]
+    infos = [info for info in recorded if info.pid is not None and info.start is not None]
     found = {process: info.name for info in infos for process in _still_running(info)}
     for process, name in found.items():
         # PostgreSQL takes SIGQUIT for "at once", and SIGTERM for "when all clients have gone".
@@ -97,21 +88,21 @@ def _still_running(info: ProcessInfo) -> list[psutil.Process]:
     A number may have been given to a stranger since, as a process or as a group: start and program tell them apart.
     """
     assert info.pid is not None
-    assert info.started is not None
+    assert info.start is not None
     try:
         process = psutil.Process(info.pid)
-        if abs(process.create_time() - info.started) < SAME_START_SECONDS and _runs(process, info.program):
+        if info.start.is_of(process) and _runs(process, info.program):
             return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return [each for each in psutil.process_iter() if _was_left_by(info.pid, info.started, info.program, each)]
+        return [each for each in psutil.process_iter() if _was_left_by(info.pid, info.start, info.program, each)]
     except psutil.Error:
         pass
     return []
 
 
-def _was_left_by(group: int, since: float, program: str, process: psutil.Process) -> bool:
+def _was_left_by(group: int, leader: ProcessStart, program: str, process: psutil.Process) -> bool:
     try:
-        in_group = os.getpgid(process.pid) == group and process.create_time() > since - SAME_START_SECONDS
+        in_group = os.getpgid(process.pid) == group and leader.is_before(process)
         return in_group and _runs(process, program)
     except (psutil.Error, ProcessLookupError):
         return False

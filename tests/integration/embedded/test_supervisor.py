@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from infra.embedded.process import ProcessSpec
+from infra.embedded.process_start import ProcessStart, start_of_pid
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import GIVE_UP, Stage, StartFailedError, Supervisor
-from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held, process_start
+from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held
 from tests.support.patience import PATIENCE, eventually
 
 FIRST, LONGEST, LONG = 0.02, 0.08, 60.0
@@ -238,11 +239,14 @@ def test_what_was_left_running_is_ended_and_others_are_left_alone() -> None:
     """A recorded process is ended; one that was given the recorded number since then is not."""
     sleeper = ("-c", "import time; time.sleep(600)")
     with child_process(*sleeper) as ours, child_process(*sleeper) as stranger:
-        started = process_start(ours.pid)
-        assert started is not None
+        start = start_of_pid(ours.pid)
+        assert start is not None
+        before = ProcessStart(start.boot, start.seconds - 60)
+        of_another_boot = ProcessStart("another", start.seconds)
         recorded = [
-            ProcessInfo(name="ours", state="ready", pid=ours.pid, started=started, program=sys.executable),
-            ProcessInfo(name="old", state="ready", pid=stranger.pid, started=started - 60, program=sys.executable),
+            ProcessInfo(name="ours", state="ready", pid=ours.pid, start=start, program=sys.executable),
+            ProcessInfo(name="old", state="ready", pid=stranger.pid, start=before, program=sys.executable),
+            ProcessInfo(name="older", state="ready", pid=stranger.pid, start=of_another_boot, program=sys.executable),
             ProcessInfo(name="stopped", state="stopped", program=sys.executable),
         ]
         assert end_leftovers(recorded) == ["ours"]
@@ -261,11 +265,11 @@ print(child.pid, flush=True)
 def test_what_a_process_left_behind_itself_is_ended_too() -> None:
     """A worker that was killed may leave a rendering process: it is of the recorded one's group."""
     with child_process("-c", LEAVES_A_CHILD) as worker:
-        started = process_start(worker.pid)
+        start = start_of_pid(worker.pid)
         orphan = int(line_from(worker))
         worker.wait(PATIENCE)
     try:
-        record = ProcessInfo(name="worker-1", state="ready", pid=worker.pid, started=started, program=sys.executable)
+        record = ProcessInfo(name="worker-1", state="ready", pid=worker.pid, start=start, program=sys.executable)
         assert end_leftovers([record]) == ["worker-1"]
         assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
     finally:
