@@ -10,6 +10,7 @@ Three rules, for whoever compares times:
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 NOTICEABLE = 2.0
@@ -21,6 +22,27 @@ SLEW = 0.05
 def _boot_time() -> float:
     """Seconds, monotonic, and counting on while the machine is suspended where the system offers that."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One look at another machine's clock; all in seconds."""
+
+    theirs: float
+    asked: float
+    """By the system's clock here, when the question was sent."""
+    took: float
+    """Until the answer was here."""
+
+    @property
+    def skew(self) -> float:
+        """How far the system's clock here is ahead; up to half of `took` more or less."""
+        return self.asked + self.took / 2 - self.theirs
+
+    @property
+    def is_noticeable(self) -> bool:
+        """Whether the clocks differ by more than the way of question and answer explains."""
+        return abs(self.skew) > NOTICEABLE + self.took
 
 
 class SteadyClock:

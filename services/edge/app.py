@@ -9,7 +9,7 @@ import aiohttp
 from litestar import Litestar
 
 from services.edge.proxy import Proxy
-from services.edge.readiness import keys_check, service_checks
+from services.edge.readiness import clock_check, keys_check, service_checks
 from services.edge.routes import document, jwks_route, proxied, viewer
 from services.edge.routing import RoutingTable
 from services.edge.schema import PublicSchema
@@ -58,6 +58,7 @@ def create(settings: EdgeSettings) -> Litestar:
             app.state.schema = PublicSchema(session, replicas, table, VERSION)
             readiness.checks["keys"] = keys_check(authenticator, settings.auth_issuer)
             readiness.checks["services"], readiness.order["replicas"] = service_checks(replicas)
+            readiness.order["clock"] = clock_check(replicas)
             try:
                 yield
             finally:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.edge.replicas import Replicas
 from services.edge.routing import Upstream
 from shared.http import Authenticator, NotReady
-from shared.http.health import Check
+from shared.http.health import Check, agreement
 
 
 def keys_check(authenticator: Authenticator, iss: str) -> Check:
@@ -38,3 +38,19 @@ def service_checks(replicas: Mapping[Upstream, Replicas]) -> tuple[Check, Check]
         return None
 
     return every_service, every_replica
+
+
+def clock_check(replicas: Mapping[Upstream, Replicas]) -> Check:
+    """Whether this machine's clock and those of the services agree: tokens are judged by both.
+
+    A service whose clock differs from PostgreSQL's says so itself; here it counts when more than half differ.
+    """
+
+    async def clock() -> str | None:
+        readings = [reading for each in replicas.values() for reading in each.clocks.values()]
+        if not readings:
+            return "not compared: no service tells its time"
+        by_distance = sorted(readings, key=lambda reading: abs(reading.skew))
+        return agreement("the services'", by_distance[(len(by_distance) - 1) // 2])
+
+    return clock

@@ -9,9 +9,11 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator, Sequence
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from shared.clock import Reading
 from shared.http import get_logger
 from shared.stopping import together
 
@@ -20,6 +22,9 @@ DOWN_FOR = 1.0
 LOOK_EVERY = 0.5
 LOOK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
 """With the pause before it, less than the two seconds within which silence is told."""
+
+DATE_SECONDS = 2.0
+"""How late `Date` may be: it has whole seconds, and uvicorn makes it anew once a second."""
 
 log = get_logger("replicas")
 
@@ -34,6 +39,8 @@ class Replicas:
         self._waiting = dict.fromkeys(self.urls, 0)
         self.out: dict[str, str] = {}
         """Those that did not answer when they were last looked at, with what they did instead."""
+        self.clocks: dict[str, Reading] = {}
+        """Of those that answered when they were last looked at."""
 
     def in_turn(self) -> list[str]:
         """All base URLs, beginning with the one for which the fewest requests wait; among equals, the next in turn."""
@@ -63,22 +70,36 @@ class Replicas:
 
     async def _watch(self, session: aiohttp.ClientSession, url: str) -> None:
         while True:
-            fault = await _look(session, url)
+            fault, clock = await _look(session, url)
             if (fault is None) == (url in self.out):
                 log.warning("replica", upstream=self.name, url=url, state=fault or "answers again")
             if fault is None:
                 self.out.pop(url, None)
             else:
                 self.out[url] = fault
+            if clock is None:
+                self.clocks.pop(url, None)
+            else:
+                self.clocks[url] = clock
             await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 
-async def _look(session: aiohttp.ClientSession, url: str) -> str | None:
-    """What is wrong with a replica; None when it answers."""
+async def _look(session: aiohttp.ClientSession, url: str) -> tuple[str | None, Reading | None]:
+    """What is wrong with a replica, None when it answers; and its clock, when it told the time."""
+    asked, since = time.time(), time.monotonic()
     try:
         async with session.get(f"{url}/health/live", timeout=LOOK_TIMEOUT) as response:
-            return None if response.status == 200 else f"answers {response.status}"
+            clock = _clock(response.headers.get("Date", ""), asked, time.monotonic() - since)
+            return (None if response.status == 200 else f"answers {response.status}"), clock
     except TimeoutError:
-        return "is silent"
+        return "is silent", None
     except (aiohttp.ClientError, OSError):
-        return "can't be reached"
+        return "can't be reached", None
+
+
+def _clock(date: str, asked: float, took: float) -> Reading | None:
+    try:
+        theirs = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+    return Reading(theirs + DATE_SECONDS / 2, asked, took)

@@ -18,6 +18,7 @@ import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from shared.clock import Reading
 from shared.http.logging import get_logger
 from shared.progress import Follower, Progress
 
@@ -35,6 +36,14 @@ Status = Literal["ok", "degraded", "failing"]
 
 class NotReady(Exception):  # noqa: N818 - a state, not an error
     """A check's own words for why it fails, fit for anyone to read."""
+
+
+def agreement(whose: str, reading: Reading) -> str:
+    """How far this clock is from another one; `whose`, as in "NATS's". Raises `NotReady` when that is noticeable."""
+    if reading.is_noticeable:
+        side = "ahead of" if reading.skew > 0 else "behind"
+        raise NotReady(f"this clock is {abs(reading.skew):.1f} s {side} {whose}")
+    return f"{abs(reading.skew):.3f} s from {whose}"
 
 
 class CheckResult(msgspec.Struct, frozen=True):

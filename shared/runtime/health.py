@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from nats.aio.client import Client
 from prometheus_client import CollectorRegistry, Gauge
 
-from shared.clock import NOTICEABLE
+from shared.clock import Reading
 from shared.eventstore import EventStore
-from shared.http.health import Check, NotReady
+from shared.http.health import Check, NotReady, agreement
 from shared.messaging import ConsumerRunner, Relay, connect
 from shared.messaging.connection import close
 from shared.messaging.resuming import STRAY_WATERMARK
@@ -97,12 +97,9 @@ def clock_check(store: EventStore) -> Check:
     """Whether this machine's clock and PostgreSQL's agree: tokens, deadlines and dates are judged by both."""
 
     async def clock() -> str | None:
-        asked = time.time()
+        asked, since = time.time(), time.monotonic()
         [(moment,)] = await store.pool.rows("select extract(epoch from clock_timestamp())::float8", ())
-        skew = (asked + time.time()) / 2 - moment
-        if abs(skew) > NOTICEABLE + (time.time() - asked):
-            raise NotReady(f"this clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} PostgreSQL's")
-        return f"{abs(skew):.3f} s from PostgreSQL's"
+        return agreement("PostgreSQL's", Reading(moment, asked, time.monotonic() - since))
 
     return clock
 

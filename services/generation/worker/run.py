@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from services.generation.worker.addresses import Addresses
 from services.generation.worker.attempt import Attempts
+from services.generation.worker.checks import clock_check, lanes_check, nats_check, renderers_check, waiting_for_nats
 from services.generation.worker.intake import Intake
 from services.generation.worker.lane import PULL_SECONDS, Lane
 from services.generation.worker.metrics import WorkerMetrics
@@ -22,15 +23,13 @@ from services.generation.worker.render_pool import RenderPool
 from services.generation.worker.settings import WorkerSettings
 from services.generation.worker.transfers import Transfers
 from shared.clock import SteadyClock
-from shared.http import NotReady, configure_logging
+from shared.http import configure_logging
 from shared.http.health import Check, Readiness
 from shared.http.metrics import create_registry
 from shared.http.tracing import setup_tracing
 from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
-
-FLUSH_SECONDS = 1
 
 log = structlog.get_logger()
 
@@ -47,7 +46,7 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
         log.info("worker_probes", address=f"http://{settings.http_host}:{port}")
         pool = RenderPool(settings.worker_concurrency, seconds=settings.render_seconds)
         stack.callback(pool.close)
-        checks["renderers"] = _renderers(pool)
+        checks["renderers"] = renderers_check(pool)
         session = await stack.enter_async_context(_session())
         client = await _connected(settings, checks, stopping)
         if client is None:
@@ -63,8 +62,9 @@ async def work(settings: WorkerSettings, stopping: asyncio.Event) -> None:
             Lane(client, service, slots, intake.take, ack_wait=settings.worker_ack_wait)
             for service in settings.services
         ]
-        checks["nats"] = _nats(client)
-        checks["lanes"] = _lanes(lanes)
+        checks["nats"] = nats_check(client)
+        checks["lanes"] = lanes_check(lanes)
+        readiness.order["clock"] = clock_check(client)
         await pool.warm()
         told_to_stop = await _pull_until(stopping, lanes)
         await intake.finish(told_to_stop + settings.worker_grace)
@@ -79,11 +79,7 @@ def _session() -> aiohttp.ClientSession:
 
 async def _connected(settings: WorkerSettings, checks: dict[str, Check], stopping: asyncio.Event) -> Client | None:
     """The connection, once there is a server; None when the worker is stopped before."""
-
-    async def waiting() -> str | None:
-        raise NotReady("waits for NATS")
-
-    checks["nats"] = waiting
+    checks["nats"] = waiting_for_nats
     connecting = asyncio.create_task(connect(settings.nats_url, settings.service_instance, private=False))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait((connecting, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -118,35 +114,6 @@ async def _pull_until(stopping: asyncio.Event, lanes: Sequence[Lane]) -> float:
         for task in (*tasks, stopped):
             task.cancel()
         await asyncio.gather(*tasks, stopped, return_exceptions=True)
-
-
-def _nats(client: Client) -> Check:
-    async def check() -> str | None:
-        if not client.is_connected:
-            raise NotReady("not connected")
-        try:
-            await client.flush(timeout=FLUSH_SECONDS)
-        except Exception as error:
-            raise NotReady(f"NATS does not answer within {FLUSH_SECONDS} s") from error
-        return None
-
-    return check
-
-
-def _lanes(lanes: Sequence[Lane]) -> Check:
-    async def check() -> str | None:
-        if unbound := [lane.service for lane in lanes if not lane.bound]:
-            raise NotReady(f"no consumer yet for {', '.join(unbound)}")
-        return ", ".join(lane.service for lane in lanes)
-
-    return check
-
-
-def _renderers(pool: RenderPool) -> Check:
-    async def check() -> str | None:
-        return f"{pool.lost} lost" if pool.lost else None
-
-    return check
 
 
 async def _run(settings: WorkerSettings) -> None:

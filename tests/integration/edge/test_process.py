@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,36 @@ import aiohttp
 import psutil
 import pytest
 
+from services.edge.readiness import clock_check
+from services.edge.replicas import Replicas
+from services.edge.routing import Upstream
+from shared.clock import Reading
+from shared.http import NotReady
+from tests.support.clock import SteppedClock
 from tests.support.edge_client import EdgeClient
-from tests.support.patience import PATIENCE, eventually
+from tests.support.patience import PATIENCE, NotYet, eventually
 from tests.support.serving import free_port
 from tests.support.tokens import TokenIssuer
 from tests.support.upstream import Exchange, UpstreamStub
 
 ROOT = Path(__file__).parents[3]
+HOUR = timedelta(hours=1)
 MIB = 1024 * 1024
 TOTAL = 64 * MIB
 Services = dict[str, UpstreamStub]
 
 
 @asynccontextmanager
-async def edge_process(services: Services, issuer: TokenIssuer, folder: Path) -> AsyncIterator[tuple[Process, Any]]:
+async def edge_process(
+    services: Services, issuer: TokenIssuer, folder: Path, **environment: str
+) -> AsyncIterator[tuple[Process, Any]]:
     """The process, and a client of it, once it is ready."""
     port = free_port()
     settings = {
         **{f"{name.upper()}_URL": stub.url for name, stub in services.items()},
         "HTTP_PORT": str(port),
         "JWKS_FILE": issuer.jwks_file(folder).removeprefix("file://"),
+        **environment,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.edge", "serve", cwd=ROOT, env={**os.environ, **settings}
@@ -110,6 +121,42 @@ async def test_it_stops_in_bounded_time_with_streams_open(
             with pytest.raises(aiohttp.ClientError):
                 await response.content.read()
             assert await process.wait() in (0, -number)
+
+
+@pytest.mark.parametrize(("offset", "side"), [(HOUR, "ahead of"), (-HOUR, "behind")])
+async def test_it_tells_that_its_clock_is_another(
+    services: Services, issuer: TokenIssuer, tmp_path: Path, offset: timedelta, side: str
+) -> None:
+    """Than that of the services: it stays ready."""
+    clock = SteppedClock(tmp_path / "clock")
+    async with edge_process(services, issuer, tmp_path, **clock.environment) as (_, edge):
+
+        async def told(status: str) -> str:
+            code, body = await edge.json("GET", "/health/ready")
+            if (code, body["status"]) != (200, status):
+                raise NotYet(code, body)
+            return str(body["checks"]["clock"]["detail"])
+
+        await eventually(lambda: told("ok"), "clocks to agree")
+        with clock.off_by(offset):
+            detail = await eventually(lambda: told("degraded"), "the edge to tell of its clock")
+    seconds = float(detail.removeprefix("this clock is ").partition(" ")[0])
+    assert seconds == pytest.approx(3600, abs=5)
+    assert detail.endswith(f"s {side} the services'")
+
+
+@pytest.mark.parametrize(("off", "is_told"), [(1, False), (2, False), (3, True)])
+async def test_a_service_with_another_clock_is_not_the_edges_trouble(off: int, *, is_told: bool) -> None:
+    """When more than half differ, it is."""
+    replicas = {upstream: Replicas(upstream.value, [f"http://{upstream.value}"]) for upstream in Upstream}
+    for number, each in enumerate(replicas.values()):
+        each.clocks[each.urls[0]] = Reading(theirs=3600.0 if number < off else 0.0, asked=0.0, took=0.1)
+    check = clock_check(replicas)
+    if is_told:
+        with pytest.raises(NotReady, match=r"this clock is 3599\.9 s behind the services'"):
+            await check()
+    else:
+        assert await check() == "0.050 s from the services'"
 
 
 async def test_missing_settings_are_named(tmp_path: Path) -> None:

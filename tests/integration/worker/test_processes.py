@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.integration.worker.support import TOKEN, Engine, Storage, WorkerProcess, eventually
+from tests.support.clock import SteppedClock
 
+HOUR = timedelta(hours=1)
 Start = Callable[..., WorkerProcess]
 
 
@@ -36,9 +41,27 @@ async def test_probes_and_metrics_tell_how_it_is(start_worker: Start, engine: En
     await engine.run(engine.work("caption", prompt="x"))
     assert (await worker.get("/health/live"))[0] == 200
     status, body = await worker.get("/health/ready")
-    assert (status, set(json.loads(body)["checks"])) == (200, {"nats", "lanes", "renderers"})
+    assert (status, set(json.loads(body)["checks"])) == (200, {"nats", "lanes", "renderers", "clock"})
     _, metrics = await worker.get("/metrics")
     assert 'worker_steps_total{code="",service_required="caption",status="completed"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(("offset", "side"), [(HOUR, "ahead of"), (-HOUR, "behind")])
+async def test_it_tells_that_its_clock_is_another(
+    start_worker: Start, engine: Engine, tmp_path: Path, offset: timedelta, side: str
+) -> None:
+    """It works all the same, and is ready for that."""
+    clock = SteppedClock(tmp_path / "clock")
+    worker = await start_worker(**clock.environment).ready()
+    assert json.loads((await worker.get("/health/ready"))[1])["checks"]["clock"]["status"] == "ok"
+    with clock.off_by(offset):
+        assert (await engine.run(engine.work("caption", prompt="x"))).status == "completed"
+        status, body = await worker.get("/health/ready")
+    told = json.loads(body)
+    assert (status, told["status"]) == (200, "degraded")
+    detail = told["checks"]["clock"]["detail"]
+    assert detail.startswith(("this clock is 3600.", "this clock is 3599."))
+    assert detail.endswith(f"s {side} NATS's")
 
 
 async def test_a_log_is_json_and_holds_no_token(start_worker: Start, engine: Engine, storage: Storage) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.clock import NOTICEABLE, SLEW, SteadyClock
+from shared.clock import NOTICEABLE, SLEW, Reading, SteadyClock
 
 START = 1_800_000_000.0
 HOUR = 3600.0
@@ -82,3 +82,11 @@ def test_small_corrections_are_followed_at_once():
     machine.offset += 0.5
     machine.passes(1)
     assert clock.timestamp() == pytest.approx(START + 1.5)
+
+
+@pytest.mark.parametrize(("skew", "took"), [(2.5, 0.1), (-2.5, 0.1), (1.9, 0.0), (2.5, 1.0)])
+def test_a_difference_that_the_way_explains_is_none(skew: float, took: float):
+    """The other clock is read somewhere between question and answer."""
+    reading = Reading(theirs=START + took / 2 - skew, asked=START, took=took)
+    assert reading.skew == pytest.approx(skew)
+    assert reading.is_noticeable == (took == 0.1)
