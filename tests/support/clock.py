@@ -3,7 +3,9 @@
 Only the wall clock steps. The monotonic clock goes on, as it does when an operator or NTP sets a machine's time.
 """
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +32,15 @@ class SteppedClock:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
+
+    @contextlib.contextmanager
+    def off_by(self, offset: timedelta) -> Iterator[None]:
+        """Steps it for the length of a `with` block, and back again at its end."""
+        self.step(offset)
+        try:
+            yield
+        finally:
+            self.step(timedelta(0))
 
     def step(self, offset: timedelta) -> None:
         """From now on their clock is off by so much from the machine's; no step is ever seen half."""

@@ -42,7 +42,7 @@ class Tally:
     """What a load has met. Waits are in seconds."""
 
     tried: Counter[str] = field(default_factory=Counter)
-    """By kind: create, read, list, generate."""
+    """By kind: create, read, list, generate, job."""
     answered: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     """By `kind status CODE`, or `kind ErrorName` for a connection that broke."""
@@ -65,15 +65,23 @@ class Load:
     """Some users at work on a set: `async with load(running) as users:` around what is to happen under it."""
 
     def __init__(
-        self, running: RunningSet, users: list[UUID], *, generations: int, pause: float, url: str | None
+        self,
+        running: RunningSet,
+        users: list[UUID],
+        *,
+        generations: int,
+        pause: float,
+        url: str | None,
+        open_jobs: int | None,
     ) -> None:
         self.running, self.users, self.generations, self.pause = running, users, generations, pause
-        self.url = url
+        self.url, self.open_jobs = url, open_jobs
         self.tally = Tally()
         self.collections: dict[str, UUID] = {}
         """What was answered 201, with its owner."""
         self.jobs: dict[str, UUID] = {}
         """What was answered 202."""
+        self._ended: set[str] = set()
         self._answered = asyncio.Event()
 
     def client(self, user: UUID) -> Client:
@@ -95,12 +103,25 @@ class Load:
             return
         self.collections[made["id"]] = user
         await self._ask(client, "read", "GET", f"/collections/{made['id']}")
-        if turn % 3 == 1:
+        if turn % 3 == 1 and await self._may_generate(client, user):
             path = f"/collections/{made['id']}/generations"
             job = await self._ask(client, "generate", "POST", path, {"generations": self.generations})
             if job is not None:
                 self.jobs[job["job_id"]] = user
         await self._ask(client, "list", "GET", "/projects")
+
+    async def _may_generate(self, client: Client, user: UUID) -> bool:
+        """Whether fewer of the user's jobs run than may: a queue that grows all the time would hide what is slow."""
+        if self.open_jobs is None:
+            return True
+        running = 0
+        for job_id in [job_id for job_id, owner in self.jobs.items() if owner == user and job_id not in self._ended]:
+            job = await self._ask(client, "job", "GET", f"/jobs/{job_id}")
+            if job is not None and job["status"] in ENDED:
+                self._ended.add(job_id)
+            else:
+                running += 1
+        return running < self.open_jobs
 
     async def _ask(self, client: Client, kind: str, method: str, path: str, body: Any = None) -> Any:
         """The answer, or None where it was refused."""
@@ -215,14 +236,20 @@ async def _has_spent(client: Client, expected: float) -> bool:
 
 @contextlib.asynccontextmanager
 async def load(
-    running: RunningSet, *, users: int = 3, generations: int = 2, pause: float = 0.3, url: str | None = None
+    running: RunningSet,
+    *,
+    users: int = 3,
+    generations: int = 2,
+    pause: float = 0.3,
+    url: str | None = None,
+    open_jobs: int | None = None,
 ) -> AsyncIterator[Load]:
     """Users at work for the length of an `async with` block; `pause` in seconds between the turns of each.
 
-    `url` is the edge that they use; the set's own when None.
+    `url` is the edge that they use; the set's own when None. `open_jobs`: how many of each user's may run at a time.
     """
     rich = [await running.rich_user(10_000) for _ in range(users)]
-    made = Load(running, rich, generations=generations, pause=pause, url=url)
+    made = Load(running, rich, generations=generations, pause=pause, url=url, open_jobs=open_jobs)
     tasks = [asyncio.create_task(made.work(user)) for user in made.users]
     try:
         yield made
