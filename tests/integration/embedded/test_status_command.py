@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 from litestar import Litestar
 
 from infra.cli.main import main
+from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, S3Info, SetFile, encode_set, write_set
-from infra.embedded.takeover import hold, process_start
+from infra.embedded.takeover import hold
 from shared.http.health import NotReady, Readiness, health_routes
 from shared.progress import Progress
 from tests.support.patience import eventually
@@ -37,9 +38,7 @@ class Follower:
 def set_of(folder: Path, url: str) -> Iterator[Path]:
     """A folder as a supervisor leaves it that runs one service: this process stands for both."""
     pid = os.getpid()
-    service = ProcessInfo(
-        name="credits-1", state="ready", pid=pid, started=process_start(pid), url=url, tells_health=True
-    )
+    service = ProcessInfo(name="credits-1", state="ready", pid=pid, start=start_of_pid(pid), url=url, tells_health=True)
     made = SetFile(
         url="http://edge.test",
         pid=pid,
