@@ -1,7 +1,7 @@
 """Following jobs while they run: what was recorded comes from the table of job events, progress from plain NATS.
 
 One loop per process reads the table as the projector fills it, and hands each job's rows to those who follow it. A
-follower that is too slow for that reads the table itself; nothing is kept for it without bound.
+follower that is too slow for that reads the table itself; nothing is kept for it without a bound, in rows and in bytes.
 """
 
 import asyncio
@@ -19,19 +19,32 @@ from nats.aio.msg import Msg
 from services.generation.broker import TROUBLE, Broker
 from services.generation.projections.job_events import JOB_EVENTS, TERMINAL
 from shared.backoff import Backoff
+from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.messaging.failures import is_transient
 
-BATCH = 1000
+PAGE = 1000
+PAGE_BYTES = 4 * 1024 * KIB
+"""A page ends behind the row with which it has so many."""
 MOST_KEPT = 500
-"""Rows that are kept for one follower."""
+"""Rows that are kept for one follower, and steps whose progress is."""
+KEPT_BYTES = 1024 * KIB
+MOST_SAID = 1000
+"""Characters of what a worker says of its progress."""
 
 NEWS: LiteralString = """
-select position, job_id, event, data from job_events_v2 where position > %b order by position limit %b"""
+select position, job_id, event, data, size from (
+  select page.*, sum(size) over (order by position) - size as before from (
+    select position, job_id, event, data, octet_length(data::text) as size
+    from job_events_v2 where position > %b order by position limit %b) page) counted
+where before < %b order by position"""
 OF_JOB: LiteralString = """
-select position, job_id, event, data from job_events_v2
-where job_id = %b and position > %b order by position limit %b"""
+select position, job_id, event, data, size from (
+  select page.*, sum(size) over (order by position) - size as before from (
+    select position, job_id, event, data, octet_length(data::text) as size
+    from job_events_v2 where job_id = %b and position > %b order by position limit %b) page) counted
+where before < %b order by position"""
 NEWEST: LiteralString = "select coalesce(max(position), 0) from job_events_v2"
 
 log = structlog.get_logger()
@@ -45,6 +58,8 @@ class JobEvent(msgspec.Struct, frozen=True):
     position: int | None
     event: str
     data: dict[str, Any]
+    size: int = 0
+    """Bytes of the data as JSON."""
 
     @property
     def is_last(self) -> bool:
@@ -57,21 +72,30 @@ class Follower:
     def __init__(self, hub: "JobEventHub", job_id: UUID, after: int) -> None:
         self._hub, self._job_id, self._after = hub, job_id, after
         self._rows: list[JobEvent] = []
+        self.kept_bytes = 0
         self._is_behind = True
         self._progress: dict[UUID, Progress] = {}
         self._woken = asyncio.Event()
 
     def offer(self, row: JobEvent) -> None:
-        if len(self._rows) >= MOST_KEPT:
-            self._rows.clear()
+        if len(self._rows) >= MOST_KEPT or self.kept_bytes + row.size > KEPT_BYTES:
+            self._take_kept()
             self._is_behind = True
         elif not self._is_behind:
             self._rows.append(row)
+            self.kept_bytes += row.size
         self._woken.set()
 
+    def _take_kept(self) -> list[JobEvent]:
+        rows, self._rows, self.kept_bytes = self._rows, [], 0
+        return rows
+
     def offer_progress(self, progress: Progress) -> None:
-        """Only the newest of each step is kept."""
-        self._progress[progress.sid] = progress
+        """Only the newest of each step is kept, of the steps that were heard of last."""
+        self._progress.pop(progress.sid, None)
+        self._progress[progress.sid] = msgspec.structs.replace(progress, message=progress.message[:MOST_SAID])
+        if len(self._progress) > MOST_KEPT:
+            del self._progress[next(iter(self._progress))]
         self._woken.set()
 
     async def next(self, timeout: float) -> list[JobEvent]:  # noqa: ASYNC109 - nothing new is an answer, no error
@@ -89,14 +113,13 @@ class Follower:
         if self._is_behind:
             # Rows that are offered from now on are newer than those read now, or among them.
             self._is_behind = False
-            rows = await self._hub.read(self._job_id, self._after)
-            if len(rows) == BATCH:
-                self._rows.clear()
+            rows, is_all = await self._hub.read(self._job_id, self._after)
+            if not is_all:
+                self._take_kept()
                 self._is_behind = True
         else:
             rows = []
-        rows.extend(self._rows)
-        self._rows.clear()
+        rows.extend(self._take_kept())
         news = []
         for row in rows:
             assert row.position is not None
@@ -142,10 +165,12 @@ class JobEventHub:
             if not self._followers[job_id]:
                 del self._followers[job_id]
 
-    async def read(self, job_id: UUID, after: int) -> list[JobEvent]:
+    async def read(self, job_id: UUID, after: int) -> tuple[list[JobEvent], bool]:
+        """The first page of a job's rows behind a position, and whether there are no more."""
         async with self._store.reader() as cursor:
-            await cursor.execute(OF_JOB, (job_id, after, BATCH))
-            return [JobEvent(position, event, data) for position, _, event, data in await cursor.fetchall()]
+            await cursor.execute(OF_JOB, (job_id, after, PAGE, PAGE_BYTES))
+            rows = [JobEvent(position, event, data, size) async for position, _, event, data, size in cursor]
+        return rows, _is_last_page(rows)
 
     async def _newest(self) -> int:
         async with self._store.reader() as cursor:
@@ -160,13 +185,13 @@ class JobEventHub:
         while True:
             reached = self._store.watermarks.value(JOB_EVENTS.watermark)
             async with self._store.reader() as cursor:
-                await cursor.execute(NEWS, (last, BATCH))
-                rows = await cursor.fetchall()
-            for position, job_id, event, data in rows:
-                last = position
+                await cursor.execute(NEWS, (last, PAGE, PAGE_BYTES))
+                rows = [(job_id, JobEvent(position, *more)) async for position, job_id, *more in cursor]
+            for job_id, row in rows:
+                last = row.position or last
                 for follower in self._followers.get(job_id, ()):
-                    follower.offer(JobEvent(position, event, data))
-            if len(rows) < BATCH:
+                    follower.offer(row)
+            if _is_last_page([row for _, row in rows]):
                 return max(last, reached)
 
     @contextlib.asynccontextmanager
@@ -191,6 +216,10 @@ class JobEventHub:
                 await subscription.unsubscribe()
 
 
+def _is_last_page(rows: list[JobEvent]) -> bool:
+    return len(rows) < PAGE and sum(row.size for row in rows) < PAGE_BYTES
+
+
 def _told(said: Progress) -> JobEvent:
     data = {
         "job_id": said.job_id,
@@ -198,6 +227,6 @@ def _told(said: Progress) -> JobEvent:
         "sid": said.sid,
         "step_id": said.component_id,
         "progress": min(max(said.progress, 0.0), 1.0),
-        "message": said.message[:1000],
+        "message": said.message,
     }
     return JobEvent(None, "node_progress", data)
