@@ -8,11 +8,13 @@ import time
 from collections import OrderedDict
 from uuid import UUID
 
+from services.edge.routing import Upstream
 from shared.contracts.problem import Problem
 from shared.http.positions import HEADER, Position, newest, parse_positions
 
 USERS = 50_000
-"""Users that are remembered: a few hundred bytes each."""
+"""Users that are remembered, each with a position of every service: a kilobyte each, 50 MB of all."""
+SERVICES = frozenset(upstream.value for upstream in Upstream)
 REMEMBERED = 60.0
 """Seconds."""
 
@@ -27,6 +29,7 @@ class Seen:
             positions = parse_positions(told, HEADER)
         except Problem:
             return  # a service of another release may say it otherwise
+        positions = [position for position in positions if position.service in SERVICES]
         known = self._users.pop(user, (0.0, {}))[1]
         self._users[user] = (time.monotonic(), newest([*known.values(), *positions]))
         if len(self._users) > USERS:
