@@ -43,7 +43,7 @@ def starts(facts: JobFacts) -> Iterator[Start]:
         )
 
 
-def _next(remaining: Iterator[Start]) -> list[Start]:
+def next_batch(remaining: Iterator[Start]) -> list[Start]:
     """As many as are recorded together: planning them is work enough to be done beside the event loop."""
     batch: list[Start] = []
     size = 0
@@ -78,7 +78,7 @@ async def _start(engine: Engine, event: JobAuthorized, recorded: RecordedEvent) 
     assert facts is not None, "an authorized job was requested"
     context = recorded.context
     remaining = starts(facts)
-    while batch := await asyncio.to_thread(_next, remaining):
+    while batch := await asyncio.to_thread(next_batch, remaining):
         await asyncio.gather(
             *(
                 engine.start_generation(

@@ -1,0 +1,69 @@
+"""What consumers and processes have in hand is bounded in bytes, however many events that is."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from shared.eventstore import EventStore, StreamAppend
+from shared.eventstore.records import Context
+from shared.processes import Process, ProcessRunner
+from shared.processes import process as processes
+from tests.integration.messaging.support import Text, background, relay, runner
+from tests.support.patience import eventually
+
+SIZE = 100_000
+MOST = 1_000_000
+COUNT = 40
+
+
+class Slow:
+    """Handles one event whenever it is told to; counts the bytes that were in hand at the most."""
+
+    def __init__(self) -> None:
+        self.in_hand = self.most = self.done = 0
+        self.may = asyncio.Semaphore(0)
+
+    async def __call__(self, recorded: object) -> None:
+        size = len(getattr(recorded, "data", b"")) or SIZE
+        self.in_hand += size
+        self.most = max(self.most, self.in_hand)
+        await self.may.acquire()
+        self.in_hand -= size
+        self.done += 1
+
+    async def all(self, in_hand_at_once: int) -> None:
+        """Lets them through one by one, from a moment at which there is no room for more."""
+        await eventually(lambda: self.in_hand >= in_hand_at_once * SIZE, "as many in hand as there is room for")
+        for done in range(1, COUNT + 1):
+            self.may.release()
+            await eventually(lambda done=done: self.done == done, "one more to be done")  # type: ignore[misc]
+
+
+async def say(store: EventStore) -> None:
+    for _ in range(COUNT):
+        await store.append([StreamAppend(uuid4(), 0, [Text("x" * SIZE)])], Context(uuid4(), "tester"))
+
+
+async def test_a_consumer_takes_no_more_than_it_has_room_for(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    slow = Slow()
+    consumer = runner(service, nats_url, slow, events=(Text,), max_bytes=MOST)
+    await say(owner)
+    async with background(relay(owner, nats_url).run, consumer.run):
+        await slow.all(8)
+    assert slow.most <= MOST
+    assert (consumer.window.held, consumer.window.bytes) == (0, 0)
+
+
+async def test_a_process_takes_no_more_than_it_has_room_for(owner: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the event with which the bound is reached."""
+    monkeypatch.setattr(processes, "IN_FLIGHT_BYTES", MOST)
+    slow = Slow()
+    process = ProcessRunner(owner, Process("slow-v1", (Text,), slow))
+    await say(owner)
+    async with background(process.run):
+        await slow.all(8)
+    assert slow.most <= MOST + SIZE + 100
+    assert (process.window.held, process.window.bytes) == (0, 0)
