@@ -23,9 +23,10 @@ async def running(
     *events: type[Event],
     name: str = NAME,
     lost: Callable[[], Awaitable[None]] | None = None,
+    retries: RetrySettings = QUICK,
 ) -> AsyncIterator[ProcessRunner]:
     """A process at work until the block ends."""
-    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost), retries=QUICK)
+    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost), retries=retries)
     task = asyncio.create_task(runner.run())
     try:
         yield runner

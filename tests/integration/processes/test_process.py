@@ -1,8 +1,10 @@
 """Process managers: each event reacted to at least once, in order per stream, and what they command done once."""
 
 import asyncio
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
@@ -157,7 +159,7 @@ async def test_a_failure_is_tried_again_while_others_flow(store: EventStore) -> 
         except ValueError as error:
             raise ConnectionError from error  # a server that is away: waited out, however long it takes
 
-    async with running(store, react) as runner:
+    async with running(store, react, retries=replace(QUICK, attempts_while_others_pass=sys.maxsize)) as runner:
         await store.append(counted(ill, 0, 1), context())
         await store.append(counted(ill, 1, 2), context())
         others = [await store.append(counted(uuid4(), 0, 1), context()) for _ in range(30)]
@@ -190,6 +192,36 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
             (first, *_) = await operators.list_parked(connection, NAME)
             await operators.retry(connection, first.id, by="operator:ada")
         await eventually(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.SerializationFailure, psycopg.errors.ConnectionFailure])
+async def test_an_error_that_looks_transient_but_repeats_for_one_event(
+    store: EventStore, sql: psycopg.Connection, error: type[psycopg.Error]
+) -> None:
+    """SQLSTATE 40001, 08006: while other events go through, no server is away. It is parked, its stream behind it."""
+    ill, well, seen = uuid4(), uuid4(), Seen()
+
+    async def react(recorded: RecordedEvent) -> None:
+        if recorded.stream_id == ill and recorded.version == 1:
+            raise error("so it seems")
+        await seen(recorded)
+
+    retries = replace(QUICK, attempts_while_others_pass=3)
+    async with running(store, react, retries=retries) as runner:
+        await store.append(counted(ill, 0, 1, 2), context())
+        statuses = "select status from parked order by position"
+        for version in range(1000):
+            await store.append(counted(well, version, 1), context())
+            await eventually(lambda: len(seen.of(well)) == version + 1, "others go on")  # noqa: B023
+            if len(sql.execute(statuses).fetchall()) == 2:
+                break
+        assert sql.execute(statuses).fetchall() == [("parked",), ("waiting",)]
+        [(told, attempts)] = sql.execute("select error, attempts from parked where status = 'parked'").fetchall()
+        assert "so it seems" in told
+        assert told.endswith("while other events went through")
+        assert attempts == retries.attempts_while_others_pass
+        assert seen.of(ill) == []
+        await eventually(lambda: _caught_up(runner), "its checkpoint passes the parked events")
 
 
 async def test_what_cannot_be_read_holds_up_its_own_stream_only(store: EventStore, sql: psycopg.Connection) -> None:

@@ -140,6 +140,42 @@ async def test_skipped_for_ever(store: EventStore, sql: psycopg.Connection) -> N
     assert sql.execute("select total, changes from tallies_v1").fetchall() == [(3, 2)]
 
 
+@pytest.mark.parametrize("code", ["40001", "08006"])
+async def test_an_error_that_looks_transient_but_repeats_for_one_event(
+    store: EventStore, sql: psycopg.Connection, code: str
+) -> None:
+    """A serialization failure, a lost connection: PostgreSQL says so for one row, repeatedly, and takes all others.
+
+    It is handled as any other error of one event: it stops its own table, is told, and can be skipped.
+    """
+    ill, well = uuid4(), uuid4()
+    async with projecting(store, TALLIES, SUMS, STEPS) as projector:
+        sql.execute(
+            "create function refuse() returns trigger language plpgsql as $$ begin"
+            f" if new.total >= {POISON} then raise exception 'refused' using errcode = '{code}'; end if;"
+            " return new; end $$"
+        )
+        sql.execute(
+            f"create trigger refuses before insert or update on {TALLIES.table} for each row execute function refuse()"
+        )
+        before = await store.append(counted(ill, 0, 1), context())
+        poison = await store.append(counted(ill, 1, POISON), context())
+        after = await store.append(counted(well, 0, 2, 3), context())
+        assert await projector.caught_up(after.position, PATIENCE, [SUMS.table, STEPS.table])
+        await eventually(lambda: failed(projector), "it is told")
+        lag = {each.name: each for each in await projector.lag()}
+        assert [lag[each.table].status for each in (TALLIES, SUMS, STEPS)] == ["failed", "live", "live"]
+        assert lag[TALLIES.table].position == before.position
+        assert f"at {poison.position}" in str(lag[TALLIES.table].event)
+        assert "refused" in str(lag[TALLIES.table].error)
+        told = {each.name: each for each in await projector.progress()}
+        assert f"at {poison.position}: " in str(told[f"projection {TALLIES.table}"].stuck(patience=0))
+
+        await skip(store, TALLIES.table, poison.position, reason="ticket 13", actor="operator:me")
+        await eventually(lambda: healed(projector, after.position), "it goes on")
+    assert dict(sql.execute(f"select id, total from {TALLIES.table}").fetchall()) == {ill: 1, well: 5}  # type: ignore[call-overload]
+
+
 async def test_what_may_not_be_skipped(store: EventStore) -> None:
     """An event that is in the table already, one that doesn't exist, one of another table; one twice."""
     async with projecting(store, STEPS) as projector:
