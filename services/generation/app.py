@@ -24,6 +24,7 @@ from services.generation.results import ResultsIntake
 from services.generation.routes import routes
 from services.generation.settings import GenerationSettings
 from shared.contracts.generation import EVENTS, UPCASTERS
+from shared.messaging import StreamLimits
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 BUILT_IN = Path(__file__).parent / "workflows"
@@ -43,7 +44,10 @@ async def build(runtime: Runtime) -> Parts:
     assert isinstance(settings, GenerationSettings), "this service is started with its own settings"
     engine = Engine(runtime.store, runtime.clock, runtime.new_id)
     await import_workflows(engine, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
-    broker = Broker(settings.nats_url, "generation-engine")
+    limits = StreamLimits(
+        settings.nats_work_stream_max_age, settings.nats_work_stream_max_bytes, settings.nats_work_stream_replicas
+    )
+    broker = Broker(settings.nats_url, "generation-engine", limits)
     signer = GrantSigner(settings.grant_key_file, settings.storage_url, settings.auth_audience)
     hub = JobEventHub(runtime.store, broker)
     requests = GenerationRequests(

@@ -10,15 +10,12 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
+from nats.js.errors import NoStreamResponseError
 
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.messaging.connection import close, connect
-from shared.messaging.streams import NAME_IN_USE
+from shared.messaging.streams import DUPLICATES_NS, StreamLimits, ensure
 
-DUPLICATES = 120
-"""Seconds for which JetStream knows a message id again."""
 ACK_TIMEOUT = 5.0
 PUBLISH_WITHIN = 10.0
 """Seconds, a wait for the connection included."""
@@ -32,31 +29,28 @@ STREAMS = {WORK_STREAM: ["work.>"], RESULTS_STREAM: ["results.>"]}
 log = structlog.get_logger()
 
 
-async def ensure_work_streams(js: JetStreamContext) -> None:
-    """Makes the streams of work and results where they are missing."""
+async def ensure_work_streams(client: Client, limits: StreamLimits | None = None) -> None:
+    """Makes the streams of work and results where they are missing; of those that exist, changes only `limits`."""
+    limits = limits or StreamLimits()
     for name, subjects in STREAMS.items():
-        try:
-            await js.stream_info(name)
-        except NotFoundError:
-            config = StreamConfig(
-                name=name,
-                subjects=subjects,
-                retention=RetentionPolicy.WORK_QUEUE,
-                storage=StorageType.FILE,
-                duplicate_window=DUPLICATES,
-            )
-            try:
-                await js.add_stream(config)
-            except BadRequestError as error:
-                if error.err_code != NAME_IN_USE:
-                    raise
+        new = {
+            "name": name,
+            "subjects": subjects,
+            "retention": "workqueue",
+            "storage": "file",
+            "duplicate_window": DUPLICATES_NS,
+            "num_replicas": 1,
+            **limits.as_settings(),
+        }
+        await ensure(client, new, limits)
 
 
 class Broker:
     """One connection, made in the background and repaired for ever; whoever needs it waits for it."""
 
-    def __init__(self, nats_url: str, name: str) -> None:
-        self.url, self._name = nats_url, name
+    def __init__(self, nats_url: str, name: str, limits: StreamLimits | None = None) -> None:
+        """`limits` are those of the two streams, for whoever makes sure that they exist."""
+        self.url, self._name, self.limits = nats_url, name, limits
         self._client: asyncio.Future[Client] | None = None
 
     async def run(self) -> None:
@@ -79,6 +73,9 @@ class Broker:
     async def jetstream(self) -> JetStreamContext:
         return (await self.client()).jetstream(timeout=ACK_TIMEOUT)
 
+    async def ensure_streams(self) -> None:
+        await ensure_work_streams(await self.client(), self.limits)
+
     async def publish(self, subject: str, body: bytes, message_id: str) -> bool:
         """Stores a message of work, when there is a connection. False when JetStream knew its id already.
 
@@ -89,12 +86,12 @@ class Broker:
             client = await self.client()
             while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
                 await asyncio.sleep(RECONNECT_LOOK)
-            js = await self.jetstream()
+            js = client.jetstream(timeout=ACK_TIMEOUT)
             headers = {"Nats-Msg-Id": message_id}
             try:
                 ack = await js.publish(subject, body, headers=headers)
             except NoStreamResponseError:
-                await ensure_work_streams(js)
+                await self.ensure_streams()
                 ack = await js.publish(subject, body, headers=headers)
             return not ack.duplicate
 

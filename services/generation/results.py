@@ -110,7 +110,7 @@ class ResultsIntake:
 
     async def _pull(self, client: Client, tasks: Group) -> None:
         js = client.jetstream(timeout=ACK_TIMEOUT)
-        await ensure_work_streams(js)
+        await ensure_work_streams(client, self._broker.limits)
         if self._broke:
             await self._clear_away(client, js)
             self._broke = False

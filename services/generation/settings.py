@@ -10,6 +10,12 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     """An Ed25519 private key as a JWK: what upload grants are signed with."""
     storage_url: str
     """Where workers reach the storage service."""
+    nats_work_stream_replicas: int | None = None
+    """Of the streams WORK and RESULTS, as the two below. What is not set here is left as the streams have it."""
+    nats_work_stream_max_age: float | None = None
+    """Seconds; 0 for no bound. Work that is dropped is sent again, a result that is dropped is lost."""
+    nats_work_stream_max_bytes: int | None = None
+    """-1 for no bound."""
     step_deadline: float = 3600.0
     """After this long without a result, an attempt counts as lost: waiting in the queue, and running."""
     missing_after: float = 30.0

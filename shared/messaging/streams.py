@@ -94,35 +94,42 @@ def stream_config(owner: str, limits: StreamLimits) -> dict[str, Any]:
 
 
 async def ensure_stream(client: Client, owner: str, limits: StreamLimits | None = None) -> StreamInfo:
-    """The owner's stream, created if absent. If it exists, only the settings in `limits` are changed.
-
-    This does not use nats-py's calls, which drop settings that they don't know: an operator's settings must stay.
-    """
+    """The owner's stream of events, created if absent; see `ensure`."""
     limits = limits or StreamLimits()
+    return await ensure(client, stream_config(owner, limits), limits)
+
+
+async def ensure(client: Client, new: dict[str, Any], limits: StreamLimits) -> StreamInfo:
+    """The stream, created with the configuration `new` if absent.
+
+    If it exists, only the settings in `limits` are changed, and subjects that it lacks are added. This does not use
+    nats-py's calls, which drop settings that they don't know: an operator's settings must stay.
+    """
+    name: str = new["name"]
     try:
-        found = await _ask(client, "INFO", owner, {})
+        found = await _ask(client, "INFO", name, {})
     except NotFoundError:
         try:
-            found = await _ask(client, "CREATE", owner, stream_config(owner, limits))
+            found = await _ask(client, "CREATE", name, new)
         except BadRequestError as error:
             if error.err_code != NAME_IN_USE:
                 raise
-            found = await _ask(client, "INFO", owner, {})
+            found = await _ask(client, "INFO", name, {})
     config = found["config"]
     subjects = config.get("subjects") or []
-    own = f"events.{owner}.>"
-    wanted = config | limits.as_settings() | {"subjects": subjects if own in subjects else [*subjects, own]}
-    if wanted != config:
-        log.info("stream_settings_changed", stream=stream_name(owner), **limits.as_settings())
-        found = await _ask(client, "UPDATE", owner, wanted)
+    missing = [subject for subject in new["subjects"] if subject not in subjects]
+    changed = {each: value for each, value in limits.as_settings().items() if config.get(each, 0) != value}
+    if changed or missing:
+        log.info("stream_settings_changed", stream=name, subjects=missing, **changed)
+        found = await _ask(client, "UPDATE", name, config | changed | {"subjects": [*subjects, *missing]})
     info: StreamInfo = StreamInfo.from_response(found)
     return info
 
 
-async def _ask(client: Client, verb: str, owner: str, request: dict[str, Any]) -> dict[str, Any]:
+async def _ask(client: Client, verb: str, stream: str, request: dict[str, Any]) -> dict[str, Any]:
     body = msgspec.json.encode(request) if request else b""
     try:
-        answer = await client.request(f"$JS.API.STREAM.{verb}.{stream_name(owner)}", body, timeout=API_TIMEOUT)
+        answer = await client.request(f"$JS.API.STREAM.{verb}.{stream}", body, timeout=API_TIMEOUT)
     except NoRespondersError:
         raise ServiceUnavailableError from None
     decoded: dict[str, Any] = msgspec.json.decode(answer.data)

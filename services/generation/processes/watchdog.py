@@ -16,7 +16,7 @@ import structlog
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import Broker, ensure_work_streams, raise_if_stopped
+from services.generation.broker import Broker, raise_if_stopped
 from services.generation.domain.generation import LOST
 from services.generation.files import StoredFiles
 from services.generation.handlers import Engine
@@ -135,7 +135,7 @@ class Watchdog:
         try:
             message = await js.get_msg(WORK_STREAM, seq=1, subject=subject, next=True)
         except NotFoundError:
-            await ensure_work_streams(js)
+            await self._broker.ensure_streams()
             return None
         return message.time
 

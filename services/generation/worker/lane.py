@@ -59,7 +59,7 @@ class Lane:
     async def _bind(self) -> JetStreamContext.PullSubscription:
         """The durable is made where it is missing, or brought to our settings."""
         js = self._client.jetstream(timeout=ACK_TIMEOUT)
-        await ensure_work_streams(js)
+        await ensure_work_streams(self._client)
         name = f"worker-{self.service}"
         await js.add_consumer(
             WORK_STREAM,

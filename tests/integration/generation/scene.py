@@ -184,7 +184,7 @@ class Worker:
 
     async def recover(self) -> None:
         """Subscribes, again when the broker has lost its streams."""
-        await ensure_work_streams(self.js)
+        await ensure_work_streams(self._client)
         await self.js.add_consumer(WORK_STREAM, ConsumerConfig(durable_name="test-worker", ack_wait=30))
         self._subscription = await self.js.pull_subscribe_bind("test-worker", WORK_STREAM)
 

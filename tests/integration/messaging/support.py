@@ -91,9 +91,16 @@ class Broker:
 
     def limit_payload(self, most: int) -> None:
         """Restarts it as a server that takes no larger messages."""
+        self._restart_with(max_payload=most)
+
+    def without_jetstream(self) -> None:
+        """Restarts it as a server without streams of its own, so that a test can answer for them."""
+        self._restart_with(jetstream=False)
+
+    def _restart_with(self, **changed: object) -> None:
         self.kill()
         configuration = self.server.directory / "nats.conf"
-        settings = json.loads(configuration.read_text()) | {"max_payload": most}
+        settings = json.loads(configuration.read_text()) | changed
         spec = self.server.process()
         configuration.write_text(json.dumps(settings))
         self._process = start(dataclasses.replace(spec, prepare=lambda: None), self._logs)

@@ -166,20 +166,20 @@ class Engine:
     """What the generation service does: sends work, takes results, hears progress."""
 
     def __init__(self, client: Client, storage_url: str) -> None:
-        self._client, self._storage_url = client, storage_url
+        self.client, self._storage_url = client, storage_url
         self.progress: list[Progress] = []
 
     @property
     def js(self) -> JetStreamContext:
-        return self._client.jetstream()
+        return self.client.jetstream()
 
     async def open(self) -> "Engine":
-        await ensure_work_streams(self.js)
+        await ensure_work_streams(self.client)
 
         async def heard(message: Any) -> None:
             self.progress.append(msgspec.json.decode(message.data, type=Progress))
 
-        await self._client.subscribe("progress.>", cb=heard)
+        await self.client.subscribe("progress.>", cb=heard)
         return self
 
     def work(self, service: str, *, seconds: float = 60.0, **payload: Any) -> WorkMessage:

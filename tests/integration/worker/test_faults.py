@@ -157,5 +157,5 @@ async def waits(worker: WorkerProcess) -> bool:
 
 
 async def made_again(engine: Engine) -> bool:
-    await ensure_work_streams(engine.js)
+    await ensure_work_streams(engine.client)
     return bool((await engine.js.stream_info(WORK_STREAM)).state.messages == 0)
