@@ -1,6 +1,7 @@
 """A bounded load on a whole set, as its users make it, with a tally of what was tried, answered and refused.
 
-Each user in turn creates a collection, reads it back, and now and then generates. What was accepted is remembered:
+Each user in turn creates a collection, edits every second one, reads it back and compares it with what was written, and
+now and then generates. What was accepted is remembered:
 `assert_nothing_lost` looks at each of it afterwards, when all has come to rest.
 """
 
@@ -42,7 +43,7 @@ class Tally:
     """What a load has met. Waits are in seconds."""
 
     tried: Counter[str] = field(default_factory=Counter)
-    """By kind: create, read, list, generate, job."""
+    """By kind: create, edit, read, list, generate, job."""
     answered: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     """By `kind status CODE`, or `kind ErrorName` for a connection that broke."""
@@ -102,7 +103,18 @@ class Load:
         if made is None:
             return
         self.collections[made["id"]] = user
-        await self._ask(client, "read", "GET", f"/collections/{made['id']}")
+        version, titles = made["version"], {made["title"]}
+        if turn % 2 == 0:
+            edited = f"Tides {turn} at dusk"
+            path = f"/projects/{made['project_id']}/collections/{made['id']}"
+            if await self._ask(client, "edit", "PUT", path, {"title": edited}) is not None:
+                version, titles = version + 1, {edited}
+            else:
+                titles.add(edited)  # it may have been done
+        read = await self._ask(client, "read", "GET", f"/collections/{made['id']}")
+        if read is not None and (read["version"] < version or read["title"] not in titles):
+            found = f"version {read['version']}, {read['title']!r}"
+            self.tally.wrong.append(f"GET /collections/{made['id']}: {found} after version {version} of {titles}")
         if turn % 3 == 1 and await self._may_generate(client, user):
             path = f"/collections/{made['id']}/generations"
             job = await self._ask(client, "generate", "POST", path, {"generations": self.generations})
@@ -140,11 +152,11 @@ class Load:
         else:
             tally.answered[kind] += 1
             self._answered.set()
-            return answer
+            return {} if answer is None else answer
         finally:
             seconds = time.monotonic() - began
             tally.longest[kind] = max(seconds, tally.longest.get(kind, 0.0))
-            bound = COMMAND_SECONDS if method == "POST" else READ_SECONDS
+            bound = READ_SECONDS if method == "GET" else COMMAND_SECONDS
             if seconds > bound + busy_seconds():
                 tally.slow.append(f"{method} {path} after {seconds:.1f} s")
 
