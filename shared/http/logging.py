@@ -30,13 +30,14 @@ _SECRET_VALUES = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
     (re.compile(r"(?i)\b(password|secret)=\S+"), r"\1=***"),
+    (re.compile(r"(?i)\b(X-Amz-Signature)=\w+"), r"\1=***"),
 )
 
 Entry = MutableMapping[str, Any]
 
 
 def strike_secrets(text: str) -> str:
-    """The text without credentials in URLs, bearer tokens and `password=` settings."""
+    """The text without credentials in URLs, bearer tokens, `password=` settings and signed addresses."""
     for pattern, replacement in _SECRET_VALUES:
         text = pattern.sub(replacement, text)
     return text

@@ -1,20 +1,17 @@
-"""An upload in parts, by requests that minio signs and its HTTP pool sends.
+"""An upload in parts.
 
-minio itself makes these calls only inside `put_object`, which wants a file to read, and so a thread that waits for the
-client, and leaks more threads when that file fails. Its public API signs any request, and that is all that is missing.
+minio makes these calls only inside `put_object`, which wants a file to read, and so a thread that waits for the client,
+and leaks more threads when that file fails.
 """
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 
 import urllib3
-from minio import Minio
 from minio.datatypes import Part
 from minio.error import S3Error
 
-VALID = timedelta(hours=1)
-"""For how long a signed request may be sent, retries included."""
+from services.storage.providers.signed import SignedRequests
 
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
@@ -22,8 +19,8 @@ _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 class Multipart:
     """Of one object. Calls wait for the store, and raise S3Error, or what urllib3 raises."""
 
-    def __init__(self, client: Minio, http: urllib3.PoolManager, bucket: str, path: str) -> None:
-        self._client, self._http, self._bucket, self._path = client, http, bucket, path
+    def __init__(self, requests: SignedRequests, path: str) -> None:
+        self._requests, self._path = requests, path
 
     def begin(self, media_type: str) -> str:
         """The id of a new upload."""
@@ -53,14 +50,4 @@ class Multipart:
     def _ask(
         self, method: str, query: dict[str, str], body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        url = self._client.get_presigned_url(
-            method, self._bucket, self._path, expires=VALID, extra_query_params={**query}
-        )
-        answer = self._http.request(method, url, body=body, headers=headers)
-        if answer.status >= 300:
-            raise S3Error.fromxml(answer) if b"<Error>" in answer.data else _unlike_s3(answer)
-        return answer
-
-
-def _unlike_s3(answer: urllib3.BaseHTTPResponse) -> Exception:
-    return urllib3.exceptions.HTTPError(f"the store answered {answer.status} without S3's words")
+        return self._requests.send(method, self._path, query=query, body=body, headers=headers)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -14,6 +13,7 @@ from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
 from services.storage.providers.multipart import Multipart
+from services.storage.providers.signed import SignedRequests, StoreClock
 from shared.contracts.problem import Problem
 from shared.http import get_logger
 
@@ -40,7 +40,9 @@ class NoSuchFile(Exception):  # noqa: N818 - what was found
 class S3Store:
     """One bucket. Every call raises Problem UNAVAILABLE when the store can't be reached or fails."""
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str) -> None:
+    def __init__(
+        self, endpoint: str, access_key: str, secret_key: str, bucket: str, *, clock: StoreClock | None = None
+    ) -> None:
         url = urlsplit(endpoint)
         self.bucket = bucket
         self.http = urllib3.PoolManager(
@@ -56,6 +58,7 @@ class S3Store:
             region="us-east-1",
             http_client=self.http,
         )
+        self.requests = SignedRequests(self.client, self.http, bucket, clock or StoreClock())
         self.parts = asyncio.Semaphore(PARTS_AT_ONCE)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
 
@@ -73,8 +76,8 @@ class S3Store:
         """Returns when a small object was written, and deleted again: a store may answer and have no room."""
 
         def write() -> None:
-            self.client.put_object(self.bucket, path, io.BytesIO(b"ok"), 2)
-            self.client.remove_object(self.bucket, path)
+            self.requests.send("PUT", path, body=b"ok")
+            self.requests.send("DELETE", path)
 
         await self.run(write)
 
@@ -84,7 +87,8 @@ class S3Store:
 
     async def read(self, path: str, first: int, length: int) -> AsyncIterator[bytes]:
         """The bytes from `first` on, `length` (> 0) of them. Raises NoSuchFile at once, not at the first chunk."""
-        response = await self.run(self.client.get_object, self.bucket, path, offset=first, length=length)
+        wanted = {"Range": f"bytes={first}-{first + length - 1}"}
+        response = await self.run(self.requests.send, "GET", path, headers=wanted, streams=True)
 
         async def chunks() -> AsyncIterator[bytes]:
             ahead = asyncio.ensure_future(self.run(response.read, CHUNK))
@@ -118,7 +122,7 @@ class S3Upload:
 
     def __init__(self, store: S3Store, path: str, media_type: str) -> None:
         self._store, self._path, self._media_type = store, path, media_type
-        self._multipart = Multipart(store.client, store.http, store.bucket, path)
+        self._multipart = Multipart(store.requests, path)
         self._gathered: list[bytes] = []
         self._missing = PART
         self._upload_id: str | None = None
@@ -155,14 +159,8 @@ class S3Upload:
 
     async def _put_whole(self) -> None:
         content = b"".join(self._gathered)
-        await self._store.run(
-            self._store.client.put_object,
-            self._store.bucket,
-            self._path,
-            io.BytesIO(content),
-            len(content),
-            content_type=self._media_type,
-        )
+        headers = {"Content-Type": self._media_type}
+        await self._store.run(self._store.requests.send, "PUT", self._path, body=content, headers=headers)
 
     async def _send(self) -> None:
         """Begins to send what was gathered as the next part."""

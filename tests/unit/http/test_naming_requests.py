@@ -175,6 +175,9 @@ def test_striking_secrets_leaves_the_rest() -> None:
     assert strike_secrets("the token at https://a.test:80/x?y=1 is fine") == (
         "the token at https://a.test:80/x?y=1 is fine"
     )
+    assert strike_secrets("url: /b/o?X-Amz-Expires=9&X-Amz-Signature=0a1b (refused)") == (
+        "url: /b/o?X-Amz-Expires=9&X-Amz-Signature=*** (refused)"
+    )
     assert strike_secrets("nats://u:p@h:1 eyJhbGciOi.eyJzdWIi.abc") == "nats://u:***@h:1 ***"
 
 
