@@ -203,6 +203,8 @@ class Handlers:
         decide: Callable[[Collection], Sequence[Event]],
         context: Context,
         precondition: Precondition,
+        *,
+        large: bool = False,
     ) -> Handled[Collection]:
         """What `decide` says happens to a collection of the user's; VERSION_CONFLICT where `precondition` forbids it.
 
@@ -215,7 +217,9 @@ class Handlers:
                 now = await self.store.load(COLLECTION, collection_id)
                 collection.owned(now.state, user_id)
                 expected = precondition.expected(now.version)
-            handled = await self.store.handle(COLLECTION, collection_id, decide, context, expected_version=expected)
+            handled = await self.store.handle(
+                COLLECTION, collection_id, decide, context, expected_version=expected, large=large
+            )
         if context.repeatable and not handled.events:
             return replace(handled, version=await self._made(collection_id, context, handled.version))
         return handled

@@ -65,8 +65,12 @@ class GenerationRequests:
         names = dict.fromkeys(step.workflow for step in given.steps)
         found = {name: await self._engine.workflows.newest(name) for name in names}
         definitions = {name: definition for name, definition in found.items() if definition is not None}
-        made = made_hashes(context.command_id, count)
-        plan = await asyncio.to_thread(plan_job, given, definitions, request, job_id_of(context), made)
+        job_id = job_id_of(context)
+
+        def planned() -> JobPlan:
+            return plan_job(given, definitions, request, job_id, made_hashes(context.command_id, count))
+
+        plan = await asyncio.to_thread(planned)
         return Planned(source, given, definitions, plan)
 
     async def request(

@@ -214,12 +214,14 @@ class EventStore(EventReader):
         *,
         expected_version: int | None = None,
         new: bool = False,
+        large: bool = False,
         attempts: int = 20,
     ) -> Handled[S]:
         """Load, decide, append; decides again on the newer state when another command was faster.
 
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
-        `new` says that the id was just made, so nothing is read first. What `decide` raises comes through.
+        `new` says that the id was just made, so nothing is read first; `large`, that deciding takes so long that it is
+        done beside the event loop. What `decide` raises comes through.
         Raises ValueError when the command id has been used for another stream, and StoreUnavailable in time for an
         answer within 15 seconds, with what is known of its outcome.
         """
@@ -234,7 +236,7 @@ class EventStore(EventReader):
                     "VERSION_CONFLICT",
                     f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
                 )
-            events = tuple(decide(loaded.state))
+            events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
             if not events:
                 note(loaded.position)
                 return Handled(loaded.state, loaded.version, loaded.position)

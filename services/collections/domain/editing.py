@@ -31,8 +31,6 @@ class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
     changes: FieldChanges
     data: dict[str, Any] | None = None
     component_ids: Sequence[int] = ()
-    checked: bool = False
-    """Whether `data` has passed `instructions.check`, beside the event loop: of large ones, that is much work."""
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True):
@@ -90,7 +88,7 @@ def decide(command: Command, state: Collection) -> list[Event]:
 
 def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:
     fields = changed(state.fields, command.changes)
-    return _changed(state, collection_id, fields, command.data, command.component_ids, checked=command.checked)
+    return _changed(state, collection_id, fields, command.data, command.component_ids)
 
 
 def _changed(
@@ -99,14 +97,11 @@ def _changed(
     fields: Fields,
     data: dict[str, Any] | None,
     component_ids: Sequence[int] = (),
-    *,
-    checked: bool = False,
 ) -> list[Event]:
     if data is None:
         data = state.data
     else:
-        if not checked:
-            instructions.check(data, "/data")
+        instructions.check(data, "/data")
         data = instructions.refuse_large(components.with_components(data, component_ids, kept=state.components))
     if state.status == "published":
         _refuse_changing_what_was_sold(state, fields, data)

@@ -40,14 +40,18 @@ class CollectionChange:
     questions: Queries
     frame: Runtime
 
-    async def make(self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]]) -> Handled[Collection]:
-        """Makes what is decided happen, and waits until reads show it."""
+    async def make(
+        self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
+    ) -> Handled[Collection]:
+        """Makes what is decided happen, and waits until reads show it. `large`: deciding takes long."""
         settings = self.frame.settings
         assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
         if settings.require_if_match and self.precondition.any_of is None:
             missing = Detail("header:If-Match", "is required")
             raise Problem("PRECONDITION_REQUIRED", "Send If-Match with the ETag of what you have read", missing)
-        handled = await self.commands.change(self.user_id, collection_id, decide, self.context, self.precondition)
+        handled = await self.commands.change(
+            self.user_id, collection_id, decide, self.context, self.precondition, large=large
+        )
         await self.frame.caught_up(handled.position)
         return handled
 

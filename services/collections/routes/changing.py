@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from litestar import Response, delete, post, put
@@ -50,21 +49,10 @@ async def edit_collection(
         changes=data,
         data=written,
         component_ids=await commands.new_component_ids(written),
-        checked=await _is_checked(written),
     )
-    edited = await change.make(collection_id, partial(editing.decide, command))
+    large = written is not None and instructions.is_large(written)
+    edited = await change.make(collection_id, partial(editing.decide, command), large=large)
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
-
-
-async def _is_checked(written: dict[str, Any] | None) -> bool:
-    """Whether large instructions are in order: what is wrong with them is told where whose they are is known."""
-    if written is None or not instructions.is_large(written):
-        return False
-    try:
-        await asyncio.to_thread(instructions.check, written, "/data")
-    except Problem:
-        return False
-    return True
 
 
 @put(
@@ -79,7 +67,7 @@ async def set_variables(
 ) -> Response[None]:
     """Takes a table as `GET` gives it, as text/csv, in place of all variables."""
     command = ReplaceVariables(principal.user_id, await asyncio.to_thread(variables_of, await _csv(request)))
-    edited = await change.make(collection_id, partial(editing.decide, command))
+    edited = await change.make(collection_id, partial(editing.decide, command), large=True)
     return Response(None, status_code=204, headers={"etag": etag(edited.version)})
 
 

@@ -1,5 +1,6 @@
 """Collections as their owners, other users and anybody see them."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -81,7 +82,7 @@ async def get_variables(
     """For a spreadsheet; `PUT` takes it back exactly."""
     found = await questions.owned_collection(principal.user_id, collection_id)
     assert found.data is not None, "its owner sees a collection's data"
-    table = table_of(found.data.get("variables") or []).encode()
+    table = (await asyncio.to_thread(table_of, found.data.get("variables") or [])).encode()
     headers = {"content-type": CSV, "content-disposition": 'attachment; filename="variables.csv"'}
     return versioned(request, table, found.version, "csv", headers=headers)
 

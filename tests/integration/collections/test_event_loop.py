@@ -1,0 +1,55 @@
+"""Work on the largest inputs leaves the event loop: no turn of it is long, counted in calls."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.collections.api import Api
+from tests.support.loop_steps import LoopSteps
+
+MOST = 20_000
+"""Calls in one turn: less than 10 ms. Looking at the largest data takes hundreds of thousands."""
+STEP = {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "foxes"}}
+
+
+def values(count: int) -> dict[str, Any]:
+    listed = [f"value {number:05}" for number in range(count)]
+    pick = {"name": "p", "type": "pick", "value_type": "strings", "value": {"values": listed, "display_names": listed}}
+    return {"version": "v2", "steps": [STEP], "variables": [pick]}
+
+
+def texts() -> dict[str, Any]:
+    """As deep and as many as fit."""
+    nodes = [{"type": "p", "content": [{"text": "{{n}}"}]} for _ in range(8_000)]
+    step = {**STEP, "nodePayload": {"prompt": {"type": "doc", "content": nodes}}}
+    return {"version": "v2", "steps": [step], "variables": [{"name": "n", "type": "number", "value": 7}]}
+
+
+@pytest.mark.parametrize("data", [values(9_900), texts()], ids=["many values", "a large document"])
+async def test_the_largest_collection(api: Api, data: dict[str, Any]) -> None:
+    """Created, edited, read, copied, checked for publishing, and its table out and in."""
+    body = json.dumps({"title": "Large", "data": data}).encode()
+    assert len(body) > 250_000
+    headers = {"Content-Type": "application/json"}
+    with LoopSteps(MOST) as steps:
+        made = (await api.send("POST", "/projects/collections", data=body, headers=headers)).data
+        project, path = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"
+        assert (await api.send("PUT", project, data=body, headers=headers)).status < 300
+        assert (await api.get(path)).status == 200
+        assert (await api.post(f"{path}/publish?dry_run=true")).status == 200
+        assert (await api.get(f"{path}/history")).status == 200
+        table = await api.text(f"{path}/variables.csv")
+        changed = (table + "new,number,,,,1,,,\r\n").encode()
+        put = await api.send("PUT", f"{path}/variables.csv", data=changed, headers={"Content-Type": "text/csv"})
+        assert put.status == 204
+    steps.assert_short()
+
+
+async def test_the_largest_table_that_is_refused(api: Api) -> None:
+    made = await api.create({"title": "Small"})
+    path, headers = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    table = b"name,type,value\nx,pick,a\n" + b",,b\n" * 900_000
+    with LoopSteps(MOST) as steps:
+        assert (await api.send("PUT", path, data=table, headers=headers)).status == 400
+    steps.assert_short()
