@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import psycopg
+
 from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import Consumer, ConsumerRunner
 from shared.messaging.arrivals import Arrivals
@@ -105,3 +107,26 @@ async def test_without_a_broker_nothing_is_known_to_have_arrived(service: EventS
     async with background(arrivals.run):
         assert not await arrivals.wait_for_now(OWNER, 0.1)
         assert not await arrivals.wait(OWNER, (1, 1), 0.1)
+
+
+async def test_a_hundred_waiters_cost_the_database_nothing(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """They ask the broker, and share its answers; what has arrived then wakes all of them."""
+    consumer = runner(service, nats_url, Gate())
+    select_commits = "select xact_commit from pg_stat_database where datname = current_database()"
+    async with background(relay(owner, nats_url).run), arriving(service, nats_url, consumer.consumer) as arrivals:
+        place = (1, await count(owner, uuid4(), 1))
+        async with await psycopg.AsyncConnection.connect(service.dsn, autocommit=True) as sql:
+
+            async def statements() -> int:
+                row = await (await sql.execute(select_commits)).fetchone()
+                assert row is not None
+                return int(row[0])
+
+            before = await statements()
+            waits = (arrivals.wait(OWNER, place, NOT_YET) for _ in range(100))
+            assert not any(await asyncio.gather(*waits)), "no replica consumes"
+            assert await statements() - before < 100
+        async with background(consumer.run):
+            assert all(await asyncio.gather(*(arrivals.wait(OWNER, place, PATIENCE) for _ in range(100))))
