@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from tests.support.odd_requests import Operation, Scene
 from tests.support.odd_values import HEADERS, PLAIN, bodies, share
+from tests.unit.growth import test_growth, test_more_growth
+from tests.unit.growth.operations import EXEMPT, MEASURED
 
 SHARE = int(os.environ.get("ODD_SHARE", "6"))
 """Each place gets every sixth odd value, other ones from place to place; with ODD_SHARE=1 all of them."""
@@ -103,3 +105,18 @@ async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
         works.append(scene.ask(operation, f"{scene.address(operation)}?limit=1&limit=1", data, odd="a query"))
         await asyncio.gather(*works)
     await scene.assert_no_faults()
+
+
+async def test_the_growth_of_each_operation_is_measured(scene: Scene) -> None:
+    """Or there is a reason why it need not be; and what takes a file or a table is never exempt."""
+    found = {operation.id: operation for operation in await operations(scene)}
+    assert found.keys() == MEASURED.keys() | EXEMPT.keys()
+    assert MEASURED.keys().isdisjoint(EXEMPT)
+    measured = test_growth.OPERATIONS.keys() | test_more_growth.OPERATIONS.keys()
+    assert {name for names in MEASURED.values() for name in names} <= measured
+    nested = {each.id for each in found.values() if isinstance(each.example, dict) and _is_nested(each.example)}
+    assert nested <= MEASURED.keys(), "a body with lists or objects in it is of any size"
+
+
+def _is_nested(example: dict[str, Any]) -> bool:
+    return any(isinstance(value, dict | list) for value in example.values())

@@ -1,0 +1,161 @@
+"""Work grows with its input in what else takes users' data: edits, publishing, results, grants, headers, packages."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.collections.domain import collection, editing, publishing
+from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
+from services.collections.domain.fields import FieldChanges
+from services.collections.domain.publishing import PublishCollection
+from services.credits.domain.account import Account
+from services.credits.domain.account import evolve as evolve_account
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold
+from services.credits.domain.decisions import decide as decide_credits
+from services.generation.result_body import read_result
+from services.storage.domain.paths import clean_name, decode_name, media_type
+from services.storage.domain.ranges import parse_range
+from shared.content.package import Contents, manifest, plan
+from shared.contracts.collections import PackagedDocument
+from shared.http.envelope import decode_cursor
+from shared.http.etag import is_known
+from shared.http.positions import parse_positions
+from tests.support.steps import growth
+from tests.unit.collections.specification import ALICE, PROJECT, created
+from tests.unit.generation.builders import data, pick, step
+from tests.unit.growth.test_growth import AT_MOST, Work, attempted
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JOB = UUID(int=1)
+
+
+def draft(**fields: Any) -> collection.Collection:
+    return reduce(
+        collection.evolve, created(blockchain="BASE", editions=1, price=Decimal(1), **fields), collection.NOTHING
+    )
+
+
+def values(size: int) -> dict[str, Any]:
+    return data(step(1, prompt="{{v}}", z=["x"] * size), variables=[pick("v", *map(str, range(size)))])
+
+
+def editing_data(size: int) -> Work:
+    command = EditCollection(
+        user_id=ALICE, project_id=PROJECT, changes=FieldChanges(), data=values(size), component_ids=range(10, 20)
+    )
+    state = draft()
+    return lambda: editing.decide(command, state)
+
+
+def editing_fields(size: int) -> Work:
+    images = [f"https://x.test/{number}.png" for number in range(size)]
+    changes = FieldChanges(title="t", description="d" * size, images=images)
+    command = EditCollection(user_id=ALICE, project_id=PROJECT, changes=changes)
+    state = draft()
+    return attempted(lambda: editing.decide(command, state))
+
+
+def editing_variables(size: int) -> Work:
+    command, state = ReplaceVariables(ALICE, [pick("v", *map(str, range(size)))]), draft(data=values(10))
+    return attempted(lambda: editing.decide(command, state))
+
+
+def setting_receivers(size: int) -> Work:
+    shares = [(f"0x{each + 1:040x}", Decimal("0.01"), "artist") for each in range(size)]
+    state = draft()
+    return attempted(lambda: editing.decide(SetReceivers(ALICE, PROJECT, shares), state))
+
+
+def publishing_it(size: int) -> Work:
+    state = draft(data=values(size), images=[f"https://x.test/{number}.png" for number in range(size)])
+    return attempted(lambda: publishing.decide(PublishCollection(ALICE, NOW), state))
+
+
+def result(size: int) -> Work:
+    outputs = [{"kind": "text", "text": "x"}, {"kind": "json", "json": {"a": [1]}}] * size
+    said = {
+        "job_id": str(JOB),
+        "gid": str(JOB),
+        "sid": str(JOB),
+        "attempt": 1,
+        "status": "completed",
+        "outputs": outputs,
+    }
+    body = json.dumps(said).encode()
+    return lambda: read_result(body)
+
+
+def account(grants: int) -> Account:
+    state = Account()
+    for number in range(grants):
+        command = GiveGrant(UUID(int=number), ALICE, 1, "x", 1, None, None, NOW)
+        state = reduce(evolve_account, decide_credits(command, state), state)
+    return state
+
+
+def holding(size: int) -> Work:
+    """Of as many grants, each with a credit."""
+    state = account(size)
+    return lambda: decide_credits(PlaceHold(ALICE, JOB, size, NOW), state)
+
+
+def capturing(size: int) -> Work:
+    state = account(size)
+    held = reduce(evolve_account, decide_credits(PlaceHold(ALICE, JOB, size, NOW), state), state)
+    return lambda: decide_credits(CaptureHold(ALICE, JOB, size // 2, NOW), held)
+
+
+def contents(size: int) -> Contents:
+    documents = [PackagedDocument(f"metadata/{each % 7}/{each}.json", "{}") for each in range(size)]
+    return Contents(JOB, JOB, "t", [], [], documents)
+
+
+def listing(size: int) -> Work:
+    given = contents(size)
+    return lambda: manifest(given)
+
+
+def packing(size: int) -> Work:
+    given = contents(size)
+    return lambda: plan(given)
+
+
+def name(size: int) -> Work:
+    return attempted(lambda: clean_name(decode_name("%41%C3%A4" * size, "header:X-Filename"), "header:X-Filename"))
+
+
+OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
+    "a collection's data is edited": (1_000, editing_data),
+    "a collection's fields are edited": (200, editing_fields),
+    "a collection's variables are replaced": (1_000, editing_variables),
+    "a collection's receivers are set": (45, setting_receivers),
+    "a preview is opened": (
+        10,
+        lambda _: lambda: editing.decide(ConfigurePreview(user_id=ALICE, enabled=True), draft()),
+    ),
+    "a collection is published": (300, publishing_it),
+    "a worker's result is read": (500, result),
+    "credits are held of many grants": (100, holding),
+    "credits are captured of many grants": (100, capturing),
+    "a manifest is written": (500, listing),
+    "a package is laid out": (300, packing),
+    "a file's name is read": (2_000, name),
+    "a file's type is read": (2_000, lambda n: attempted(lambda: media_type("a/b;" + ";" * n))),
+    "a range is read": (2_000, lambda n: attempted(lambda: parse_range("bytes=" + "1" * n + "-", 10))),
+    "many ranges are read": (2_000, lambda n: attempted(lambda: parse_range("bytes=" + "1-2," * n, 10))),
+    "many tags are compared": (2_000, lambda n: lambda: is_known('"a", ' * n, '"b"')),
+    "many positions are read": (2_000, lambda n: attempted(lambda: parse_positions("credits:1:1," * n, "?x"))),
+    "a cursor is read": (2_000, lambda n: attempted(lambda: decode_cursor("x" * n, int))),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_twice_the_input_takes_at_most_twice_the_steps(operation: str) -> None:
+    size, make = OPERATIONS[operation]
+    assert growth(make, size) <= AT_MOST
