@@ -78,7 +78,8 @@ def publishing_it(size: int) -> Work:
 
 
 def result(size: int) -> Work:
-    outputs = [{"kind": "text", "text": "x"}, {"kind": "json", "json": {"a": [1]}}] * size
+    """With a character that it may not have, so that all of it is looked at."""
+    outputs = [{"kind": "text", "text": "\0"}, *[{"kind": "json", "json": {"a": [1]}}] * size]
     said = {
         "job_id": str(JOB),
         "gid": str(JOB),
