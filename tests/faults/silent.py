@@ -55,14 +55,13 @@ async def _until_told(
         await asyncio.sleep(0.2)
 
 
-async def assert_status_tells(running: RunningSet, *names: str) -> str:
-    """`emprops status` ends in time with 1 and a sentence in which one of the names stands. All that it says."""
+async def assert_status_tells(running: RunningSet, *names: str) -> None:
+    """`emprops status` ends in time with 1 and a sentence in which one of the names stands."""
     status = await asyncio.to_thread(running.status)
     assert status.code == 1, f"exit {status.code}:\n{status.words}"
     assert any(name in status.words.lower() for name in names), status.words
     # Starting Python and importing is in it, which alone takes seconds on a busy machine.
     assert status.seconds < STATUS_SECONDS + 2 * busy_seconds(), f"emprops status took {status.seconds:.1f} s"
-    return status.words
 
 
 @contextlib.asynccontextmanager
