@@ -5,7 +5,7 @@ PORT ?= 8080
 TESTS ?= tests
 # Test processes at a time, each with servers of its own: they mostly wait, so more than there are cores.
 JOBS ?= 3
-# LOAD=1 keeps two busy loops per core beside the tests: which of them count seconds?
+# LOAD=1 keeps two busy loops per core beside all tests but the fault suites: which of them count seconds?
 LOAD ?= 0
 
 # The first interpreter that is new enough; PYTHON=... overrides.

@@ -1,7 +1,7 @@
 """`python -m tests.run`: what `make test` runs. Everything but the fault suites in parallel, then those alone.
 
 A fault suite kills, freezes and restores servers and judges what it sees by time, so nothing runs beside it. With
-`--load N` there are 2 N busy loops per core beside all tests: what waits for time, not for a condition, shows itself.
+`--load N` there are 2 N busy loops per core beside the others: what waits for time, not for a condition, shows itself.
 """
 
 import argparse
@@ -30,9 +30,9 @@ def main() -> int:
     given = parser.parse_args()
     with busy_loops(LOOPS_PER_CORE * given.load * (os.cpu_count() or 1)):
         side_by_side = pytest("-m", "not faults", "-n", str(given.jobs), "--dist", "loadfile", *given.tests)
-        if side_by_side not in {0, 1, NO_TESTS}:  # interrupted, or used wrongly
-            return side_by_side
-        alone = pytest("-m", "faults", *given.tests)
+    if side_by_side not in {0, 1, NO_TESTS}:  # interrupted, or used wrongly
+        return side_by_side
+    alone = pytest("-m", "faults", *given.tests)
     codes = [code for code in (side_by_side, alone) if code != NO_TESTS]
     return max(codes, default=NO_TESTS)
 
