@@ -13,7 +13,7 @@ import pytest
 from services.edge.settings import EdgeSettings
 from tests.support.edge_client import Edge, EdgeClient
 from tests.support.load import busy_seconds
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.serving import serving
 from tests.support.silence import SilentProxy, frozen
 from tests.support.upstream import Exchange, UpstreamStub
@@ -70,7 +70,7 @@ async def until_ready_says(edge: EdgeClient, status: int, words: str) -> float:
         found, checks = await ready(edge)
         return found == status and words in str(checks)
 
-    await eventually(says_so, f"readiness to answer {status} with {words!r}", within=20)
+    await eventually(says_so, f"readiness to answer {status} with {words!r}", within=PATIENCE)
     return time.monotonic() - began
 
 
@@ -157,7 +157,7 @@ async def test_a_silent_replica_is_put_aside_and_comes_back_by_itself(start_edge
             await edge.json("GET", "/credits")
             return hanging.requests > before
 
-        await eventually(is_asked, "requests to go to the replica again", within=20, every=0)
+        await eventually(is_asked, "requests to go to the replica again", within=PATIENCE, every=0)
 
 
 async def test_a_service_without_a_replica_makes_the_edge_unready(start_edge: Edge) -> None:

@@ -12,6 +12,7 @@ from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, service_users
 from services.generation import results
 from shared.messaging.subscription import SUFFIX
+from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
 
 USERS = (*OWNERS, "worker")
@@ -87,8 +88,8 @@ def subscribing() -> list[Right]:
 
 async def settled(client: Client) -> None:
     """Until the server has judged all that was said. Twice: nats-py sends a ping before what waits to be sent."""
-    await client.flush(timeout=30)
-    await client.flush(timeout=30)
+    await client.flush(timeout=int(PATIENCE))
+    await client.flush(timeout=int(PATIENCE))
     await client.close()
 
 

@@ -161,8 +161,8 @@ def test_a_set_whose_terminal_sleeps_starts_and_stops(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
         children = psutil.Process(supervisor.pid).children(recursive=True)
         supervisor.send_signal(signal.SIGTERM)
-        assert supervisor.wait(30) == 0
-        assert not psutil.wait_procs(children, timeout=5)[1]
+        assert supervisor.wait(PATIENCE) == 0
+        assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
         assert "stopped" in (data / "logs" / "supervisor.log").read_text().splitlines()[-1]
     finally:
         supervisor.kill()

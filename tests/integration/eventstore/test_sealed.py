@@ -101,7 +101,7 @@ async def test_a_process_and_its_parked_events(store: EventStore) -> None:
     quick = RetrySettings(attempts=1, first_pause=0.005, longest_pause=0.02, look_at_parked_every=0.02)
     process = ProcessRunner(store, Process("mirror-v1", (Opened,), seen), retries=quick)
     async with background(process.run), store.pool.connection() as connection:
-        await eventually(lambda: parked(connection), "it is parked", within=20)
+        await eventually(lambda: parked(connection), "it is parked")
         [dead] = await operators.list_parked(connection)
         seen.is_broken = False
         await operators.retry(connection, dead.id, by="tester")

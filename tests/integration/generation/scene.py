@@ -117,7 +117,7 @@ class Api:
     async def follow(self, job_id: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Told]]:
         headers = {**self._issuer.bearer(ALICE), **({"Last-Event-ID": str(after)} if after is not None else {})}
         url = f"{self.url}/jobs/{job_id}/events"
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE)
         async with self._session.get(url, headers=headers, timeout=timeout) as response:
             assert response.status == 200
             assert response.content_type == "text/event-stream"

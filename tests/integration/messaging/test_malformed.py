@@ -113,7 +113,7 @@ async def test_a_position_that_nobody_recorded_does_not_move_what_is_settled(
             await eventually(lambda: picky.seen[stream][-1] == 3, "handled")
 
 
-async def test_a_thousand_malformed_messages(owner: EventStore, service: EventStore, nats_url: str) -> None:
+async def test_hundreds_of_malformed_messages(owner: EventStore, service: EventStore, nats_url: str) -> None:
     """A flood of garbage is parked, all of it, and what follows is handled."""
     picky, stream = Picky(), uuid4()
     consumer = runner(service, nats_url, picky)
@@ -121,14 +121,14 @@ async def test_a_thousand_malformed_messages(owner: EventStore, service: EventSt
         await count(owner, stream, 1)
         await eventually(lambda: picky.calls, "running")
         async with connected(nats_url, "rogue") as rogue:
-            for _ in range(1000):
+            for _ in range(300):
                 subject = f"events.{OWNER}.counter.{uuid4()}.counted.v1"
                 await rogue.publish(subject, secrets.token_bytes(20), headers={"ce-id": secrets.token_hex(4)})
         await count(owner, stream, 2)
         await eventually(lambda: picky.seen[stream] == [1, 2], "handled")
 
         async def all_parked() -> bool:
-            return (await consumer.lag()).parked == 1000
+            return (await consumer.lag()).parked == 300
 
         await eventually(all_parked, "all parked")
     assert len(await positions_published(nats_url)) == 2

@@ -28,7 +28,7 @@ from tests.integration.messaging.support import (
     remembered,
     runner,
 )
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.silence import SilentProxy
 
 QUICK = RetrySettings(
@@ -127,7 +127,7 @@ async def test_waiting_retries_end_with_the_lease(owner: EventStore, service: Ev
         await count(owner, stream, 1)
         await asyncio.wait_for(tried.wait(), 60)
         consumer.cancel()
-        await asyncio.wait((consumer,), timeout=30)
+        await asyncio.wait((consumer,), timeout=PATIENCE)
         assert consumer.done()
 
 

@@ -22,9 +22,10 @@ async def test_tables_of_another_release_are_claimed_all_the_same(store: EventSt
     with capture_logs() as logs:
         async with projecting(store, *ALL) as projector:
             assert await projector.caught_up(await store.head(), PATIENCE)
+            before = leases_taken(logs)
             cancel_alone("Leader._claim_missing")
             await eventually(lambda: [each for each in logs if each["event"] == "lease_work_failed"], "it ends")
-            await eventually(lambda: leases_taken(logs) == 2, "it leads again")
+            await eventually(lambda: leases_taken(logs) > before, "it leads again")
 
 
 async def test_a_table_that_is_behind_catches_up_all_the_same(

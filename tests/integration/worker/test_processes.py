@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.worker.support import TOKEN, Engine, Storage, WorkerProcess, eventually
 from tests.support.clock import SteppedClock
+from tests.support.patience import PATIENCE
 
 HOUR = timedelta(hours=1)
 Start = Callable[..., WorkerProcess]
@@ -79,5 +80,5 @@ async def test_a_log_is_json_and_holds_no_token(start_worker: Start, engine: Eng
 
 def test_wrong_settings_end_it_with_a_sentence(start_worker: Start) -> None:
     worker = start_worker(WORKER_SERVICES="sketch,paint")
-    assert worker.process.wait(20) == 2
+    assert worker.process.wait(PATIENCE) == 2
     assert worker.log == "worker: WORKER_SERVICES may name sketch, frame, caption, not paint\n"

@@ -79,14 +79,14 @@ def test_what_is_frozen_goes_on_afterwards() -> None:
             process.stdin.flush()
         assert process.stdout.readline() == b"hello\n"
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_what_died_while_it_was_frozen_is_left_alone() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
         with frozen(process.pid):
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
         assert process.returncode == -9
 
 
