@@ -132,7 +132,7 @@ async def test_results_are_taken_in_up_to_so_many_bytes(
     try:
         async with connected(nats_url, "bounds", asyncio.Event(), within=PATIENCE) as client:
             js = client.jetstream()
-            await ensure_work_streams(js)
+            await ensure_work_streams(client)
             for number in range(20):
                 await js.publish(f"results.{number}", b"x" * LARGE)
             await eventually(lambda: intake.in_hand >= 2 * LARGE, "as many in hand as there is room for")
