@@ -24,8 +24,10 @@ MAX_REDIRECTS = 3
 PASSING_STATUSES = frozenset({408, 425, 429})
 CLOCK_WORDS = ("expired", "not valid yet", "clock")
 """Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
-SILENT_SECONDS = 10.0
-"""Without a byte of an answer for so long, the other side counts as silent."""
+SILENT_SECONDS = 20.0
+"""Without a byte of an answer for so long, the other side counts as silent. An edge answers within 15 in any case."""
+LIVE_SECONDS = 2.0
+"""Within which an edge says that it lives, before a file is sent to it."""
 SLOWEST = 256 * 1024
 """Bytes per second. A file that is taken more slowly counts as not taken: the other side reads nothing any more."""
 
@@ -82,8 +84,8 @@ class Transfers:
     async def _answered(
         self, method: str, url: URL, headers: dict[str, str], body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer of the edge whose turn it is, or of what else the URL names."""
-        url = self._addresses.at_edge(url)
+        """The answer of an edge that lives, or of what else the URL names."""
+        url = await self._at_living_edge(url)
         total = None if body is None else 2 * SILENT_SECONDS + len(body) / SLOWEST
         timeout = aiohttp.ClientTimeout(total=total, sock_connect=5, sock_read=SILENT_SECONDS)
         data = None if body is None else io.BytesIO(body)
@@ -95,6 +97,17 @@ class Transfers:
         except (TimeoutError, aiohttp.ClientConnectionError):
             self._addresses.failed(url)
             raise
+
+    async def _at_living_edge(self, url: URL) -> URL:
+        """The same path at the first edge that lives; unchanged where there is no choice, or none lives."""
+        for edge in self._addresses.edges_in_turn(url):
+            try:
+                timeout = aiohttp.ClientTimeout(total=LIVE_SECONDS)
+                async with self._session.get(edge.with_path("/health/live"), timeout=timeout):
+                    return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
+            except (TimeoutError, aiohttp.ClientError):
+                self._addresses.failed(edge)
+        return url
 
     async def _download(self, field: str, link: str, grant: UploadGrant, traceparent: str | None) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from services.edge.proxy import Limits
 from services.generation.worker import transfers as transfers_module
 from services.generation.worker.addresses import Addresses
 from services.generation.worker.faults import StepFault
@@ -200,11 +201,15 @@ async def test_what_is_no_address_is_refused(download: Download, link: object) -
     assert (await fault(download(link))).code == "VALIDATION_FAILED"
 
 
+def paths(host: Host) -> list[str]:
+    return [f"{request.method} {request.path}" for request in host.requests]
+
+
 async def test_files_go_to_another_edge_while_one_is_silent(
     storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that stands still takes connections and answers nothing; grants go on naming it."""
-    monkeypatch.setattr(transfers_module, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(transfers_module, "LIVE_SECONDS", 0.3)
 
     async def nothing(_request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -212,18 +217,8 @@ async def test_files_go_to_another_edge_while_one_is_silent(
 
     async def stored(request: web.Request) -> web.StreamResponse:
         digest = hashlib.sha256(await request.read()).hexdigest()
-        return web.json_response(
-            {
-                "data": {
-                    "id": 1,
-                    "url": elsewhere.url(),
-                    "path": "a.png",
-                    "mime_type": "image/png",
-                    "size": 7,
-                    "sha256": digest,
-                }
-            }
-        )
+        told = {"id": 1, "url": "u", "path": "a.png", "mime_type": "image/png", "size": 7, "sha256": digest}
+        return web.json_response({"data": told})
 
     storage.answer, elsewhere.answer = nothing, stored
     grant = UploadGrant(storage.url("/uploads"), TOKEN)
@@ -231,10 +226,32 @@ async def test_files_go_to_another_edge_while_one_is_silent(
         addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
         transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
         await transfers.upload(Rendered("asset", "a.png", "image/png", b"picture"), grant, None)
-        assert [request.method for request in (*storage.requests, *elsewhere.requests)] == ["POST", "POST"]
-        assert elsewhere.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+        assert paths(storage) == ["GET /health/live"]
+        assert paths(elsewhere) == ["GET /health/live", "POST /uploads"]
+        assert elsewhere.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
         elsewhere.answer = elsewhere.picture
         assert await transfers.download("image", storage.url(), grant, None) == b"picture"
         assert len(storage.requests) == 1, "the silent one was asked again"
         elsewhere.answer, storage.answer = nothing, storage.picture
         assert await transfers.download("image", storage.url(), grant, None) == b"picture"
+
+
+async def test_an_edge_that_falls_silent_over_a_file_is_left(
+    storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lived when it was asked. What takes long is waited for: longer than an edge itself waits for storage."""
+    assert Limits().command < transfers_module.SILENT_SECONDS
+    monkeypatch.setattr(transfers_module, "SILENT_SECONDS", 0.3)
+
+    async def only_lives(request: web.Request) -> web.StreamResponse:
+        if request.path != "/health/live":
+            await asyncio.Event().wait()
+        return web.Response()
+
+    storage.answer = only_lives
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
+        transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
+        grant = UploadGrant(storage.url("/uploads"), TOKEN)
+        assert await transfers.download("image", storage.url(), grant, None) == b"picture"
+    assert paths(storage) == ["GET /health/live", "GET /assets/1/content"]
