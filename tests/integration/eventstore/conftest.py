@@ -1,7 +1,9 @@
 from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
 
 import psycopg
 import pytest
+from eventsourcing.application import Application
 
 from shared.eventstore import EventStore
 from tests.integration.eventstore.tally import CODEC
@@ -18,3 +20,11 @@ def sql(store: EventStore) -> Iterator[psycopg.Connection]:
     """Somebody else's connection to the store's database."""
     with psycopg.connect(store.dsn, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def application(store: EventStore) -> Iterator[Application[UUID]]:
+    """Of the library, plain, on the store's database."""
+    env = {"PERSISTENCE_MODULE": "shared.eventstore.recorders", "DATABASE_URL": store.dsn}
+    with Application[UUID](env=env) as running:
+        yield running
