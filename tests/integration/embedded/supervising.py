@@ -1,0 +1,92 @@
+"""Tiny real processes, and a supervisor over them."""
+
+import contextlib
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+from infra.embedded.process import ProcessSpec
+from infra.embedded.set_file import ProcessInfo
+from infra.embedded.supervisor import Stage, Supervisor
+from tests.support.patience import eventually
+
+FIRST, LONGEST, LONG = 0.02, 0.08, 60.0
+"""Pauses between restarts. No process lives for `LONG` seconds, however busy the machine is."""
+
+SERVES = """
+import pathlib, signal, sys, time
+me, journal = sys.argv[1], pathlib.Path(sys.argv[2])
+def stop(*_):
+    with journal.open("a") as file:
+        file.write(f"{me} stopped\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+(journal.parent / f"{me}.up").touch()
+while True:
+    time.sleep(60)
+"""
+"""Touches `<name>.up` when it serves, and writes into the journal when it is asked to stop."""
+
+
+def tiny(folder: Path, name: str, program: str = SERVES, grace_seconds: float = 5.0) -> ProcessSpec:
+    """A process that counts as ready once its `.up` file is there."""
+    up = folder / f"{name}.up"
+
+    def ready() -> None:
+        if not up.exists():
+            raise ConnectionError(f"{name} is not up")
+
+    return ProcessSpec(
+        name=name,
+        command=(sys.executable, "-c", textwrap.dedent(program), name, str(folder / "journal")),
+        prepare=lambda: up.unlink(missing_ok=True),
+        ready=ready,
+        grace_seconds=grace_seconds,
+    )
+
+
+@contextlib.contextmanager
+def child_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process of the test's own, gone when the block ends."""
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_from(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+class Said(list[str]):
+    """What a supervisor has said, and a way to wait for it."""
+
+    async def wait_for(self, words: str, times: int = 1) -> str:
+        await eventually(lambda: sum(words in line for line in self) >= times, f"{words!r} to be said")
+        return next(line for line in self if words in line)
+
+
+def seconds_in(told: str) -> float:
+    """The pause that a line announces."""
+    return float(told.rpartition(" in ")[2].removesuffix(" s"))
+
+
+@contextlib.asynccontextmanager
+async def supervised(
+    folder: Path,
+    *stages: Stage,
+    longest_pause: float = LONGEST,
+    changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
+) -> AsyncIterator[tuple[Supervisor, Said]]:
+    said = Said()
+    supervisor = Supervisor(
+        folder, list(stages), say=said.append, first_pause=FIRST, longest_pause=longest_pause, changed=changed
+    )
+    try:
+        yield supervisor, said
+    finally:
+        await supervisor.stop()
