@@ -11,7 +11,7 @@ import msgspec
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event
-from shared.contracts.problem import Detail, Problem
+from shared.contracts.problem import Problem
 from shared.eventstore.append_statement import PreparedEvent
 from shared.eventstore.codec import MAX_METADATA, Codec
 from shared.eventstore.connections import PASSING, WORK, connected
@@ -27,9 +27,9 @@ from shared.eventstore.records import (
     StoreUnavailable,
     StreamAppend,
     VersionConflict,
-    decode_context,
     event_id,
 )
+from shared.eventstore.repeats import came_before, check_same_content, check_same_stream
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import keep_snapshot
 from shared.eventstore.watermarks import HEAD_WATERMARK, Watermarks
@@ -46,9 +46,6 @@ DECIDES_WITHIN, LEAST_FOR_APPEND = 9.5, 0.5
 EPOCH_WATERMARK = "epoch"
 LOOK_EVERY = 30.0
 """Seconds between two checks whether the store went back; each new connection checks it, too."""
-
-SELECT_STREAM_ID = "select stream_id from events where event_id = %b"
-SELECT_METADATA = "select metadata from events where event_id = %b"
 
 
 class EventStore(EventReader):
@@ -193,17 +190,7 @@ class EventStore(EventReader):
 
     async def refuse_reuse(self, context: Context) -> None:
         """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request of another content."""
-        if context.fingerprint is None:
-            return
-        for (metadata,) in await self.pool.rows(SELECT_METADATA, (event_id(context.command_id, 0),)):
-            first = decode_context(metadata)
-            if first.fingerprint not in {None, context.fingerprint}:
-                message = "was used for another request"
-                raise Problem(
-                    "IDEMPOTENCY_KEY_REUSED",
-                    f"This Idempotency-Key {message}: give each request a key of its own",
-                    Detail("header:Idempotency-Key", message),
-                )
+        await check_same_content(self.pool, context)
 
     async def handle(
         self,
@@ -226,7 +213,7 @@ class EventStore(EventReader):
         answer within 15 seconds, with what is known of its outcome.
         """
         deadline = asyncio.get_running_loop().time() + DECIDES_WITHIN
-        if context.repeatable and await self._came_before(stream_id, context):
+        if context.repeatable and await came_before(self.pool, stream_id, context):
             return await self._unchanged(decider, stream_id)
         for attempt in range(attempts):
             generation = self.epochs.generation
@@ -251,7 +238,7 @@ class EventStore(EventReader):
                     raise StoreUnavailable("others were faster for too long: nothing was done") from None
                 continue
             if appended.replayed:
-                _same_stream(context, stream_id in appended.versions)
+                check_same_stream(context, stream_id in appended.versions)
                 return await self._unchanged(decider, stream_id)
             return self._grown(decider, stream_id, loaded, events, appended, size, generation)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
@@ -285,18 +272,7 @@ class EventStore(EventReader):
             task.add_done_callback(self._background.discard)
         return Handled(state, after.version, after.position, events)
 
-    async def _came_before(self, stream_id: UUID, context: Context) -> bool:
-        """Whether this command has been recorded. A command that recorded no events is decided again."""
-        rows = await self.pool.rows(SELECT_STREAM_ID, (event_id(context.command_id, 0),))
-        _same_stream(context, all(row[0] == stream_id for row in rows))
-        return bool(rows)
-
     async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)
         note(loaded.position)
         return Handled(loaded.state, loaded.version, loaded.position)
-
-
-def _same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
-    if not same:
-        raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")
