@@ -45,6 +45,7 @@ def numbers(rows: list[Parked]) -> list[tuple[str, str]]:
     return [(row.status, row.body.decode().partition('"n":')[2].rstrip("}")) for row in rows]
 
 
-async def three(store: EventStore) -> list[Parked] | None:
+async def all_parked(store: EventStore, number: int) -> list[Parked] | None:
+    """For `eventually`: all of them, once there are so many."""
     rows = await parked(store)
-    return rows if len(rows) == 3 else None
+    return rows if len(rows) == number else None

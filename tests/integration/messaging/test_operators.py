@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 from shared.messaging import connected, operators
-from tests.integration.messaging.parked import Picky, connect, parked, three
+from tests.integration.messaging.parked import Picky, all_parked, connect, parked
 from tests.integration.messaging.support import (
     OWNER,
     Broker,
@@ -27,7 +27,7 @@ async def test_a_retried_event_lets_its_stream_flow_in_order(
     picky, stream = Picky(2), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1, 2, 3, 4)
-        first, second, _ = await eventually(lambda: three(service), "parked")
+        first, second, _ = await eventually(lambda: all_parked(service, 3), "parked")
         picky.poison.clear()
         async with await connect(service) as connection:
             with pytest.raises(Problem, match="waits behind"):
@@ -56,7 +56,7 @@ async def test_a_retry_that_fails_parks_it_again(owner: EventStore, service: Eve
     picky, stream = Picky(2), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1, 2, 3, 4)
-        first, *_ = await eventually(lambda: three(service), "parked")
+        first, *_ = await eventually(lambda: all_parked(service, 3), "parked")
         async with await connect(service) as connection:
             await operators.retry(connection, first.id, by="olga")
 
@@ -78,7 +78,7 @@ async def test_a_discarded_event_is_passed_over_for_good(
     async with background(relay(owner, broker.url).run):
         async with background(runner(service, broker.url, picky).run):
             await count(owner, stream, 1, 2, 3, 4)
-            first, *_ = await eventually(lambda: three(service), "parked")
+            first, *_ = await eventually(lambda: all_parked(service, 3), "parked")
             async with await connect(service) as connection:
                 with pytest.raises(Problem, match="say why"):
                     await operators.discard(connection, first.id, by="olga", reason=" ")

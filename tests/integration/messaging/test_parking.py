@@ -6,7 +6,7 @@ from uuid import uuid4
 from shared.contracts.event import event_type
 from shared.eventstore import EventStore, RecordedEvent
 from shared.messaging import RetrySettings, operators
-from tests.integration.messaging.parked import Picky, connect, numbers, parked, three
+from tests.integration.messaging.parked import Picky, all_parked, connect, numbers, parked
 from tests.integration.messaging.support import (
     Counted,
     background,
@@ -28,7 +28,7 @@ async def test_a_poison_event_is_parked_and_only_its_stream_waits(
         await count(owner, well, 1, 3, 4)
         await count(owner, sick, 4)
         await eventually(lambda: picky.seen[well] == [1, 3, 4], "the neighbour is handled")
-        rows = await eventually(lambda: three(service), "parked")
+        rows = await eventually(lambda: all_parked(service, 3), "parked")
         lag = await consumer.lag()
     assert picky.seen[sick] == [1]
     assert numbers(rows) == [("parked", "2"), ("waiting", "3"), ("waiting", "4")]
@@ -50,7 +50,7 @@ async def test_a_consumer_that_restarts_knows_what_is_parked(
             await eventually(lambda: _statuses(service, "parked", "waiting"), "parked")
         async with background(runner(service, nats_url, picky).run):
             await count(owner, stream, 4)
-            first, *_ = await eventually(lambda: three(service), "parked behind it")
+            first, *_ = await eventually(lambda: all_parked(service, 3), "parked behind it")
         async with await connect(service) as connection:
             await operators.discard(connection, first.id, by="olga", reason="not needed")
         async with background(runner(service, nats_url, picky).run):

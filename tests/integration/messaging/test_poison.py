@@ -6,20 +6,14 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from nats.js.api import StreamConfig
-
 from shared.contracts.problem import Problem
-from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
-from shared.eventstore.records import Context
-from shared.messaging import RetrySettings, connected, operators, parking
-from tests.integration.messaging.parked import connect, parked
+from shared.eventstore import EventStore, RecordedEvent
+from shared.messaging import RetrySettings
+from tests.integration.messaging.parked import all_parked, parked
 from tests.integration.messaging.support import (
-    EVENTS,
     OWNER,
-    STREAM,
     Broker,
     Counted,
-    Text,
     background,
     count,
     opened,
@@ -67,17 +61,8 @@ async def test_hundreds_that_seem_to_wait_for_a_server_stall_nobody(
             if len(await parked(service)) == len(sick):
                 break
             await count(owner, well, number)
-        rows = await eventually(lambda: _all_parked(service, len(sick)), "parked")
+        rows = await eventually(lambda: all_parked(service, len(sick)), "parked")
     assert all("while other events went through" in (row.error or "") for row in rows)
-
-
-async def _all_parked(service: EventStore, number: int) -> list[parking.Parked] | None:
-    rows = await parked(service)
-    return rows if len(rows) == number else None
-
-
-async def _none_parked(service: EventStore) -> bool:
-    return not await parked(service)
 
 
 async def test_a_fault_of_all_events_parks_none(owner: EventStore, service: EventStore, nats_url: str) -> None:
@@ -129,85 +114,6 @@ async def test_waiting_retries_end_with_the_lease(owner: EventStore, service: Ev
         consumer.cancel()
         await asyncio.wait((consumer,), timeout=PATIENCE)
         assert consumer.done()
-
-
-async def say(store: EventStore, stream: UUID, *texts: str) -> list[int]:
-    positions = []
-    for version, text in enumerate(texts):
-        appended = await store.append([StreamAppend(stream, version, [Text(text=text)])], Context(uuid4(), "tester"))
-        positions.append(appended.position)
-    return positions
-
-
-async def test_an_event_that_the_broker_refuses_holds_up_nobody(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """It is parked, a message in its place names it, and its stream waits at consumers until it is retried."""
-    big, small = uuid4(), uuid4()
-    seen: list[tuple[UUID, str]] = []
-
-    async def handle(recorded: RecordedEvent) -> None:
-        assert isinstance(recorded.event, Text)
-        seen.append((recorded.stream_id, recorded.event.text[:5]))
-
-    publisher = relay(owner, nats_url)
-    consumer = runner(service, nats_url, handle, events=(Text,))
-    async with background(publisher.run, consumer.run), connected(nats_url, "test") as client:
-        js = client.jetstream()
-        await eventually(lambda: publisher.resyncs, "there is a stream")
-        config = (await js.stream_info(STREAM)).config
-        await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": 4000}))
-        await say(owner, big, "one", "huge " * 2000, "three")
-        await say(owner, small, "a", "b")
-        await eventually(lambda: (small, "b") in seen, "what comes behind it is published and handled")
-        assert [text for stream, text in seen if stream == big] == ["one"]
-        [row] = await parked_by(owner, "relay")
-        assert (row.stream_id, row.type) == (big, "text.v1")
-        [progress] = await publisher.progress()
-        assert progress.parked == 1
-        headers = next(headers for _, headers, _ in await published(nats_url) if "ce-withheld" in headers)
-        assert headers["ce-id"] == row.message_id
-        waiting = await eventually(lambda: _all_parked(service, 2), "it and the next one wait")
-        assert [each.status for each in waiting] == ["parked", "waiting"]
-
-        async with await connect(owner) as connection:
-            await operators.retry(connection, row.id, by="olga")
-            await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it is refused again")
-            await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": -1}))
-            await operators.retry(connection, row.id, by="olga")
-        await eventually(lambda: [text for stream, text in seen if stream == big] == ["one", "huge ", "three"], "all")
-        await eventually(lambda: _status(owner, row.id, "handled"), "published after all")
-        await eventually(lambda: _none_parked(service), "nothing waits any more")
-        await say(owner, uuid4(), "later")
-        await eventually(lambda: seen[-1][1] == "later", "publishing goes on")
-
-
-async def parked_by(store: EventStore, name: str) -> list[parking.Parked]:
-    async with await connect(store) as connection:
-        return await operators.list_parked(connection, name)
-
-
-async def _status(store: EventStore, parked_id: int, status: str, *, actions: int = 0) -> bool:
-    async with await connect(store) as connection:
-        row, done = await operators.inspect(connection, parked_id)
-        return row.status == status and len(done) >= actions
-
-
-async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore, broker: Broker) -> None:
-    """The server would end the connection over it, so it is not even sent."""
-    broker.limit_payload(200_000)
-    publisher = relay(owner, broker.url)
-    async with background(publisher.run):
-        await say(owner, uuid4(), "x" * 250_000, "next")
-        await say(owner, uuid4(), "other")
-
-        async def all_published() -> bool:
-            return len(await published(broker.url)) == 3
-
-        await eventually(all_published, "the others are published")
-        [row] = await parked_by(owner, "relay")
-    assert (row.error or "").startswith("it is larger than the broker's limit of 200000 bytes")
-    assert publisher.resyncs == 1, "nothing broke"
 
 
 async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Broker) -> None:
@@ -282,39 +188,3 @@ async def test_a_silent_server_is_told_and_outlived(owner: EventStore, service: 
             return said.stuck(patience=0) is None and heard.stuck(patience=0) is None
 
         await eventually(well, "both say that all is well")
-
-
-async def test_an_event_of_an_unknown_type_holds_up_nobody(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """A replica of the release that knows it gets time to lead; then it is withheld, until such a release runs."""
-    mixed, other = uuid4(), uuid4()
-    seen: list[tuple[UUID, str]] = []
-
-    async def handle(recorded: RecordedEvent) -> None:
-        assert isinstance(recorded.event, Text)
-        seen.append((recorded.stream_id, recorded.event.text))
-
-    consumer = runner(service, nats_url, handle, events=(Text,))
-    await say(owner, mixed, "one", "two", "three")
-    await say(owner, other, "a")
-    async with EventStore.open(owner.dsn, Codec(EVENTS)) as older:
-        before = relay(older, nats_url, unknown_patience=1.0)
-        async with background(before.run, consumer.run):
-            await count(older, uuid4(), 1)
-            await eventually(lambda: before.trouble and "text.v1" in before.trouble, "it waits for another to lead")
-            await eventually(lambda: _published_count(nats_url, 5), "the rest is published")
-            rows = await parked_by(older, "relay")
-            assert [(row.type, row.error) for row in rows] == [
-                ("text.v1", "this release knows no event of type text.v1")
-            ] * 4
-            assert not seen
-    async with background(relay(owner, nats_url).run, consumer.run):
-        await eventually(lambda: len(seen) == 4, "the newer release publishes them by itself")
-        assert [text for stream, text in seen if stream == mixed] == ["one", "two", "three"]
-        await eventually(lambda: _none_parked(service), "nothing waits any more")
-    assert await parked_by(owner, "relay") == []
-
-
-async def _published_count(nats_url: str, count_: int) -> bool:
-    return len(await published(nats_url)) == count_
