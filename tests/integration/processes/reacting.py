@@ -58,3 +58,7 @@ class Seen:
     def of(self, stream: UUID) -> list[int]:
         """Versions of a stream's events, in the order in which they were seen."""
         return [recorded.version for recorded in self.events if recorded.stream_id == stream]
+
+
+async def caught_up(runner: ProcessRunner) -> bool:
+    return await runner.lag() == 0
