@@ -7,7 +7,8 @@ import pytest_asyncio
 from shared.contracts.collections import EVENTS
 from tests.integration.credits.api import Api as CreditsApi
 from tests.integration.credits.api import credits_service
-from tests.integration.generation.scene import Api, Worker, generation_service, worker
+from tests.integration.generation.scene import Api, generation_service
+from tests.integration.generation.working import Worker, worker
 from tests.support.publishing import Publisher, publisher
 from tests.support.tokens import TokenIssuer
 

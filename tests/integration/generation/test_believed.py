@@ -6,7 +6,8 @@ import pytest
 from services.generation import results
 from shared.contracts.generation import Output
 from shared.contracts.work import WorkMessage, WorkResult
-from tests.integration.generation.scene import FOXES, Api, Worker, created, file_of, finished, stored
+from tests.integration.generation.scene import FOXES, Api, created
+from tests.integration.generation.working import Worker, file_of, finished, stored
 from tests.support.patience import eventually
 
 LIES = {"asset_id": 1, "url": "javascript:alert(1)", "mime_type": "text/html", "size": -1}

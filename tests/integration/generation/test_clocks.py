@@ -10,7 +10,8 @@ from services.generation.grants import GrantSigner
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher
 from services.generation.processes.watchdog import Watchdog
-from tests.integration.generation.scene import FOXES, Api, Worker, created, grant_key
+from tests.integration.generation.scene import FOXES, Api, created, grant_key
+from tests.integration.generation.working import Worker
 from tests.support.patience import eventually
 
 

@@ -7,7 +7,8 @@ from services.credits.handlers import Ledger
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
 from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created
+from tests.integration.generation.scene import ALICE, FOXES, Api, created
+from tests.integration.generation.working import Worker
 from tests.support.patience import eventually
 
 CREDIT = 1_000_000

@@ -6,7 +6,8 @@ from uuid import UUID
 from services.generation.broker import Broker
 from services.generation.live import JobEventHub
 from services.generation.sse import stream
-from tests.integration.generation.scene import ALICE, FOXES, Api, Worker, created
+from tests.integration.generation.scene import ALICE, FOXES, Api, created
+from tests.integration.generation.working import Worker
 
 
 async def test_a_follower_is_told_everything_in_order(api: Api, collections, credits_, worker_: Worker):

@@ -14,19 +14,8 @@ import pytest
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.projections.rebuild import rebuild
 from tests.integration.credits.api import credits_service
-from tests.integration.generation.scene import (
-    FOXES,
-    SKETCH,
-    STYLE,
-    Api,
-    Worker,
-    created,
-    data,
-    failed,
-    finished,
-    generation_service,
-    until,
-)
+from tests.integration.generation.scene import FOXES, SKETCH, STYLE, Api, created, data, generation_service
+from tests.integration.generation.working import Worker, failed, finished
 from tests.support.patience import eventually
 from tests.support.tokens import TokenIssuer
 
@@ -85,9 +74,10 @@ async def test_a_result_that_no_client_can_be_given_is_parked(
     async def parked():
         async with api.store.reader() as cursor:
             await cursor.execute("select error from parked where consumer = 'generation-results-v1'")
-            return [error.startswith("its subject or headers are not UTF-8") for (error,) in await cursor.fetchall()]
+            return [error for (error,) in await cursor.fetchall()]
 
-    await until(parked, "it to be parked")
+    [error] = await eventually(parked, "it is parked")
+    assert error.startswith("its subject or headers are not UTF-8")
 
 
 async def test_with_credits_down_the_job_waits_and_then_goes_on(

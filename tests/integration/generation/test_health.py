@@ -4,7 +4,8 @@ from typing import Any
 
 from services.generation.health import DEADLINE_SLACK
 from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import FOXES, Api, Worker, created
+from tests.integration.generation.scene import FOXES, Api, created
+from tests.integration.generation.working import Worker
 from tests.support.patience import eventually
 
 STEP_DEADLINE = 3600

@@ -2,7 +2,8 @@
 
 from uuid import UUID, uuid4
 
-from tests.integration.generation.scene import ANSWERED, BOB, FOXES, STYLE, Api, Worker, created, data
+from tests.integration.generation.scene import ANSWERED, BOB, FOXES, STYLE, Api, created, data
+from tests.integration.generation.working import Worker
 
 DANGLING = {"id": 1, "nodeName": "frame", "nodePayload": {"image": {"$ref": 9}}}
 
