@@ -34,6 +34,7 @@ def data(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
 SKETCH = {"id": 11, "nodeName": "sketch", "nodePayload": {"prompt": "a fox, {{style}}", "seed": -1}}
 FRAME = {"id": 12, "nodeName": "frame", "nodePayload": {"image": {"$ref": 11}, "title": "{{style}}"}}
 STYLE = {"name": "style", "type": "pick", "value": {"values": ["ink", "oil"], "display_names": ["Ink", "Oil"]}}
+ONE_STEP = data(SKETCH, variables=[STYLE])
 FOXES = data(SKETCH, FRAME, variables=[STYLE], generations={"generations": 2})
 
 

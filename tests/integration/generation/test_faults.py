@@ -14,12 +14,10 @@ import pytest
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.projections.rebuild import rebuild
 from tests.integration.credits.api import credits_service
-from tests.integration.generation.scene import FOXES, SKETCH, STYLE, Api, created, data, generation_service
+from tests.integration.generation.scene import FOXES, ONE_STEP, Api, created, generation_service
 from tests.integration.generation.working import Worker, failed, finished
 from tests.support.patience import eventually
 from tests.support.tokens import TokenIssuer
-
-ONE = data(SKETCH, variables=[STYLE])
 
 
 async def events_of(api: Api, *types: str) -> list[str]:
@@ -29,7 +27,7 @@ async def events_of(api: Api, *types: str) -> list[str]:
 async def test_what_may_pass_is_tried_again(api: Api, collections, credits_, worker_: Worker):
     """The next attempt comes by itself, after its backoff."""
     worker_.behave = lambda work: failed(work, retryable=True) if work.attempt == 1 else finished(work)
-    job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+    job_id = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
     job = await api.ended(job_id)
     assert [work.attempt for work in worker_.worked] == [1, 2]
     assert job["credits"]["captured"] == Decimal(1)
@@ -69,7 +67,7 @@ async def test_a_result_that_no_client_can_be_given_is_parked(
     assert (await lines.readline()).startswith(b"INFO")
     assert await lines.readline() == b"PONG\r\n"
     wire.close()
-    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+    await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
 
     async def parked():
         async with api.store.reader() as cursor:
@@ -84,7 +82,7 @@ async def test_with_credits_down_the_job_waits_and_then_goes_on(
     api: Api, collections, worker_: Worker, databases, nats_url: str, tmp_path: Path
 ):
     """202 pending after a moment; nothing runs before the credits are held."""
-    job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+    job_id = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
     job = await api.job(job_id)
     assert (job["status"], job["started_at"]) == ("pending", None)
     assert [each["status"] for each in job["generations"]] == ["pending"]
@@ -96,13 +94,13 @@ async def test_with_credits_down_the_job_waits_and_then_goes_on(
         # Declined, for there is nothing to hold yet: the verdict comes late, but it comes.
         assert (await api.ended(job_id, "rejected"))["error"].startswith("The job needs 1 credits")
         await credits_.give("1")
-        job_id = (await api.generate(await created(collections, ONE))).data["job_id"]
+        job_id = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
         await api.ended(job_id)
 
 
 async def test_the_grant_can_be_verified_with_the_published_key(api: Api, collections, credits_, worker_: Worker):
     """Issuer, audience, role and place; the key set has no private part."""
-    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+    await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
     [work] = worker_.worked
     answer = await api.get("/.well-known/jwks.json", None)
     [key] = answer.body["keys"]
@@ -140,7 +138,7 @@ async def test_a_step_without_a_result_is_lost_and_tried_again(
     """A worker that takes work and says nothing: after the deadline the next attempt runs."""
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **quick | {"missing_after": 60}) as api:
         worker_.behave = lambda work: None if work.attempt == 1 else finished(work)
-        await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+        await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
         attempts = [work.attempt for work in worker_.worked]
         assert len(attempts) > 1
         # One more each time that the machine, too, took longer than the deadline.

@@ -9,11 +9,9 @@ from shared.contracts.generation import Output
 from shared.contracts.problem import Problem
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.messaging import operators, parking
-from tests.integration.generation.scene import FOXES, SKETCH, STYLE, Api, created, data
+from tests.integration.generation.scene import FOXES, ONE_STEP, Api, created
 from tests.integration.generation.working import Worker, failed, file_of, finished
 from tests.support.patience import eventually
-
-ONE = data(SKETCH, variables=[STYLE])
 
 
 async def test_a_file_outside_the_steps_own_place_is_not_taken(api: Api, collections, credits_, worker_: Worker):
@@ -24,7 +22,7 @@ async def test_a_file_outside_the_steps_own_place_is_not_taken(api: Api, collect
         return msgspec.structs.replace(finished(work), outputs=[output])
 
     worker_.behave = lie
-    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    job = await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"], "failed")
     assert job["error"].startswith("INVALID_RESULT")
 
 
@@ -48,7 +46,7 @@ async def _results_are_settled(worker: Worker) -> bool:
 
 async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collections, credits_, worker_: Worker):
     """Also one that names a job which does not exist."""
-    collection = await created(collections, ONE)
+    collection = await created(collections, ONE_STEP)
     await api.ended((await api.generate(collection)).data["job_id"])
     stranger = WorkResult(UUID(int=1), UUID(int=2), UUID(int=3), 1, "completed")
     bodies = [b"", b"{", b"[]", b'{"job_id": "x"}', b"\xff\xfe", b"[" * 3000, msgspec.json.encode(stranger)]
@@ -66,7 +64,7 @@ async def test_malformed_results_are_parked_and_the_others_flow(api: Api, collec
 
 async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections, credits_, worker_: Worker):
     """One that was repaired is handled; one that is still malformed fails again, and needs an operator again."""
-    collection = await created(collections, ONE)
+    collection = await created(collections, ONE_STEP)
     await api.ended((await api.generate(collection)).data["job_id"])
     done = worker_.worked[0]
     for body in (b"{", b"?"):
@@ -101,7 +99,7 @@ async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections,
 
 async def test_a_discarded_result_is_taken_in_no_more(api: Api, collections, credits_, worker_: Worker):
     """Not even where its body is good by now. It waits for no operator any more; another one can be tried again."""
-    await api.ended((await api.generate(await created(collections, ONE))).data["job_id"])
+    await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
     done, intake = worker_.worked[0], api.service.runtime.readiness.followers["results"]
     for body in (b"{", b"?"):
         await worker_.say(done.job_id, done.gid, body)
@@ -139,5 +137,5 @@ async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections,
     """U+0000 has no place in PostgreSQL's text: the projector must never meet it."""
     nul = Output(kind="text", text="a\0b")
     worker_.behave = lambda work: msgspec.structs.replace(finished(work), outputs=[nul])
-    job = await api.ended((await api.generate(await created(collections, ONE))).data["job_id"], "failed")
+    job = await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"], "failed")
     assert "U+0000" in job["error"]
