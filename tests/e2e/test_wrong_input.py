@@ -11,6 +11,7 @@ import pytest
 
 from infra.demo.client import ApiError
 from tests.support.jobs import start_job, two_steps, until_ended
+from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
 Body = dict[str, Any]
@@ -190,19 +191,21 @@ async def test_a_malformed_message_is_parked_and_its_consumer_goes_on(running: R
         )
     finally:
         await client_of_nats.close()
-    for _ in range(100):
-        parked = await asyncio.to_thread(running.command, "parked", "list", "--service", "credits")
-        if [row["status"] for row in parked] == ["parked"]:
-            break
-    else:
-        raise AssertionError(f"not parked: {parked}")
+
+    async def parked() -> bool:
+        rows = await asyncio.to_thread(running.command, "parked", "list", "--service", "credits")
+        if [row["status"] for row in rows] != ["parked"]:
+            raise NotYet(rows)
+        return True
+
+    await eventually(parked, "it is parked")
     try:
-        await _a_job_completes(running)
+        await assert_a_job_completes(running)
     finally:
         await asyncio.to_thread(_discard_all, running)
 
 
-async def _a_job_completes(running: RunningSet) -> None:
+async def assert_a_job_completes(running: RunningSet) -> None:
     user = await running.rich_user(10)
     async with running.client(user) as client:
         accepted = await start_job(client, 1)

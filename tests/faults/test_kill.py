@@ -29,7 +29,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield made
 
 
-async def job_survives(running: RunningSet, *victims: str) -> None:
+async def assert_job_survives(running: RunningSet, *victims: str) -> None:
     user = await running.rich_user(100)
     async with running.client(user) as client:
         accepted = await start_job(client, GENERATIONS)
@@ -47,14 +47,14 @@ async def job_survives(running: RunningSet, *victims: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_job_survives_the_death_of_a_service(running: RunningSet, service: str) -> None:
     """All replicas of it at once."""
-    await job_survives(running, *(f"{service}-{number}" for number in range(1, running.replicas + 1)))
+    await assert_job_survives(running, *(f"{service}-{number}" for number in range(1, running.replicas + 1)))
 
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_job_survives_the_death_of_a_server(running: RunningSet, server: str) -> None:
     """And none of our services needs a restart for it."""
     before = {info.name: info.pid for info in running.file.processes if info.tells_health}
-    await job_survives(running, server)
+    await assert_job_survives(running, server)
     assert {info.name: info.pid for info in running.file.processes if info.tells_health} == before
 
 
