@@ -20,6 +20,7 @@ import pytest
 from infra.embedded.set_file import SET_FILE
 from infra.embedded.takeover import hold
 from tests.support.load import busy_seconds
+from tests.support.patience import wait_for
 from tests.support.printed import commands
 from tests.support.running_set import EMPROPS, RunningSet, running_set
 from tests.support.silence import SilentProxy, frozen
@@ -169,6 +170,15 @@ def test_while_a_proxy_is_silent_each_command_says_so(running: RunningSet, tmp_p
         assert proxy.connections >= len(COMMANDS)
 
 
+def until_connected(proxy: SilentProxy, number: int, process: "subprocess.Popen[str]") -> None:
+    """Or until the command has ended without so many. Looks often: its next query is to meet the silence."""
+    wait_for(
+        lambda: proxy.connections >= number or process.poll() is not None,
+        f"{process.args} makes connections, up to {number} in all",
+        every=0.001,
+    )
+
+
 @pytest.mark.parametrize("connections", [4, 7])
 def test_a_silence_in_the_middle_of_its_work_ends_each_command(
     running: RunningSet, tmp_path: Path, connections: int
@@ -181,8 +191,7 @@ def test_a_silence_in_the_middle_of_its_work_ends_each_command(
         for command in ("projections list", "projections rebuild --check", "events --follow"):
             before = proxy.connections
             process = start(command, tmp_path)
-            while proxy.connections < before + connections and process.poll() is None:
-                time.sleep(0.001)  # the command is another process: there is nothing to wait on
+            until_connected(proxy, before + connections, process)
             with proxy.silent():
                 began = time.monotonic()
                 code, said = end(process)

@@ -14,6 +14,8 @@ from uuid import UUID, uuid4
 import nats
 import psycopg
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import StreamState
 
 from infra.cli.history import definition_of
 from infra.demo.client import ApiError, Client
@@ -25,7 +27,7 @@ from shared.stopping import stop
 from tests.support.fleet import LOOPBACK, STORES, Fleet, Ground, stopped_at_the_end
 from tests.support.jobs import PRICE, two_steps, until_ended, until_settled
 from tests.support.old_release import ROOT, old_release
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, NotYet, eventually
 from tests.support.servers import Bucket
 from tests.support.silence import SilentProxy
 
@@ -74,17 +76,21 @@ class Load:
 
     async def more(self, jobs: int) -> None:
         enough = self.done + jobs
-        async with asyncio.timeout(2 * PATIENCE):
-            while self.done < enough:
-                assert not self.faults, self.faults
-                await asyncio.sleep(0.1)
+        await self._until(lambda: self.done >= enough, f"{jobs} more jobs are done")
 
     async def drained(self, fleet: Fleet) -> None:
         """Nobody is with it any more."""
-        async with asyncio.timeout(2 * PATIENCE):
-            while self.open[fleet.name]:
-                assert not self.faults, self.faults
-                await asyncio.sleep(0.1)
+        await self._until(lambda: not self.open[fleet.name], f"nobody is with the fleet {fleet.name}")
+
+    async def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Ends at once with what a user has met meanwhile."""
+
+        def so_far() -> bool:
+            reached = condition()
+            assert reached or not self.faults, self.faults
+            return reached
+
+        await eventually(so_far, what, within=2 * PATIENCE, every=0.1)
 
     async def _use(self, number: int) -> None:
         user = uuid4()
@@ -112,14 +118,16 @@ class Load:
 
     async def _generate(self, client: Client, collection: str, fleet: Fleet) -> dict[str, Any]:
         """Release 0.1.0 says 404 of a collection that its generation service has not heard of yet; this one 503."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    return await client.post(f"/collections/{collection}/generations", {"generations": GENERATIONS})
-                except ApiError as error:
-                    if error.status != (503 if fleet.name == "new" else 404):
-                        raise
-                    await asyncio.sleep(0.2)
+
+        async def accepted() -> dict[str, Any]:
+            try:
+                return await client.post(f"/collections/{collection}/generations", {"generations": GENERATIONS})
+            except ApiError as error:
+                if error.status != (503 if fleet.name == "new" else 404):
+                    raise
+                raise NotYet(str(error)) from error
+
+        return await eventually(accepted, f"the fleet {fleet.name} has heard of the collection", every=0.2)
 
 
 @pytest.fixture
@@ -225,6 +233,14 @@ async def positions(ground: Scene) -> dict[str, int]:
     return found
 
 
+async def _holding(js: JetStreamContext, stream: str, messages: int) -> StreamState:
+    """The stream's state, once it holds so many messages."""
+    state = (await js.stream_info(stream)).state
+    if state.messages < messages:
+        raise NotYet(f"{state.messages} of {messages} messages")
+    return state
+
+
 async def assert_published_once_in_order(ground: Scene) -> None:
     client = await nats.connect(ground.nats_url)
     try:
@@ -233,12 +249,11 @@ async def assert_published_once_in_order(ground: Scene) -> None:
             async with await psycopg.AsyncConnection.connect(ground.databases[service]) as connection:
                 recorded = await (await connection.execute("select position from events order by position")).fetchall()
             expected = [row[0] for row in recorded]
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    state = (await js.stream_info(stream_name(service))).state
-                    if state.messages >= len(expected):
-                        break
-                    await asyncio.sleep(0.1)
+            state = await eventually(
+                lambda: _holding(js, stream_name(service), len(expected)),  # noqa: B023 - this turn's
+                f"all events of {service} are published",
+                every=0.1,
+            )
             published = []
             for sequence in range(state.first_seq, state.last_seq + 1):
                 message = await js.get_msg(stream_name(service), sequence)
