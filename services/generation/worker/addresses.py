@@ -35,16 +35,20 @@ class Addresses:
         self._edges = [URL(url.strip()).origin() for url in api_urls if url.strip()]
         self._turn = 0
 
-    def edges_in_turn(self, url: URL) -> list[URL]:
-        """The edges that may take `url`'s place, the one whose turn it is first; none where there is no choice."""
-        if len(self._edges) < 2 or url.origin() not in self._edges:
-            return []
-        turn = self._turn % len(self._edges)
-        return self._edges[turn:] + self._edges[:turn]
+    def at_edge(self, url: URL) -> URL:
+        """The same path at the edge whose turn it is; unchanged where it is not at one of the edges."""
+        if url.origin() not in self._edges:
+            return url
+        edge = self._edges[self._turn % len(self._edges)]
+        return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
 
-    def failed(self, edge: URL) -> None:
-        """It is the next edge's turn, unless it is that already."""
-        if self._edges and edge.origin() == self._edges[self._turn % len(self._edges)]:
+    def has_another(self, url: URL) -> bool:
+        """Whether another edge may take its place."""
+        return len(self._edges) > 1 and url.origin() in self._edges
+
+    def failed(self, url: URL) -> None:
+        """`url`, which `at_edge` returned, did not answer: it is the next edge's turn, unless it is that already."""
+        if self._edges and url.origin() == self._edges[self._turn % len(self._edges)]:
             self._turn += 1
 
     def of(self, link: str, upload_url: str, field: str) -> Address:

@@ -1,5 +1,6 @@
 """Files in and out over HTTP: bounded, tried again while the other side is away, and told apart by what failed."""
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -17,6 +18,7 @@ from services.generation.worker.renderers.rendered import Rendered
 from shared.backoff import Backoff
 from shared.contracts.generation import Output
 from shared.contracts.work import UploadGrant
+from shared.stopping import stop
 
 CHUNK = 256 * 1024
 MAX_ANSWER = 1024 * 1024
@@ -26,8 +28,8 @@ CLOCK_WORDS = ("expired", "not valid yet", "clock")
 """Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
 SILENT_SECONDS = 20.0
 """Without a byte of an answer for so long, the other side counts as silent. An edge answers within 15 in any case."""
-LIVE_SECONDS = 2.0
-"""Within which an edge says that it lives, before a file is sent to it."""
+LOOK_SECONDS = 2.0
+"""How long an edge may take over an answer before it is asked whether it lives, and how long it may take over that."""
 SLOWEST = 256 * 1024
 """Bytes per second. A file that is taken more slowly counts as not taken: the other side reads nothing any more."""
 
@@ -84,30 +86,38 @@ class Transfers:
     async def _answered(
         self, method: str, url: URL, headers: dict[str, str], body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer of an edge that lives, or of what else the URL names."""
-        url = await self._at_living_edge(url)
+        """The answer of the edge whose turn it is, or of what else the URL names. Raises TimeoutError, ClientError."""
+        url = self._addresses.at_edge(url)
         total = None if body is None else 2 * SILENT_SECONDS + len(body) / SLOWEST
         timeout = aiohttp.ClientTimeout(total=total, sock_connect=5, sock_read=SILENT_SECONDS)
         data = None if body is None else io.BytesIO(body)
+        request = self._session.request(method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout)
         try:
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout
-            ) as response:
+            async with await self._while_it_lives(url, request) as response:
                 yield response
         except (TimeoutError, aiohttp.ClientConnectionError):
             self._addresses.failed(url)
             raise
 
-    async def _at_living_edge(self, url: URL) -> URL:
-        """The same path at the first edge that lives; unchanged where there is no choice, or none lives."""
-        for edge in self._addresses.edges_in_turn(url):
-            try:
-                timeout = aiohttp.ClientTimeout(total=LIVE_SECONDS)
-                async with self._session.get(edge.with_path("/health/live"), timeout=timeout):
-                    return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
-            except (TimeoutError, aiohttp.ClientError):
-                self._addresses.failed(edge)
-        return url
+    async def _while_it_lives(self, url: URL, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+        """What `request` returns. Raises TimeoutError when the edge stands still, where another may take its place."""
+        asked = asyncio.ensure_future(request)
+        try:
+            while not (await asyncio.wait((asked,), timeout=LOOK_SECONDS))[0]:
+                if self._addresses.has_another(url):
+                    await self._assert_lives(url)
+            return await asked
+        except BaseException:
+            await stop(asked)
+            if not asked.cancelled() and asked.exception() is None:
+                asked.result().close()
+            raise
+
+    async def _assert_lives(self, edge: URL) -> None:
+        """Raises TimeoutError or ClientError when it does not say so."""
+        timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+        async with self._session.get(edge.origin().with_path("/health/live"), timeout=timeout):
+            pass
 
     async def _download(self, field: str, link: str, grant: UploadGrant, traceparent: str | None) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):

@@ -209,7 +209,7 @@ async def test_files_go_to_another_edge_while_one_is_silent(
     storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that stands still takes connections and answers nothing; grants go on naming it."""
-    monkeypatch.setattr(transfers_module, "LIVE_SECONDS", 0.3)
+    monkeypatch.setattr(transfers_module, "LOOK_SECONDS", 0.3)
 
     async def nothing(_request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -226,32 +226,34 @@ async def test_files_go_to_another_edge_while_one_is_silent(
         addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
         transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
         await transfers.upload(Rendered("asset", "a.png", "image/png", b"picture"), grant, None)
-        assert paths(storage) == ["GET /health/live"]
-        assert paths(elsewhere) == ["GET /health/live", "POST /uploads"]
+        assert paths(storage) == ["POST /uploads", "GET /health/live"]
+        assert paths(elsewhere) == ["POST /uploads"]
         assert elsewhere.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
         elsewhere.answer = elsewhere.picture
         assert await transfers.download("image", storage.url(), grant, None) == b"picture"
-        assert len(storage.requests) == 1, "the silent one was asked again"
+        assert len(storage.requests) == 2, "the silent one was asked again"
         elsewhere.answer, storage.answer = nothing, storage.picture
         assert await transfers.download("image", storage.url(), grant, None) == b"picture"
 
 
-async def test_an_edge_that_falls_silent_over_a_file_is_left(
+async def test_an_edge_that_lives_has_the_time_that_it_needs(
     storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It lived when it was asked. What takes long is waited for: longer than an edge itself waits for storage."""
+    """As long as an edge itself waits for storage, and longer: the file is not sent twice."""
     assert Limits().command < transfers_module.SILENT_SECONDS
-    monkeypatch.setattr(transfers_module, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(transfers_module, "LOOK_SECONDS", 0.1)
 
-    async def only_lives(request: web.Request) -> web.StreamResponse:
+    async def slow(request: web.Request) -> web.StreamResponse:
         if request.path != "/health/live":
-            await asyncio.Event().wait()
-        return web.Response()
+            await asyncio.sleep(0.5)  # the time itself is what is tried
+        return web.Response(body=b"picture")
 
-    storage.answer = only_lives
+    storage.answer = slow
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
         transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
         grant = UploadGrant(storage.url("/uploads"), TOKEN)
         assert await transfers.download("image", storage.url(), grant, None) == b"picture"
-    assert paths(storage) == ["GET /health/live", "GET /assets/1/content"]
+    assert paths(storage).count("GET /assets/1/content") == 1
+    assert paths(storage).count("GET /health/live") >= 1
+    assert paths(elsewhere) == []
