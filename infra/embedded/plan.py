@@ -143,7 +143,7 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "HTTP_HOST": LOOPBACK,
         "HTTP_PORT": str(port),
         "PUBLIC_URL": file.url,
-        "AUTH_JWKS_URL": f"{file.url}/.well-known/jwks.json",
+        "AUTH_JWKS_URL": _jwks(file, "edge"),
         "AUTH_ISSUER": file.issuer,
         "AUTH_AUDIENCE": file.audience,
         "SERVICE_INSTANCE": f"{name}-{number}",
@@ -174,7 +174,7 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
         "S3_ACCESS_KEY": file.s3.access_key,
         "S3_SECRET_KEY": file.s3.secret_key,
         "S3_BUCKET": file.s3.bucket,
-        "GRANTS_JWKS_URL": _grants_jwks(file),
+        "GRANTS_JWKS_URL": _jwks(file, "generation"),
     }
 
 
@@ -186,12 +186,12 @@ def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
 
 def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:
     upstream = {f"{name.upper()}_URL": _urls(file, name) for name in SERVICES if name != "edge"}
-    return {**upstream, "JWKS_FILE": file.jwks_file, "GRANTS_JWKS_URL": _grants_jwks(file)}
+    return {**upstream, "JWKS_FILE": file.jwks_file, "GRANTS_JWKS_URL": _jwks(file, "generation")}
 
 
-def _grants_jwks(file: SetFile) -> str:
-    # All replicas sign with the key in one file, and who verifies keeps it: the first will do.
-    return f"{file.services['generation'].urls[0]}/.well-known/jwks.json"
+def _jwks(file: SetFile, service: str) -> str:
+    """All replicas have the same keys; one of them may be down or silent when they are fetched first."""
+    return ",".join(f"{url}/.well-known/jwks.json" for url in file.services[service].urls)
 
 
 _OWN_SETTINGS: dict[str, Callable[[SetFile, int], dict[str, str]]] = {

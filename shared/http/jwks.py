@@ -19,7 +19,8 @@ from shared.http.logging import get_logger
 log = get_logger("jwks")
 
 MAX_DOCUMENT = 256 * 1024
-FETCH_TIMEOUT = 5.0
+FETCH_TIMEOUT = 2.0
+"""Seconds for each of the addresses."""
 REFRESH_AFTER = 300.0
 """Seconds after which keys are fetched again in the background."""
 MIN_INTERVAL = 10.0
@@ -30,10 +31,11 @@ RETRY_INTERVAL = 1.0
 
 @dataclass(frozen=True)
 class Issuer:
-    """Who may sign tokens, where its keys are (http, https or file URL), and the roles that it can give at most."""
+    """Who may sign tokens, where its keys are, and the roles that it can give at most."""
 
     iss: str
     jwks_url: str
+    """An http, https or file URL; several with commas between, of replicas that have the same keys."""
     roles_allowed: frozenset[str] = frozenset({"user", "operator"})
 
 
@@ -78,7 +80,10 @@ def _algorithm_of(key: object) -> str | None:
 
 @dataclass
 class KeySet:
-    """The keys of one issuer; `generation` counts their changes, so that what old keys proved can be forgotten."""
+    """The keys of one issuer; `generation` counts their changes, so that what old keys proved can be forgotten.
+
+    Of several addresses (`url`, with commas between) the one that answered last is asked first.
+    """
 
     url: str
     min_interval: float = MIN_INTERVAL
@@ -86,6 +91,7 @@ class KeySet:
     generation: int = 0
     _keys: dict[str, VerificationKey] = field(default_factory=dict)
     _document: bytes = b""
+    _last_url: str = ""
     _fetched_at: float = float("-inf")
     _tried_at: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -120,17 +126,28 @@ class KeySet:
             if self._tried_at > asked_at or time.monotonic() - self._tried_at < interval:
                 return
             try:
-                document = await _fetch(self.url)
-                keys = parse_jwks(document)
-            except (OSError, TimeoutError, aiohttp.ClientError, msgspec.MsgspecError, ValueError) as error:
-                log.warning("keys can't be fetched; the known ones stay", url=self.url, error=repr(error))
-                return
+                for url in self._in_turn:
+                    if await self._fetched(url):
+                        self._last_url, self._fetched_at = url, time.monotonic()
+                        return
             finally:
                 self._tried_at = time.monotonic()
-            self._fetched_at = self._tried_at
-            if document != self._document:
-                self._document, self._keys = document, keys
-                self.generation += 1
+
+    @property
+    def _in_turn(self) -> list[str]:
+        return sorted((url.strip() for url in self.url.split(",")), key=lambda url: url != self._last_url)
+
+    async def _fetched(self, url: str) -> bool:
+        try:
+            document = await _fetch(url)
+            keys = parse_jwks(document)
+        except (OSError, TimeoutError, aiohttp.ClientError, msgspec.MsgspecError, ValueError) as error:
+            log.warning("keys can't be fetched; the known ones stay", url=url, error=repr(error))
+            return False
+        if document != self._document:
+            self._document, self._keys = document, keys
+            self.generation += 1
+        return True
 
 
 async def _fetch(url: str) -> bytes:

@@ -43,7 +43,7 @@ async def test_one_replica_of_each_service(running: RunningSet, number: int) -> 
     """Whichever leads: the other ones serve, and have taken over relay, read tables and consumers after 10 s."""
     stopped = [f"{service}-{number}" for service in (*SERVICES, "edge", "worker")]
     edge_that_runs = running.file.services["edge"].urls[2 - number]
-    async with load(running, url=edge_that_runs) as users:
+    async with load(running, url=edge_that_runs, open_jobs=2) as users:
         await users.answered_more(within=30)
         async with silence(users, SECONDS, lambda: running.frozen(*stopped)):
             await users.answered_more(within=LEASE_SECONDS)

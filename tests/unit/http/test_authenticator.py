@@ -1,5 +1,6 @@
 """Which tokens are taken, and how their keys are kept."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,6 +15,7 @@ import pytest
 from litestar import Litestar, get
 
 from shared.contracts.problem import Problem
+from shared.http import jwks
 from shared.http.auth import Authenticator, Issuer
 from tests.support.serving import free_port, serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -200,6 +202,24 @@ async def test_known_keys_outlive_their_host() -> None:
     with pytest.raises(Problem) as refusal:
         await verifier.verify(TokenIssuer(kid="unknown").token().encode())
     assert refusal.value.code == "UNAUTHENTICATED"
+
+
+async def test_keys_come_from_another_replica_while_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and answers nothing; the one that answered is asked first from then on."""
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.3)
+    issuer = TokenIssuer()
+    host = KeyHost(issuer)
+    taken: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    async with silent, serving(host.app()) as url:
+        urls = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/jwks, {url}/jwks"
+        verifier = Authenticator([Issuer(issuer.iss, urls)], AUDIENCE, min_refresh_interval=0)
+        assert await verifier.verify(issuer.token().encode())
+        with pytest.raises(Problem, match="key is not known"):
+            await verifier.verify(TokenIssuer(kid="unknown").token().encode())
+        assert (len(taken), host.requests) == (1, 2)
+        for writer in taken:
+            writer.close()
 
 
 async def test_without_any_keys_it_is_unavailable_not_unauthenticated() -> None:
