@@ -39,6 +39,11 @@ class Status(NamedTuple):
     """As people see it."""
     seconds: float
 
+    @property
+    def troubles(self) -> str:
+        """The sentences below the table, in lower case: the table names every process and follower that is behind."""
+        return self.words.partition("Not as it should be:")[2].lower()
+
 
 class RunningSet:
     """`up()` starts it, `stop()` ends it as Ctrl-C would; processes are killed by their ids only.
@@ -216,7 +221,7 @@ class RunningSet:
 
         def names_it() -> Status:
             status = self.status()
-            if status.code != 1 or name not in status.words.lower():
+            if status.code != 1 or name not in status.troubles:
                 raise NotYet(status.code, status.words)
             return status
 

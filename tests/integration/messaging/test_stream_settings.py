@@ -14,6 +14,7 @@ from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.messaging import StreamLimits, connected
 from shared.messaging.streams import ensure_stream
 from tests.integration.messaging.support import OWNER, STREAM, Broker
+from tests.support.hearing import listen
 
 Ensure = Callable[[Client, StreamLimits | None], Awaitable[object]]
 
@@ -105,8 +106,7 @@ async def test_replicas_are_an_operators(broker: Broker, ensure: Ensure, streams
     broker.without_jetstream()
     cluster = Clustered(streams)
     async with connected(broker.url, "cluster") as servers, connected(broker.url, "test") as client:
-        await servers.subscribe("$JS.API.STREAM.*.*", cb=cluster.answer)
-        await servers.flush()
+        await listen(servers, "$JS.API.STREAM.*.*", cluster.answer)
         before = {name: dict(config) for name, config in cluster.configs.items()}
         for limits in (None, StreamLimits(), StreamLimits(replicas=3)):
             await ensure(client, limits)

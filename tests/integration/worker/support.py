@@ -34,6 +34,7 @@ from shared.contracts.work import (
     WorkResult,
 )
 from tests.support import patience
+from tests.support.hearing import listen
 from tests.support.serving import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -179,7 +180,7 @@ class Engine:
         async def heard(message: Any) -> None:
             self.progress.append(msgspec.json.decode(message.data, type=Progress))
 
-        await self.client.subscribe("progress.>", cb=heard)
+        await listen(self.client, "progress.>", heard)
         return self
 
     def work(self, service: str, *, seconds: float = 60.0, **payload: Any) -> WorkMessage:

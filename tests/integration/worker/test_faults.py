@@ -12,6 +12,7 @@ from shared.contracts.work import WORK_STREAM
 from shared.messaging import connected
 from tests.integration.messaging.support import Broker
 from tests.integration.worker.support import Engine, Storage, WorkerProcess, eventually
+from tests.support.hearing import listen
 from tests.support.patience import PATIENCE
 
 Start = Callable[..., WorkerProcess]
@@ -64,7 +65,7 @@ async def test_a_long_step_keeps_its_lease(
     for worker in [start_worker(), start_worker()]:
         await worker.ready()
     async with connected(nats_url, "listener") as listener:
-        await listener.subscribe("$JS.ACK.WORK.worker-sketch.>", cb=count)
+        await listen(listener, "$JS.ACK.WORK.worker-sketch.>", count)
         storage.gate.clear()
         work = await engine.send(engine.work("sketch", **SKETCH))
         await asyncio.wait_for(seen.wait(), PATIENCE)  # over two ack-waits
