@@ -7,6 +7,9 @@ TESTS ?= tests
 JOBS ?= 3
 # LOAD=1 keeps two busy loops per core beside all tests but the fault suites: which of them count seconds?
 LOAD ?= 0
+# Which rows of `make bench`, and with what: --quick, --json.
+ROWS ?=
+OPTIONS ?=
 
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -25,7 +28,7 @@ help:
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
 	@echo 'make check   format, lint, types, import rules'
-	@echo 'make bench   the figures of performance, each beside its peer'
+	@echo 'make bench   the figures of performance, each beside its peer (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
 demo: $(INSTALLED)
@@ -44,7 +47,7 @@ check: $(INSTALLED)
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 bench: $(INSTALLED)
-	@$(RUN) benchmarks
+	@$(RUN) benchmarks $(ROWS) $(OPTIONS)
 
 # No index address goes into the lock: it must install from whichever index a machine is set up with.
 lock: $(INSTALLED)

@@ -12,7 +12,8 @@ import msgspec
 class Figure(msgspec.Struct, frozen=True):
     """One row: what was measured, beside what it is held against.
 
-    `ratio` is value/peer; it must be at least `least`, when there is one. `limit` is an absolute bound on the value.
+    `ratio` is value/peer; it must be at least `least` and at most `most`, where they are given. `limit` is an absolute
+    upper bound on the value.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Figure(msgspec.Struct, frozen=True):
     peer_value: float | None = None
     least: float | None = None
     limit: float | None = None
+    most: float | None = None
     note: str = ""
 
     @property
@@ -34,7 +36,9 @@ class Figure(msgspec.Struct, frozen=True):
         """Whether the target is met; a figure without a target always is."""
         if self.limit is not None and self.value > self.limit:
             return False
-        return self.least is None or (self.ratio is not None and self.ratio >= self.least)
+        if self.least is not None and (self.ratio is None or self.ratio < self.least):
+            return False
+        return self.most is None or (self.ratio is not None and self.ratio <= self.most)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -78,3 +82,10 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text().splitlines()
     except OSError:
         return []
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A row that gave no figures, or not all of them."""
+
+    row: str
+    error: str

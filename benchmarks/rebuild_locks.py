@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import psycopg
 import uvloop
 
+from benchmarks.ground import Ground
 from benchmarks.measure import Figure
 from benchmarks.p4_rebuild import AT_THE_END, ENTRIES, Entered, fill
 from shared.eventstore import Codec, EventStore
@@ -89,7 +90,8 @@ async def rebuilt_twice(dsn: str, looks: tuple[Looks, Looks]) -> float:
     return took
 
 
-def run(dsn: str, rows: int = ROWS) -> list[Figure]:
+def run(ground: Ground) -> list[Figure]:
+    rows, dsn = ground.rows or ground.size(ROWS, 50_000), ground.database("locks")
     fill(dsn, rows)
     reads, turns = Looks("read"), Looks("turn")
     took = uvloop.run(rebuilt_twice(dsn, (reads, turns)))

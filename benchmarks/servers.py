@@ -38,5 +38,6 @@ def nats(directory: Path) -> Iterator[str]:
 
 def database(server: PostgresServer, name: str) -> str:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name} with (force)".encode())
         connection.execute(f"create database {name}".encode())
     return server.dsn(name)
