@@ -55,6 +55,10 @@ class Client:
         return self._session
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        answer = await self._answer(method, path, body, **headers)
+        return answer.get("data") if isinstance(answer, dict) else answer
+
+    async def _answer(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         data = None if body is None else msgspec.json.encode(body)
         sent = {
             "Content-Type": "application/json",
@@ -68,10 +72,21 @@ class Client:
                 answer = {"detail": text[:200].decode(errors="replace")}
             if response.status >= 400:
                 raise ApiError(response.status, answer)
-            return answer.get("data") if isinstance(answer, dict) else answer
+            return answer
 
     async def get(self, path: str) -> Any:
         return await self.call("GET", path)
+
+    async def each(self, path: str) -> AsyncIterator[Any]:
+        """Everything in a list, page by page; `path` is without a query."""
+        asked = path
+        while True:
+            page = await self._answer("GET", asked)
+            for item in page["data"]:
+                yield item
+            if page["next_cursor"] is None:
+                return
+            asked = f"{path}?cursor={page['next_cursor']}"
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return await self.call("POST", path, {} if body is None else body, **headers)

@@ -110,7 +110,8 @@ async def journey(
     await _follow(user, job["job_id"], 2 * generations, report)
     finished = await user.get(f"/jobs/{job['job_id']}")
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-    assets = [await _fetch(user, output, directory) for output in _files(finished)]
+    made = [generation async for generation in user.each(f"/jobs/{job['job_id']}/generations")]
+    assets = [await _fetch(user, output, directory) for output in _files(made)]
     balance = await _settled(user)
     entries = await user.get(f"/credits/entries?job_id={job['job_id']}")
     captured = finished["credits"]["captured"]
@@ -150,10 +151,10 @@ async def _report(user: Client, job_id: str, steps: int, report: Reporter, bound
         report.progress(min(1.0, (done + 0.9 * sum(running.values())) / steps), text)
 
 
-def _files(job: dict[str, Any]) -> list[dict[str, Any]]:
+def _files(generations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         output
-        for generation in job["generations"]
+        for generation in generations
         for output in generation["outputs"]
         if output["kind"] == "asset" and output.get("asset_id") is not None
     ]

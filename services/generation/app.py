@@ -63,9 +63,7 @@ async def build(runtime: Runtime) -> Parts:
     intake = ResultsIntake(engine, broker, files, runtime.history.arrivals)
     report(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
     return Parts(
-        route_handlers=[
-            routes(requests, engine.jobs, hub, runtime.store, signer, runtime.caught_up, settings.public_url)
-        ],
+        route_handlers=[routes(requests, hub, runtime.store, signer, runtime.caught_up, settings.public_url)],
         consumers=[*consumers(engine), *file_consumers(files)],
         processes=[start_generations.process(engine), dispatcher.process(), report_generations.process(engine)],
         background=[broker.run, hub.run, intake.run, watchdog.run],

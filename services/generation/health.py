@@ -19,8 +19,8 @@ DEADLINE_SLACK = 60.0
 
 JOBS_WITHOUT_VERDICT: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
-       (select job_id::text from jobs_v1 where status = 'pending' order by created_at limit 1)
-from jobs_v1 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %b::float8)"""
+       (select job_id::text from jobs_v2 where status = 'pending' order by created_at limit 1)
+from jobs_v2 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %b::float8)"""
 OVERDUE_ATTEMPTS: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(ready_at))::float8,
        (select sid::text from open_steps_v1 order by ready_at limit 1)

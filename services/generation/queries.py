@@ -9,26 +9,46 @@ import msgspec
 
 from services.generation.domain.amounts import to_credits
 from services.generation.domain.workflow import read_definition
-from services.generation.facts import Jobs
+from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore
 from shared.http.amounts import Credits
 
 JOB: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
-       total, ended, created_at, started_at, completed_at
-from jobs_v1 where job_id = %b and user_id = %b"""
+       total, ended, started, completed, failed, created_at, started_at, completed_at
+from jobs_v2 where job_id = %b and user_id = %b"""
 JOBS: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
-       total, ended, created_at, started_at, completed_at
-from jobs_v1 where user_id = %b and position < %b and (%b::uuid is null or collection_id = %b::uuid)
+       total, ended, started, completed, failed, created_at, started_at, completed_at
+from jobs_v2 where user_id = %b and position < %b and (%b::uuid is null or collection_id = %b::uuid)
   and (%b::text is null or status = %b::text)
 order by position desc limit %b"""
-GENERATIONS: LiteralString = "select gid, status, variables, error, outputs from generations_v2 where job_id = %b"
+# A page ends before the generation that makes it too large, and has at least one. Sizes stand in the rows, so that
+# nothing large is read of those that are left out.
+GENERATIONS: LiteralString = """
+select place, gid, hash, status, variables, error, outputs, found from (
+  select page.*, sum(size + %b) over (order by place) as upto, count(*) over () as found
+  from (select * from generations_v3 where job_id = %b and place > %b order by place limit %b) page
+) counted where upto <= %b or upto = size + %b order by place"""
+GENERATIONS_OF_STATUS: LiteralString = """
+select place, gid, hash, status, variables, error, outputs, found from (
+  select page.*, sum(size + %b) over (order by place) as upto, count(*) over () as found
+  from (
+    select * from generations_v3 where job_id = %b and status = %b and place > %b order by place limit %b
+  ) page
+) counted where upto <= %b or upto = size + %b order by place"""
 HISTORY: LiteralString = """
 select position, status, message, data, created_at from job_history_v2
 where job_id = %b and position > %b order by position limit %b"""
 WORKFLOWS: LiteralString = "select workflow_id, name, version, definition, updated_at from workflows_v2 order by name"
 LAST_EVENT: LiteralString = "select max(position) from job_events_v2 where job_id = %b"
+
+FIRST_PAGE = 100
+"""Generations that a job's own answer shows."""
+PAGE_BYTES = 90 * KIB
+"""Bytes of a page of generations: with the job around it, an answer has 100 KB at most."""
+NAMES_BYTES = 130
+"""Of a generation as JSON, beside its hash, variables, error and outputs: its id, its status and the members' names."""
 
 
 class JobCredits(msgspec.Struct, frozen=True):
@@ -50,6 +70,15 @@ class GenerationView(msgspec.Struct, frozen=True):
     outputs: list[dict[str, Any]]
 
 
+class GenerationCounts(msgspec.Struct, frozen=True):
+    """How many of a job's generations are in each status."""
+
+    pending: int
+    processing: int
+    completed: int
+    failed: int
+
+
 class JobSummary(msgspec.Struct, frozen=True):
     """A job as a list shows it: without its generations, which may be thousands."""
 
@@ -68,7 +97,11 @@ class JobSummary(msgspec.Struct, frozen=True):
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """A job as its user sees it. `progress` is from 0 to 1."""
+    """A job as its user sees it. `progress` is from 0 to 1.
+
+    `generations` are the first ones, in the order of the request; with `next_cursor`, `/jobs/{id}/generations` shows
+    those behind them. It is null when these are all. `generation_counts` counts all of them.
+    """
 
     id: UUID
     name: str
@@ -79,7 +112,9 @@ class JobView(msgspec.Struct, frozen=True):
     user_id: UUID
     error: str | None
     credits: JobCredits
+    generation_counts: GenerationCounts
     generations: list[GenerationView]
+    next_cursor: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -104,28 +139,39 @@ class WorkflowView(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-async def job(store: EventStore, jobs: Jobs, job_id: UUID, user_id: UUID) -> JobView | None:
-    """A user's job with its generations in the order of the request; None when there is none such of this user's."""
-    summary = await job_summary(store, job_id, user_id)
-    facts = await jobs.facts(job_id) if summary is not None else None
-    if summary is None or facts is None:
-        return None
-    async with store.reader() as cursor:
-        await cursor.execute(GENERATIONS, (job_id,))
-        started = {row[0]: row[1:] for row in await cursor.fetchall()}
-    waiting: tuple[str, dict[str, Any], str | None, list[dict[str, Any]]] = ("pending", {}, None, [])
-    generations = []
-    for each in facts.generations:
-        status, variables, error, outputs = started.get(each.gid, waiting)
-        generations.append(GenerationView(each.gid, each.hash, status, variables, error, outputs))
-    return JobView(**msgspec.structs.asdict(summary), generations=generations)
+class Generations(msgspec.Struct, frozen=True):
+    """A page of a job's generations; `last` is the place of the last of them, and None when no others follow."""
+
+    page: list[GenerationView]
+    last: int | None
 
 
-async def job_summary(store: EventStore, job_id: UUID, user_id: UUID) -> JobSummary | None:
+async def job(store: EventStore, job_id: UUID, user_id: UUID) -> tuple[JobSummary, GenerationCounts] | None:
+    """A user's job without its generations; None when there is none such of this user's."""
     async with store.reader() as cursor:
         await cursor.execute(JOB, (job_id, user_id))
         row = await cursor.fetchone()
-    return _summary(row)[1] if row is not None else None
+    return _read_job(row)[1:] if row is not None else None
+
+
+async def generations(
+    store: EventStore, job_id: UUID, *, after: int = -1, limit: int = FIRST_PAGE, status: str | None = None
+) -> Generations:
+    """A job's generations behind a place, in the order of the request: so many at most, and PAGE_BYTES of them."""
+    bounds = (limit + 1, PAGE_BYTES, NAMES_BYTES)
+    async with store.reader() as cursor:
+        if status is None:
+            await cursor.execute(GENERATIONS, (NAMES_BYTES, job_id, after, *bounds))
+        else:
+            await cursor.execute(GENERATIONS_OF_STATUS, (NAMES_BYTES, job_id, status, after, *bounds))
+        rows = await cursor.fetchall()
+    page, found = rows[:limit], rows[0][-1] if rows else 0
+    return Generations([GenerationView(*row[1:-1]) for row in page], page[-1][0] if found > len(page) else None)
+
+
+async def job_summary(store: EventStore, job_id: UUID, user_id: UUID) -> JobSummary | None:
+    found = await job(store, job_id, user_id)
+    return found[0] if found is not None else None
 
 
 async def job_list(
@@ -134,7 +180,7 @@ async def job_list(
     """A user's jobs with their positions, below position `before`, the newest first."""
     async with store.reader() as cursor:
         await cursor.execute(JOBS, (user_id, before, collection_id, collection_id, status, status, limit))
-        return [_summary(row) for row in await cursor.fetchall()]
+        return [_read_job(row)[:2] for row in await cursor.fetchall()]
 
 
 async def job_history(store: EventStore, job_id: UUID, *, after: int, limit: int) -> list[tuple[int, HistoryEntry]]:
@@ -173,7 +219,7 @@ async def workflow_list(store: EventStore) -> list[WorkflowView]:
     return views
 
 
-def _summary(row: tuple[Any, ...]) -> tuple[int, JobSummary]:
+def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:
     (
         job_id,
         position,
@@ -188,6 +234,9 @@ def _summary(row: tuple[Any, ...]) -> tuple[int, JobSummary]:
         captured,
         total,
         ended,
+        started,
+        completed,
+        failed,
         created_at,
         started_at,
         completed_at,
@@ -206,4 +255,5 @@ def _summary(row: tuple[Any, ...]) -> tuple[int, JobSummary]:
         started_at=started_at,
         completed_at=completed_at,
     )
-    return position, summary
+    ended_itself = completed + failed
+    return position, summary, GenerationCounts(total - started, started - ended_itself, completed, failed)

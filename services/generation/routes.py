@@ -13,10 +13,9 @@ from litestar.response import Stream
 from services.generation import queries
 from services.generation.domain.amounts import to_credits
 from services.generation.domain.planning import Request
-from services.generation.facts import Jobs
 from services.generation.grants import GrantSigner
 from services.generation.live import JobEventHub
-from services.generation.queries import HistoryEntry, JobSummary, JobView, WorkflowView
+from services.generation.queries import GenerationView, HistoryEntry, JobSummary, JobView, WorkflowView
 from services.generation.requests import GenerationRequests
 from services.generation.sse import MEDIA_TYPE, last_event_id, stream
 from shared.contracts.problem import Problem, not_found
@@ -42,6 +41,7 @@ from shared.http.problems import ProblemBody
 
 NEWEST = 2**62
 JobStatus = Literal["pending", "processing", "rejected", "completed", "partially_completed", "failed"]
+GenerationStatus = Literal["pending", "processing", "completed", "failed"]
 
 
 class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +88,6 @@ Handlers = list[HTTPRouteHandler]
 
 def routes(
     requests: GenerationRequests,
-    jobs: Jobs,
     hub: JobEventHub,
     store: EventStore,
     signer: GrantSigner,
@@ -97,7 +96,7 @@ def routes(
 ) -> Router:
     handlers = [
         *_generation_routes(requests, caught_up, public_url),
-        *_job_routes(store, jobs),
+        *_job_routes(store),
         *_event_routes(store, hub),
         *_workflow_routes(store, signer),
     ]
@@ -140,7 +139,7 @@ def _generation_routes(
     return [generate]
 
 
-def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
+def _job_routes(store: EventStore) -> Handlers:
     @get("/jobs", summary="Your jobs")
     async def list_jobs(
         principal: User,
@@ -162,16 +161,43 @@ def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
         page = found[:limit]
         return Page([summary for _, summary in page], _cursor(page, more=len(found) > limit))
 
-    @get("/jobs/{job_id:uuid}", summary="A job with its generations")
+    @get("/jobs/{job_id:uuid}", summary="A job with its first generations")
     async def read_job(job_id: FromPath[UUID], principal: User) -> Envelope[JobView]:
-        """Its status, its credits, and what each generation drew and made."""
-        view = await queries.job(store, jobs, job_id, principal.user_id)
-        if view is None:
+        """Its status, its credits, and what its first generations drew and made: 100 at most, and 90 KiB.
+
+        With its `next_cursor`, `/jobs/{id}/generations` shows the others.
+        """
+        found = await queries.job(store, job_id, principal.user_id)
+        if found is None:
             raise not_found("The job")
-        if view.completed_at is not None:
-            # Who hears that it has ended asks other services for what came of it: they must have heard that too.
-            note(await store.head())
+        summary, counts = found
+        await _note_end(summary)
+        first = await queries.generations(store, job_id)
+        told = msgspec.structs.asdict(summary)
+        view = JobView(**told, generation_counts=counts, generations=first.page, next_cursor=_place(first.last))
         return Envelope(view)
+
+    @get("/jobs/{job_id:uuid}/generations", summary="A job's generations")
+    async def list_generations(
+        job_id: FromPath[UUID],
+        principal: User,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+        status: FromQuery[GenerationStatus | None] = None,
+    ) -> Page[GenerationView]:
+        """What each drew and made, in the order of the request; a page has 90 KiB at most, or one generation.
+
+        With `status`, those that are in it when their page is read: one that changes meanwhile may be on none.
+        """
+        await _note_end(await _must_own(store, job_id, principal.user_id))
+        after = -1 if cursor is None else max(-1, min(decode_cursor(cursor, int), NEWEST))
+        found = await queries.generations(store, job_id, after=after, limit=limit, status=status)
+        return Page(found.page, _place(found.last))
+
+    async def _note_end(summary: JobSummary) -> None:
+        """Who hears that it has ended asks other services for what came of it: they must have heard that too."""
+        if summary.completed_at is not None:
+            note(await store.head())
 
     @get("/jobs/{job_id:uuid}/history", summary="What happened to a job")
     async def read_history(
@@ -184,7 +210,7 @@ def _job_routes(store: EventStore, jobs: Jobs) -> Handlers:
         page = found[:limit]
         return Page([entry for _, entry in page], _cursor(page, more=len(found) > limit))
 
-    return [list_jobs, read_job, read_history]
+    return [list_jobs, read_job, list_generations, read_history]
 
 
 def _event_routes(store: EventStore, hub: JobEventHub) -> Handlers:
@@ -234,6 +260,10 @@ async def _must_own(store: EventStore, job_id: UUID, user_id: UUID) -> JobSummar
 
 def _cursor(page: list[tuple[int, Any]], *, more: bool) -> str | None:
     return encode_cursor(page[-1][0]) if more else None
+
+
+def _place(last: int | None) -> str | None:
+    return None if last is None else encode_cursor(last)
 
 
 def _stream(body: AsyncIterator[bytes]) -> Stream:

@@ -1,6 +1,6 @@
 """What a read table is: its rows, and how an event changes a row. Pure code; the projector reads and writes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -44,6 +44,9 @@ class Projection(Generic[R]):
     project: Callable[[R | None, RecordedEvent], R | None]
     append_only: bool = False
     """Each event only adds rows, with keys of its own (a history), so no rows are read."""
+    adds: Callable[[RecordedEvent], Mapping[Key, R]] | None = None
+    """The rows that an event adds itself, where it adds several that differ: one for each of its keys. Empty for the
+    other events, which `project` folds."""
 
     @cached_property
     def table(self) -> str:
@@ -74,6 +77,9 @@ def fold_batch(projection: Projection[R], events: Sequence[Touched], rows: Rows)
     """Applies events in order to the rows that they change; returns the changed rows."""
     changed: Rows = {}
     for event, keys in events:
+        if projection.adds is not None and (added := projection.adds(event)):
+            changed.update(added)
+            continue
         for key in keys:
             before = changed[key] if key in changed else rows.get(key)
             after = projection.project(before, event)

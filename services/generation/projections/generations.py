@@ -1,4 +1,4 @@
-"""One row per generation that started: what was drawn for it, and what it made."""
+"""One row per generation: where it stands in its job, what was drawn for it, and what it made."""
 
 from typing import Any
 from uuid import UUID
@@ -6,58 +6,96 @@ from uuid import UUID
 import msgspec
 
 from services.generation.projections.outputs import outputs_view
-from shared.contracts.generation import GenerationCompleted, GenerationFailed, GenerationStarted
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationFailed,
+    GenerationStarted,
+    JobGenerationsListed,
+    JobRequested,
+)
+from shared.contracts.sizes import encoded_size
 from shared.eventstore import RecordedEvent
-from shared.projections import Projection
+from shared.projections import Key, Projection
 
+# A page of a job, and one of its generations of one status, read the rows that they show, in the request's order.
 DDL = """
 create table {table} (
   gid       uuid primary key,
   job_id    uuid not null,
+  place     bigint not null,
   hash      text not null,
   status    text not null,
   variables json not null,
   error     text,
-  outputs   json not null
+  outputs   json not null,
+  size      integer not null
 );
-create index {table}_of_job on {table} (job_id)"""
+create index {table}_of_job on {table} (job_id, place);
+create index {table}_of_status on {table} (job_id, status, place)"""
+PART = 10**6
+"""Between the places of the first generations of two parts of a request, which have far fewer each."""
 
 
 class GenerationRow(msgspec.Struct, frozen=True):
-    """`status`: processing, completed or failed."""
+    """`status`: pending, processing, completed or failed. `place` orders a job's generations as they were requested."""
 
     gid: UUID
     job_id: UUID
+    place: int
     hash: str
     status: str
     variables: dict[str, Any]
     error: str | None
     outputs: list[dict[str, Any]]
+    size: int
+    """Bytes of the hash, the variables, the error and the outputs as JSON."""
 
 
-def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
+def keys(recorded: RecordedEvent) -> list[Key]:
+    event = recorded.event
+    if isinstance(event, JobRequested | JobGenerationsListed):
+        return [(each.gid,) for each in event.generations]
     return [(recorded.stream_id,)]
 
 
-def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow:
+def adds(recorded: RecordedEvent) -> dict[Key, GenerationRow]:
+    """A job's generations are there from its request on."""
     event = recorded.event
-    if isinstance(event, GenerationStarted):
-        return GenerationRow(event.gid, event.job_id, event.hash, "processing", event.variables, None, [])
-    assert row is not None, f"{recorded.type} at {recorded.position} comes before its generation"
-    if isinstance(event, GenerationCompleted):
-        return msgspec.structs.replace(row, status="completed", outputs=outputs_view(event.outputs))
-    assert isinstance(event, GenerationFailed)
-    error = f"{event.error.code}: {event.error.message}"
-    return msgspec.structs.replace(row, status="failed", error=error, outputs=outputs_view(event.outputs))
+    if not isinstance(event, JobRequested | JobGenerationsListed):
+        return {}
+    first = event.number * PART if isinstance(event, JobGenerationsListed) else 0
+    return {
+        (each.gid,): _sized(GenerationRow(each.gid, event.job_id, place, each.hash, "pending", {}, None, [], 0))
+        for place, each in enumerate(event.generations, start=first)
+    }
+
+
+def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow:
+    assert row is not None, f"{recorded.type} at {recorded.position} comes before its generation was requested"
+    event, replace = recorded.event, msgspec.structs.replace
+    match event:
+        case GenerationStarted():
+            row = replace(row, status="processing", variables=event.variables)
+        case GenerationCompleted():
+            row = replace(row, status="completed", outputs=outputs_view(event.outputs))
+        case GenerationFailed():
+            error = f"{event.error.code}: {event.error.message}"
+            row = replace(row, status="failed", error=error, outputs=outputs_view(event.outputs))
+    return _sized(row)
+
+
+def _sized(row: GenerationRow) -> GenerationRow:
+    return msgspec.structs.replace(row, size=encoded_size((row.hash, row.variables, row.error, row.outputs)))
 
 
 GENERATIONS = Projection(
     name="generations",
-    version=2,
+    version=3,
     row=GenerationRow,
     key=("gid",),
     ddl=DDL,
-    events=(GenerationStarted, GenerationCompleted, GenerationFailed),
+    events=(JobRequested, JobGenerationsListed, GenerationStarted, GenerationCompleted, GenerationFailed),
     keys=keys,
     project=project,
+    adds=adds,
 )

@@ -1,11 +1,15 @@
-"""One row per job: what its user sees of it, except its generations."""
+"""One row per job: what its user sees of it, except its generations, which are only counted."""
 
 from datetime import datetime
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
 from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationFailed,
+    GenerationStarted,
     JobAuthorized,
     JobCompleted,
     JobEvent,
@@ -34,6 +38,9 @@ create table {table} (
   captured      bigint not null,
   total         integer not null,
   ended         integer not null,
+  started       integer not null,
+  completed     integer not null,
+  failed        integer not null,
   created_at    timestamptz not null,
   started_at    timestamptz,
   completed_at  timestamptz
@@ -43,7 +50,11 @@ create index {table}_pending on {table} (created_at) where status = 'pending'"""
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """`position` is that of the request: newer jobs have greater ones. Amounts are micro-credits."""
+    """`position` is that of the request: newer jobs have greater ones. Amounts are micro-credits.
+
+    `ended` counts what the job has been told of its generations; `started`, `completed` and `failed` count what the
+    table of generations shows.
+    """
 
     job_id: UUID
     position: int
@@ -58,6 +69,9 @@ class JobRow(msgspec.Struct, frozen=True):
     captured: int
     total: int
     ended: int
+    started: int
+    completed: int
+    failed: int
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -73,10 +87,13 @@ EVENTS: tuple[type[JobEvent], ...] = (
     JobPartiallyCompleted,
     JobFailed,
 )
+"""What a job's history tells."""
+OF_GENERATION = (GenerationStarted, GenerationCompleted, GenerationFailed)
 
 
 def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
-    return [(recorded.stream_id,)]
+    event = recorded.event
+    return [(event.job_id if isinstance(event, OF_GENERATION) else recorded.stream_id,)]
 
 
 def project(row: JobRow | None, recorded: RecordedEvent) -> JobRow:
@@ -84,6 +101,8 @@ def project(row: JobRow | None, recorded: RecordedEvent) -> JobRow:
     if isinstance(event, JobRequested):
         return _requested(event, recorded)
     assert row is not None, f"{recorded.type} at {recorded.position} comes before its job"
+    if isinstance(event, OF_GENERATION):
+        return _counted(row, event)
     replace = msgspec.structs.replace
     match event:
         case JobAuthorized():
@@ -103,6 +122,18 @@ def project(row: JobRow | None, recorded: RecordedEvent) -> JobRow:
     return row
 
 
+def _counted(row: JobRow, event: GenerationStarted | GenerationCompleted | GenerationFailed) -> JobRow:
+    replace = msgspec.structs.replace
+    match event:
+        case GenerationStarted():
+            return replace(row, started=row.started + 1)
+        case GenerationCompleted():
+            return replace(row, completed=row.completed + 1)
+        case GenerationFailed():
+            return replace(row, failed=row.failed + 1)
+    assert_never(event)
+
+
 def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
     return JobRow(
         job_id=event.job_id,
@@ -118,6 +149,9 @@ def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
         captured=0,
         total=event.count,
         ended=0,
+        started=0,
+        completed=0,
+        failed=0,
         created_at=recorded.recorded_at,
         started_at=None,
         completed_at=None,
@@ -125,5 +159,12 @@ def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
 
 
 JOBS = Projection(
-    name="jobs", version=1, row=JobRow, key=("job_id",), ddl=DDL, events=EVENTS, keys=keys, project=project
+    name="jobs",
+    version=2,
+    row=JobRow,
+    key=("job_id",),
+    ddl=DDL,
+    events=(*EVENTS, *OF_GENERATION),
+    keys=keys,
+    project=project,
 )
