@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import servers
+from benchmarks.workshop import Workshop
 from infra.embedded.postgres import PostgresServer
 from tests.support.running_set import RunningSet
 
@@ -60,6 +61,11 @@ class Ground:
         self._stack.callback(running.close)
         running.up()
         return running
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Jobs on that set."""
+        return Workshop(self.running)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import p1_append, p2_create, p2_read, p3_delivery, p4_rebuild, rebuild_locks
+from benchmarks import p1_append, p2_create, p2_read, p3_delivery, p4_rebuild, p5_jobs, rebuild_locks
 from benchmarks.ground import Ground
 from benchmarks.measure import Figure
 
@@ -27,6 +27,7 @@ ROWS: Sequence[Row] = (
     Row("P4", ("P4",), "rebuilding", p4_rebuild.run),
     Row("P2", ("P2", "P2a", "P2b", "P2-CPU", "P2-COMMITS"), "creating collections", p2_create.run),
     Row("P2c", ("P2c",), "reading a collection", p2_read.run),
+    Row("P5", ("P5", "P5a", "P5b"), "running jobs", p5_jobs.run),
     Row("LOCKS", ("LOCKS",), "rebuilding beside readers", rebuild_locks.run, extra=True),
 )
 

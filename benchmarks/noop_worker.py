@@ -1,0 +1,77 @@
+"""A worker in a process of its own that answers each step at once. It speaks the workers' protocol and does no work.
+
+What it says it made is the time at which it had the step, so that a row knows when work has begun.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+
+import msgspec
+import nats
+import uvloop
+from nats.aio.msg import Msg
+
+from benchmarks.pulling import arriving, settle_all
+from services.generation.broker import ensure_work_streams
+from shared.contracts.generation import Output
+from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
+
+START_SECONDS = 60.0
+_decoder = msgspec.json.Decoder(WorkMessage)
+
+
+def had_at(text: str) -> float:
+    """Seconds of the monotonic clock, which all processes of a machine share, from a step's output."""
+    return int(text) / 1e9
+
+
+async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> None:
+    client = await nats.connect(url)
+    await ensure_work_streams(client)
+    js = client.jetstream()
+
+    async def settle(message: Msg) -> None:
+        now = time.monotonic_ns()
+        work = _decoder.decode(message.data)
+        if tells:
+            for share in (0.0, 1.0):
+                said = Progress(work.job_id, work.gid, work.sid, work.context.component_id, share)
+                await client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(said))
+        outputs = [Output(kind="text", text=str(now))]
+        result = WorkResult(work.job_id, work.gid, work.sid, work.attempt, "completed", outputs)
+        headers = {"Nats-Msg-Id": f"{work.sid}:{work.attempt}"}
+        await js.publish(f"results.{work.job_id}.{work.gid}", msgspec.json.encode(result), headers=headers)
+        await message.ack()
+
+    gate.send("ready")
+    await asyncio.to_thread(gate.recv)
+    await settle_all(arriving(client, WORK_STREAM, f"worker-{service}", f"work.direct_job.{service}"), settle)
+
+
+def _run(url: str, service: str, gate: Connection, *, tells: bool) -> None:
+    uvloop.run(_work(url, service, tells=tells, gate=gate))
+
+
+@contextlib.contextmanager
+def noop_worker(url: str, service: str, *, tells: bool = False) -> Iterator[Callable[[], None]]:
+    """Connected, for the length of a `with` block; it begins to take work when the function that it gives is called.
+
+    `tells`: it says of each step on plain NATS that it has begun, and that it is done.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(url, service, theirs), kwargs={"tells": tells}, daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(START_SECONDS):
+            raise TimeoutError(f"the worker was not ready in {START_SECONDS:.0f} s")
+        ours.recv()
+        yield lambda: ours.send("go")
+    finally:
+        process.kill()
+        process.join()

@@ -1,0 +1,51 @@
+"""Taking messages from a work queue as they come: pull requests that are renewed before they are used up."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+AT_A_TIME = 256
+EXPIRES_NS = 30_000_000_000
+QUIET_SECONDS = 20.0
+
+
+async def arriving(client: Client, stream: str, durable: str, subject: str) -> AsyncGenerator[Msg, None]:
+    """For ever, over a durable consumer that is made where it is missing. Close it: what it has asked for goes then."""
+    config = ConsumerConfig(
+        durable_name=durable, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=60, max_ack_pending=-1
+    )
+    await client.jetstream().add_consumer(stream, config)
+    inbox = client.new_inbox()
+    subscription = await client.subscribe(inbox)
+    request = msgspec.json.encode({"batch": AT_A_TIME, "expires": EXPIRES_NS})
+    asked_for = 0
+    try:
+        while True:
+            if asked_for < AT_A_TIME // 2:
+                await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", request, reply=inbox)
+                asked_for += AT_A_TIME
+            try:
+                message = await subscription.next_msg(QUIET_SECONDS)
+            except nats.errors.TimeoutError:
+                continue
+            if message.headers and message.headers.get("Status"):
+                asked_for = 0  # it has expired, or was refused
+            else:
+                asked_for -= 1
+                yield message
+    finally:
+        await subscription.unsubscribe()
+
+
+async def settle_all(messages: AsyncGenerator[Msg, None], settle: Callable[[Msg], Coroutine[Any, Any, None]]) -> None:
+    """Each message in a task of its own, for ever. Raises what a task raises."""
+    async with contextlib.aclosing(messages), asyncio.TaskGroup() as tasks:
+        async for message in messages:
+            tasks.create_task(settle(message))

@@ -1,0 +1,16 @@
+"""The jobs of the benchmarks are jobs as users make them."""
+
+from benchmarks.workshop import SERVICE, chain, definition
+from services.generation.domain.substitution import needs
+from services.generation.domain.workflow import read_definition
+from shared.contracts.generation_input import read
+
+
+def test_the_workflow_of_no_work_can_be_registered():
+    made = read_definition(SERVICE, 1, definition(SERVICE))
+    assert made.service_required == SERVICE
+
+
+def test_each_step_of_a_chain_waits_for_the_one_before():
+    given = read(chain(SERVICE, 3))
+    assert [needs(each.payload) for each in given.steps] == [[], [1], [2]]
