@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ class Codec:
         self._newest = {tag: self._follow(tag) for tag in (*self.events, *self._upcasters)}
         self._names = {tag: _name(tag) for tag in self._newest}
         self._decoders = {tag: msgspec.json.Decoder(event) for tag, event in self.events.items()}
+        self._decoders_of: dict[frozenset[str] | None, Mapping[str, Callable[[bytes], Event] | None]] = {}
         self._encode = msgspec.json.Encoder().encode
 
     @classmethod
@@ -104,6 +106,21 @@ class Codec:
             return False
 
         return is_wanted
+
+    def decoders(self, types: frozenset[str] | None) -> Mapping[str, Callable[[bytes], Event] | None]:
+        """For each stored tag what decodes it; None for one that is of none of these types (newest tags).
+
+        Tags that this release does not know are not there: of those, `wanted` says what to do.
+        """
+        found = self._decoders_of.get(types)
+        if found is None:
+            tags = self.stored_tags(types) if types is not None else self._newest
+            found = {tag: self._decoder(tag) if tag in tags else None for tag in self._newest}
+            self._decoders_of[types] = found
+        return found
+
+    def _decoder(self, tag: str) -> Callable[[bytes], Event]:
+        return partial(self._upcast, tag) if tag in self._upcasters else self._decoders[tag].decode
 
     def _follow(self, tag: str) -> str:
         first = tag

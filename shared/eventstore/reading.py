@@ -174,9 +174,25 @@ class EventReader:
         that is derived from the sequence would lack it.
         """
         rows = await self._rows(SELECT_SEQUENCE, (after, upto, limit, PAGE_BYTES))
-        recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
-        events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
+        events, read = self._all_decoded(rows, types), len(rows)
+        if events is None:
+            recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
+            events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
         return Batch(events, rows[read - 1][0] if rows else after, read)
+
+    def _all_decoded(self, rows: list[tuple[Any, ...]], types: frozenset[str] | None) -> list[RecordedEvent] | None:
+        """The wanted events; None when they must be looked at one by one, because one can't be decoded or is sealed."""
+        if self._seal is not PLAIN:
+            return None
+        decoders = self.codec.decoders(types)
+        try:
+            return [
+                RecordedEvent(position, event_id, stream_id, version, tag, decode(data), data, metadata, recorded_at)
+                for position, event_id, stream_id, version, tag, data, metadata, recorded_at in rows
+                if (decode := decoders[tag]) is not None
+            ]
+        except (KeyError, *UNREADABLE):
+            return None
 
     async def read_undecoded(
         self, after: int, limit: int, types: frozenset[str] | None = None, *, keep_unknown: bool = False

@@ -6,7 +6,9 @@ that table.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 
 import psycopg
 
@@ -14,7 +16,8 @@ from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, within
 from shared.projections import positions
 from shared.projections.positions import Fenced, NextEvent
-from shared.projections.tables import Table, TooManyBytes
+from shared.projections.tables import Changes, Table, TooManyBytes
+from shared.projections.unwritten import Unwritten
 from shared.stopping import stop
 
 BATCH = 2_000
@@ -75,25 +78,44 @@ class Group:
         """Applies a batch, all or nothing. Raises TableFailed, Fenced, and the errors of a lost connection."""
         while True:
             try:
-                async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
-                    if self._fence:
-                        await self._fence(self.connection)
-                    await positions.lock(self.connection, self.names, self.position, self._lease)
+                async with self._moving(batch.position):
                     for table in self.tables:
-                        await self._apply_to(table, batch)
-                    await positions.move(self.connection, self.names, batch.position, self._status)
+                        with self._blaming(table):
+                            await table.apply(self.connection, batch.events)
             except TooManyBytes:  # the table takes fewer rows at a time from now on
                 continue
-            self.position = batch.position
             return
 
-    async def _apply_to(self, table: Table, batch: Batch) -> None:
+    def unwritten(self, table: Table, first: int) -> Unwritten:
+        """For a group of this one table: rows that are folded in memory, and written as `apply` would write them."""
+
+        async def write(changes: Changes, position: int) -> None:
+            async with self._moving(position):
+                with self._blaming(table):
+                    await table.write(self.connection, changes)
+
+        blaming = partial(self._blaming, table)
+        return Unwritten(table, self.connection, write, blaming, first=first, is_empty=not self.position)
+
+    @contextlib.asynccontextmanager
+    async def _moving(self, position: int) -> AsyncIterator[None]:
+        """A transaction that moves the tables to a position, unless somebody else has moved or claimed one."""
+        async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
+            if self._fence:
+                await self._fence(self.connection)
+            await positions.lock(self.connection, self.names, self.position, self._lease)
+            yield
+            await positions.move(self.connection, self.names, position, self._status)
+        self.position = position
+
+    @contextlib.contextmanager
+    def _blaming(self, table: Table) -> Iterator[None]:
+        """Raises what the table raises as TableFailed; when the connection is lost, the table is not the cause."""
         try:
-            await table.apply(self.connection, batch.events)
-        except TooManyBytes:
+            yield
+        except (TooManyBytes, TableFailed):
             raise
         except Exception as error:
-            # When the connection is lost, the table is not the cause.
             if self.connection.broken or self.connection.closed:
                 raise
             raise TableFailed(table, error) from error
@@ -118,7 +140,7 @@ async def advance(store: EventStore, group: Group, upto: int, *, progress: Progr
     while group.position < upto:
         before = group.position
         try:
-            if limit == BATCH:
+            if limit == BATCH and upto - before > BATCH:
                 events += await _advance_at_full_speed(store, group, upto, progress)
             else:
                 events += await _step(store, group, limit, upto)
@@ -143,13 +165,15 @@ async def _step(store: EventStore, group: Group, limit: int, upto: int) -> int:
 
 
 async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, progress: Progress | None) -> int:
-    """Reads the next batch while this one is written, so that neither PostgreSQL nor this process waits."""
-    events = 0
+    """Reads the next batch while this one is folded and the rows before are written, so that nobody waits."""
+    [table] = group.tables
+    events, unwritten = 0, group.unwritten(table, BATCH)
 
     def read_behind(position: int) -> asyncio.Task[Batch]:
         return asyncio.create_task(store.read_batch(position, BATCH, group.types, upto=upto))
 
-    reading = read_behind(group.position)
+    at = group.position
+    reading = read_behind(at)
     try:
         while True:
             try:
@@ -157,20 +181,27 @@ async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, pro
             except (StoreUnavailable, *PASSING):
                 raise
             except Exception as error:
+                await unwritten.written()
+                if at > group.position:
+                    await unwritten.write(at)
                 raise TableFailed(None, error) from error
-            if not batch.size:
-                await group.apply(Batch([], upto, 0))
-                return events
-            if batch.position < upto:
-                reading = read_behind(batch.position)
-            await group.apply(batch)
+            at = batch.position if batch.size else upto
+            if at < upto:
+                reading = read_behind(at)
+            await unwritten.take(batch.events)
             events += batch.size
+            if at >= upto:
+                await unwritten.write(at)
+                await unwritten.written()
+                return events
+            await unwritten.write_if_enough(at, batch.size)
             if progress:
                 progress(group.position, upto)
-            if group.position >= upto:
-                return events
+    except Exception:
+        await unwritten.written()  # whoever goes on needs the connection, and where the table is
+        raise
     finally:
-        await stop(reading)
+        await stop(reading, *unwritten.tasks)
 
 
 def describe(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.reading import NO_LIMIT
 from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.garbage import collected_seldom
 from shared.projections import positions
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
 from shared.projections.positions import Fenced
@@ -220,7 +221,8 @@ class Leader:
             group = self._group(connection, [table], await positions.position_of(connection, name), "building")
             while True:
                 goal = self._together.position if self._together.tables else await self._store.head()
-                await advance(self._store, group, goal, progress=lambda at, _: self._tell(name, at))
+                with collected_seldom():
+                    await advance(self._store, group, goal, progress=lambda at, _: self._tell(name, at))
                 self._raise_when_the_store_went_back()
                 if self._together.position - group.position <= TOGETHER:
                     return group.position

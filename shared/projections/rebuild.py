@@ -20,6 +20,7 @@ from psycopg import sql
 from shared.backoff import Backoff
 from shared.eventstore import EventStore
 from shared.eventstore.connections import WORK, connected
+from shared.garbage import collected_seldom
 from shared.projections import positions
 from shared.projections.comparing import compare
 from shared.projections.fingerprint import fingerprint
@@ -40,6 +41,10 @@ LOCK_POSITION = "select position from read_tables where name = %s for update"
 DELETE_POSITION = "delete from read_tables where name = %s"
 SELECT_FINGERPRINT = "select fingerprint, to_regclass(name) is not null from read_tables where name = %s"
 SELECT_INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
+COMMIT_SOON = "set synchronous_commit = off"
+"""Rows and position are of one transaction: a crash of PostgreSQL loses both, and the next rebuild makes them again."""
+COMMIT_DURABLY = "set local synchronous_commit = on"
+"""For the swap; everything that was committed before it is durable then, too."""
 TRY_LOCK_REBUILD = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 
@@ -84,17 +89,19 @@ async def rebuild(
         connected(store.dsn, "rebuild", WORK, autocommit=True, prepare_threshold=0) as connection,
         _alone(connection, name),
     ):
-        group = await _opened(connection, projection, name, fresh=fresh)
-        resumed_at, events = group.position, 0
-        # Never further than the live table: after the swap, its projector goes on from the live table's position.
-        while True:
-            events += await advance(store, group, await _live(connection, projection), progress=progress)
-            if await _live(connection, projection) - group.position <= BATCH:
-                break
-        async with _snapshot(connection):
-            live = await _live(connection, projection)
-            events += await advance(store, group, live, progress=progress)
-            found = await compare(connection, projection, name, compared)
+        await connection.execute(COMMIT_SOON)
+        with collected_seldom():
+            group = await _opened(connection, projection, name, fresh=fresh)
+            resumed_at, events = group.position, 0
+            # Never further than the live table: after the swap, its projector goes on from the live table's position.
+            while True:
+                events += await advance(store, group, await _live(connection, projection), progress=progress)
+                if await _live(connection, projection) - group.position <= BATCH:
+                    break
+            async with _snapshot(connection):
+                live = await _live(connection, projection)
+                events += await advance(store, group, live, progress=progress)
+                found = await compare(connection, projection, name, compared)
         if swap:
             events += await _swap(store, group, projection)
         await _drop(connection, name)
@@ -163,6 +170,7 @@ async def _swap(store: EventStore, group: Group, projection: Projection[Any]) ->
         began = group.position
         try:
             async with connection.transaction():
+                await connection.execute(COMMIT_DURABLY)
                 await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
                 goal = await _locked(connection, live)
                 last = await advance(store, group, goal)

@@ -1,7 +1,8 @@
 """Reading and writing a projection's rows, many at a time."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -33,6 +34,29 @@ class TooManyBytes(Exception):  # noqa: N818 - a state: the same with fewer rows
     """The rows of one read are too large. The transaction can't go on, and is repeated with fewer rows at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows to be written: those that the table does not have yet, those that it has, and the keys of those to go."""
+
+    added: list[Any] = field(default_factory=list)
+    edited: list[Any] = field(default_factory=list)
+    gone: list[Key] = field(default_factory=list)
+
+    @classmethod
+    def between(cls, before: Rows, changed: Rows) -> "Changes":
+        """`before` are the rows that the table has; of `changed`, None says that the row is to go."""
+        changes = cls()
+        for key, row in changed.items():
+            if row is None:
+                if key in before:
+                    changes.gone.append(key)
+            elif key in before:
+                changes.edited.append(row)
+            else:
+                changes.added.append(row)
+        return changes
+
+
 class Table:
     """A projection's rows in one table: the live one (`jobs_v3`), or one that is being rebuilt (`jobs_v3__rebuild`)."""
 
@@ -48,6 +72,8 @@ class Table:
         fields = msgspec.structs.fields(projection.row)
         self._decoders = {index: msgspec.json.Decoder(fields[index].type).decode for index in self._json}
         self._key = tuple(projection.columns.index(column) for column in projection.key)
+        self.is_of_fixed_size = not (self._json or self._texts)
+        """No column may grow: not with a text, nor with JSON."""
         self._statements = _Statements(projection, name, types)
         self._at_once = FEW if (self._json or self._texts) and not projection.append_only else MANY
 
@@ -81,30 +107,35 @@ class Table:
         Raises the fold's exceptions and PostgreSQL's. Raises TooManyBytes when rows are larger than expected: then the
         caller repeats it, and fewer rows are read at a time.
         """
-        for touched in self._pieces(events):
-            before = await self._read(connection, list({key for _, keys in touched for key in keys}))
-            await self._write(connection, before, fold_batch(self.projection, touched, before))
+        touched, start = self.touched(events), 0
+        while start < len(touched):
+            piece = self.piece(touched, start)
+            start += len(piece)
+            before, _ = await self.read(connection, list({key for _, keys in piece for key in keys}))
+            await self.write(connection, Changes.between(before, fold_batch(self.projection, piece, before)))
 
-    def _pieces(self, events: Iterable[RecordedEvent]) -> Iterator[list[Touched]]:
-        """The events of this table with their keys, `_at_once` keys at a time."""
-        projection, piece, size = self.projection, list[Touched](), 0
-        wanted = frozenset(projection.events)
-        for event in events:
-            if type(event.event) not in wanted or event.position in self.skips:
-                continue
-            keys = tuple(projection.keys(event))
-            if piece and size + len(keys) > self._at_once:
-                yield piece
-                piece, size = [], 0
-            piece.append((event, keys))
-            size += len(keys)
-        if piece:
-            yield piece
+    def touched(self, events: Iterable[RecordedEvent]) -> list[Touched]:
+        """The events of this table with the keys of the rows that they change."""
+        wanted, skips, keys = frozenset(self.projection.events), self.skips, self.projection.keys
+        return [
+            (event, tuple(keys(event)))
+            for event in events
+            if type(event.event) in wanted and (not skips or event.position not in skips)
+        ]
 
-    async def _read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> Rows:
-        """The rows that exist among `keys`."""
+    def piece(self, touched: Sequence[Touched], start: int) -> Sequence[Touched]:
+        """From `start` on, as many as have about as many keys as rows may be read at once."""
+        size = 0
+        for place in range(start, len(touched)):
+            size += len(touched[place][1])
+            if size > self._at_once and place > start:
+                return touched[start:place]
+        return touched[start:] if start else touched
+
+    async def read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> tuple[Rows, int]:
+        """The rows that exist among `keys`, and how many bytes their columns without a fixed size have."""
         if not keys or self.projection.append_only:
-            return {}
+            return {}, 0
         rows, size = Rows(), 0
         async with connection.cursor(binary=True) as cursor:
             columns = [list(column) for column in zip(*keys, strict=True)]
@@ -120,38 +151,38 @@ class Table:
         if rows:
             fitting = ROWS_BYTES // 4 // max(size // len(rows), 1)
             self._at_once = max(1, min(fitting, self._at_once * 8, MANY))
-        return rows
+        return rows, size
 
     def _size(self, values: tuple[Any, ...]) -> int:
         """Bytes of the columns that have no fixed size."""
         return sum([len(value) for index in (*self._json, *self._texts) if (value := values[index]) is not None])
 
-    async def _write(self, connection: psycopg.AsyncConnection, before: Rows, changed: Rows) -> None:
-        """Inserts, updates and (for None) deletes rows; `before` are the rows that existed."""
-        added = [row for key, row in changed.items() if row is not None and key not in before]
-        edited = [row for key, row in changed.items() if row is not None and key in before]
-        gone = [key for key, row in changed.items() if row is None and key in before]
-        if len(added) >= STAGE_FROM:
-            await self._copy(connection, self._statements.copy, added)
-        else:
-            edited += added
+    async def write(self, connection: psycopg.AsyncConnection, changes: Changes) -> None:
+        """In the order in which a row may take another's place under a unique index: first they go, last they come."""
+        added, edited = changes.added, changes.edited
+        if changes.gone:
+            columns = [list(column) for column in zip(*changes.gone, strict=True)]
+            await connection.execute(self._statements.delete, columns)
+        if len(added) < STAGE_FROM:
+            added, edited = [], edited + added
         if len(edited) >= STAGE_FROM:
             await connection.execute(self._statements.stage)
+            await connection.execute(self._statements.empty_stage)
             await self._copy(connection, self._statements.copy_staged, edited)
             await connection.execute(self._statements.merge)
-            await connection.execute(self._statements.empty_stage)
         elif edited:
             async with connection.pipeline():
                 for row in edited:
                     await connection.execute(self._statements.upsert, self._to_columns(row))
-        for key in gone:
-            await connection.execute(self._statements.delete, key)
+        if added:
+            await self._copy(connection, self._statements.copy, added)
 
-    async def _copy(self, connection: psycopg.AsyncConnection, statement: sql.Composed, rows: Iterable[Any]) -> None:
+    async def _copy(self, connection: psycopg.AsyncConnection, statement: bytes, rows: Iterable[Any]) -> None:
+        columns = self._to_columns if self._json else msgspec.structs.astuple
         async with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(self._oids)
             for row in rows:
-                await copy.write_row(self._to_columns(row))
+                await copy.write_row(columns(row))
 
     def _to_columns(self, row: Any) -> Sequence[Any]:
         values = msgspec.structs.astuple(row)
@@ -183,7 +214,7 @@ class _JsonBytes(Loader):
 
 
 class _Statements:
-    """A table's SQL, composed once."""
+    """A table's SQL, composed and rendered once: psycopg would render it at each execution."""
 
     def __init__(self, projection: Projection[Any], name: str, types: dict[str, tuple[int, str]]) -> None:
         def names(columns: Iterable[str]) -> sql.Composed:
@@ -195,21 +226,35 @@ class _Statements:
         sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in rest)
         resolve = sql.SQL("update set {}").format(sets) if rest else sql.SQL("nothing")
         arrays = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.key)
-        self.copy = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns)
-        self.copy_staged = sql.SQL("copy {} ({}) from stdin (format binary)").format(staged, columns)
-        self.stage = sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows").format(
-            staged, table
+        self.copy = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns).as_bytes()
+        self.copy_staged = sql.SQL("copy {} ({}) from stdin (format binary)").format(staged, columns).as_bytes()
+        self.stage = (
+            sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows")
+            .format(staged, table)
+            .as_bytes()
         )
-        self.empty_stage = sql.SQL("delete from {}").format(staged)  # truncate would write to the catalogue
-        self.merge = sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do {}").format(
-            table, columns, columns, staged, key, resolve
+        self.empty_stage = sql.SQL("delete from {}").format(staged).as_bytes()  # truncate would write to the catalogue
+        self.merge = (
+            sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do {}")
+            .format(table, columns, columns, staged, key, resolve)
+            .as_bytes()
         )
-        self.upsert = sql.SQL("insert into {} ({}) values ({}) on conflict ({}) do {}").format(
-            table, columns, sql.SQL(", ").join(sql.Placeholder() for _ in projection.columns), key, resolve
+        self.upsert = (
+            sql.SQL("insert into {} ({}) values ({}) on conflict ({}) do {}")
+            .format(table, columns, sql.SQL(", ").join(sql.Placeholder() for _ in projection.columns), key, resolve)
+            .as_bytes()
         )
-        self.select = sql.SQL("select {} from {} join unnest({}) as wanted ({}) using ({})").format(
-            columns, table, arrays, key, key
+        self.select = (
+            sql.SQL("select {} from {} join unnest({}) as wanted ({}) using ({})")
+            .format(columns, table, arrays, key, key)
+            .as_bytes()
         )
-        self.delete = sql.SQL("delete from {} where ({}) = ({})").format(
-            table, key, sql.SQL(", ").join(sql.Placeholder() for _ in projection.key)
+        self.delete = (
+            sql.SQL("delete from {} using unnest({}) as gone ({}) where ({}) = ({})")
+            .format(table, arrays, key, _of(table, projection.key), _of(sql.Identifier("gone"), projection.key))
+            .as_bytes()
         )
+
+
+def _of(table: sql.Identifier, columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(table + sql.SQL(".") + sql.Identifier(column) for column in columns)

@@ -195,3 +195,16 @@ def test_the_aggregate_is_known_without_decoding() -> None:
 def test_the_tag_is_the_type() -> None:
     """Of a class as of its events."""
     assert event_type(Counted) == event_type(Counted(1)) == "counted.v1"
+
+
+def test_decoders_of_stored_tags() -> None:
+    """Every version of the wanted types has one, other types have none, and unknown tags are not there."""
+    codec = Codec([Named, Counted], upcasters=UPCASTERS)
+    wanted, every = codec.decoders(frozenset({"named.v3"})), codec.decoders(None)
+    assert wanted.keys() == every.keys() == {"named.v1", "named.v2", "named.v3", "counted.v1"}
+    assert wanted["counted.v1"] is None
+    for decoders in (wanted, every):
+        decode = decoders["named.v1"]
+        assert decode is not None
+        assert decode(b'{"type":"named.v1","name":"Ada King"}') == Named("Ada", "King")
+    assert codec.decoders(frozenset({"named.v3"})) is wanted, "made once"

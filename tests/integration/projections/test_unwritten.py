@@ -1,0 +1,200 @@
+"""A table that catches up is written seldom: its rows are the same, and what was not written is made again."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+
+from shared.eventstore import EventStore, RecordedEvent
+from shared.projections import Projection, Stuck, following, rebuild, tables, unwritten
+from shared.stopping import stop
+from tests.integration.eventstore.tally import Counted, context, counted
+from tests.integration.projections.histories import projected, some_history
+from tests.integration.projections.tables import ALL, STEPS, TALLIES, TallyRow, expected, rows, tally
+from tests.support.patience import eventually
+
+REBUILDING = sys.modules["shared.projections.rebuild"]
+"""The module: in the package, its name is the function's."""
+ROUNDS, STREAMS = 40, 5
+
+
+async def long_streams(store: EventStore) -> None:
+    """STREAMS tallies, each counted ROUNDS times, in turn."""
+    streams = [uuid4() for _ in range(STREAMS)]
+    for version in range(ROUNDS):
+        await asyncio.gather(*(store.append(counted(stream, version, version), context()) for stream in streams))
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tables.Changes]:
+    """What is written to tables, piece by piece."""
+    writes: list[tables.Changes] = []
+    original = tables.Table.write
+
+    async def noting(table: tables.Table, connection: psycopg.AsyncConnection, changes: tables.Changes) -> None:
+        writes.append(changes)
+        await original(table, connection, changes)
+
+    monkeypatch.setattr(tables.Table, "write", noting)
+    return writes
+
+
+@pytest.fixture
+def keys_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each read asked for."""
+    asked: list[int] = []
+    original = tables.Table.read
+
+    async def noting(table: tables.Table, connection: psycopg.AsyncConnection, keys: list[Any]) -> Any:
+        asked.append(len(keys))
+        return await original(table, connection, keys)
+
+    monkeypatch.setattr(tables.Table, "read", noting)
+    return asked
+
+
+async def test_a_row_is_written_once_for_many_events(
+    store: EventStore,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    written: list[tables.Changes],
+    keys_read: list[int],
+) -> None:
+    """200 events of 5 rows, in batches of 5 events: 5 + 10 + 20 + 40 + 80 and the rest are written together."""
+    await long_streams(store)
+    await projected(store, TALLIES)
+    monkeypatch.setattr(following, "BATCH", STREAMS)
+    written.clear()
+    keys_read.clear()
+    assert (await rebuild(store, TALLIES)).same
+    assert [len(each.added) + len(each.edited) for each in written] == [STREAMS] * 6
+    assert not keys_read, "the table was empty, and its rows are held"
+    assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
+
+
+@pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
+@pytest.mark.parametrize(("name", "value"), [("MOST_ROWS", 3), ("MOST_EVENTS", 8), ("ROWS_BYTES", 50)])
+async def test_whatever_is_held(
+    store: EventStore,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    projection: Projection[Any],
+    name: str,
+    value: int,
+) -> None:
+    """Rows are dropped from memory when there are too many, and read again: the table is the same."""
+    monkeypatch.setattr(following, "BATCH", 7)
+    monkeypatch.setattr(unwritten, name, value)
+    await some_history(store)
+    await long_streams(store)
+    await projected(store, projection)
+    assert (await rebuild(store, projection)).same
+    assert rows(sql, projection.table) == await expected(store, projection)
+
+
+async def test_what_was_not_written_is_made_again(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled between two writes: the position is that of the rows, and not that of the events folded."""
+    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(unwritten, "MOST_EVENTS", 1 << 30)
+    await long_streams(store)
+    head = await projected(store, TALLIES)
+    folded: list[int] = []
+
+    def folding(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
+        folded.append(recorded.position)
+        return tally(row, recorded)
+
+    slow = replace(TALLIES, project=folding)
+    task = asyncio.create_task(rebuild(store, slow))
+    await eventually(lambda: len(folded) > 100 or task.done(), "it is that far")
+    await stop(task)
+    row = sql.execute("select position from read_tables where name = 'tallies_v1__rebuild'").fetchone()
+    assert row is not None
+    assert 0 < row[0] < head
+    partly = sql.execute("select sum(changes) from tallies_v1__rebuild").fetchone()
+    assert partly == (row[0],), "each event up to there has been counted once"
+    assert (await rebuild(store, slow)).same
+
+
+async def test_an_event_that_fails_late(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those before it are in the table, and it is named, however many were folded together with it."""
+    monkeypatch.setattr(following, "BATCH", 5)
+    await long_streams(store)
+    await projected(store, TALLIES, STEPS)
+    poison = 150
+
+    def failing(make: Callable[..., Any]) -> Callable[..., Any]:
+        def project(row: Any, recorded: RecordedEvent) -> Any:
+            if recorded.position == poison:
+                raise RuntimeError("poison")
+            return make(row, recorded)
+
+        return project
+
+    for projection in (TALLIES, STEPS):
+        with pytest.raises(Stuck) as stuck:
+            await rebuild(store, replace(projection, project=failing(projection.project)))
+        assert stuck.value.event is not None
+        assert stuck.value.event.position == poison
+        name = f"{projection.table}__rebuild"
+        assert sql.execute("select position from read_tables where name = %s", (name,)).fetchone() == (poison - 1,)
+
+
+class Seat(msgspec.Struct, frozen=True):
+    number: int
+    taken_at: int
+
+
+SEATS: Projection[Seat] = Projection(
+    name="tallies_seats",
+    version=1,
+    row=Seat,
+    key=("taken_at",),
+    ddl="create table {table} (number bigint not null unique, taken_at bigint primary key)",
+    events=(Counted,),
+    keys=lambda recorded: [(at,) for at in (recorded.position - 1, recorded.position) if at],
+    project=lambda row, recorded: None if row else Seat(0, recorded.position),
+)
+"""One row, which each event replaces by its own under another key, and with the same unique value."""
+
+
+async def test_a_row_may_take_anothers_place(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that go are deleted before those that come are written: a unique value may move from one to the other."""
+    monkeypatch.setattr(following, "BATCH", 2)
+    for version in range(9):
+        await store.append(counted(uuid4(), 0, version), context())
+    await projected(store, SEATS)
+    assert (await rebuild(store, SEATS)).same
+    assert rows(sql, SEATS.table) == await expected(store, SEATS)
+
+
+async def test_the_swap_is_durable(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches need not be flushed to disk one by one, but a rebuild that is said to be done must be there."""
+    said: list[tuple[str, str]] = []
+    for name in ("_rename", "advance"):
+        original = getattr(REBUILDING, name)
+
+        async def noting(*arguments: Any, _name: str = name, _original: Any = original, **named: Any) -> Any:
+            connection = next(getattr(each, "connection", each) for each in arguments if each is not store)
+            row = await (await connection.execute("show synchronous_commit")).fetchone()
+            said.append((_name, row[0]))
+            return await _original(*arguments, **named)
+
+        monkeypatch.setattr(REBUILDING, name, noting)
+    await some_history(store)
+    await projected(store, TALLIES)
+    await rebuild(store, TALLIES)
+    assert ("advance", "off") in said
+    assert {value for name, value in said if name == "_rename"} == {"on"}
