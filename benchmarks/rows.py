@@ -3,7 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import p1_append, p2_create, p2_read, p3_delivery, p4_rebuild, p5_jobs, rebuild_locks
+from benchmarks import (
+    account,
+    job_page,
+    p1_append,
+    p2_create,
+    p2_read,
+    p3_delivery,
+    p4_rebuild,
+    p5_jobs,
+    p8_idle,
+    p9_start,
+    rebuild_locks,
+)
 from benchmarks.ground import Ground
 from benchmarks.measure import Figure
 
@@ -25,9 +37,13 @@ ROWS: Sequence[Row] = (
     Row("P1", ("P1", "P1b"), "appending", p1_append.run),
     Row("P3", ("P3",), "delivering", p3_delivery.run),
     Row("P4", ("P4",), "rebuilding", p4_rebuild.run),
+    Row("ACCOUNT", ("ACCOUNT",), "changing an account with a long history", account.run),
+    Row("P9", ("P9",), "starting a set", p9_start.run),
+    Row("P8", ("P8",), "leaving a set alone", p8_idle.run),
     Row("P2", ("P2", "P2a", "P2b", "P2-CPU", "P2-COMMITS"), "creating collections", p2_create.run),
     Row("P2c", ("P2c",), "reading a collection", p2_read.run),
     Row("P5", ("P5", "P5a", "P5b"), "running jobs", p5_jobs.run),
+    Row("JOBPAGE", ("JOBPAGE",), "reading a large job", job_page.run),
     Row("LOCKS", ("LOCKS",), "rebuilding beside readers", rebuild_locks.run, extra=True),
 )
 
