@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import click
+import msgspec
 from rich.console import Console
 
 from infra.cli.history import definition_of, no_stream, opened_store, parse_as_of, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
 from infra.cli.shown import json_shown
+from shared.eventstore.decider import encode_state
 
 
 @click.command(
@@ -47,7 +49,7 @@ def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json:
                 "version": loaded.version,
                 "position": loaded.position,
                 "recorded_at": loaded.recorded_at,
-                "state": loaded.state,
+                "state": msgspec.Raw(encode_state(loaded.state)),
             }
 
     document = json_shown(run(load()))

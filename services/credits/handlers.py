@@ -1,4 +1,4 @@
-"""Command → account: load, decide, append; decided again when another command was faster."""
+"""Command → account: load, look up what it has let go of, decide, append; decided again when others were faster."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,14 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from services.credits.domain.account import Account, evolve
-from services.credits.domain.decisions import Command, decide
-from shared.eventstore import Context, Decider, EventStore, Handled
+from services.credits.domain.decisions import Command, GiveGrant, ReleaseOpenHold, decide
+from services.credits.domain.outcomes import GivenGrant, HoldOutcome
+from services.credits.outcomes import Outcomes
+from shared.contracts.event import Event
+from shared.eventstore import Context, Decider, EventStore, Handled, Loaded
 
 ACCOUNT: Decider[Account] = Decider(
-    name="account", initial=Account(), evolve=evolve, state_type=Account, snapshot_every=200
+    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=2, snapshot_every=200
 )
 """The stream id of an account is its user's id."""
 
@@ -21,6 +24,7 @@ class Ledger:
 
     def __init__(self, store: EventStore, clock: Callable[[], datetime]) -> None:
         self.clock = clock
+        self.outcomes = Outcomes(store)
         self._store = store
         self._turns = WeakValueDictionary[UUID, asyncio.Lock]()
 
@@ -32,4 +36,33 @@ class Ledger:
         """
         turn = self._turns.setdefault(command.user_id, asyncio.Lock())
         async with turn:
-            return await self._store.handle(ACCOUNT, command.user_id, lambda account: decide(command, account), context)
+            told = _Told(self.outcomes, command)
+            return await self._store.handle(ACCOUNT, command.user_id, told.decide, context, look_up=told.look_up)
+
+
+class _Told:
+    """One command, with what was looked up for it."""
+
+    def __init__(self, outcomes: Outcomes, command: Command) -> None:
+        self._outcomes, self._command = outcomes, command
+        self._grant: GivenGrant | None = None
+        self._hold: HoldOutcome | None = None
+
+    async def look_up(self, loaded: Loaded[Account]) -> bool:
+        """Finds what the command names and the account has no more. False: it is open, so the account is an old one."""
+        account, command = loaded.state, self._command
+        match command:
+            case GiveGrant(grant_id=grant_id, user_id=user_id):
+                if account.grants.get(grant_id) is None and account.given > len(account.grants):
+                    self._grant = await self._outcomes.grant(user_id, grant_id, loaded.position)
+                return True
+            case ReleaseOpenHold():
+                return True
+            case _:
+                self._hold = None
+                if account.holds.get(command.job_id) is None and account.decided > len(account.holds):
+                    self._hold = await self._outcomes.hold(command.user_id, command.job_id, loaded.position)
+                return self._hold is None or self._hold.status != "held"
+
+    def decide(self, account: Account) -> list[Event]:
+        return decide(self._command, account, grant=self._grant, hold=self._hold)

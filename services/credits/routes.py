@@ -14,6 +14,7 @@ from msgspec import Meta
 from services.credits import queries
 from services.credits.domain.amounts import to_credits, to_micro
 from services.credits.domain.decisions import GiveGrant
+from services.credits.domain.outcomes import grant_after
 from services.credits.handlers import Ledger
 from services.credits.queries import Balance, Entry
 from shared.contracts.problem import Detail, Problem
@@ -100,7 +101,8 @@ def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitab
         )
         # The grant's id makes it repeatable, and lets the decision see whether what is asked is still the same.
         handled = await ledger.carry_out(command, msgspec.structs.replace(context, repeatable=False))
-        grant = handled.state.grants.get(command.grant_id)
+        grant = grant_after(None, handled.events, command.grant_id)
+        grant = grant or await ledger.outcomes.grant(data.user_id, command.grant_id, handled.position)
         if grant is None:
             raise Problem(
                 "IDEMPOTENCY_KEY_REUSED",
@@ -109,7 +111,7 @@ def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitab
             )
         await caught_up(handled.position)
         view = GrantView(
-            id=grant.grant_id,
+            id=command.grant_id,
             user_id=data.user_id,
             amount=to_credits(grant.amount),
             source=grant.source,

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,8 @@ S = TypeVar("S")
 class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
 
-    After every `snapshot_every` events the state is stored as JSON, so msgspec must be able to decode `state_type`.
+    After every `snapshot_every` events the state is stored as JSON, so msgspec must be able to decode `state_type`, but
+    for parts of it that are `Plain`.
     Raise `state_version` when the state's fields or the fold change: then older snapshots are not used any more.
     """
 
@@ -128,9 +129,33 @@ class StateCache:
         self.bytes = 0
 
 
+@runtime_checkable
+class Plain(Protocol):
+    """A part of a state that msgspec does not know, such as a persistent map: it says itself how it is stored."""
+
+    def to_plain(self) -> Any: ...
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Self:
+        """Raises ValueError or TypeError for what is not as `to_plain` makes it."""
+        ...
+
+
 def encode_state(state: Any) -> bytes:
-    return msgspec.json.encode(state)
+    return msgspec.json.encode(state, enc_hook=_to_plain)
 
 
 def decode_state(decider: Decider[S], data: bytes) -> S:
-    return msgspec.json.decode(data, type=decider.state_type)
+    return msgspec.json.decode(data, type=decider.state_type, dec_hook=_from_plain)
+
+
+def _to_plain(part: Any) -> Any:
+    if isinstance(part, Plain):
+        return part.to_plain()
+    raise TypeError(f"{type(part)} can't be stored")
+
+
+def _from_plain(part: type[Any], plain: Any) -> Any:
+    if issubclass(part, Plain):
+        return part.from_plain(plain)
+    raise TypeError(f"{part} can't be stored")

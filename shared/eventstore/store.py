@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -203,12 +203,14 @@ class EventStore(EventReader):
         new: bool = False,
         large: bool = False,
         attempts: int = 20,
+        look_up: Callable[[Loaded[S]], Awaitable[bool]] | None = None,
     ) -> Handled[S]:
         """Load, decide, append; decides again on the newer state when another command was faster.
 
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
         `new` says that the id was just made, so nothing is read first; `large`, that deciding takes so long that it is
-        done beside the event loop. What `decide` raises comes through.
+        done beside the event loop. `look_up` reads what the decision needs beside the state, and lets `decide` know it;
+        it answers False when it found that the state is out of date. What either raises comes through.
         Raises ValueError when the command id has been used for another stream, and StoreUnavailable in time for an
         answer within 15 seconds, with what is known of its outcome.
         """
@@ -223,6 +225,8 @@ class EventStore(EventReader):
                     "VERSION_CONFLICT",
                     f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
                 )
+            if look_up is not None and not await _in_time(look_up(loaded), deadline):
+                continue
             events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
             if not events:
                 note(loaded.position)
@@ -276,3 +280,11 @@ class EventStore(EventReader):
         loaded = await self.load(decider, stream_id)
         note(loaded.position)
         return Handled(loaded.state, loaded.version, loaded.position)
+
+
+async def _in_time(look_up: Awaitable[bool], deadline: float) -> bool:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await look_up
+    except TimeoutError:
+        raise StoreUnavailable("what the decision needs was not read in time: nothing was done") from None

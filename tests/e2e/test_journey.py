@@ -178,6 +178,8 @@ async def test_operators_see_history_and_state_as_it_was(running: RunningSet) ->
     assert then["version"] == 1
     moment = datetime.fromisoformat(told[0]["recorded_at"]).isoformat()
     assert running.command(*arguments, "--as-of", moment)["state"] == then["state"]
+    account = running.command("state", "--service", "credits", str(user))["state"]
+    assert account["granted"] == account["spent"] + sum(grant["available"] for grant in account["grants"])
 
 
 async def test_status_says_that_everything_is_ready(running: RunningSet) -> None:

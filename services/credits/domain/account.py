@@ -1,15 +1,18 @@
 """A user's credits: grants come in, a job's hold sets some aside, and what its generations cost is spent.
 
-Amounts are integers of 10^-6 credit. What is decided about an account: decisions.py.
+Amounts are integers of 10^-6 credit. What is decided about an account: decisions.py. What is spent or resolved leaves
+the state, which so grows with what is open and not with what has been: outcomes.py says what became of the rest.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from immutables import Map
 
+from services.credits.domain.grants import NONE, Grant, OpenGrants
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
@@ -24,98 +27,140 @@ from shared.contracts.event import Event
 # State
 
 
-class Grant(msgspec.Struct, frozen=True):
-    """Where every micro-credit of a grant is: `amount == available + held + spent + expired`."""
-
-    grant_id: UUID
-    amount: int
-    source: str
-    priority: int
-    expires_at: datetime | None
-    external_id: str | None
-    order: int
-    available: int
-    held: int = 0
-    spent: int = 0
-    expired: int = 0
-
-    def is_expired(self, now: datetime) -> bool:
-        return self.expires_at is not None and self.expires_at <= now
-
-
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is set aside for a job. `allocations` is what is still held, in the order in which it is spent."""
 
+    job_id: UUID
     amount: int
-    status: Literal["held", "captured", "released", "declined"]
     allocations: tuple[Allocation, ...] = ()
-    captured: int = 0
+
+
+class OpenHolds:
+    """The holds that are not resolved, by job. Immutable; a change copies none of the others."""
+
+    __slots__ = ("_by_job",)
+
+    def __init__(self, by_job: Map[UUID, Hold] = NONE) -> None:
+        self._by_job = by_job
+
+    def __len__(self) -> int:
+        return len(self._by_job)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpenHolds) and self._by_job == other._by_job
+
+    def __hash__(self) -> int:
+        return hash(self._by_job)
+
+    def __repr__(self) -> str:
+        return f"OpenHolds({self.to_plain()})"
+
+    def get(self, job_id: UUID) -> Hold | None:
+        return self._by_job.get(job_id)
+
+    def __getitem__(self, job_id: UUID) -> Hold:
+        return self._by_job[job_id]
+
+    def with_hold(self, hold: Hold) -> "OpenHolds":
+        return OpenHolds(self._by_job.set(hold.job_id, hold))
+
+    def without(self, job_id: UUID) -> "OpenHolds":
+        return OpenHolds(self._by_job.delete(job_id))
+
+    def to_plain(self) -> list[Hold]:
+        return sorted(self._by_job.values(), key=lambda hold: hold.job_id)
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> "OpenHolds":
+        return cls(Map({hold.job_id: hold for hold in msgspec.convert(plain, list[Hold])}))
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user's ledger. Holds stay known after they are resolved, so that a job is never held or charged twice."""
+    """A user's ledger: what is open of it, and sums (micro-credits, but for the two numbers) of all that ever was.
 
-    grants: dict[UUID, Grant] = {}
-    holds: dict[UUID, Hold] = {}
+    `granted == grants' available and held + spent + expired`.
+    """
 
-    def spendable(self, now: datetime) -> list[Grant]:
-        """Grants with something available, in the order of use: priority, then nearest expiry, then oldest."""
-        usable = [grant for grant in self.grants.values() if grant.available and not grant.is_expired(now)]
-        return sorted(usable, key=lambda grant: (grant.priority, grant.expires_at or NEVER, grant.order))
+    grants: OpenGrants = OpenGrants()
+    holds: OpenHolds = OpenHolds()
+    granted: int = 0
+    spent: int = 0
+    expired: int = 0
+    given: int = 0
+    """Number of grants ever."""
+    decided: int = 0
+    """Number of jobs that a hold was ever placed for, or declined."""
 
     def available(self, now: datetime) -> int:
-        return sum(grant.available for grant in self.spendable(now))
+        return self.grants.available - sum(grant.available for grant in self.grants.due(now))
 
 
-NEVER = datetime.max.replace(tzinfo=UTC)
 Pot = Literal["available", "held", "spent", "expired"]
 
 # What happens
 
 
 def evolve(account: Account, event: Event) -> Account:
+    replace = msgspec.structs.replace
     match event:
         case CreditsGranted():
             grant = Grant(
                 grant_id=event.grant_id,
                 amount=event.amount,
-                source=event.source,
                 priority=event.priority,
                 expires_at=None if event.expires_at is None else datetime.fromisoformat(event.expires_at),
-                external_id=event.external_id,
-                order=len(account.grants),
+                order=account.given,
                 available=event.amount,
             )
-            return msgspec.structs.replace(account, grants={**account.grants, grant.grant_id: grant})
+            return replace(
+                account,
+                grants=account.grants.with_changed([grant]),
+                granted=account.granted + event.amount,
+                given=account.given + 1,
+            )
         case HoldPlaced():
-            hold = Hold(event.amount, "held", tuple(event.allocations))
-            return _moved(account, event.allocations, "available", "held", {event.job_id: hold})
+            hold = Hold(event.job_id, event.amount, tuple(event.allocations))
+            return replace(
+                account,
+                grants=_moved(account.grants, event.allocations, "available", "held"),
+                holds=account.holds.with_hold(hold),
+                decided=account.decided + 1,
+            )
         case HoldDeclined():
-            return _moved(account, [], "available", "held", {event.job_id: Hold(event.amount, "declined")})
+            return replace(account, decided=account.decided + 1)
         case HoldCaptured():
             hold = account.holds[event.job_id]
             _, rest = split(hold.allocations, event.amount)
-            hold = Hold(hold.amount, "captured", tuple(rest), captured=event.amount)
-            return _moved(account, event.allocations, "held", "spent", {event.job_id: hold})
+            open_still = Hold(hold.job_id, hold.amount, tuple(rest))  # its rest is released by the same decision
+            return replace(
+                account,
+                grants=_moved(account.grants, event.allocations, "held", "spent"),
+                holds=account.holds.with_hold(open_still) if rest else account.holds.without(event.job_id),
+                spent=account.spent + event.amount,
+            )
         case HoldReleased():
-            hold = account.holds[event.job_id]
-            hold = Hold(hold.amount, "captured" if hold.captured else "released", captured=hold.captured)
-            return _moved(account, event.allocations, "held", "available", {event.job_id: hold})
+            return replace(
+                account,
+                grants=_moved(account.grants, event.allocations, "held", "available"),
+                holds=account.holds.without(event.job_id),
+            )
         case GrantExpired():
-            return _moved(account, [Allocation(event.grant_id, event.amount)], "available", "expired", {})
+            return replace(
+                account,
+                grants=_moved(account.grants, [Allocation(event.grant_id, event.amount)], "available", "expired"),
+                expired=account.expired + event.amount,
+            )
         case _:
             raise AssertionError(f"{event!r} is not an event of an account")
 
 
-def _moved(
-    account: Account, allocations: Sequence[Allocation], source: Pot, target: Pot, holds: dict[UUID, Hold]
-) -> Account:
-    grants = dict(account.grants)
+def _moved(grants: OpenGrants, allocations: Sequence[Allocation], source: Pot, target: Pot) -> OpenGrants:
+    changed = dict[UUID, Grant]()
     for allocation in allocations:
-        grant = grants[allocation.grant_id]
+        grant = changed.get(allocation.grant_id) or grants[allocation.grant_id]
         pots = {source: getattr(grant, source) - allocation.amount, target: getattr(grant, target) + allocation.amount}
-        grants[grant.grant_id] = msgspec.structs.replace(grant, **pots)
-    return Account(grants=grants, holds={**account.holds, **holds})
+        changed[grant.grant_id] = msgspec.structs.replace(grant, **pots)
+    return grants.with_changed(list(changed.values()))
 
 
 def split(allocations: Sequence[Allocation], amount: int) -> tuple[list[Allocation], list[Allocation]]:

@@ -5,13 +5,16 @@ The clock comes in with each command: a grant past its expiry is never available
 """
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from services.credits.domain.account import Account, split
+from services.credits.domain.account import Account, Hold, split
 from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits
+from services.credits.domain.grants import Grant
+from services.credits.domain.outcomes import GivenGrant, HoldOutcome
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
@@ -25,7 +28,10 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
 
 MAX_OPEN_GRANTS = 5_000
-"""Grants of one account that have something left. A hold may take a part of each, and its event names them all."""
+"""Grants of one account that are not used up, also those that are held whole: as many bound the account's state.
+
+A hold may take a part of each, and its event names them all.
+"""
 LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 
 # What is asked
@@ -83,8 +89,13 @@ Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 # What is decided
 
 
-def decide(command: Command, account: Account) -> list[Event]:
+def decide(
+    command: Command, account: Account, *, grant: GivenGrant | None = None, hold: HoldOutcome | None = None
+) -> list[Event]:
     """The events of a command; none when it was carried out before.
+
+    `grant` is how the grant that the command names was given before, and `hold` what became of its job's hold, where
+    the account has let go of it: see outcomes.py.
 
     Raises:
         Problem: VALIDATION_FAILED or IDEMPOTENCY_KEY_REUSED for a grant; HOLD_AMOUNT_DIFFERS, HOLD_RESOLVED,
@@ -92,24 +103,20 @@ def decide(command: Command, account: Account) -> list[Event]:
     """
     match command:
         case GiveGrant():
-            return _give(command, account)
+            return _give(command, account, account.grants.get(command.grant_id) or grant)
         case PlaceHold():
-            return _place(command, account)
+            return _place(command, account, account.holds.get(command.job_id) or hold)
         case CaptureHold():
-            return _resolve(account, command.user_id, command.job_id, command.amount, command.now)
+            return _resolve(account, command, command.amount, hold)
         case ReleaseHold():
-            return _resolve(account, command.user_id, command.job_id, 0, command.now)
+            return _resolve(account, command, 0, hold)
         case ReleaseOpenHold():
-            hold = account.holds.get(command.job_id)
-            if hold is None or hold.status != "held":
-                return []
-            return _resolve(account, command.user_id, command.job_id, 0, command.now)
+            return _resolve(account, command, 0, hold) if account.holds.get(command.job_id) else []
         case _:
             assert_never(command)
 
 
-def _give(command: GiveGrant, account: Account) -> list[Event]:
-    known = account.grants.get(command.grant_id)
+def _give(command: GiveGrant, account: Account, known: Grant | GivenGrant | None) -> list[Event]:
     if known is not None:
         if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):
             return []
@@ -123,10 +130,11 @@ def _give(command: GiveGrant, account: Account) -> list[Event]:
     if command.expires_at is not None and command.expires_at >= LATEST_EXPIRY:
         message = f"must lie before {LATEST_EXPIRY.date()}; leave it out for a grant that never expires"
         raise invalid("The grant's expiry is too far away", Detail("/expires_at", message))
-    if sum(grant.amount for grant in account.grants.values()) + command.amount > ACCOUNT_LIMIT:
+    if account.granted + command.amount > ACCOUNT_LIMIT:
         limit = to_credits(ACCOUNT_LIMIT)
         raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
-    if len(account.spendable(command.now)) >= MAX_OPEN_GRANTS:
+    used_up = sum(not grant.held for grant in account.grants.due(command.now))
+    if len(account.grants) - used_up >= MAX_OPEN_GRANTS:
         message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
         raise invalid("The account has too many grants", Detail("/user_id", message))
     granted = CreditsGranted(
@@ -141,8 +149,7 @@ def _give(command: GiveGrant, account: Account) -> list[Event]:
     return [*_expiries(account, command.user_id, command.now), granted]
 
 
-def _place(command: PlaceHold, account: Account) -> list[Event]:
-    known = account.holds.get(command.job_id)
+def _place(command: PlaceHold, account: Account, known: Hold | HoldOutcome | None) -> list[Event]:
     if known is not None:
         if known.amount != command.amount:
             raise Problem(
@@ -151,27 +158,32 @@ def _place(command: PlaceHold, account: Account) -> list[Event]:
             )
         return []
     expiries = _expiries(account, command.user_id, command.now)
-    spendable = account.spendable(command.now)[:MAX_OPEN_GRANTS]
-    available = sum(grant.available for grant in spendable)
-    if available < command.amount:
-        return [*expiries, HoldDeclined(command.job_id, command.user_id, command.amount, available)]
-    offers = [Allocation(grant.grant_id, grant.available) for grant in spendable]
-    allocations, _ = split(offers, command.amount)
+    if account.available(command.now) < command.amount:
+        return [*expiries, _declined(command, account.available(command.now))]
+    allocations, left = list[Allocation](), command.amount
+    # An account of an earlier release may have more open grants than one event can name.
+    for grant in islice(account.grants.in_order_of_use(command.now), MAX_OPEN_GRANTS):
+        if not left:
+            break
+        allocations.append(Allocation(grant.grant_id, min(grant.available, left)))
+        left -= allocations[-1].amount
+    if left:
+        return [*expiries, _declined(command, command.amount - left)]
     return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations)]
 
 
-def _resolve(account: Account, user_id: UUID, job_id: UUID, captured: int, now: datetime) -> list[Event]:
+def _declined(command: PlaceHold, available: int) -> HoldDeclined:
+    return HoldDeclined(command.job_id, command.user_id, command.amount, available)
+
+
+def _resolve(
+    account: Account, command: CaptureHold | ReleaseHold | ReleaseOpenHold, captured: int, known: HoldOutcome | None
+) -> list[Event]:
+    user_id, job_id, now = command.user_id, command.job_id, command.now
     hold = account.holds.get(job_id)
-    if hold is None or hold.status == "declined":
-        if captured == 0:
-            return []
-        raise Problem("HOLD_NOT_FOUND", f"Job {job_id} has no hold of which {captured} micro-credits could be spent")
-    if hold.status != "held":
-        if hold.captured == captured:
-            return []
-        raise Problem(
-            "HOLD_RESOLVED", f"The hold of job {job_id} was resolved with {hold.captured}, not {captured} micro-credits"
-        )
+    if hold is None:
+        _check_resolved(job_id, captured, known)
+        return []
     if captured > hold.amount:
         raise Problem(
             "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, {captured} can't be spent"
@@ -187,6 +199,18 @@ def _resolve(account: Account, user_id: UUID, job_id: UUID, captured: int, now: 
     return events
 
 
+def _check_resolved(job_id: UUID, captured: int, known: HoldOutcome | None) -> None:
+    """Raises Problem when a hold that is not open was not resolved with this amount."""
+    if known is None or known.status == "declined":
+        if captured:
+            message = f"Job {job_id} has no hold of which {captured} micro-credits could be spent"
+            raise Problem("HOLD_NOT_FOUND", message)
+    elif known.captured != captured:
+        raise Problem(
+            "HOLD_RESOLVED",
+            f"The hold of job {job_id} was resolved with {known.captured}, not {captured} micro-credits",
+        )
+
+
 def _expiries(account: Account, user_id: UUID, now: datetime) -> list[Event]:
-    due = [grant for grant in account.grants.values() if grant.available and grant.is_expired(now)]
-    return [GrantExpired(grant.grant_id, user_id, grant.available) for grant in due]
+    return [GrantExpired(grant.grant_id, user_id, grant.available) for grant in account.grants.due(now)]

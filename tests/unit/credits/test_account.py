@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from services.credits.domain.account import Account, evolve
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, decide
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold, decide
+from services.credits.domain.outcomes import grant_after, outcome_after
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
@@ -77,7 +78,11 @@ def expired(grant_id, amount):
 
 
 def decided(given, when):
-    return decide(when, reduce(evolve, given, Account()))
+    """On the account after these events, told what they say of the grant or hold that the command names."""
+    account = reduce(evolve, given, Account())
+    if isinstance(when, GiveGrant):
+        return decide(when, account, grant=grant_after(None, given, when.grant_id))
+    return decide(when, account, hold=outcome_after(None, given, when.job_id))
 
 
 def refused(given, when):
@@ -174,6 +179,21 @@ DECISIONS = {
     ),
     "releasing a declined hold changes nothing": ([declined(3, 0)], release(), []),
     "releasing for a job that never had a hold changes nothing": ([granted(A, 5)], release(), []),
+    "an open hold is released though nothing will be captured of it": (
+        [granted(A, 5), placed(3, (A, 3))],
+        ReleaseOpenHold(USER, JOB, NOW),
+        [released(3, (A, 3))],
+    ),
+    "a hold that is resolved stays as it is then": (
+        [granted(A, 5), placed(3, (A, 3)), captured(3, (A, 3))],
+        ReleaseOpenHold(USER, JOB, NOW),
+        [],
+    ),
+    "the same grant again when it is used up": (
+        [granted(A, 5), placed(5, (A, 5)), captured(5, (A, 5))],
+        give(A, 5),
+        [],
+    ),
     "what was released can be held by another job": (
         [granted(A, 5), placed(5, (A, 5)), released(5, (A, 5))],
         place(5, job=OTHER_JOB),
@@ -202,6 +222,18 @@ REFUSALS = {
         "/amount",
     ),
     "the same grant with another amount": ([granted(A, 5)], give(A, 6), "IDEMPOTENCY_KEY_REUSED", "/external_id"),
+    "the same grant with another amount when it is used up": (
+        [granted(A, 5), placed(5, (A, 5)), captured(5, (A, 5))],
+        give(A, 6),
+        "IDEMPOTENCY_KEY_REUSED",
+        "/external_id",
+    ),
+    "a resolved hold with another amount": (
+        [granted(A, 5), placed(4, (A, 4)), released(4, (A, 4))],
+        place(5),
+        "HOLD_AMOUNT_DIFFERS",
+        None,
+    ),
     "the same hold with another amount": (
         [granted(A, 5), placed(4, (A, 4))],
         place(5),

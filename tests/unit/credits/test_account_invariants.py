@@ -1,4 +1,7 @@
-"""Whatever is asked of an account in whatever order, no micro-credit appears, vanishes or is spent twice."""
+"""Whatever is asked of an account in whatever order, no micro-credit appears, vanishes or is spent twice.
+
+The books are kept by a ledger that lets go of nothing; the account, which does, decides the same at every step.
+"""
 
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -9,15 +12,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.credits.domain.account import Account, evolve
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, decide
+from services.credits.domain import account, decisions
+from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold
+from services.credits.domain.outcomes import grant_after, outcome_after
+from services.credits.handlers import ACCOUNT
 from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
 from shared.contracts.problem import Problem
+from shared.eventstore.decider import decode_state, encode_state
+from tests.unit.credits.full_ledger import Account, decide, evolve
 
 USER = UUID(int=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 jobs = st.integers(min_value=1, max_value=6).map(lambda number: UUID(int=number))
 amounts = st.integers(min_value=0, max_value=40)
+
+
+def outcome(decided):
+    """The events, or none and the refusal."""
+    try:
+        return decided(), None
+    except Problem as problem:
+        return [], (problem.code, problem.detail)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -27,20 +42,27 @@ class Ledger(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         self.account = Account()
+        self.open = account.Account()
         self.history = []
         self.sent = []
 
     def send(self, command):
         before = self.account
-        try:
-            events = decide(command, before)
-        except Problem:
-            return []
+        events, refusal = outcome(lambda: decide(command, before))
+        assert outcome(lambda: self.decided(command)) == (events, refusal), "decided as by the ledger that knows all"
         self.account = reduce(evolve, events, before)
+        self.open = reduce(account.evolve, events, self.open)
         self.history += events
         if events:
             self.sent.append(command)
         return events
+
+    def decided(self, command):
+        """By the account that has let go of what is over, which is told of the one grant or hold."""
+        if isinstance(command, GiveGrant):
+            found = grant_after(None, self.history, command.grant_id)
+            return decisions.decide(command, self.open, grant=found)
+        return decisions.decide(command, self.open, hold=outcome_after(None, self.history, command.job_id))
 
     @rule(hours=st.integers(min_value=1, max_value=30))
     def time_passes(self, hours):
@@ -74,12 +96,17 @@ class Ledger(RuleBasedStateMachine):
     def release(self, job):
         self.send(ReleaseHold(USER, job, self.now))
 
+    @rule(job=jobs)
+    def release_if_open(self, job):
+        self.send(ReleaseOpenHold(USER, job, self.now))
+
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def the_same_again(self, data):
         command = data.draw(st.sampled_from(self.sent))
         again = msgspec.structs.replace(command, now=self.now)
         assert decide(again, self.account) == [], f"{command} was carried out before"
+        assert self.decided(again) == [], f"{command} was carried out before"
 
     @invariant()
     def every_micro_credit_is_in_one_place(self):
@@ -109,10 +136,37 @@ class Ledger(RuleBasedStateMachine):
             moved = sum(event.amount for event in of_job if isinstance(event, HoldCaptured | HoldReleased))
             assert moved == (hold.amount if hold.status in {"captured", "released"} else 0)
 
+    @invariant()
+    def the_account_has_what_is_open_and_the_sums_of_the_rest(self):
+        known = [grant for grant in self.account.grants.values() if grant.available or grant.held]
+        assert {each.grant_id: (each.available, each.held, each.spent, each.expired) for each in self.open.grants} == {
+            each.grant_id: (each.available, each.held, each.spent, each.expired) for each in known
+        }
+        assert self.open.available(self.now) == self.account.available(self.now)
+        held = {job: hold for job, hold in self.account.holds.items() if hold.status == "held"}
+        assert len(self.open.holds) == len(held)
+        for job, hold in held.items():
+            assert (self.open.holds[job].amount, self.open.holds[job].allocations) == (hold.amount, hold.allocations)
+
+    @invariant()
+    def every_micro_credit_ever_granted_is_in_the_sums(self):
+        inside = sum(grant.available + grant.held for grant in self.open.grants)
+        assert self.open.granted == inside + self.open.spent + self.open.expired
+        assert self.open.granted == sum(grant.amount for grant in self.account.grants.values())
+        assert self.open.spent == sum(grant.spent for grant in self.account.grants.values())
+
     def teardown(self):
         """History and a snapshot both give the same account."""
         assert reduce(evolve, self.history, Account()) == self.account
-        assert msgspec.json.decode(msgspec.json.encode(self.account), type=Account) == self.account
+        assert reduce(account.evolve, self.history, account.Account()) == self.open
+        stored = decode_state(ACCOUNT, encode_state(self.open))
+        assert stored == self.open
+        later = self.now + timedelta(hours=100)
+        for now in (self.now, later):
+            in_order = list(self.open.grants.in_order_of_use(now))
+            assert list(stored.grants.in_order_of_use(now)) == in_order, "the orders follow from the grants"
+            assert [grant.grant_id for grant in in_order] == [grant.grant_id for grant in self.account.spendable(now)]
+            assert stored.grants.due(now) == self.open.grants.due(now)
 
 
 class TestLedger(Ledger.TestCase):

@@ -20,6 +20,7 @@ from services.collections.domain.creation import CreateCollection
 from services.collections.domain.editing import EditCollection, SetReceivers
 from services.collections.domain.fields import FieldChanges
 from services.credits.domain import account, decisions
+from services.credits.domain.grants import Grant, OpenGrants
 from services.generation.domain import generation, job, workflow
 from services.generation.domain.draws import draw
 from services.generation.domain.planning import Request, plan_job, plan_steps
@@ -224,10 +225,9 @@ def of_a_package() -> list[Event]:
 def of_an_account() -> list[Event]:
     """As many grants as an account may have, each a little; one hold that takes them all."""
     now = datetime(2026, 11, 26, tzinfo=UTC)
-    state = account.Account()
-    for number in range(decisions.MAX_OPEN_GRANTS):
-        grant_id = UUID(int=2**128 - 1 - number)
-        state.grants[grant_id] = account.Grant(grant_id, 10**12, "x", 1, None, None, number, 10**12)
+    most = 10**12
+    given = [Grant(UUID(int=2**128 - 1 - number), most, 1, number, most) for number in range(decisions.MAX_OPEN_GRANTS)]
+    state = account.Account(grants=OpenGrants.of(given), given=len(given))
     place = decisions.PlaceHold(USER, JOB, 10**12 * decisions.MAX_OPEN_GRANTS, now)
     placed = decisions.decide(place, state)
     held = reduce(account.evolve, placed, state)

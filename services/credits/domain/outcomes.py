@@ -1,0 +1,57 @@
+"""What became of a grant or of a job's hold, for ever: the account lets go of it once it is spent or resolved.
+
+It is found by its own key in the read tables, and what these have not seen yet in the account's last events: both are
+folds over the same history. Whoever decides is given it as an argument.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
+from shared.contracts.event import Event
+
+
+class GivenGrant(msgspec.Struct, frozen=True):
+    """How a grant was given."""
+
+    amount: int
+    source: str
+    priority: int
+    expires_at: datetime | None
+    external_id: str | None
+
+
+class HoldOutcome(msgspec.Struct, frozen=True):
+    """`status` as in the table of holds; `amount` is what was asked for."""
+
+    amount: int
+    status: Literal["held", "captured", "released", "declined"]
+    captured: int = 0
+
+
+def grant_after(before: GivenGrant | None, events: Iterable[Event], grant_id: UUID) -> GivenGrant | None:
+    """A grant as it is known after later events of its account."""
+    for event in events:
+        if isinstance(event, CreditsGranted) and event.grant_id == grant_id:
+            expires_at = None if event.expires_at is None else datetime.fromisoformat(event.expires_at)
+            before = GivenGrant(event.amount, event.source, event.priority, expires_at, event.external_id)
+    return before
+
+
+def outcome_after(before: HoldOutcome | None, events: Iterable[Event], job_id: UUID) -> HoldOutcome | None:
+    """The outcome of a job's hold after later events of its account."""
+    for event in events:
+        match event:
+            case HoldPlaced(job_id=job, amount=amount) if job == job_id:
+                before = HoldOutcome(amount, "held")
+            case HoldDeclined(job_id=job, amount=amount) if job == job_id:
+                before = HoldOutcome(amount, "declined")
+            case HoldCaptured(job_id=job, amount=amount) if job == job_id and before is not None:
+                before = HoldOutcome(before.amount, "captured", amount)
+            case HoldReleased(job_id=job) if job == job_id and before is not None:
+                before = HoldOutcome(before.amount, "captured" if before.captured else "released", before.captured)
+    return before

@@ -1,0 +1,145 @@
+"""What an account has let go of is known for ever, whatever its read tables have seen of it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from services.credits.domain.decisions import CaptureHold, Command, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold
+from services.credits.handlers import ACCOUNT, Ledger
+from shared.contracts.problem import Problem
+from shared.runtime import Runtime
+from tests.integration.credits.api import ALICE, BOB
+from tests.integration.credits.test_ledger import NOW, context, give, replica
+
+GIVEN = GiveGrant(UUID(int=7), ALICE, 5, "shop", 3, NOW + timedelta(days=1), "order 7", NOW)
+CAPTURED, RELEASED, DECLINED, FREE = (UUID(int=70 + number) for number in range(4))
+LIFE: list[Command] = [
+    GIVEN,
+    PlaceHold(ALICE, CAPTURED, 4, NOW),
+    PlaceHold(ALICE, RELEASED, 1, NOW),
+    PlaceHold(ALICE, DECLINED, 9, NOW),
+    PlaceHold(ALICE, FREE, 0, NOW),
+    CaptureHold(ALICE, CAPTURED, 4, NOW),
+    ReleaseHold(ALICE, RELEASED, NOW),
+    CaptureHold(ALICE, FREE, 0, NOW),
+    PlaceHold(ALICE, UUID(int=80), 1, NOW),
+    CaptureHold(ALICE, UUID(int=80), 1, NOW),
+]
+"""After it everything is spent or resolved."""
+SAID_AGAIN = [*LIFE, ReleaseHold(ALICE, DECLINED, NOW), ReleaseOpenHold(ALICE, CAPTURED, NOW)]
+REFUSED: list[tuple[Command, str]] = [
+    (msgspec.structs.replace(GIVEN, amount=6), "IDEMPOTENCY_KEY_REUSED"),
+    (msgspec.structs.replace(GIVEN, priority=4), "IDEMPOTENCY_KEY_REUSED"),
+    (PlaceHold(ALICE, CAPTURED, 5, NOW), "HOLD_AMOUNT_DIFFERS"),
+    (PlaceHold(ALICE, RELEASED, 2, NOW), "HOLD_AMOUNT_DIFFERS"),
+    (PlaceHold(ALICE, DECLINED, 8, NOW), "HOLD_AMOUNT_DIFFERS"),
+    (CaptureHold(ALICE, CAPTURED, 3, NOW), "HOLD_RESOLVED"),
+    (ReleaseHold(ALICE, CAPTURED, NOW), "HOLD_RESOLVED"),
+    (CaptureHold(ALICE, RELEASED, 1, NOW), "HOLD_RESOLVED"),
+    (CaptureHold(ALICE, FREE, 1, NOW), "HOLD_RESOLVED"),
+    (CaptureHold(ALICE, DECLINED, 9, NOW), "HOLD_NOT_FOUND"),
+    (CaptureHold(ALICE, UUID(int=99), 1, NOW), "HOLD_NOT_FOUND"),
+]
+
+
+async def lived(runtime: Runtime, upto: int | None = None) -> int:
+    ledger, position = Ledger(runtime.store, lambda: NOW), 0
+    for command in LIFE[:upto]:
+        position = (await ledger.carry_out(command, context())).position
+    return position
+
+
+async def assert_known(runtime: Runtime) -> None:
+    """Each command again changes nothing, and another one for the same grant or job is refused."""
+    ledger = Ledger(runtime.store, lambda: NOW)
+    account = await runtime.store.load(ACCOUNT, ALICE)
+    assert (len(account.state.grants), len(account.state.holds)) == (0, 0), "the account has let go of all"
+    for command in SAID_AGAIN:
+        handled = await ledger.carry_out(command, context())
+        assert (handled.events, handled.version) == ((), account.version), command
+    for command, code in REFUSED:
+        with pytest.raises(Problem) as refused:
+            await ledger.carry_out(command, context())
+        assert refused.value.code == code, command
+
+
+async def test_known_from_tables_that_have_seen_all(database: str):
+    async with replica(database, projecting=True) as runtime:
+        assert await runtime.caught_up(await lived(runtime))
+        await assert_known(runtime)
+
+
+async def test_known_without_anything_in_the_tables(database: str):
+    """As when no projector has run for long, or the tables are built anew."""
+    async with replica(database) as runtime:
+        await lived(runtime)
+        await assert_known(runtime)
+
+
+@pytest.mark.parametrize("seen", range(1, len(LIFE)))
+async def test_known_from_tables_that_have_seen_a_part(database: str, seen: int):
+    """Wherever the projector stopped: a hold is held in its table, and resolved in the account's last events."""
+    async with replica(database, projecting=True) as runtime:
+        assert await runtime.caught_up(await lived(runtime, seen))
+    async with replica(database) as runtime:
+        ledger = Ledger(runtime.store, lambda: NOW)
+        for command in LIFE[seen:]:
+            await ledger.carry_out(command, context())
+        await assert_known(runtime)
+
+
+async def test_known_though_an_operator_left_an_event_out_of_the_tables(database: str):
+    async with replica(database, projecting=True) as runtime:
+        assert await runtime.caught_up(await lived(runtime))
+        async with runtime.store.pool.connection() as connection:
+            await connection.execute("delete from holds_v1")
+            await connection.execute("delete from grants_v1")
+            await connection.execute(
+                "insert into read_table_skips (table_name, position, event, error, reason, actor) "
+                "select t, 1, 'x', 'x', 'a test', 'x' from unnest(array['holds_v1', 'grants_v1']) t"
+            )
+        await assert_known(runtime)
+
+
+async def test_another_users_hold_for_the_same_job_is_no_hold_of_this_user(database: str):
+    """Its row is the one of its job; who reads it sees whose it is, and looks into the account's own history."""
+    async with replica(database, projecting=True) as runtime:
+        await lived(runtime)
+        ledger = Ledger(runtime.store, lambda: NOW)
+        await ledger.carry_out(give(9, BOB), context())
+        handled = await ledger.carry_out(PlaceHold(BOB, CAPTURED, 8, NOW), context())
+        assert await runtime.caught_up(handled.position)
+        await assert_known(runtime)
+
+
+async def test_an_account_that_has_let_go_of_nothing_is_asked_for_nothing_more(database: str, monkeypatch: Any):
+    """And one that has costs one query more, for a job that it does not know, whatever it went through before."""
+    async with replica(database, projecting=True) as runtime:
+        ledger, queries, rows = Ledger(runtime.store, lambda: NOW), list[str](), runtime.store.pool.rows
+        asking = asyncio.current_task()
+
+        async def counted(query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+            if asyncio.current_task() is asking:
+                queries.append(query)
+            return await rows(query, parameters)
+
+        async def cost(command: Command) -> int:
+            queries.clear()
+            handled = await ledger.carry_out(command, context())
+            count = len(queries)
+            assert await runtime.caught_up(handled.position)
+            return count
+
+        await ledger.carry_out(give(9), context())
+        monkeypatch.setattr(runtime.store.pool, "rows", counted)
+        first = await cost(PlaceHold(ALICE, CAPTURED, 1, NOW))
+        assert await cost(CaptureHold(ALICE, CAPTURED, 1, NOW)) == first
+        for number in range(20):
+            job = UUID(int=200 + number)
+            assert await cost(PlaceHold(ALICE, job, 0, NOW)) == first + 1
+            assert await cost(ReleaseHold(ALICE, job, NOW)) == first
