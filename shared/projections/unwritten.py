@@ -14,7 +14,7 @@ import psycopg
 
 from shared.eventstore import RecordedEvent
 from shared.eventstore.connections import within
-from shared.projections.projection import Key, Rows
+from shared.projections.projection import Key, Rows, Touched
 from shared.projections.tables import ROWS_BYTES, Changes, Table, TooManyBytes
 from shared.stopping import stop
 
@@ -127,28 +127,39 @@ class Unwritten:
                 await stop(writing)
                 self._writing = None
 
-    def _append(self, piece: Sequence[tuple[RecordedEvent, tuple[Key, ...]]]) -> None:
-        project = self._table.projection.project
+    def _append(self, piece: Sequence[Touched]) -> None:
+        project, adds = self._table.projection.project, self._table.projection.adds
         for event, keys in piece:
+            if adds is not None and (added := adds(event)):
+                self._added += added.values()
+                continue
             for _ in keys:
                 if (row := project(None, event)) is not None:
                     self._added.append(row)
         self._weigh(piece)
 
-    def _fold(self, piece: Sequence[tuple[RecordedEvent, tuple[Key, ...]]]) -> None:
-        project, cells, changed = self._table.projection.project, self._cells, self._changed
+    def _fold(self, piece: Sequence[Touched]) -> None:
+        """Does what `fold_batch` does."""
+        project, adds, cells = self._table.projection.project, self._table.projection.adds, self._cells
         for event, keys in piece:
+            if adds is not None and (added := adds(event)):
+                for key, row in added.items():
+                    self._change(cells[key], row)
+                continue
             for key in keys:
                 cell = cells[key]
                 row = project(cell.row, event)
                 if row is not cell.row:
-                    cell.row = row
-                    if not cell.is_changed:
-                        cell.is_changed = True
-                        changed.append(cell)
+                    self._change(cell, row)
         self._weigh(piece)
 
-    def _weigh(self, piece: Sequence[tuple[RecordedEvent, tuple[Key, ...]]]) -> None:
+    def _change(self, cell: _Cell, row: Any) -> None:
+        cell.row = row
+        if not cell.is_changed:
+            cell.is_changed = True
+            self._changed.append(cell)
+
+    def _weigh(self, piece: Sequence[Touched]) -> None:
         """A row grows by no more than the events that it is made of, as far as anybody can tell beforehand."""
         if not self._table.is_of_fixed_size:
             self._bytes += sum([len(event.data) for event, _ in piece])

@@ -180,6 +180,32 @@ async def test_a_row_may_take_anothers_place(
     assert rows(sql, SEATS.table) == await expected(store, SEATS)
 
 
+COUNTS: Projection[Seat] = Projection(
+    name="tallies_counts",
+    version=1,
+    row=Seat,
+    key=("number", "taken_at"),
+    ddl="create table {table} (number bigint, taken_at bigint not null, primary key (number, taken_at))",
+    events=(Counted,),
+    keys=lambda recorded: [(number, recorded.position) for number in (1, 2, 3)],
+    project=lambda row, _recorded: row,
+    adds=lambda recorded: {(number, recorded.position): Seat(number, recorded.position) for number in (1, 2, 3)},
+)
+
+
+@pytest.mark.parametrize("append_only", [False, True])
+async def test_an_event_that_adds_several_rows(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, append_only: bool
+) -> None:
+    projection = replace(COUNTS, append_only=append_only)
+    monkeypatch.setattr(following, "BATCH", 2)
+    for version in range(9):
+        await store.append(counted(uuid4(), 0, version), context())
+    await projected(store, projection)
+    assert len(rows(sql, COUNTS.table)) == 27
+    assert (await rebuild(store, projection)).same
+
+
 async def test_the_swap_is_durable(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches need not be flushed to disk one by one, but a rebuild that is said to be done must be there."""
     said: list[tuple[str, str]] = []
