@@ -1,20 +1,19 @@
 """Following jobs while they run: what was recorded comes from the table of job events, progress from plain NATS.
 
-One loop per process reads the table as the projector fills it, and hands each job's rows to those who follow it. A
-follower that is too slow for that reads the table itself; nothing is kept for it without a bound, in rows and in bytes.
+One loop per process reads the table as the projector fills it, and tells each job's events in the job's channel: one
+for all who follow it, with one subscription to its progress and one encoding of each event. A follower that is too slow
+for the channel, or comes later, reads the table itself; several that read the same read it once.
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
-import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from services.generation.broker import TROUBLE, Broker
 from services.generation.projections.job_events import JOB_EVENTS, TERMINAL
@@ -22,211 +21,252 @@ from shared.backoff import Backoff
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
+from shared.http.channel import Channel, Frame
 from shared.messaging.failures import is_transient
 
 PAGE = 1000
 PAGE_BYTES = 4 * 1024 * KIB
 """A page ends behind the row with which it has so many."""
-MOST_KEPT = 500
-"""Rows that are kept for one follower, and steps whose progress is."""
-KEPT_BYTES = 1024 * KIB
 MOST_SAID = 1000
 """Characters of what a worker says of its progress."""
 
+# The data only of the jobs that are followed.
 NEWS: LiteralString = """
 select position, job_id, event, data, size from (
   select page.*, sum(size) over (order by position) - size as before from (
-    select position, job_id, event, data, octet_length(data::text) as size
-    from job_events_v2 where position > %b order by position limit %b) page) counted
+    select position, job_id, event, wanted.data, coalesce(octet_length(wanted.data), 0) as size
+    from job_events_v2 row
+      cross join lateral (select case when job_id = any(%b) then row.data::text end as data) wanted
+    where position > %b order by position limit %b) page) counted
 where before < %b order by position"""
 OF_JOB: LiteralString = """
-select position, job_id, event, data, size from (
-  select page.*, sum(size) over (order by position) - size as before from (
-    select position, job_id, event, data, octet_length(data::text) as size
+select position, job_id, event, data from (
+  select page.*, sum(octet_length(data)) over (order by position) - octet_length(data) as before from (
+    select position, job_id, event, data::text as data
     from job_events_v2 where job_id = %b and position > %b order by position limit %b) page) counted
 where before < %b order by position"""
 NEWEST: LiteralString = "select coalesce(max(position), 0) from job_events_v2"
 
-log = structlog.get_logger()
-
 _progress = msgspec.json.Decoder(Progress)
 
 
-class JobEvent(msgspec.Struct, frozen=True):
-    """One thing that clients are told. `position` None: it was not recorded, and is told once."""
+class JobEvent(Frame, frozen=True, kw_only=True):
+    """One thing that clients are told, as they are sent it. Without an id it was not recorded, and is told once."""
 
-    position: int | None
     event: str
-    data: dict[str, Any]
-    size: int = 0
-    """Bytes of the data as JSON."""
+    json: bytes
 
     @property
-    def is_last(self) -> bool:
-        return self.event == "job_status" and self.data["status"] in TERMINAL
+    def data(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.json.decode(self.json)
+        return decoded
+
+
+def recorded_event(position: int, event: str, data: str) -> JobEvent:
+    """An event from its row. The data is JSON without line breaks, as the projector has written it."""
+    json = data.encode()
+    return JobEvent(
+        id=position,
+        sent=b"id: %d\nevent: %s\ndata: %s\n\n" % (position, event.encode(), json),
+        is_last=event == "job_status" and msgspec.json.decode(json)["status"] in TERMINAL,
+        event=event,
+        json=json,
+    )
 
 
 class Follower:
     """One who follows a job, from behind position `after`."""
 
-    def __init__(self, hub: "JobEventHub", job_id: UUID, after: int) -> None:
-        self._hub, self._job_id, self._after = hub, job_id, after
-        self._rows: list[JobEvent] = []
-        self.kept_bytes = 0
-        self._is_behind = True
-        self._progress: dict[UUID, Progress] = {}
-        self._woken = asyncio.Event()
-
-    def offer(self, row: JobEvent) -> None:
-        if len(self._rows) >= MOST_KEPT or self.kept_bytes + row.size > KEPT_BYTES:
-            self._take_kept()
-            self._is_behind = True
-        elif not self._is_behind:
-            self._rows.append(row)
-            self.kept_bytes += row.size
-        self._woken.set()
-
-    def _take_kept(self) -> list[JobEvent]:
-        rows, self._rows, self.kept_bytes = self._rows, [], 0
-        return rows
-
-    def offer_progress(self, progress: Progress) -> None:
-        """Only the newest of each step is kept, of the steps that were heard of last."""
-        self._progress.pop(progress.sid, None)
-        self._progress[progress.sid] = msgspec.structs.replace(progress, message=progress.message[:MOST_SAID])
-        if len(self._progress) > MOST_KEPT:
-            del self._progress[next(iter(self._progress))]
-        self._woken.set()
+    def __init__(self, job: "_Followed", after: int) -> None:
+        self._job, self._cursor = job, job.channel.cursor(after)
+        self._sure = after
+        """Up to here it has been told everything."""
+        self._has_read = False
 
     async def next(self, timeout: float) -> list[JobEvent]:  # noqa: ASYNC109 - nothing new is an answer, no error
         """What is new: recorded events in order, each once, then progress. Empty after `timeout` seconds of nothing."""
-        news = await self._recorded()
-        if not news and not self._progress:
-            self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), timeout)
-            news = await self._recorded()
-        waiting, self._progress = self._progress, {}
-        return [*news, *(_told(progress) for progress in waiting.values())]
-
-    async def _recorded(self) -> list[JobEvent]:
-        if self._is_behind:
-            # Rows that are offered from now on are newer than those read now, or among them.
-            self._is_behind = False
-            rows, is_all = await self._hub.read(self._job_id, self._after)
-            if not is_all:
-                self._take_kept()
-                self._is_behind = True
-        else:
-            rows = []
-        rows.extend(self._take_kept())
-        news = []
-        for row in rows:
-            assert row.position is not None
-            if row.position > self._after:
-                self._after = row.position
-                news.append(row)
+        news = await self._news()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not news:
+                    await self._job.channel.news(self._cursor)
+                    news = await self._news()
         return news
+
+    async def _news(self) -> list[JobEvent]:
+        if not self._is_behind():
+            return self._job.channel.take(self._cursor)
+        page = await self._job.read(self._cursor.after)
+        if page.rows:
+            assert page.rows[-1].id is not None
+            self._cursor.after = page.rows[-1].id
+        self._sure = max(self._sure, self._cursor.after)
+        if page.is_all:
+            self._has_read = True
+            self._sure = max(self._sure, page.floor or 0)
+        return page.rows
+
+    def _is_behind(self) -> bool:
+        """Whether what it has not been told is only in the table."""
+        floor = self._job.channel.floor
+        return not self._has_read if floor is None else max(self._sure, self._cursor.after) < floor
+
+
+class _Page(msgspec.Struct, frozen=True):
+    rows: list[JobEvent]
+    is_all: bool
+    """Whether the table had no more."""
+    floor: int | None
+    """The channel's floor before the table was read: whatever was recorded up to it was there."""
+
+
+class _Followed:
+    """A job that somebody follows."""
+
+    def __init__(self, store: EventStore, broker: Broker, job_id: UUID, floor: int | None) -> None:
+        self._store, self._broker, self._job_id = store, broker, job_id
+        self.channel = Channel[JobEvent](floor)
+        self._readings: dict[int, asyncio.Task[_Page]] = {}
+        self._listeners = 0
+        self._subscription: Subscription | None = None
+        self._subscribing = asyncio.Lock()
+
+    def tell(self, position: int, event: str, data: str | None) -> None:
+        """A row of the table, to all who follow. None: its data was not read, since nobody followed then."""
+        if data is None:
+            self.channel.start_again(position)
+        else:
+            self.channel.add(recorded_event(position, event, data))
+
+    async def read(self, after: int) -> _Page:
+        """The first page of the job's rows behind a position. Who asks for it at the same time gets the same."""
+        task = self._readings.get(after)
+        if task is None:
+            task = self._readings[after] = asyncio.create_task(self._read(after))
+            task.add_done_callback(lambda _: self._readings.pop(after, None))
+        return await asyncio.shield(task)
+
+    async def _read(self, after: int) -> _Page:
+        floor = self.channel.floor
+        async with self._store.reader() as cursor:
+            await cursor.execute(OF_JOB, (self._job_id, after, PAGE, PAGE_BYTES))
+            rows = [recorded_event(position, event, data) async for position, _, event, data in cursor]
+        is_all = _is_last_page([len(row.json) for row in rows])
+        if is_all and floor is not None and floor == self.channel.floor:
+            self.channel.add_before(after, rows)
+        return _Page(rows, is_all, floor)
+
+    @contextlib.asynccontextmanager
+    async def progress(self) -> AsyncIterator[None]:
+        """For the length of a block, its channel tells what workers say. Without a broker there is no progress."""
+        self._listeners += 1
+        try:
+            async with self._subscribing:
+                if self._subscription is None and self._broker.is_connected():
+                    client = await self._broker.client()
+                    self._subscription = await client.subscribe(f"progress.{self._job_id}.>", cb=self._take)
+            yield
+        finally:
+            self._listeners -= 1
+            if not self._listeners and self._subscription is not None:
+                subscription, self._subscription = self._subscription, None
+                with contextlib.suppress(*TROUBLE):
+                    await subscription.unsubscribe()
+
+    async def _take(self, message: Msg) -> None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            said = _progress.decode(message.data)
+            if said.job_id == self._job_id:
+                self.channel.add(told(said), said.sid)
 
 
 class JobEventHub:
     def __init__(self, store: EventStore, broker: Broker) -> None:
         self._store, self._broker = store, broker
-        self._followers: defaultdict[UUID, set[Follower]] = defaultdict(set)
+        self._jobs: dict[UUID, _Followed] = {}
+        self._last: int | None = None
+        """Everything that was recorded up to here was told to who followed then."""
+        store.on_epoch(lambda _: self._start_at(None))
 
     @property
     def followed(self) -> frozenset[UUID]:
         """The jobs that somebody follows."""
-        return frozenset(self._followers)
+        return frozenset(self._jobs)
+
+    def kept_bytes(self, job_id: UUID) -> int:
+        """What is kept of a job for all who follow it."""
+        return self._jobs[job_id].channel.kept_bytes
 
     async def run(self) -> None:
         """Reads what the projector adds, until cancelled."""
-        last: int | None = None
         backoff = Backoff("job events", on=is_transient)
         while True:
-            last = await backoff.call(partial(self._after, last))
+            last = await backoff.call(self._go_on)
             await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last)
-
-    async def _after(self, last: int | None) -> int:
-        return await self._newest() if last is None else await self._hand_out(last)
 
     @contextlib.asynccontextmanager
     async def follow(self, job_id: UUID, after: int = 0, *, progress: bool = False) -> AsyncIterator[Follower]:
         """Follows a job for the length of a block; with `progress`, also what its workers say meanwhile."""
-        follower = Follower(self, job_id, after)
-        self._followers[job_id].add(follower)
+        job = self._jobs.get(job_id)
+        if job is None:
+            job = self._jobs[job_id] = _Followed(self._store, self._broker, job_id, self._last)
+        job.channel.followers += 1
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if progress:
-                    await stack.enter_async_context(self._progress_of(job_id, follower))
-                yield follower
+                    await stack.enter_async_context(job.progress())
+                yield Follower(job, after)
         finally:
-            self._followers[job_id].discard(follower)
-            if not self._followers[job_id]:
-                del self._followers[job_id]
+            job.channel.followers -= 1
+            if not job.channel.followers:
+                del self._jobs[job_id]
 
-    async def read(self, job_id: UUID, after: int) -> tuple[list[JobEvent], bool]:
-        """The first page of a job's rows behind a position, and whether there are no more."""
-        async with self._store.reader() as cursor:
-            await cursor.execute(OF_JOB, (job_id, after, PAGE, PAGE_BYTES))
-            rows = [JobEvent(position, event, data, size) async for position, _, event, data, size in cursor]
-        return rows, _is_last_page(rows)
-
-    async def _newest(self) -> int:
-        async with self._store.reader() as cursor:
-            await cursor.execute(NEWEST)
-            row = await cursor.fetchone()
-            return int(row[0]) if row else 0
-
-    async def _hand_out(self, last: int) -> int:
-        if not self._followers:
-            # Nobody follows: whoever comes later reads what is there then.
-            return max(last, self._store.watermarks.value(JOB_EVENTS.watermark))
-        while True:
-            reached = self._store.watermarks.value(JOB_EVENTS.watermark)
+    async def _go_on(self) -> int:
+        if self._last is None:
             async with self._store.reader() as cursor:
-                await cursor.execute(NEWS, (last, PAGE, PAGE_BYTES))
-                rows = [(job_id, JobEvent(position, *more)) async for position, job_id, *more in cursor]
-            for job_id, row in rows:
-                last = row.position or last
-                for follower in self._followers.get(job_id, ()):
-                    follower.offer(row)
-            if _is_last_page([row for _, row in rows]):
-                return max(last, reached)
+                await cursor.execute(NEWEST)
+                row = await cursor.fetchone()
+            self._start_at(int(row[0]) if row else 0)
+        last = self._last
+        while last is not None:
+            reached = self._store.watermarks.value(JOB_EVENTS.watermark)
+            rows = await self._news(last) if self._jobs else []
+            if self._last != last:
+                break  # an epoch has begun meanwhile
+            for position, job_id, event, data, _ in rows:
+                self._last = last = position
+                if job_id in self._jobs:
+                    self._jobs[job_id].tell(position, event, data)
+            if _is_last_page([size for *_, size in rows]):
+                # Who comes while nobody follows reads what is there then.
+                self._last = max(last, reached)
+                break
+        return self._last or 0
 
-    @contextlib.asynccontextmanager
-    async def _progress_of(self, job_id: UUID, follower: Follower) -> AsyncIterator[None]:
-        """Without a broker there is no progress, and everything else goes on."""
+    async def _news(self, last: int) -> list[tuple[int, UUID, str, str | None, int]]:
+        async with self._store.reader() as cursor:
+            await cursor.execute(NEWS, (list(self._jobs), last, PAGE, PAGE_BYTES))
+            return await cursor.fetchall()
 
-        async def take(message: Msg) -> None:
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                said = _progress.decode(message.data)
-                if said.job_id == job_id:
-                    follower.offer_progress(said)
-
-        if not self._broker.is_connected():
-            yield
-            return
-        client = await self._broker.client()
-        subscription = await client.subscribe(f"progress.{job_id}.>", cb=take)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(*TROUBLE):
-                await subscription.unsubscribe()
-
-
-def _is_last_page(rows: list[JobEvent]) -> bool:
-    return len(rows) < PAGE and sum(row.size for row in rows) < PAGE_BYTES
+    def _start_at(self, last: int | None) -> None:
+        self._last = last
+        for job in self._jobs.values():
+            job.channel.start_again(last)
 
 
-def _told(said: Progress) -> JobEvent:
+def _is_last_page(sizes: list[int]) -> bool:
+    return len(sizes) < PAGE and sum(sizes) < PAGE_BYTES
+
+
+def told(said: Progress) -> JobEvent:
+    """What a worker says, as followers are told it."""
     data = {
         "job_id": said.job_id,
         "gid": said.gid,
         "sid": said.sid,
         "step_id": said.component_id,
         "progress": min(max(said.progress, 0.0), 1.0),
-        "message": said.message,
+        "message": said.message[:MOST_SAID],
     }
-    return JobEvent(None, "node_progress", data)
+    json = msgspec.json.encode(data)
+    return JobEvent(id=None, sent=b"event: node_progress\ndata: %s\n\n" % json, event="node_progress", json=json)

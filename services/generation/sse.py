@@ -3,9 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
 
-import msgspec
-
-from services.generation.live import JobEvent, JobEventHub
+from services.generation.live import JobEventHub
 from shared.contracts.problem import Detail, invalid
 from shared.http.addresses import read_whole_number
 
@@ -37,12 +35,6 @@ async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float
             if not news:
                 yield b": still here\n\n"
                 continue
-            yield b"".join(map(formatted, news))
+            yield b"".join([told.sent for told in news])
             if any(told.is_last for told in news):
                 return
-
-
-def formatted(told: JobEvent) -> bytes:
-    """One event; `id` only for those that can be replayed. JSON has no line breaks of its own."""
-    head = b"" if told.position is None else b"id: %d\n" % told.position
-    return head + b"event: %s\ndata: %s\n\n" % (told.event.encode(), msgspec.json.encode(told.data))
