@@ -7,9 +7,10 @@ TESTS ?= tests
 JOBS ?= 3
 # LOAD=1 keeps two busy loops per core beside all tests but the fault suites: which of them count seconds?
 LOAD ?= 0
-# Which rows of `make bench`, and with what: --quick, --json.
+# Which rows of `make bench`, and with what: --quick, --json. GROWTH=1: some of them at 10 thousand to 5 million events.
 ROWS ?=
 OPTIONS ?=
+GROWTH ?= 0
 
 # The first interpreter that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -47,7 +48,7 @@ check: $(INSTALLED)
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 bench: $(INSTALLED)
-	@$(RUN) benchmarks $(ROWS) $(OPTIONS)
+	@$(RUN) benchmarks $(if $(filter-out 0,$(GROWTH)),--growth) $(ROWS) $(OPTIONS)
 
 # No index address goes into the lock: it must install from whichever index a machine is set up with.
 lock: $(INSTALLED)

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from benchmarks.ground import Ground, ground
 from benchmarks.measure import Failure, Figure, machine
-from benchmarks.rows import Row, UnknownRow, chosen
+from benchmarks.rows import GROWTH, ROWS, Row, UnknownRow, chosen
 from benchmarks.table import table
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,23 +31,34 @@ def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure
                 figures.append(figure)  # noqa: PERF402 - those before an error are kept
         except Exception as error:  # noqa: BLE001 - whatever a row may fail with
             traceback.print_exc()
-            failures.append(Failure(row.name, f"{type(error).__name__}: {error}"))
+            failures.append(Failure(row.name, sentence(error)))
     return figures, failures
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong: of several errors the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("row", nargs="*", help="which: P1, P2, P2c … (default: all but LOCKS)")
+    parser.add_argument(
+        "--growth", action="store_true", help="P1, P2, P4, P5 at 10 thousand, 1 million and 5 million stored events"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: only whether the rows work")
     parser.add_argument("--rows", type=int, help="of LOCKS: rows of the read table")
     parser.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     arguments = parser.parse_args()
     console = Console(stderr=arguments.json, width=160 if not sys.stdout.isatty() else None)
     try:
-        rows = chosen(arguments.row)
+        rows = chosen(arguments.row, GROWTH if arguments.growth else ROWS)
     except UnknownRow as unknown:
         parser.error(str(unknown))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is stopped then, too
     began = dt.datetime.now(dt.UTC)
     with ground(quick=arguments.quick, rows=arguments.rows, say=lambda text: console.print(text, style="dim")) as on:
         figures, failures = measure(rows, on)
@@ -61,12 +73,13 @@ def main() -> int:
     }
     encoded = msgspec.json.format(msgspec.json.encode(result), indent=2)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_bytes(encoded)
+    written = RESULTS / ("growth.json" if arguments.growth else "latest.json")
+    written.write_bytes(encoded)
     if arguments.json:
         print(encoded.decode())
     else:
         console.print(table(figures, failures, about))
-        console.print(f"JSON: {RESULTS / 'latest.json'}", style="dim")
+        console.print(f"JSON: {written}", style="dim")
     return 0 if not failures and all(figure.holds for figure in figures) else 1
 
 

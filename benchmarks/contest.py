@@ -78,7 +78,7 @@ class Contest:
 
 
 @contextmanager
-def contest(ground: Ground) -> Iterator[Contest]:
-    running, dsn = ground.running, ground.database("express")
-    with crud_peer(dsn, ground.directory) as peer:
-        yield Contest(running, peer, (peer.pid, ground.postgres_pid))
+def contest(ground: Ground, running: RunningSet | None = None) -> Iterator[Contest]:
+    """On a set of its own, or on the one that rows share."""
+    with crud_peer(ground.database("express"), ground.directory) as peer:
+        yield Contest(running or ground.running, peer, (peer.pid, ground.postgres_pid))

@@ -107,8 +107,8 @@ def run(ground: Ground) -> Iterator[Figure]:
         for name in NAMES:
             made.followed(name, ground.size(2.0, 0.3), CONNECTIONS)  # projects are made, statements are known
         books = Books(ground)
-        alone = measure(made, 1, ground.size(9.0, 1.0), books)
-        many = measure(made, CONNECTIONS, ground.size(15.0, 1.5), books)
+        alone = measure(made, 1, ground.size(6.0, 1.0), books)
+        many = measure(made, CONNECTIONS, ground.size(12.0, 1.5), books)
     yield from _rates(many, peer.name, peer.note)
     yield from _one(alone, peer.name)
     what = "CPU of all processes per creation"

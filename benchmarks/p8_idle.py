@@ -22,10 +22,10 @@ def ask(url: str, query: str) -> float:
 
 def run(ground: Ground) -> Iterator[Figure]:
     url, pid = ground.running.file.postgres_url, accounting.supervisor(ground.running)
-    time.sleep(ground.size(20.0, 2.0))  # what a start or the row before has left is done, and told
+    time.sleep(ground.size(15.0, 2.0))  # what a start or the row before has left is done, and told
     before = ask(url, COMMITS)
     with accounting.using(pid) as used:
-        time.sleep(ground.size(40.0, 4.0))
+        time.sleep(ground.size(30.0, 4.0))
     commits = ask(url, COMMITS) - before
     what = f"idle set, over {used.seconds:.0f} s"
     yield Figure("P8", f"{what}: CPU of all processes", 100 * used.cores, "% of a core", limit=2)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks import (
     account,
+    growth,
     job_page,
     p1_append,
     p2_create,
@@ -12,6 +13,8 @@ from benchmarks import (
     p3_delivery,
     p4_rebuild,
     p5_jobs,
+    p6_files,
+    p7_followers,
     p8_idle,
     p9_start,
     rebuild_locks,
@@ -44,8 +47,17 @@ ROWS: Sequence[Row] = (
     Row("P2c", ("P2c",), "reading a collection", p2_read.run),
     Row("P5", ("P5", "P5a", "P5b"), "running jobs", p5_jobs.run),
     Row("JOBPAGE", ("JOBPAGE",), "reading a large job", job_page.run),
+    Row("P7", ("P7",), "following a job", p7_followers.run),
+    Row("P6", ("P6",), "storing and reading a large file", p6_files.run),
     Row("LOCKS", ("LOCKS",), "rebuilding beside readers", rebuild_locks.run, extra=True),
 )
+
+GROWTH: Sequence[Row] = (
+    Row("P1", ("P1",), "appending", growth.appending),
+    Row("P4", ("P4",), "rebuilding", growth.rebuilding),
+    Row("P2", ("P2", "P5"), "creating collections and running jobs", growth.serving),
+)
+"""Those of `--growth`."""
 
 
 class UnknownRow(ValueError):  # noqa: N818 - names what was asked for

@@ -3,16 +3,19 @@
 import contextlib
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import NatsUser
+from infra.embedded.plan import make_plan
 from infra.embedded.ports import PortPicker
 from infra.embedded.postgres import PostgresServer
 from infra.embedded.process import running
+from infra.embedded.set_file import LOGS, Secrets, load_set
+from infra.embedded.supervisor import Supervisor
 
 
 @contextlib.contextmanager
@@ -34,6 +37,19 @@ def nats(directory: Path) -> Iterator[str]:
     server = NatsServer(directory / "nats", PortPicker().pick("nats"), {"bench": NatsUser(secrets.token_hex(16))})
     with running(server.process(), directory):
         yield server.url("bench")
+
+
+@contextlib.asynccontextmanager
+async def of_set(data: Path) -> AsyncIterator[None]:
+    """The three servers of a set that is stopped, without its services."""
+    ports = PortPicker(load_set(data).ports)
+    plan = make_plan(data, ports, Secrets(data), public_port=ports.pick("edge-1"), replicas=1)
+    supervisor = Supervisor(data / LOGS, plan.stages[:1], say=lambda _line: None)
+    try:
+        await supervisor.start()
+        yield
+    finally:
+        await supervisor.stop()
 
 
 def database(server: PostgresServer, name: str) -> str:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from benchmarks.__main__ import measure
+from benchmarks.__main__ import measure, sentence
 from benchmarks.ground import Ground, ground
 from benchmarks.measure import Failure, Figure
 from benchmarks.rows import Row
@@ -44,6 +44,11 @@ def test_a_figure_without_a_target_neither_holds_nor_misses():
     said = printed(Figure("LOCKS", "waited", 3.0, "ms"))
     assert "holds" not in said
     assert "missed" not in said
+
+
+def test_of_several_errors_at_once_the_first_is_told():
+    error = ExceptionGroup("two", [ExceptionGroup("one", [ValueError("no answer")]), TypeError("late")])
+    assert sentence(error) == "ValueError: no answer"
 
 
 def test_a_row_that_fails_keeps_what_it_has_and_takes_no_other_row_with_it(capsys):
