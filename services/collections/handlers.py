@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -82,7 +82,7 @@ class Handlers:
             # Not always the stream just tried: the same command may have been recorded before, under a smaller number.
             ((project_id, version),) = appended.versions.items()
             made = await self.store.load(PROJECT, project_id)
-            return Handled(made.state, version, appended.position)
+            return Handled(made.state, version, appended.position, began_at=made.began_at)
         raise Problem("CONFLICT", CROWDED)
 
     async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
@@ -108,7 +108,7 @@ class Handlers:
         changes: FieldChanges,
         data: dict[str, Any] | None,
         context: Context,
-    ) -> Loaded[Collection]:
+    ) -> Handled[Collection]:
         """Collection and preview, and the user's default project where it is needed and missing, in one append.
 
         The same command again gives the same collection. Raises VALIDATION_FAILED, NOT_FOUND for the project.
@@ -130,7 +130,7 @@ class Handlers:
 
     async def fork_collection(
         self, user_id: UUID, project_id: UUID | None, source_id: UUID, kept_for: Custody | None, context: Context
-    ) -> Loaded[Collection]:
+    ) -> Handled[Collection]:
         """As `create_collection`, from another collection as it is now. Raises NOT_FOUND for one that is not shown."""
 
         async def command(collection_id: UUID, folder: UUID) -> creation.Command:
@@ -152,14 +152,15 @@ class Handlers:
         project_id: UUID | None,
         command: Callable[[UUID, UUID], Awaitable[creation.Command]],
         context: Context,
-    ) -> Loaded[Collection]:
+    ) -> Handled[Collection]:
         """`command` gets the ids of the collection and of its project."""
         collection_id = uuid5(context.command_id, "collection")
         if context.repeatable:
             before = await self.store.load(COLLECTION, collection_id)
             if before.version:
-                return before
+                return before.handled()
         for _ in range(ATTEMPTS):
+            generation = self.store.epochs.generation
             folder, made = await self._folder(user_id, project_id)
             wanted = await command(collection_id, folder)
             data = wanted.data if isinstance(wanted, CreateCollection) else wanted.source.data
@@ -168,26 +169,25 @@ class Handlers:
             else:
                 events = creation.decide(wanted, collection.NOTHING)
             # The collection stands first: its first event's id tells whether this command has been recorded before.
-            appends = [StreamAppend(collection_id, 0, events), StreamAppend(folder, 0, made)]
+            beside = [StreamAppend(folder, 0, made)]
             try:
-                appended = await self.store.append(appends, context)
+                return await self.store.create(
+                    COLLECTION, collection_id, events, context, beside=beside, generation=generation
+                )
             except VersionConflict:
                 continue
-            if appended.replayed:
-                return await self.store.load(COLLECTION, collection_id)
-            state = collection.NOTHING
-            for event in events:
-                state = collection.evolve(state, event)
-            return Loaded(state, appended.versions[collection_id], appended.position)
         raise Problem("CONFLICT", CROWDED)
 
     async def _folder(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
         """The project to create in, and what has to happen for it to exist."""
         if project_id is not None:
-            return project.owned((await self.store.load(PROJECT, project_id)).state, user_id), ()
+            return project.owned((await self._project(project_id)).state, user_id), ()
         command = create_default(user_id)
-        known = await self.store.load(PROJECT, command.project_id)
-        return command.project_id, project.decide(command, known.state)
+        return command.project_id, project.decide(command, (await self._project(command.project_id)).state)
+
+    async def _project(self, project_id: UUID) -> Loaded[Project]:
+        """A project for what never changes about it: that it exists, and whose it is."""
+        return self.store.known(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
 
     async def new_component_ids(self, data: Any) -> list[int]:
         """As many as the steps that `data`, which nobody has checked yet, says to have."""
@@ -206,10 +206,7 @@ class Handlers:
         *,
         large: bool = False,
     ) -> Handled[Collection]:
-        """What `decide` says happens to a collection of the user's; VERSION_CONFLICT where `precondition` forbids it.
-
-        A change that came before is answered with the version that it made then.
-        """
+        """What `decide` says happens to the user's collection; VERSION_CONFLICT where `precondition` forbids it."""
         async with self.turns.setdefault(collection_id, asyncio.Lock()):
             expected = None
             if precondition.asks:
@@ -217,22 +214,21 @@ class Handlers:
                 now = await self.store.load(COLLECTION, collection_id)
                 collection.owned(now.state, user_id)
                 expected = precondition.expected(now.version)
-            handled = await self.store.handle(
+            return await self.store.handle(
                 COLLECTION, collection_id, decide, context, expected_version=expected, large=large
             )
-        if context.repeatable and not handled.events:
-            return replace(handled, version=await self._made(collection_id, context, handled.version))
-        return handled
 
-    async def _made(self, collection_id: UUID, context: Context, version: int) -> int:
-        """The version that a command made when it was first done; the given one if it never did anything."""
+    async def version_made(self, collection_id: UUID, done: Handled[Collection], context: Context) -> int:
+        """The version that a change made when it was first done; the present one if it never did anything."""
+        if done.events or not context.repeatable:
+            return done.version
         recorded = await self.store.read_stream(collection_id)
         made = [each.version for each in recorded if each.context.command_id == context.command_id]
-        return made[-1] if made else version
+        return made[-1] if made else done.version
 
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context
-    ) -> Loaded[Collection]:
+    ) -> Handled[Collection]:
         """Hands a collection over, into the default project of the new owner, which is made if it is missing."""
         for _ in range(ATTEMPTS):
             before = await self.store.load(COLLECTION, collection_id)
@@ -243,7 +239,7 @@ class Handlers:
                 await self.store.append(appends, context)
             except VersionConflict:
                 continue
-            return await self.store.load(COLLECTION, collection_id)
+            return (await self.store.load(COLLECTION, collection_id)).handled()
         raise Problem("CONFLICT", CROWDED)
 
     async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:

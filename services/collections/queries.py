@@ -1,4 +1,4 @@
-"""Questions to the read tables."""
+"""Questions: lists from the read tables, and one collection from its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections import handlers
+from services.collections.domain.collection import Collection
+from services.collections.domain.project import NOTHING, Project, owned
+from services.collections.handlers import COLLECTION, PROJECT
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow
@@ -22,14 +24,13 @@ from services.collections.views import (
     ProjectView,
     collection_summary,
     collection_view,
-    collection_view_of_state,
     component_asset_view,
     feed_item,
     history_entry,
     project_view,
 )
 from shared.contracts.problem import Problem, not_found
-from shared.eventstore import EventStore
+from shared.eventstore import EventStore, Handled, Loaded
 from shared.http import Page, decode_cursor, encode_cursor
 
 
@@ -48,10 +49,6 @@ class AssetPlace(NamedTuple):
 FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
-PROJECT = """
-select id, user_id, name, is_default, current_collection_id, created_at from projects_v1
-where id = %s and user_id = %s"""
-
 # Oldest first: the default project, which comes first in life, stays where users look for it.
 PROJECTS_OF_USER = """
 select id, user_id, name, is_default, current_collection_id, created_at from projects_v1
@@ -60,17 +57,6 @@ where user_id = %s
 order by created_at, id limit %s"""
 
 UNTITLED = "select count(*) from projects_v1 where user_id = %s and name ~ '^Untitled( [0-9]+)?$'"
-
-COLLECTION = """
-select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
-       batch_mint_enabled, batch_max_tokens, encryption_enabled, cover_image_url, images, scheduled_for,
-       publish_date, receivers, preview_enabled, preview_max_generations, preview_is_remixable, forked_from, social_org,
-       social_identifier, created_at, updated_at, version,
-       data
-from collections_v4 join instructions_v1 on collection_id = id where id = %s"""
-
-CURRENT_OF_PROJECT = """
-select current_collection_id from projects_v1 where id = %s and user_id = %s"""
 
 COLLECTIONS_OF_PROJECT = """
 select id, project_id, user_id, title, description, status, archived, is_current, blockchain, editions, price,
@@ -134,10 +120,6 @@ order by created_at desc, asset_id desc limit %s"""
 class Queries:
     store: EventStore
 
-    async def project(self, user_id: UUID, project_id: UUID) -> ProjectView | None:
-        row = await self._one(PROJECT, project_id, user_id)
-        return project_view(ProjectRow(*row)) if row else None
-
     async def projects(self, user_id: UUID, limit: int, cursor: str | None) -> Page[ProjectView]:
         place = decode_cursor(cursor, Place) if cursor else FIRST
         rows = [ProjectRow(*row) for row in await self._all(PROJECTS_OF_USER, user_id, *place, limit + 1)]
@@ -149,9 +131,25 @@ class Queries:
         return int(row[0]) if row else 0
 
     async def collection(self, collection_id: UUID) -> CollectionView | None:
-        """A collection in full, whoever asks."""
-        row = await self._one(COLLECTION, collection_id)
-        return collection_view(CollectionRow(*row[:-1]), msgspec.json.decode(row[-1])) if row else None
+        """A collection in full, whoever asks: its state, so never older than what a write was answered with."""
+        seen = self.store.known(COLLECTION, collection_id)
+        if seen is None or seen.state.project_id is None:
+            found = await self.store.load(COLLECTION, collection_id)
+            return _view(found, await self._project_of(found)) if found.version else None
+        found, folder = await self.store.load_both(COLLECTION, collection_id, PROJECT, seen.state.project_id)
+        if folder.state.project_id != found.state.project_id:  # it was handed over
+            folder = await self._project_of(found)
+        return _view(found, folder)
+
+    async def after(self, done: Handled[Collection]) -> CollectionView:
+        """A collection as a command has left it."""
+        loaded = Loaded(done.state, done.version, done.position, done.recorded_at, began_at=done.began_at)
+        is_new = len(done.events) == done.version
+        return _view(loaded, Loaded(NOTHING, 0) if is_new else await self._project_of(loaded))
+
+    async def _project_of(self, found: Loaded[Collection]) -> Loaded[Project]:
+        assert found.state.project_id is not None, "a collection is created in a project"
+        return await self.store.load(PROJECT, found.state.project_id)
 
     async def collection_for(self, reader: UUID, collection_id: UUID) -> CollectionView:
         """A collection as this user may see it: the owner all of it, others what is public, without how it is made.
@@ -166,12 +164,10 @@ class Queries:
     async def collection_as_of(self, user_id: UUID, collection_id: UUID, as_of: int | datetime) -> CollectionView:
         """A collection of the user's as it was at a version of it, or at a time. Raises NOT_FOUND before it existed."""
         now = await self.owned_collection(user_id, collection_id)
-        then = await self.store.load(handlers.COLLECTION, collection_id, as_of=as_of)
+        then = await self.store.load(COLLECTION, collection_id, as_of=as_of)
         if then.recorded_at is None:
             raise not_found("The collection at that version or time")
-        return collection_view_of_state(
-            then.state, then.version, created_at=now.created_at, updated_at=then.recorded_at
-        )
+        return collection_view(then.state, then.version, created_at=now.created_at, updated_at=then.recorded_at)
 
     async def history(self, user_id: UUID, collection_id: UUID, limit: int, cursor: str | None) -> Page[HistoryEntry]:
         """What happened to a collection of the user's, from the beginning. Raises NOT_FOUND."""
@@ -197,12 +193,11 @@ class Queries:
 
     async def current_collection(self, user_id: UUID, project_id: UUID) -> CollectionView:
         """The collection that a project's owner works on. Raises NOT_FOUND for the project, or while none is chosen."""
-        row = await self._one(CURRENT_OF_PROJECT, project_id, user_id)
-        if row is None:
-            raise not_found("The project")
-        if row[0] is None:
+        folder = (await self.store.load(PROJECT, project_id)).state
+        owned(folder, user_id)
+        if folder.current_collection_id is None:
             raise not_found("A current collection of this project")
-        return await self.collection_for(user_id, row[0])
+        return await self.collection_for(user_id, folder.current_collection_id)
 
     async def collections_of_project(
         self,
@@ -215,8 +210,8 @@ class Queries:
         status: str | None = None,
     ) -> Page[CollectionSummary]:
         """Newest first, of one status or of both. Raises NOT_FOUND for a project that is not the user's."""
-        if await self._one(PROJECT, project_id, user_id) is None:
-            raise not_found("The project")
+        known = self.store.known(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
+        owned(known.state, user_id)
         place = decode_cursor(cursor, Place) if cursor else LAST
         if status is None:
             found = await self._all(COLLECTIONS_OF_PROJECT, project_id, archived, *place, limit + 1)
@@ -280,6 +275,19 @@ class Queries:
 def _next(places: Sequence[Place | AssetPlace], limit: int) -> str | None:
     """The cursor of the next page, when one row more than a page was found."""
     return encode_cursor(places[limit - 1]) if len(places) > limit else None
+
+
+def _view(found: Loaded[Collection], folder: Loaded[Project]) -> CollectionView:
+    assert found.began_at is not None, "a collection that was written has events"
+    assert found.recorded_at is not None, "as above"
+    is_current = found.state.collection_id == folder.state.current_collection_id
+    return collection_view(
+        found.state,
+        found.version,
+        created_at=found.began_at,
+        updated_at=found.recorded_at,
+        is_current=is_current,
+    )
 
 
 def _is_public(collection: CollectionSummary) -> bool:

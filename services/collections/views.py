@@ -180,12 +180,11 @@ def project_view(row: ProjectRow) -> ProjectView:
     )
 
 
-def project_view_of_state(state: Project, now: datetime) -> ProjectView:
-    """For an answer to a write that the read tables don't show yet."""
+def project_view_of_state(state: Project, created_at: datetime) -> ProjectView:
     assert state.project_id is not None, "a project that is shown exists"
     assert state.user_id is not None, "a project that is shown has its user"
     return ProjectView(
-        id=state.project_id, name=state.name, user_id=state.user_id, is_default=state.is_default, created_at=now
+        id=state.project_id, name=state.name, user_id=state.user_id, is_default=state.is_default, created_at=created_at
     )
 
 
@@ -193,33 +192,35 @@ def collection_summary(row: CollectionRow) -> CollectionSummary:
     return CollectionSummary(**_shown(row))
 
 
-def collection_view(row: CollectionRow, data: dict[str, Any] | None) -> CollectionView:
-    return CollectionView(**_shown(row), data=data)
-
-
-def collection_view_of_state(
-    state: Collection, version: int, *, created_at: datetime, updated_at: datetime
+def collection_view(
+    state: Collection, version: int, *, created_at: datetime, updated_at: datetime, is_current: bool = False
 ) -> CollectionView:
-    """A collection as it was, or as it is while the read tables don't show it yet; not known to be the current one."""
+    """A collection in full, as it is or as it was."""
     assert state.collection_id is not None, "a collection that is shown exists"
-    row = CollectionRow(
-        **{name: getattr(state, name) for name in ("project_id", "user_id", "status", "archived", "forked_from")},
-        **msgspec.structs.asdict(state.fields),
+    assert state.project_id is not None, "a collection that is shown is in a project"
+    assert state.user_id is not None, "a collection that is shown has an owner"
+    preview, custody = state.preview, state.custody
+    return CollectionView(
         id=state.collection_id,
-        is_current=False,
+        project_id=state.project_id,
+        user_id=state.user_id,
+        status=state.status,
+        archived=state.archived,
+        is_current=is_current,
         scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
         publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
         receivers=state.receivers,
-        preview_enabled=state.preview.enabled,
-        preview_max_generations=state.preview.max_generations,
-        preview_is_remixable=state.preview.is_remixable,
-        social_org=state.custody.social_org if state.custody else None,
-        social_identifier=state.custody.social_identifier if state.custody else None,
+        preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable),
+        forked_from=state.forked_from,
+        is_custodial=custody is not None,
+        social_org=custody.social_org if custody else None,
+        social_identifier=custody.social_identifier if custody else None,
         created_at=created_at,
         updated_at=updated_at,
         version=version,
+        data=state.data,
+        **msgspec.structs.asdict(state.fields),
     )
-    return collection_view(row, state.data)
 
 
 def history_entry(recorded: RecordedEvent) -> HistoryEntry:

@@ -59,8 +59,14 @@ class Engine:
     async def adopt(
         self, command: collection_source.Adopt | collection_source.Revise, context: Context
     ) -> Handled[CollectionSource]:
+        # A collection is adopted with its first event; when that comes again, its command has been recorded before.
+        is_first = isinstance(command, collection_source.Adopt)
         return await self.store.handle(
-            SOURCE, command.collection_id, lambda state: collection_source.decide(command, state), context
+            SOURCE,
+            command.collection_id,
+            lambda state: collection_source.decide(command, state),
+            context,
+            new=is_first,
         )
 
     async def command_job(self, job_id: UUID, command: job.Command, context: Context) -> Handled[Job]:

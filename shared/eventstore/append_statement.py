@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, u
 from shared.eventstore.records import Appended
 
 APPEND_LOCK = 0x656D70726F7073
-"""The advisory lock of appends ("emprops"), as in `append_events`; advisory locks belong to one database each."""
+"""The advisory lock of appends ("emprops"), as in `append_events_2`; advisory locks belong to one database each."""
 
 APPEND_EVENTS = """
-select append, position, repeated, stream_id, actual from append_events(
+select append, position, repeated, stream_id, actual, recorded_at from append_events_2(
   %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
   %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
 SELECT_FIRST_RESULT = """
@@ -59,7 +60,7 @@ class Append:
 
 
 def arguments(batch: list[Append]) -> tuple[BinaryArray, ...]:
-    """The arguments of `append_events`; appends are numbered from 1, as SQL arrays are."""
+    """The arguments of `append_events_2`; appends are numbered from 1, as SQL arrays are."""
     of_append: list[int] = []
     streams: list[UUID] = []
     expected: list[int] = []
@@ -93,7 +94,7 @@ def arguments(batch: list[Append]) -> tuple[BinaryArray, ...]:
 
 
 class Answers(NamedTuple):
-    """What `append_events` said; appends by their numbers."""
+    """What `append_events_2` said; appends by their numbers."""
 
     positions: list[int]
     """Of the events written, in order."""
@@ -101,11 +102,13 @@ class Answers(NamedTuple):
     """Appends whose command has been recorded before."""
     late: dict[int, tuple[UUID, int]]
     """Appends of which a stream is not at the expected version: that stream, and the version it is at."""
+    recorded_at: datetime | None
+    """Of all events written."""
 
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]]) -> "Answers":
-        answers = cls([], set(), {})
-        for place, position, is_repeat, stream, actual in rows:
+        answers = cls([], set(), {}, rows[0][5] if rows else None)
+        for place, position, is_repeat, stream, actual, _ in rows:
             if position is not None:
                 answers.positions.append(position)
             elif is_repeat:

@@ -37,7 +37,7 @@ class Decider(Generic[S]):
 class Loaded(Generic[S]):
     """A stream's state at a version. Version 0: the stream does not exist (or did not yet).
 
-    `recorded_at` is its last event's time, known when that event was read: with `as_of` always, else not from a cache.
+    `began_at` and `recorded_at` are the times of its first and of its last event.
     `size` says how many bytes the state has as JSON, at most: those of the events, or of the snapshot, that made it.
     """
 
@@ -46,6 +46,11 @@ class Loaded(Generic[S]):
     position: int = 0
     recorded_at: datetime | None = None
     size: int = field(default=0, compare=False)
+    began_at: datetime | None = field(default=None, compare=False)
+
+    def handled(self, events: tuple[Event, ...] = ()) -> "Handled[S]":
+        """As what a command left, which recorded these `events`."""
+        return Handled(self.state, self.version, self.position, events, self.recorded_at, self.began_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,15 @@ class Handled(Generic[S]):
     """What a command did, and the stream after it.
 
     `events` is empty when there was nothing to do, or when it had been done before; the stream is then as it is now.
+    The times are as in `Loaded`.
     """
 
     state: S
     version: int
     position: int
     events: tuple[Event, ...] = ()
+    recorded_at: datetime | None = field(default=None, compare=False)
+    began_at: datetime | None = field(default=None, compare=False)
 
 
 def fold(decider: Decider[S], start: Loaded[S], events: list[RecordedEvent]) -> Loaded[S]:
@@ -69,7 +77,8 @@ def fold(decider: Decider[S], start: Loaded[S], events: list[RecordedEvent]) -> 
         return start
     last = events[-1]
     size = start.size + sum([len(recorded.data) for recorded in events])
-    return Loaded(state, last.version, last.position, last.recorded_at, size)
+    began_at = start.began_at if start.version else events[0].recorded_at
+    return Loaded(state, last.version, last.position, last.recorded_at, size, began_at)
 
 
 MEASURED_FROM = 4096

@@ -22,6 +22,7 @@ from shared.eventstore.snapshots import read_snapshot
 from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
 
 S = TypeVar("S")
+T = TypeVar("T")
 E = TypeVar("E")
 
 # A page ends with the event that makes it larger than PAGE_BYTES. PostgreSQL does not read the data of the events after
@@ -32,6 +33,12 @@ select position, event_id, stream_id, version, type, data, metadata, recorded_at
     over (order by version rows between unbounded preceding and 1 preceding) as before
   from (select * from events where stream_id = %b and version > %b and version <= %b order by version limit %b) page
 ) bounded where before is null or before < %b order by version"""
+SELECT_NEWER_OF_TWO = """
+(select position, event_id, stream_id, version, type, data, metadata, recorded_at from events
+ where stream_id = %b and version > %b order by version limit %b)
+union all
+(select position, event_id, stream_id, version, type, data, metadata, recorded_at from events
+ where stream_id = %b and version > %b order by version limit %b)"""
 SELECT_SEQUENCE = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))
@@ -46,6 +53,8 @@ UNKNOWN = "unknown"
 """The aggregate of an event whose type no version of this release's contracts lists."""
 PAGE = 1000
 """Events of a stream that are read at once."""
+FEW = 8
+"""Newer events of a stream that are read together with those of another one."""
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes after which a page of events ends, full or not."""
 
@@ -104,6 +113,31 @@ class EventReader:
             if loaded.version:
                 self._cache.put(decider, stream_id, loaded)
             return loaded
+
+    def known(self, decider: Decider[S], stream_id: UUID) -> Loaded[S] | None:
+        """A stream's state as this process has seen it last, without asking the database.
+
+        It may be older than what others have recorded: only for what never changes once it is so.
+        """
+        return self._cache.get(decider, stream_id)
+
+    async def load_both(
+        self, decider: Decider[S], stream_id: UUID, other: Decider[T], other_id: UUID
+    ) -> tuple[Loaded[S], Loaded[T]]:
+        """The states of two streams now; with one query when this process has seen both before."""
+        first, second = self._cache.get(decider, stream_id), self._cache.get(other, other_id)
+        if first is not None and second is not None:
+            generation = self.epochs.generation
+            arguments = (stream_id, first.version, FEW, other_id, second.version, FEW)
+            newer = [self._recorded(row) for row in await self._rows(SELECT_NEWER_OF_TWO, arguments)]
+            if len(newer) < FEW and generation == self.epochs.generation:
+                first = fold(decider, first, [each for each in newer if each.stream_id == stream_id])
+                second = fold(other, second, [each for each in newer if each.stream_id == other_id])
+                if newer:
+                    self._cache.put(decider, stream_id, first)
+                    self._cache.put(other, other_id, second)
+                return first, second
+        return await self.load(decider, stream_id), await self.load(other, other_id)
 
     async def read_stream(
         self,

@@ -117,6 +117,8 @@ class Appended:
     """Position of the last event written."""
     versions: dict[UUID, int] = field(default_factory=dict)
     replayed: bool = False
+    recorded_at: datetime | None = field(default=None, compare=False)
+    """The time of all of its events; None for a replayed one."""
 
 
 class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of the API

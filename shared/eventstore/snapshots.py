@@ -18,8 +18,11 @@ MAX_SNAPSHOT = 4 * 1024 * 1024
 """Bytes of a state: a larger one takes longer to write and read than the events since the last snapshot."""
 
 SELECT_SNAPSHOT = """
-select version, position, data from snapshots s where stream_id = %b and state = %b and schema = %b and exists (
-  select from events e where e.stream_id = s.stream_id and e.version = s.version and e.position = s.position)"""
+select s.version, s.position, s.data, last.recorded_at, first.recorded_at
+from snapshots s
+join events last on last.stream_id = s.stream_id and last.version = s.version and last.position = s.position
+join events first on first.stream_id = s.stream_id and first.version = 1
+where s.stream_id = %b and s.state = %b and s.schema = %b"""
 UPSERT_SNAPSHOT = """
 insert into snapshots as s (stream_id, state, schema, version, position, data) values (%b, %b, %b, %b, %b, %b)
 on conflict (stream_id, state) do update
@@ -37,10 +40,10 @@ async def read_snapshot(
     rows = await pool.rows(SELECT_SNAPSHOT, (stream_id, decider.name, decider.state_version))
     if not rows:
         return None
-    version, position, data = rows[0]
+    version, position, data, recorded_at, began_at = rows[0]
     try:
         state = seal.open(data)
-        return Loaded(decode_state(decider, state), version, position, size=len(state))
+        return Loaded(decode_state(decider, state), version, position, recorded_at, len(state), began_at)
     except (msgspec.DecodeError, ValueError) as error:  # its version should have been raised; or another key is used
         log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
         return None

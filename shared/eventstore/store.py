@@ -208,34 +208,37 @@ class EventStore(EventReader):
         """Load, decide, append; decides again on the newer state when another command was faster.
 
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
-        `new` says that the id was just made, so nothing is read first; `large`, that deciding takes so long that it is
-        done beside the event loop. `look_up` reads what the decision needs beside the state, and lets `decide` know it;
-        it answers False when it found that the state is out of date. What either raises comes through.
+        What this process has seen of the stream last is decided on without reading, since the append finds out whether
+        others were faster; a refusal, or nothing to do, is decided again on what is recorded. `new` says that there is
+        nothing to read: the id was just made, or this is its stream's first event. `large`: deciding takes so long that
+        it is done beside the event loop. `look_up` reads what the decision needs beside the state, and lets `decide`
+        know it; it answers False when it found that the state is out of date. What either raises comes through.
         Raises ValueError when the command id has been used for another stream, and StoreUnavailable in time for an
         answer within 15 seconds, with what is known of its outcome.
         """
-        deadline = asyncio.get_running_loop().time() + DECIDES_WITHIN
+        deadline, moved_to = asyncio.get_running_loop().time() + DECIDES_WITHIN, 0
         if context.repeatable and await came_before(self.pool, stream_id, context):
             return await self._unchanged(decider, stream_id)
         for attempt in range(attempts):
             generation = self.epochs.generation
-            loaded = Loaded(decider.initial, 0) if new and not attempt else await self.load(decider, stream_id)
-            if expected_version is not None and loaded.version != expected_version:
-                raise Problem(
-                    "VERSION_CONFLICT",
-                    f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
-                )
-            if look_up is not None and not await _in_time(look_up(loaded), deadline):
-                continue
-            events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
+            seen = Loaded(decider.initial, 0) if new and not attempt else self._cache.get(decider, stream_id)
+            may_trust = not large and look_up is None
+            events = _decided_on_trust(decide, seen, moved_to, expected_version) if may_trust else ()
+            loaded = seen if seen is not None and events else await self.load(decider, stream_id)
+            if not events:
+                _expect(loaded, expected_version)
+                if not await _in_time(look_up, loaded, deadline):
+                    continue
+                events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
             if not events:
                 note(loaded.position)
-                return Handled(loaded.state, loaded.version, loaded.position)
+                return loaded.handled()
             try:
                 left = max(deadline - asyncio.get_running_loop().time(), LEAST_FOR_APPEND)
                 append = [StreamAppend(stream_id, loaded.version, events)]
                 appended, size = await self._append(append, context, left, generation)
             except VersionConflict as conflict:
+                moved_to = conflict.actual
                 if conflict.actual < conflict.expected:  # the store went back, though no connection broke
                     self._cache.clear()
                 if asyncio.get_running_loop().time() > deadline:
@@ -246,6 +249,28 @@ class EventStore(EventReader):
                 return await self._unchanged(decider, stream_id)
             return self._grown(decider, stream_id, loaded, events, appended, size, generation)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
+
+    async def create(
+        self,
+        decider: Decider[S],
+        stream_id: UUID,
+        events: Sequence[Event],
+        context: Context,
+        *,
+        beside: Sequence[StreamAppend] = (),
+        generation: int | None = None,
+    ) -> Handled[S]:
+        """Appends a new stream's first events, and those `beside` them to other streams, all or nothing.
+
+        The same command again answers the stream as it is now, without events. Raises as `append` does.
+        """
+        generation = self.epochs.generation if generation is None else generation
+        appends = [StreamAppend(stream_id, 0, events), *beside]
+        appended, size = await self._append(appends, context, None, generation)
+        if appended.replayed:
+            return await self._unchanged(decider, stream_id)
+        nothing = Loaded(decider.initial, 0)
+        return self._grown(decider, stream_id, nothing, tuple(events), appended, size, generation)
 
     def _grown(
         self,
@@ -260,7 +285,14 @@ class EventStore(EventReader):
         state = before.state
         for event in events:
             state = decider.evolve(state, self.codec.current(event))
-        after = Loaded(state, appended.versions[stream_id], appended.position, size=before.size + size)
+        after = Loaded(
+            state,
+            appended.versions[stream_id],
+            appended.position,
+            appended.recorded_at,
+            before.size + size,
+            before.began_at if before.version else appended.recorded_at,
+        )
         if generation == self.epochs.generation:
             self._cache.put(decider, stream_id, after)
         every = decider.snapshot_every
@@ -274,17 +306,42 @@ class EventStore(EventReader):
             )
             self._background.add(task)
             task.add_done_callback(self._background.discard)
-        return Handled(state, after.version, after.position, events)
+        return after.handled(events)
 
     async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)
         note(loaded.position)
-        return Handled(loaded.state, loaded.version, loaded.position)
+        return loaded.handled()
 
 
-async def _in_time(look_up: Awaitable[bool], deadline: float) -> bool:
+def _expect(loaded: Loaded[S], expected_version: int | None) -> None:
+    if expected_version is not None and loaded.version != expected_version:
+        raise Problem(
+            "VERSION_CONFLICT",
+            f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
+        )
+
+
+def _decided_on_trust(
+    decide: Callable[[S], Sequence[Event]], seen: Loaded[S] | None, moved_to: int, expected_version: int | None
+) -> tuple[Event, ...]:
+    """What is decided on a state that may be old; nothing where it is known to be old, or is not the expected one.
+
+    Nothing, too, when it is refused: others may have made it possible meanwhile.
+    """
+    if seen is None or seen.version < moved_to or expected_version not in {None, seen.version}:
+        return ()
+    try:
+        return tuple(decide(seen.state))
+    except Exception:  # noqa: BLE001 - it is decided again on what is recorded, and raises then
+        return ()
+
+
+async def _in_time(look_up: Callable[[Loaded[S]], Awaitable[bool]] | None, loaded: Loaded[S], deadline: float) -> bool:
+    if look_up is None:
+        return True
     try:
         async with asyncio.timeout_at(deadline):
-            return await look_up
+            return await look_up(loaded)
     except TimeoutError:
         raise StoreUnavailable("what the decision needs was not read in time: nothing was done") from None

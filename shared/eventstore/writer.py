@@ -2,7 +2,7 @@
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
 `position > last` can't miss a slow writer. The lock is taken per batch, which makes it cheap. The transaction is one
-call of `append_events` (migrations/0001_store.sql), so a batch costs one round trip.
+call of `append_events_2` (migrations/0005_append_events.sql), so a batch costs one round trip.
 """
 
 import asyncio
@@ -252,7 +252,7 @@ class GroupWriter:
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
         await cursor.execute(APPEND_EVENTS, arguments(batch))
-        positions, repeated, late = Answers.of(await cursor.fetchall())
+        positions, repeated, late, recorded_at = Answers.of(await cursor.fetchall())
         if positions:
             self.batches += 1
             place = next(each for each in range(len(batch), 0, -1) if each not in late and each not in repeated)
@@ -273,7 +273,7 @@ class GroupWriter:
                 for stream, expected, events in append.streams:
                     written += len(events)
                     versions[stream] = self._versions[stream] = expected + len(events)
-                append.succeed(Appended(positions[written - 1], versions))
+                append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
         for append in [batch[place - 1] for place in repeated]:
             result = await self._first_result(connection, append)
             self._on_commit(result.position)  # it may be our own commit, whose answer was lost

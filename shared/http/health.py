@@ -20,7 +20,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from shared.clock import Reading
 from shared.http.logging import get_logger
+from shared.http.positions import WITHOUT_TABLES
 from shared.progress import Follower, Progress
+
+OPEN = {"public": True} | WITHOUT_TABLES
 
 log = get_logger("health")
 
@@ -154,11 +157,11 @@ def _worst(results: Mapping[str, CheckResult]) -> Status:
 def health_routes(readiness: Readiness) -> list[HTTPRouteHandler]:
     """The two route handlers."""
 
-    @get("/health/live", opt={"public": True}, include_in_schema=False, sync_to_thread=False)
+    @get("/health/live", opt=OPEN, include_in_schema=False, sync_to_thread=False)
     def live() -> Health:
         return Health("ok", {})
 
-    @get("/health/ready", opt={"public": True}, include_in_schema=False)
+    @get("/health/ready", opt=OPEN, include_in_schema=False)
     async def ready() -> Response[Health]:
         health = await readiness.look()
         return Response(health, status_code=health.http_status)

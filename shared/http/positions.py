@@ -5,13 +5,16 @@ that brings one or several (in the same header, or as `?min_position=`) is answe
 all of that, or with 503 and Retry-After when they don't in time. Those of other services count where the answer speaks
 of what they did: routes say so with `opt=following("generation")`.
 
+Within one process no token is needed: a write is answered from the state that it made, and what is read afterwards
+either comes from states, too (`opt=WITHOUT_TABLES`), or waits until the tables show the last write that was answered.
+
 A route that follows another service never says 404 of what may only be on its way: before it does, everything that
 the other service had told by then is taken in, and the question is asked again. While that can't be had: 503.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qsl
@@ -29,6 +32,11 @@ MAX_TOKENS = 16
 """Tokens that one request may bring."""
 WAIT_SECONDS = 4.0
 """Seconds for which a read waits to be fresh enough: with what it does then, it answers within 5."""
+
+SHOWN_WITHIN = 2.0
+"""Seconds for which other reads wait for what this process has answered last; then they answer what there is."""
+WITHOUT_TABLES = {"tables": False}
+"""The `opt` of a route that reads no tables: what it answers of aggregates is their state, which is never behind."""
 
 _RAW_HEADER = HEADER.lower().encode()
 _TOKEN = re.compile(r"(?P<service>[a-z]{1,32}):(?P<epoch>[1-9][0-9]{0,8}):(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
@@ -94,6 +102,15 @@ class History(Protocol):
     async def shown(self, position: Position, within: float) -> bool:
         """Waits until its read tables show a position of its own; False after `within` seconds."""
 
+    async def recorded(self, position: Position) -> bool:
+        """Whether a position of its own is recorded, so that states show it. Raises VALIDATION_FAILED for others."""
+
+    def answered(self, number: int) -> None:
+        """A write was answered with this position."""
+
+    async def shows_answered(self, within: float) -> bool:
+        """Waits until its read tables show what this process has answered; False after `within` seconds."""
+
     async def arrived(self, position: Position, within: float) -> bool:
         """Waits until it shows what another service did up to a position; False after `within` seconds."""
 
@@ -109,10 +126,14 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
             if scope["type"] != ScopeType.HTTP:
                 await app(scope, receive, send)
                 return
-            follows: frozenset[str] = scope["route_handler"].opt.get("follows", frozenset())
+            options = scope["route_handler"].opt
+            follows: frozenset[str] = options.get("follows", frozenset())
             reads = scope["method"] in _READS
+            from_tables = reads and options.get("tables", True)
             if asked := asked_for(scope):
-                await _wait(history, asked, follows, reads=reads)
+                await _wait(history, asked, follows, reads=reads, from_tables=from_tables)
+            if from_tables:
+                await history.shows_answered(SHOWN_WITHIN)
             answering = _Answering(history, send)
             token = written.begin(answering.told)
             try:
@@ -142,6 +163,7 @@ class _Answering:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and self.told.position:
+            self._history.answered(self.told.position)
             position = str(self._history.position(self.told.position)).encode()
             message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, position)]
         await self._send(message)
@@ -164,10 +186,18 @@ def not_yet(service: str) -> Problem:
     return Problem("UNAVAILABLE", f"What {service} told last is not known here yet; try again in a moment")
 
 
-async def _wait(history: History, asked: Mapping[str, Position], follows: frozenset[str], *, reads: bool) -> None:
+async def _wait(
+    history: History, asked: Mapping[str, Position], follows: frozenset[str], *, reads: bool, from_tables: bool
+) -> None:
     """Raises UNAVAILABLE when it takes too long. A command reads its own service's history, which is never behind."""
+
+    def wait(service: str, position: Position) -> Awaitable[bool]:
+        if service != history.service:
+            return history.arrived(position, WAIT_SECONDS)
+        return history.shown(position, WAIT_SECONDS) if from_tables else history.recorded(position)
+
     waits = [
-        history.shown(position, WAIT_SECONDS) if service == history.service else history.arrived(position, WAIT_SECONDS)
+        wait(service, position)
         for service, position in asked.items()
         if (service == history.service and reads) or service in follows
     ]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from shared.contracts.problem import Detail, invalid
 from shared.eventstore import EventStore
-from shared.http.positions import HEADER, Position
+from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.http.positions import HEADER, WAIT_SECONDS, Position
 from shared.messaging.arrivals import NOWHERE, Arrivals, Place
 from shared.projections import Projector
 
@@ -19,6 +20,8 @@ class ServiceHistory:
     arrivals: Arrivals
     _shown: dict[str, Place] = field(default_factory=dict)
     """Up to where each other service's history is known to be shown here."""
+    _answered: tuple[int, int] = (0, 0)
+    """The generation of the store, and the highest position with which this process has answered a write in it."""
 
     def position(self, number: int) -> Position:
         return Position(self.service, self.store.epochs.of(number), number)
@@ -28,11 +31,31 @@ class ServiceHistory:
             return True  # of a life that was taken back: there is nothing to wait for
         if await self.projector.caught_up(position.number, within, despite_failed=True):
             return True
+        # Not sooner: the store may have been put back a moment ago, which is noticed meanwhile.
+        await self._refuse_beyond(position)
+        return False
+
+    async def _refuse_beyond(self, position: Position) -> None:
         if position.number > await self.store.head():
-            # Not sooner: the store may have been put back a moment ago, which is noticed meanwhile.
             message = "lies beyond everything that was recorded here"
             raise invalid(f"{HEADER} {message}", Detail(f"header:{HEADER}", message))
-        return False
+
+    async def recorded(self, position: Position) -> bool:
+        if position.number <= self.store.watermarks.value(HEAD_WATERMARK):
+            return True
+        return await self.shown(position, WAIT_SECONDS)
+
+    def answered(self, number: int) -> None:
+        self._answered = (self.store.epochs.generation, max(number, self._last_answered))
+
+    @property
+    def _last_answered(self) -> int:
+        """0 for what was answered before the store went back."""
+        generation, number = self._answered
+        return number if generation == self.store.epochs.generation else 0
+
+    async def shows_answered(self, within: float) -> bool:
+        return await self.projector.caught_up(self._last_answered, within, despite_failed=True)
 
     async def arrived(self, position: Position, within: float) -> bool:
         place = (position.epoch, position.number)

@@ -13,10 +13,10 @@ from services.collections.handlers import Handlers
 from services.collections.metadata import Metadata
 from services.collections.queries import Queries
 from services.collections.settings import CollectionsSettings
-from services.collections.views import CollectionView, ProjectView, collection_view_of_state, project_view_of_state
+from services.collections.views import CollectionView, ProjectView, project_view_of_state
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
-from shared.eventstore import Context, Handled, Loaded
+from shared.eventstore import Context, Handled
 from shared.http import CommandContext, Envelope, GivenPrecondition, Precondition, User, etag
 from shared.runtime import Runtime
 
@@ -43,23 +43,29 @@ class CollectionChange:
     async def make(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
     ) -> Handled[Collection]:
-        """Makes what is decided happen, and waits until reads show it. `large`: deciding takes long."""
+        """Makes what is decided happen. `large`: deciding takes long."""
         settings = self.frame.settings
         assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
         if settings.require_if_match and self.precondition.any_of is None:
             missing = Detail("header:If-Match", "is required")
             raise Problem("PRECONDITION_REQUIRED", "Send If-Match with the ETag of what you have read", missing)
-        handled = await self.commands.change(
+        return await self.commands.change(
             self.user_id, collection_id, decide, self.context, self.precondition, large=large
         )
-        await self.frame.caught_up(handled.position)
-        return handled
+
+    async def tagged(
+        self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
+    ) -> Response[None]:
+        """Makes it happen, and answers the ETag that it made; when it was made before, the one that it made then."""
+        done = await self.make(collection_id, decide, large=large)
+        version = await self.commands.version_made(collection_id, done, self.context)
+        return Response(None, status_code=204, headers={"etag": etag(version)})
 
     async def answered(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]]
     ) -> Response[Envelope[CollectionView]]:
         """Makes it happen, and answers the collection as it is then."""
-        return await collection_answer(await self.make(collection_id, decide), self.questions, self.frame)
+        return await collection_answer(await self.make(collection_id, decide), self.questions)
 
 
 Change = NamedDependency[CollectionChange]
@@ -76,14 +82,10 @@ def provide_change(
     return CollectionChange(principal.user_id, context, precondition, commands, questions, frame)
 
 
-async def project_answer(made: Handled[Project], questions: Queries, frame: Runtime) -> Envelope[ProjectView]:
-    """The project after a write; from the state itself while the read tables are far behind."""
-    project_id, user_id = made.state.project_id, made.state.user_id
-    assert project_id is not None, "a project that was written has its id"
-    assert user_id is not None, "a project that was written has its user"
-    await frame.caught_up(made.position)
-    shown = await questions.project(user_id, project_id)
-    return Envelope(shown or project_view_of_state(made.state, frame.clock()))
+def project_answer(made: Handled[Project]) -> Envelope[ProjectView]:
+    """The project after a write."""
+    assert made.began_at is not None, "a project that was written has events"
+    return Envelope(project_view_of_state(made.state, made.began_at))
 
 
 def variant_of(shown: CollectionView) -> str:
@@ -95,13 +97,8 @@ def variant_of(shown: CollectionView) -> str:
 
 
 async def collection_answer(
-    done: Handled[Collection] | Loaded[Collection], questions: Queries, frame: Runtime, *, status: int = 200
+    done: Handled[Collection], questions: Queries, *, status: int = 200
 ) -> Response[Envelope[CollectionView]]:
-    """The collection after a write, with its ETag; from the state itself while the read tables are far behind."""
-    assert done.state.collection_id is not None, "a collection that was written has its id"
-    await frame.caught_up(done.position)
-    shown = await questions.collection(done.state.collection_id)
-    if shown is None or shown.version < done.version:
-        now = frame.clock()
-        shown = collection_view_of_state(done.state, done.version, created_at=now, updated_at=now)
+    """The collection after a write, with its ETag."""
+    shown = await questions.after(done)
     return Response(Envelope(shown), status_code=status, headers={"etag": etag(shown.version, variant_of(shown))})

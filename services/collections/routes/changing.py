@@ -51,8 +51,7 @@ async def edit_collection(
         component_ids=await commands.new_component_ids(written),
     )
     large = written is not None and instructions.is_large(written)
-    edited = await change.make(collection_id, partial(editing.decide, command), large=large)
-    return Response(None, status_code=204, headers={"etag": etag(edited.version)})
+    return await change.tagged(collection_id, partial(editing.decide, command), large=large)
 
 
 @put(
@@ -67,8 +66,7 @@ async def set_variables(
 ) -> Response[None]:
     """Takes a table as `GET` gives it, as text/csv, in place of all variables."""
     command = ReplaceVariables(principal.user_id, await asyncio.to_thread(variables_of, await _csv(request)))
-    edited = await change.make(collection_id, partial(editing.decide, command), large=True)
-    return Response(None, status_code=204, headers={"etag": etag(edited.version)})
+    return await change.tagged(collection_id, partial(editing.decide, command), large=True)
 
 
 @post(
@@ -123,11 +121,9 @@ async def choose_current_collection(
     context: CommandContext,
     commands: Commands,
     questions: Questions,
-    frame: Frame,
 ) -> Response[Envelope[CollectionView]]:
     """The one of its project that you work on; there is one at most."""
-    chosen = await commands.choose_current(principal.user_id, collection_id, context)
-    await frame.caught_up(chosen.position)
+    await commands.choose_current(principal.user_id, collection_id, context)
     shown = await questions.collection_for(principal.user_id, collection_id)
     return Response(Envelope(shown), headers={"etag": etag(shown.version, variant_of(shown))})
 

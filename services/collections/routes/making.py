@@ -10,7 +10,7 @@ from msgspec import UNSET
 from services.collections import examples
 from services.collections.domain.collection import Custody
 from services.collections.examples import shown
-from services.collections.routes.answers import Commands, Frame, Questions, collection_answer
+from services.collections.routes.answers import Commands, Questions, collection_answer
 from services.collections.routes.bodies import CollectionBody, CustodyBody, RemixBody
 from services.collections.views import CollectionView
 from shared.contracts.problem import Detail, invalid
@@ -29,7 +29,6 @@ async def create_collection(
     context: CommandContext,
     commands: Commands,
     questions: Questions,
-    frame: Frame,
     project_id: FromQuery[UUID | None] = None,
     asset_id: AssetId = None,
     data: JSONBody[CollectionBody | None] = None,
@@ -44,7 +43,7 @@ async def create_collection(
     if asset_id is not None:
         instructions = await questions.input_of_asset(principal.user_id, asset_id)
     made = await commands.create_collection(principal.user_id, project_id, body, instructions, context)
-    return await collection_answer(made, questions, frame, status=201)
+    return await collection_answer(made, questions, status=201)
 
 
 @post(
@@ -61,13 +60,12 @@ async def remix_collection(
     context: CommandContext,
     commands: Commands,
     questions: Questions,
-    frame: Frame,
     data: JSONBody[RemixBody | None] = None,
 ) -> Response[Envelope[CollectionView]]:
     """A draft of your own from a remixable collection, with components of its own; perhaps kept for somebody else."""
     body = data or RemixBody()
     made = await commands.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
-    return await collection_answer(made, questions, frame, status=201)
+    return await collection_answer(made, questions, status=201)
 
 
 @post(
@@ -83,11 +81,10 @@ async def transfer_custody(
     context: CommandContext,
     commands: Commands,
     questions: Questions,
-    frame: Frame,
 ) -> Response[Envelope[CollectionView]]:
     """From now on it is that user's, in their default project."""
     done = await commands.transfer_custody(principal.user_id, collection_id, data.user_id, context)
-    return await collection_answer(done, questions, frame)
+    return await collection_answer(done, questions)
 
 
 def _custody(body: RemixBody) -> Custody | None:

@@ -12,7 +12,7 @@ from services.collections.examples import shown
 from services.collections.metadata import token_number
 from services.collections.routes.answers import Documents
 from shared.http import ApiRequest, Envelope, FromPath, Principal
-from shared.http.positions import following
+from shared.http.positions import WITHOUT_TABLES, following
 
 RECOGNIZING = {"public": True, "recognizes": True}
 """Anybody may ask; a token shows its bearer their drafts too."""
@@ -26,7 +26,7 @@ Number = Annotated[
 @get(
     "/collections/{collection_id:uuid}/metadata",
     summary="A collection's chain metadata",
-    opt=RECOGNIZING,
+    opt=RECOGNIZING | WITHOUT_TABLES,
     operation_class=shown(gives=examples.data(examples.COLLECTION_METADATA)),
 )
 async def get_collection_metadata(

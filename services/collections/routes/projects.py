@@ -25,6 +25,7 @@ from shared.http import (
     User,
     versioned,
 )
+from shared.http.positions import SHOWN_WITHIN, WITHOUT_TABLES
 
 OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or only what is published")]
 
@@ -47,12 +48,10 @@ async def create_project(
     principal: User,
     context: CommandContext,
     commands: Commands,
-    questions: Questions,
-    frame: Frame,
 ) -> Envelope[ProjectView]:
     """A folder for collections, under a name of your choice."""
     made = await commands.create_project(principal.user_id, data.name, context)
-    return await project_answer(made, questions, frame)
+    return project_answer(made)
 
 
 @post(
@@ -64,9 +63,10 @@ async def create_untitled_project(
     principal: User, context: CommandContext, commands: Commands, questions: Questions, frame: Frame
 ) -> Envelope[ProjectView]:
     """Named Untitled, Untitled 2, Untitled 3 and so on."""
+    await frame.history.shows_answered(SHOWN_WITHIN)
     known = await questions.untitled_projects(principal.user_id)
     made = await commands.create_untitled_project(principal.user_id, known, context)
-    return await project_answer(made, questions, frame)
+    return project_answer(made)
 
 
 @put(
@@ -80,12 +80,10 @@ async def rename_project(
     principal: User,
     context: CommandContext,
     commands: Commands,
-    questions: Questions,
-    frame: Frame,
 ) -> Envelope[ProjectView]:
     """Its collections stay in it."""
     renamed = await commands.rename_project(principal.user_id, project_id, data.name, context)
-    return await project_answer(renamed, questions, frame)
+    return project_answer(renamed)
 
 
 @get(
@@ -112,6 +110,7 @@ async def list_collections_of_project(
 @get(
     "/projects/{project_id:uuid}/collections/current",
     summary="A project's current collection",
+    opt=WITHOUT_TABLES,
     operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
 )
 async def get_current_collection(

@@ -17,7 +17,7 @@ from services.collections.views import CollectionSummary, CollectionView, Compon
 from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
 from shared.http.addresses import read_time, read_whole_number
-from shared.http.positions import following
+from shared.http.positions import WITHOUT_TABLES, following
 
 CSV = "text/csv; charset=utf-8"
 AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
@@ -45,6 +45,7 @@ async def list_published_collections(
 @get(
     "/collections/{collection_id:uuid}",
     summary="A collection",
+    opt=WITHOUT_TABLES,
     operation_class=shown(gives=examples.data(examples.DRAFT)),
 )
 async def get_collection(
@@ -61,6 +62,7 @@ async def get_collection(
 @get(
     "/collections/{collection_id:uuid}/history",
     summary="What happened to a collection",
+    opt=WITHOUT_TABLES,
     operation_class=shown(gives=examples.page(examples.HISTORY)),
 )
 async def get_history(
@@ -73,6 +75,7 @@ async def get_history(
 @get(
     "/collections/{collection_id:uuid}/variables.csv",
     summary="A collection's variables as a table",
+    opt=WITHOUT_TABLES,
     media_type=CSV,
     operation_class=shown(gives=examples.VARIABLES_CSV),
 )
@@ -90,7 +93,7 @@ async def get_variables(
 @get(
     "/collections/{collection_id:uuid}/public",
     summary="A published collection",
-    opt=ANYONE,
+    opt=ANYONE | WITHOUT_TABLES,
     security=[{}],
     operation_class=shown(gives=examples.data(examples.PUBLIC)),
 )

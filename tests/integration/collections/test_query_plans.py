@@ -64,7 +64,6 @@ ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "published on a chain": (queries.PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
     "feed": (queries.FEED, (*LAST, PAGE)),
     "feed, a page further on": (queries.FEED, (*MIDDLE, PAGE)),
-    "a collection": (queries.COLLECTION, (UUID(int=5),)),
     "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE)),
     "what is due": (scheduler.DUE_COLLECTIONS, (LAST.time, 100)),
     "a draft's job": (token_list.SERIES_OF_DRAFT, (UUID(int=5),)),

@@ -14,7 +14,7 @@ from litestar import get, post
 from shared.contracts.problem import not_found
 from shared.eventstore.written import note
 from shared.http import Authenticator, Envelope, Issuer, create_app
-from shared.http.positions import Position, following
+from shared.http.positions import WITHOUT_TABLES, Position, following
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -26,6 +26,9 @@ class PlayedHistory:
     service: str = "drafts"
     shown_up_to: int = 0
     arrived_up_to: int = 0
+    recorded_up_to: int = 0
+    answered_with: int = 0
+    asked_for_answered: int = 0
     behind: bool = False
     waited: list[Position] = field(default_factory=list)
     known: bool = False
@@ -37,6 +40,16 @@ class PlayedHistory:
     async def shown(self, position: Position, within: float) -> bool:
         self.waited.append(position)
         return position.number <= self.shown_up_to
+
+    async def recorded(self, position: Position) -> bool:
+        return position.number <= self.recorded_up_to
+
+    def answered(self, number: int) -> None:
+        self.answered_with = number
+
+    async def shows_answered(self, within: float) -> bool:
+        self.asked_for_answered += 1
+        return self.answered_with <= self.shown_up_to
 
     async def arrived(self, position: Position, within: float) -> bool:
         self.waited.append(position)
@@ -58,6 +71,11 @@ async def make() -> Envelope[str]:
 
 @get("/drafts")
 async def read() -> Envelope[str]:
+    return Envelope("read")
+
+
+@get("/drafts/one", opt=WITHOUT_TABLES)
+async def read_one() -> Envelope[str]:
     return Envelope("read")
 
 
@@ -86,7 +104,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     HISTORY.__init__()  # type: ignore[misc]  # as it was at the beginning
     app = create_app(
         title="Drafts",
-        route_handlers=[make, read, read_token],
+        route_handlers=[make, read, read_one, read_token],
         authenticator=Authenticator([Issuer(issuer.iss, issuer.jwks_file(tmp_path))], AUDIENCE),
         history=HISTORY,
     )
@@ -122,6 +140,19 @@ async def test_only_what_an_answer_speaks_of_is_waited_for(client: Client) -> No
     assert (await client.ask("GET", "/tokens", seen))[0] == 503
     HISTORY.arrived_up_to, HISTORY.known = 9, True
     assert (await client.ask("GET", "/tokens", seen))[0] == 200
+
+
+async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -> None:
+    """By reads of tables; a read of a state needs no wait, with a token neither, once that is recorded."""
+    await client.ask("POST", "/drafts")
+    assert HISTORY.answered_with == 7
+    assert (await client.ask("GET", "/drafts"))[0] == 200
+    assert HISTORY.asked_for_answered == 1
+    assert (await client.ask("GET", "/drafts/one"))[0] == 200
+    assert (await client.ask("GET", "/drafts/one", "drafts:1:7"))[0] == 503
+    HISTORY.recorded_up_to = 7
+    assert (await client.ask("GET", "/drafts/one", "drafts:1:7"))[0] == 200
+    assert (HISTORY.asked_for_answered, HISTORY.waited) == (1, [])
 
 
 async def test_a_404_is_no_lie(client: Client) -> None:

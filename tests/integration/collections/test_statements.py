@@ -1,0 +1,57 @@
+"""What a request costs in statements, and that answers from states and from tables are the same."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, two_steps
+from tests.support.statements import statements
+
+APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "title, description, status"
+
+
+async def test_a_creation_is_one_append(api: Api, monkeypatch: pytest.MonkeyPatch):
+    """Once its user's default project is known: nothing is read before, and nothing is read back after."""
+    await api.create({"data": two_steps()})
+    await api.create({"data": two_steps()})
+    sent = statements(monkeypatch)
+    for _ in range(5):
+        await api.create({"data": two_steps()})
+    assert sent.of(APPEND) == 5
+    assert sent.of(STREAM) == sent.of(OF_COLLECTIONS) == 0
+
+
+async def test_a_collection_is_read_with_one_statement(api: Api, monkeypatch: pytest.MonkeyPatch):
+    made = await api.create({"data": two_steps()})
+    path = f"/collections/{made['id']}"
+    assert (await api.get(path)).data == made
+    sent = statements(monkeypatch)
+    assert (await api.get(path)).data == made
+    assert (await api.get(path, user=BOB)).code == (404, "NOT_FOUND")
+    assert sent.of(STREAM) == 2
+    assert sent.of(OF_COLLECTIONS) == 0
+
+
+async def test_lists_and_collections_say_the_same(api: Api):
+    """One from a row of a table, the other from the state: after everything that may happen to a collection."""
+    made = await api.create({"title": "Tides", "data": two_steps(), **SELLABLE})
+    path, folder = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
+    changes: list[tuple[str, str, Any]] = [
+        ("PUT", f"{folder}/{made['id']}", {"title": "Ebb", "description": "gone", "images": [{"url": "https://a/b"}]}),
+        ("PUT", f"{path}/preview", {"enabled": True, "max_generations": 5, "is_remixable": True}),
+        ("POST", f"{path}/current", None),
+        ("POST", f"{path}/archive", None),
+        ("POST", f"{path}/restore", None),
+        ("POST", f"{path}/publish", {"publish_date": "2199-01-01T00:00:00Z"}),
+        ("DELETE", f"{path}/publish", None),
+    ]
+    for method, where, body in changes:
+        answered = await api.send(method, where, ALICE, json=body)
+        assert answered.status in {200, 204}, answered.body
+        one = (await api.get(path)).data
+        archived = "?archived=true" if one["archived"] else ""
+        (listed,) = (await api.get(folder + archived)).data
+        assert {**listed, "data": one["data"]} == one, (method, where)
+        if answered.status == 200:
+            assert answered.data == one, (method, where)
+    assert one["is_current"]
