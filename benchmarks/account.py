@@ -17,8 +17,9 @@ from services.credits.domain.decisions import CaptureHold, PlaceHold
 from services.credits.handlers import Ledger
 from shared.contracts.credits import Allocation, CreditsGranted, HoldCaptured, HoldPlaced
 from shared.contracts.event import Event
-from shared.eventstore import Context, EventStore, StreamAppend, migrate
+from shared.eventstore import Context, EventStore, StreamAppend
 from shared.eventstore.decider import encode_state
+from shared.eventstore.migrate import migrate
 from shared.projections import Projector
 
 FEW, MANY = 100, 100_000

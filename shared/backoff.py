@@ -19,13 +19,13 @@ This is for waiting in a process. What must survive one (the next try of a step,
 """
 
 import asyncio
+import functools
+import importlib
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
-import stamina
-import stamina.instrumentation
 import structlog
 
 SAY_AGAIN_AFTER = 30.0
@@ -40,8 +40,14 @@ Passing = tuple[type[Exception], ...] | Callable[[Exception], bool]
 
 log = structlog.get_logger()
 
-# Its own hooks log every try, and count them by their number, which has no bound where tries have none.
-stamina.instrumentation.set_on_retry_hooks([])
+
+@functools.cache
+def _stamina() -> Any:
+    """Imported for `call`: who reckons pauses only does without."""
+    stamina = importlib.import_module("stamina")
+    # Its own hooks log every try, and count them by their number, which has no bound where tries have none.
+    importlib.import_module("stamina.instrumentation").set_on_retry_hooks([])
+    return stamina
 
 
 class Backoff:
@@ -76,7 +82,7 @@ class Backoff:
         bounds: dict[str, Any] = {"attempts": 1, "timeout": None}
         if timeout is None or timeout > 0:
             bounds = {"attempts": None, "timeout": timeout}
-        async for attempt in stamina.retry_context(on=self._delay_after, **bounds):
+        async for attempt in _stamina().retry_context(on=self._delay_after, **bounds):
             with attempt:
                 self._began = time.monotonic()
                 result = await work()

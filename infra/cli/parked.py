@@ -13,7 +13,7 @@ from rich.table import Table
 from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, json_option
 from infra.cli.shown import cell, json_shown
-from shared.eventstore import migrate
+from shared.eventstore.migrate import migrate
 from shared.messaging import operators
 from shared.messaging.parking import SCHEMA, Parked
 

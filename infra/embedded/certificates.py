@@ -1,20 +1,8 @@
 """A self-signed certificate with which the parts of one server know each other, and nobody else."""
 
-import datetime as dt
-import ipaddress
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from infra.embedded.ports import LOOPBACK
 from infra.embedded.set_file import write_private
-
-LIFETIME = dt.timedelta(days=100 * 365)
-"""It never leaves the folder of its set, and is made anew with it."""
-
 
 CERTIFICATE, KEY = "certificate.pem", "certificate-key.pem"
 """Their files. The certificate is its own authority, for servers and clients alike."""
@@ -23,28 +11,8 @@ CERTIFICATE, KEY = "certificate.pem", "certificate-key.pem"
 def ensure_certificate(folder: Path) -> None:
     """Makes them in a folder when they aren't there; both are readable by their owner only."""
     if not (folder / CERTIFICATE).exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        from infra.embedded.certificate_maker import make_certificate  # noqa: PLC0415 - once in the life of a set
+
+        certificate, private = make_certificate()
         write_private(folder / KEY, private)
-        write_private(folder / CERTIFICATE, _sign(key).public_bytes(serialization.Encoding.PEM))
-
-
-def _sign(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "emprops")])
-    today = dt.datetime.now(dt.UTC)
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+        write_private(folder / CERTIFICATE, certificate)

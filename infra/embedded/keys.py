@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from infra.embedded.set_file import write_private
 
 DEVELOPMENT_ISSUER = "emprops-development"
@@ -31,6 +28,8 @@ def ensure_private_key(path: Path) -> dict[str, str]:
 
 def make_private_key() -> dict[str, str]:
     """A fresh private JWK; its `kid` is the thumbprint of its public half (RFC 7638)."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - once per set
+
     private = Ed25519PrivateKey.generate()
     public = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(private.public_key().public_bytes_raw())}
     thumbprint = hashlib.sha256(json.dumps(public, separators=(",", ":"), sort_keys=True).encode()).digest()
@@ -47,6 +46,8 @@ def sign_token(
     key: dict[str, str], *, user: UUID, roles: tuple[str, ...], issuer: str, audience: str, ttl: int
 ) -> tuple[str, dict[str, Any]]:
     """A user's JWT and its claims; `ttl` in seconds."""
+    import jwt  # noqa: PLC0415 - a start of the set signs none
+
     now = int(time.time())
     claims = {
         "sub": str(user),

@@ -2,6 +2,8 @@
 
 The wheel's own start-up is not used: it trusts whoever reaches its socket, and keeps that socket in the data folder,
 where long paths break. Nor is the package imported, which looks for a runtime folder and warns where there is none.
+
+Client libraries are imported where they are used, here and in seaweedfs.py: by then the servers are starting already.
 """
 
 import contextlib
@@ -18,13 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from psycopg import sql
 
 from infra.embedded.identity import Identity, for_postgres
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessFailedError, ProcessSpec, launched
 from infra.embedded.wheels import MissingProgramError
-from shared.eventstore.connections import LONG, connect_sync, within_sync
 
 SUPERUSER = "postgres"
 UNQUOTABLE = set('"$`\\')
@@ -82,6 +82,8 @@ class PostgresServer:
 
     def check(self) -> None:
         """Raises `psycopg.OperationalError` unless the superuser can run a statement."""
+        from shared.eventstore.connections import connect_sync, within_sync  # noqa: PLC0415 - see above
+
         with connect_sync(self.dsn(), "probe", autocommit=True) as connection, within_sync(PROBE_SECONDS, connection):
             connection.execute("SELECT 1")
 
@@ -178,6 +180,10 @@ def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:
 
     `server_dsn` is a superuser's; `passwords` maps names to the roles' passwords, which are set anew each time.
     """
+    from psycopg import sql  # noqa: PLC0415 - see above
+
+    from shared.eventstore.connections import LONG, connect_sync  # noqa: PLC0415 - see above
+
     with connect_sync(server_dsn, "set-up", LONG, autocommit=True) as connection:
         for database in ("postgres", "template1"):
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))

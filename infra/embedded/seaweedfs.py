@@ -10,9 +10,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import urllib3
-from minio import Minio
+from typing import TYPE_CHECKING
 
 from infra.embedded.certificates import CERTIFICATE, KEY, ensure_certificate
 from infra.embedded.hello import hello_http
@@ -21,9 +19,11 @@ from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import keep_private
 from infra.embedded.wheels import program
 
+if TYPE_CHECKING:
+    from minio import Minio
+
 PORTS = ("s3", "s3-grpc", "filer", "filer-grpc", "volume", "volume-grpc", "master", "master-grpc")
 """One process, eight listeners; only the first is for us."""
-
 
 PROBE_SECONDS = 2.0
 CONFIGURATION, VOLUMES, MASTER = "configuration", "volumes", "master"
@@ -162,8 +162,11 @@ def _security(internal_key: str) -> str:
     return f"{tokens}[grpc]\n{authority}{grpc}[https.master]\n{own}{authority}"
 
 
-def s3_client(endpoint: str, access_key: str, secret_key: str) -> Minio:
+def s3_client(endpoint: str, access_key: str, secret_key: str) -> "Minio":
     """A client with bounded time and retries: minio's own wait minutes for a store that is down."""
+    import urllib3  # noqa: PLC0415 - a process that only starts servers does without for a while
+    from minio import Minio  # noqa: PLC0415 - as urllib3
+
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=2, read=30),
         retries=urllib3.Retry(5, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),

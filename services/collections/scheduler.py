@@ -11,16 +11,20 @@ from uuid import UUID, uuid5
 from services.collections.domain import publishing
 from services.collections.domain.publishing import PublishWhenDue
 from services.collections.handlers import COLLECTION, Handlers
+from services.collections.projections.collections import COLLECTIONS
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable
 from shared.http import get_logger
 
 LOOK_SECONDS = 1.0
-"""Seconds between two looks at the schedule."""
+"""Seconds between two looks at the schedule, at least: there is one when the read table has changed."""
+LONGEST_SECONDS = 30.0
+"""The same at most, while something is scheduled: clocks may step."""
 MAX_ROWS = 100
 DUE_COLLECTIONS = """
 select id, scheduled_for from collections_v4
 where scheduled_for <= %s order by scheduled_for, id limit %s"""
+NEXT_SCHEDULED = "select min(scheduled_for) from collections_v4"
 
 log = get_logger("collections")
 
@@ -31,14 +35,26 @@ class Scheduler:
 
     async def run(self) -> None:
         """Runs until cancelled; PostgreSQL may come and go."""
+        marks = self._store.watermarks
         while True:
+            seen, published = marks.value(COLLECTIONS.watermark), 0
+            seconds: float | None = 0.0
             try:
                 published = await self.publish_what_is_due()
+                seconds = await self._seconds_until_next()
             except StoreUnavailable as error:
                 log.warning("the schedule waits for PostgreSQL", error=str(error))
-                published = 0
             if published < MAX_ROWS:
                 await asyncio.sleep(LOOK_SECONDS)
+                await marks.wait_beyond(COLLECTIONS.watermark, seen, seconds)
+
+    async def _seconds_until_next(self) -> float | None:
+        """None when nothing is scheduled."""
+        ((next_one,),) = await self._store.pool.rows(NEXT_SCHEDULED, ())
+        if next_one is None:
+            return None
+        left: float = (next_one - self._handlers.clock()).total_seconds() - LOOK_SECONDS
+        return min(max(left, 0.0), LONGEST_SECONDS)
 
     async def publish_what_is_due(self) -> int:
         """Publishes what the read table knows to be due now, or calls it off; says how many those were."""

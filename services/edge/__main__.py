@@ -2,12 +2,15 @@
 
 import argparse
 import resource
+import sys
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from services.edge.app import create
 from services.edge.settings import EdgeSettings
 from shared.http import configure_logging
+from shared.http.server import Server
 from shared.http.tracing import setup_tracing
 from shared.runtime.settings import SettingsError, from_environment
 
@@ -29,7 +32,7 @@ def serve(settings: EdgeSettings) -> None:
     allow_many_streams()
     tracing = setup_tracing(service="edge", instance=settings.service_instance)
     try:
-        uvicorn.run(
+        config = uvicorn.Config(
             create(settings),
             host=settings.http_host,
             port=settings.http_port,
@@ -42,6 +45,10 @@ def serve(settings: EdgeSettings) -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE,
         )
+        server = Server(config)
+        server.run()
+        if not server.started:
+            sys.exit(STARTUP_FAILURE)
     finally:
         if tracing is not None:
             tracing.shutdown()

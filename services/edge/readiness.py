@@ -1,5 +1,6 @@
 """When the edge can do its work: with keys, and with a replica of every service to pass requests to."""
 
+import asyncio
 from collections.abc import Mapping
 
 from services.edge.replicas import Replicas
@@ -20,20 +21,26 @@ def keys_check(authenticator: Authenticator, iss: str) -> Check:
 def service_checks(replicas: Mapping[Upstream, Replicas]) -> tuple[Check, Check]:
     """Whether the edge can pass requests on to every service, and whether it can reach every replica.
 
-    By what was seen when they were last looked at, so that the answer is there at once, whatever is silent.
+    By what was seen in the last moment, or is seen within a second, so that the answer comes soon, whatever is silent.
     """
 
-    def told(wanted: list[Replicas]) -> str:
-        return "; ".join(f"{each.name}: {url} {fault}" for each in wanted for url, fault in sorted(each.out.items()))
+    async def troubles() -> dict[Upstream, dict[str, str]]:
+        found = await asyncio.gather(*(each.troubles() for each in replicas.values()))
+        return dict(zip(replicas, found, strict=True))
+
+    def told(found: Mapping[Upstream, Mapping[str, str]]) -> str:
+        return "; ".join(
+            f"{replicas[name].name}: {url} {fault}" for name, out in found.items() for url, fault in sorted(out.items())
+        )
 
     async def every_service() -> str | None:
-        gone = [each for each in replicas.values() if len(each.out) == len(each.urls)]
-        if gone:
+        found = await troubles()
+        if gone := {name: out for name, out in found.items() if len(out) == len(replicas[name].urls)}:
             raise NotReady(told(gone))
         return None
 
     async def every_replica() -> str | None:
-        if said := told(list(replicas.values())):
+        if said := told(await troubles()):
             raise NotReady(said)
         return None
 

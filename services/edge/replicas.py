@@ -1,7 +1,8 @@
 """The addresses of one service: asked in turn, the busier ones later, and last those that refuse or keep silent.
 
 Each is looked at twice a second. One that does not answer comes after the others until it does again; while none does,
-all are still tried, since a look may be wrong.
+all are still tried, since a look may be wrong. The only address of a service is looked at so often while requests are
+sent to it; else seldom, and when somebody asks how it is (`troubles`): there is no other one to turn to.
 """
 
 import asyncio
@@ -20,8 +21,16 @@ from shared.stopping import together
 DOWN_FOR = 1.0
 """Seconds for which a replica that refused a connection is asked after the others."""
 LOOK_EVERY = 0.5
+LOOK_SELDOM = 3.5
+"""Seconds between two looks at the only address of a service, to which nobody sends requests: over one connection."""
+LOOK_ON_FOR = 10.0
+"""Seconds for which it is looked at often after a request."""
+FRESH = 1.0
+"""Seconds for which what a look found is the answer; and for which an answer waits for another look."""
 LOOK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
 """With the pause before it, less than the two seconds within which silence is told."""
+
+SILENT = "is silent"
 
 DATE_SECONDS = 2.0
 """How late `Date` may be: it has whole seconds, and uvicorn makes it anew once a second."""
@@ -41,6 +50,11 @@ class Replicas:
         """Those that did not answer when they were last looked at, with what they did instead."""
         self.clocks: dict[str, Reading] = {}
         """Of those that answered when they were last looked at."""
+        self._looked_at = dict.fromkeys(self.urls, float("-inf"))
+        self._news = asyncio.Condition()
+        self._wanted = asyncio.Event()
+        """Set when the next look is not to be waited for."""
+        self._busy_until = float("-inf")
 
     def in_turn(self) -> list[str]:
         """All base URLs, beginning with the one for which the fewest requests wait; among equals, the next in turn."""
@@ -55,6 +69,8 @@ class Replicas:
     def asked(self, url: str) -> Iterator[None]:
         """While a request waits for this replica to begin its answer."""
         self._waiting[url] += 1
+        self._busy_until = time.monotonic() + LOOK_ON_FOR
+        self._wanted.set()
         try:
             yield
         finally:
@@ -63,6 +79,17 @@ class Replicas:
     def refused(self, url: str) -> None:
         """Notes that a connection could not be made."""
         self._down_until[url] = time.monotonic() + DOWN_FOR
+
+    async def troubles(self) -> dict[str, str]:
+        """Those that do not answer, with what they do instead, by looks of the last moment; bounded by `FRESH`."""
+        before = time.monotonic() - FRESH
+        late: list[str] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FRESH), self._news:
+                while late := [url for url in self.urls if self._looked_at[url] < before]:
+                    self._wanted.set()
+                    await self._news.wait()
+        return self.out | {url: SILENT for url in late if url not in self.out}
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Looks at each replica until cancelled."""
@@ -81,7 +108,19 @@ class Replicas:
                 self.clocks.pop(url, None)
             else:
                 self.clocks[url] = clock
-            await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            async with self._news:
+                self._looked_at[url] = time.monotonic()
+                self._news.notify_all()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._wanted.clear()
+        await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        is_busy = time.monotonic() < self._busy_until or any(self._waiting.values())
+        if len(self.urls) == 1 and not is_busy and not self.out:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SELDOM):
+                    await self._wanted.wait()
 
 
 async def _look(session: aiohttp.ClientSession, url: str) -> tuple[str | None, Reading | None]:
@@ -92,7 +131,7 @@ async def _look(session: aiohttp.ClientSession, url: str) -> tuple[str | None, R
             clock = _clock(response.headers.get("Date", ""), asked, time.monotonic() - since)
             return (None if response.status == 200 else f"answers {response.status}"), clock
     except TimeoutError:
-        return "is silent", None
+        return SILENT, None
     except (aiohttp.ClientError, OSError):
         return "can't be reached", None
 

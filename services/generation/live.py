@@ -21,6 +21,7 @@ from shared.backoff import Backoff
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
+from shared.eventstore.watermarks import FALLBACK
 from shared.http.channel import Channel, Frame
 from shared.messaging.failures import is_transient
 
@@ -202,7 +203,7 @@ class JobEventHub:
         backoff = Backoff("job events", on=is_transient)
         while True:
             last = await backoff.call(self._go_on)
-            await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last)
+            await self._store.watermarks.wait_beyond(JOB_EVENTS.watermark, last, FALLBACK)
 
     @contextlib.asynccontextmanager
     async def follow(self, job_id: UUID, after: int = 0, *, progress: bool = False) -> AsyncIterator[Follower]:

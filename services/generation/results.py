@@ -23,11 +23,11 @@ from services.generation.result_body import Malformed, read_result
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
-from shared.eventstore import migrate
 from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.migrate import migrate
 from shared.messaging import parking
 from shared.messaging.arrivals import Arrivals
-from shared.messaging.connection import connected
+from shared.messaging.connection import SELDOM, connected
 from shared.messaging.failures import is_transient
 from shared.messaging.handling import RetrySettings, end_if_cancelled, patiently
 from shared.messaging.parking import SCHEMA
@@ -46,7 +46,6 @@ ACK_WAIT = 5.0
 LONGEST_PAUSE = 10.0
 COMES_AGAIN = 2 * (LONGEST_PAUSE + ACK_WAIT)
 """Seconds within which a result that no replica could take has come to this one again."""
-LOOK_AT_PARKED_EVERY = 1.0
 TRIES_WHILE_OTHERS_PASS = 10
 DELIVERIES = 5
 """How often a result is tried that fails for a reason of its own, before it is parked."""
@@ -104,7 +103,9 @@ class ResultsIntake:
 
     async def _round(self, tasks: Group) -> None:
         lost = asyncio.Event()
-        async with connected(self._broker.url, "generation-results", lost, within=ACK_TIMEOUT) as client:
+        async with connected(
+            self._broker.url, "generation-results", lost, within=ACK_TIMEOUT, ping_every=SELDOM
+        ) as client:
             await unless(lost, self._pull(client, tasks))
         raise Ended("the connection broke")
 
@@ -186,6 +187,7 @@ class ResultsIntake:
         """On one replica: what operators want to be tried again."""
         store = self._engine.store
         while True:
+            seen = store.watermarks.value(parking.RETRYING)
             async with store.pool.connection() as connection:
                 wanted = await parking.retrying(connection, DURABLE)
             for parked in wanted:
@@ -202,7 +204,7 @@ class ResultsIntake:
                         await parking.handled(connection, parked)
                     else:
                         await parking.failed(connection, parked, error, 1)
-            await asyncio.sleep(LOOK_AT_PARKED_EVERY)
+            await store.watermarks.wait_beyond(parking.RETRYING, seen)
 
     async def progress(self) -> list[Progress]:
         now = asyncio.get_running_loop().time()

@@ -1,21 +1,26 @@
 """The event store: append with group commit, load, snapshot, tail. PostgreSQL, one database per service."""
 
-from shared.eventstore.codec import Codec, UnknownEventType, Unreadable
-from shared.eventstore.decider import Decider, Handled, Loaded
-from shared.eventstore.migrate import Schema, migrate
-from shared.eventstore.reading import Batch, UndecodedBatch
-from shared.eventstore.records import (
-    Appended,
-    Context,
-    RecordedEvent,
-    StoreUnavailable,
-    StreamAppend,
-    UndecodedEvent,
-    VersionConflict,
-)
-from shared.eventstore.seal import Seal
-from shared.eventstore.store import EventStore
-from shared.eventstore.watermarks import Watermarks
+from typing import TYPE_CHECKING
+
+from shared.lazy import lazily
+
+if TYPE_CHECKING:
+    from shared.eventstore.codec import Codec, UnknownEventType, Unreadable
+    from shared.eventstore.decider import Decider, Handled, Loaded
+    from shared.eventstore.migrate import Schema
+    from shared.eventstore.reading import Batch, UndecodedBatch
+    from shared.eventstore.records import (
+        Appended,
+        Context,
+        RecordedEvent,
+        StoreUnavailable,
+        StreamAppend,
+        UndecodedEvent,
+        VersionConflict,
+    )
+    from shared.eventstore.seal import Seal
+    from shared.eventstore.store import EventStore
+    from shared.eventstore.watermarks import Watermarks
 
 __all__ = [
     "Appended",
@@ -37,5 +42,26 @@ __all__ = [
     "Unreadable",
     "VersionConflict",
     "Watermarks",
-    "migrate",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "shared.eventstore.codec": ("Codec", "UnknownEventType", "Unreadable"),
+        "shared.eventstore.decider": ("Decider", "Handled", "Loaded"),
+        "shared.eventstore.migrate": ("Schema",),
+        "shared.eventstore.reading": ("Batch", "UndecodedBatch"),
+        "shared.eventstore.records": (
+            "Appended",
+            "Context",
+            "RecordedEvent",
+            "StoreUnavailable",
+            "StreamAppend",
+            "UndecodedEvent",
+            "VersionConflict",
+        ),
+        "shared.eventstore.seal": ("Seal",),
+        "shared.eventstore.store": ("EventStore",),
+        "shared.eventstore.watermarks": ("Watermarks",),
+    },
+)

@@ -21,6 +21,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -135,6 +136,28 @@ def cut(connection: "psycopg.AsyncConnection | psycopg.Connection[Any]") -> None
     # Only psycopg may close its file descriptor: afterwards, the number may belong to another file.
     with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
         copy.shutdown(socket.SHUT_RDWR)
+
+
+async def readable(connection: psycopg.AsyncConnection, seconds: float) -> bool:
+    """Waits until the server has sent something, a notification or its end; False after so many seconds.
+
+    psycopg's own wait for notifications looks ten times a second whether it was interrupted.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+
+    def end(*, result: bool) -> None:
+        if not future.done():
+            future.set_result(result)
+
+    descriptor = connection.fileno()
+    loop.add_reader(descriptor, partial(end, result=True))
+    timer = loop.call_later(seconds, partial(end, result=False))
+    try:
+        return await future
+    finally:
+        timer.cancel()
+        loop.remove_reader(descriptor)
 
 
 class Within:

@@ -25,6 +25,7 @@ import structlog
 
 from shared.backoff import Backoff
 from shared.eventstore.connections import PASSING, READS, connected, within
+from shared.eventstore.watermarks import Watermarks
 from shared.stopping import stop
 
 TTL = 10.0
@@ -34,7 +35,10 @@ LOOK_EVERY = 0.5
 """Seconds between two looks for a lease that another process holds; it costs no commit."""
 ANSWERS_WITHIN = 2.5
 
-KEEP = "select name, token from keep_leases(%s, %s, %s, %s, %s, %s, %s, make_interval(secs => %s))"
+KEEP = """
+select head.position, kept.name, kept.token
+from (select coalesce(max(position), 0) as position from events) head
+left join keep_leases(%s, %s, %s, %s, %s, %s, %s, make_interval(secs => %s)) kept on true"""
 FENCE = "select fence(%s, %s)"
 HOLDER = "select holder from leases where name = %s and expires_at > clock_timestamp()"
 FENCED = "EL001"
@@ -80,10 +84,14 @@ Work = Callable[[Lease], Awaitable[None]]
 
 
 class Leases:
-    """Of one process on one database. `holder` is what operators see of it."""
+    """Of one process on one database. `holder` is what operators see of it.
 
-    def __init__(self, dsn: str, holder: str = "", *, ttl: float = TTL) -> None:
+    `watermarks` are told the store's last position by each round, and when rounds end.
+    """
+
+    def __init__(self, dsn: str, holder: str = "", *, ttl: float = TTL, watermarks: Watermarks | None = None) -> None:
         self._dsn, self.holder, self._ttl = dsn, holder, ttl
+        self._watermarks = watermarks
         self._renew_every = min(RENEW_EVERY, ttl / 4)
         self._held: dict[str, Lease] = {}
         self._wanted: list[tuple[str, asyncio.Future[Lease]]] = []
@@ -178,6 +186,9 @@ class Leases:
             except asyncio.CancelledError:
                 await self._until_all_have_ended()
                 raise
+            finally:
+                if self._watermarks:
+                    self._watermarks.unheard()
 
     async def _until_all_have_ended(self) -> None:
         """What leads stops before the connection goes, and the leases with it; or they expire, whatever it does."""
@@ -210,7 +221,9 @@ class Leases:
         )
         async with within(min(ANSWERS_WITHIN, self._ttl / 2), connection):
             rows = await (await connection.execute(KEEP, arguments)).fetchall()
-        tokens: dict[str, int] = dict(rows)
+        tokens: dict[str, int] = {name: token for _, name, token in rows if name is not None}
+        if self._watermarks:
+            self._watermarks.heard(rows[0][0])
         if renews:
             self._renewed_at = now
         for lease in held:

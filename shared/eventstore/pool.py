@@ -17,6 +17,8 @@ FIRST_TRY = 0.6
 """The first try gets this share of ANSWERS_WITHIN; the rest is for a second try over another connection."""
 ASK_AGAIN = 1.0
 """Seconds after which a waiting reader asks the pool again, so that the pool tries to connect."""
+IDLE_SECONDS = 10.0
+"""So often one connection is closed, if not all of them were needed in the meantime; one stays."""
 LOSSES = 3
 """How many connections one query may lose: when the server ends, the next ones from the pool are about to end, too."""
 
@@ -38,6 +40,7 @@ class ReadingPool(AsyncConnectionPool):
         super().__init__(
             min_size=1,
             max_size=size,
+            max_idle=IDLE_SECONDS,
             open=False,
             timeout=ANSWERS_WITHIN,
             reconnect_timeout=0.0,

@@ -19,7 +19,7 @@ from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import read_snapshot
-from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
+from shared.eventstore.watermarks import HEAD_WATERMARK, Watermarks
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -277,7 +277,7 @@ class EventReader:
             else:
                 if believed > after:  # no such event: the value is from before a restore, and the loop would not wait
                     self.watermarks.lower(HEAD_WATERMARK, after)
-                await self.watermarks.wait_beyond(HEAD_WATERMARK, after, FALLBACK)
+                await self.watermarks.wait_beyond(HEAD_WATERMARK, after)
 
     async def head(self) -> int:
         """Position of the last event; 0 for an empty store."""

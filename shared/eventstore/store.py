@@ -100,7 +100,7 @@ class EventStore(EventReader):
         async with connected(dsn, "epochs", WORK, autocommit=True) as connection:
             await epochs.check_server(connection)
         async with ReadingPool(dsn, readers, epochs.check) as pool:
-            cache, leases = StateCache(cached_states, cached_bytes), Leases(dsn, instance)
+            cache, leases = StateCache(cached_states, cached_bytes), Leases(dsn, instance, watermarks=watermarks)
             store = cls(dsn, codec, pool, writer, watermarks, cache, epochs, leases, seal)
             store.tasks = {
                 "writer": asyncio.create_task(writer.run()),

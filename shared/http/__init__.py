@@ -1,14 +1,19 @@
 """What every service's HTTP has in common: tokens, the error body, envelopes, ETags, correlation, health, metrics."""
 
-from litestar.params import FromPath, FromQuery, JSONBody
+from typing import TYPE_CHECKING
 
-from shared.http.app import CommandContext, GivenPrecondition, User, create_app
-from shared.http.auth import Authenticator, Issuer, Principal, require_role
-from shared.http.envelope import Cursor, Envelope, Limit, Page, decode_cursor, encode_cursor
-from shared.http.etag import Precondition, etag, versioned
-from shared.http.health import NotReady
-from shared.http.logging import configure_logging, get_logger
-from shared.http.request import ApiRequest
+from shared.lazy import lazily
+
+if TYPE_CHECKING:
+    from litestar.params import FromPath, FromQuery, JSONBody
+
+    from shared.http.app import CommandContext, GivenPrecondition, User, create_app
+    from shared.http.auth import Authenticator, Issuer, Principal, require_role
+    from shared.http.envelope import Cursor, Envelope, Limit, Page, decode_cursor, encode_cursor
+    from shared.http.etag import Precondition, versioned
+    from shared.http.health import NotReady
+    from shared.http.logging import configure_logging, get_logger
+    from shared.http.request import ApiRequest
 
 __all__ = [
     "ApiRequest",
@@ -31,8 +36,21 @@ __all__ = [
     "create_app",
     "decode_cursor",
     "encode_cursor",
-    "etag",
     "get_logger",
     "require_role",
     "versioned",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "shared.http.app": ("CommandContext", "GivenPrecondition", "User", "create_app"),
+        "shared.http.auth": ("Authenticator", "Issuer", "Principal", "require_role"),
+        "shared.http.envelope": ("Cursor", "Envelope", "Limit", "Page", "decode_cursor", "encode_cursor"),
+        "shared.http.etag": ("Precondition", "versioned"),
+        "shared.http.health": ("NotReady",),
+        "shared.http.logging": ("configure_logging", "get_logger"),
+        "shared.http.request": ("ApiRequest",),
+        "litestar.params": ("FromPath", "FromQuery", "JSONBody"),
+    },
+)

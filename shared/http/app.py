@@ -15,10 +15,11 @@ from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
 from shared.http.entry import Entry
 from shared.http.etag import Precondition, precondition
-from shared.http.health import Readiness, health_routes
-from shared.http.metrics import RequestMetrics, create_registry, metrics_route
+from shared.http.health import Readiness
+from shared.http.metrics import RequestMetrics, create_registry
 from shared.http.openapi import openapi_config
 from shared.http.positions import History, freshness
+from shared.http.probes import health_routes, metrics_route
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.providers import Provider, in_sequence
 from shared.http.request import ApiRequest

@@ -15,15 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 import msgspec
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
 
 from shared.clock import Reading
 from shared.http.logging import get_logger
-from shared.http.positions import WITHOUT_TABLES
 from shared.progress import Follower, Progress
-
-OPEN = {"public": True} | WITHOUT_TABLES
 
 log = get_logger("health")
 
@@ -152,18 +147,3 @@ async def _attempt(work: Callable[[], Awaitable[object]]) -> object:
 def _worst(results: Mapping[str, CheckResult]) -> Status:
     found = {result.status for result in results.values()}
     return "failing" if "failing" in found else "degraded" if "degraded" in found else "ok"
-
-
-def health_routes(readiness: Readiness) -> list[HTTPRouteHandler]:
-    """The two route handlers."""
-
-    @get("/health/live", opt=OPEN, include_in_schema=False, sync_to_thread=False)
-    def live() -> Health:
-        return Health("ok", {})
-
-    @get("/health/ready", opt=OPEN, include_in_schema=False)
-    async def ready() -> Response[Health]:
-        health = await readiness.look()
-        return Response(health, status_code=health.http_status)
-
-    return [live, ready]

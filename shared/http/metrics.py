@@ -1,11 +1,6 @@
-"""Prometheus metrics: `GET /metrics`, and the time of requests by method, route template and status."""
+"""Prometheus metrics: a process's own, and the time of requests by method, route template and status."""
 
-from litestar import Response, get
-from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-
-from shared.http.positions import WITHOUT_TABLES
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -39,13 +34,3 @@ class RequestMetrics:
         if child is None:
             child = self._children[key] = self._histogram.labels(method, route, str(status))
         child.observe(seconds)
-
-
-def metrics_route(registry: CollectorRegistry) -> HTTPRouteHandler:
-    """The route handler of /metrics."""
-
-    @get("/metrics", opt={"public": True} | WITHOUT_TABLES, include_in_schema=False, sync_to_thread=False)
-    def metrics() -> Response[bytes]:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    return metrics

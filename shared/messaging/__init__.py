@@ -1,12 +1,17 @@
 """Events between services: the relay publishes a store to JetStream, consumers take other services' events from it."""
 
-from shared.messaging.cloudevents import ReceivedEvent
-from shared.messaging.connection import connect, connected
-from shared.messaging.consumers import ConsumerLag, ConsumerRunner
-from shared.messaging.handling import Consumer, RetrySettings
-from shared.messaging.relay import Lag, Relay
-from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
-from shared.messaging.subscription import SubscriptionSettings
+from typing import TYPE_CHECKING
+
+from shared.lazy import lazily
+
+if TYPE_CHECKING:
+    from shared.messaging.cloudevents import ReceivedEvent
+    from shared.messaging.connection import connect, connected
+    from shared.messaging.consumers import ConsumerLag, ConsumerRunner
+    from shared.messaging.handling import Consumer, RetrySettings
+    from shared.messaging.relay import Lag, Relay
+    from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
+    from shared.messaging.subscription import SubscriptionSettings
 
 __all__ = [
     "Consumer",
@@ -23,3 +28,16 @@ __all__ = [
     "ensure_stream",
     "stream_name",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "shared.messaging.cloudevents": ("ReceivedEvent",),
+        "shared.messaging.connection": ("connect", "connected"),
+        "shared.messaging.consumers": ("ConsumerLag", "ConsumerRunner"),
+        "shared.messaging.handling": ("Consumer", "RetrySettings"),
+        "shared.messaging.relay": ("Lag", "Relay"),
+        "shared.messaging.streams": ("StreamLimits", "ensure_stream", "stream_name"),
+        "shared.messaging.subscription": ("SubscriptionSettings",),
+    },
+)

@@ -18,7 +18,7 @@ from nats.js.errors import NotFoundError
 
 from shared.backoff import Backoff
 from shared.eventstore.watermarks import Watermarks
-from shared.messaging.connection import close, connect
+from shared.messaging.connection import SELDOM, close, connect
 from shared.messaging.handling import Consumer
 from shared.messaging.streams import stream_name
 from shared.messaging.subscription import deliveries_name, ordered_name, settled_name
@@ -61,7 +61,7 @@ class Arrivals:
         await stoppable(self._keep())
 
     async def _keep(self) -> None:
-        self._client = await connect(self._url, f"{self._service}-arrivals")
+        self._client = await connect(self._url, f"{self._service}-arrivals", ping_every=SELDOM)
         try:
             await asyncio.Event().wait()
         finally:

@@ -17,6 +17,8 @@ RECONNECT_PAUSE = 0.2
 CONNECT_TIMEOUT = 2
 PING_INTERVAL = 2
 """Seconds; a server that does not answer two pings counts as gone."""
+SELDOM = 20
+"""The same for connections over which silence is noticed otherwise: by heartbeats, or by a bound for each answer."""
 
 FLUSH_TIMEOUT = 1
 CLOSE_TIMEOUT = 2.0
@@ -50,7 +52,7 @@ class Address:
         return cls(servers, unquote(user) if user else None, unquote(password) if password else None)
 
 
-def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
+def _options(name: str, lost: asyncio.Event | None, ping_every: int) -> dict[str, Any]:
     """Reconnects after every outage, and logs it.
 
     `lost` is set when the connection breaks, for callers that must start anew then, instead of using the repaired one.
@@ -75,7 +77,7 @@ def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": RECONNECT_PAUSE,
         "connect_timeout": CONNECT_TIMEOUT,
-        "ping_interval": PING_INTERVAL,
+        "ping_interval": ping_every,
         "max_outstanding_pings": 2,
         "error_cb": on_error,
         "disconnected_cb": on_loss,
@@ -85,7 +87,13 @@ def _options(name: str, lost: asyncio.Event | None = None) -> dict[str, Any]:
 
 
 async def connect(
-    url: str, name: str, lost: asyncio.Event | None = None, *, within: float | None = None, private: bool = True
+    url: str,
+    name: str,
+    lost: asyncio.Event | None = None,
+    *,
+    within: float | None = None,
+    private: bool = True,
+    ping_every: int = PING_INTERVAL,
 ) -> Client:
     """A client named `name` in the server's own lists; waits for a server, for `within` seconds or as long as it takes.
 
@@ -93,7 +101,7 @@ async def connect(
     """
     address = Address.parse(url)
     client = Client()
-    options = _options(name, lost)
+    options = _options(name, lost, ping_every)
     if private and address.user and _TOKEN.fullmatch(address.user):
         options["inbox_prefix"] = PRIVATE_INBOX + address.user
     try:
@@ -107,10 +115,15 @@ async def connect(
 
 @contextlib.asynccontextmanager
 async def connected(
-    url: str, name: str, lost: asyncio.Event | None = None, *, within: float | None = None
+    url: str,
+    name: str,
+    lost: asyncio.Event | None = None,
+    *,
+    within: float | None = None,
+    ping_every: int = PING_INTERVAL,
 ) -> AsyncIterator[Client]:
     """`connect` for the length of a block."""
-    client = await connect(url, name, lost, within=within)
+    client = await connect(url, name, lost, within=within, ping_every=ping_every)
     try:
         yield client
     finally:

@@ -16,9 +16,10 @@ from itertools import count
 import structlog
 from nats.aio.msg import Msg
 
-from shared.eventstore import EventStore, migrate
+from shared.eventstore import EventStore
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.migrate import migrate
 from shared.messaging import marks, parking
 from shared.messaging.cloudevents import LATE, Identity, foreign, identify
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
@@ -98,6 +99,8 @@ class ConsumerRunner:
         """Stream sequence of the last message that was received in this round."""
         self._deliveries = 0
         """Number of that delivery."""
+        self._moved = asyncio.Event()
+        """Set when the mark may have moved."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
         self.active = False
@@ -216,6 +219,7 @@ class ConsumerRunner:
 
     def _tell_settled(self) -> None:
         """Tells every replica what is settled: see arrivals.py."""
+        self._moved.set()
         oldest = next(iter(self._held.values()), None)
         settled = self._received if oldest is None else oldest.sequence_before
         self.store.watermarks.advance(self.subscription.settled_name, settled)
@@ -225,7 +229,9 @@ class ConsumerRunner:
     async def _remember(self) -> None:
         """Records the mark at intervals. Messages come in order, so all before the oldest held one are settled."""
         while True:
+            await self._moved.wait()
             await asyncio.sleep(self._remember_every)
+            self._moved.clear()
             await self._keep_mark()
 
     async def _keep_mark(self) -> None:

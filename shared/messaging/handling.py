@@ -62,7 +62,8 @@ class RetrySettings:
     longest_pause: float = 10.0
     longest_call: float = 120.0
     """A handler that takes longer is stopped, and has failed."""
-    look_at_parked_every: float = 1.0
+    look_at_parked_every: float | None = None
+    """By default, as often as a notification of an operator's retry may have been lost."""
 
 
 class Overdue(Exception):  # noqa: N818 - what happened to the handler
@@ -231,6 +232,8 @@ class Handling:
     async def resume_parked(self, lanes: Lanes) -> None:
         """Puts the parked events that operators want retried into their streams' lanes, until cancelled."""
         name = self.consumer.name
+        marks = self.store.watermarks
+        seen = marks.value(parking.RETRYING)
         found = await self.database(lambda connection: parking.runnable(connection, name))
         while True:
             for first in found:
@@ -238,7 +241,8 @@ class Handling:
                 if key not in self._resuming:
                     self._resuming.add(key)
                     lanes.put(key, partial(self._resume, first))
-            await asyncio.sleep(self.retries.look_at_parked_every)
+            await marks.wait_beyond(parking.RETRYING, seen, self.retries.look_at_parked_every)
+            seen = marks.value(parking.RETRYING)
             found = await self.database(lambda connection: parking.retrying(connection, name))
 
     async def _resume(self, first: Parked) -> None:

@@ -22,6 +22,8 @@ from shared.eventstore import Schema
 SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
 
+RETRYING = "retrying"
+"""The watermark that counts how often an event became `retrying` (migrations/0003_signal.sql)."""
 EPOCH_HEADER = "parked-epoch"
 """The epoch of the event, kept beside the message's own headers. A column for it would break the release before, which
 reads `*` by prepared statements. What that release has parked is of the first epoch."""

@@ -38,9 +38,9 @@ class PullSettings:
     """Messages asked for at once."""
     expires: float = 30.0
     """Seconds that one request is valid; messages are delivered as soon as they are there."""
-    heartbeat: float = 1.0
+    heartbeat: float = 2.0
     """Seconds without a message after which the server sends a heartbeat."""
-    missed_heartbeats: int = 4
+    missed_heartbeats: int = 2
 
 
 class Pull:

@@ -19,11 +19,12 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from shared.backoff import Backoff
-from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType, migrate
+from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
-from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.eventstore.migrate import migrate
+from shared.eventstore.watermarks import HEAD_WATERMARK, QUIET
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
 from shared.messaging.connection import connected
@@ -34,7 +35,7 @@ from shared.messaging.refusals import NAME, Envelope, Refusals, size_of
 from shared.messaging.resuming import Resuming
 from shared.messaging.streams import MSG_ID, StreamLimits, ensure_stream, message_id, stream_name
 from shared.progress import Progress
-from shared.stopping import stoppable, unless
+from shared.stopping import stop, stoppable, unless
 
 SELECT_AGE_OF_FIRST_AFTER = """
 select coalesce(extract(epoch from clock_timestamp() - min(oldest.recorded_at)), 0)::float8
@@ -92,7 +93,9 @@ class Relay:
         self.trouble: str | None = None
         """The error because of which nothing is published at the moment."""
         self._well_at = 0.0
-        self._verified_at = self._kept_at = self._asked_at = 0.0
+        self._verified_at = self._kept_at = 0.0
+        self._kept: int | None = None
+        """The checkpoint that was written last."""
         self._stuck_on: UndecodedEvent | None = None
         self._went_back = False
         self._lease: Lease | None = None
@@ -119,7 +122,7 @@ class Relay:
         await patiently(self._refusals.request_known, NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
         self._lease = lease
-        self.active, self._place, self._well_at = True, BEGINNING, _now()
+        self.active, self._place, self._well_at, self._kept = True, BEGINNING, _now(), None
         try:
             while True:
                 before = self._place
@@ -164,12 +167,13 @@ class Relay:
         """Publishes what follows. Raises StreamMoved when the stream is not what this relay takes it to be."""
         expected, verified_end = {EXPECTED_SEQUENCE: str(end)}, end
         self._verified_at = _now()
-        waited = True
+        waited, marks = True, self.store.watermarks
+        asked: int | None = None  # there may be more after one that was retried, which began this anew
+        asked_at = 0.0
         while True:
-            if _now() - self._asked_at > 1.0:
-                self._asked_at = _now()
+            if asked is None or marks.value(parking.RETRYING) != asked or _now() - asked_at > QUIET:
+                asked, asked_at = marks.value(parking.RETRYING), _now()
                 if await self._refusals.retry(publisher, expected, self._ack_timeout):
-                    self._asked_at = 0.0  # there may be more
                     raise StreamMoved("an event was published that an operator had retried")
             await self._keep_checkpoint()
             if self._went_back:
@@ -179,11 +183,7 @@ class Relay:
                 self._well()
                 if not waited:
                     await asyncio.sleep(LOOK_AGAIN)
-                waited = not await self.store.watermarks.wait_beyond(HEAD_WATERMARK, self.published)
-                if _now() - self._verified_at > self._verify_every:
-                    self._verified_at = _now()
-                    if (await js.stream_info(stream_name(self.service))).state.last_seq != verified_end:
-                        raise StreamMoved("its last sequence is another one")
+                waited = not await self._news(js, verified_end, asked)
                 continue
             self.store.watermarks.observe(HEAD_WATERMARK, events[-1].position)
             acks = []
@@ -194,6 +194,26 @@ class Relay:
                 acks.append(await publisher.publish(*envelope))
             verified_end = await self._acknowledged(events, acks)
             waited = True
+
+    async def _news(self, js: JetStreamContext, end: int, asked: int) -> bool:
+        """Waits for the next event, or for an operator who has a withheld one tried again; whether there is an event.
+
+        Meanwhile the checkpoint is written when it has moved, and the stream is verified, which must end at `end`.
+        """
+        marks = self.store.watermarks
+        wanted = {HEAD_WATERMARK: self.published + 1, parking.RETRYING: asked + 1}
+        news = asyncio.ensure_future(marks.wait_for_any(wanted))
+        try:
+            while not news.done():
+                await asyncio.wait((news,), timeout=self._verify_every / (1 if self._kept == self.published else 2))
+                if _now() - self._verified_at > self._verify_every:
+                    self._verified_at = _now()
+                    if (await js.stream_info(stream_name(self.service))).state.last_seq != end:
+                        raise StreamMoved("its last sequence is another one")
+                await self._keep_checkpoint()
+        finally:
+            await stop(news)
+        return marks.value(HEAD_WATERMARK) > self.published
 
     async def _envelope(self, event: UndecodedEvent, publisher: Publisher) -> Envelope:
         epoch = self.store.epoch_of(event.position)
@@ -247,9 +267,9 @@ class Relay:
 
     async def _keep_checkpoint(self) -> None:
         """Is read only when retention has emptied the stream, and by replicas that wait; so it is written seldom."""
-        if _now() - self._kept_at > self._verify_every / 2:
+        if self._kept != self.published and _now() - self._kept_at > self._verify_every / 2:
             await set_checkpoint(self.store, NAME, self.published, self._lease, may_go_back=True)
-            self._kept_at = _now()
+            self._kept_at, self._kept = _now(), self.published
 
     # What operators see
 

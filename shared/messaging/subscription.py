@@ -22,7 +22,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import NotFoundError
 
 from shared.backoff import Backoff
-from shared.messaging.connection import connected
+from shared.messaging.connection import SELDOM, connected
 from shared.messaging.marks import Mark
 from shared.messaging.places import API_TIMEOUT, Unreadable, locate, unreadable
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent
@@ -135,7 +135,7 @@ class Subscription:
 
     async def _round(self, follower: Follower) -> None:
         lost = asyncio.Event()
-        async with connected(self._url, self.name, lost, within=CONNECT_WITHIN) as client:
+        async with connected(self._url, self.name, lost, within=CONNECT_WITHIN, ping_every=SELDOM) as client:
             await unless(lost, self._consume(client, follower))
         raise Ended("the connection broke")
 

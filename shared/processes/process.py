@@ -9,10 +9,11 @@ import structlog
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
-from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedBatch, UndecodedEvent, migrate
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedBatch, UndecodedEvent
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.messaging import parking
 from shared.messaging.cloudevents import event_headers, event_subject
@@ -82,6 +83,8 @@ class ProcessRunner:
         self._open: dict[int, float] = {}
         """When each unfinished event was taken, by its position, in the event loop's time."""
         self._read_to = 0
+        self._moved = asyncio.Event()
+        """Set when the checkpoint may have moved."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
         self.active = False
@@ -145,6 +148,7 @@ class ProcessRunner:
                 self._take(event)
             if read_to > self._read_to:
                 self._read_to = read_to
+                self._moved.set()
             elif self.store.watermarks.value(HEAD_WATERMARK) > read_to:
                 await asyncio.sleep(LOOK_AGAIN)  # the watermark is from before the store went back
             else:
@@ -173,6 +177,7 @@ class ProcessRunner:
         assert message.position is not None, "it came from the store"
         del self._open[message.position]
         self.window.give_back(len(message.body))
+        self._moved.set()
 
     @property
     def _done_to(self) -> int:
@@ -183,7 +188,9 @@ class ProcessRunner:
     async def _keep_checkpoint(self, lease: Lease) -> None:
         kept = 0
         while True:
+            await self._moved.wait()
             await asyncio.sleep(CHECKPOINT_EVERY)
+            self._moved.clear()
             if self._done_to > kept:
                 kept = self._done_to
                 await patiently(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.projections.following import Fence, Group, Stuck, TableFailed, advan
 from shared.projections.positions import Fenced
 from shared.projections.projection import Projection, watermark
 from shared.projections.tables import Table
-from shared.stopping import stop, together, unless
+from shared.stopping import stop, together
 
 TOGETHER = 1_000
 """Events per transaction of the tables that move together. A table that is this near to them may join them."""
@@ -54,7 +54,8 @@ class Leader:
         """Tables that catch up, each in a task of its own."""
         self._arrived: dict[str, int] = {}
         """Tables that have almost caught up, with their positions: they wait to join the others."""
-        self._news = asyncio.Event()
+        self._news = f"tables of {lease}"
+        """The watermark that counts what becomes of the tables that catch up; known to this process only."""
 
     async def run(self) -> None:
         """Runs until it is cancelled, is fenced off, or loses PostgreSQL."""
@@ -101,12 +102,12 @@ class Leader:
 
     async def _claim_missing(self) -> None:
         """Claims the tables that another release projects, too, when that release's leader is gone."""
-        while True:
+        while len(self._mine) < len(self._projections):
             await asyncio.sleep(CLAIM_EVERY)
-            if len(self._mine) < len(self._projections):
-                async with self._store.pool.connection() as connection:
-                    for name in await self._claim(connection):
-                        self._catch_up(name)
+            async with self._store.pool.connection() as connection:
+                for name in await self._claim(connection):
+                    self._catch_up(name)
+        await asyncio.Event().wait()  # all are ours, as long as we lead
 
     def _raise_when_the_store_went_back(self) -> None:
         """Positions that are remembered from before are void: they are assigned again, to other events."""
@@ -123,18 +124,17 @@ class Leader:
     async def _round(self) -> None:
         group = self._together
         if not group.tables:
-            self._news.clear()
-            if not self._arrived:
-                await self._news.wait()
+            await self._wait({})
             return
-        believed = self._store.watermarks.value(HEAD_WATERMARK)
+        marks = self._store.watermarks
+        believed = marks.value(HEAD_WATERMARK)
         try:
             batch = await self._reading.call(partial(read, self._store, group, TOGETHER, NO_LIMIT))
             self._raise_when_the_store_went_back()
             if not batch.size:
                 if believed > group.position:  # no such event: with this value, the loop would not wait
-                    self._store.watermarks.lower(HEAD_WATERMARK, group.position)
-                await self._wait()
+                    marks.lower(HEAD_WATERMARK, group.position)
+                await self._wait({HEAD_WATERMARK: group.position + 1})
                 return
             await group.apply(batch)
         except TableFailed as failure:
@@ -148,17 +148,12 @@ class Leader:
         for name in group.names:
             self._store.watermarks.advance(watermark(name), group.position)
 
-    async def _wait(self) -> None:
-        """Waits for more events, or for a table that has caught up."""
-        more = self._store.watermarks.wait_beyond(HEAD_WATERMARK, self._together.position)
-        if not self._behind:
-            await more
-            return
-        self._news.clear()
-        if self._arrived:
-            more.close()
-        else:
-            await unless(self._news, _done(more))
+    async def _wait(self, more: Mapping[str, int]) -> None:
+        """Waits for more events, or for a table that has caught up, or can't."""
+        marks = self._store.watermarks
+        seen = marks.value(self._news)
+        if not self._arrived and not any(task.done() for task in self._behind.values()):
+            await marks.wait_for_any({**more, self._news: seen + 1})
 
     async def _take_in(self) -> None:
         """Lets tables that have almost caught up apply the last few events and join; the others wait meanwhile."""
@@ -191,12 +186,12 @@ class Leader:
 
     def _arrive(self, name: str, position: int) -> None:
         self._arrived[name] = position
-        self._news.set()
+        self._store.watermarks.count(self._news)
 
     def _catch_up(self, name: str) -> None:
         task = asyncio.create_task(self._keep_catching_up(name))
         self._behind[name] = task
-        task.add_done_callback(lambda _: self._news.set())
+        task.add_done_callback(lambda _: self._store.watermarks.count(self._news))
 
     async def _keep_catching_up(self, name: str) -> None:
         """Tries until the table has caught up, through outages, and as long as it is stuck on an event."""
@@ -244,7 +239,3 @@ class Leader:
         with contextlib.suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(LET_GO_WITHIN):
                 await positions.release(self._connection, self._lease, self._instance)
-
-
-async def _done(waiting: Any) -> None:
-    await waiting

@@ -22,10 +22,10 @@ import structlog
 
 from shared import progress
 from shared.backoff import Backoff
-from shared.eventstore import EventStore, Schema, StoreUnavailable, migrate
+from shared.eventstore import EventStore, Schema, StoreUnavailable
 from shared.eventstore.connections import LONG, PASSING, connected
 from shared.eventstore.lease import Lease, while_leader
-from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE
+from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
 from shared.projections import positions, users
 from shared.projections.leading import Leader
 from shared.projections.projection import Projection

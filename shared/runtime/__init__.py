@@ -1,8 +1,13 @@
 """The frame that every service with a store runs in."""
 
-from shared.runtime.serve import Running, main, run_service, running, serve
-from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
-from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
+from typing import TYPE_CHECKING
+
+from shared.lazy import lazily
+
+if TYPE_CHECKING:
+    from shared.runtime.serve import Running, main, run_service, running
+    from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
+    from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
 
 __all__ = [
     "Build",
@@ -17,5 +22,13 @@ __all__ = [
     "opened",
     "run_service",
     "running",
-    "serve",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "shared.runtime.serve": ("Running", "main", "run_service", "running"),
+        "shared.runtime.service": ("Build", "Parts", "Runtime", "ServiceDefinition", "opened"),
+        "shared.runtime.settings": ("ServiceSettings", "SettingsError", "from_environment"),
+    },
+)

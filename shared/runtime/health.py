@@ -10,7 +10,7 @@ from shared.clock import Reading
 from shared.eventstore import EventStore
 from shared.http.health import Check, NotReady, agreement
 from shared.messaging import ConsumerRunner, Relay, connect
-from shared.messaging.connection import close
+from shared.messaging.connection import SELDOM, close
 from shared.messaging.resuming import STRAY_WATERMARK
 from shared.messaging.streams import FIRST_EPOCH, stream_name
 from shared.processes import ProcessRunner
@@ -31,7 +31,7 @@ class NatsProbe:
 
     async def check(self) -> str | None:
         if self._client is None or self._client.is_closed:
-            self._client = await connect(self._url, self._name)
+            self._client = await connect(self._url, self._name, ping_every=SELDOM)
         if not self._client.is_connected:
             raise NotReady("NATS can't be reached")
         try:

@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from shared.http import Authenticator, Issuer, configure_logging, create_app
 from shared.http.idempotency import command_contexts
+from shared.http.server import Server
 from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
@@ -124,12 +125,12 @@ async def serve(definition: ServiceDefinition, settings: ServiceSettings, build:
             timeout_graceful_shutdown=GRACE,
             lifespan="on",
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         http = asyncio.create_task(server.serve())
         await asyncio.wait((http, service.core), return_when=asyncio.FIRST_COMPLETED)
         if service.core.done():
             end_for_certain()
-        server.should_exit = True
+        server.stop()
         await http
         if service.core.done():
             await service.core

@@ -17,7 +17,8 @@ from shared.backoff import Backoff
 from shared.clock import SteadyClock
 from shared.contracts.event import Event
 from shared.contracts.language import Upcaster
-from shared.eventstore import Codec, Decider, EventStore, Schema, migrate
+from shared.eventstore import Codec, Decider, EventStore, Schema
+from shared.eventstore.migrate import migrate
 from shared.eventstore.store import SCHEMA as STORE
 from shared.http.health import Check, Readiness
 from shared.http.jwks import Issuer

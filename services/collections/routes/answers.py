@@ -17,7 +17,8 @@ from services.collections.views import CollectionView, ProjectView, project_view
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context, Handled
-from shared.http import CommandContext, Envelope, GivenPrecondition, Precondition, User, etag
+from shared.http import CommandContext, Envelope, GivenPrecondition, Precondition, User
+from shared.http.etag import etag
 from shared.runtime import Runtime
 
 Commands = NamedDependency[Handlers]

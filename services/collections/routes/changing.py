@@ -18,7 +18,8 @@ from services.collections.routes.answers import Change, Commands, Documents, Fra
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody
 from services.collections.views import CollectionView, PublishCheck
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User, etag
+from shared.http import ApiRequest, CommandContext, Envelope, FromPath, FromQuery, JSONBody, User
+from shared.http.etag import etag
 from shared.http.request import refuse_charset
 
 MAX_TABLE = 4 * 1024 * 1024

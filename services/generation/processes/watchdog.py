@@ -21,6 +21,7 @@ from services.generation.domain.generation import LOST
 from services.generation.files import StoredFiles
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher, work_subject
+from services.generation.projections.open_steps import OPEN_STEPS
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore.lease import Lease, while_leader
 from shared.messaging.failures import is_transient
@@ -29,6 +30,8 @@ NAME = "generation-watchdog"
 LOOK_SECONDS = 0.5
 """Seconds between two looks at what is due."""
 QUEUE_LOOK_SECONDS = 5.0
+FORGET_SECONDS = 60.0
+"""Seconds between two times that old files are forgotten, at least."""
 RESEND_WINDOW = timedelta(minutes=2)
 """A new leader sends again what became due so long ago: JetStream knows its message ids for as long."""
 LOOK_BACK = timedelta(seconds=20)
@@ -38,6 +41,7 @@ MAX_DUE_ROWS = 10_000
 SLACK = timedelta(seconds=60)
 """Clocks of broker and database may differ by so much. Where they differ by more, a step may be sent twice."""
 
+ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v1)"
 DUE_RETRIES: LiteralString = """
 select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
 where is_delayed and ready_at > %b and ready_at <= %b order by ready_at limit %b"""
@@ -71,26 +75,38 @@ class Watchdog:
 
     async def watch(self, _lease: Lease | None = None) -> None:
         """What the lease's holder does. Two at once are wasteful, not wrong: an attempt takes one result."""
+        loop, marks = asyncio.get_running_loop(), self._engine.store.watermarks
         since = self._engine.clock() - RESEND_WINDOW
-        looked = asyncio.get_running_loop().time()
+        looked = forgot = loop.time()
         while True:
+            seen, is_idle = marks.value(OPEN_STEPS.watermark), False
             try:
                 now = self._engine.clock()
-                await self.send_due(since, now)
+                is_idle = not await self._has_open_steps()
+                if not is_idle:
+                    await self.send_due(since, now)
                 since = now - LOOK_BACK
-                if asyncio.get_running_loop().time() - looked >= min(
+                if not is_idle and loop.time() - looked >= min(
                     QUEUE_LOOK_SECONDS, self._missing_after.total_seconds() / 2
                 ):
                     await self.give_up_overdue(now)
                     await self.send_missing(now)
+                    looked = loop.time()
+                if loop.time() - forgot >= FORGET_SECONDS:
                     await self._files.forget()
-                    looked = asyncio.get_running_loop().time()
+                    forgot = loop.time()
             except Exception as error:
                 raise_if_stopped()
                 if not is_transient(error):
                     raise
                 log.warning("watchdog_waits", error=repr(error))
+            if is_idle:
+                await marks.wait_beyond(OPEN_STEPS.watermark, seen)  # until the table changes
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _has_open_steps(self) -> bool:
+        ((found,),) = await self._engine.store.pool.rows(ANY_OPEN_STEP, ())
+        return bool(found)
 
     async def send_due(self, after: datetime, until: datetime) -> None:
         """Sends the retries whose backoff ended in between, except those that this process has sent already."""

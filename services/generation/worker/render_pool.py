@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -14,29 +11,11 @@ from typing import Any
 import structlog
 
 from services.generation.worker.faults import lasting, passing
-from services.generation.worker.renderers import RENDERERS
 from services.generation.worker.renderers.fields import Refused
 from services.generation.worker.renderers.rendered import Rendered
+from services.generation.worker.rendering import PRELOADED, render, settle
 
 log = structlog.get_logger()
-
-
-def _render(service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
-    return RENDERERS[service].render(generation_hash, payload, inputs)
-
-
-def _settle() -> None:
-    """In a new child: signals are the worker's business, and a child never outlives it, not even after kill -9."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a child"
-
-    def leave_with_parent() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 class RenderPool:
@@ -49,7 +28,11 @@ class RenderPool:
         """Times that the pool had to be made anew."""
 
     def _fresh(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._processes, multiprocessing.get_context("spawn"), initializer=_settle)
+        # Forked from a process that holds nothing but the renderers, they share its memory; forked from this one, they
+        # would have a copy of the locks of its threads.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        return ProcessPoolExecutor(self._processes, context, initializer=settle)
 
     async def warm(self) -> None:
         """Starts the children, so that the first step does not wait for them."""
@@ -73,7 +56,7 @@ class RenderPool:
         pool = self._pool
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(pool, _render, service, *call)
+                return await asyncio.get_running_loop().run_in_executor(pool, render, service, *call)
         except TimeoutError as error:
             self._replace(pool)
             raise passing("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error

@@ -66,6 +66,7 @@ ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "feed, a page further on": (queries.FEED, (*MIDDLE, PAGE)),
     "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE)),
     "what is due": (scheduler.DUE_COLLECTIONS, (LAST.time, 100)),
+    "what is due next": (scheduler.NEXT_SCHEDULED, ()),
     "a draft's job": (token_list.SERIES_OF_DRAFT, (UUID(int=5),)),
     "a published collection's job": (token_list.SERIES_BEFORE, (UUID(int=5), LAST.time)),
     "tokens of a job": (token_list.ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),

@@ -14,7 +14,8 @@ from infra.embedded.set_file import ProcessInfo, S3Info, ServiceInfo, SetFile, e
 from infra.embedded.takeover import hold
 from services.collections.app import SERVICE
 from shared.contracts.collections import ProjectCreated
-from shared.eventstore import Context, EventStore, StreamAppend, migrate
+from shared.eventstore import Context, EventStore, StreamAppend
+from shared.eventstore.migrate import migrate
 from shared.messaging import parking
 from shared.messaging.consumers import SCHEMA
 

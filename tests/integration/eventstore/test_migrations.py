@@ -12,7 +12,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from shared.eventstore import EventStore, Schema, StreamAppend, migrate
+from shared.eventstore import EventStore, Schema, StreamAppend
+from shared.eventstore.migrate import migrate
 from shared.eventstore.recorders.database import SCHEMA as RECORDERS
 from shared.runtime import ServiceDefinition
 from tests.contracts.catalogue import definitions

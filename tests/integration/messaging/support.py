@@ -193,7 +193,9 @@ def runner(
         Consumer(name, OWNER, events, handle),
         url,
         retries=retries or RetrySettings(attempts=3, first_pause=0.01, longest_pause=0.2, look_at_parked_every=0.05),
-        settings=SubscriptionSettings(**{"pull": PullSettings(heartbeat=0.5, expires=5.0), **settings}),
+        settings=SubscriptionSettings(
+            **{"pull": PullSettings(heartbeat=0.5, missed_heartbeats=4, expires=5.0), **settings}
+        ),
         remember_every=0.02,
     )
 

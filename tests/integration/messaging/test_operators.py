@@ -6,7 +6,7 @@ import pytest
 
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
-from shared.messaging import connected, operators
+from shared.messaging import RetrySettings, connected, operators
 from tests.integration.messaging.parked import Picky, all_parked, connect, parked
 from tests.integration.messaging.support import (
     OWNER,
@@ -17,7 +17,7 @@ from tests.integration.messaging.support import (
     relay,
     runner,
 )
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 
 async def test_a_retried_event_lets_its_stream_flow_in_order(
@@ -45,6 +45,21 @@ async def test_a_retried_event_lets_its_stream_flow_in_order(
         ("retry", "olga", "the fix is out"),
         ("handled", "tests-v1", None),
     ]
+
+
+async def test_a_retry_is_heard_of_without_looking_for_it(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """The consumer's own looks would come after this test has given up."""
+    picky, stream = Picky(1), uuid4()
+    retries = RetrySettings(attempts=2, first_pause=0.01, look_at_parked_every=10 * PATIENCE)
+    async with background(relay(owner, nats_url).run, runner(service, nats_url, picky, retries=retries).run):
+        await count(owner, stream, 1, 2)
+        first, _ = await eventually(lambda: all_parked(service, 2), "parked")
+        picky.poison.clear()
+        async with await connect(service) as connection:
+            await operators.retry(connection, first.id, by="olga")
+        await eventually(lambda: picky.seen[stream] == [1, 2], "all handled in order")
 
 
 async def _none(store: EventStore) -> bool:

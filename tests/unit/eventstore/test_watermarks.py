@@ -72,3 +72,53 @@ async def test_other_processes_are_told_what_they_may_not_know() -> None:
     marks._unsent.clear()
     marks.advance("events", 4)
     assert marks._unsent == {}
+
+
+async def test_who_can_hear_waits_without_a_query() -> None:
+    """As long as renewals tell the last position; their end wakes all who left it to us to say when to query."""
+    marks = Watermarks("")
+    marks.heard(3)
+    assert await marks.wait_for("events", 3, FOREVER)
+    patient = asyncio.create_task(marks.wait_beyond("events", 3))
+    own_bound = asyncio.create_task(marks.wait_beyond("events", 3, FOREVER))
+    await asyncio.sleep(0)
+    marks.unheard()
+    assert not await patient
+    assert not own_bound.done()
+    own_bound.cancel()
+
+
+async def test_a_store_that_went_back_wakes_who_waits() -> None:
+    """What they wait for may never come: they query."""
+    marks = Watermarks("")
+    marks.heard(3)
+    waiting = asyncio.create_task(marks.wait_beyond("events", 3))
+    await asyncio.sleep(0)
+    marks.forget()
+    assert not await waiting
+    assert marks.value("events") == 0
+
+
+async def test_one_of_several_is_enough() -> None:
+    """And none of them keeps the waiter."""
+    marks = Watermarks("")
+    waiting = asyncio.create_task(marks.wait_for_any({"events": 5, "retrying": 1}, FOREVER))
+    await asyncio.sleep(0)
+    marks.advance("events", 4)
+    assert not waiting.done()
+    marks.count("retrying")
+    assert await waiting
+    assert not marks._waiters["events"]
+    assert not marks._waiters["retrying"]
+
+
+async def test_signals_are_counted_whatever_the_store_does() -> None:
+    """Who has seen so many hears of the next one."""
+    marks = Watermarks("")
+    marks.count("retrying")
+    marks.forget()
+    assert marks.value("retrying") == 1
+    waiting = asyncio.create_task(marks.wait_beyond("retrying", 1, FOREVER))
+    await asyncio.sleep(0)
+    marks.count("retrying")
+    assert await waiting
