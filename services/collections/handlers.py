@@ -44,7 +44,9 @@ from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, Str
 from shared.http import Precondition
 
 PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
-COLLECTION = Decider("collection", collection.NOTHING, collection.evolve, Collection, snapshot_every=100)
+COLLECTION = Decider(
+    "collection", collection.NOTHING, collection.evolve, Collection, state_version=2, snapshot_every=100
+)
 COMPONENT_ASSET = Decider("component_asset", component_asset.NOTHING, component_asset.evolve, ComponentAsset)
 SERIES = Decider("series", series.NOTHING, series.evolve, Series)
 ARTWORK = Decider("artwork", artwork.NOTHING, artwork.evolve, Artwork)

@@ -26,7 +26,9 @@ SOURCE: Decider[CollectionSource] = Decider(
     evolve=collection_source.evolve,
     state_type=CollectionSource,
 )
-JOB: Decider[Job] = Decider(name="job", initial=Job(), evolve=job.evolve, state_type=Job, snapshot_every=500)
+JOB: Decider[Job] = Decider(
+    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=2, snapshot_every=500
+)
 GENERATION: Decider[Generation] = Decider(
     name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation
 )

@@ -5,10 +5,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, runtime_checkable
 from uuid import UUID
 
 import msgspec
+from immutables import Map
 
 from shared.contracts.event import Event
 from shared.eventstore.records import RecordedEvent
@@ -21,7 +22,7 @@ class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
 
     After every `snapshot_every` events the state is stored as JSON, so msgspec must be able to decode `state_type`, but
-    for parts of it that are `Plain`.
+    for persistent maps (`immutables.Map`) and parts of it that are `Plain`.
     Raise `state_version` when the state's fields or the fold change: then older snapshots are not used any more.
     """
 
@@ -140,7 +141,7 @@ class StateCache:
 
 @runtime_checkable
 class Plain(Protocol):
-    """A part of a state that msgspec does not know, such as a persistent map: it says itself how it is stored."""
+    """A part of a state that msgspec does not know: it says itself how it is stored."""
 
     def to_plain(self) -> Any: ...
 
@@ -159,12 +160,16 @@ def decode_state(decider: Decider[S], data: bytes) -> S:
 
 
 def _to_plain(part: Any) -> Any:
+    if isinstance(part, Map):
+        return dict(part)
     if isinstance(part, Plain):
         return part.to_plain()
     raise TypeError(f"{type(part)} can't be stored")
 
 
 def _from_plain(part: type[Any], plain: Any) -> Any:
+    if get_origin(part) is Map:
+        return Map(msgspec.convert(plain, dict[get_args(part)], str_keys=True))  # type: ignore[misc]
     if issubclass(part, Plain):
         return part.from_plain(plain)
     raise TypeError(f"{part} can't be stored")

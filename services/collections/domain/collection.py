@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain import components
+from services.collections.domain.component_set import ComponentSet
 from services.collections.domain.fields import Fields
 from services.collections.domain.revision import revised
 from shared.contracts import collections as events
@@ -41,7 +42,7 @@ class Collection(msgspec.Struct, frozen=True):
     archived: bool = False
     fields: Fields = Fields()
     data: dict[str, Any] = msgspec.field(default_factory=dict)
-    components: frozenset[int] = frozenset()
+    components: ComponentSet = ComponentSet()
     """Every component that this collection has ever had: a step may come back with its own."""
     preview: Preview = Preview()
     receivers: list[events.SalesReceiver] = msgspec.field(default_factory=list)
@@ -62,7 +63,7 @@ def evolve(state: Collection, event: Event) -> Collection:
             user_id=event.user_id,
             fields=Fields(**{name: getattr(event, name) for name in Fields.__struct_fields__}),
             data=event.data,
-            components=frozenset(components.step_ids(event.data)),
+            components=ComponentSet().including(components.step_ids(event.data)),
             forked_from=event.forked_from,
         )
     return msgspec.structs.replace(state, **_changes(state, event))
@@ -75,7 +76,7 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
                 "preview": Preview(event.enabled, event.max_generations, event.is_remixable),
             }
         case events.InstructionsRevised():
-            known = state.components | frozenset(components.step_ids(event.data))
+            known = state.components.including(components.step_ids(event.data))
             changes = {"data": event.data, "components": known}
         case events.ReceiversSet():
             changes = {"receivers": event.receivers}

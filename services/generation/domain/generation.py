@@ -10,6 +10,7 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
+from immutables import Map
 
 from services.generation.domain.reproduction import reproduction
 from services.generation.domain.results import result_fault
@@ -50,7 +51,7 @@ class Generation(msgspec.Struct, frozen=True):
 
     status: Status = ""
     started: GenerationStarted | None = None
-    steps: dict[int, StepState] = {}
+    steps: Map[int, StepState] = Map()
 
     def step_of(self, sid: UUID) -> PlannedStep | None:
         steps = self.started.steps if self.started is not None else []
@@ -67,7 +68,7 @@ def evolve(state: Generation, event: Event) -> Generation:
     replace = msgspec.structs.replace
     match event:
         case GenerationStarted():
-            state = Generation("running", event, {step.component_id: StepState() for step in event.steps})
+            state = Generation("running", event, Map({step.component_id: StepState() for step in event.steps}))
         case StepScheduled():
             state = _with_step(state, event.component_id, StepState("running", event.attempt))
         case StepCompleted():
@@ -84,7 +85,7 @@ def evolve(state: Generation, event: Event) -> Generation:
 
 
 def _with_step(state: Generation, component_id: int, step: StepState) -> Generation:
-    return msgspec.structs.replace(state, steps={**state.steps, component_id: step})
+    return msgspec.structs.replace(state, steps=state.steps.set(component_id, step))
 
 
 class Start(msgspec.Struct, frozen=True):

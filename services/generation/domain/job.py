@@ -5,6 +5,7 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
+from immutables import Map
 
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -28,14 +29,12 @@ JOB_TYPE = "collection_generation"
 INLINE = 128 * KIB
 """Bytes of generations that stand in the request itself: about 900 of them, with the hashes that we make."""
 
-_OPEN, _SUCCEEDED, _FAILED = 0, 1, 2
-
 
 class Job(msgspec.Struct, frozen=True):
     """State. Status "": not requested; "disowned": a hold was placed for it, and it does not exist.
 
-    `places` says where each generation stands in `ends`, one byte each: open, succeeded or failed. Bytes, because a job
-    of 10,000 generations has a new state 10,000 times.
+    `places`: of the generations that have not ended, each one's number in the request. The map is a persistent one,
+    because a job of 10,000 generations has a new state 10,000 times.
     """
 
     job_id: UUID | None = None
@@ -43,13 +42,17 @@ class Job(msgspec.Struct, frozen=True):
     status: Status = ""
     quoted: int = 0
     captured: int = 0
-    places: dict[UUID, int] = {}
-    ends: bytes = b""
+    total: int = 0
+    failed: int = 0
+    places: Map[UUID, int] = Map()
     error: str = ""
 
+    @property
+    def open(self) -> int:
+        return len(self.places)
+
     def is_open(self, gid: UUID) -> bool:
-        place = self.places.get(gid)
-        return place is not None and self.ends[place] == _OPEN
+        return gid in self.places
 
 
 def evolve(state: Job, event: Event) -> Job:
@@ -63,17 +66,18 @@ def evolve(state: Job, event: Event) -> Job:
                 user_id=event.user_id,
                 status="pending",
                 quoted=event.quoted,
-                places={gid: place for place, gid in enumerate(event.gids())},
-                ends=bytes(event.count),
+                total=event.count,
+                places=Map({gid: place for place, gid in enumerate(event.gids())}),
             )
         case JobAuthorized():
             state = replace(state, status="processing")
         case JobRejected():
             state = replace(state, status="rejected", error=event.reason)
         case JobGenerationCompleted():
-            state = replace(state, ends=_ended(state, event.gid, _SUCCEEDED), captured=state.captured + event.cost)
+            state = replace(state, places=state.places.delete(event.gid), captured=state.captured + event.cost)
         case JobGenerationFailed():
-            state = replace(state, ends=_ended(state, event.gid, _FAILED), error=state.error or event.error)
+            left = state.places.delete(event.gid)
+            state = replace(state, places=left, failed=state.failed + 1, error=state.error or event.error)
         case JobCompleted():
             state = replace(state, status="completed")
         case JobPartiallyCompleted():
@@ -81,11 +85,6 @@ def evolve(state: Job, event: Event) -> Job:
         case JobFailed():
             state = replace(state, status="failed")
     return state
-
-
-def _ended(state: Job, gid: UUID, end: int) -> bytes:
-    place = state.places[gid]
-    return state.ends[:place] + bytes((end,)) + state.ends[place + 1 :]
 
 
 class RequestJob(msgspec.Struct, frozen=True):
@@ -153,7 +152,8 @@ def decide(command: Command, state: Job) -> Sequence[Event]:
         case EndGenerations():
             return _end(command.ends, state)
         case Abandon():
-            return _end([EndGeneration(gid, error=command.error) for gid in state.places], state)
+            in_order = sorted(state.places, key=state.places.__getitem__)
+            return _end([EndGeneration(gid, error=command.error) for gid in in_order], state)
         case Authorize() | Reject():
             return [_verdict(command, state, state.job_id)] if state.status == "pending" else []
     assert_never(command)
@@ -212,7 +212,7 @@ def _end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
     for end in ends:
         if not state.is_open(end.gid):
             continue
-        ended, total = len(state.ends) - state.ends.count(_OPEN) + 1, len(state.ends)
+        ended, total = state.total - state.open + 1, state.total
         event = (
             JobGenerationCompleted(job_id=state.job_id, gid=end.gid, cost=end.cost, ended=ended, total=total)
             if end.error is None
@@ -220,7 +220,7 @@ def _end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
         )
         events.append(event)
         state = evolve(state, event)
-    if events and _OPEN not in state.ends:
+    if events and not state.open:
         events.append(_outcome(state))
     return events
 
@@ -228,9 +228,10 @@ def _end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
 def _outcome(state: Job) -> Event:
     assert state.job_id is not None
     assert state.user_id is not None
-    failed = state.ends.count(_FAILED)
-    if not failed:
+    if not state.failed:
         return JobCompleted(job_id=state.job_id, user_id=state.user_id, captured=state.captured)
-    if failed == len(state.ends):
+    if state.failed == state.total:
         return JobFailed(job_id=state.job_id, user_id=state.user_id, error=state.error)
-    return JobPartiallyCompleted(job_id=state.job_id, user_id=state.user_id, captured=state.captured, failed=failed)
+    return JobPartiallyCompleted(
+        job_id=state.job_id, user_id=state.user_id, captured=state.captured, failed=state.failed
+    )

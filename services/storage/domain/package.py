@@ -4,6 +4,7 @@ from typing import assert_never
 from uuid import UUID
 
 import msgspec
+from immutables import Map
 
 from shared.content.package import Contents
 from shared.contracts.collections import PackagePartListed, PackageRequested
@@ -14,14 +15,14 @@ from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageSto
 
 
 class Package(msgspec.Struct, frozen=True):
-    """`parts` are let go of once the package is stored or given up."""
+    """`parts`, by number, are let go of once the package is stored or given up."""
 
-    parts: tuple[PackagePartTaken, ...] = ()
+    parts: Map[int, PackagePartTaken] = Map()
     outcome: PackageStored | PackageFailed | None = None
 
     def contents(self, request: PackageRequested) -> Contents:
         """What the package is made of. All its parts are here: `missing` tells."""
-        listed = sorted(self.parts, key=lambda part: part.number)
+        listed = [self.parts[number] for number in sorted(self.parts)]
         return Contents(
             collection_id=request.collection_id,
             job_id=request.job_id,
@@ -32,7 +33,7 @@ class Package(msgspec.Struct, frozen=True):
         )
 
     def missing(self, request: PackageRequested) -> list[int]:
-        return sorted(set(range(request.parts)) - {part.number for part in self.parts})
+        return sorted(set(range(request.parts)).difference(self.parts))
 
 
 NOTHING = Package()
@@ -43,7 +44,7 @@ NOTHING = Package()
 def evolve(state: Package, event: Event) -> Package:
     match event:
         case PackagePartTaken():
-            return msgspec.structs.replace(state, parts=(*state.parts, event))
+            return msgspec.structs.replace(state, parts=state.parts.set(event.number, event))
         case PackageStored() | PackageFailed():
             return Package(outcome=event)
         case _:
@@ -74,7 +75,7 @@ def decide(command: Command, state: Package) -> list[Event]:
         return []
     match command:
         case TakePart(listed):
-            if any(part.number == listed.number for part in state.parts):
+            if listed.number in state.parts:
                 return []
             return [PackagePartTaken(**{name: getattr(listed, name) for name in listed.__struct_fields__})]
         case EndPackage(outcome):

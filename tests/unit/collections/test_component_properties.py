@@ -7,11 +7,13 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.collections.domain.collection import NOTHING, Collection, evolve
+from services.collections.domain.collection import NOTHING, evolve
 from services.collections.domain.components import step_ids, with_components
 from services.collections.domain.instructions import check
+from services.collections.handlers import COLLECTION
 from shared.contracts.collections import CollectionCreated
 from shared.contracts.references import rewrite, walk
+from shared.eventstore.decider import decode_state, encode_state
 from tests.unit.collections.specification import created
 
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text("ab $:ref1", max_size=8))
@@ -99,7 +101,7 @@ def test_a_collections_state_survives_storage(data):
     stored = msgspec.json.decode(msgspec.json.encode(event), type=CollectionCreated)
     assert stored == event
     state = evolve(NOTHING, stored)
-    assert msgspec.json.decode(msgspec.json.encode(state), type=Collection) == state
+    assert decode_state(COLLECTION, encode_state(state)) == state
 
 
 def shape(data: dict) -> str:

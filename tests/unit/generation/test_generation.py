@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generation.domain.generation import LOST, Generation, Start, TakeResult, backoff, decide, evolve
+from services.generation.handlers import GENERATION
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationFailed,
@@ -18,6 +19,7 @@ from shared.contracts.generation import (
     StepOutputs,
     StepScheduled,
 )
+from shared.eventstore.decider import decode_state, encode_state
 from tests.unit.generation.builders import (
     COLLECTION,
     GID,
@@ -261,4 +263,4 @@ def test_every_graph_completes_in_any_order_of_results(graph, random, choose):
 def test_a_state_survives_being_stored():
     """Snapshots are the state as JSON."""
     state = Story(planned(1), planned(2, 1)).when(result(1)).state
-    assert msgspec.json.decode(msgspec.json.encode(state), type=Generation) == state
+    assert decode_state(GENERATION, encode_state(state)) == state

@@ -3,115 +3,59 @@
 Bytes are counted beside steps: a dictionary that is copied for each event is one step, and many bytes.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.credits.domain.account import Account
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, decide
+from services.collections.app import SERVICE as COLLECTIONS
+from services.collections.domain.component_set import ComponentSet
+from services.collections.handlers import COLLECTION
+from services.credits.app import SERVICE as CREDITS
+from services.credits.domain.decisions import CaptureHold, PlaceHold, decide
 from services.credits.handlers import ACCOUNT
-from shared.contracts.event import Event
-from shared.eventstore import Decider
-from shared.eventstore.decider import encode_state
+from services.generation.app import SERVICE as GENERATION
+from services.storage.app import SERVICE as STORAGE
+from shared.eventstore.decider import decode_state, encode_state
+from tests.support.lives import LIVES, NOW, USER, AccountLife, folded, of_edits, spent
 from tests.support.steps import folding_bytes, steps
 
-USER = UUID(int=1)
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-AT_MOST = 2.2
+AT_MOST, BYTES_AT_MOST = 2.2, 2.6
+"""A persistent map is a tree, of which a change makes one branch anew: it becomes longer, too. By the square is 4."""
+ALL = [each for service in (COLLECTIONS, CREDITS, GENERATION, STORAGE) for each in service.deciders]
+SNAPSHOT_TAKEN = [name for name, life in LIVES.items() if life.decider.snapshot_every]
 
 
-class Life:
-    """An account, and what has happened to it."""
-
-    def __init__(self) -> None:
-        self.account, self.events = Account(), list[Event]()
-
-    def give(self, number: int, amount: int = 1_000_000) -> None:
-        self._do(GiveGrant(UUID(int=10**9 + number), USER, amount, "shop", 100, None, f"order {number}", NOW))
-
-    def place(self, number: int, amount: int = 1_000_000) -> None:
-        self._do(PlaceHold(USER, UUID(int=number), amount, NOW))
-
-    def capture(self, number: int, amount: int = 1_000_000) -> None:
-        self._do(CaptureHold(USER, UUID(int=number), amount, NOW))
-
-    def release(self, number: int) -> None:
-        self._do(ReleaseHold(USER, UUID(int=number), NOW))
-
-    def _do(self, command: Any) -> None:
-        events = decide(command, self.account)
-        assert events, "all that is done here is new"
-        self.account = reduce(ACCOUNT.evolve, events, self.account)
-        self.events += events
+@pytest.mark.parametrize("decider", ALL, ids=lambda decider: decider.name)
+def test_each_aggregate_is_measured_here(decider: object) -> None:
+    assert decider in [life.decider for life in LIVES.values()]
 
 
-def spent(size: int) -> Life:
-    """Each grant pays for one job and is used up, every third job fails."""
-    life = Life()
-    for number in range(size):
-        life.give(number)
-        life.place(number)
-        if number % 3:
-            life.capture(number, 600_000)
-        else:
-            life.release(number)
-        life.place(10**6 + number, life.account.available(NOW))
-        life.capture(10**6 + number, life.account.holds[UUID(int=10**6 + number)].amount)
-    return life
+@pytest.mark.parametrize("name", LIVES)
+def test_twice_the_history_is_twice_the_fold(name: str) -> None:
+    life = LIVES[name]
+    once, twice = life.events(life.size), life.events(2 * life.size)
+    assert steps(lambda: folded(life.decider, twice)) <= AT_MOST * steps(lambda: folded(life.decider, once))
+    copied = [folding_bytes(life.decider.evolve, life.decider.initial, events) for events in (once, twice)]
+    assert copied[1] <= BYTES_AT_MOST * copied[0], f"{copied} bytes"
 
 
-def declined(size: int) -> Life:
-    life = Life()
-    for number in range(size):
-        life.place(number)
-    return life
-
-
-def of_one_grant(size: int) -> Life:
-    """Many jobs that a large grant pays for."""
-    life = Life()
-    life.give(0, 10**12)
-    for number in range(size):
-        life.place(number)
-        life.capture(number)
-    return life
-
-
-def account(make: Callable[[int], Life]) -> Callable[[int], list[Event]]:
-    return lambda size: make(size).events
-
-
-LIVES: dict[str, tuple[Decider[Any], Callable[[int], list[Event]], int]] = {
-    "an account whose grants are spent": (ACCOUNT, account(spent), 300),
-    "an account whose holds are declined": (ACCOUNT, account(declined), 1_000),
-    "an account of one grant and many jobs": (ACCOUNT, account(of_one_grant), 500),
-}
-"""The aggregate, its history by size, and a size."""
-
-
-def folded(decider: Decider[Any], events: list[Event]) -> Any:
-    return reduce(decider.evolve, events, decider.initial)
-
-
-@pytest.mark.parametrize("life", LIVES)
-def test_twice_the_history_is_twice_the_fold(life: str) -> None:
-    decider, make, size = LIVES[life]
-    once, twice = make(size), make(2 * size)
-    assert steps(lambda: folded(decider, twice)) <= AT_MOST * steps(lambda: folded(decider, once))
-    copied = [folding_bytes(decider.evolve, decider.initial, events) for events in (once, twice)]
-    assert copied[1] <= AT_MOST * copied[0], f"{copied} bytes"
-
-
-@pytest.mark.parametrize("life", LIVES)
-def test_what_is_over_leaves_the_state(life: str) -> None:
+@pytest.mark.parametrize("name", [name for name, life in LIVES.items() if life.bounded])
+def test_what_is_over_leaves_the_state(name: str) -> None:
     """But for the digits of its counters."""
-    decider, make, size = LIVES[life]
-    once, twice = (len(encode_state(folded(decider, make(each)))) for each in (size, 2 * size))
+    life = LIVES[name]
+    once, twice = (len(encode_state(folded(life.decider, life.events(each * life.size)))) for each in (1, 2))
     assert twice <= once + 16
+
+
+@pytest.mark.parametrize("name", SNAPSHOT_TAKEN)
+def test_a_stored_state_is_the_same_again(name: str) -> None:
+    """Also in the middle of its life, when much of it is open."""
+    life = LIVES[name]
+    events = life.events(20)
+    for length in range(len(events) + 1):
+        state = folded(life.decider, events[:length])
+        assert decode_state(life.decider, encode_state(state)) == state
 
 
 def test_an_account_is_as_large_as_what_is_open_of_it() -> None:
@@ -126,7 +70,7 @@ def test_an_account_is_as_large_as_what_is_open_of_it() -> None:
 
 
 def test_a_command_costs_the_same_whatever_an_account_has_been_through() -> None:
-    def cost(life: Life) -> int:
+    def cost(life: AccountLife) -> int:
         life.give(10**7)
         account = life.account
 
@@ -138,3 +82,10 @@ def test_a_command_costs_the_same_whatever_an_account_has_been_through() -> None
         return steps(commands)
 
     assert cost(spent(1_000)) <= 1.1 * cost(spent(10))
+
+
+def test_an_edit_with_new_steps_takes_8_bytes_of_a_collections_state_for_ever() -> None:
+    """Which components it ever had, as runs of ids: a step may come back with its own."""
+    once, twice = (len(encode_state(folded(COLLECTION, of_edits(size)))) for size in (1_000, 2_000))
+    assert twice - once <= 1_000 * 8
+    assert ComponentSet().including(range(5, 1_000)).to_plain() == [5, 995]
