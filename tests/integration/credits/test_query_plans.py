@@ -1,0 +1,64 @@
+"""A hundred thousand grants and holds: what an account has let go of is found by its key, and nothing else is read."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from services.credits import outcomes
+from services.credits.app import SERVICE
+from shared.eventstore import Codec, EventStore
+from shared.projections import Projector
+from tests.integration.eventstore.test_query_plans import explained, nodes
+from tests.support.servers import Servers
+
+USER, EVENTS = UUID(int=1), 300_000
+FILL = f"""
+create function id(n bigint) returns uuid language sql immutable return lpad(to_hex(n), 32, '0')::uuid;
+insert into events (event_id, stream_id, version, type, data, metadata)
+select gen_random_uuid(), id(1 + n % 2), 1 + n / 2, 'hold_declined.v1', '{{}}', '{{}}'
+from generate_series(0, {EVENTS - 1}) n;
+insert into holds_v1 select id(n), id(1 + n % 2), 'captured', 5, 5, 0, now(), now() from generate_series(1, 100000) n;
+insert into grants_v1 select id(n), id(1 + n % 2), 5, 0, 0, 5, 0, 'shop', 1, null, null, now()
+from generate_series(1, 100000) n;
+insert into read_table_skips (table_name, position, event, error, reason, actor)
+select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v1', 'holds_v1']) t, generate_series(1, 5) n;
+analyze"""
+
+ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "a hold": (outcomes.HOLD, (USER, UUID(int=50_000))),
+    "a hold that there is not": (outcomes.HOLD, (USER, uuid4())),
+    "a grant": (outcomes.GRANT, (USER, UUID(int=50_000))),
+    "a grant that there is not": (outcomes.GRANT, (USER, uuid4())),
+    "what a table has seen of an account": (outcomes.LAST_SEEN, (USER, EVENTS - 20)),
+    "what a table has seen of an account that there is not": (outcomes.LAST_SEEN, (uuid4(), EVENTS)),
+}
+FEW = 30
+"""The rows that a question may read: those of its keys, and the account's events that a table has not seen."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def full(servers: Servers) -> AsyncIterator[psycopg.AsyncConnection]:
+    dsn = servers.create_database()
+    async with (
+        EventStore.open(dsn, Codec(SERVICE.events)) as store,
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
+    ):
+        await Projector(store, SERVICE.projections).prepare()
+        await connection.execute(FILL.encode())
+        yield connection
+    servers.drop_database(dsn)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("question", ASKED)
+async def test_an_outcome_is_found_by_its_key(full: psycopg.AsyncConnection, question: str) -> None:
+    plan = await explained(full, *ASKED[question])
+    for node in nodes(plan):
+        small = node.get("Relation Name") in {"read_tables", "read_table_skips"}
+        assert node["Node Type"] != "Seq Scan" or small, f"{question}: {plan}"
+        read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        assert read <= FEW, f"{question} reads {read} rows: {plan}"
