@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from shared.lazy import lazily
 
 if TYPE_CHECKING:
+    from shared.eventstore.batches import Batch, UndecodedBatch
     from shared.eventstore.codec import Codec, UnknownEventType, Unreadable
     from shared.eventstore.decider import Decider, Handled, Loaded
     from shared.eventstore.migrate import Schema
-    from shared.eventstore.reading import Batch, UndecodedBatch
     from shared.eventstore.records import (
         Appended,
         Context,
@@ -47,10 +47,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
+        "shared.eventstore.batches": ("Batch", "UndecodedBatch"),
         "shared.eventstore.codec": ("Codec", "UnknownEventType", "Unreadable"),
         "shared.eventstore.decider": ("Decider", "Handled", "Loaded"),
         "shared.eventstore.migrate": ("Schema",),
-        "shared.eventstore.reading": ("Batch", "UndecodedBatch"),
         "shared.eventstore.records": (
             "Appended",
             "Context",

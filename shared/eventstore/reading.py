@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, LiteralString, TypeVar
@@ -12,10 +11,12 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event
+from shared.eventstore.batches import Batch, EntryBatch, UndecodedBatch, made, passed_on, tag_of, type_of
 from shared.eventstore.codec import UNREADABLE, Codec, Unreadable
 from shared.eventstore.decider import Decider, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
 from shared.eventstore.pool import ReadingPool
+from shared.eventstore.recent import Entry, Recent, Row
 from shared.eventstore.records import RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import read_snapshot
@@ -23,7 +24,6 @@ from shared.eventstore.watermarks import HEAD_WATERMARK, Watermarks
 
 S = TypeVar("S")
 T = TypeVar("T")
-E = TypeVar("E")
 
 # A page ends with the event that makes it larger than PAGE_BYTES. PostgreSQL does not read the data of the events after
 # that one: the sums need only the lengths, which it knows without reading the large values.
@@ -59,25 +59,6 @@ PAGE_BYTES = 8 * 1024 * 1024
 """Bytes after which a page of events ends, full or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A part of the store's sequence. `events` are those of the wanted types; `position` is where the part ends."""
-
-    events: list[RecordedEvent]
-    position: int
-    size: int
-    """How many events of any type the part has."""
-
-
-@dataclass(frozen=True, slots=True)
-class UndecodedBatch:
-    """A part of the store's sequence, as it is stored."""
-
-    events: list[UndecodedEvent]
-    position: int
-    size: int
-
-
 class EventReader:
     """The reading half of an event store: it writes nothing to the database."""
 
@@ -92,6 +73,7 @@ class EventReader:
     ) -> None:
         self.codec, self.pool, self.watermarks, self.epochs = codec, pool, watermarks, epochs
         self._cache, self._seal = cache, seal
+        self.recent = Recent(self._page, self._entry, watermarks, epochs)
 
     async def load(self, decider: Decider[S], stream_id: UUID, *, as_of: int | datetime | None = None) -> Loaded[S]:
         """A stream's state, now or `as_of` a version or a time (the last event recorded at or before it)."""
@@ -211,7 +193,7 @@ class EventReader:
         events, read = self._all_decoded(rows, types), len(rows)
         if events is None:
             recorded = partial(self._recorded, keep_unreadable=keep_unreadable)
-            events, read = _made(rows, recorded, self.codec.wanted(types) if types is not None else None)
+            events, read = made(rows, tag_of, recorded, self.codec.wanted(types) if types is not None else None)
         return Batch(events, rows[read - 1][0] if rows else after, read)
 
     def _all_decoded(self, rows: list[tuple[Any, ...]], types: frozenset[str] | None) -> list[RecordedEvent] | None:
@@ -237,8 +219,37 @@ class EventReader:
         """
         rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
         undecoded = partial(self._undecoded, keep_unknown=keep_unknown)
-        events, read = _made(rows, undecoded, self.codec.wanted(types) if types is not None else None)
+        events, read = made(rows, tag_of, undecoded, self.codec.wanted(types) if types is not None else None)
         return UndecodedBatch(events, rows[read - 1][0] if rows else after, read)
+
+    async def follow(self, after: int, limit: int, types: frozenset[str] | None = None) -> Batch:
+        """As `read_batch`, for a follower: near the end of the sequence, all of a process read and decode it once."""
+        held = await self.recent.after(after, limit)
+        if held is None:
+            return await self.read_batch(after, limit, types)
+        is_wanted = self.codec.wanted(types) if types is not None else None
+        events, read = made(held, type_of, Entry.recorded, is_wanted)
+        return Batch(events, held[read - 1].position if read else after, read)
+
+    async def follow_entries(
+        self, after: int, limit: int, types: frozenset[str] | None = None, *, event_id: UUID | None = None
+    ) -> EntryBatch | None:
+        """As `read_undecoded`, for a follower that may have read by itself before: see `Recent.after`.
+
+        None when the event at `after` is not the one with `event_id`, or is not held: the follower reads by itself.
+        """
+        held = await self.recent.after(after, limit, event_id)
+        if held is None:
+            return None
+        events, read = made(held, type_of, passed_on, self.codec.wanted(types) if types is not None else None)
+        return EntryBatch(events, held[read - 1].position if read else after, read)
+
+    async def _page(self, after: int, limit: int) -> tuple[list[Row], bool]:
+        rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
+        return rows, len(rows) < limit and sum([len(row[5]) + len(row[6]) for row in rows]) >= PAGE_BYTES
+
+    def _entry(self, row: Row) -> Entry:
+        return Entry(row, self._recorded, partial(self._undecoded, keep_unknown=False))
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         """Rows of events; the last one is added to the trail of what this process has seen."""
@@ -317,19 +328,3 @@ class EventReader:
     def reader(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncCursor[tuple[Any, ...]]]:
         """A cursor for one query, on read tables too. Raises StoreUnavailable when PostgreSQL can't be reached."""
         return self.pool.reader()
-
-
-def _made(
-    rows: list[tuple[Any, ...]], make: Callable[[tuple[Any, ...]], E], is_wanted: Callable[[str], bool] | None
-) -> tuple[list[E], int]:
-    """Makes the wanted rows into events, up to the first row that raises; also returns how many rows were read."""
-    events: list[E] = []
-    for place, row in enumerate(rows):
-        try:
-            if is_wanted is None or is_wanted(row[4]):
-                events.append(make(row))
-        except UNREADABLE:
-            if not place:
-                raise
-            return events, place
-    return events, len(rows)

@@ -111,7 +111,7 @@ class EventStore(EventReader):
             try:
                 yield store
             finally:
-                await stop(*store.tasks.values())
+                await stop(*store.tasks.values(), *store.recent.tasks)
                 await asyncio.gather(*store._background, return_exceptions=True)
 
     # Its lives

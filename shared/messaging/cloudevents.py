@@ -8,7 +8,8 @@ A message with `ce-withheld` replaces an event that the broker refused: it has t
 such an event when it is published later, because an operator retried it.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -165,9 +166,35 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
     )
 
 
+def stored_event(tag: str, epoch: int, decode: Callable[[], RecordedEvent]) -> ReceivedEvent:
+    """The event that `read_event` would read from the message that is made of it. Raises Malformed with the reason."""
+    with _malformed(tag):
+        recorded = decode()
+    told = recorded.context
+    context = Context(told.command_id, told.actor, told.correlation_id, told.causation_id, told.traceparent)
+    return ReceivedEvent(
+        recorded.position,
+        recorded.event_id,
+        recorded.stream_id,
+        recorded.version,
+        recorded.stored_type,
+        recorded.event,
+        recorded.data,
+        msgspec.json.encode(context),
+        recorded.recorded_at,
+        epoch,
+    )
+
+
 def _decode(codec: Codec, tag: str, body: bytes) -> Event:
-    try:
+    with _malformed(tag):
         return codec.decode(tag, body)
+
+
+@contextlib.contextmanager
+def _malformed(tag: str) -> Iterator[None]:
+    try:
+        yield
     except UnknownEventType as error:
         raise Malformed(f"this consumer knows no event of type {tag}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

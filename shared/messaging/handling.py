@@ -19,7 +19,7 @@ from shared.eventstore import Codec, EventStore
 from shared.eventstore.lease import Lease
 from shared.http.tracing import span
 from shared.messaging import parking
-from shared.messaging.cloudevents import LATE, Malformed, ReceivedEvent, read_event
+from shared.messaging.cloudevents import LATE, Malformed, ReceivedEvent, read_event, stored_event
 from shared.messaging.failures import is_transient
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message, Parked
@@ -145,7 +145,10 @@ class Handling:
         if self._codec.knows(tag) and tag not in self._wanted:
             return None  # another version of a consumed type, which is an event type of its own
         try:
-            recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
+            if isinstance(message, Message) and message.decode:
+                recorded = stored_event(tag, message.epoch, message.decode)
+            else:
+                recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
         except Malformed as error:
             return Failure(str(error), 0)
         try:

@@ -51,6 +51,9 @@ class Outbox:
             return await self._unknown_after(place)
 
     async def _known_after(self, place: Place) -> list[UndecodedEvent]:
+        held = await self._store.follow_entries(place.position, self._limit, event_id=place.event_id)
+        if held is not None:
+            return [entry.undecoded() for entry in held.events]
         if place == BEGINNING:
             return (await self._store.read_undecoded(0, self._limit)).events
         events = (await self._store.read_undecoded(place.position - 1, self._limit + 1)).events

@@ -6,8 +6,8 @@ operator has asked for a retry, and its consumer does it in the order of its str
 is retried or discarded.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, LiteralString
@@ -17,7 +17,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import RowMaker
 from psycopg.types.json import Jsonb
 
-from shared.eventstore import Schema
+from shared.eventstore import RecordedEvent, Schema
 
 SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
@@ -109,6 +109,8 @@ class Message:
     stream_id: UUID | None = None
     position: int | None = None
     epoch: int = 1
+    decode: Callable[[], RecordedEvent] | None = field(default=None, repr=False, compare=False)
+    """For a message that is made of an event of this process's own store: decodes it, once for all of its followers."""
 
 
 async def park(

@@ -9,7 +9,7 @@ import structlog
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
-from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedBatch, UndecodedEvent
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import Lease, while_leader
@@ -32,6 +32,8 @@ PIECE = 500
 LOOK_AGAIN = 0.05
 CHECKPOINT_EVERY = 0.25
 """Seconds between two writings of the checkpoint. After a crash, `react` is called again for the events after it."""
+
+Decode = Callable[[], RecordedEvent]
 
 log = structlog.get_logger()
 
@@ -141,11 +143,10 @@ class ProcessRunner:
         """Takes the store's events in order, as long as there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
-            batch = await backoff.call(self._read)
-            read_to = batch.position
-            for event in batch.events:
+            taken, read_to = await backoff.call(self._read)
+            for event, decode in taken:
                 await self.window.wait_for_room()
-                self._take(event)
+                self._take(event, decode)
             if read_to > self._read_to:
                 self._read_to = read_to
                 self._moved.set()
@@ -154,11 +155,18 @@ class ProcessRunner:
             else:
                 await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
-    async def _read(self) -> UndecodedBatch:
-        """Reads undecoded events, so that one that can't be decoded stops only its own stream."""
-        return await self.store.read_undecoded(self._read_to, PIECE, self._types)
+    async def _read(self) -> tuple[list[tuple[UndecodedEvent, Decode | None]], int]:
+        """Reads undecoded events, so that one that can't be decoded stops only its own stream; also where they end.
 
-    def _take(self, event: UndecodedEvent) -> None:
+        Those that other followers of this process read, too, come with what decodes them once for all.
+        """
+        held = await self.store.follow_entries(self._read_to, PIECE, self._types)
+        if held is not None:
+            return [(entry.undecoded(), entry.recorded) for entry in held.events], held.position
+        batch = await self.store.read_undecoded(self._read_to, PIECE, self._types)
+        return [(event, None) for event in batch.events], batch.position
+
+    def _take(self, event: UndecodedEvent, decode: Decode | None) -> None:
         message = Message(
             str(event.event_id),
             event_subject(self._owner, event),
@@ -167,6 +175,7 @@ class ProcessRunner:
             event.stream_id,
             event.position,
             self.store.epoch_of(event.position),
+            decode,
         )
         self._open[event.position] = asyncio.get_running_loop().time()
         self.window.take(len(event.data))

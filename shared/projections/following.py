@@ -121,9 +121,14 @@ class Group:
             raise TableFailed(table, error) from error
 
 
-async def read(store: EventStore, group: Group, limit: int, upto: int) -> Batch:
-    """The next batch. Raises TableFailed when an event can't be decoded; a lost connection raises its own error."""
+async def read(store: EventStore, group: Group, limit: int, upto: int | None = None) -> Batch:
+    """The next batch; without `upto`, what the process's other followers read is shared.
+
+    Raises TableFailed when an event can't be decoded; a lost connection raises its own error.
+    """
     try:
+        if upto is None:
+            return await store.follow(group.position, limit, group.types)
         return await store.read_batch(group.position, limit, group.types, upto=upto)
     except (StoreUnavailable, *PASSING):
         raise

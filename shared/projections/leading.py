@@ -13,7 +13,6 @@ from shared.backoff import Backoff
 from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
-from shared.eventstore.reading import NO_LIMIT
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.garbage import collected_seldom
 from shared.projections import positions
@@ -129,7 +128,7 @@ class Leader:
         marks = self._store.watermarks
         believed = marks.value(HEAD_WATERMARK)
         try:
-            batch = await self._reading.call(partial(read, self._store, group, TOGETHER, NO_LIMIT))
+            batch = await self._reading.call(partial(read, self._store, group, TOGETHER))
             self._raise_when_the_store_went_back()
             if not batch.size:
                 if believed > group.position:  # no such event: with this value, the loop would not wait

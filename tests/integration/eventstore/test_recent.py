@@ -1,0 +1,186 @@
+"""What followers share of the store's sequence: each goes at its own pace, and none gets what is not recorded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, recent
+from shared.eventstore import reading as reading_module
+from tests.integration.eventstore.tally import CODEC, context, counted
+from tests.integration.eventstore.waiting import soon
+from tests.support.patience import eventually
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[EventStore]:
+    async with EventStore.open(database, CODEC) as opened:
+        yield opened
+
+
+class Queries:
+    """Counts queries of the sequence. As long as an event is clear, they wait `before` they are sent, or `after` that.
+
+    They fail as long as `is_down`.
+    """
+
+    def __init__(self, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = self.answered = 0
+        self.is_down = False
+        self.before, self.after = asyncio.Event(), asyncio.Event()
+        self.before.set()
+        self.after.set()
+        rows = store.pool.rows
+
+        async def counting(query: Any, parameters: Any) -> Any:
+            if query != reading_module.SELECT_SEQUENCE:
+                return await rows(query, parameters)
+            self.count += 1
+            await self.before.wait()
+            if self.is_down:
+                raise StoreUnavailable("down")
+            found = await rows(query, parameters)
+            self.answered += 1
+            await self.after.wait()
+            return found
+
+        monkeypatch.setattr(store.pool, "rows", counting)
+
+
+@pytest.fixture
+def queries(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Queries:
+    return Queries(store, monkeypatch)
+
+
+async def append(store: EventStore, events: int = 1) -> int:
+    return (await store.append(counted(uuid4(), 0, *range(events)), context())).position
+
+
+async def everything(store: EventStore, limit: int = 1000, after: int = 0) -> list[RecordedEvent]:
+    """As one follower reads it to the end."""
+    events: list[RecordedEvent] = []
+    while (batch := await store.follow(after, limit)).size:
+        events += batch.events
+        after = batch.position
+    return events
+
+
+async def test_all_ask_at_once(store: EventStore, queries: Queries) -> None:
+    """One query for twenty followers; each gets all, and the same objects."""
+    await append(store, 5)
+    batches = await soon(asyncio.gather(*(store.follow(0, 100) for _ in range(20))))
+    assert queries.count == 1
+    assert [[event.position for event in batch.events] for batch in batches] == [[1, 2, 3, 4, 5]] * 20
+    assert all(batch.events[0] is batches[0].events[0] for batch in batches), "decoded once"
+
+
+async def test_each_at_its_own_pace(store: EventStore, queries: Queries) -> None:
+    """One that takes two at a time, or comes later, gets the same without another query."""
+    await append(store, 5)
+    first = await everything(store)
+    queries.count = 0
+    assert first == await everything(store, 2)
+    assert queries.count == 0
+
+
+async def test_nothing_committed_before_the_call_is_missed(
+    store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query that began before the append does not answer a call that came after it."""
+    await append(store)
+    await everything(store)
+    monkeypatch.setattr(recent, "FRESH", 0.0)
+    asked = queries.count
+    queries.after.clear()
+    early = asyncio.create_task(store.follow(1, 100))
+    await eventually(lambda: queries.answered > asked, "its query has been answered, and it does not know yet")
+    position = await append(store)
+    late = asyncio.create_task(store.follow(1, 100))
+    await asyncio.sleep(0)
+    queries.after.set()
+    assert (await soon(early)).position == 1
+    assert (await soon(late)).position == position
+
+
+async def test_one_that_is_behind_reads_by_itself(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And then goes with the others. What is held is bounded, in number and in bytes."""
+    for bound, value in (("MOST_EVENTS", 3), ("MOST_BYTES", 500)):
+        monkeypatch.setattr(recent, bound, value)
+        head = await append(store, 20)
+        assert [event.position for event in await everything(store)] == list(range(1, head + 1))
+        assert len(store.recent.held) <= 5
+        assert await store.recent.after(0, 100) is None
+        assert (await store.follow(0, 4)).position == 4, "it reads by itself"
+        assert await store.recent.after(head - 1, 100)
+        monkeypatch.undo()
+
+
+async def test_a_slow_one_holds_up_nobody(store: EventStore) -> None:
+    """It does not come back for long; the others go on, and nothing is kept for it beyond the bounds."""
+    await append(store, 3)
+    slow = await store.follow(0, 1)
+    fast = slow.position
+    for _ in range(5):
+        await append(store, 10)
+        fast = (await everything(store, after=fast))[-1].position
+    assert fast == await store.head()
+    assert [event.position for event in await everything(store, 7, slow.position)] == list(range(2, fast + 1))
+
+
+async def test_one_that_is_cancelled_takes_nobody_with_it(store: EventStore, queries: Queries) -> None:
+    await append(store)
+    queries.before.clear()
+    first, second = (asyncio.create_task(store.follow(0, 100)) for _ in range(2))
+    await eventually(lambda: queries.count == 1, "it asks")
+    first.cancel()
+    queries.before.set()
+    assert (await soon(second)).position == 1
+    assert queries.count == 1
+
+
+async def test_an_outage_is_told_to_all_who_ask(store: EventStore, queries: Queries) -> None:
+    await append(store)
+    queries.is_down = True
+    outcomes = await asyncio.gather(*(store.follow(0, 100) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
+    queries.is_down = False
+    assert (await store.follow(0, 100)).position == 1
+
+
+async def test_the_store_went_back(store: EventStore) -> None:
+    """What is held is dropped as soon as the last event held is not there any more: no follower gets what was lost."""
+    await append(store, 5)
+    seen = await everything(store)
+    with psycopg.connect(store.dsn, autocommit=True) as sql:
+        sql.execute("delete from events where position > 2")
+        sql.execute("alter table events alter column position restart with 3")
+    await append(store, 4)
+    assert await store.recent.after(5, 100, seen[-1].event_id) is None, "its event is gone: it finds out by itself"
+    assert not store.recent.held
+    assert [event.event_id for event in await everything(store)] == [event.event_id for event in await store.read_all()]
+
+
+async def test_an_event_of_another_id(store: EventStore) -> None:
+    """A relay names the last event that it has published; at that position, another one is held."""
+    await append(store, 3)
+    events = await everything(store)
+    assert await store.recent.after(2, 100, UUID(int=1)) is None
+    assert await store.recent.after(2, 100, events[1].event_id)
+
+
+async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
+    """Stops those who need it decoded, where it stands; those who pass it on go on."""
+    await append(store, 5)
+    with psycopg.connect(store.dsn, autocommit=True) as sql:
+        sql.execute("update events set data = '{' where position = 3")
+    assert (await store.follow(0, 100)).position == 2
+    with pytest.raises(Exception, match="Input data was truncated"):
+        await store.follow(2, 100)
+    batch = await store.follow_entries(0, 100)
+    assert batch is not None
+    assert batch.position == 5
+    await append(store)
+    assert [event.position for event in await everything(store, after=3)] == [4, 5, 6]

@@ -1,0 +1,77 @@
+"""However many followers a process has, its store is read once for each append, and each event is decoded once."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.eventstore import Codec, EventStore, recent
+from shared.eventstore import reading as reading_module
+from shared.messaging.outbox import BEGINNING, Outbox, Place
+from tests.integration.eventstore.tally import context, counted
+from tests.integration.processes.reacting import Seen, running
+from tests.integration.projections.tables import projecting
+from tests.support.patience import PATIENCE, eventually
+
+PROCESSES, APPENDS = 4, 12
+
+
+class Counts:
+    """Queries of the sequence, and decodings by the bytes that they are of."""
+
+    def __init__(self, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.queries = 0
+        self.decoded: Counter[bytes] = Counter()
+        rows, decode = store.pool.rows, Codec.decode
+
+        async def counting_rows(query: Any, parameters: Any) -> Any:
+            self.queries += query == reading_module.SELECT_SEQUENCE
+            return await rows(query, parameters)
+
+        def counting_decode(codec: Codec, tag: str, data: bytes) -> Any:
+            self.decoded[data] += 1
+            return decode(codec, tag, data)
+
+        monkeypatch.setattr(store.pool, "rows", counting_rows)
+        monkeypatch.setattr(Codec, "decode", counting_decode)
+
+
+async def test_once_for_all_followers(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A projector of three tables, four processes, and the relay's outbox: one query for each append, not six."""
+    reactions, outbox = [Seen() for _ in range(PROCESSES)], Outbox(store, limit=100, unknown_patience=1.0)
+    published: list[Place] = [BEGINNING]
+
+    async def relay() -> None:
+        while True:
+            published.extend([Place(event.position, event.event_id) for event in await outbox.after(published[-1])])
+            await store.watermarks.wait_beyond("events", published[-1].position)
+
+    async with contextlib.AsyncExitStack() as stack:
+        projector = await stack.enter_async_context(projecting(store))
+        for number, reaction in enumerate(reactions):
+            await stack.enter_async_context(running(store, reaction, name=f"mirror-{number}"))
+        relaying = asyncio.create_task(relay())
+
+        async def all_have(position: int) -> None:
+            assert await projector.caught_up(position, PATIENCE)
+            await eventually(
+                lambda: (
+                    all(each.positions[-1:] == [position] for each in reactions) and published[-1].position == position
+                ),
+                "all followers have it",
+            )
+
+        await all_have((await store.append(counted(uuid4(), 0, -1), context())).position)
+        counts = Counts(store, monkeypatch)
+        monkeypatch.setattr(
+            recent, "FRESH", 1e9
+        )  # how often followers look again, though nothing came, is a matter of time
+        for number in range(APPENDS):
+            await all_have((await store.append(counted(uuid4(), 0, 1000 + number), context())).position)
+        relaying.cancel()
+    assert len(counts.decoded) == APPENDS
+    assert set(counts.decoded.values()) == {1}
+    assert counts.queries == APPENDS
