@@ -10,8 +10,9 @@ from services.generation.grants import GrantSigner
 from services.generation.handlers import DECIDERS, Engine, import_workflows
 from services.generation.health import report
 from services.generation.live import JobEventHub
-from services.generation.processes import report_generations, start_generations
+from services.generation.processes import report_generations
 from services.generation.processes.dispatch_steps import Dispatcher
+from services.generation.processes.start_generations import FairStarts
 from services.generation.processes.watchdog import Watchdog
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
@@ -60,11 +61,12 @@ async def build(runtime: Runtime) -> Parts:
     dispatcher = Dispatcher(engine, broker, signer, timedelta(seconds=settings.step_deadline))
     files = StoredFiles(runtime.store, settings.public_url)
     watchdog = Watchdog(engine, broker, dispatcher, files, timedelta(seconds=settings.missing_after))
+    starts = FairStarts(engine, settings.job_window, settings.open_generations)
     intake = ResultsIntake(engine, broker, files, runtime.history.arrivals)
     report(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
     return Parts(
         route_handlers=[routes(requests, hub, runtime.store, signer, runtime.caught_up, settings.public_url)],
         consumers=[*consumers(engine), *file_consumers(files)],
-        processes=[start_generations.process(engine), dispatcher.process(), report_generations.process(engine)],
+        processes=[starts.process(), dispatcher.process(), report_generations.process(engine)],
         background=[broker.run, hub.run, intake.run, watchdog.run],
     )

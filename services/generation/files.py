@@ -106,6 +106,11 @@ def _may_be_stored(output: Output, result: WorkResult) -> bool:
     return output.kind == "asset" and f"/{result.job_id}/{result.gid}/{result.sid}/" in (output.path or "")
 
 
+def names_files(result: WorkResult) -> bool:
+    """Whether there is anything in it that storage can tell of."""
+    return any(_may_be_stored(output, result) for output in result.outputs)
+
+
 def bare(result: WorkResult) -> WorkResult:
     """A result without anything that its worker can't know."""
     return msgspec.structs.replace(result, outputs=[_bare(output) for output in result.outputs])

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from services.generation.broker import ACK_TIMEOUT, TROUBLE, Broker, ensure_work_streams
-from services.generation.files import StoredFiles, UnknownFile, bare
+from services.generation.files import StoredFiles, UnknownFile, bare, names_files
 from services.generation.handlers import Engine, NoSuchStep
 from services.generation.result_body import Malformed, read_result
 from shared.backoff import Backoff
@@ -38,8 +38,8 @@ from shared.progress import Progress
 from shared.stopping import Group, stoppable, unless
 
 DURABLE = "generation-results-v1"
-TAKERS = 32
-"""Results that one process takes in at the same time."""
+TAKERS = 256
+"""Results that one process takes in at the same time: those that come together are recorded together."""
 TAKEN_BYTES = 32 * 1024 * 1024
 ACK_WAIT = 5.0
 """Seconds after which a result that a replica took and did not settle goes to another; twice is as good as once."""
@@ -229,7 +229,8 @@ class ResultsIntake:
     async def take(self, body: bytes, deliveries: int = 1) -> None:
         """Raises Malformed, NoSuchStep, UnknownFile, and what the store raises."""
         result = read_result(body)
-        if await self._engine.waits_for(result.gid, result.sid, result.attempt):
+        # Where a result names files, only one that is waited for is worth asking storage's word on them.
+        if names_files(result) and await self._engine.waits_for(result.gid, result.sid, result.attempt):
             result = await self._believed(result, deliveries)
         else:
             result = bare(result)

@@ -1,5 +1,9 @@
 """What the generation service is told by its environment."""
 
+from typing import Annotated
+
+import msgspec
+
 from shared.runtime import ServiceSettings
 
 
@@ -16,6 +20,11 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     """Seconds; 0 for no bound. Work that is dropped is sent again, a result that is dropped is lost."""
     nats_work_stream_max_bytes: int | None = None
     """-1 for no bound."""
+    job_window: Annotated[int, msgspec.Meta(ge=1)] = 64
+    """Generations of one job that may be started and not ended. More keeps more workers busy with one job, and lets
+    jobs that come later wait behind more of it."""
+    open_generations: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Of all jobs together; they are divided among the users who wait for some."""
     step_deadline: float = 3600.0
     """After this long without a result, an attempt counts as lost: waiting in the queue, and running."""
     missing_after: float = 30.0

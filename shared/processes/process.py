@@ -1,9 +1,10 @@
 """Process managers: a service reacts to events of its own store with its next commands and messages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -51,6 +52,13 @@ class Process:
     react: Callable[[RecordedEvent], Awaitable[None]]
     lost: Callable[[], Awaitable[None]] | None = None
     """Returns when this replica can't reach what `react` needs beside the store; then another replica takes over."""
+    begin: Callable[[], Awaitable[None]] | None = None
+    """Is called when this replica begins to lead, before the first event: what `react` remembers is read here."""
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """Loops that run for as long as this replica leads. One that raises ends the leadership."""
+    replaces: str | None = None
+    """The process of an earlier release in whose place this one begins, at its checkpoint instead of the first event.
+    That checkpoint stays, for an operator who goes back to that release."""
 
 
 class LostNeed(Exception):  # noqa: N818 - what happened
@@ -105,7 +113,9 @@ class ProcessRunner:
         """Begins from the checkpoint; nothing that is remembered outlives the lease or the store's epoch."""
         self.handling.lease = lease
         await self.handling.recall()
-        self._open, self._read_to = {}, await checkpoint(self.store, self.process.name)
+        self._open, self._read_to = {}, await self._checkpoint()
+        if self.process.begin is not None:
+            await self.process.begin()
         self._restart = asyncio.Event()
         self.active = True
         try:
@@ -116,6 +126,8 @@ class ProcessRunner:
                 tasks.create_task(self.handling.resume_parked(self._lanes))
                 tasks.create_task(self._keep_checkpoint(lease))
                 tasks.create_task(self._give_up())
+                for loop in self.process.beside:
+                    tasks.create_task(loop())
                 await unless(self._restart, self._follow())
                 raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
         except* WentBack:
@@ -124,6 +136,12 @@ class ProcessRunner:
             log.warning("process_gives_up", process=self.process.name)
         finally:
             self.active = False
+
+    async def _checkpoint(self) -> int:
+        reached = await checkpoint(self.store, self.process.name)
+        if not reached and self.process.replaces is not None:
+            return await checkpoint(self.store, self.process.replaces)
+        return reached
 
     async def _give_up(self) -> None:
         """Gives the lease up once `lost` returns: another replica may reach what this one can't."""
@@ -210,7 +228,7 @@ class ProcessRunner:
 
     async def lag(self) -> int:
         """How many positions its checkpoint is behind the store."""
-        return max(0, await self.store.head() - await checkpoint(self.store, self.process.name))
+        return max(0, await self.store.head() - await self._checkpoint())
 
     async def progress(self) -> list[Progress]:
         """On the active replica, what is unfinished; on any, what is parked."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 from shared.contracts.event import Event
@@ -24,9 +25,10 @@ async def running(
     name: str = NAME,
     lost: Callable[[], Awaitable[None]] | None = None,
     retries: RetrySettings = QUICK,
+    **more: Any,
 ) -> AsyncIterator[ProcessRunner]:
     """A process at work until the block ends."""
-    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost), retries=retries)
+    runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost, **more), retries=retries)
     task = asyncio.create_task(runner.run())
     try:
         yield runner

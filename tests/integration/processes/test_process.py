@@ -65,6 +65,32 @@ async def test_a_new_name_begins_again(store: EventStore) -> None:
         await eventually(lambda: len(one.events) == len(two.events) == 2, "both have seen everything")
 
 
+async def test_one_that_replaces_another_begins_at_its_checkpoint(store: EventStore) -> None:
+    """Which stays where it is; what this one remembers is read before its first event, and its loops run meanwhile."""
+    before = await store.append(counted(uuid4(), 0, 1, 2), context())
+    await set_checkpoint(store, "one-v1", before.position)
+    later = await store.append(counted(uuid4(), 0, 3), context())
+    seen, told, begun = Seen(), list[str](), asyncio.Event()
+
+    async def begin() -> None:
+        told.append(f"after {len(seen.events)} events")
+
+    async def beside() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("stopped")
+
+    async with running(store, seen, name="one-v2", replaces="one-v1", begin=begin, beside=(beside,)) as runner:
+        await eventually(lambda: seen.positions == [later.position], "it has seen what came after the checkpoint")
+        await begun.wait()
+        await eventually(lambda: caught_up(runner), "its checkpoint is kept")
+    assert told == ["after 0 events", "stopped"]
+    assert await checkpoint(store, "one-v1") == before.position
+    assert await checkpoint(store, "one-v2") == later.position
+
+
 async def test_after_a_crash_it_repeats_and_nothing_happens_twice(store: EventStore) -> None:
     """Events behind the last checkpoint come again; commands derived from them are recorded once all the same."""
     streams = [uuid4() for _ in range(5)]
