@@ -37,6 +37,7 @@ SERVICE = ServiceDefinition(
     deciders=DECIDERS,
     projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, OPEN_STEPS),
     migrations=Path(__file__).parent / "migrations",
+    tables_rest=0.0,  # who follows a job is told what its table shows
 )
 
 

@@ -63,8 +63,22 @@ class Group:
         status: str = "live",
         fence: Fence | None = None,
     ) -> None:
-        self.connection, self.tables, self.position = connection, list(tables), position
+        self.connection, self.tables = connection, list(tables)
         self._lease, self._status, self._fence = lease, status, fence
+        self._unwritten_since: float | None = None
+        """When the tables passed the first event that changes no row, and of which the database does not know yet."""
+        self._position = self._written = position
+
+    @property
+    def position(self) -> int:
+        """Up to where the tables show everything."""
+        return self._position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        """As the database says it."""
+        self._position = self._written = position
+        self._unwritten_since = None
 
     @property
     def names(self) -> list[str]:
@@ -86,6 +100,24 @@ class Group:
                 continue
             return
 
+    async def pass_over(self, position: int, seconds: float) -> None:
+        """Moves the tables past events that change no row; `write_position` tells the database of it."""
+        if self._unwritten_since is None:
+            self._unwritten_since = asyncio.get_running_loop().time()
+        self._position = position
+        await self.write_position(seconds)
+
+    async def write_position(self, seconds: float = 0.0) -> None:
+        """Writes where the tables are, if the database has not known it for so many seconds."""
+        if self.seconds_to_write(seconds) == 0:
+            await self.apply(Batch([], self.position, 0))
+
+    def seconds_to_write(self, seconds: float) -> float | None:
+        """Seconds until the position must be written, so that it is known after `seconds`; None: it is written."""
+        if self._unwritten_since is None:
+            return None
+        return max(0.0, self._unwritten_since + seconds - asyncio.get_running_loop().time())
+
     def unwritten(self, table: Table, first: int) -> Unwritten:
         """For a group of this one table: rows that are folded in memory, and written as `apply` would write them."""
 
@@ -103,7 +135,7 @@ class Group:
         async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
             if self._fence:
                 await self._fence(self.connection)
-            await positions.lock(self.connection, self.names, self.position, self._lease)
+            await positions.lock(self.connection, self.names, self._written, self._lease)
             yield
             await positions.move(self.connection, self.names, position, self._status)
         self.position = position

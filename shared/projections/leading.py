@@ -16,6 +16,7 @@ from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.garbage import collected_seldom
 from shared.projections import positions
+from shared.projections.demand import Demand
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
 from shared.projections.positions import Fenced
 from shared.projections.projection import Projection, watermark
@@ -29,6 +30,10 @@ CLAIM_EVERY = 1.0
 LONGEST_PAUSE = 5.0
 """Seconds between two tries of an event that fails: after an operator's skip or an outage, it goes on this soon."""
 LET_GO_WITHIN = 1.0
+REST = 0.05
+"""Seconds between two transactions while events are few and nobody waits for them: what comes meanwhile shares one."""
+UNWRITTEN_FOR = 1.0
+"""Seconds for which positions are not written while no event changes a row."""
 
 log = structlog.get_logger()
 
@@ -42,7 +47,12 @@ class Leader:
         lease: str,
         instance: str,
         fence: Fence | None = None,
+        demand: Demand | None = None,
+        rest: float = 0.0,
     ) -> None:
+        """`rest`: see REST; `demand` says for which position somebody waits meanwhile."""
+        self._demand, self._rest, self._moved_at = demand or Demand(), rest, float("-inf")
+        self._demand.position = 0  # it may be of a store that went back since
         self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
         self._projections = {each.table: each for each in projections}
         self._reading = Backoff("read tables' events", on=(StoreUnavailable,))
@@ -125,6 +135,7 @@ class Leader:
         if not group.tables:
             await self._wait({})
             return
+        await self._have_rest()
         marks = self._store.watermarks
         believed = marks.value(HEAD_WATERMARK)
         try:
@@ -135,7 +146,11 @@ class Leader:
                     marks.lower(HEAD_WATERMARK, group.position)
                 await self._wait({HEAD_WATERMARK: group.position + 1})
                 return
-            await group.apply(batch)
+            if batch.events:
+                await group.apply(batch)
+            else:
+                await group.pass_over(batch.position, UNWRITTEN_FOR)
+            self._moved_at = float("-inf") if batch.size >= TOGETHER else _now()
         except TableFailed as failure:
             # Each table catches up alone, so that the event at which one fails does not stop the others.
             for table in [failure.table] if failure.table else list(group.tables):
@@ -147,16 +162,24 @@ class Leader:
         for name in group.names:
             self._store.watermarks.advance(watermark(name), group.position)
 
+    async def _have_rest(self) -> None:
+        rest = self._moved_at + self._rest - _now()
+        if rest > 0:
+            await self._demand.beyond(self._together.position, rest)
+
     async def _wait(self, more: Mapping[str, int]) -> None:
         """Waits for more events, or for a table that has caught up, or can't."""
-        marks = self._store.watermarks
+        marks, group = self._store.watermarks, self._together
         seen = marks.value(self._news)
         if not self._arrived and not any(task.done() for task in self._behind.values()):
-            await marks.wait_for_any({**more, self._news: seen + 1})
+            await group.write_position(UNWRITTEN_FOR)
+            await marks.wait_for_any({**more, self._news: seen + 1}, group.seconds_to_write(UNWRITTEN_FOR))
 
     async def _take_in(self) -> None:
         """Lets tables that have almost caught up apply the last few events and join; the others wait meanwhile."""
         arrived, self._arrived = self._arrived, {}
+        if arrived:
+            await self._together.write_position()
         for name, position in arrived.items():
             if not self._together.tables:
                 self._together.position = position
@@ -238,3 +261,7 @@ class Leader:
         with contextlib.suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(LET_GO_WITHIN):
                 await positions.release(self._connection, self._lease, self._instance)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

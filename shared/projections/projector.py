@@ -27,7 +27,8 @@ from shared.eventstore.connections import LONG, PASSING, connected
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
 from shared.projections import positions, users
-from shared.projections.leading import Leader
+from shared.projections.demand import Demand
+from shared.projections.leading import REST, Leader
 from shared.projections.projection import Projection
 from shared.projections.shown import Shown
 from shared.projections.tables import Table
@@ -75,13 +76,15 @@ class Projector:
         instance: str = "",
         release: str = "",
         grace_days: float = users.GRACE_DAYS,
+        rest: float = REST,
     ) -> None:
         self.store, self.projections, self._release, self._grace_days = store, tuple(projections), release, grace_days
         self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
         self._names = [projection.table for projection in projections]
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
         """The lease's name: of all replicas with the same tables, one projects them."""
-        self.caught_up = Shown(store, self._names).caught_up
+        self._demand, self._rest = Demand(), rest
+        self.caught_up = Shown(store, self._names, self._demand).caught_up
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
@@ -127,7 +130,16 @@ class Projector:
         ]
 
     async def _lead(self, lease: Lease) -> None:
-        await Leader(self.store, self.projections, lease=self.lease, instance=self._instance, fence=lease.fence).run()
+        leader = Leader(
+            self.store,
+            self.projections,
+            lease=self.lease,
+            instance=self._instance,
+            fence=lease.fence,
+            demand=self._demand,
+            rest=self._rest,
+        )
+        await leader.run()
 
     async def _be_seen(self) -> None:
         """Records at intervals which tables this process uses, and drops those that no process has used for long."""

@@ -28,6 +28,7 @@ from shared.messaging.arrivals import Arrivals
 from shared.messaging.parking import SCHEMA as MESSAGING
 from shared.processes import Process
 from shared.projections import Projection, Projector
+from shared.projections.leading import REST
 from shared.projections.projector import SCHEMA as PROJECTIONS
 from shared.runtime.history import ServiceHistory
 from shared.runtime.settings import ServiceSettings
@@ -41,6 +42,8 @@ class ServiceDefinition:
     events: tuple[type[Event], ...]
     deciders: tuple[Decider[Any], ...]
     projections: tuple[Projection[Any], ...] = ()
+    tables_rest: float = REST
+    """Seconds between two transactions of the read tables while nobody waits for them; 0 where they are followed."""
     migrations: Path | None = None
     """Folder of the service's own numbered SQL files, if it has any."""
     upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
@@ -112,7 +115,11 @@ async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> As
     await _until_migrated(definition, settings)
     async with EventStore.open(settings.database_url, definition.codec(), instance=settings.service_instance) as store:
         projector = Projector(
-            store, definition.projections, instance=settings.service_instance, release=version("emprops")
+            store,
+            definition.projections,
+            instance=settings.service_instance,
+            release=version("emprops"),
+            rest=definition.tables_rest,
         )
         await projector.prepare()
         arrivals = Arrivals(definition.name, settings.nats_url, store.watermarks)

@@ -14,6 +14,7 @@ from psycopg import sql as query
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Key, Projection, Projector
+from shared.projections.leading import REST
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened
 
@@ -131,9 +132,9 @@ ALL = (TALLIES, SUMS, STEPS)
 
 
 @contextlib.asynccontextmanager
-async def projecting(store: EventStore, *projections: Projection[Any]) -> AsyncIterator[Projector]:
+async def projecting(store: EventStore, *projections: Projection[Any], rest: float = REST) -> AsyncIterator[Projector]:
     """A projector at work until the block ends."""
-    projector = Projector(store, projections or ALL)
+    projector = Projector(store, projections or ALL, rest=rest)
     await projector.prepare()
     task = asyncio.create_task(projector.run())
     try:

@@ -1,0 +1,59 @@
+"""How seldom read tables are written while nobody waits for them, and how soon when somebody does."""
+
+from uuid import uuid4
+
+import pytest
+
+from shared.eventstore import EventStore, StreamAppend
+from shared.projections import leading
+from tests.integration.eventstore.tally import Opened, context, counted
+from tests.integration.projections.tables import SUMS, TALLIES, projecting
+from tests.support.patience import PATIENCE, eventually
+from tests.support.statements import statements
+
+MOVED = "update read_tables set position"
+NEVER = 3600.0
+
+
+async def test_events_that_nobody_waits_for_share_a_transaction(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are there at once when somebody does."""
+    async with projecting(store, TALLIES, rest=NEVER) as projector:
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(appended.position, PATIENCE)
+        sent = statements(monkeypatch)
+        for _ in range(50):
+            appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert sent.of(MOVED) == 0
+        assert await projector.caught_up(appended.position, PATIENCE)
+        assert sent.of(MOVED) == 1
+
+
+async def test_events_that_change_no_row_need_no_transaction(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables show them all the same; the next event that changes a row brings the database up to date."""
+    monkeypatch.setattr(leading, "UNWRITTEN_FOR", NEVER)
+    async with projecting(store, SUMS) as projector:
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(appended.position, PATIENCE)
+        sent = statements(monkeypatch)
+        for number in range(50):
+            appended = await store.append([StreamAppend(uuid4(), 0, [Opened(f"t{number}")])], context())
+            assert await projector.caught_up(appended.position, PATIENCE)
+        assert sent.of(MOVED) == 0
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(appended.position, PATIENCE)
+        assert [(each.position, each.events) for each in await projector.lag()] == [(appended.position, 0)]
+
+
+async def test_the_database_knows_of_them_a_moment_later(store: EventStore) -> None:
+    """So that health and other replicas do not take the table to be behind; a table that joins finds it so, too."""
+    async with projecting(store, SUMS) as projector:
+        appended = await store.append([StreamAppend(uuid4(), 0, [Opened("t")])], context())
+
+        async def is_written() -> bool:
+            return [each.position for each in await projector.lag()] == [appended.position]
+
+        await eventually(is_written, "the position is written")
