@@ -34,7 +34,9 @@ _SET_HERE = frozenset(
     }
 )
 _NOT_SENT_ON = HOP_BY_HOP | _SET_HERE
-_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id"}
+BEGINS_BEHIND = "Emprops-Stream-After"
+"""The service's answer to who follows: the id behind which the stream begins. Streams without it are not shared."""
+_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id", BEGINS_BEHIND.lower().encode()}
 
 Headers = list[tuple[bytes, bytes]]
 

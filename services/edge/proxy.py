@@ -17,6 +17,7 @@ import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 from yarl import URL
 
+from services.edge.following import Following, Key, Streams, begins_behind
 from services.edge.headers import request_headers, response_headers
 from services.edge.replicas import Replicas
 from services.edge.request_body import ClientGone, RequestBody
@@ -72,6 +73,7 @@ class Proxy:
     limits: Limits = field(default_factory=Limits)
     table: RoutingTable = field(default_factory=RoutingTable)
     seen: Seen = field(default_factory=Seen)
+    streams: Streams = field(default_factory=Streams)
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         raw_path = scope["raw_path"].decode("latin-1")
@@ -81,14 +83,16 @@ class Proxy:
             raise Problem("NOT_FOUND", "There is nothing at this address")
         trace = request_trace(scope)
         trace.route = rule.pattern
-        user = None
+        user, key = None, None
         if rule.roles is not None:
             principal = await self.authenticator.authenticate(scope["headers"])
             check_roles(principal, rule.roles)
             user = principal.user_id
+            if rule.shared and method == "GET":
+                key = Key(user, frozenset(principal.roles), raw_path)
         most = rule.body or (self.limits.upload if rule.upload else self.limits.body)
         body = RequestBody(list(scope["headers"]), receive, most, self.limits.idle)
-        await _Exchange(self, scope, receive, send, rule, body, raw_path, method, user).run()
+        await _Exchange(self, scope, receive, send, rule, body, raw_path, method, user, key).run()
 
 
 class _Turns:
@@ -129,6 +133,7 @@ class _Exchange:
         raw_path: str,
         method: str,
         user: UUID | None,
+        key: Key | None,
     ) -> None:
         self._proxy, self._scope, self._receive, self._send = proxy, scope, receive, send
         self._rule, self._body, self._method, self._user = rule, body, method, user
@@ -145,11 +150,14 @@ class _Exchange:
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self._gone = False
+        self._key, self._begins_behind = key, begins_behind(scope) if key is not None and body.is_small else None
 
     async def run(self) -> None:
         try:
             data = await self._data()
-            response = await self._ask(data)
+            response = await self._follow(data) if self._begins_behind is not None else await self._ask(data)
+            if response is None:
+                return
             try:
                 await self._answer(response)
             finally:
@@ -164,6 +172,19 @@ class _Exchange:
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
+
+    async def _follow(self, data: bytes | None) -> aiohttp.ClientResponse | None:
+        """Follows a stream of events with others; an answer that is none is given back."""
+        assert self._key is not None
+        assert self._begins_behind is not None
+
+        async def ask(after: int | None) -> aiohttp.ClientResponse:
+            if after is not None:
+                others = [each for each in self._headers if each[0] != "last-event-id"]
+                self._headers = [*others, ("last-event-id", str(after))]
+            return await self._ask(data)
+
+        return await Following(self._proxy.streams, self._key, self._begins_behind, ask, self._send).run()
 
     async def _data(self) -> bytes | None:
         """A small body as a whole; None for no body, or for one that is streamed."""

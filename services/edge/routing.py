@@ -30,6 +30,8 @@ class Rule:
     """Takes bodies up to the upload limit instead of the usual one."""
     body: int | None = None
     """Bytes of a body, where that is neither the usual limit nor the upload limit."""
+    shared: bool = False
+    """A stream of events that may be read once for several who follow it."""
     internal: bool = False
     """For workers: routed, but no part of the public document."""
 
@@ -43,6 +45,7 @@ RULES = (
     Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
     Rule("/collections/{}/generations", Upstream.GENERATION),
     Rule("/api/collections/generate", Upstream.GENERATION),
+    Rule("/jobs/{}/events", Upstream.GENERATION, frozenset({"GET"}), shared=True),
     Rule("/jobs/**", Upstream.GENERATION),
     Rule("/workflows/**", Upstream.GENERATION),
     Rule("/projects/**", Upstream.COLLECTIONS),

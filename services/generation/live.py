@@ -22,7 +22,7 @@ from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import FALLBACK
-from shared.http.channel import Channel, Frame
+from shared.http.channel import Channel, Cursor, Frame
 from shared.messaging.failures import is_transient
 
 PAGE = 1000
@@ -78,9 +78,9 @@ def recorded_event(position: int, event: str, data: str) -> JobEvent:
 class Follower:
     """One who follows a job, from behind position `after`."""
 
-    def __init__(self, job: "_Followed", after: int) -> None:
-        self._job, self._cursor = job, job.channel.cursor(after)
-        self._sure = after
+    def __init__(self, job: "_Followed", cursor: Cursor) -> None:
+        self._job, self._cursor = job, cursor
+        self._sure = cursor.after
         """Up to here it has been told everything."""
         self._has_read = False
 
@@ -211,14 +211,13 @@ class JobEventHub:
         job = self._jobs.get(job_id)
         if job is None:
             job = self._jobs[job_id] = _Followed(self._store, self._broker, job_id, self._last)
-        job.channel.followers += 1
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                if progress:
-                    await stack.enter_async_context(job.progress())
-                yield Follower(job, after)
+            with job.channel.following(after) as cursor:
+                async with contextlib.AsyncExitStack() as stack:
+                    if progress:
+                        await stack.enter_async_context(job.progress())
+                    yield Follower(job, cursor)
         finally:
-            job.channel.followers -= 1
             if not job.channel.followers:
                 del self._jobs[job_id]
 

@@ -227,7 +227,7 @@ def _event_routes(store: EventStore, hub: JobEventHub) -> Handlers:
             after = 0
         elif summary.completed_at is not None and after == last:
             return Response(None, status_code=204)
-        return _stream(stream(hub, job_id, after))
+        return _stream(stream(hub, job_id, after), after)
 
     return [follow_job]
 
@@ -266,6 +266,7 @@ def _place(last: int | None) -> str | None:
     return None if last is None else encode_cursor(last)
 
 
-def _stream(body: AsyncIterator[bytes]) -> Stream:
-    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+def _stream(body: AsyncIterator[bytes], after: int) -> Stream:
+    """The edge reads where the stream begins, so that who follows the same job there can share it."""
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no", "emprops-stream-after": str(after)}
     return Stream(body, media_type=MEDIA_TYPE, headers=headers)

@@ -12,7 +12,8 @@ tells; its end is told at once.
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import msgspec
@@ -23,6 +24,8 @@ MOST_KEPT = 500
 """Frames that a channel keeps, with an id and without one."""
 KEPT_OF_ONE, KEPT_BYTES = 32 * KIB, 512 * KIB
 """Bytes of frames with an id that are kept for each follower, and at most. The newest one is kept in any case."""
+PASSING_LOOK = 32
+"""After so many frames without an id, those that all followers have taken are dropped."""
 AT_ONCE = 50
 """Followers that are woken in one turn of the event loop."""
 PAUSE_OF_ONE = 100e-6
@@ -54,7 +57,6 @@ class Channel(Generic[F]):
     def __init__(self, floor: int | None) -> None:
         self.floor = floor
         """All frames with greater ids that were told are here; None while that is not known of any id."""
-        self.followers = 0
         self.kept_bytes = 0
         self.is_over = False
         self.error: BaseException | None = None
@@ -65,14 +67,35 @@ class Channel(Generic[F]):
         self._told = 0
         self._taken = 0
         """The greatest id that some follower has taken."""
+        self._cursors: set[Cursor] = set()
         self._room: asyncio.Future[None] | None = None
         self._waiting: dict[asyncio.Future[None], None] = {}
         self._next_round: asyncio.TimerHandle | None = None
         self._last_round = 0.0
 
-    def cursor(self, after: int) -> Cursor:
-        """Of who comes now: it gets what is recorded behind `after`, and what is said from now on."""
-        return Cursor(after, self._told)
+    @property
+    def newest(self) -> int:
+        """The greatest id that was told; 0 before one was."""
+        return self._ids[-1] if self._ids else 0
+
+    @property
+    def told(self) -> int:
+        """How many frames were told."""
+        return self._told
+
+    @property
+    def followers(self) -> int:
+        return len(self._cursors)
+
+    @contextmanager
+    def following(self, after: int) -> Iterator[Cursor]:
+        """A follower for the length of a block: of what is recorded behind `after`, and of what is said from now on."""
+        cursor = Cursor(after, self._told)
+        self._cursors.add(cursor)
+        try:
+            yield cursor
+        finally:
+            self._cursors.discard(cursor)
 
     def reaches(self, after: int) -> bool:
         """Whether everything behind an id is here."""
@@ -84,8 +107,7 @@ class Channel(Generic[F]):
         if frame.id is None:
             self._passing.pop(key, None)
             self._passing[key] = (self._told, frame)
-            if len(self._passing) > MOST_KEPT:
-                del self._passing[next(iter(self._passing))]
+            self._drop_passing()
         else:
             self._frames.append(frame)
             self._ids.append(frame.id)
@@ -128,9 +150,9 @@ class Channel(Generic[F]):
         cursor.heard = self._told
         if news:
             cursor.after = self._ids[-1]
-            self._taken = max(self._taken, cursor.after)
-            if self._room is not None and not self._room.done():
-                self._room.set_result(None)
+        self._taken = max(self._taken, cursor.after)
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
         return [*news, *reversed(passing)]
 
     async def news(self, cursor: Cursor) -> None:
@@ -152,7 +174,7 @@ class Channel(Generic[F]):
 
     @property
     def _most(self) -> int:
-        return min(KEPT_BYTES, KEPT_OF_ONE * max(self.followers, 1))
+        return min(KEPT_BYTES, KEPT_OF_ONE * max(len(self._cursors), 1))
 
     @property
     def _ends(self) -> bool:
@@ -160,6 +182,14 @@ class Channel(Generic[F]):
 
     def _is_too_much(self, more_bytes: int, more: int) -> bool:
         return self.kept_bytes + more_bytes > self._most or len(self._frames) + more > MOST_KEPT
+
+    def _drop_passing(self) -> None:
+        if self._told % PASSING_LOOK == 0:
+            heard = min((cursor.heard for cursor in self._cursors), default=self._told)
+            for key in [key for key, (told, _) in self._passing.items() if told <= heard]:
+                del self._passing[key]
+        if len(self._passing) > MOST_KEPT:
+            del self._passing[next(iter(self._passing))]
 
     def _evict(self) -> None:
         drop = 0

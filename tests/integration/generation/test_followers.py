@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
@@ -21,8 +22,9 @@ from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.http.channel import KEPT_BYTES, MOST_KEPT
 from shared.stopping import stop
-from tests.integration.generation.scene import Api
+from tests.integration.generation.scene import ALICE, FOXES, Api, created
 from tests.support.patience import eventually
+from tests.support.tokens import TokenIssuer
 
 ROW = 400 * 1024
 MANY = 50
@@ -189,3 +191,16 @@ async def test_a_follower_misses_nothing_where_reading_and_telling_meet(api: Api
             followers.append(asyncio.create_task(follow()))
     for turns in await asyncio.gather(*followers):
         assert positions(turns) == list(range(2, 401, 2))
+
+
+async def test_a_stream_says_behind_which_id_it_begins(
+    api: Api, issuer: TokenIssuer, collections: Any, credits_: Any, worker_: Any
+) -> None:
+    """For the edge, which gives one stream to all who follow a job; an id that there is not means none."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    first = (await api.told(job_id))[0].id
+    url = f"{api.url}/jobs/{job_id}/events"
+    async with aiohttp.ClientSession(headers=issuer.bearer(ALICE)) as session:
+        for given, begins in (("0", "0"), (str(first), str(first)), ("999999999", "0")):
+            async with session.get(url, headers={"Last-Event-ID": given}) as response:
+                assert response.headers["Emprops-Stream-After"] == begins
