@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +27,14 @@ def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure
     failures: list[Failure] = []
     for row in rows:
         on.say(f"{row.name}  {row.doing} …")
+        began = time.monotonic()
         try:
             for figure in row.run(on):
                 figures.append(figure)  # noqa: PERF402 - those before an error are kept
         except Exception as error:  # noqa: BLE001 - whatever a row may fail with
             traceback.print_exc()
             failures.append(Failure(row.name, sentence(error)))
+        on.say(f"    {time.monotonic() - began:.0f} s")
     return figures, failures
 
 

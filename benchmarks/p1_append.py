@@ -106,13 +106,15 @@ def pgbench(dsn: str, clients: int = WRITERS, seconds: float = SECONDS) -> float
         ]
         command += ["-j", "2", "-T", str(int(seconds)), dsn]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    line = next(line for line in output.splitlines() if line.startswith("tps"))
+    line = next((line for line in output.splitlines() if line.startswith("tps")), None)
+    if line is None:  # not one transaction has ended
+        raise RuntimeError(f"pgbench has measured nothing in {seconds:g} s: {output.strip()[-300:]}")
     return float(line.split("=")[1].split()[0])
 
 
 def run(ground: Ground) -> list[Figure]:
     """Ours and pgbench take turns, three times each, and the medians count: a shared machine's pace changes."""
-    dsn, seconds = ground.database("p1"), ground.size(SECONDS, 1.0)
+    dsn, seconds = ground.database("p1"), ground.size(SECONDS, 2.0)
     apply_migrations(dsn, [SCHEMA])
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("create table pgbench_events (like events including all)")
