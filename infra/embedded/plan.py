@@ -14,13 +14,23 @@ from infra.embedded.nats_users import service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.process import ProcessSpec
-from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
+from infra.embedded.seaweedfs import PORTS, SeaweedServer
 from infra.embedded.set_file import S3Info, Secrets, ServiceInfo, SetFile, write_private
 from infra.embedded.supervisor import Stage
 
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
 KEYS = "keys"
+PRELOADED = (
+    "shared.runtime.serve",
+    *(f"services.{name}.{part}" for name in SERVICES if name != "edge" for part in ("app", "settings")),
+    "services.edge.app",
+    "shared.http.server",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+"""What services are forked with, once for all of them."""
 PROBE_SECONDS = 5.0
 
 
@@ -97,10 +107,12 @@ def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port:
     database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
     stages = [
         Stage(
-            (servers.postgres.process(), servers.nats.process(), servers.seaweed.process()),
-            then=lambda: _provision(servers, database_passwords),
+            (servers.postgres.process(), servers.nats.process()),
+            then=lambda: create_databases(servers.postgres.dsn(), database_passwords),
         ),
-        Stage(tuple(processes)),
+        # Takes seconds, and only storage needs it, which waits for it by itself and makes the bucket.
+        Stage((servers.seaweed.process(),), is_ahead=True, is_beside=True),
+        Stage(tuple(processes), is_ahead=True),
     ]
     return Plan(stages, file)
 
@@ -126,13 +138,6 @@ def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets) -> Servers:
             internal_key=passwords.get("s3/internal"),
         ),
     )
-
-
-def _provision(servers: Servers, database_passwords: Mapping[str, str]) -> None:
-    create_databases(servers.postgres.dsn(), database_passwords)
-    client = s3_client(servers.seaweed.endpoint, servers.seaweed.access_key, servers.seaweed.secret_key)
-    if not client.bucket_exists(BUCKET):
-        client.make_bucket(BUCKET)
 
 
 def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> ProcessSpec:
@@ -211,6 +216,8 @@ def _python_process(
         environment={"PYTHONUNBUFFERED": "1", **environment},
         ready=lambda: check_ready(port),
         cwd=data,
+        is_held=True,
+        is_preloaded=verb == "serve",
         url=f"http://{LOOPBACK}:{port}",
         tells_health=True,
     )

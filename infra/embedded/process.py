@@ -21,6 +21,8 @@ from infra.embedded.identity import LAUNCHER, Identity
 LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
+HELD = "START_WHEN_STDIN_ENDS"
+"""The variable that tells a process so: see shared/runtime/held.py."""
 
 
 class ProcessFailedError(SetError):
@@ -53,6 +55,10 @@ class ProcessSpec:
     """What the kernel sends when the parent has died."""
     grace_seconds: float = 7.0
     """Between the stop signal and SIGKILL."""
+    is_held: bool = False
+    """It may be started before what it needs is there: it loads, and goes on when its standard input ends (HELD)."""
+    is_preloaded: bool = False
+    """It is `python -m MODULE …`, of a module that the nursery has loaded: it may be a fork of that (nursery.py)."""
     url: str | None = None
     """Where it can be reached."""
     tells_health: bool = False

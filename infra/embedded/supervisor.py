@@ -8,17 +8,19 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from infra.embedded.errors import SetError
-from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
+from infra.embedded.nursing import Forked, Nursery
+from infra.embedded.process import HELD, ProcessSpec, last_lines, launch_command, open_log, popen_arguments
 from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, State
 from shared.backoff import Backoff
+from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
 
@@ -35,13 +37,28 @@ class Stage:
 
     processes: tuple[ProcessSpec, ...]
     then: Callable[[], None] = lambda: None
-    """Runs in a thread when they are ready, before the next stage: databases, buckets."""
+    """Runs in a thread when they are ready, before the next stage: it makes databases."""
+    is_ahead: bool = False
+    """They are started at once, to load while the stages before get ready; those that are held go on in their turn."""
+    is_beside: bool = False
+    """The next stage does not wait for them."""
 
 
 def _sweep(group: int) -> None:
     """End what a child has left of its process group, such as a worker's rendering processes."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
+
+
+async def _until_done(wanted: Sequence[asyncio.Task[None]], all_of_them: Sequence[asyncio.Task[None]]) -> None:
+    """Raises what the first of all that fails raises, also when that is none of the wanted ones."""
+    while pending := [task for task in wanted if not task.done()]:
+        running = [task for task in all_of_them if not task.done()]
+        done, _ = await asyncio.wait(running or pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    for task in wanted:
+        task.result()
 
 
 def _passing_over(write: Callable[[T], None]) -> Callable[[T], None]:
@@ -56,7 +73,7 @@ def _passing_over(write: Callable[[T], None]) -> Callable[[T], None]:
 class Child:
     spec: ProcessSpec
     info: ProcessInfo
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Forked | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the process serves; cleared when it dies."""
     has_been_ready: bool = False
@@ -65,6 +82,8 @@ class Child:
     ending: str = ""
     """How it last ended, in words."""
     keeper: asyncio.Task[None] | None = None
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the stages before are ready."""
 
 
 GIVE_UP = 5
@@ -81,16 +100,18 @@ class Supervisor:
         first_pause: float = 0.2,
         longest_pause: float = 15.0,
         start_seconds: float = 120.0,
+        nursery: Nursery | None = None,
     ) -> None:
         """`say` gets a line for people about each event; `changed` the state of all processes after each change.
 
         Neither may block: the processes are kept alive by who calls them. An `OSError` that they raise is passed over.
-        Pauses between restarts of one process grow from `first_pause` to `longest_pause` seconds.
+        Pauses between restarts of one process grow from `first_pause` to `longest_pause` seconds. What `nursery` takes
+        is forked from it; when it can't, processes are started by themselves.
         """
         self._logs, self._stages = logs, stages
         self._say, self._changed = _passing_over(say), _passing_over(changed)
         self._first_pause, self._longest_pause = first_pause, longest_pause
-        self._start_seconds = start_seconds
+        self._start_seconds, self._nursery = start_seconds, nursery
         self._stopping = asyncio.Event()
         # A server that hangs holds a thread of each probe: none of them may be one that something else waits for.
         self._threads = ThreadPoolExecutor(2 * sum(len(stage.processes) for stage in stages))
@@ -101,17 +122,41 @@ class Supervisor:
     async def start(self) -> None:
         """Returns when every process is ready. Raises `StartFailedError`; what was started still wants `stop`."""
         for stage in self._stages:
-            children = [self.children[spec.name] for spec in stage.processes]
-            for child in children:
-                child.keeper = asyncio.create_task(self._keep(child), name=f"keep {child.spec.name}")
-            await asyncio.gather(*(self._first_ready(child) for child in children))
-            await self._in_thread(stage.then)
+            if stage.is_ahead:
+                self._begin(stage)
+        completing: list[asyncio.Task[None]] = []
+        try:
+            for stage in self._stages:
+                if not stage.is_ahead:
+                    self._begin(stage)
+                completing.append(asyncio.create_task(self._complete(stage)))
+                if not stage.is_beside:
+                    await _until_done(completing[-1:], completing)
+            await _until_done(completing, completing)
+        finally:
+            await stop(*completing)
+
+    def _begin(self, stage: Stage) -> None:
+        for child in self._children_of(stage):
+            child.keeper = asyncio.create_task(self._keep(child), name=f"keep {child.spec.name}")
+
+    async def _complete(self, stage: Stage) -> None:
+        children = self._children_of(stage)
+        for child in children:
+            child.turn.set()
+        await asyncio.gather(*(self._first_ready(child) for child in children))
+        await self._in_thread(stage.then)
+
+    def _children_of(self, stage: Stage) -> list[Child]:
+        return [self.children[spec.name] for spec in stage.processes]
 
     async def stop(self) -> None:
         """Stop everything, last stage first; each process has its grace before it is killed."""
         self._stopping.set()
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
+        if self._nursery is not None:
+            await self._nursery.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -144,9 +189,7 @@ class Supervisor:
         await self._in_thread(spec.prepare)
         if self._stopping.is_set():
             return "was not started"
-        with self._open_log(spec.name) as log:
-            # On the loop's thread: the kernel ends the child when the thread that forked it ends.
-            process = await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **popen_arguments(spec))
+        process = await self._launch(child)
         child.process = process
         self._note(child, "starting", pid=process.pid)
         if self._stopping.is_set():  # asked while it was being started
@@ -163,6 +206,28 @@ class Supervisor:
                 spec.cleanup()
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
+    async def _launch(self, child: Child) -> asyncio.subprocess.Process | Forked:
+        spec, nursery = child.spec, self._nursery
+        if nursery is not None and nursery.takes(spec):
+            try:
+                await nursery.loaded()
+                with self._open_log(spec.name) as log:
+                    arguments, is_held = self._arguments(child)
+                    return await nursery.fork(spec, arguments, log, is_held=is_held)
+            except OSError as error:
+                self._say(f"{spec.name} is started by itself, and takes more memory: {error}")
+        with self._open_log(spec.name) as log:
+            arguments, is_held = self._arguments(child)
+            stdin = {"stdin": asyncio.subprocess.PIPE} if is_held else {}
+            # On the loop's thread: the kernel ends the child when the thread that forked it ends.
+            return await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **{**arguments, **stdin})
+
+    @staticmethod
+    def _arguments(child: Child) -> tuple[dict[str, Any], bool]:
+        """Those of a process, and whether it is to wait until its standard input ends."""
+        arguments, is_held = popen_arguments(child.spec), child.spec.is_held and not child.turn.is_set()
+        return {**arguments, "env": {**arguments["env"], **({HELD: "1"} if is_held else {})}}, is_held
+
     def _open_log(self, name: str) -> IO[bytes]:
         """The process's log, or nowhere: that it can't be written to is no reason not to run."""
         try:
@@ -172,6 +237,12 @@ class Supervisor:
             return Path(os.devnull).open("ab")
 
     async def _probe(self, child: Child) -> None:
+        if child.spec.is_held:
+            await child.turn.wait()
+        if isinstance(child.process, Forked):
+            child.process.release()
+        elif child.process is not None and child.process.stdin is not None:
+            child.process.stdin.close()
         began = time.monotonic()
         while True:
             try:

@@ -12,6 +12,7 @@ from services.edge.settings import EdgeSettings
 from shared.http import configure_logging
 from shared.http.server import Server
 from shared.http.tracing import setup_tracing
+from shared.runtime.held import until_released
 from shared.runtime.settings import SettingsError, from_environment
 
 OPEN_FILES = 65536
@@ -62,6 +63,7 @@ def main() -> None:
         settings = from_environment(EdgeSettings)
     except SettingsError as error:
         raise SystemExit(f"edge: {error}") from error
+    until_released()
     serve(settings)
 
 

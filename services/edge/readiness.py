@@ -21,7 +21,7 @@ def keys_check(authenticator: Authenticator, iss: str) -> Check:
 def service_checks(replicas: Mapping[Upstream, Replicas]) -> tuple[Check, Check]:
     """Whether the edge can pass requests on to every service, and whether it can reach every replica.
 
-    By what was seen in the last moment, or is seen within a second, so that the answer comes soon, whatever is silent.
+    By what was seen in the last moment, or is seen by a look that begins now: that is bounded, whatever is silent.
     """
 
     async def troubles() -> dict[Upstream, dict[str, str]]:

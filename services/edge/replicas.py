@@ -25,13 +25,13 @@ LOOK_SELDOM = 3.5
 """Seconds between two looks at the only address of a service, to which nobody sends requests: over one connection."""
 LOOK_ON_FOR = 10.0
 """Seconds for which it is looked at often after a request."""
-FRESH = 1.0
-"""Seconds for which what a look found is the answer; and for which an answer waits for another look."""
+FRESH, FRESH_TROUBLE = 1.0, 2.5
+"""Seconds for which what a look found is the answer; a look at what is silent lasts longer."""
 LOOK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
 """With the pause before it, less than the two seconds within which silence is told."""
 
-SILENT = "is silent"
-
+LOOKS_WITHIN = 1.45
+"""Seconds for which an answer waits for a look: as long as one may take."""
 DATE_SECONDS = 2.0
 """How late `Date` may be: it has whole seconds, and uvicorn makes it anew once a second."""
 
@@ -81,15 +81,17 @@ class Replicas:
         self._down_until[url] = time.monotonic() + DOWN_FOR
 
     async def troubles(self) -> dict[str, str]:
-        """Those that do not answer, with what they do instead, by looks of the last moment; bounded by `FRESH`."""
-        before = time.monotonic() - FRESH
-        late: list[str] = []
+        """Those that do not answer, with what they do instead, by looks of this moment."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FRESH), self._news:
-                while late := [url for url in self.urls if self._looked_at[url] < before]:
+            async with asyncio.timeout(LOOKS_WITHIN), self._news:
+                while not all(map(self._is_known, self.urls)):
                     self._wanted.set()
                     await self._news.wait()
-        return self.out | {url: SILENT for url in late if url not in self.out}
+        return dict(self.out)
+
+    def _is_known(self, url: str) -> bool:
+        age = time.monotonic() - self._looked_at[url]
+        return age < (FRESH_TROUBLE if url in self.out else FRESH)
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Looks at each replica until cancelled."""
@@ -113,11 +115,16 @@ class Replicas:
                 self._news.notify_all()
             await self._pause()
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether there is nothing to turn to, nothing to be turned away from, and no request under way."""
+        is_busy = time.monotonic() < self._busy_until or any(self._waiting.values())
+        return len(self.urls) == 1 and not is_busy and not self.out
+
     async def _pause(self) -> None:
         self._wanted.clear()
         await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
-        is_busy = time.monotonic() < self._busy_until or any(self._waiting.values())
-        if len(self.urls) == 1 and not is_busy and not self.out:
+        if self.may_rest:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SELDOM):
                     await self._wanted.wait()
@@ -131,7 +138,7 @@ async def _look(session: aiohttp.ClientSession, url: str) -> tuple[str | None, R
             clock = _clock(response.headers.get("Date", ""), asked, time.monotonic() - since)
             return (None if response.status == 200 else f"answers {response.status}"), clock
     except TimeoutError:
-        return SILENT, None
+        return "is silent", None
     except (aiohttp.ClientError, OSError):
         return "can't be reached", None
 

@@ -56,7 +56,7 @@ async def build(runtime: Runtime) -> Parts:
     async def keep_bucket() -> None:
         """Makes the bucket as soon as the store can be reached; until then readiness says that it can't."""
         try:
-            await Backoff("file store", on=(Problem,)).call(objects.ensure_bucket)
+            await Backoff("file store", on=(Problem,), longest=0.5).call(objects.ensure_bucket)
             await asyncio.Event().wait()
         finally:
             objects.close()

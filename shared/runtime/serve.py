@@ -29,6 +29,7 @@ from shared.runtime.health import (
     stream_check,
     writer_check,
 )
+from shared.runtime.held import until_released
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
 from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
 from shared.stopping import stop
@@ -145,6 +146,7 @@ def main(definition: ServiceDefinition, settings: type[S], build: Build, argv: S
         chosen = from_environment(settings)
     except SettingsError as error:
         raise SystemExit(f"{definition.name}: {error}") from error
+    until_released()
     run_service(definition, chosen, build)
 
 

@@ -30,6 +30,7 @@ from shared.http.tracing import setup_tracing
 from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
+from shared.runtime.held import until_released
 
 log = structlog.get_logger()
 
@@ -132,6 +133,7 @@ def main() -> None:
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"worker: {error}\n")
         sys.exit(2)
+    until_released()
     configure_logging(service="worker", instance=settings.service_instance, level=settings.log_level)
     # Each rendering process uses one core; a thread pool of numpy's in every one of them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+from infra.embedded.nursing import Nursery
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import Stage, Supervisor
@@ -81,10 +82,17 @@ async def supervised(
     *stages: Stage,
     longest_pause: float = LONGEST,
     changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
+    nursery: Nursery | None = None,
 ) -> AsyncIterator[tuple[Supervisor, Said]]:
     said = Said()
     supervisor = Supervisor(
-        folder, list(stages), say=said.append, first_pause=FIRST, longest_pause=longest_pause, changed=changed
+        folder,
+        list(stages),
+        say=said.append,
+        first_pause=FIRST,
+        longest_pause=longest_pause,
+        changed=changed,
+        nursery=nursery,
     )
     try:
         yield supervisor, said

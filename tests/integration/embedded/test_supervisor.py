@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -129,3 +130,40 @@ async def test_a_stop_while_starting_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(StartFailedError, match="stopped while never was starting"):
             await starting
         assert not psutil.pid_exists(pid)
+
+
+WAITS = """
+import pathlib, sys, time
+while not (pathlib.Path(sys.argv[2]).parent / "{}").exists():
+    time.sleep(0.01)
+"""
+WAITING = {"first": "loaded", "slow": "order"}
+"""Files of the held one's without which they do not get ready."""
+HELD_ONE = """
+import os, pathlib, sys
+folder = pathlib.Path(sys.argv[2]).parent
+(folder / "loaded").touch()
+assert os.environ["START_WHEN_STDIN_ENDS"]
+sys.stdin.buffer.read()
+(folder / "order").write_text("after" if (folder / "first.up").exists() else "before")
+"""
+
+
+async def test_what_is_held_loads_while_what_it_needs_starts(tmp_path: Path) -> None:
+    """It goes on once the stage before is ready; what is beside is not waited for by it."""
+    first, slow = (tiny(tmp_path, name, WAITS.format(what) + SERVES) for name, what in WAITING.items())
+    held = replace(tiny(tmp_path, "held", HELD_ONE + SERVES), is_held=True)
+    stages = Stage((first,)), Stage((slow,), is_ahead=True, is_beside=True), Stage((held,), is_ahead=True)
+    async with supervised(tmp_path, *stages) as (supervisor, said):
+        await supervisor.start()
+        assert (tmp_path / "order").read_text() == "after"
+        assert {line.split()[0] for line in said} == {"first", "slow", "held"}
+
+
+async def test_one_that_is_beside_and_fails_fails_the_start(tmp_path: Path) -> None:
+    """Though something else waits for ever for it; it is the one that is named."""
+    hopeless = tiny(tmp_path, "hopeless", "raise SystemExit(3)")
+    waiting = tiny(tmp_path, "waiting", "import time; time.sleep(600)")
+    async with supervised(tmp_path, Stage((hopeless,), is_beside=True), Stage((waiting,))) as (supervisor, _):
+        with pytest.raises(StartFailedError, match="hopeless can't be started"):
+            await supervisor.start()

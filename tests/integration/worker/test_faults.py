@@ -27,7 +27,7 @@ async def test_a_worker_killed_in_the_middle_of_a_step_loses_nothing(
     Its rendering processes die with it.
     """
     worker = await start_worker().ready()
-    children = psutil.Process(worker.process.pid).children()
+    children = psutil.Process(worker.process.pid).children(recursive=True)
     assert children
     storage.gate.clear()
     work = await engine.send(engine.work("sketch", **SKETCH))
@@ -106,7 +106,7 @@ async def test_what_it_can_not_end_in_time_it_hands_back(start_worker: Start, en
 
 async def test_a_rendering_process_that_dies_is_replaced(start_worker: Start, engine: Engine, storage: Storage) -> None:
     worker = await start_worker().ready()
-    for child in psutil.Process(worker.process.pid).children():
+    for child in psutil.Process(worker.process.pid).children(recursive=True):
         child.kill()
     for _ in range(3):
         assert (await engine.run(engine.work("sketch", **SKETCH))).status == "completed"

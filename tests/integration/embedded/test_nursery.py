@@ -1,0 +1,165 @@
+"""Processes that are forked from one that has loaded what they need: they are what processes of their own would be."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infra.embedded.nursing import Nursery
+from infra.embedded.plan import PRELOADED
+from infra.embedded.process import ProcessSpec
+from infra.embedded.supervisor import Stage
+from tests.integration.embedded.supervising import child_process, supervised
+from tests.support.patience import eventually, wait_for
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes start by themselves elsewhere")
+
+LOADED_SLOWLY = "heavy_library"
+MODULE = """
+import json, os, pathlib, signal, sys
+found = {
+    "arguments": sys.argv[1:], "name": __name__, "cwd": os.getcwd(), "own": os.environ.get("OWN"),
+    "nursery's": os.environ.get("PYTHONUNBUFFERED"), "leads": os.getsid(0) == os.getpid(), "parent": os.getppid(),
+    "was_loaded": "heavy_library" in sys.modules, "held": sys.stdin.buffer.read().decode(),
+    "open": [each for each in os.listdir("/proc/self/fd") if int(each) > 2],
+    "child_handler": signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL, "threads": len(os.listdir("/proc/self/task")),
+}
+print("into the log", flush=True)
+up = pathlib.Path(sys.argv[1])
+up.with_suffix(".new").write_text(json.dumps(found))
+up.with_suffix(".new").rename(up)
+if sys.argv[2:] == ["ends"]:
+    raise SystemExit("that was all")
+signal.pause()
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ProcessSpec]:
+    (tmp_path / "a_service.py").write_text(MODULE)
+    (tmp_path / f"{LOADED_SLOWLY}.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def make(name: str, *arguments: str, **fields: Any) -> ProcessSpec:
+        up = tmp_path / f"{name}.up"
+
+        def ready() -> None:
+            if not up.exists():
+                raise ConnectionError(f"{name} is not up")
+
+        made = ProcessSpec(
+            name=name,
+            command=(sys.executable, "-P", "-m", "a_service", str(up), *arguments),
+            environment={"OWN": name},
+            prepare=lambda: up.unlink(missing_ok=True),
+            ready=ready,
+            cwd=tmp_path,
+            is_preloaded=True,
+        )
+        return replace(made, **fields)
+
+    return make
+
+
+def nursery_in(folder: Path) -> Nursery:
+    return Nursery(folder, (LOADED_SLOWLY,))
+
+
+async def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
+    """Arguments, folder, environment, log, session; nothing of the nursery is open in it."""
+    async with supervised(tmp_path, Stage((spec("one"), spec("two"))), nursery=nursery_in(tmp_path)) as (
+        supervisor,
+        said,
+    ):
+        await supervisor.start()
+        one, two = (json.loads((tmp_path / f"{name}.up").read_text()) for name in ("one", "two"))
+        pids = {name: supervisor.children[name].info.pid for name in ("one", "two")}
+    assert [line for line in said if "by itself" in line] == []
+    assert one["parent"] == two["parent"] != os.getpid()
+    assert pids["one"] != pids["two"]
+    assert (one["arguments"], one["own"], two["own"]) == ([str(tmp_path / "one.up")], "one", "two")
+    expected = {"name": "__main__", "cwd": str(tmp_path), "leads": True, "held": "", "child_handler": True}
+    assert expected.items() <= one.items()
+    assert (one["was_loaded"], one["threads"]) == (True, 1)
+    assert len(one["open"]) == 1, "the folder of open files itself"
+    assert (tmp_path / "one.log").read_text() == "into the log\n"
+
+
+async def test_how_a_fork_ends_is_told(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
+    """And it is started again."""
+    stage = Stage((spec("killed"), spec("ends", "ends")))
+    async with supervised(tmp_path, stage, nursery=nursery_in(tmp_path)) as (supervisor, said):
+        await supervisor.start()
+        pid = supervisor.children["killed"].info.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await said.wait_for("killed was killed by signal 9; restart 1")
+        await said.wait_for("killed is ready again")
+        await said.wait_for("ends ended with exit code 1; restart 1")
+    assert "that was all" in (tmp_path / "ends.log").read_text()
+
+
+async def test_forks_end_with_the_nursery_and_are_started_again(
+    tmp_path: Path, spec: Callable[..., ProcessSpec]
+) -> None:
+    async with supervised(tmp_path, Stage((spec("one"),)), nursery=nursery_in(tmp_path)) as (supervisor, said):
+        await supervisor.start()
+        pid = supervisor.children["one"].info.pid
+        assert pid is not None
+        first, nursery = psutil.Process(pid), psutil.Process(pid).parent()
+        assert nursery is not None
+        nursery.kill()
+        await said.wait_for("one is ready again")
+        await eventually(lambda: not first.is_running(), "the first is gone")
+        assert [line for line in said if "by itself" in line] == []
+
+
+async def test_without_a_nursery_processes_start_by_themselves(
+    tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is said."""
+    stage, nursery = Stage((spec("one"),)), Nursery(tmp_path, ("there_is_no_such_module",))
+    async with supervised(tmp_path, stage, nursery=nursery) as (supervisor, said):
+        await supervisor.start()
+        await said.wait_for("one is started by itself")
+        assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
+
+
+def test_what_acts_when_a_program_is_executed_needs_a_process_of_its_own(spec: Callable[..., ProcessSpec]) -> None:
+    """A fork would go without it."""
+    assert Nursery.takes(spec("plain"))
+    assert not Nursery.takes(spec("other", is_preloaded=False))
+    for name in ("LD_PRELOAD", "MALLOC_ARENA_MAX", "PYTHONPATH"):
+        assert not Nursery.takes(spec("altered", environment={name: "x"}))
+
+
+ENDS_WITH_US = """
+import asyncio, sys
+from pathlib import Path
+from infra.embedded.nursing import Nursery
+
+async def main():
+    nursery = Nursery(Path(sys.argv[1]), tuple(sys.argv[2:]))
+    await nursery.loaded()
+    print(nursery._process.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_it_ends_with_its_supervisor_and_has_one_thread(tmp_path: Path) -> None:
+    """With all that a set loads: a second thread might hold a lock in the moment of a fork."""
+    with child_process("-c", ENDS_WITH_US, str(tmp_path), *PRELOADED) as supervisor:
+        assert supervisor.stdout is not None
+        nursery = psutil.Process(int(supervisor.stdout.readline()))
+        assert nursery.num_threads() == 1
+        supervisor.kill()
+        wait_for(lambda: not nursery.is_running(), "the nursery is gone")
