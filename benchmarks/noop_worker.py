@@ -19,6 +19,7 @@ from benchmarks.pulling import arriving, settle_all
 from services.generation.broker import ensure_work_streams
 from shared.contracts.generation import Output
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
+from shared.messaging.publishing import Publisher
 
 START_SECONDS = 60.0
 _decoder = msgspec.json.Decoder(WorkMessage)
@@ -32,7 +33,8 @@ def had_at(text: str) -> float:
 async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> None:
     client = await nats.connect(url)
     await ensure_work_streams(client)
-    js = client.jetstream()
+    publisher = Publisher(client)
+    await publisher.start()
 
     async def settle(message: Msg) -> None:
         now = time.monotonic_ns()
@@ -44,7 +46,7 @@ async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> Non
         outputs = [Output(kind="text", text=str(now))]
         result = WorkResult(work.job_id, work.gid, work.sid, work.attempt, "completed", outputs)
         headers = {"Nats-Msg-Id": f"{work.sid}:{work.attempt}"}
-        await js.publish(f"results.{work.job_id}.{work.gid}", msgspec.json.encode(result), headers=headers)
+        await (await publisher.publish(f"results.{work.job_id}.{work.gid}", msgspec.json.encode(result), headers))
         await message.ack()
 
     gate.send("ready")

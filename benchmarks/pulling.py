@@ -6,14 +6,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import msgspec
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
 AT_A_TIME = 256
 EXPIRES_NS = 30_000_000_000
-QUIET_SECONDS = 20.0
 
 
 async def arriving(client: Client, stream: str, durable: str, subject: str) -> AsyncGenerator[Msg, None]:
@@ -25,21 +23,18 @@ async def arriving(client: Client, stream: str, durable: str, subject: str) -> A
     inbox = client.new_inbox()
     subscription = await client.subscribe(inbox)
     request = msgspec.json.encode({"batch": AT_A_TIME, "expires": EXPIRES_NS})
-    asked_for = 0
+    ask, asked_for = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", AT_A_TIME
     try:
-        while True:
-            if asked_for < AT_A_TIME // 2:
-                await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", request, reply=inbox)
-                asked_for += AT_A_TIME
-            try:
-                message = await subscription.next_msg(QUIET_SECONDS)
-            except nats.errors.TimeoutError:
-                continue
+        await client.publish(ask, request, reply=inbox)
+        async for message in subscription.messages:
             if message.headers and message.headers.get("Status"):
                 asked_for = 0  # it has expired, or was refused
             else:
                 asked_for -= 1
                 yield message
+            if asked_for < AT_A_TIME // 2:
+                await client.publish(ask, request, reply=inbox)
+                asked_for += AT_A_TIME
     finally:
         await subscription.unsubscribe()
 

@@ -16,6 +16,7 @@ from benchmarks.noop_worker import noop_worker
 from benchmarks.pulling import arriving
 from services.generation.broker import ensure_work_streams
 from shared.contracts.work import RESULTS_STREAM, UploadGrant, WorkContext, WorkMessage
+from shared.messaging.publishing import Publisher
 
 SERVICE = "bench-peer"
 WITHIN = 120.0
@@ -31,14 +32,18 @@ def message() -> WorkMessage:
 
 
 async def _round_trips(client: Client, count: int) -> float:
-    js = client.jetstream()
+    publisher = Publisher(client)
+    await publisher.start()
     work = [message() for _ in range(count)]
-    window = asyncio.Semaphore(WINDOW)
 
-    async def send(each: WorkMessage) -> None:
-        async with window:
-            headers = {"Nats-Msg-Id": f"{each.sid}:{each.attempt}"}
-            await js.publish(f"work.direct_job.{SERVICE}", msgspec.json.encode(each), headers=headers)
+    async def send() -> None:
+        for start in range(0, count, WINDOW):
+            acks = []
+            for each in work[start : start + WINDOW]:
+                headers = {"Nats-Msg-Id": f"{each.sid}:{each.attempt}"}
+                subject = f"work.direct_job.{SERVICE}"
+                acks.append(await publisher.publish(subject, msgspec.json.encode(each), headers))
+            await asyncio.gather(*acks)
 
     async def take() -> None:
         left = {str(each.sid) for each in work}
@@ -52,8 +57,7 @@ async def _round_trips(client: Client, count: int) -> float:
     began = time.perf_counter()
     async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as tasks:
         tasks.create_task(take())
-        for each in work:
-            tasks.create_task(send(each))
+        tasks.create_task(send())
     return count / (time.perf_counter() - began)
 
 
