@@ -14,7 +14,7 @@ APPEND_LOCK = 0x656D70726F7073
 """The advisory lock of appends ("emprops"), as in `append_events_2`; advisory locks belong to one database each."""
 
 APPEND_EVENTS = """
-select append, position, repeated, stream_id, actual, recorded_at from append_events_2(
+select append, position, repeated, stream_id, actual, recorded_at, before, before_id from append_events_2(
   %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],
   %b::int4[], %b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
 SELECT_FIRST_RESULT = """
@@ -93,6 +93,10 @@ def arguments(batch: list[Append]) -> tuple[BinaryArray, ...]:
     )
 
 
+Row = tuple[Any, ...]
+"""An event as a reader gets it: position, event_id, stream_id, version, type, data, metadata, recorded_at."""
+
+
 class Answers(NamedTuple):
     """What `append_events_2` said; appends by their numbers."""
 
@@ -104,11 +108,14 @@ class Answers(NamedTuple):
     """Appends of which a stream is not at the expected version: that stream, and the version it is at."""
     recorded_at: datetime | None
     """Of all events written."""
+    before: tuple[int, UUID] | None
+    """Position and id of the event before them; None in an empty store, or when nothing was written."""
 
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]]) -> "Answers":
-        answers = cls([], set(), {}, rows[0][5] if rows else None)
-        for place, position, is_repeat, stream, actual, _ in rows:
+        first = next((row for row in rows if row[1] is not None and row[6] is not None), None)
+        answers = cls([], set(), {}, rows[0][5] if rows else None, (first[6], first[7]) if first else None)
+        for place, position, is_repeat, stream, actual, *_ in rows:
             if position is not None:
                 answers.positions.append(position)
             elif is_repeat:
@@ -117,3 +124,23 @@ class Answers(NamedTuple):
                 answers.late.setdefault(place, (stream, actual))
         answers.positions.sort()
         return answers
+
+    def rows_of(self, batch: Sequence[Append]) -> list[Row]:
+        """The events written, in order, as a query would give them."""
+        positions = iter(self.positions)
+        return [
+            (
+                next(positions),
+                event.event_id,
+                stream,
+                version,
+                event.type,
+                event.data,
+                append.metadata,
+                self.recorded_at,
+            )
+            for place, append in enumerate(batch, 1)
+            if place not in self.late and place not in self.repeated
+            for stream, expected, events in append.streams
+            for version, event in enumerate(events, expected + 1)
+        ]

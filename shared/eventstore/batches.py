@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from shared.eventstore.append_statement import Row
 from shared.eventstore.codec import UNREADABLE
-from shared.eventstore.recent import Entry, Row
+from shared.eventstore.recent import Entry
 from shared.eventstore.records import RecordedEvent, UndecodedEvent
 
 E = TypeVar("E")

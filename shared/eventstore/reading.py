@@ -11,12 +11,13 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event
+from shared.eventstore.append_statement import Row
 from shared.eventstore.batches import Batch, EntryBatch, UndecodedBatch, made, passed_on, tag_of, type_of
 from shared.eventstore.codec import UNREADABLE, Codec, Unreadable
 from shared.eventstore.decider import Decider, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
 from shared.eventstore.pool import ReadingPool
-from shared.eventstore.recent import Entry, Recent, Row
+from shared.eventstore.recent import Entry, Recent
 from shared.eventstore.records import RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.seal import PLAIN, Seal
 from shared.eventstore.snapshots import read_snapshot

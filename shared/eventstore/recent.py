@@ -4,6 +4,9 @@ A follower asks for the events after its position and gets those that are held, 
 none waits for another. When nothing is held for it, one query reads on for all who ask. An event is decoded when
 the first follower needs it decoded, and once. A follower that is behind what is held reads by itself, until it is not.
 
+What this process appends itself need not be read at all, as long as nobody else appends in between: the writer knows
+which event was the last one before (`recorded`).
+
 What is held is the store's: each query also reads the last event held, and compares. When that one is gone or another,
 the store went back; then nothing is held any more, and followers find out by themselves, as they do without this.
 """
@@ -12,9 +15,9 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
 from uuid import UUID
 
+from shared.eventstore.append_statement import Row
 from shared.eventstore.epochs import Epochs
 from shared.eventstore.records import RecordedEvent, UndecodedEvent
 from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
@@ -28,9 +31,6 @@ REACHED_IN = 3
 """Pages that are read for a follower that is further than what is held; more are not held."""
 FRESH = FALLBACK / 2
 """Seconds for which an answer of PostgreSQL counts: followers that look again at intervals share one query."""
-
-Row = tuple[Any, ...]
-"""position, event_id, stream_id, version, type, data, metadata, recorded_at"""
 
 
 class Entry:
@@ -111,6 +111,16 @@ class Recent:
                 return held if held is None else held[:limit]
             is_later = True  # the query may have begun before this call; the next one has not
 
+    def recorded(self, before: tuple[int, UUID], rows: Sequence[Row]) -> None:
+        """This process has recorded these events right behind another one: who holds that one need not read them.
+
+        PostgreSQL has just said so under the lock of appends, so it need not be asked again either.
+        """
+        if self._start is None or self._end != before:
+            return
+        self._checked_at = asyncio.get_running_loop().time()
+        self._hold(rows)
+
     async def _reach(self, position: int) -> None:
         """For a follower that was behind, has read by itself, and is further now than what others hold."""
         for _ in range(REACHED_IN):
@@ -181,6 +191,9 @@ class Recent:
             self.clear()
             return
         self._checked_at = began
+        self._hold(rows)
+
+    def _hold(self, rows: Sequence[Row]) -> None:
         for row in rows:
             entry = self._entry(row)
             self._entries.append(entry)

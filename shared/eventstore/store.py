@@ -12,7 +12,7 @@ import msgspec
 from shared.backoff import Backoff
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
-from shared.eventstore.append_statement import PreparedEvent
+from shared.eventstore.append_statement import PreparedEvent, Row
 from shared.eventstore.codec import MAX_METADATA, Codec
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache
@@ -91,9 +91,14 @@ class EventStore(EventReader):
         await migrate(dsn, SCHEMA)
         watermarks = Watermarks(dsn)
         epochs = Epochs()
+
+        def recorded(before: tuple[int, UUID], rows: list[Row]) -> None:
+            store.recent.recorded(before, rows)
+
         writer = GroupWriter(
             dsn,
             on_commit=lambda position: watermarks.advance(HEAD_WATERMARK, position),
+            on_recorded=recorded,
             epochs=epochs,
             max_batch=max_batch,
         )

@@ -21,6 +21,7 @@ from shared.eventstore.append_statement import (
     Answers,
     Append,
     PreparedEvent,
+    Row,
     arguments,
 )
 from shared.eventstore.connections import APPENDS, PASSING, connect, within
@@ -48,6 +49,7 @@ class GroupWriter:
         dsn: str,
         *,
         on_commit: Callable[[int], None],
+        on_recorded: Callable[[tuple[int, UUID], list[Row]], None] | None = None,
         epochs: Epochs | None = None,
         max_batch: int = 512,
         max_waiting: int = 20_000,
@@ -56,6 +58,7 @@ class GroupWriter:
         answers_within: float = 5.0,
     ) -> None:
         self._dsn, self._on_commit, self._epochs = dsn, on_commit, epochs or Epochs()
+        self._on_recorded = on_recorded
         self._max_batch, self._give_up_after, self._answers_within = max_batch, give_up_after, answers_within
         self._max_waiting, self._max_bytes, self._bytes = max_waiting, max_bytes, 0
         self._waiting: deque[Append] = deque()
@@ -252,9 +255,12 @@ class GroupWriter:
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = connection.cursor(binary=True)
         await cursor.execute(APPEND_EVENTS, arguments(batch))
-        positions, repeated, late, recorded_at = Answers.of(await cursor.fetchall())
+        answers = Answers.of(await cursor.fetchall())
+        positions, repeated, late, recorded_at = answers.positions, answers.repeated, answers.late, answers.recorded_at
         if positions:
             self.batches += 1
+            if answers.before is not None and self._on_recorded is not None:
+                self._on_recorded(answers.before, answers.rows_of(batch))
             place = next(each for each in range(len(batch), 0, -1) if each not in late and each not in repeated)
             last = batch[place - 1]
             self._epochs.trail.note(positions[-1], last.streams[-1][2][-1].event_id)

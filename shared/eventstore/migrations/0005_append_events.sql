@@ -1,16 +1,19 @@
 -- `append_events` with the time at which the batch was recorded: it is the same for all of its events, and is answered,
--- so that a command can be answered without reading back what it wrote. `append_events` stays for the release before.
+-- so that a command can be answered without reading back what it wrote. Answered, too: the event before the batch, so that
+-- who has read up to there need not read the batch. `append_events` stays for the release before.
 create or replace function append_events_2(
   of_append integer[], streams uuid[], expected bigint[],
   keys uuid[], metadata bytea[],
   event_append integer[], event_ids uuid[], event_streams uuid[], versions bigint[], types text[], data bytea[]
-) returns table (append integer, "position" bigint, repeated boolean, stream_id uuid, actual bigint, recorded_at timestamptz)
+) returns table (append integer, "position" bigint, repeated boolean, stream_id uuid, actual bigint, recorded_at timestamptz, before bigint, before_id uuid)
 language plpgsql as $$
 declare
   recorded timestamptz;
+  latest record;
 begin
   perform pg_advisory_xact_lock(28549302371446899);
   recorded := clock_timestamp();
+  select e."position", e.event_id into latest from events e order by e."position" desc limit 1;
   return query
   with repeats as materialized (
     select k.append from unnest(keys) with ordinality as k(event_id, append)
@@ -31,7 +34,7 @@ begin
     order by n.place
     returning events."position"
   )
-  select null::integer, w."position", false, null::uuid, null::bigint, recorded from written w
-  union all select r.append::integer, null, true, null, null, recorded from repeats r
-  union all select l.append, null, false, l.stream_id, l.actual, recorded from late l;
+  select null::integer, w."position", false, null::uuid, null::bigint, recorded, latest."position", latest.event_id from written w
+  union all select r.append::integer, null, true, null, null, recorded, null, null from repeats r
+  union all select l.append, null, false, l.stream_id, l.actual, recorded, null, null from late l;
 end $$;

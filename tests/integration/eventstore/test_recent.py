@@ -21,6 +21,13 @@ async def store(database: str) -> AsyncIterator[EventStore]:
         yield opened
 
 
+@pytest.fixture
+async def other(store: EventStore) -> AsyncIterator[EventStore]:
+    """Another process's."""
+    async with EventStore.open(store.dsn, CODEC) as opened:
+        yield opened
+
+
 class Queries:
     """Counts queries of the sequence. As long as an event is clear, they wait `before` they are sent, or `after` that.
 
@@ -87,9 +94,9 @@ async def test_each_at_its_own_pace(store: EventStore, queries: Queries) -> None
 
 
 async def test_nothing_committed_before_the_call_is_missed(
-    store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch
+    store: EventStore, other: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A query that began before the append does not answer a call that came after it."""
+    """A query that began before another process's append does not answer a call that came after it."""
     await append(store)
     await everything(store)
     monkeypatch.setattr(recent, "FRESH", 0.0)
@@ -97,12 +104,33 @@ async def test_nothing_committed_before_the_call_is_missed(
     queries.after.clear()
     early = asyncio.create_task(store.follow(1, 100))
     await eventually(lambda: queries.answered > asked, "its query has been answered, and it does not know yet")
-    position = await append(store)
+    position = await append(other)
     late = asyncio.create_task(store.follow(1, 100))
     await asyncio.sleep(0)
     queries.after.set()
     assert (await soon(early)).position == 1
     assert (await soon(late)).position == position
+
+
+async def test_what_this_process_records_is_not_read(store: EventStore, other: EventStore, queries: Queries) -> None:
+    """It is held as a query would give it; what others record in between is read, and then it goes on."""
+    await append(store, 3)
+    await everything(store)
+    queries.count = 0
+    await append(store, 2)
+    held = await everything(store)
+    assert queries.count == 0
+    assert held == await store.read_all()
+    queries.count = 0
+    await append(other)
+    await append(store)
+    assert [each.position for each in await everything(store)] == list(range(1, 8))
+    assert queries.count == 1
+    queries.count = 0
+    await asyncio.gather(append(store), append(store, 4), append(store, 2))
+    held = await everything(store)
+    assert queries.count == 0
+    assert held == await store.read_all()
 
 
 async def test_one_that_is_behind_reads_by_itself(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
