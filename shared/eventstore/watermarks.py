@@ -8,11 +8,14 @@ A notification is lost when its sender dies, or while the listening connection i
 that as long as this process renews its leases: each renewal also reads the store's last position (`heard`), which is
 the number that most waiters wait for. When renewals stop, and when the listening connection is a new one, all waiters
 are woken and query the database themselves; without renewals they do so every `FALLBACK` seconds.
+
+A process that listens says so (`HERE`) when it begins to, and at intervals. Who has heard of no other process for a
+while sends nothing: a process alone would only tell itself.
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
@@ -35,6 +38,9 @@ HEARD_FOR = 6.0
 ANSWERS_WITHIN = 3.0
 LOOK_EVERY = 15.0
 """Seconds between two checks whether the listening connection is still alive."""
+HERE = "here"
+ALONE_AFTER = 2.5 * LOOK_EVERY
+"""Seconds without a notification of another process after which there is none."""
 SENDS_FOR = 30.0
 """Seconds after the last notification for which the connection that sends them stays open."""
 
@@ -47,6 +53,10 @@ class Watermarks:
         self._patient: set[asyncio.Future[None]] = set()
         """Those of the waiters that have no time of their own after which they query the database."""
         self._heard_at = float("-inf")
+        self._others_at: float | None = None
+        """When another process was heard last; at first, when this one began to listen."""
+        self._own_pids: deque[int] = deque(maxlen=8)
+        """Server processes of the connections of this one, the newest."""
         self._counted: set[str] = set()
         """Names of numbers that count signals: see `count`."""
         self._sent: defaultdict[str, int] = defaultdict(int)
@@ -61,8 +71,10 @@ class Watermarks:
         self._raise(name, value)
         # Also when this process knew the value already: a tailer here may have read it first, and the others not.
         if value > self._sent[name]:
-            self._sent[name] = self._unsent[name] = value
-            self._to_send.set()
+            self._sent[name] = value
+            if not self._is_alone():
+                self._unsent[name] = value
+                self._to_send.set()
 
     def observe(self, name: str, value: int) -> None:
         """Raises the number in this process only: it was read from the database, where the others find it, too."""
@@ -156,6 +168,7 @@ class Watermarks:
         """Sends what there is, over a connection that is closed when there was nothing for a while."""
         await self._to_send.wait()
         async with self._connected() as connection:
+            self._own_pids.append(connection.info.backend_pid)
             async with within(ANSWERS_WITHIN, connection):
                 await connection.execute("set synchronous_commit to off")
             with contextlib.suppress(TimeoutError):
@@ -169,12 +182,27 @@ class Watermarks:
                         await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
                     await asyncio.sleep(INTERVAL)
 
+    def _hear_another(self) -> None:
+        """Another process is there; if there was none before, it is told everything."""
+        if self._is_alone():
+            self._unsent.update(self._sent)
+            self._to_send.set()
+        self._others_at = asyncio.get_running_loop().time()
+
+    def _is_alone(self) -> bool:
+        return self._others_at is not None and asyncio.get_running_loop().time() - self._others_at > ALONE_AFTER
+
     async def _receive(self) -> None:
         async with self._connected() as connection:
+            self._own_pids.append(connection.info.backend_pid)
+            self._others_at = asyncio.get_running_loop().time()
             is_new = True
+            async with within(ANSWERS_WITHIN, connection):
+                await connection.execute("set synchronous_commit to off")
+                await connection.execute(f"listen {CHANNEL}")
             while True:
-                async with within(ANSWERS_WITHIN, connection):  # repeated: only a query shows that the server is silent
-                    await connection.execute(f"listen {CHANNEL}")
+                async with within(ANSWERS_WITHIN, connection):  # only a query shows that the server is silent
+                    await connection.execute("select pg_notify(%s, %s)", (CHANNEL, HERE))
                 await self._take(connection)  # what came together with the answer
                 if is_new:
                     self._wake_patient()  # what was sent before has not come here
@@ -185,8 +213,12 @@ class Watermarks:
 
     async def _take(self, connection: psycopg.AsyncConnection) -> None:
         async for notification in connection.notifies(timeout=INTERVAL):
+            if notification.pid not in self._own_pids:
+                self._hear_another()
             for pair in notification.payload.split(","):
                 name, is_number, value = pair.rpartition("=")
+                if pair == HERE:
+                    continue
                 if not is_number:
                     self.count(pair)
                     continue
