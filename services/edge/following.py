@@ -20,8 +20,11 @@ from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB
 from shared.http.addresses import read_whole_number
 from shared.http.channel import Channel, Frame
+from shared.http.logging import get_logger
 from shared.http.positions import HEADER as POSITION
 from shared.stopping import stop
+
+log = get_logger("following")
 
 MEDIA_TYPE = "text/event-stream"
 NOTHING_MORE = 204
@@ -102,6 +105,7 @@ class Stream:
                 key = None if frame.sent.startswith(b":") else self.channel.told
                 self.channel.add(frame, key)
         except (aiohttp.ClientError, OSError, Broken) as error:
+            log.warning("stream broken off", error=repr(error), followers=self.channel.followers)
             self.channel.close(error)
         else:
             self.channel.close()
@@ -179,7 +183,7 @@ class Following:
 
     def __init__(self, streams: Streams, key: Key, after: int, ask: Ask, send: Send) -> None:
         self._streams, self._key, self._after, self._ask, self._send = streams, key, after, ask, send
-        self._has_begun = False
+        self._has_begun = self._has_ended = False
 
     async def run(self) -> aiohttp.ClientResponse | None:
         """Follows to the end. An answer that is no stream to share is given back, to be passed on as it is."""
@@ -196,7 +200,8 @@ class Following:
         while stream is not None and await self._follow(stream):
             again = await self._return()
             stream = await self._catch_up(again) if again is not None else None
-        await self._write(b"", more=False)
+        if not self._has_ended:
+            await self._write(b"", more=False)
         return None
 
     def _is_ahead_of(self, stream: Stream) -> bool:
@@ -212,10 +217,13 @@ class Following:
                 while channel.reaches(cursor.after):
                     if news := channel.take(cursor):
                         self._after = cursor.after
-                        await self._write(b"".join([frame.sent for frame in news]))
+                        self._has_ended = channel.is_over and channel.error is None
+                        await self._write(b"".join([frame.sent for frame in news]), more=not self._has_ended)
+                        if self._has_ended:
+                            return False
                     elif channel.is_over:
                         if channel.error is not None:
-                            raise Broken("the service's stream broke off") from channel.error
+                            raise Broken("the service's stream broke off")  # why, was said once for all
                         return False
                     else:
                         await channel.news(cursor)

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import gc
 import random
+import tracemalloc
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
 
+from shared.contracts.sizes import KIB
 from shared.http.channel import KEPT_OF_ONE, MOST_KEPT
 from tests.support.edge_client import EdgeClient
 from tests.support.patience import eventually
@@ -119,6 +122,37 @@ async def test_many_followers_share_one_stream(edge: EdgeClient, job: Job) -> No
         assert await ids(early.pop(0)) == list(range(4, 100))
         assert await asyncio.gather(*map(ids, early)) == [list(range(1, 100))] * len(early)
         assert await asyncio.gather(*map(ids, late)) == [list(range(number % 4 + 1, 100)) for number in range(MANY)]
+    assert len(job.service.requests) == 1
+
+
+async def test_a_stream_takes_little_memory(edge: EdgeClient, job: Job) -> None:
+    """Of Python's, at the edge and at its client, which share this process; buffers of the system come on top."""
+    host, _, port = edge.url.removeprefix("http://").partition(":")
+    request = f"GET {JOB} HTTP/1.1\r\nHost: edge\r\nAuthorization: {edge.issuer.bearer(USER)['Authorization']}\r\n\r\n"
+    opened: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def follow() -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        opened.append((reader, writer))
+        writer.write(request.encode())
+        await reader.readuntil(b"retry: 1000\n\n")
+
+    await follow()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(3):
+            await asyncio.gather(*(follow() for _ in range(MANY)))
+        job.tell(*range(1, 201))
+        await asyncio.gather(*(reader.readuntil(b"id: 200\n") for reader, _ in opened))
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        job.tell(over=True)
+        for _, writer in opened:
+            writer.close()
+    assert grown / (3 * MANY) < 40 * KIB, "what is kept for all of them counted in"
     assert len(job.service.requests) == 1
 
 

@@ -5,6 +5,8 @@ However many there are: one subscription for each job, one encoding of each even
 
 import asyncio
 import contextlib
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +20,7 @@ from services.generation import live
 from services.generation.broker import Broker
 from services.generation.live import MOST_SAID, PAGE_BYTES, Follower, JobEvent, JobEventHub
 from services.generation.projections.job_events import JOB_EVENTS
+from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.http.channel import KEPT_BYTES, MOST_KEPT
@@ -204,3 +207,31 @@ async def test_a_stream_says_behind_which_id_it_begins(
         for given, begins in (("0", "0"), (str(first), str(first)), ("999999999", "0")):
             async with session.get(url, headers={"Last-Event-ID": given}) as response:
                 assert response.headers["Emprops-Stream-After"] == begins
+
+
+async def test_a_stream_takes_little_memory(api: Api, issuer: TokenIssuer, collections: Any, credits_: Any) -> None:
+    """Of Python's, at the service and at its client, which share this process."""
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    authorization = f"Authorization: {issuer.bearer(ALICE)['Authorization']}"
+    request = f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: generation\r\n{authorization}\r\n\r\n".encode()
+    opened: list[asyncio.StreamWriter] = []
+
+    async def follow() -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        opened.append(writer)
+        writer.write(request)
+        await reader.readuntil(b'"status":"processing"')
+
+    await follow()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(4):
+            await asyncio.gather(*(follow() for _ in range(MANY)))
+        gc.collect()
+        assert (tracemalloc.get_traced_memory()[0] - before) / (4 * MANY) < 40 * KIB
+    finally:
+        tracemalloc.stop()
+        for writer in opened:
+            writer.close()
