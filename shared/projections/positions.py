@@ -18,6 +18,13 @@ UPDATE_POSITION = """
 update read_tables set position = %s, status = %s, error = null, event = null, stuck_at = null, failing_since = null,
                        moved_at = clock_timestamp()
 where name = any(%s)"""
+# `lock` and `move` in one.
+MOVE_IF_AT = """
+with held as (
+  select name from read_tables where name = any(%s) and position = %s and lease = %s order by name for update)
+update read_tables r set position = %s, status = %s, error = null, event = null, stuck_at = null, failing_since = null,
+                         moved_at = clock_timestamp()
+from held where r.name = held.name returning r.name"""
 UPDATE_FAILURE = """
 update read_tables set status = 'failed', error = %s, event = %s, stuck_at = %s,
                        failing_since = coalesce(failing_since, clock_timestamp())

@@ -18,6 +18,8 @@ from shared.projections.projection import Key, Projection, Rows, Touched, fold_b
 
 STAGE_FROM = 50
 """From this number of changed rows on, COPY into a staging table and one merge are faster than single statements."""
+SEVERAL = 3
+"""From this number of rows on, one statement with arrays is faster than a statement for each."""
 FEW, MANY = 64, 4096
 """How many rows are read at once, at first and at most."""
 ROWS_BYTES = 16 * 1024 * 1024
@@ -28,6 +30,9 @@ CHUNK = 256
 SELECT_COLUMN_TYPES = """
 select attname, atttypid, format_type(atttypid, atttypmod) from pg_attribute
 where attrelid = %s::regclass and attnum > 0 and not attisdropped"""
+
+
+Asked = psycopg.AsyncCursor[tuple[Any, ...]]
 
 
 class TooManyBytes(Exception):  # noqa: N818 - a state: the same with fewer rows at a time works
@@ -148,10 +153,50 @@ class Table:
                         self._at_once = max(1, min(self._at_once, len(rows)) // 4)
                         raise TooManyBytes(f"{self.name}: {len(rows)} rows of {size} bytes")
                     rows[tuple([values[index] for index in self._key])] = self._from_columns(values)
-        if rows:
-            fitting = ROWS_BYTES // 4 // max(size // len(rows), 1)
-            self._at_once = max(1, min(fitting, self._at_once * 8, MANY))
+        self._learn(size, len(rows))
         return rows, size
+
+    def _learn(self, size: int, rows: int) -> None:
+        """How many rows may be read at once, of the size that these had."""
+        if rows:
+            fitting = ROWS_BYTES // 4 // max(size // rows, 1)
+            self._at_once = max(1, min(fitting, self._at_once * 8, MANY))
+
+    @property
+    def at_once(self) -> int:
+        """How many rows may be read at once."""
+        return self._at_once
+
+    async def ask(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> Asked | None:
+        """`read` of a few rows in a pipeline: their query is sent, and `answered` gets them."""
+        if not keys or self.projection.append_only:
+            return None
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        return await connection.execute(self._statements.select, columns, binary=True)
+
+    async def answered(self, asked: Asked | None) -> Rows:
+        found = await asked.fetchall() if asked else []
+        self._learn(sum(map(self._size, found)), len(found))
+        return {tuple([values[index] for index in self._key]): self._from_columns(values) for values in found}
+
+    async def send(self, connection: psycopg.AsyncConnection, changes: Changes) -> None:
+        """`write` of a few rows in a pipeline: one statement for rows that go, one for those that come or change."""
+        rows = [*changes.edited, *changes.added]
+        if self._statements.upsert_many is None or len(rows) < SEVERAL:
+            await self._send_one_by_one(connection, changes.gone, rows)
+            return
+        await self._send_one_by_one(connection, changes.gone, [])
+        columns = [list(column) for column in zip(*map(self._to_columns, rows), strict=True)]
+        await connection.execute(self._statements.upsert_many, columns)
+
+    async def _send_one_by_one(
+        self, connection: psycopg.AsyncConnection, gone: Sequence[Key], rows: Sequence[Any]
+    ) -> None:
+        if gone:
+            columns = [list(column) for column in zip(*gone, strict=True)]
+            await connection.execute(self._statements.delete, columns)
+        for row in rows:
+            await connection.execute(self._statements.upsert, self._to_columns(row))
 
     def _size(self, values: tuple[Any, ...]) -> int:
         """Bytes of the columns that have no fixed size."""
@@ -160,20 +205,17 @@ class Table:
     async def write(self, connection: psycopg.AsyncConnection, changes: Changes) -> None:
         """In the order in which a row may take another's place under a unique index: first they go, last they come."""
         added, edited = changes.added, changes.edited
-        if changes.gone:
-            columns = [list(column) for column in zip(*changes.gone, strict=True)]
-            await connection.execute(self._statements.delete, columns)
         if len(added) < STAGE_FROM:
             added, edited = [], edited + added
-        if len(edited) >= STAGE_FROM:
+        is_few = len(edited) < STAGE_FROM
+        if changes.gone or (edited and is_few):
+            async with connection.pipeline():
+                await self._send_one_by_one(connection, changes.gone, edited if is_few else [])
+        if not is_few:
             await connection.execute(self._statements.stage)
             await connection.execute(self._statements.empty_stage)
             await self._copy(connection, self._statements.copy_staged, edited)
             await connection.execute(self._statements.merge)
-        elif edited:
-            async with connection.pipeline():
-                for row in edited:
-                    await connection.execute(self._statements.upsert, self._to_columns(row))
         if added:
             await self._copy(connection, self._statements.copy, added)
 
@@ -244,6 +286,15 @@ class _Statements:
             .format(table, columns, sql.SQL(", ").join(sql.Placeholder() for _ in projection.columns), key, resolve)
             .as_bytes()
         )
+        self.upsert_many: bytes | None = None
+        """None for a table with an array in its rows: an array of arrays is not a list of them."""
+        if not any(types[column][1].endswith("[]") for column in projection.columns):
+            values = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.columns)
+            self.upsert_many = (
+                sql.SQL("insert into {} ({}) select * from unnest({}) on conflict ({}) do {}")
+                .format(table, columns, values, key, resolve)
+                .as_bytes()
+            )
         self.select = (
             sql.SQL("select {} from {} join unnest({}) as wanted ({}) using ({})")
             .format(columns, table, arrays, key, key)
