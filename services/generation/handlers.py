@@ -114,6 +114,13 @@ class Engine:
         """Whether this attempt is still the one whose result is waited for."""
         return (await self.store.load(GENERATION, gid)).state.is_current(sid, attempt)
 
+    async def may_wait_for(self, gid: UUID, sid: UUID, attempt: int) -> bool:
+        """The same, without reading where this process has seen it wait: for what is decided on again."""
+        known = self.store.known(GENERATION, gid)
+        if known is not None and known.state.is_current(sid, attempt):
+            return True
+        return await self.waits_for(gid, sid, attempt)
+
     async def end_generation(self, job_id: UUID, end: EndGeneration, context: Context) -> None:
         """Tells the job that one of its generations ended; returns when that is recorded."""
         await self._ends.tell(job_id, end, context)

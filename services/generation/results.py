@@ -230,7 +230,7 @@ class ResultsIntake:
         """Raises Malformed, NoSuchStep, UnknownFile, and what the store raises."""
         result = read_result(body)
         # Where a result names files, only one that is waited for is worth asking storage's word on them.
-        if names_files(result) and await self._engine.waits_for(result.gid, result.sid, result.attempt):
+        if names_files(result) and await self._engine.may_wait_for(result.gid, result.sid, result.attempt):
             result = await self._believed(result, deliveries)
         else:
             result = bare(result)

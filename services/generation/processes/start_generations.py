@@ -43,7 +43,7 @@ MAX_BATCH = 100
 MAX_BATCH_BYTES = 4 * 1024 * KIB
 KEEP_EVERY = 0.25
 """Seconds between two writings of how many have started. After a crash, those since then are started once more."""
-MOST_BEHIND = 1000
+MOST_BEHIND = 200
 """Positions that relay and read tables may be behind; while they are, nothing new begins."""
 LONGEST_HOLD = 1.0
 """Seconds that one round waits for them: where they stand still, jobs go on slowly."""

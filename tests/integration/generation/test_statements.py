@@ -1,0 +1,140 @@
+"""What a step costs the database: reads and commits, counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from services.generation.broker import Broker
+from services.generation.domain.generation import Start
+from services.generation.domain.job import EndGeneration
+from services.generation.files import StoredFiles
+from services.generation.handlers import DECIDERS, Engine
+from services.generation.results import ResultsIntake
+from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration
+from shared.contracts.language import language_of
+from shared.contracts.work import WorkResult
+from shared.eventstore import Codec, EventStore, StreamAppend
+from shared.eventstore.records import Context
+from tests.integration.generation.scene import ALICE, data
+
+SKETCH = {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "foxes"}}
+GENERATIONS = 64
+
+
+class Counting:
+    """Reads and commits of a store since the last look."""
+
+    def __init__(self, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._store, self._reads, self._batches = store, 0, store.writer.batches
+        rows = store.pool.rows
+
+        async def counted(*given: Any) -> Any:
+            self._reads += 1
+            return await rows(*given)
+
+        monkeypatch.setattr(store.pool, "rows", counted)
+
+    def since(self) -> tuple[int, int]:
+        found = self._reads, self._store.writer.batches - self._batches
+        self._reads, self._batches = 0, self._store.writer.batches
+        return found
+
+
+@pytest_asyncio.fixture
+async def store(database: str) -> AsyncIterator[EventStore]:
+    async with EventStore.open(database, Codec(language_of("generation").events)) as opened:
+        yield opened
+
+
+def start(job_id: UUID, gid: UUID) -> Start:
+    steps = [
+        PlannedStep(
+            uuid5(gid, str(number)), number, "sketch", 1, "direct_job", "sketch", {}, [number - 1][: number - 1]
+        )
+        for number in (1, 2, 3)
+    ]
+    return Start(gid, job_id, ALICE, uuid4(), "ab" * 32, {}, steps, 1)
+
+
+async def running_job(engine: Engine, gids: list[UUID]) -> UUID:
+    job_id = uuid4()
+    job = JobRequested(
+        job_id=job_id,
+        name="Counted",
+        job_type="collection_generation",
+        user_id=ALICE,
+        collection_id=uuid4(),
+        project_id=uuid4(),
+        data=data(SKETCH),
+        workflow_versions={},
+        variables={},
+        generations=[RequestedGeneration(gid, "ab" * 32, 1) for gid in gids],
+        quoted=len(gids),
+    )
+    held = JobAuthorized(job_id, len(gids))
+    await engine.store.append([StreamAppend(job_id, 0, [job, held])], Context(uuid4(), "tester"))
+    return job_id
+
+
+async def test_a_window_of_steps_is_read_and_committed_together(
+    store: EventStore, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results, starts and ends that come together share their commits, and read nothing that this process knows."""
+    assert DECIDERS, "the states of these are kept"
+    engine = Engine(store, lambda: datetime.now(UTC), uuid4)
+    unused: Any = None
+    intake = ResultsIntake(engine, Broker(nats_url, "unused"), StoredFiles(store, ""), unused)
+    gids = [uuid4() for _ in range(GENERATIONS)]
+    job_id = await running_job(engine, gids)
+    counting = Counting(store, monkeypatch)
+
+    def context(gid: UUID) -> Context:
+        return Context(uuid5(gid, "start"), "tester")
+
+    await asyncio.gather(*(engine.start_generation(start(job_id, gid), context(gid)) for gid in gids))
+    reads, commits = counting.since()
+    assert reads == 0, "streams that are new are not read"
+    assert commits <= 2
+
+    await engine.jobs.facts(job_id)
+    counting.since()
+    for number in (1, 2, 3):
+        results = [
+            WorkResult(job_id, gid, uuid5(gid, str(number)), 1, "completed", [Output("text", text="done")])
+            for gid in gids
+        ]
+        await asyncio.gather(*(intake.take(msgspec.json.encode(result)) for result in results))
+        reads, commits = counting.since()
+        assert reads == 0, "the states of open generations are known"
+        assert commits <= 2, f"for {GENERATIONS} results"
+
+    ends = [engine.end_generation(job_id, EndGeneration(gid, cost=1), context(gid)) for gid in gids]
+    await asyncio.gather(*ends)
+    reads, commits = counting.since()
+    assert reads <= 2, "the job once"
+    assert commits <= 2, "the first one to come alone, and all that came meanwhile"
+    job = await store.read_stream(job_id)
+    assert [each.type for each in job[2:]] == ["job_generation_completed.v1"] * GENERATIONS + ["job_completed.v1"]
+
+
+async def test_a_result_that_comes_again_is_recorded_once(store: EventStore, nats_url: str) -> None:
+    """Though the state that it is decided on may be old."""
+    unused: Any = None
+    gid = uuid4()
+    engine = Engine(store, lambda: datetime.now(UTC), uuid4)
+    job_id = await running_job(engine, [gid])
+    await engine.start_generation(start(job_id, gid), Context(uuid4(), "tester"))
+    body = msgspec.json.encode(WorkResult(job_id, gid, uuid5(gid, "1"), 1, "completed", [Output("text", text="done")]))
+    async with EventStore.open(store.dsn, store.codec) as elsewhere:
+        for one in (store, elsewhere, store):
+            engine = Engine(one, lambda: datetime.now(UTC), uuid4)
+            intake = ResultsIntake(engine, Broker(nats_url, "unused"), StoredFiles(one, ""), unused)
+            await asyncio.gather(intake.take(body), intake.take(body))
+    recorded = [each.type for each in await store.read_stream(gid)]
+    assert recorded.count("step_completed.v1") == 1
