@@ -15,13 +15,12 @@ import msgspec
 import psutil
 
 from benchmarks.ground import Ground
-from benchmarks.measure import Figure, median
+from benchmarks.measure import Figure
 from infra.embedded.seaweedfs import s3_client
 from tests.support.running_set import RunningSet
 
 MIB = 2**20
 BLOCK = MIB
-ROUNDS = 2
 LOOK_SECONDS = 0.05
 TIMEOUT = 120.0
 PASSED = ("edge-1", "storage-1")
@@ -93,31 +92,31 @@ class Memory:
         self._thread.join()
 
 
-def rates(running: RunningSet, file: Path, mib: int, rounds: int) -> dict[str, float]:
-    """MiB per second, medians; ours and the client's in turns."""
+def rates(running: RunningSet, file: Path, mib: int) -> dict[str, float]:
+    """MiB per second, each way, of ours and of the client."""
     token, s3 = running.token(uuid4(), ttl=24 * 3600), running.file.s3
     client = s3_client(s3.endpoint, s3.access_key, s3.secret_key)
-    back = file.with_suffix(".back")
-    times: dict[str, list[float]] = {name: [] for name in ("up", "down", "peer up", "peer down")}
-    for turn in range(rounds):
-        name = f"bench/{turn}"
+    back, name = file.with_suffix(".back"), f"bench/{uuid4()}"
+    found: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def timed(way: str) -> Iterator[None]:
         began = time.perf_counter()
+        yield
+        found[way] = mib / (time.perf_counter() - began)
+
+    with timed("up"):
         asset = upload(running.url, token, file)
-        times["up"].append(time.perf_counter() - began)
-        began = time.perf_counter()
+    with timed("peer up"):
         client.fput_object(s3.bucket, name, str(file))
-        times["peer up"].append(time.perf_counter() - began)
-        began = time.perf_counter()
+    with timed("down"):
         download(running.url, token, asset, back)
-        times["down"].append(time.perf_counter() - began)
-        if back.stat().st_size != file.stat().st_size:
-            raise RuntimeError(f"{back.stat().st_size} bytes came back of {file.stat().st_size}")
-        back.unlink()
-        began = time.perf_counter()
+    if back.stat().st_size != file.stat().st_size:
+        raise RuntimeError(f"{back.stat().st_size} bytes came back of {file.stat().st_size}")
+    with timed("peer down"):
         client.fget_object(s3.bucket, name, str(back))
-        times["peer down"].append(time.perf_counter() - began)
-        back.unlink()
-    return {name: mib / median(seconds) for name, seconds in times.items()}
+    back.unlink()
+    return found
 
 
 def run(ground: Ground) -> Iterator[Figure]:
@@ -125,10 +124,10 @@ def run(ground: Ground) -> Iterator[Figure]:
     file = ground.directory / "file.bin"
     make_file(file, ground.size(64, 4))
     try:
-        rates(running, file, mib, 1)  # connections are open, buckets and buffers are there
+        rates(running, file, mib)  # connections are open, buckets and buffers are there
         make_file(file, mib)
         with Memory([running.pid(name) for name in PASSED]) as memory:
-            found = rates(running, file, mib, ground.size(ROUNDS, 1))
+            found = rates(running, file, mib)
     finally:
         file.unlink()
     peer = "the minio client straight to the store"
