@@ -21,8 +21,8 @@ S = TypeVar("S")
 class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
 
-    After every `snapshot_every` events the state is stored as JSON, so msgspec must be able to decode `state_type`, but
-    for persistent maps (`immutables.Map`) and parts of it that are `Plain`.
+    After every `snapshot_every` events, and when more were folded, the state is stored as JSON, so msgspec must be able
+    to decode `state_type`, but for persistent maps (`immutables.Map`) and parts of it that are `Plain`.
     Raise `state_version` when the state's fields or the fold change: then older snapshots are not used any more.
     """
 
@@ -40,6 +40,7 @@ class Loaded(Generic[S]):
 
     `began_at` and `recorded_at` are the times of its first and of its last event.
     `size` says how many bytes the state has as JSON, at most: those of the events, or of the snapshot, that made it.
+    `kept` is the version of the newest snapshot that this process knows of; 0 for none.
     """
 
     state: S
@@ -48,6 +49,7 @@ class Loaded(Generic[S]):
     recorded_at: datetime | None = None
     size: int = field(default=0, compare=False)
     began_at: datetime | None = field(default=None, compare=False)
+    kept: int = field(default=0, compare=False)
 
     def handled(self, events: tuple[Event, ...] = ()) -> "Handled[S]":
         """As what a command left, which recorded these `events`."""
@@ -79,7 +81,7 @@ def fold(decider: Decider[S], start: Loaded[S], events: list[RecordedEvent]) -> 
     last = events[-1]
     size = start.size + sum([len(recorded.data) for recorded in events])
     began_at = start.began_at if start.version else events[0].recorded_at
-    return Loaded(state, last.version, last.position, last.recorded_at, size, began_at)
+    return Loaded(state, last.version, last.position, last.recorded_at, size, began_at, start.kept)
 
 
 MEASURED_FROM = 4096

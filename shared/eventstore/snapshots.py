@@ -43,7 +43,7 @@ async def read_snapshot(
     version, position, data, recorded_at, began_at = rows[0]
     try:
         state = seal.open(data)
-        return Loaded(decode_state(decider, state), version, position, recorded_at, len(state), began_at)
+        return Loaded(decode_state(decider, state), version, position, recorded_at, len(state), began_at, version)
     except (msgspec.DecodeError, ValueError) as error:  # its version should have been raised; or another key is used
         log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
         return None

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -41,8 +43,11 @@ S = TypeVar("S")
 
 SCHEMA = Schema("eventstore", Path(__file__).parent / "migrations")
 
-DECIDES_WITHIN, LEAST_FOR_APPEND = 9.5, 0.5
-"""Seconds: `handle` begins no append after the first; each append has the second at least. A read may take 5 more."""
+DECIDES_WITHIN, LEAST_FOR_LOOK_UP, LEAST_FOR_APPEND = 9.0, 0.5, 0.5
+"""Seconds: `handle` begins no append after the first; looking up and appending have the others at least.
+
+A read may take 5 more.
+"""
 EPOCH_WATERMARK = "epoch"
 LOOK_EVERY = 30.0
 """Seconds between two checks whether the store went back; each new connection checks it, too."""
@@ -224,15 +229,15 @@ class EventStore(EventReader):
         deadline, moved_to = asyncio.get_running_loop().time() + DECIDES_WITHIN, 0
         if context.repeatable and await came_before(self.pool, stream_id, context):
             return await self._unchanged(decider, stream_id)
+        looked_up = partial(_in_time, look_up, deadline)
         for attempt in range(attempts):
             generation = self.epochs.generation
             seen = Loaded(decider.initial, 0) if new and not attempt else self._cache.get(decider, stream_id)
-            may_trust = not large and look_up is None
-            events = _decided_on_trust(decide, seen, moved_to, expected_version) if may_trust else ()
+            events = () if large else await _decided_on_trust(decide, seen, moved_to, expected_version, looked_up)
             loaded = seen if seen is not None and events else await self.load(decider, stream_id)
             if not events:
                 _expect(loaded, expected_version)
-                if not await _in_time(look_up, loaded, deadline):
+                if not await looked_up(loaded):
                     continue
                 events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
             if not events:
@@ -297,11 +302,14 @@ class EventStore(EventReader):
             appended.recorded_at,
             before.size + size,
             before.began_at if before.version else appended.recorded_at,
+            before.kept,
         )
+        is_due = _is_due(decider.snapshot_every, before, after)
+        if is_due:
+            after = replace(after, kept=after.version)
         if generation == self.epochs.generation:
             self._cache.put(decider, stream_id, after)
-        every = decider.snapshot_every
-        if every and after.version // every > before.version // every:
+        if is_due:
 
             def is_true_still() -> bool:
                 return generation == self.epochs.generation
@@ -327,8 +335,12 @@ def _expect(loaded: Loaded[S], expected_version: int | None) -> None:
         )
 
 
-def _decided_on_trust(
-    decide: Callable[[S], Sequence[Event]], seen: Loaded[S] | None, moved_to: int, expected_version: int | None
+async def _decided_on_trust(
+    decide: Callable[[S], Sequence[Event]],
+    seen: Loaded[S] | None,
+    moved_to: int,
+    expected_version: int | None,
+    looked_up: Callable[[Loaded[S]], Awaitable[bool]],
 ) -> tuple[Event, ...]:
     """What is decided on a state that may be old; nothing where it is known to be old, or is not the expected one.
 
@@ -336,17 +348,26 @@ def _decided_on_trust(
     """
     if seen is None or seen.version < moved_to or expected_version not in {None, seen.version}:
         return ()
+    if not await looked_up(seen):
+        return ()
     try:
         return tuple(decide(seen.state))
     except Exception:  # noqa: BLE001 - it is decided again on what is recorded, and raises then
         return ()
 
 
-async def _in_time(look_up: Callable[[Loaded[S]], Awaitable[bool]] | None, loaded: Loaded[S], deadline: float) -> bool:
+def _is_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> bool:
+    """Whether a snapshot is to be kept: after so many events, and when more than those had to be folded just now."""
+    if every is None:
+        return False
+    return after.version // every > before.version // every or after.version - after.kept >= every
+
+
+async def _in_time(look_up: Callable[[Loaded[S]], Awaitable[bool]] | None, deadline: float, loaded: Loaded[S]) -> bool:
     if look_up is None:
         return True
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(max(deadline, asyncio.get_running_loop().time() + LEAST_FOR_LOOK_UP)):
             return await look_up(loaded)
     except TimeoutError:
         raise StoreUnavailable("what the decision needs was not read in time: nothing was done") from None

@@ -103,6 +103,15 @@ class TestSnapshots:
             loaded = await fresh.load(SNAPSHOT_TALLY, stream)
         assert (loaded.state.name, loaded.state.total, loaded.version) == ("from the snapshot", 4, 4)
 
+    async def test_a_long_stream_without_a_snapshot_gets_one_with_its_next_command(
+        self, store: EventStore, sql: psycopg.Connection
+    ) -> None:
+        """Its whole history was folded just now, as after a release whose states have another form: never again."""
+        stream = uuid4()
+        await store.append(counted(stream, 0, *range(10)), context())
+        await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
+        await eventually(lambda: snapshot(sql, stream) == 11, "a snapshot")
+
     async def test_another_state_version_reads_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
         """When the state's shape has changed, old snapshots are not used, and are replaced by the next one."""
         stream = await snapshotted(store, sql)
