@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -21,6 +22,18 @@ HARMLESS = {"PYTHONUNBUFFERED"}
 """Of those, what the nursery has, too."""
 KILLED = -int(signal.SIGKILL)
 ENDS_WITHIN = 2.0
+
+
+@functools.cache
+def _can_hold_processes() -> bool:
+    """Whether there are process descriptors: not before Linux 5.3, nor where a container forbids them."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 class NoNursery(OSError):  # noqa: N818 - a state
@@ -75,7 +88,7 @@ class Nursery:
     @staticmethod
     def takes(spec: ProcessSpec) -> bool:
         acting = {name for name in spec.environment if name.startswith(ACTS_AT_START)} - HARMLESS
-        return sys.platform == "linux" and spec.is_preloaded and spec.identity is None and not acting
+        return spec.is_preloaded and spec.identity is None and not acting and _can_hold_processes()
 
     async def start(self) -> None:
         """Begins to load. Raises `OSError`."""

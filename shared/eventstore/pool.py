@@ -17,7 +17,7 @@ FIRST_TRY = 0.6
 """The first try gets this share of ANSWERS_WITHIN; the rest is for a second try over another connection."""
 ASK_AGAIN = 1.0
 """Seconds after which a waiting reader asks the pool again, so that the pool tries to connect."""
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 3.0
 """So often one connection is closed, if not all of them were needed in the meantime; one stays."""
 LOSSES = 3
 """How many connections one query may lose: when the server ends, the next ones from the pool are about to end, too."""

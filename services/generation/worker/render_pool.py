@@ -35,9 +35,8 @@ class RenderPool:
         return ProcessPoolExecutor(self._processes, context, initializer=settle)
 
     async def warm(self) -> None:
-        """Starts the children, so that the first step does not wait for them."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(self._pool, os.getpid) for _ in range(self._processes)))
+        """Starts what children are forked from, and one of them; more come when steps run at once, in 0.03 s each."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, os.getpid)
 
     async def render(
         self, service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]

@@ -32,11 +32,10 @@ found = {
     "child_handler": signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL, "threads": len(os.listdir("/proc/self/task")),
 }
 print("into the log", flush=True)
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit("that was all"))
 up = pathlib.Path(sys.argv[1])
 up.with_suffix(".new").write_text(json.dumps(found))
 up.with_suffix(".new").rename(up)
-if sys.argv[2:] == ["ends"]:
-    raise SystemExit("that was all")
 signal.pause()
 """
 
@@ -94,12 +93,13 @@ async def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path, spec
 
 async def test_how_a_fork_ends_is_told(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
     """And it is started again."""
-    stage = Stage((spec("killed"), spec("ends", "ends")))
+    stage = Stage((spec("killed"), spec("ends")))
     async with supervised(tmp_path, stage, nursery=nursery_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
-        pid = supervisor.children["killed"].info.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        for name, number in (("killed", signal.SIGKILL), ("ends", signal.SIGUSR1)):
+            pid = supervisor.children[name].info.pid
+            assert pid is not None
+            os.kill(pid, number)
         await said.wait_for("killed was killed by signal 9; restart 1")
         await said.wait_for("killed is ready again")
         await said.wait_for("ends ended with exit code 1; restart 1")
