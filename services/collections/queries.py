@@ -30,6 +30,7 @@ from services.collections.views import (
     project_view,
 )
 from shared.contracts.problem import Problem, not_found
+from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore, Handled, Loaded
 from shared.http import Page, decode_cursor, encode_cursor
 
@@ -108,12 +109,25 @@ order by c.created_at desc, c.id desc limit %s"""
 
 INPUT_OF_ASSET = "select gen_in_data from component_assets_v4 where asset_id = %s and user_id = %s"
 
+# A page ends before the asset that makes it too large, and has at least one: what an asset was made from may have
+# hundreds of kilobytes. PostgreSQL knows the length of a large text without reading it.
 ASSETS_OF_COMPONENT = """
 select asset_id, user_id, collection_id, component_id, job_id, gid, name, path, mime_type, sha256, gen_in_data,
-       gen_out_data, created_at, cid, size
-from component_assets_v4
-where collection_id = %s and component_id = %s and (created_at, asset_id) < (%s, %s)
-order by created_at desc, asset_id desc limit %s"""
+       gen_out_data, created_at, cid, size, found
+from (
+  select page.*, count(*) over () as found, row_number() over newest as number,
+         sum(coalesce(octet_length(gen_in_data), 0) + coalesce(octet_length(gen_out_data), 0)) over newest as upto
+  from (
+    select * from component_assets_v4
+    where collection_id = %s and component_id = %s and (created_at, asset_id) < (%s, %s)
+    order by created_at desc, asset_id desc limit %s
+  ) page
+  window newest as (order by created_at desc, asset_id desc)
+) counted
+where upto <= %s or number = 1
+order by created_at desc, asset_id desc"""
+PAGE_BYTES = 1024 * KIB
+"""Bytes of what a page of assets was made from, and of what came out beside them."""
 
 
 @dataclass(frozen=True)
@@ -256,10 +270,12 @@ class Queries:
         """Newest first. Raises NOT_FOUND for a collection that is not the user's."""
         await self.owned_collection(user_id, collection_id)
         place = decode_cursor(cursor, AssetPlace) if cursor else AssetPlace(LAST.time, 2**63 - 1)
-        found_rows = await self._all(ASSETS_OF_COMPONENT, collection_id, component_id, *place, limit + 1)
-        rows = [ComponentAssetRow(*row) for row in found_rows]
-        shown = [component_asset_view(row) for row in rows[:limit]]
-        return Page(shown, _next([AssetPlace(each.created_at, each.asset_id) for each in rows], limit))
+        asked = (collection_id, component_id, *place, limit + 1, PAGE_BYTES)
+        found = await self._all(ASSETS_OF_COMPONENT, *asked)
+        rows = [ComponentAssetRow(*row[:-1]) for row in found[:limit]]
+        more = bool(found) and found[0][-1] > len(rows)
+        next_cursor = encode_cursor(AssetPlace(rows[-1].created_at, rows[-1].asset_id)) if more else None
+        return Page([component_asset_view(row) for row in rows], next_cursor)
 
     async def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
         async with self.store.reader() as cursor:
@@ -272,7 +288,7 @@ class Queries:
             return await cursor.fetchall()
 
 
-def _next(places: Sequence[Place | AssetPlace], limit: int) -> str | None:
+def _next(places: Sequence[Place], limit: int) -> str | None:
     """The cursor of the next page, when one row more than a page was found."""
     return encode_cursor(places[limit - 1]) if len(places) > limit else None
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest_asyncio
 
 from services.collections.projections.component_assets import COMPONENT_ASSETS
+from services.collections.queries import PAGE_BYTES
 from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
 from shared.projections import rebuild
 from tests.integration.collections.api import ALICE, BOB, Api, two_steps
@@ -66,6 +67,29 @@ async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):
     assert second.body["next_cursor"] is None
     rebuilt = await rebuild(api.store, COMPONENT_ASSETS, swap=False)
     assert (rebuilt.missing, rebuilt.extra) == (0, 0)
+
+
+async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher):
+    """Behind as many as fit, and at least one; the cursor leads to the others."""
+    collection = await api.create({"data": two_steps()})
+    made_from = {"prompt": "x" * (PAGE_BYTES // 5)}
+    for asset_id in range(71, 81):
+        described = AssetDescribed(asset_id, made_from, {})
+        await storage.say(UUID(int=asset_id), stored(collection, asset_id), described)
+    await listed(api, collection, lambda found: len(found) == 4 and all(each["gen_in_data"] for each in found))
+    path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
+
+    async def each() -> list[int]:
+        found, cursor = list[int](), ""
+        while True:
+            answer = await api.get(path + cursor)
+            assert len(answer.data) <= 4
+            found += [asset["id"] for asset in answer.data]
+            if answer.body["next_cursor"] is None:
+                return found
+            cursor = f"?cursor={answer.body['next_cursor']}"
+
+    assert sorted(await each()) == list(range(71, 81))
 
 
 async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage: Publisher):

@@ -64,7 +64,7 @@ ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "published on a chain": (queries.PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
     "feed": (queries.FEED, (*LAST, PAGE)),
     "feed, a page further on": (queries.FEED, (*MIDDLE, PAGE)),
-    "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE)),
+    "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30)),
     "what is due": (scheduler.DUE_COLLECTIONS, (LAST.time, 100)),
     "what is due next": (scheduler.NEXT_SCHEDULED, ()),
     "a draft's job": (token_list.SERIES_OF_DRAFT, (UUID(int=5),)),
