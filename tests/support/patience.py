@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -73,6 +73,29 @@ async def eventually(
         if not bound.expired():
             raise
         raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}") from None
+
+
+class Answered(Protocol):
+    """An answer over HTTP."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> Any: ...
+
+
+A = TypeVar("A", bound=Answered)
+
+
+async def asked_again(ask: Callable[[], Awaitable[A]]) -> A:
+    """The answer to a request, sent again as clients do while a busy service does not show yet what it has answered."""
+
+    async def shown() -> A | None:
+        answer = await ask()
+        is_behind = answer.status == 503 and "is not shown here yet" in str(answer.body)
+        return None if is_behind else answer
+
+    return await eventually(shown, "the service to show what it has answered")
 
 
 def wait_for(condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.05) -> T:

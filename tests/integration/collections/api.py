@@ -14,6 +14,7 @@ from services.collections.app import SERVICE, build
 from services.collections.settings import CollectionsSettings
 from shared.eventstore import EventStore
 from shared.runtime import Parts, Runtime, running
+from tests.support.patience import asked_again
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -50,6 +51,9 @@ class Api:
 
     async def send(self, method: str, path: str, user: UUID | None = ALICE, **request: Any) -> Answer:
         headers = {**(self._issuer.bearer(user) if user else {}), **request.pop("headers", {})}
+        return await asked_again(lambda: self._send(method, path, headers, request))
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self._session.request(method, self.url + path, headers=headers, **request) as response:
             body = await response.json(content_type=None) if response.content_length else None
             return Answer(response.status, body, response.headers)

@@ -14,7 +14,7 @@ from services.credits.app import SERVICE, build
 from services.credits.settings import CreditsSettings
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.runtime import Running, running
-from tests.support.patience import eventually
+from tests.support.patience import asked_again, eventually
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -47,6 +47,9 @@ class Api:
 
     async def send(self, method: str, path: str, user: UUID | None, *roles: str, **request: Any) -> Answer:
         headers = {**(self._issuer.bearer(user, *roles) if user else {}), **request.pop("headers", {})}
+        return await asked_again(lambda: self._send(method, path, headers, request))
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self._session.request(method, self.url + path, headers=headers, **request) as response:
             text = await response.text()
             return Answer(

@@ -16,7 +16,7 @@ from services.generation.app import SERVICE, build
 from services.generation.settings import GenerationSettings
 from shared.contracts.collections import CollectionCreated
 from shared.runtime import Running, running
-from tests.support.patience import PATIENCE, eventually
+from tests.support.patience import PATIENCE, asked_again, eventually
 from tests.support.publishing import Publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -71,6 +71,9 @@ class Api:
 
     async def send(self, method: str, path: str, user: UUID | None = ALICE, **request: Any) -> Answer:
         headers = {**(self._issuer.bearer(user) if user else {}), **request.pop("headers", {})}
+        return await asked_again(lambda: self._send(method, path, headers, request))
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self._session.request(method, self.url + path, headers=headers, **request) as response:
             text = await response.text()
             return Answer(response.status, json.loads(text, parse_float=Decimal) if text else None, text)
@@ -103,6 +106,7 @@ class Api:
 
     @contextlib.asynccontextmanager
     async def follow(self, job_id: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Told]]:
+        await self.job(job_id)  # a busy service may not show it yet
         headers = {**self._issuer.bearer(ALICE), **({"Last-Event-ID": str(after)} if after is not None else {})}
         url = f"{self.url}/jobs/{job_id}/events"
         timeout = aiohttp.ClientTimeout(total=PATIENCE)

@@ -1,9 +1,11 @@
 """What is wrong is refused with its code and pointer, and nothing is recorded."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 from tests.integration.generation.scene import ANSWERED, BOB, FOXES, STYLE, Api, created, data
 from tests.integration.generation.working import Worker
+from tests.support.patience import eventually
 
 DANGLING = {"id": 1, "nodeName": "frame", "nodePayload": {"image": {"$ref": 9}}}
 
@@ -132,8 +134,12 @@ async def test_wrong_parameters_are_named(api: Api):
 
 async def test_the_built_in_workflows_are_listed(api: Api):
     """With what they cost and the form of their payloads."""
-    await api.service.runtime.caught_up(await api.store.head())
-    listed = (await api.get("/workflows")).data
+
+    async def all_three() -> Any:
+        listed = (await api.get("/workflows")).data
+        return listed if len(listed) >= 3 else None
+
+    listed = await eventually(all_three, "the workflows to be listed")
     assert {each["name"]: (str(each["cost"]), each["version"], each["type"]) for each in listed} == {
         "caption": ("0.1", 1, "direct_job"),
         "frame": ("0.25", 1, "direct_job"),

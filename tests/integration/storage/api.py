@@ -12,7 +12,7 @@ import aiohttp
 from services.storage.app import SERVICE, build
 from services.storage.settings import StorageSettings
 from shared.runtime import Running, running
-from tests.support.patience import eventually
+from tests.support.patience import asked_again, eventually
 from tests.support.servers import Bucket
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -66,6 +66,9 @@ class Api:
         return self.grants.bearer(user, "worker", **{"grant": grant, **claims})
 
     async def send(self, method: str, path: str, headers: dict[str, str], **request: Any) -> Answer:
+        return await asked_again(lambda: self._send(method, path, headers, request))
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self.session.request(method, self.url + path, headers=headers, **request) as response:
             raw = await response.read()
             is_json = response.content_type.endswith("json") and raw

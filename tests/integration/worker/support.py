@@ -183,7 +183,7 @@ class Engine:
         await listen(self.client, "progress.>", heard)
         return self
 
-    def work(self, service: str, *, seconds: float = 60.0, **payload: Any) -> WorkMessage:
+    def work(self, service: str, *, seconds: float = 2 * patience.PATIENCE, **payload: Any) -> WorkMessage:
         return WorkMessage(
             job_id=uuid4(),
             gid=uuid4(),
