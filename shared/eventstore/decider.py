@@ -9,10 +9,10 @@ from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, 
 from uuid import UUID
 
 import msgspec
-from immutables import Map
 
 from shared.contracts.event import Event
 from shared.eventstore.records import RecordedEvent
+from shared.persistent import Map
 
 S = TypeVar("S")
 
@@ -22,7 +22,7 @@ class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
 
     After every `snapshot_every` events, and when more were folded, the state is stored as JSON, so msgspec must be able
-    to decode `state_type`, but for persistent maps (`immutables.Map`) and parts of it that are `Plain`.
+    to decode `state_type`, but for persistent maps (`shared.persistent.Map`) and parts of it that are `Plain`.
     Raise `state_version` when the state's fields or the fold change: then older snapshots are not used any more.
     """
 

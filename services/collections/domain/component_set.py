@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from immutables import Map
+
+from shared.persistent import Map
 
 NONE: Map[int, None] = Map()
 

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from immutables import Map
 
 from services.credits.domain.grants import NONE, Grant, OpenGrants
 from shared.contracts.credits import (
@@ -23,6 +22,7 @@ from shared.contracts.credits import (
     HoldReleased,
 )
 from shared.contracts.event import Event
+from shared.persistent import Map
 
 # State
 

@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from immutables import Map
+
+from shared.persistent import Map
 
 NONE: Map[Any, Any] = Map()
 MANY = 16
@@ -102,19 +103,18 @@ class OpenGrants:
     def with_changed(self, changed: Sequence[Grant]) -> "OpenGrants":
         """With these grants instead of those of their ids, or beside them; one that is used up leaves."""
         gone, come, available = list[Grant](), list[Grant](), self.available
-        with self._by_id.mutate() as by_id:
-            for grant in changed:
-                before = by_id.get(grant.grant_id)
-                available += grant.available - (before.available if before else 0)
-                if before and before.available and not grant.available:
-                    gone.append(before)
-                if grant.available and not (before and before.available):
-                    come.append(grant)
-                if not grant.is_used_up:
-                    by_id[grant.grant_id] = grant
-                elif before:
-                    del by_id[grant.grant_id]
-            grants = by_id.finish()
+        grants = self._by_id
+        for grant in changed:
+            before = grants.get(grant.grant_id)
+            available += grant.available - (before.available if before else 0)
+            if before and before.available and not grant.available:
+                gone.append(before)
+            if grant.available and not (before and before.available):
+                come.append(grant)
+            if not grant.is_used_up:
+                grants = grants.set(grant.grant_id, grant)
+            elif before:
+                grants = grants.delete(grant.grant_id)
         return OpenGrants(
             grants,
             _moved(self._queue, map(_use, gone), map(_use, come)),

@@ -10,7 +10,6 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
-from immutables import Map
 
 from services.generation.domain.reproduction import reproduction
 from services.generation.domain.results import result_fault
@@ -29,6 +28,7 @@ from shared.contracts.generation import (
     StepScheduled,
 )
 from shared.contracts.sizes import MAX_SCHEDULED, encoded_size
+from shared.persistent import Map
 
 Status = Literal["", "running", "completed", "failed"]
 StepStatus = Literal["waiting", "running", "completed", "failed"]

@@ -5,7 +5,6 @@ from typing import Any, Literal, assert_never
 from uuid import UUID
 
 import msgspec
-from immutables import Map
 
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -23,6 +22,7 @@ from shared.contracts.generation import (
 )
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_PART, encoded_size
+from shared.persistent import Map
 
 Status = Literal["", "disowned", "pending", "processing", "completed", "partially_completed", "failed", "rejected"]
 JOB_TYPE = "collection_generation"

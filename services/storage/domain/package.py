@@ -4,12 +4,12 @@ from typing import assert_never
 from uuid import UUID
 
 import msgspec
-from immutables import Map
 
 from shared.content.package import Contents
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.event import Event
 from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
+from shared.persistent import Map
 
 # State
 

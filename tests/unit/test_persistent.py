@@ -1,0 +1,31 @@
+"""The persistent map beside a dictionary."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.persistent import Map
+
+KEYS = st.integers(0, 20)
+
+
+@given(st.lists(st.tuples(KEYS, st.integers()) | KEYS))
+def test_it_is_a_dictionary_of_which_every_version_stays(changes: list[tuple[int, int] | int]) -> None:
+    """A pair sets, a key alone deletes."""
+    made: Map[int, int] = Map()
+    like: dict[int, int] = {}
+    versions = [(made, dict(like))]
+    for change in changes:
+        if isinstance(change, tuple):
+            made, like = made.set(*change), {**like, change[0]: change[1]}
+        elif change in like:
+            made = made.delete(change)
+            del like[change]
+        versions.append((made, dict(like)))
+    for version, entries in versions:
+        assert dict(version) == entries
+        assert (len(version), version == Map(entries), hash(version)) == (len(entries), True, hash(Map(entries)))
+        assert {key: version.get(key) for key in range(21)} == {key: entries.get(key) for key in range(21)}
+
+
+def test_many_entries_at_once() -> None:
+    assert Map({1: "a"}).update({1: "b", 2: "c"}) == Map({1: "b", 2: "c"})
