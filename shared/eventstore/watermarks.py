@@ -201,8 +201,9 @@ class Watermarks:
                 await connection.execute("set synchronous_commit to off")
                 await connection.execute(f"listen {CHANNEL}")
             while True:
-                async with within(ANSWERS_WITHIN, connection):  # only a query shows that the server is silent
-                    await connection.execute("select pg_notify(%s, %s)", (CHANNEL, HERE))
+                async with within(ANSWERS_WITHIN, connection):  # repeated: only a query shows that the server is silent
+                    await connection.execute(f"notify {CHANNEL}, '{HERE}'")
+                    await connection.execute(f"listen {CHANNEL}")
                 await self._take(connection)  # what came together with the answer
                 if is_new:
                     self._wake_patient()  # what was sent before has not come here

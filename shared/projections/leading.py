@@ -16,10 +16,9 @@ from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.garbage import collected_seldom
 from shared.projections import positions
-from shared.projections.demand import Demand
 from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
 from shared.projections.positions import Fenced
-from shared.projections.projection import Projection, watermark
+from shared.projections.projection import WANTED_WATERMARK, Projection, watermark
 from shared.projections.tables import Table
 from shared.stopping import stop, together
 
@@ -30,7 +29,7 @@ CLAIM_EVERY = 1.0
 LONGEST_PAUSE = 5.0
 """Seconds between two tries of an event that fails: after an operator's skip or an outage, it goes on this soon."""
 LET_GO_WITHIN = 1.0
-REST = 0.05
+REST = 0.2
 """Seconds between two transactions while events are few and nobody waits for them: what comes meanwhile shares one."""
 UNWRITTEN_FOR = 1.0
 """Seconds for which positions are not written while no event changes a row."""
@@ -47,12 +46,10 @@ class Leader:
         lease: str,
         instance: str,
         fence: Fence | None = None,
-        demand: Demand | None = None,
         rest: float = 0.0,
     ) -> None:
-        """`rest`: see REST; `demand` says for which position somebody waits meanwhile."""
-        self._demand, self._rest, self._moved_at = demand or Demand(), rest, float("-inf")
-        self._demand.position = 0  # it may be of a store that went back since
+        """`rest`: see REST."""
+        self._rest, self._moved_at = rest, float("-inf")
         self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
         self._projections = {each.table: each for each in projections}
         self._reading = Backoff("read tables' events", on=(StoreUnavailable,))
@@ -165,7 +162,7 @@ class Leader:
     async def _have_rest(self) -> None:
         rest = self._moved_at + self._rest - _now()
         if rest > 0:
-            await self._demand.beyond(self._together.position, rest)
+            await self._store.watermarks.wait_beyond(WANTED_WATERMARK, self._together.position, rest)
 
     async def _wait(self, more: Mapping[str, int]) -> None:
         """Waits for more events, or for a table that has caught up, or can't."""

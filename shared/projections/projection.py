@@ -14,6 +14,10 @@ R = TypeVar("R", bound=msgspec.Struct)
 Key = tuple[Any, ...]
 
 
+WANTED_WATERMARK = "read_tables_wanted"
+"""The watermark of the position that somebody waits for: who moves the tables need not hurry otherwise."""
+
+
 def watermark(table: str) -> str:
     return f"read_table:{table}"
 

@@ -27,7 +27,6 @@ from shared.eventstore.connections import LONG, PASSING, connected
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
 from shared.projections import positions, users
-from shared.projections.demand import Demand
 from shared.projections.leading import REST, Leader
 from shared.projections.projection import Projection
 from shared.projections.shown import Shown
@@ -83,8 +82,8 @@ class Projector:
         self._names = [projection.table for projection in projections]
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
         """The lease's name: of all replicas with the same tables, one projects them."""
-        self._demand, self._rest = Demand(), rest
-        self.caught_up = Shown(store, self._names, self._demand).caught_up
+        self._rest = rest
+        self.caught_up = Shown(store, self._names).caught_up
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
@@ -136,7 +135,6 @@ class Projector:
             lease=self.lease,
             instance=self._instance,
             fence=lease.fence,
-            demand=self._demand,
             rest=self._rest,
         )
         await leader.run()

@@ -14,8 +14,7 @@ import psycopg
 
 from shared.eventstore import EventStore, StoreUnavailable
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.projections.demand import Demand
-from shared.projections.projection import watermark
+from shared.projections.projection import WANTED_WATERMARK, watermark
 
 LOOK_EVERY = 0.25
 """Seconds between two such queries of one process."""
@@ -29,8 +28,8 @@ from read_tables where name = any(%b)"""
 class Shown:
     """One per process."""
 
-    def __init__(self, store: EventStore, tables: Sequence[str], demand: Demand | None = None) -> None:
-        self._store, self._tables, self._demand = store, tuple(tables), demand or Demand()
+    def __init__(self, store: EventStore, tables: Sequence[str]) -> None:
+        self._store, self._tables = store, tuple(tables)
         self._failed = frozenset[str]()
         self._looked_at = float("-inf")
 
@@ -59,7 +58,7 @@ class Shown:
             if rest <= 0 and has_looked:
                 return False
             pause = max(0.0, min(rest, LOOK_EVERY))
-            self._demand.ask(position)
+            self._store.watermarks.advance(WANTED_WATERMARK, position)
             if not await self._store.watermarks.wait_for(watermark(healthy[0]), position, pause):
                 await self._look()
                 has_looked = True

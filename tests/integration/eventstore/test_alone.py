@@ -12,7 +12,7 @@ from tests.support.patience import PATIENCE, eventually
 
 SELECT_LISTENING = """
 select from pg_stat_activity
-where datname = current_database() and query like 'select pg_notify%%' and state = 'idle'"""
+where datname = current_database() and query = 'listen watermarks' and state = 'idle'"""
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from shared.eventstore import EventStore, StreamAppend
-from shared.projections import leading
-from tests.integration.eventstore.tally import Opened, context, counted
+from shared.projections import Projector, leading
+from tests.integration.eventstore.tally import CODEC, Opened, context, counted
 from tests.integration.projections.tables import SUMS, TALLIES, projecting
 from tests.support.patience import PATIENCE, eventually
 from tests.support.statements import statements
@@ -28,6 +28,15 @@ async def test_events_that_nobody_waits_for_share_a_transaction(
         assert sent.of(MOVED) == 0
         assert await projector.caught_up(appended.position, PATIENCE)
         assert sent.of(MOVED) == 1
+
+
+async def test_another_process_that_waits_is_heard(store: EventStore) -> None:
+    """The one that moves the tables need not be the one that reads them."""
+    async with projecting(store, TALLIES, rest=NEVER) as projector, EventStore.open(store.dsn, CODEC) as other:
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await projector.caught_up(appended.position, PATIENCE)
+        appended = await store.append(counted(uuid4(), 0, 1), context())
+        assert await Projector(other, (TALLIES,)).caught_up(appended.position, PATIENCE)
 
 
 async def test_events_that_change_no_row_need_no_transaction(

@@ -16,7 +16,7 @@ from services.generation.app import SERVICE as GENERATION
 from services.generation.app import build as build_generation
 from services.generation.settings import GenerationSettings
 from shared.eventstore.lease import KEEP
-from shared.eventstore.watermarks import CHANNEL
+from shared.eventstore.watermarks import CHANNEL, HERE
 from shared.runtime import Build, ServiceDefinition, ServiceSettings, running
 from shared.runtime.serve import Running
 from tests.integration.generation.scene import grant_key
@@ -25,6 +25,7 @@ from tests.support.patience import eventually
 QUIET_ROUNDS = 3
 RARE = (
     f"listen {CHANNEL}",
+    f"notify {CHANNEL}, '{HERE}'",
     "select epoch, first_position",
     "select position, event_id from events where position = any",
 )
