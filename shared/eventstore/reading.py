@@ -17,6 +17,7 @@ from shared.eventstore.codec import UNREADABLE, Codec, Unreadable
 from shared.eventstore.decider import Decider, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
 from shared.eventstore.pool import ReadingPool
+from shared.eventstore.recent import PAGE_BYTES as SHARED_BYTES
 from shared.eventstore.recent import Entry, Recent
 from shared.eventstore.records import RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.seal import PLAIN, Seal
@@ -246,8 +247,8 @@ class EventReader:
         return EntryBatch(events, held[read - 1].position if read else after, read)
 
     async def _page(self, after: int, limit: int) -> tuple[list[Row], bool]:
-        rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, PAGE_BYTES))
-        return rows, len(rows) < limit and sum([len(row[5]) + len(row[6]) for row in rows]) >= PAGE_BYTES
+        rows = await self._rows(SELECT_SEQUENCE, (after, NO_LIMIT, limit, SHARED_BYTES))
+        return rows, len(rows) < limit and sum([len(row[5]) + len(row[6]) for row in rows]) >= SHARED_BYTES
 
     def _entry(self, row: Row) -> Entry:
         return Entry(row, self._recorded, partial(self._undecoded, keep_unknown=False))

@@ -22,11 +22,11 @@ from shared.eventstore.epochs import Epochs
 from shared.eventstore.records import RecordedEvent, UndecodedEvent
 from shared.eventstore.watermarks import FALLBACK, HEAD_WATERMARK, Watermarks
 
-MOST_EVENTS = 4_096
+MOST_EVENTS = 2_048
 MOST_BYTES = 8 * 1024 * 1024
 """Bounds of what is held; the oldest is dropped first."""
-PAGE = 1_000
-"""Events that are read at once."""
+PAGE, PAGE_BYTES = 1_000, 2 * 1024 * 1024
+"""Bounds of what is read at once, so that what was read for a follower is not dropped before it has it."""
 REACHED_IN = 3
 """Pages that are read for a follower that is further than what is held; more are not held."""
 FRESH = FALLBACK / 2

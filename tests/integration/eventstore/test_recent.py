@@ -212,3 +212,15 @@ async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
     assert batch.position == 5
     await append(store)
     assert [event.position for event in await everything(store, after=3)] == [4, 5, 6]
+
+
+async def test_large_events(store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one query gave is held until those who asked have it, however large its events are."""
+    monkeypatch.setattr(recent, "FRESH", 1e9)
+    large = b'{"type":"tally_counted.v1","by":1,"note":"' + b"x" * 700_000 + b'"}'
+    for _ in range(12):
+        await append(store)
+    with psycopg.connect(store.dsn, autocommit=True) as sql:
+        sql.execute("update events set data = %s", (large,))
+    assert [event.position for event in await everything(store)] == list(range(1, 13))
+    assert queries.count == 6, "three events in the first, two in each later one beside the one that is read again"
