@@ -1,6 +1,6 @@
 """A mapping that never changes, for states that get a new one with each event."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from rpds import HashTrieMap
@@ -20,7 +20,7 @@ class Map(Mapping[K, V]):
 
     __slots__ = ("_trie",)
 
-    def __init__(self, entries: "Mapping[K, V] | HashTrieMap[K, V]" = EMPTY) -> None:
+    def __init__(self, entries: "Mapping[K, V] | Iterable[tuple[K, V]] | HashTrieMap[K, V]" = EMPTY) -> None:
         self._trie: HashTrieMap[K, V] = entries if isinstance(entries, HashTrieMap) else HashTrieMap(entries)
 
     def set(self, key: K, value: V) -> "Map[K, V]":
@@ -35,6 +35,9 @@ class Map(Mapping[K, V]):
 
     def __getitem__(self, key: K) -> V:
         return self._trie[key]
+
+    def items(self) -> ItemsView[K, V]:
+        return self._trie.items()
 
     def __contains__(self, key: object) -> bool:
         return key in self._trie

@@ -34,6 +34,9 @@ GENERATION: Decider[Generation] = Decider(
 )
 DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, SOURCE, JOB, GENERATION)
 
+LARGE = 500
+"""Generations of a request from which on it is decided beside the event loop."""
+
 log = structlog.get_logger()
 
 
@@ -72,7 +75,8 @@ class Engine:
         )
 
     async def command_job(self, job_id: UUID, command: job.Command, context: Context) -> Handled[Job]:
-        return await self.store.handle(JOB, job_id, lambda state: job.decide(command, state), context)
+        large = isinstance(command, job.RequestJob) and len(command.generations) > LARGE
+        return await self.store.handle(JOB, job_id, lambda state: job.decide(command, state), context, large=large)
 
     async def start_generation(self, command: generation.Start, context: Context) -> Handled[Generation]:
         return await self.store.handle(

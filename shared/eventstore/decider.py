@@ -163,7 +163,7 @@ def decode_state(decider: Decider[S], data: bytes) -> S:
 
 def _to_plain(part: Any) -> Any:
     if isinstance(part, Map):
-        return dict(part)
+        return dict(part.items())
     if isinstance(part, Plain):
         return part.to_plain()
     raise TypeError(f"{type(part)} can't be stored")

@@ -220,9 +220,10 @@ class EventStore(EventReader):
         `expected_version` is what the caller has seen (If-Match): another version is Problem VERSION_CONFLICT.
         What this process has seen of the stream last is decided on without reading, since the append finds out whether
         others were faster; a refusal, or nothing to do, is decided again on what is recorded. `new` says that there is
-        nothing to read: the id was just made, or this is its stream's first event. `large`: deciding takes so long that
-        it is done beside the event loop. `look_up` reads what the decision needs beside the state, and lets `decide`
-        know it; it answers False when it found that the state is out of date. What either raises comes through.
+        nothing to read: the id was just made, or this is its stream's first event. `large`: deciding and evolving take
+        so long that they are done beside the event loop. `look_up` reads what the decision needs beside the state, and
+        lets `decide` know it; it answers False when it found that the state is out of date. What either raises comes
+        through.
         Raises ValueError when the command id has been used for another stream, and StoreUnavailable in time for an
         answer within 15 seconds, with what is known of its outcome.
         """
@@ -231,7 +232,7 @@ class EventStore(EventReader):
             return await self._unchanged(decider, stream_id)
         looked_up = partial(_in_time, look_up, deadline)
         for attempt in range(attempts):
-            generation = self.epochs.generation
+            generation, state = self.epochs.generation, None
             seen = Loaded(decider.initial, 0) if new and not attempt else self._cache.get(decider, stream_id)
             events = () if large else await _decided_on_trust(decide, seen, moved_to, expected_version, looked_up)
             loaded = seen if seen is not None and events else await self.load(decider, stream_id)
@@ -239,7 +240,8 @@ class EventStore(EventReader):
                 _expect(loaded, expected_version)
                 if not await looked_up(loaded):
                     continue
-                events = tuple(await asyncio.to_thread(decide, loaded.state) if large else decide(loaded.state))
+                decided = await self._decide(decider, decide, loaded.state, large=large)
+                events, state = decided
             if not events:
                 note(loaded.position)
                 return loaded.handled()
@@ -257,7 +259,7 @@ class EventStore(EventReader):
             if appended.replayed:
                 check_same_stream(context, stream_id in appended.versions)
                 return await self._unchanged(decider, stream_id)
-            return self._grown(decider, stream_id, loaded, events, appended, size, generation)
+            return self._grown(decider, stream_id, loaded, events, appended, size, generation, state)
         raise Problem("VERSION_CONFLICT", f"this was changed by others {attempts} times while we tried: try again")
 
     async def create(
@@ -291,12 +293,11 @@ class EventStore(EventReader):
         appended: Appended,
         size: int,
         generation: int,
+        state: S | None = None,
     ) -> Handled[S]:
-        state = before.state
-        for event in events:
-            state = decider.evolve(state, self.codec.current(event))
+        """`state`: what the events have made of the one before, where that has been found out already."""
         after = Loaded(
-            state,
+            self._evolved(decider, before.state, events) if state is None else state,
             appended.versions[stream_id],
             appended.position,
             appended.recorded_at,
@@ -320,6 +321,24 @@ class EventStore(EventReader):
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         return after.handled(events)
+
+    async def _decide(
+        self, decider: Decider[S], decide: Callable[[S], Sequence[Event]], state: S, *, large: bool
+    ) -> tuple[tuple[Event, ...], S | None]:
+        """What is decided; where that is large, also what it makes of the state, both found out in a thread."""
+        if not large:
+            return tuple(decide(state)), None
+
+        def decide_and_evolve() -> tuple[tuple[Event, ...], S]:
+            events = tuple(decide(state))
+            return events, self._evolved(decider, state, events)
+
+        return await asyncio.to_thread(decide_and_evolve)
+
+    def _evolved(self, decider: Decider[S], state: S, events: Sequence[Event]) -> S:
+        for event in events:
+            state = decider.evolve(state, self.codec.current(event))
+        return state
 
     async def _unchanged(self, decider: Decider[S], stream_id: UUID) -> Handled[S]:
         loaded = await self.load(decider, stream_id)

@@ -1,6 +1,7 @@
 """A job: one request for N generations, from its quote to what is captured of it."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
@@ -67,7 +68,7 @@ def evolve(state: Job, event: Event) -> Job:
                 status="pending",
                 quoted=event.quoted,
                 total=event.count,
-                places=Map({gid: place for place, gid in enumerate(event.gids())}),
+                places=Map(zip(event.gids(), count(), strict=False)),
             )
         case JobAuthorized():
             state = replace(state, status="processing")
