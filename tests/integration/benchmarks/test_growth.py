@@ -7,8 +7,9 @@ import psycopg
 from benchmarks.account import history
 from benchmarks.growth import add_events
 from services.credits.app import SERVICE
-from shared.eventstore import Context, EventStore, StreamAppend, migrate
+from shared.eventstore import Context, EventStore, StreamAppend
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
+from shared.eventstore.migrate import migrate
 from shared.projections import Projector
 
 

@@ -29,6 +29,7 @@ async def test_rebuilt_tables_equal_the_live_ones(api: Api):
             await api.post("/projects/untitled", **who),
         ]
         assert [answer.status for answer in answers if answer.status >= 300] == []
+    await api.get("/projects")  # which waits until the tables show all that was answered
     for projection in SERVICE.projections:
         rebuilt = await rebuild(api.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name

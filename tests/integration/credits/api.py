@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -42,12 +43,14 @@ class Api:
     """Requests of one user or another; numbers in answers are exact (Decimal)."""
 
     def __init__(self, url: str, issuer: TokenIssuer, service: Running, session: aiohttp.ClientSession) -> None:
+        self.is_patient = True  # whether it asks again while it is told that something is not shown yet
         self.url, self.runtime, self.consumers = url, service.runtime, service.parts.consumers
         self._issuer, self._session = issuer, session
 
     async def send(self, method: str, path: str, user: UUID | None, *roles: str, **request: Any) -> Answer:
         headers = {**(self._issuer.bearer(user, *roles) if user else {}), **request.pop("headers", {})}
-        return await asked_again(lambda: self._send(method, path, headers, request))
+        ask = partial(self._send, method, path, headers, request)
+        return await (asked_again(ask) if self.is_patient else ask())
 
     async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self._session.request(method, self.url + path, headers=headers, **request) as response:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -46,6 +47,7 @@ class Api:
     """Requests of users with their tokens, and of workers with the grants of their steps."""
 
     def __init__(self, url: str, users: TokenIssuer, grants: TokenIssuer, service: Running, bucket: Bucket) -> None:
+        self.is_patient = True  # whether it asks again while it is told that something is not shown yet
         self.url, self.users, self.grants = url, users, grants
         self.runtime, self.consumers, self.bucket = service.runtime, service.parts.consumers, bucket
         self.session = aiohttp.ClientSession(auto_decompress=False)
@@ -66,7 +68,8 @@ class Api:
         return self.grants.bearer(user, "worker", **{"grant": grant, **claims})
 
     async def send(self, method: str, path: str, headers: dict[str, str], **request: Any) -> Answer:
-        return await asked_again(lambda: self._send(method, path, headers, request))
+        ask = partial(self._send, method, path, headers, request)
+        return await (asked_again(ask) if self.is_patient else ask())
 
     async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
         async with self.session.request(method, self.url + path, headers=headers, **request) as response:

@@ -42,7 +42,7 @@ def planned(data: Path, port: int = 8080) -> Plan:
 
 
 def processes(plan: Plan, name: str = "") -> list[ProcessSpec]:
-    return [spec for spec in plan.stages[1].processes if spec.name.startswith(name)]
+    return [spec for stage in plan.stages for spec in stage.processes if spec.name.startswith(name)]
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -45,6 +45,7 @@ EXEMPT: dict[str, str] = {
     "listCollectionsOfProject": PAGED,
     "listEntries": PAGED,
     "listJobs": PAGED,
+    "listGenerations": PAGED,
     "listProjects": PAGED,
     "feed": PAGED,
     "getHistory": PAGED,
