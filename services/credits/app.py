@@ -22,6 +22,6 @@ SERVICE = ServiceDefinition(
 async def build(runtime: Runtime) -> Parts:
     ledger = Ledger(runtime.store, runtime.clock)
     return Parts(
-        route_handlers=[routes(ledger, runtime.store, runtime.caught_up)],
+        route_handlers=[routes(ledger, runtime.store)],
         consumers=consumers(ledger),
     )

@@ -1,6 +1,5 @@
 """HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals in both directions."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -69,7 +68,7 @@ class GrantView(msgspec.Struct, frozen=True):
     external_id: str | None
 
 
-def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitable[bool]]) -> Router:
+def routes(ledger: Ledger, store: EventStore) -> Router:
     @get("/credits", summary="Your credits", opt=following("generation"))
     async def read_balance(principal: User) -> Envelope[Balance]:
         """What is available, what jobs hold, and what was spent."""
@@ -109,7 +108,6 @@ def routes(ledger: Ledger, store: EventStore, caught_up: Callable[[int], Awaitab
                 "This Idempotency-Key was used for another grant",
                 Detail("header:Idempotency-Key", "was used for another grant"),
             )
-        await caught_up(handled.position)
         view = GrantView(
             id=command.grant_id,
             user_id=data.user_id,

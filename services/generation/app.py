@@ -54,7 +54,6 @@ async def build(runtime: Runtime) -> Parts:
     hub = JobEventHub(runtime.store, broker)
     requests = GenerationRequests(
         engine,
-        hub,
         runtime.history,
         verdict_wait=settings.verdict_wait,
         adoption_wait=settings.adoption_wait,
@@ -66,7 +65,7 @@ async def build(runtime: Runtime) -> Parts:
     intake = ResultsIntake(engine, broker, files, runtime.history.arrivals)
     report(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
     return Parts(
-        route_handlers=[routes(requests, hub, runtime.store, signer, runtime.caught_up, settings.public_url)],
+        route_handlers=[routes(requests, hub, runtime.store, signer, settings.public_url)],
         consumers=[*consumers(engine), *file_consumers(files)],
         processes=[starts.process(), dispatcher.process(), report_generations.process(engine)],
         background=[broker.run, hub.run, intake.run, watchdog.run],

@@ -13,13 +13,13 @@ from services.generation.domain.draws import choose, draw
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.planning import Definitions, JobPlan, Request, plan_job, wanted
 from services.generation.handlers import JOB, SOURCE, Engine
-from services.generation.live import JobEventHub
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem, not_found
 from shared.contracts.sizes import KIB, encoded_size
-from shared.eventstore import Context
+from shared.eventstore import Context, Loaded
 from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.eventstore.written import note
 from shared.http.positions import History, not_yet
 
 SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
@@ -27,7 +27,7 @@ SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
 COLLECTIONS = "collections"
 """The service that says which collections there are."""
 LOOK_SECONDS = 0.02
-"""Seconds at least between two looks for a collection."""
+"""Seconds at least between two looks into history for what another replica may have taken in."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -52,10 +52,8 @@ class Planned(msgspec.Struct, frozen=True):
 class GenerationRequests:
     """`verdict_wait` and `adoption_wait` are seconds, as in the settings."""
 
-    def __init__(
-        self, engine: Engine, hub: JobEventHub, history: History, *, verdict_wait: float, adoption_wait: float
-    ) -> None:
-        self._engine, self._hub, self._history = engine, hub, history
+    def __init__(self, engine: Engine, history: History, *, verdict_wait: float, adoption_wait: float) -> None:
+        self._engine, self._history = engine, history
         self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
 
     async def plan(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> Planned:
@@ -73,37 +71,45 @@ class GenerationRequests:
         plan = await asyncio.to_thread(planned)
         return Planned(source, given, definitions, plan)
 
-    async def request(
-        self, collection_id: UUID, user_id: UUID, request: Request, context: Context
-    ) -> tuple[UUID, Job, int]:
-        """The job, its state after the verdict or after waiting for it, and the position up to which that was seen.
+    async def request(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> tuple[UUID, Job]:
+        """The job, and its state after the verdict or after waiting for it.
 
         The same command again gives the same job. Raises Problem, INSUFFICIENT_CREDITS when credits declined it.
         """
         job_id = job_id_of(context)
         before = await self._engine.store.load(JOB, job_id) if context.repeatable else None
-        async with self._hub.follow(job_id) as follower:
-            if before is None or not before.version:
-                planned = await self.plan(collection_id, user_id, request, context)
-                command = _command(job_id, collection_id, planned)
-                # The id is the command's own, so whether it came before shows in the job's state.
-                await self._engine.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
-            await self._verdict(follower)
-        loaded = await self._engine.store.load(JOB, job_id)
-        if loaded.state.status == "disowned":
+        if before is None or not before.version:
+            planned = await self.plan(collection_id, user_id, request, context)
+            command = _command(job_id, collection_id, planned)
+            # The id is the command's own, so whether it came before shows in the job's state.
+            await self._engine.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
+        job = await self._verdict(job_id)
+        note(job.position)  # what is read after the answer is not older than it
+        if job.state.status == "disowned":
             raise Problem("CONFLICT", "This request was taken back with later history: send it with another key")
-        if loaded.state.status == "rejected":
-            raise Problem("INSUFFICIENT_CREDITS", loaded.state.error)
-        return job_id, loaded.state, loaded.position
+        if job.state.status == "rejected":
+            raise Problem("INSUFFICIENT_CREDITS", job.state.error)
+        return job_id, job.state
 
-    async def _verdict(self, follower: Any) -> None:
-        """Waits until credits has said whether it holds what the job needs; returns without it when that takes long."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._verdict_wait
-        while (left := until - loop.time()) > 0:
-            for told in await follower.next(left):
-                if told.event == "job_status" and told.data["status"] != "pending":
-                    return
+    async def _verdict(self, job_id: UUID) -> Loaded[Job]:
+        """The job when credits has said whether it holds what the job needs, or when that has taken too long.
+
+        A replica that takes the answer in itself has the job's state in hand then, without a query.
+        """
+        store, loop = self._engine.store, asyncio.get_running_loop()
+        until, next_look = loop.time() + self._verdict_wait, loop.time() + LOOK_SECONDS
+        while True:
+            seen = store.watermarks.value(HEAD_WATERMARK)
+            job = store.known(JOB, job_id)
+            now = loop.time()
+            if job is None or (job.state.status == "pending" and now >= next_look):
+                job = await store.load(JOB, job_id)
+                next_look, patience = loop.time() + LOOK_SECONDS, until - loop.time()
+            else:
+                patience = min(next_look, until) - now
+            if job.state.status != "pending" or loop.time() >= until:
+                return job
+            await store.watermarks.wait_beyond(HEAD_WATERMARK, seen, max(patience, 0))
 
     async def _source(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
         """The user's collection. One that was created a moment ago may still be on its way here.

@@ -1,6 +1,6 @@
 """HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 from uuid import UUID
 
@@ -91,11 +91,10 @@ def routes(
     hub: JobEventHub,
     store: EventStore,
     signer: GrantSigner,
-    caught_up: Callable[[int], Awaitable[bool]],
     public_url: str,
 ) -> Router:
     handlers = [
-        *_generation_routes(requests, caught_up, public_url),
+        *_generation_routes(requests, public_url),
         *_job_routes(store),
         *_event_routes(store, hub),
         *_workflow_routes(store, signer),
@@ -103,9 +102,7 @@ def routes(
     return Router("/", route_handlers=handlers, response_class=ExactResponse)
 
 
-def _generation_routes(
-    requests: GenerationRequests, caught_up: Callable[[int], Awaitable[bool]], public_url: str
-) -> Handlers:
+def _generation_routes(requests: GenerationRequests, public_url: str) -> Handlers:
     @post(
         "/collections/{collection_id:uuid}/generations",
         status_code=202,
@@ -131,8 +128,7 @@ def _generation_routes(
             ]
             quote = Quote(to_credits(planned.plan.quoted), drawn, len(planned.plan.generations))
             return ExactResponse(Envelope(quote), status_code=200)
-        job_id, job, position = await requests.request(collection_id, principal.user_id, request, context)
-        await caught_up(position)
+        job_id, job = await requests.request(collection_id, principal.user_id, request, context)
         url = f"{public_url.rstrip('/')}/jobs/{job_id}/events"
         return Response(Envelope(AcceptedJob(job_id, job.status, url)), status_code=202)
 

@@ -83,10 +83,6 @@ class Runtime:
         """What must be told when it is not in order, though requests can be served."""
         return self.readiness.order
 
-    async def caught_up(self, position: int) -> bool:
-        """Waits, within bounds, until the read tables show what was written at `position`."""
-        return await self.projector.caught_up(position)
-
 
 @dataclass
 class Parts:

@@ -21,6 +21,7 @@ from shared.projections import rebuild
 from shared.runtime import Runtime, opened
 from shared.stopping import stop
 from tests.integration.credits.api import ALICE, BOB, Api
+from tests.support.patience import PATIENCE
 from tests.unit.credits import full_ledger
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -105,12 +106,12 @@ async def test_what_expired_is_not_in_the_balance_even_before_the_ledger_records
         ledger = Ledger(runtime.store, lambda: NOW)
         await ledger.carry_out(give(10, expires=NOW + timedelta(hours=1)), context())
         handled = await ledger.carry_out(give(5), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
         later = NOW + timedelta(hours=1)
         assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 15
         assert (await queries.balance(runtime.store, ALICE, later)).available * 1_000_000 == 5
         handled = await ledger.carry_out(PlaceHold(ALICE, uuid4(), 1, later), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
         found = await queries.balance(runtime.store, ALICE, later)
         assert (found.available * 1_000_000, found.held * 1_000_000) == (4, 1)
 
@@ -137,7 +138,7 @@ async def test_a_rebuilt_table_equals_the_live_one(database: str, projection):
                 PlaceHold(user, jobs[4], 1, later),
             ]:
                 position = (await ledger.carry_out(command, context())).position
-        assert await runtime.caught_up(position)
+        assert await runtime.projector.caught_up(position)
         rebuilt = await rebuild(runtime.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0)
         assert rebuilt.events > 0
@@ -151,7 +152,7 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
         await ledger.carry_out(give(5, priority=0, expires=NOW + timedelta(days=1)), context())
         await ledger.carry_out(PlaceHold(ALICE, job, 7, NOW), context())
         handled = await ledger.carry_out(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
         async with runtime.store.reader() as cursor:
             await cursor.execute("select grant_id, amount, available, held, spent, expired from grants_v1")
             grants = {row[0]: tuple(row[1:]) for row in await cursor.fetchall()}
@@ -172,7 +173,7 @@ async def test_a_balance_of_tables_at_different_positions_is_refused(database: s
     """Both are summed up: while one of them lacks events that the other has, the sum was never true."""
     async with replica(database, projecting=True) as runtime:
         handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
     async with replica(database) as runtime:
         assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 10
         await stands_behind(runtime, behind)
@@ -187,7 +188,7 @@ async def test_entries_of_tables_at_different_positions_are_refused(database: st
     """Also a page without entries: that a user has none can't be known then."""
     async with replica(database, projecting=True) as runtime:
         handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
     async with replica(database) as runtime:
         [entry] = await queries.entries(runtime.store, ALICE, before=2**62, limit=10)
         assert entry.balance_after * 1_000_000 == 10
@@ -202,6 +203,7 @@ async def test_entries_of_tables_at_different_positions_are_refused(database: st
 async def test_while_tables_are_at_different_positions_clients_get_503(api: Api):
     """Of the balance and of the ledger, and they may try again: it is over when the table has caught up."""
     await api.give("10")
+    await api.runtime.projector.caught_up(await api.runtime.store.head(), PATIENCE)
     for table, path in (("accounts_v1", "/credits"), ("entries_v1", "/credits/entries")):
         await stands_behind(api.runtime, table)
         for user in (ALICE, BOB):

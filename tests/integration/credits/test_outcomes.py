@@ -70,7 +70,7 @@ async def assert_known(runtime: Runtime) -> None:
 
 async def test_known_from_tables_that_have_seen_all(database: str):
     async with replica(database, projecting=True) as runtime:
-        assert await runtime.caught_up(await lived(runtime))
+        assert await runtime.projector.caught_up(await lived(runtime))
         await assert_known(runtime)
 
 
@@ -85,7 +85,7 @@ async def test_known_without_anything_in_the_tables(database: str):
 async def test_known_from_tables_that_have_seen_a_part(database: str, seen: int):
     """Wherever the projector stopped: a hold is held in its table, and resolved in the account's last events."""
     async with replica(database, projecting=True) as runtime:
-        assert await runtime.caught_up(await lived(runtime, seen))
+        assert await runtime.projector.caught_up(await lived(runtime, seen))
     async with replica(database) as runtime:
         ledger = Ledger(runtime.store, lambda: NOW)
         for command in LIFE[seen:]:
@@ -95,7 +95,7 @@ async def test_known_from_tables_that_have_seen_a_part(database: str, seen: int)
 
 async def test_known_though_an_operator_left_an_event_out_of_the_tables(database: str):
     async with replica(database, projecting=True) as runtime:
-        assert await runtime.caught_up(await lived(runtime))
+        assert await runtime.projector.caught_up(await lived(runtime))
         async with runtime.store.pool.connection() as connection:
             await connection.execute("delete from holds_v1")
             await connection.execute("delete from grants_v1")
@@ -113,7 +113,7 @@ async def test_another_users_hold_for_the_same_job_is_no_hold_of_this_user(datab
         ledger = Ledger(runtime.store, lambda: NOW)
         await ledger.carry_out(give(9, BOB), context())
         handled = await ledger.carry_out(PlaceHold(BOB, CAPTURED, 8, NOW), context())
-        assert await runtime.caught_up(handled.position)
+        assert await runtime.projector.caught_up(handled.position)
         await assert_known(runtime)
 
 
@@ -132,7 +132,7 @@ async def test_an_account_that_has_let_go_of_nothing_is_asked_for_nothing_more(d
             queries.clear()
             handled = await ledger.carry_out(command, context())
             count = len(queries)
-            assert await runtime.caught_up(handled.position)
+            assert await runtime.projector.caught_up(handled.position)
             return count
 
         await ledger.carry_out(give(9), context())

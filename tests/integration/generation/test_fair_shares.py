@@ -16,7 +16,7 @@ from shared.eventstore.records import Context
 from tests.integration.credits.api import Api as CreditsApi
 from tests.integration.generation.scene import ALICE, BOB, ONE_STEP, Api, created, generation_service
 from tests.integration.generation.working import Worker
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.tokens import TokenIssuer
 
 WINDOW = 4
@@ -124,7 +124,7 @@ async def test_a_job_that_can_not_be_started_fails_and_others_go_on(
         quoted=1,
     )
     appended = await api.store.append([StreamAppend(job_id, 0, [job])], Context(uuid4(), "tester"))
-    await api.service.runtime.caught_up(appended.position)
+    await api.service.runtime.projector.caught_up(appended.position, PATIENCE)
     assert (await api.ended(str(job_id), "failed"))["error"].startswith("GENERATION_FAILED")
     await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
 

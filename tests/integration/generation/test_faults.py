@@ -16,7 +16,7 @@ from shared.projections.rebuild import rebuild
 from tests.integration.credits.api import credits_service
 from tests.integration.generation.scene import FOXES, ONE_STEP, Api, created, generation_service
 from tests.integration.generation.working import Worker, failed, finished
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.tokens import TokenIssuer
 
 
@@ -219,7 +219,7 @@ async def test_rebuilt_tables_equal_the_live_ones(api: Api, collections, credits
     worker_.behave = lambda work: failed(work, retryable=True) if work.attempt == 1 else finished(work)
     await api.ended((await api.generate(collection, generations=1)).data["job_id"])
     assert (await api.generate(collection, generations=100)).status == 402
-    await api.service.runtime.caught_up(await api.store.head())
+    await api.service.runtime.projector.caught_up(await api.store.head(), PATIENCE)
     for projection in api.service.runtime.definition.projections:
         rebuilt = await rebuild(api.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name
