@@ -1,5 +1,6 @@
 """`emprops projections`."""
 
+import sys
 import time
 from getpass import getuser
 from pathlib import Path
@@ -74,7 +75,9 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
         BarColumn(bar_width=40),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=as_json),
+        console=Console(stderr=True),
+        # Elsewhere it is one line, which would come after what went wrong.
+        disable=not sys.stderr.isatty(),
     )
 
     async def go() -> list[Report]:
