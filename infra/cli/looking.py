@@ -12,12 +12,15 @@ import psutil
 
 from infra.cli.bounded import ask
 from infra.embedded.hello import get, hello_http, hello_nats, hello_postgres
+from infra.embedded.nursing import FORKS_WITHIN, NURSERY
 from infra.embedded.set_file import ProcessInfo, SetFile
 
 SECONDS = 2.2
 """That everything has together; starting Python takes the rest of three."""
 PATIENCE = 2.0
 """That one answer has: a service gives its own checks one and a half."""
+
+FROZEN = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
 
 Answer = Literal["ok", "degraded", "failing"]
 
@@ -57,17 +60,24 @@ def look(made: SetFile, holder: int | None) -> list[Process]:
 
 
 def supervisor_troubles(made: SetFile, holder: int) -> list[str]:
-    """What is wrong with the process that starts the others again when they die."""
+    """What is wrong with the processes that start the others again when they die."""
     try:
-        status = psutil.Process(holder).status()
+        supervisor = psutil.Process(holder)
+        if supervisor.status() in FROZEN:
+            wake = f"wake it: kill -CONT {holder}"
+            return [f"the supervisor (pid {holder}) is frozen: processes that die are not started again; {wake}"]
+        nurseries = [child for child in supervisor.children() if NURSERY in child.cmdline()]
+        troubles = [
+            f"the process that services are forked from (pid {nursery.pid}) is frozen: a service that dies is started "
+            f"again after {FORKS_WITHIN:g} s more; wake it: kill -CONT {nursery.pid}"
+            for nursery in nurseries
+            if nursery.status() in FROZEN
+        ]
     except psutil.Error:
         return []  # it has just gone, or is another user's: the lock says that it is there
-    if status in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}:
-        wake = f"wake it: kill -CONT {holder}"
-        return [f"the supervisor (pid {holder}) is frozen: processes that die are not started again; {wake}"]
     if made.pid != holder:
-        return [f"the supervisor (pid {holder}) is starting: what is shown is from before"]
-    return []
+        troubles.append(f"the supervisor (pid {holder}) is starting: what is shown is from before")
+    return troubles
 
 
 def _seen(info: ProcessInfo) -> Process:
@@ -92,7 +102,7 @@ def _seen(info: ProcessInfo) -> Process:
     if is_another or status in {psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE}:
         seen.state = "gone"
         seen.troubles = [f"it has died; the supervisor has not noticed yet; see {info.log}"]
-    elif status in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}:
+    elif status in FROZEN:
         seen.state = "frozen"
         seen.troubles = [f"it is frozen (SIGSTOP); wake it: kill -CONT {info.pid}"]
     return seen

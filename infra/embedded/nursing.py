@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +16,17 @@ from typing import IO, Any
 from infra.embedded.nursery import LARGEST
 from infra.embedded.process import ProcessSpec, launched, open_log
 
+NURSERY = "infra.embedded.nursery"
 ACTS_AT_START = ("LD_", "MALLOC_", "PYTHON")
 """How variables begin that act on a program when it is executed: a fork is not."""
 HARMLESS = {"PYTHONUNBUFFERED"}
 """Of those, what the nursery has, too."""
 KILLED = -int(signal.SIGKILL)
 ENDS_WITHIN = 2.0
+LOADS_WITHIN, FORKS_WITHIN = 60.0, 5.0
+"""Seconds after which the nursery stands still: it is stopped, say."""
+TELLS_WITHIN = 1.0
+"""Seconds after a fork's end in which the nursery says how it ended."""
 
 
 @functools.cache
@@ -40,6 +45,15 @@ class NoNursery(OSError):  # noqa: N818 - a state
     """It has ended, or can't be started: processes are started by themselves instead."""
 
 
+@contextlib.asynccontextmanager
+async def _bound(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise NoNursery(f"the process that forks services has not answered in {seconds:g} s") from None
+
+
 class Forked:
     """A process that the nursery has forked, with what the supervisor needs of `asyncio.subprocess.Process`."""
 
@@ -48,9 +62,12 @@ class Forked:
         self._holds = holds
         # Its number may be given to another process once the nursery has seen its end; this one means none else.
         self._descriptor = os.pidfd_open(pid)
-        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._code: asyncio.Future[int | None] = self._loop.create_future()
+        self._loop.add_reader(self._descriptor, self._has_ended)
 
-    async def wait(self) -> int:
+    async def wait(self) -> int | None:
+        """The exit code; None when it has ended and the nursery does not say how."""
         return await asyncio.shield(self._code)
 
     def send_signal(self, number: int) -> None:
@@ -65,10 +82,15 @@ class Forked:
             os.close(self._holds)
             self._holds = None
 
-    def ended(self, code: int) -> None:
+    def _has_ended(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        self._loop.call_later(TELLS_WITHIN, self.ended, None)
+
+    def ended(self, code: int | None) -> None:
         if not self._code.done():
             self._code.set_result(code)
             self.release()
+            self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
 
 
@@ -97,7 +119,7 @@ class Nursery:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
-            command = launched((sys.executable, "-P", "-m", "infra.embedded.nursery", *self._modules), None)
+            command = launched((sys.executable, "-P", "-m", NURSERY, *self._modules), None)
             environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
             with theirs, open_log(self._logs, "nursery") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -113,13 +135,17 @@ class Nursery:
             loop.add_reader(ours, self._hear, ours)
 
     async def loaded(self) -> None:
-        """Waits until it can fork. Raises `OSError`."""
+        """Waits until it can fork. Raises `OSError`, also when that takes too long."""
         await self.start()
         assert self._loaded is not None, "it has been started"
-        await asyncio.shield(self._loaded)
+        async with _bound(LOADS_WITHIN):
+            await asyncio.shield(self._loaded)
 
     async def fork(self, spec: ProcessSpec, arguments: Mapping[str, Any], log: IO[bytes], *, is_held: bool) -> Forked:
-        """Runs `python -m MODULE …` of the process in a fork. Raises `OSError`."""
+        """Runs `python -m MODULE …` of the process in a fork. Raises `OSError`.
+
+        A fork that is made after that is killed: its process has been started by itself then.
+        """
         given, holds = os.pipe() if is_held else (os.open(os.devnull, os.O_RDONLY), None)
         number = next(self._numbers)
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
@@ -145,7 +171,8 @@ class Nursery:
             raise
         finally:
             os.close(given)
-        return await answer
+        async with _bound(FORKS_WITHIN):
+            return await answer
 
     async def stop(self) -> None:
         """Once its forks have been stopped."""
@@ -172,15 +199,22 @@ class Nursery:
             if self._loaded is not None and not self._loaded.done():
                 self._loaded.set_result(None)
         elif "request" in told:
-            answer, holds = self._asked.pop(told["request"])
-            try:
-                forked = self._forks[told["pid"]] = Forked(told["pid"], holds)
-            except OSError as error:  # it has ended already
-                answer.set_exception(error)
-            else:
-                answer.set_result(forked)
+            self._is_made(told["request"], told["pid"])
         elif told["pid"] in self._forks:
             self._forks.pop(told["pid"]).ended(told["code"])
+
+    def _is_made(self, request: int, pid: int) -> None:
+        answer, holds = self._asked.pop(request)
+        try:
+            forked = self._forks[pid] = Forked(pid, holds)
+        except OSError as error:  # it has ended already
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        if answer.done():  # given up
+            forked.send_signal(signal.SIGKILL)
+        else:
+            answer.set_result(forked)
 
     def _lose(self) -> None:
         """It has ended, or is to: so have its forks, by the kernel."""

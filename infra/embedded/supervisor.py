@@ -204,6 +204,8 @@ class Supervisor:
             _sweep(process.pid)
             with contextlib.suppress(OSError):  # a file that could not be removed is in nobody's way
                 spec.cleanup()
+        if code is None:
+            return "has ended"
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     async def _launch(self, child: Child) -> asyncio.subprocess.Process | Forked:

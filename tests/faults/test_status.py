@@ -4,9 +4,11 @@ import os
 import signal
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from tests.support.load import busy_seconds
+from tests.support.patience import wait_for
 from tests.support.running_set import RunningSet, Status, running_set
 from tests.support.silence import frozen
 
@@ -57,6 +59,22 @@ def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSe
         assert_tells(running.status(), "credits-1: it has died; the supervisor has not noticed yet")
     finally:
         os.kill(supervisor, signal.SIGCONT)
+    running.until_in_order(60)
+
+
+def test_a_frozen_nursery_is_named_and_what_dies_is_started_without_it(running: RunningSet) -> None:
+    """The process that services are forked from; they run on."""
+    pid = running.info("credits-1").pid
+    assert pid is not None
+    nursery = psutil.Process(pid).ppid()
+    os.kill(nursery, signal.SIGSTOP)
+    try:
+        words = f"the process that services are forked from (pid {nursery}) is frozen"
+        assert_tells(running.status(), words, f"kill -CONT {nursery}")
+        running.kill("credits-1")
+        wait_for(lambda: running.info("credits-1").pid not in {None, pid}, "credits is started by itself")
+    finally:
+        os.kill(nursery, signal.SIGCONT)
     running.until_in_order(60)
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
+from infra.embedded import nursing
 from infra.embedded.nursing import Nursery
 from infra.embedded.plan import PRELOADED
 from infra.embedded.process import ProcessSpec
 from infra.embedded.supervisor import Stage
 from tests.integration.embedded.supervising import child_process, supervised
 from tests.support.patience import eventually, wait_for
+from tests.support.silence import frozen
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes start by themselves elsewhere")
 
@@ -119,6 +121,27 @@ async def test_forks_end_with_the_nursery_and_are_started_again(
         await said.wait_for("one is ready again")
         await eventually(lambda: not first.is_running(), "the first is gone")
         assert [line for line in said if "by itself" in line] == []
+
+
+async def test_a_nursery_that_is_frozen_holds_no_restart_up(
+    tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end is noticed without it, and the process started by itself; a fork that it makes later is killed."""
+    monkeypatch.setattr(nursing, "FORKS_WITHIN", 0.5)
+    async with supervised(tmp_path, Stage((spec("one"),)), nursery=nursery_in(tmp_path)) as (supervisor, said):
+        await supervisor.start()
+        pid = supervisor.children["one"].info.pid
+        assert pid is not None
+        nursery = psutil.Process(pid).parent()
+        assert nursery is not None
+        with frozen(nursery.pid):
+            os.kill(pid, signal.SIGKILL)
+            await said.wait_for("one has ended; restart 1")
+            await said.wait_for("one is started by itself, and takes more memory: the process that forks services")
+            await said.wait_for("one is ready again")
+        assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
+        await eventually(lambda: nursery.children() == [], "the fork that came too late is gone")
+        assert supervisor.children["one"].ready.is_set()
 
 
 async def test_without_a_nursery_processes_start_by_themselves(
