@@ -232,6 +232,8 @@ class EventStore(EventReader):
             return await self._unchanged(decider, stream_id)
         looked_up = partial(_in_time, look_up, deadline)
         for attempt in range(attempts):
+            if attempt and asyncio.get_running_loop().time() > deadline:
+                raise StoreUnavailable("others were faster for too long: nothing was done")
             generation, state = self.epochs.generation, None
             seen = Loaded(decider.initial, 0) if new and not attempt else self._cache.get(decider, stream_id)
             events = () if large else await _decided_on_trust(decide, seen, moved_to, expected_version, looked_up)
@@ -253,8 +255,6 @@ class EventStore(EventReader):
                 moved_to = conflict.actual
                 if conflict.actual < conflict.expected:  # the store went back, though no connection broke
                     self._cache.clear()
-                if asyncio.get_running_loop().time() > deadline:
-                    raise StoreUnavailable("others were faster for too long: nothing was done") from None
                 continue
             if appended.replayed:
                 check_same_stream(context, stream_id in appended.versions)

@@ -55,8 +55,10 @@ class Watermarks:
         self._heard_at = float("-inf")
         self._others_at: float | None = None
         """When another process was heard last; at first, when this one began to listen."""
-        self._own_pids: deque[int] = deque(maxlen=8)
-        """Server processes of the connections of this one, the newest."""
+        self._listens_as: int | None = None
+        """Server process of the connection that listens."""
+        self._sent_as: deque[int] = deque(maxlen=8)
+        """Server processes of the connections that sent, the newest."""
         self._counted: set[str] = set()
         """Names of numbers that count signals: see `count`."""
         self._sent: defaultdict[str, int] = defaultdict(int)
@@ -168,7 +170,7 @@ class Watermarks:
         """Sends what there is, over a connection that is closed when there was nothing for a while."""
         await self._to_send.wait()
         async with self._connected() as connection:
-            self._own_pids.append(connection.info.backend_pid)
+            self._sent_as.append(connection.info.backend_pid)
             async with within(ANSWERS_WITHIN, connection):
                 await connection.execute("set synchronous_commit to off")
             with contextlib.suppress(TimeoutError):
@@ -178,9 +180,19 @@ class Watermarks:
                     self._to_send.clear()
                     news, self._unsent = self._unsent, {}
                     text = ",".join(f"{name}={value}" for name, value in news.items())
-                    async with within(ANSWERS_WITHIN, connection):
-                        await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
+                    try:
+                        async with within(ANSWERS_WITHIN, connection):
+                            await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
+                    except BaseException:
+                        self._send_again(news)
+                        raise
                     await asyncio.sleep(INTERVAL)
+
+    def _send_again(self, news: Mapping[str, int]) -> None:
+        """The connection was lost: the next one sends them, but for those that were forgotten meanwhile."""
+        known = {name: value for name, value in news.items() if value <= self._sent[name]}
+        self._unsent = known | self._unsent
+        self._to_send.set()
 
     def _hear_another(self) -> None:
         """Another process is there; if there was none before, it is told everything."""
@@ -194,7 +206,7 @@ class Watermarks:
 
     async def _receive(self) -> None:
         async with self._connected() as connection:
-            self._own_pids.append(connection.info.backend_pid)
+            self._listens_as = connection.info.backend_pid
             self._others_at = asyncio.get_running_loop().time()
             is_new = True
             async with within(ANSWERS_WITHIN, connection):
@@ -214,7 +226,7 @@ class Watermarks:
 
     async def _take(self, connection: psycopg.AsyncConnection) -> None:
         async for notification in connection.notifies(timeout=INTERVAL):
-            if notification.pid not in self._own_pids:
+            if notification.pid != self._listens_as and notification.pid not in self._sent_as:
                 self._hear_another()
             for pair in notification.payload.split(","):
                 name, is_number, value = pair.rpartition("=")

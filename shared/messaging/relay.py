@@ -184,6 +184,8 @@ class Relay:
                 if not waited:
                     await asyncio.sleep(LOOK_AGAIN)
                 waited = not await self._news(js, verified_end, asked)
+                if waited:
+                    asked = None  # an operator's signal has come, or may have been lost
                 continue
             self.store.watermarks.observe(HEAD_WATERMARK, events[-1].position)
             acks = []

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
-from shared.eventstore import EventStore, StreamAppend, VersionConflict
+from shared.eventstore import EventStore, Loaded, StoreUnavailable, StreamAppend, VersionConflict
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, Tally, context, count
 from tests.support.statements import Statements, statements
 
@@ -97,3 +97,18 @@ async def test_two_states_are_read_with_one_statement(
     first, second = await store.load_both(TALLY, one, TALLY, two)
     assert (first.state.total, second.state.total) == (11, 22)
     assert store.known(TALLY, two) == second
+
+
+async def test_a_state_that_stays_out_of_date_ends_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked up may say so again and again: the caller is answered all the same, once."""
+    monkeypatch.setattr("shared.eventstore.store.DECIDES_WITHIN", 0.0)
+    looks = 0
+
+    async def look_up(_: Loaded[Tally]) -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    with pytest.raises(StoreUnavailable):
+        await store.handle(TALLY, uuid4(), count(1), context(), look_up=look_up)
+    assert looks == 1

@@ -21,6 +21,10 @@ from tests.integration.messaging.support import (
 )
 from tests.support.patience import eventually
 
+END_LISTENERS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and query = 'listen watermarks'"""
+
 
 async def say(store: EventStore, stream: UUID, *texts: str) -> list[int]:
     positions = []
@@ -107,6 +111,22 @@ async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore
         [row] = await parked_by(owner, "relay")
     assert (row.error or "").startswith("it is larger than the broker's limit of 200000 bytes")
     assert publisher.resyncs == 1, "nothing broke"
+
+
+async def test_a_retry_of_which_nobody_heard(owner: EventStore, broker: Broker) -> None:
+    """Its signal was lost together with the connection that listens: the relay looks once there is a new one."""
+    publisher = relay(owner, broker.url)
+    broker.limit_payload(200_000)
+    async with background(publisher.run), await connect(owner) as connection:
+        await eventually(lambda: publisher.resyncs, "it publishes")
+        await say(owner, uuid4(), "x" * 250_000)
+        [row] = await eventually(lambda: parked_by(owner, "relay"), "it is withheld")
+        await connection.execute("alter table parked disable trigger parked_signal_retrying")
+        await operators.retry(connection, row.id, by="olga")
+        await connection.execute(END_LISTENERS)
+        await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it was tried again")
+        _, done = await operators.inspect(connection, row.id)
+    assert len(done) == 3
 
 
 async def test_an_event_of_an_unknown_type_holds_up_nobody(
