@@ -8,8 +8,9 @@ of what they did: routes say so with `opt=following("generation")`.
 Within one process no token is needed: a write is answered from the state that it made, and what is read afterwards
 either comes from states, too (`opt=WITHOUT_TABLES`), or waits until the tables show the last write that was answered.
 
-A route that follows another service never says 404 of what may only be on its way: before it does, everything that
-the other service had told by then is taken in, and the question is asked again. While that can't be had: 503.
+No route says 404 of what may only be on its way. While the tables do not show what this process has answered, a 404
+from them is a 503. A route that follows another service first takes in everything that the other service had told by
+then, and the question is asked again. While that can't be had: 503.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ WAIT_SECONDS = 4.0
 """Seconds for which a read waits to be fresh enough: with what it does then, it answers within 5."""
 
 SHOWN_WITHIN = 2.0
-"""Seconds for which other reads wait for what this process has answered last; then they answer what there is."""
+"""Seconds for which other reads wait for what this process answered last; then they answer what there is, no 404."""
 WITHOUT_TABLES = {"tables": False}
 """The `opt` of a route that reads no tables: what it answers of aggregates is their state, which is never behind."""
 
@@ -132,15 +133,16 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
             from_tables = reads and options.get("tables", True)
             if asked := asked_for(scope):
                 await _wait(history, asked, follows, reads=reads, from_tables=from_tables)
-            if from_tables:
-                await history.shows_answered(SHOWN_WITHIN)
+            is_fresh = not from_tables or await history.shows_answered(SHOWN_WITHIN)
             answering = _Answering(history, send)
             token = written.begin(answering.told)
             try:
-                if follows and reads:
+                if reads and (follows or not is_fresh):
                     await app(_again(scope), receive, answering.unless_missing)
                     if not answering.missing:
                         return
+                    if not is_fresh:
+                        raise _not_shown()
                     if (behind := await history.is_behind(follows, WAIT_SECONDS)) is not None:
                         raise not_yet(behind)
                 await app(scope, receive, answering.send)
@@ -202,4 +204,8 @@ async def _wait(
         if (service == history.service and reads) or service in follows
     ]
     if waits and not all(await asyncio.gather(*waits)):
-        raise Problem("UNAVAILABLE", "What you have been answered is not shown here yet; try again in a moment")
+        raise _not_shown()
+
+
+def _not_shown() -> Problem:
+    return Problem("UNAVAILABLE", "What you have been answered is not shown here yet; try again in a moment")

@@ -79,6 +79,11 @@ async def read_one() -> Envelope[str]:
     return Envelope("read")
 
 
+@get("/drafts/new")
+async def read_new() -> Envelope[str]:
+    raise not_found("The draft")
+
+
 @get("/tokens", opt=following("jobs"))
 async def read_token() -> Envelope[str]:
     if not HISTORY.known:
@@ -104,7 +109,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     HISTORY.__init__()  # type: ignore[misc]  # as it was at the beginning
     app = create_app(
         title="Drafts",
-        route_handlers=[make, read, read_one, read_token],
+        route_handlers=[make, read, read_one, read_new, read_token],
         authenticator=Authenticator([Issuer(issuer.iss, issuer.jwks_file(tmp_path))], AUDIENCE),
         history=HISTORY,
     )
@@ -153,6 +158,16 @@ async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -
     HISTORY.recorded_up_to = 7
     assert (await client.ask("GET", "/drafts/one", "drafts:1:7"))[0] == 200
     assert (HISTORY.asked_for_answered, HISTORY.waited) == (1, [])
+
+
+async def test_a_table_that_is_behind_says_no_404(client: Client) -> None:
+    """What it does not show may be what was answered; everything else is answered as it is shown."""
+    assert (await client.ask("POST", "/drafts"))[0] == 201
+    status, headers, body = await client.ask("GET", "/drafts/new")
+    assert (status, body["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "1")
+    assert (await client.ask("GET", "/drafts"))[0] == 200
+    HISTORY.shown_up_to = 7
+    assert (await client.ask("GET", "/drafts/new"))[0] == 404
 
 
 async def test_a_404_is_no_lie(client: Client) -> None:
