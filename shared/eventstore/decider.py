@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Generic, Protocol, Self, TypeVar, get_args, get_origin, runtime_checkable
 from uuid import UUID
 
@@ -154,6 +155,7 @@ class Plain(Protocol):
 
 
 def encode_state(state: Any) -> bytes:
+    """As JSON. Equal states have the same bytes in every process: persistent maps are written in the order of keys."""
     return msgspec.json.encode(state, enc_hook=_to_plain)
 
 
@@ -163,7 +165,7 @@ def decode_state(decider: Decider[S], data: bytes) -> S:
 
 def _to_plain(part: Any) -> Any:
     if isinstance(part, Map):
-        return dict(part.items())
+        return dict(sorted(part.items(), key=itemgetter(0)))
     if isinstance(part, Plain):
         return part.to_plain()
     raise TypeError(f"{type(part)} can't be stored")

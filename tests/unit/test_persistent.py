@@ -1,5 +1,9 @@
 """The persistent map beside a dictionary."""
 
+import os
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,3 +33,25 @@ def test_it_is_a_dictionary_of_which_every_version_stays(changes: list[tuple[int
 
 def test_many_entries_at_once() -> None:
     assert Map({1: "a"}).update({1: "b", 2: "c"}) == Map({1: "b", 2: "c"})
+
+
+ENCODED = """
+from shared.eventstore.decider import encode_state
+from shared.persistent import Map
+
+print(encode_state(Map({str(key): key for key in range(40)})).decode())"""
+
+
+def test_equal_states_are_stored_alike_by_every_process() -> None:
+    """Each has other hashes of texts, by which a trie is ordered."""
+    stored = {
+        subprocess.run(
+            [sys.executable, "-c", ENCODED],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(stored) == 1
