@@ -79,11 +79,25 @@ class Backoff:
 
         With no time left (`timeout` of 0 or less) it is tried once.
         """
+        # Nearly every first try works. It is made without stamina, whose preparations take longer than most work here.
+        self._began = began = time.monotonic()
+        try:
+            result = await work()
+        except Exception as raised:  # noqa: BLE001 - whether it is tried again is decided below
+            failed: Exception | None = raised
+        else:
+            self.reset()
+            return result
         bounds: dict[str, Any] = {"attempts": 1, "timeout": None}
-        if timeout is None or timeout > 0:
-            bounds = {"attempts": None, "timeout": timeout}
+        if timeout is None:
+            bounds["attempts"] = None
+        elif (left := timeout - (time.monotonic() - began)) > 0:
+            bounds = {"attempts": None, "timeout": left}
         async for attempt in _stamina().retry_context(on=self._delay_after, **bounds):
             with attempt:
+                if failed is not None:  # of the first try
+                    error, failed = failed, None
+                    raise error
                 self._began = time.monotonic()
                 result = await work()
         self.reset()

@@ -33,6 +33,21 @@ async def test_it_is_tried_until_it_succeeds():
     assert await quick().call(Work(20)) == 21
 
 
+async def test_nothing_is_spent_on_further_tries_while_the_first_one_works(monkeypatch):
+    def refuse() -> None:
+        raise AssertionError("no further try is prepared")
+
+    monkeypatch.setattr(module, "_stamina", refuse)
+    assert await quick().call(Work(0), timeout=5) == 1
+
+
+async def test_without_time_it_is_tried_once():
+    work = Work(1)
+    with pytest.raises(OSError, match="away"):
+        await quick().call(work, timeout=0)
+    assert work.calls == 1
+
+
 async def test_what_does_not_pass_is_raised_at_once():
     work = Work(1, LookupError())
     with pytest.raises(LookupError):
