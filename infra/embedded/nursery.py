@@ -21,7 +21,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 from infra.embedded.launch import PR_SET_PDEATHSIG
 
@@ -32,7 +32,16 @@ DESCRIPTORS = 2
 PR_SET_NAME = 15
 
 
+class Fork(NamedTuple):
+    """What a fork is to become."""
+
+    request: Mapping[str, Any]
+    parent: int
+    descriptors: list[int]
+
+
 def main() -> None:
+    """Returns in forks only, when the module that they were made for has ended."""
     control = socket.socket(fileno=os.dup(0))
     devnull = os.open(os.devnull, os.O_RDONLY)
     os.dup2(devnull, 0)
@@ -47,19 +56,30 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     _tell(control, {"loaded": len(sys.modules)})
+    fork = _until_forked(control, woken)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    control.close()
+    os.close(woken)
+    os.close(wakes)
+    _become(fork)
+
+
+def _until_forked(control: socket.socket, woken: int) -> Fork:
+    """Serves the supervisor's requests; only forks return."""
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
-                if key.fileobj is control:
-                    _serve(control, (selector.fileno(), woken, wakes))
-                else:
+                if key.fileobj is not control:
                     os.read(woken, 4096)
+                elif (fork := _serve(control)) is not None:
+                    return fork
             _reap(control)
 
 
-def _serve(control: socket.socket, ours: tuple[int, ...]) -> None:
+def _serve(control: socket.socket) -> Fork | None:
     data, descriptors, _, _ = socket.recv_fds(control, LARGEST, DESCRIPTORS)
     if not data:
         sys.exit(0)  # the supervisor has closed it: it wants no more, and has stopped what there was
@@ -67,10 +87,11 @@ def _serve(control: socket.socket, ours: tuple[int, ...]) -> None:
     parent = os.getpid()
     pid = os.fork()
     if not pid:
-        _become(request, parent, descriptors, (control.fileno(), *ours))
+        return Fork(request, parent, descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
     _tell(control, {"request": request["request"], "pid": pid})
+    return None
 
 
 def _reap(control: socket.socket) -> None:
@@ -91,56 +112,27 @@ def _tell(control: socket.socket, what: Mapping[str, Any]) -> None:
         sys.exit(0)
 
 
-def _become(request: Mapping[str, Any], parent: int, descriptors: list[int], ours: tuple[int, ...]) -> NoReturn:
-    """In the fork: never returns to the nursery's loop."""
-    code = 1
-    try:
-        os.setsid()
-        kernel = ctypes.CDLL(None, use_errno=True)
-        kernel.prctl(PR_SET_PDEATHSIG, int(request["death_signal"]))
-        kernel.prctl(PR_SET_NAME, request["name"].encode()[:15])
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        given, log = descriptors
-        os.dup2(given, 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        for descriptor in {*descriptors, *ours} - {0, 1, 2}:
-            os.close(descriptor)
-        os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        module, *arguments = request["arguments"]
-        sys.argv = [module, *arguments]
-        code = _run(module)
-    finally:
-        _flush()
-        os._exit(code)
-
-
-def _run(module: str) -> int:
-    """As `python -m module` would; the exit code."""
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return end.code or 0
-        sys.stderr.write(f"{end.code}\n")
-        return 1
-    except BaseException:  # noqa: BLE001 - what Python does with whatever ends a program
-        sys.excepthook(*sys.exc_info())
-        return 1
-    return 0
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
+def _become(fork: Fork) -> None:
+    """Runs the module as `python -m` would. It ends as any program does, its exit handlers and threads included."""
+    request = fork.request
+    os.setsid()
+    kernel = ctypes.CDLL(None, use_errno=True)
+    kernel.prctl(PR_SET_PDEATHSIG, int(request["death_signal"]))
+    kernel.prctl(PR_SET_NAME, request["name"].encode()[:15])
+    if os.getppid() != fork.parent:  # it died before we asked
+        sys.exit(1)
+    given, log = fork.descriptors
+    os.dup2(given, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for descriptor in {given, log} - {0, 1, 2}:
+        os.close(descriptor)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    module, *arguments = request["arguments"]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

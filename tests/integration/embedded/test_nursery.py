@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes start
 
 LOADED_SLOWLY = "heavy_library"
 MODULE = """
-import json, os, pathlib, signal, sys
+import atexit, json, os, pathlib, signal, sys
 found = {
     "arguments": sys.argv[1:], "name": __name__, "cwd": os.getcwd(), "own": os.environ.get("OWN"),
     "nursery's": os.environ.get("PYTHONUNBUFFERED"), "leads": os.getsid(0) == os.getpid(), "parent": os.getppid(),
@@ -34,6 +34,7 @@ found = {
     "child_handler": signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL, "threads": len(os.listdir("/proc/self/task")),
 }
 print("into the log", flush=True)
+atexit.register(print, "at exit")
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit("that was all"))
 up = pathlib.Path(sys.argv[1])
 up.with_suffix(".new").write_text(json.dumps(found))
@@ -105,7 +106,9 @@ async def test_how_a_fork_ends_is_told(tmp_path: Path, spec: Callable[..., Proce
         await said.wait_for("killed was killed by signal 9; restart 1")
         await said.wait_for("killed is ready again")
         await said.wait_for("ends ended with exit code 1; restart 1")
-    assert "that was all" in (tmp_path / "ends.log").read_text()
+    words = (tmp_path / "ends.log").read_text()
+    assert "that was all" in words
+    assert "at exit" in words, "it has ended as a program does"
 
 
 async def test_forks_end_with_the_nursery_and_are_started_again(
