@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure]]:
-    """A row that fails is told, keeps the figures that it has, and takes no other row with it."""
+    """Measures the rows in turn. One that fails is reported with the figures that it has; the others go on."""
     figures: list[Figure] = []
     failures: list[Failure] = []
     for row in rows:

@@ -83,12 +83,12 @@ def database_url(running: RunningSet, service: str) -> str:
 UNREAD = """
 select coalesce((select max(position) from events), 0) - coalesce((select min(position) from read_tables), 0)"""
 ADOPTED = "select count(*) from events where position > %s and type like 'collection_adopted%%'"
-HEAD = "select coalesce(max(position), 0) from events"
+SELECT_LAST_POSITION = "select coalesce(max(position), 0) from events"
 
 
 def head(dsn: str) -> int:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(HEAD).fetchone()
+        row = connection.execute(SELECT_LAST_POSITION).fetchone()
         return int(row[0]) if row else 0
 
 

@@ -1,6 +1,6 @@
 """A worker in a process of its own that answers each step at once. It speaks the workers' protocol and does no work.
 
-What it says it made is the time at which it had the step, so that a row knows when work has begun.
+The output that it reports is the time at which it received the step, so that a row knows when work has begun.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ EXPIRES_NS = 30_000_000_000
 
 
 async def arriving(client: Client, stream: str, durable: str, subject: str) -> AsyncGenerator[Msg, None]:
-    """For ever, over a durable consumer that is made where it is missing. Close it: what it has asked for goes then."""
+    """Messages of a durable consumer, without end. Creates it if missing. Close it to give up what it has requested."""
     config = ConsumerConfig(
         durable_name=durable, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT, ack_wait=60, max_ack_pending=-1
     )
@@ -40,7 +40,7 @@ async def arriving(client: Client, stream: str, durable: str, subject: str) -> A
 
 
 async def settle_all(messages: AsyncGenerator[Msg, None], settle: Callable[[Msg], Coroutine[Any, Any, None]]) -> None:
-    """Each message in a task of its own, for ever. Raises what a task raises."""
+    """Handles each message in a task of its own, without end. Raises what a task raises."""
     async with contextlib.aclosing(messages), asyncio.TaskGroup() as tasks:
         async for message in messages:
             tasks.create_task(settle(message))

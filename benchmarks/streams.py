@@ -68,7 +68,7 @@ class Stream(asyncio.Protocol):
         for future in (self.opened, self.ended):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # is told by whoever waits; nobody need
+                future.exception()  # marks it as retrieved: nobody need wait for it
 
 
 @asynccontextmanager

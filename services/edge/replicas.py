@@ -22,7 +22,9 @@ DOWN_FOR = 1.0
 """Seconds for which a replica that refused a connection is asked after the others."""
 LOOK_EVERY = 0.5
 LOOK_SELDOM = 3.5
-"""Seconds between two looks at the only address of a service, to which nobody sends requests: over one connection."""
+"""Seconds, beside LOOK_EVERY, between two looks at the only address of a service to which nobody sends requests.
+
+Less than the 5 s for which a server keeps an unused connection, so that all looks need one."""
 LOOK_ON_FOR = 10.0
 """Seconds for which it is looked at often after a request."""
 FRESH, FRESH_TROUBLE = 1.0, 2.5

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.streams import following
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+RESPONSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 OPENED = b"retry: 1000\n\n"
 STEP = b'id: 7\nevent: node_completed\ndata: {"status":"completed"}\n\n'
 END = b'id: 9\nevent: job_status\ndata: {"job_id":"1","status":"completed"}\n\n'
@@ -29,13 +29,13 @@ async def server_of(*parts: bytes, then_close: bool = False):
 
 
 async def test_the_end_is_seen_when_the_jobs_last_event_has_come_whole():
-    server, url = await server_of(HEAD + OPENED, STEP, END[:20], END[20:])
+    server, url = await server_of(RESPONSE_HEAD + OPENED, STEP, END[:20], END[20:])
     async with server, following(url, "token", "job", 3) as streams:
         assert len(await asyncio.gather(*(stream.ended for stream in streams))) == 3
 
 
 async def test_the_end_of_a_step_is_not_the_end_of_the_job():
-    server, url = await server_of(HEAD + OPENED, STEP, then_close=True)
+    server, url = await server_of(RESPONSE_HEAD + OPENED, STEP, then_close=True)
     async with server, following(url, "token", "job", 1) as [stream]:
         with pytest.raises(ConnectionError, match="ended before its job"):
             await stream.ended
