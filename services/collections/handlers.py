@@ -254,7 +254,9 @@ class Handlers:
 
     async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
         """Raises UNAVAILABLE while the job's request, which stands on another stream, has not been heard."""
-        known = await self.store.load(SERIES, started.job_id)
+        known = self.store.known(SERIES, started.job_id)
+        if known is None or known.state.collection_id is None:  # once begun, its places are always the same
+            known = await self.store.load(SERIES, started.job_id)
         command = artwork.DrawArtwork(
             gid=started.gid,
             job_id=started.job_id,
@@ -267,4 +269,5 @@ class Handlers:
         await self.note_artwork(started.gid, command, context)
 
     async def note_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
-        await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context)
+        is_first = isinstance(command, artwork.DrawArtwork)  # when it comes again, it has been recorded before
+        await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

@@ -9,6 +9,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from services.edge.app import create
 from services.edge.settings import EdgeSettings
+from shared.garbage import collect_for_serving
 from shared.http import configure_logging
 from shared.http.server import Server
 from shared.http.tracing import setup_tracing
@@ -32,6 +33,7 @@ def serve(settings: EdgeSettings) -> None:
     configure_logging(service="edge", instance=settings.service_instance, level=settings.log_level)
     allow_many_streams()
     tracing = setup_tracing(service="edge", instance=settings.service_instance)
+    collect_for_serving()
     try:
         config = uvicorn.Config(
             create(settings),

@@ -77,7 +77,7 @@ class Jobs:
             task = self._facts[job_id] = asyncio.create_task(self._read(job_id))
             task.add_done_callback(self._forget)
         self._facts.move_to_end(job_id)
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     def _forget(self, _read: "asyncio.Task[JobFacts | None]") -> None:
         """The jobs that were longest not asked for, when another one was read; but for the last one."""

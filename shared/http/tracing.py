@@ -6,9 +6,8 @@ messages of one request share one trace id.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -81,17 +80,17 @@ class Span:
             self._span.set_status(StatusCode.ERROR, error)
         self._span.end()
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextmanager
-def span(name: str, *, traceparent: str | None = None, kind: Kind = "internal") -> Iterator[Span]:
-    """A span around a block; an exception marks it failed."""
-    current = Span(name, traceparent, kind)
-    try:
-        yield current
-    except BaseException as error:
-        current.end(error=type(error).__name__)
-        raise
-    current.end()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Ends it with the block; an exception marks it failed."""
+        self.end(error=kind.__name__ if kind is not None else None)
+
+
+def span(name: str, *, traceparent: str | None = None, kind: Kind = "internal") -> Span:
+    """A span for a `with` block."""
+    return Span(name, traceparent, kind)
 
 
 def inject(headers: dict[str, str], traceparent: str | None) -> dict[str, str]:

@@ -199,12 +199,15 @@ class Handling:
         """Calls the handler with the context of logs and traces; its commands continue this span."""
         context = recorded.context
         correlation = str(context.correlation_id or context.command_id)
-        with (
-            structlog.contextvars.bound_contextvars(correlation_id=correlation, consumer=self.consumer.name),
-            span(f"{self.consumer.name} {recorded.type}", traceparent=context.traceparent, kind="consumer") as current,
-        ):
-            metadata = msgspec.json.encode(msgspec.structs.replace(context, traceparent=current.traceparent))
-            await self._within_bounds(msgspec.structs.replace(recorded, metadata=metadata))
+        # `bound_contextvars` copies the whole context first.
+        bound = structlog.contextvars.bind_contextvars(correlation_id=correlation, consumer=self.consumer.name)
+        try:
+            name = f"{self.consumer.name} {recorded.type}"
+            with span(name, traceparent=context.traceparent, kind="consumer") as current:
+                metadata = msgspec.json.encode(msgspec.structs.replace(context, traceparent=current.traceparent))
+                await self._within_bounds(msgspec.structs.replace(recorded, metadata=metadata))
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _within_bounds(self, recorded: ReceivedEvent) -> None:
         try:

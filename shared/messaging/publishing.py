@@ -11,7 +11,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-NO_RESPONDERS = "503"
+NO_RESPONDERS, NO_STREAM = "503", 503
+"""The status of an answer that says that no stream takes the subject, and the code of that refusal."""
 SEND_TIMEOUT = 5.0
 """Seconds in which a message must be sent: at some time, the socket to a silent server accepts no more."""
 
@@ -24,16 +25,17 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class Refused(Exception):  # noqa: N818 - what happened to the message
-    """The stream did not take the message; `code` is JetStream's error code."""
+    """The stream did not take the message; `code` is JetStream's error code, `status` the HTTP status beside it."""
 
-    def __init__(self, code: int, description: str) -> None:
+    def __init__(self, code: int, description: str, status: int = 0) -> None:
         super().__init__(f"{description} ({code})")
-        self.code = code
+        self.code, self.description, self.status = code, description, status
 
 
 class _Error(msgspec.Struct):
     description: str = ""
     err_code: int = 0
+    code: int = 0
 
 
 class _Answer(msgspec.Struct):
@@ -87,14 +89,14 @@ class Publisher:
         if future is None or future.done():
             return
         if message.headers and message.headers.get("Status") == NO_RESPONDERS:
-            future.set_exception(Refused(503, "there is no such stream"))
+            future.set_exception(Refused(NO_STREAM, "there is no such stream", NO_STREAM))
             return
         try:
             answer = _decode(message.data)
         except msgspec.MsgspecError as error:
             future.set_exception(Refused(0, f"an answer that is not JetStream's: {error}"))
             return
-        if answer.error:
-            future.set_exception(Refused(answer.error.err_code, answer.error.description))
+        if refused := answer.error:
+            future.set_exception(Refused(refused.err_code, refused.description, refused.code))
         else:
             future.set_result(Ack(answer.seq, answer.duplicate))

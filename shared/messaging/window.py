@@ -50,6 +50,8 @@ class Window:
         """Waits for room, and then up to MOMENT for `enough` of it: one request per message would be expensive."""
         while self.room < 1:
             await self.wait_for_change()
+        if self.room >= min(enough, self.most):
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MOMENT):
                 while self.room < min(enough, self.most):

@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
+from shared.garbage import collect_for_serving
 from shared.http import Authenticator, Issuer, configure_logging, create_app
 from shared.http.idempotency import command_contexts
 from shared.http.server import Server
@@ -154,6 +155,7 @@ def run_service(definition: ServiceDefinition, settings: ServiceSettings, build:
     """Logging, tracing and the event loop around `serve`."""
     configure_logging(service=definition.name, instance=settings.service_instance, level=settings.log_level)
     tracing = setup_tracing(service=definition.name, instance=settings.service_instance)
+    collect_for_serving()
     try:
         uvloop.run(serve(definition, settings, build))
     except CoreTaskEnded:

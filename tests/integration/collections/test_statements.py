@@ -1,9 +1,16 @@
 """What a request costs in statements, and that answers from states and from tables are the same."""
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from services.collections.component_ids import ComponentIds
+from services.collections.domain import artwork, series
+from services.collections.handlers import Handlers
+from shared.contracts.generation import GenerationStarted
+from shared.eventstore import Context
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, two_steps
 from tests.support.statements import statements
 
@@ -30,6 +37,24 @@ async def test_a_collection_is_read_with_one_statement(api: Api, monkeypatch: py
     assert (await api.get(path, user=BOB)).code == (404, "NOT_FOUND")
     assert sent.of(STREAM) == 2
     assert sent.of(OF_COLLECTIONS) == 0
+
+
+async def test_artworks_of_a_series_that_is_known_are_not_read(api: Api, monkeypatch: pytest.MonkeyPatch):
+    """Neither the series, whose places never change, nor the artworks, which are new."""
+    handlers = Handlers(api.store, ComponentIds(api.store), lambda: datetime.now(UTC))
+    job_id, collection_id, gids = uuid4(), uuid4(), [uuid4() for _ in range(5)]
+    began = series.BeginSeries(job_id, collection_id, ALICE, gids)
+    await handlers.note_series(job_id, began, Context(uuid4(), "tester"))
+    sent = statements(monkeypatch)
+    for gid in gids:
+        started = GenerationStarted(gid, job_id, ALICE, collection_id, "ab" * 32, {"style": "noir"}, [], 1)
+        context, command = Context(uuid4(), "tester"), artwork.CompleteArtwork(gid, [], [])
+        await handlers.draw_artwork(started, context)
+        await handlers.note_artwork(gid, command, Context(uuid4(), "tester"))
+    assert sent.of(STREAM) == 0
+    await handlers.draw_artwork(started, context)
+    drawn_again = await handlers.store.read_stream(gid)
+    assert [each.type for each in drawn_again] == ["artwork_drawn.v1", "artwork_made.v1"]
 
 
 async def test_lists_and_collections_say_the_same(api: Api):
