@@ -70,9 +70,13 @@ class Publisher:
         future = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
         future.add_done_callback(lambda _: self._waiting.pop(token, None))
-        async with asyncio.timeout(SEND_TIMEOUT):
-            await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=headers)
+        await self.send(subject, body, headers, reply=f"{self._inbox}.{token}")
         return future
+
+    async def send(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
+        """Sends a message that the stream does not answer, whether it takes it or not."""
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._client.publish(subject, body, reply=reply, headers=headers)
 
     async def ask(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> str | None:  # noqa: ASYNC109
         """Publishes one message; None when the stream has it, else why it was refused. Raises TimeoutError."""

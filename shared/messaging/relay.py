@@ -2,10 +2,13 @@
 
 The fence makes this correct, not the lease. Each message names the message that must be the stream's last one
 (`Nats-Expected-Last-Msg-Id`). So the stream refuses one of two relays, and when a message is lost, it refuses all that
-follow: no event is skipped or recorded twice, and the order is the store's. After any failure (a refusal, a timeout, a
-lost connection, a store that went back) the relay compares stream and store again (resuming.py), and goes on after the
-last event that both have. The first message then names the stream's last sequence instead, because a restarted server
-may not remember the id.
+follow: no event is skipped or recorded twice, and the order is the store's. So the stream has all messages of a batch
+when it acknowledges the last one, and only that one asks for an acknowledgement.
+
+After any failure (a refusal, a timeout, a lost connection, a store that went back) the relay compares stream and store
+again (resuming.py), and goes on after the last event that both have. The first message then names the stream's last
+sequence instead, because a restarted server may not remember the id. And each message asks for an acknowledgement,
+until a batch has gone through: so it is known which event the stream refuses, and why.
 """
 
 import asyncio
@@ -97,6 +100,8 @@ class Relay:
         self._kept: int | None = None
         """The checkpoint that was written last."""
         self._stuck_on: UndecodedEvent | None = None
+        self._asks_for_each = False
+        """An acknowledgement of each message: something has failed since the last batch that went through."""
         self._went_back = False
         self._lease: Lease | None = None
         store.on_epoch(self._on_epoch)
@@ -129,7 +134,7 @@ class Relay:
                 try:
                     await stoppable(self._publish_over_one_connection())
                 except (*TROUBLE, StreamMoved) as error:
-                    self.trouble = str(error) or repr(error)
+                    self.trouble, self._asks_for_each = str(error) or repr(error), True
                     if self._place != before:
                         backoff.reset()
                     if _now() - self._well_at > self._give_up_after:
@@ -193,8 +198,11 @@ class Relay:
                 envelope = await self._envelope(event, publisher)
                 envelope.headers.update(expected)
                 expected = {EXPECTED_ID: envelope.headers[MSG_ID]}
-                acks.append(await publisher.publish(*envelope))
-            verified_end = await self._acknowledged(events, acks)
+                if self._asks_for_each or event is events[-1]:
+                    acks.append((event, await publisher.publish(*envelope)))
+                else:
+                    await publisher.send(*envelope)
+            verified_end = await self._acknowledged(acks)
             waited = True
 
     async def _news(self, js: JetStreamContext, end: int, asked: int) -> bool:
@@ -232,12 +240,12 @@ class Relay:
         await self._refusals.park(event, envelope, reason)
         return Envelope(envelope.subject, b"", {**withheld_headers(headers, reason), MSG_ID: headers[MSG_ID]})
 
-    async def _acknowledged(self, events: Sequence[UndecodedEvent], acks: Sequence[asyncio.Future[Ack]]) -> int:
+    async def _acknowledged(self, acks: Sequence[tuple[UndecodedEvent, asyncio.Future[Ack]]]) -> int:
         """The sequence of the last message, when the stream has acknowledged all of them and none is a duplicate."""
-        await asyncio.wait(acks, timeout=self._ack_timeout)
+        await asyncio.wait([ack for _, ack in acks], timeout=self._ack_timeout)
         sequence = 0
         trouble: Exception | None = None
-        for event, ack in zip(events, acks, strict=True):
+        for event, ack in acks:
             trouble = self._trouble_of(event, ack)
             if trouble:
                 self._stuck_on, self.trouble = event, str(trouble)
@@ -246,11 +254,12 @@ class Relay:
             if ack.result().duplicate:
                 trouble = StreamMoved("published before, by another relay or before an acknowledgement was lost")
                 break
-        for ack in acks:
+        for _, ack in acks:
             _forget(ack)
         self.store.watermarks.advance(NAME, self.published)
         if trouble:
             raise trouble
+        self._asks_for_each = False
         self._well()
         return sequence
 

@@ -4,6 +4,7 @@ import json
 from uuid import uuid4
 
 import psycopg
+from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
 from shared.eventstore import Context, EventStore, StreamAppend
@@ -23,6 +24,7 @@ from tests.integration.messaging.support import (
     published,
     relay,
 )
+from tests.support.hearing import listen
 from tests.support.patience import eventually
 
 
@@ -98,6 +100,27 @@ async def test_what_an_operator_has_set_on_the_stream_stays(owner: EventStore, n
             config = (await js.stream_info(STREAM)).config
             kept = (config.max_age, config.max_bytes, config.max_msg_size, config.description, config.subjects)
             assert kept == (7200, most, 900_000, "ours", subjects)
+
+
+async def test_the_last_message_of_a_batch_answers_for_all(owner: EventStore, nats_url: str) -> None:
+    """Each fences itself behind the one before, so one acknowledgement says that all of them are there."""
+    answers: list[int] = []
+
+    async def heard(message: Msg) -> None:
+        answer = json.loads(message.data or b"{}")
+        if answer.get("stream") == STREAM and "seq" in answer and "type" not in answer:
+            answers.append(answer["seq"])
+
+    await count_at_once(owner, streams=10, each=30)
+    async with connected(nats_url, "listener") as client:
+        inboxes, _, _ = client.new_inbox().rpartition(".")
+        await listen(client, f"{inboxes}.>", heard)
+        publisher = relay(owner, nats_url, batch=100)
+        async with background(publisher.run):
+            await eventually(lambda: publisher.published == 300, "all published")
+        await eventually(lambda: 300 in answers, "the last acknowledgement is heard")
+    assert answers == [100, 200, 300]
+    assert await positions_published(nats_url) == await positions(owner)
 
 
 async def test_two_relays_without_a_lease_are_fenced(owner: EventStore, databases: object, nats_url: str) -> None:

@@ -96,6 +96,30 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
         await eventually(lambda: seen[-1][1] == "later", "publishing goes on")
 
 
+async def test_one_that_is_refused_in_the_middle_of_a_batch_is_found(owner: EventStore, nats_url: str) -> None:
+    """Only the last message of a batch is acknowledged at first; which one was refused is asked for then."""
+    async with connected(nats_url, "test") as client:
+        js = client.jetstream()
+        publisher = relay(owner, nats_url)
+        async with background(publisher.run):
+            await eventually(lambda: publisher.resyncs, "there is a stream")
+        config = (await js.stream_info(STREAM)).config
+        await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": 4000}))
+        big = uuid4()
+        await say(owner, uuid4(), *"abc")
+        [huge] = await say(owner, big, "huge " * 2000)
+        await say(owner, uuid4(), *"def")
+        again = relay(owner, nats_url)
+        async with background(again.run):
+            await eventually(lambda: _published_count(nats_url, 7), "all have a message")
+            await say(owner, uuid4(), *"ghi")
+            await eventually(lambda: _published_count(nats_url, 10), "publishing goes on")
+    [row] = await parked_by(owner, "relay")
+    assert (row.stream_id, row.position) == (big, huge)
+    told = [(int(headers["ce-position"]), "ce-withheld" in headers) for _, headers, _ in await published(nats_url)]
+    assert told == [(event.position, event.position == huge) for event in await owner.read_all()]
+
+
 async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore, broker: Broker) -> None:
     """The server would end the connection over it, so it is not even sent."""
     broker.limit_payload(200_000)
