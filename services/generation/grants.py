@@ -1,11 +1,13 @@
 """Upload grants: short-lived tokens with which a worker writes below one step's path, and reads what it refers to."""
 
 import json
+from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
+import msgspec
 
 from services.generation.domain.generation import step_prefix
 from shared.contracts.generation import StepScheduled
@@ -26,6 +28,7 @@ class GrantSigner:
             raise ValueError(f"{key_file} is not an Ed25519 private key as a JWK")
         self._key = jwt.PyJWK({**private, "alg": "EdDSA"})
         self._kid = str(private.get("kid") or "grants")
+        self._header = _base64({"alg": "EdDSA", "kid": self._kid, "typ": "JWT"})
         self._public = {
             "kty": "OKP",
             "crv": "Ed25519",
@@ -61,5 +64,14 @@ class GrantSigner:
                 "read_job": str(step.job_id),
             },
         }
-        token = jwt.encode(claims, self._key.key, algorithm="EdDSA", headers={"kid": self._kid})
-        return UploadGrant(url=self._url, token=token)
+        return UploadGrant(url=self._url, token=self._signed(claims))
+
+    def _signed(self, claims: dict[str, Any]) -> str:
+        """RFC 7515's compact form. PyJWT makes the header anew for each token, and takes twice as long as signing."""
+        signed = self._header + b"." + _base64(claims)
+        signature = self._key.key.sign(signed)
+        return (signed + b"." + urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
+def _base64(part: dict[str, Any]) -> bytes:
+    return urlsafe_b64encode(msgspec.json.encode(part)).rstrip(b"=")
