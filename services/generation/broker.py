@@ -5,6 +5,7 @@ broker that lost its data gets them again.
 """
 
 import asyncio
+import contextlib
 
 import nats.errors
 import structlog
@@ -86,16 +87,15 @@ class Broker:
         Raises MaxPayloadError for one that will never go through; another nats.errors.Error, or TimeoutError, for what
         may the next time.
         """
+        if self.is_connected():
+            with contextlib.suppress(NoStreamResponseError):
+                return not (await self._acknowledged(subject, body, message_id)).duplicate
         async with asyncio.timeout(PUBLISH_WITHIN):
             client = await self.client()
             while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
                 await asyncio.sleep(RECONNECT_LOOK)
-            try:
-                ack = await self._acknowledged(subject, body, message_id)
-            except NoStreamResponseError:
-                await self.ensure_streams()
-                ack = await self._acknowledged(subject, body, message_id)
-            return not ack.duplicate
+            await self.ensure_streams()
+            return not (await self._acknowledged(subject, body, message_id)).duplicate
 
     async def _acknowledged(self, subject: str, body: bytes, message_id: str) -> Ack:
         """Over one inbox for all answers: nats-py's own publish takes three times as long to read one."""

@@ -37,6 +37,10 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
             traceparent=self.traceparent,
         )
 
+    def told(self, traceparent: str) -> "Context":
+        """What others are told of it: not how its command may be repeated, which matters to its own store only."""
+        return Context(self.command_id, self.actor, self.correlation_id, self.causation_id, traceparent)
+
 
 def event_id(command_id: UUID, index: int) -> UUID:
     """uuid5(command_id, str(index)), the id of a command's event, in half the time of the standard library's uuid5."""

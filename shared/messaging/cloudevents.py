@@ -167,11 +167,12 @@ def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: b
 
 
 def stored_event(tag: str, epoch: int, decode: Callable[[], RecordedEvent]) -> ReceivedEvent:
-    """The event that `read_event` would read from the message that is made of it. Raises Malformed with the reason."""
+    """The event that `read_event` would read from the message that is made of it, but with all of its metadata.
+
+    Raises Malformed with the reason.
+    """
     with _malformed(tag):
         recorded = decode()
-    told = recorded.context
-    context = Context(told.command_id, told.actor, told.correlation_id, told.causation_id, told.traceparent)
     return ReceivedEvent(
         recorded.position,
         recorded.event_id,
@@ -180,7 +181,7 @@ def stored_event(tag: str, epoch: int, decode: Callable[[], RecordedEvent]) -> R
         recorded.stored_type,
         recorded.event,
         recorded.data,
-        msgspec.json.encode(context),
+        recorded.metadata,
         recorded.recorded_at,
         epoch,
     )
