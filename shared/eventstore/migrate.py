@@ -27,7 +27,8 @@ from shared.backoff import Backoff
 from shared.eventstore.connections import LONG, parameters, within_sync
 
 PATIENCE = 60.0
-"""Seconds for which migrations are tried again that find their tables locked, before the service's start fails."""
+"""Seconds for which migrations are tried again that find their tables locked, or no free moment of the server, before
+the service's start fails."""
 LOCK_TIMEOUT = 0.5
 """Seconds that a migration waits for a lock; later queries on the table queue behind it for as long."""
 STATEMENT_TIMEOUT = 15
@@ -58,14 +59,20 @@ class Busy(Exception):  # noqa: N818 - a state of the database, not a fault
     """Another process is migrating this database."""
 
 
-BLOCKED = (Busy, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+BLOCKED = (
+    Busy,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.ConnectionTimeout,  # of a server that is busy; one that is down refuses
+)
 """Errors that may not come again at the next try."""
 
 
 async def migrate(dsn: str, *schemas: Schema) -> None:
     """Applies the missing migrations; replicas that start at the same time don't collide.
 
-    Raises Busy or psycopg's LockNotAvailable when the tables were in use for too long, and psycopg.Error.
+    Raises Busy or psycopg's LockNotAvailable when the tables were in use for too long, psycopg's ConnectionTimeout when
+    the server was busy for as long, and psycopg.Error.
     """
     backoff = Backoff("migrations", on=BLOCKED, longest=5.0)
     await backoff.call(lambda: asyncio.to_thread(apply_migrations, dsn, schemas), timeout=PATIENCE)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
+import psycopg
 
 from shared.backoff import Backoff
 from shared.contracts.event import Event
@@ -20,7 +21,7 @@ from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache
 from shared.eventstore.epochs import Epoch, Epochs
 from shared.eventstore.lease import Leases
-from shared.eventstore.migrate import Schema, migrate
+from shared.eventstore.migrate import PATIENCE, Schema, migrate
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.reading import EventReader
 from shared.eventstore.records import (
@@ -107,8 +108,12 @@ class EventStore(EventReader):
             epochs=epochs,
             max_batch=max_batch,
         )
-        async with connected(dsn, "epochs", WORK, autocommit=True) as connection:
-            await epochs.check_server(connection)
+
+        async def check_server() -> None:
+            async with connected(dsn, "epochs", WORK, autocommit=True) as connection:
+                await epochs.check_server(connection)
+
+        await Backoff("epochs", on=(psycopg.errors.ConnectionTimeout,)).call(check_server, timeout=PATIENCE)
         async with ReadingPool(dsn, readers, epochs.check) as pool:
             cache, leases = StateCache(cached_states, cached_bytes), Leases(dsn, instance, watermarks=watermarks)
             store = cls(dsn, codec, pool, writer, watermarks, cache, epochs, leases, seal)

@@ -1,6 +1,7 @@
 """A server that says nothing: stopped, or behind a proxy that forwards nothing. Each wait has its bound."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AbstractContextManager
@@ -65,6 +66,17 @@ def silence(request: pytest.FixtureRequest, proxy: SilentProxy, servers: Servers
     with psycopg.connect(servers.postgres_dsn) as sql:
         pid = int(sql.execute("select pg_read_file('postmaster.pid')").fetchone()[0].splitlines()[0])
     return frozen(pid)
+
+
+async def test_a_server_that_was_busy_when_a_process_started(database: str) -> None:
+    """It did not accept the first connections in time: the store opens all the same, a moment later."""
+    server = urlsplit(database)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        addresses = iter([silent.getsockname(), (server.hostname, server.port), silent.getsockname()])
+        with SilentProxy(lambda: next(addresses, (server.hostname, server.port))) as proxy:
+            async with EventStore.open(f"{behind(proxy, database)}?connect_timeout=2", CODEC) as store:
+                await soon(store.append(counted(uuid4(), 0, 1), context()))
+            assert next(addresses, None) is None
 
 
 async def test_everything_is_answered_in_time_and_goes_on(
