@@ -22,12 +22,13 @@ RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
 PIP := $(RUN) pip --disable-pip-version-check --quiet install --no-input
 
-.PHONY: help demo run test check bench lock
+.PHONY: help demo run test test-fast check bench lock
 
 help:
 	@echo 'make demo    the whole journey on this machine: a collection is created, generated, stored, charged'
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
+	@echo 'make test-fast   unit and contract tests, for the loop while you write'
 	@echo 'make check   format, lint, types, import rules'
 	@echo 'make bench   the figures of performance, each beside its peer (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
@@ -40,6 +41,9 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(RUN) tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
+
+test-fast: $(INSTALLED)
+	@$(RUN) tests.run --jobs $(JOBS) tests/unit tests/contracts
 
 check: $(INSTALLED)
 	$(RUN) ruff check
