@@ -58,7 +58,8 @@ def values(document: Any, root: str = "") -> Iterator[tuple[Place, Any]]:
     while stack:
         place, value = stack.pop()
         yield place, value
-        stack.extend(below(place, value))
+        if not isinstance(value, str):
+            stack.extend(below(place, value))
 
 
 def below(place: Place, value: Any) -> Iterator[tuple[Place, Any]]:

@@ -94,7 +94,8 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
     if len(steps) > MAX_STEPS:
         return [Detail(f"{prefix}/steps", f"a collection has at most {MAX_STEPS} steps, here are {len(steps)}")]
     found: list[Detail] = []
-    known = {step_id for step_id, _ in steps}
+    places = {step_id: index for index, (step_id, _) in enumerate(steps)}
+    leads_back = True
     edges: list[tuple[Place, int, int]] = []
     for index, (step_id, payload) in enumerate(steps):
         pointer = f"{prefix}/steps/{index}/nodePayload"
@@ -103,11 +104,13 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
             continue
         for where, written in _written(payload, pointer):
             target = _step_id(written)
-            if target is not None and target in known and target != step_id:
+            if target is not None and target in places and target != step_id:
                 edges.append((where, step_id, target))
+                leads_back = leads_back and places[target] < index
             elif len(found) < MAX_FAULTS:
                 found.append(Detail(str(where), _fault(step_id, target, written)))
-    found.extend(islice(_circles(edges), max(0, MAX_FAULTS - len(found))))
+    if not leads_back:  # what refers only to the steps before it closes no circle
+        found.extend(islice(_circles(edges), max(0, MAX_FAULTS - len(found))))
     return found
 
 

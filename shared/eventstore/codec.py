@@ -56,6 +56,7 @@ class Codec:
         self._names = {tag: _name(tag) for tag in self._newest}
         self._decoders = {tag: msgspec.json.Decoder(event) for tag, event in self.events.items()}
         self._decoders_of: dict[frozenset[str] | None, Mapping[str, Callable[[bytes], Event] | None]] = {}
+        self._wanted_of: dict[frozenset[str], Callable[[str], bool]] = {}
         self._encode = msgspec.json.Encoder().encode
 
     @classmethod
@@ -95,6 +96,10 @@ class Codec:
 
         It raises UnknownEventType for a version of such a type that is later than this release knows.
         """
+        types = frozenset(types)
+        known = self._wanted_of.get(types)
+        if known is not None:
+            return known
         tags = self.stored_tags(types)
         names = {self._names[tag] for tag in tags}
 
@@ -105,6 +110,7 @@ class Codec:
                 raise UnknownEventType(tag)
             return False
 
+        self._wanted_of[types] = is_wanted
         return is_wanted
 
     def decoders(self, types: frozenset[str] | None) -> Mapping[str, Callable[[bytes], Event] | None]:

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, within
 from shared.projections import positions
-from shared.projections.positions import Fenced, NextEvent
+from shared.projections.failures import Stuck, TableFailed
 from shared.projections.projection import Touched, fold_batch
 from shared.projections.tables import Changes, Table, TooManyBytes
 from shared.projections.unwritten import Unwritten
@@ -38,22 +38,6 @@ Progress = Callable[[int, int], None]
 """Is called with the position reached and the one to be reached."""
 
 
-class TableFailed(Exception):  # noqa: N818 - what happened to a table
-    """One table could not apply a batch: its fold raised, or PostgreSQL refused a row. The batch was rolled back."""
-
-    def __init__(self, table: Table | None, cause: Exception) -> None:
-        super().__init__(f"{table.name if table else 'a batch'}: {describe(cause)}")
-        self.table, self.cause = table, cause
-
-
-class Stuck(Exception):  # noqa: N818 - a state, which an operator may end
-    """A table can't apply the next event, which was tried alone."""
-
-    def __init__(self, table: str, event: NextEvent | None, cause: Exception) -> None:
-        super().__init__(f"{table} can't take in {event.text if event else 'what comes next'}: {describe(cause)}")
-        self.table, self.event, self.cause = table, event, cause
-
-
 class Group:
     """Tables at one position, with the connection that moves them."""
 
@@ -67,7 +51,12 @@ class Group:
         status: str = "live",
         fence: Fence | None = None,
     ) -> None:
-        self.connection, self.tables = connection, list(tables)
+        self.connection = connection
+        self.tables: list[Table] = []
+        self.types: frozenset[str] = frozenset()
+        """Of the events that change their rows."""
+        for table in tables:
+            self.add(table)
         self._lease, self._status, self._fence = lease, status, fence
         self._unwritten_since: float | None = None
         """When the tables passed the first event that changes no row, and of which the database does not know yet."""
@@ -88,9 +77,15 @@ class Group:
     def names(self) -> list[str]:
         return [table.name for table in self.tables]
 
-    @property
-    def types(self) -> frozenset[str]:
-        return frozenset[str]().union(*(table.projection.types for table in self.tables))
+    def add(self, table: Table) -> None:
+        self._have([*self.tables, table])
+
+    def remove(self, table: Table) -> None:
+        self._have([each for each in self.tables if each is not table])
+
+    def _have(self, tables: list[Table]) -> None:
+        self.tables = tables
+        self.types = frozenset[str]().union(*(table.projection.types for table in tables))
 
     async def apply(self, batch: Batch) -> None:
         """Applies a batch, all or nothing. Raises TableFailed, Fenced, and the errors of a lost connection."""
@@ -289,12 +284,3 @@ async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, pro
         raise
     finally:
         await stop(reading, *unwritten.tasks)
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
-
-
-__all__ = ["BATCH", "Fence", "Fenced", "Group", "Progress", "Stuck", "TableFailed", "advance", "describe", "read"]

@@ -16,7 +16,8 @@ from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.garbage import collected_seldom
 from shared.projections import positions
-from shared.projections.following import Fence, Group, Stuck, TableFailed, advance, describe, read
+from shared.projections.failures import Stuck, TableFailed, describe
+from shared.projections.following import Fence, Group, advance, read
 from shared.projections.positions import Fenced
 from shared.projections.projection import WANTED_WATERMARK, Projection, watermark
 from shared.projections.tables import Table
@@ -152,7 +153,7 @@ class Leader:
             # Each table catches up alone, so that the event at which one fails does not stop the others.
             for table in [failure.table] if failure.table else list(group.tables):
                 log.warning("read_table_falls_behind", table=table.name, error=str(failure))
-                group.tables.remove(table)
+                group.remove(table)
                 self._catch_up(table.name)
             return
         self._store.watermarks.observe(HEAD_WATERMARK, group.position)
@@ -181,7 +182,7 @@ class Leader:
             if not self._together.tables:
                 self._together.position = position
             try:
-                self._together.tables.append(await self._bring(name, position))
+                self._together.add(await self._bring(name, position))
             except TableFailed:
                 self._catch_up(name)
             else:

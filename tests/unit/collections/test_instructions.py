@@ -66,6 +66,8 @@ def test_unknown_variables_are_named_and_the_known_ones_listed():
 def test_texts_that_postgresql_cannot_hold_are_refused():
     assert [pointer for pointer, _ in refused(two_steps() | {"note": {"a/b": "x\0y"}})] == ["/data/note/a~1b"]
     assert [pointer for pointer, _ in refused(two_steps() | {"note": {"x\0y": 1}})] == ["/data/note"]
+    spelled = two_steps() | {"note": "a backslash and \\u0000"}
+    assert len(given(collection).when(create(spelled)).outcome) == 2
 
 
 def test_nesting_is_bounded():

@@ -114,6 +114,15 @@ def test_an_object_with_a_reference_is_nothing_else():
     assert faults([(2, payload), (1, {})]) == []
 
 
+def test_a_circle_of_steps_with_one_id_is_found():
+    """Each reference leads to an id that an earlier step has, but a later one has it, too."""
+    steps = [(5, {}), (2, {"a": {"$ref": 5}}), (5, {"a": {"$ref": 2}})]
+    assert [detail.pointer for detail in faults(steps)] == [
+        "/steps/1/nodePayload/a/$ref",
+        "/steps/2/nodePayload/a/$ref",
+    ]
+
+
 def test_a_reference_between_two_circles_is_on_neither():
     """1 ⇄ 2 leads to 3 ⇄ 4: what leads there is no fault of its own."""
     steps = [
