@@ -88,6 +88,29 @@ def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch:
     return headers
 
 
+class EventHeaders(Headers):
+    """`event_headers` of an event, made when the first asks for more than its type: a process asks only to park it."""
+
+    def __init__(self, service: str, recorded: RecordedEvent | UndecodedEvent, epoch: int) -> None:
+        self._service, self._recorded, self._epoch = service, recorded, epoch
+        self._made: dict[str, str] | None = None
+
+    @property
+    def _all(self) -> dict[str, str]:
+        if self._made is None:
+            self._made = event_headers(self._service, self._recorded, self._epoch)
+        return self._made
+
+    def __getitem__(self, name: str) -> str:
+        return self._recorded.stored_type if name == "ce-type" else self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
 def identify(headers: Headers) -> Identity | None:
     """Which event of which stream this is; None when the headers lack that or have another form."""
     try:
@@ -127,13 +150,18 @@ def late_id(message_id: str) -> str:
     return f"{message_id}:late"
 
 
-def read_event(owner: str, codec: Codec, subject: str, headers: Headers, body: bytes) -> ReceivedEvent:
-    """The event that a message carries, as its owner's store holds it. Raises Malformed with the reason."""
+def read_event(
+    owner: str, codec: Codec, subject: str, headers: Headers, body: bytes, identity: Identity | None = None
+) -> ReceivedEvent:
+    """The event that a message carries, as its owner's store holds it. Raises Malformed with the reason.
+
+    `identity` is that of the headers, where it has been read.
+    """
     if reason := headers.get(WITHHELD):
         raise Malformed(f"its owner's broker would not take this event ({reason}): it comes when its owner retries it")
     try:
         tag = headers["ce-type"]
-        identity = identify(headers)
+        identity = identity or identify(headers)
         version = int(headers["ce-streamversion"])
         context = Context(
             command_id=UUID(headers["ce-commandid"]),

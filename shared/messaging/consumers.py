@@ -184,6 +184,7 @@ class ConsumerRunner:
             identity.stream_id,
             identity.position,
             identity.epoch,
+            identity=identity,
         )
         if headers.get(LATE):
             self._hold(event, size_of(message), None)

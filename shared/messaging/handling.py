@@ -127,7 +127,11 @@ class Handling:
             await self._park(message, "parked", Failure(refused, 0))
             return
         may_be_known = message.position is None or message.position <= self._parked_up_to
-        if LATE in message.headers and await self.database(partial(parking.supply, consumer=name, message=message)):
+        if (
+            message.decode is None
+            and LATE in message.headers
+            and await self.database(partial(parking.supply, consumer=name, message=message))
+        ):
             return
         if may_be_known and await self.database(lambda connection: parking.known(connection, name, message.message_id)):
             return
@@ -148,7 +152,10 @@ class Handling:
             if isinstance(message, Message) and message.decode:
                 recorded = stored_event(tag, message.epoch, message.decode)
             else:
-                recorded = read_event(self.consumer.owner, self._codec, message.subject, message.headers, message.body)
+                identity = message.identity if isinstance(message, Message) else None
+                recorded = read_event(
+                    self.consumer.owner, self._codec, message.subject, message.headers, message.body, identity
+                )
         except Malformed as error:
             return Failure(str(error), 0)
         try:

@@ -17,7 +17,7 @@ from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.messaging import parking
-from shared.messaging.cloudevents import event_headers, event_subject
+from shared.messaging.cloudevents import EventHeaders, event_subject
 from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import SCHEMA, Message
@@ -185,14 +185,15 @@ class ProcessRunner:
         return [(event, None) for event in batch.events], batch.position
 
     def _take(self, event: UndecodedEvent, decode: Decode | None) -> None:
+        epoch = self.store.epoch_of(event.position)
         message = Message(
             str(event.event_id),
             event_subject(self._owner, event),
-            event_headers(self._owner, event, self.store.epoch_of(event.position)),
+            EventHeaders(self._owner, event, epoch),
             event.data,
             event.stream_id,
             event.position,
-            self.store.epoch_of(event.position),
+            epoch,
             decode,
         )
         self._open[event.position] = asyncio.get_running_loop().time()
