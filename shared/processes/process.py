@@ -1,6 +1,7 @@
 """Process managers: a service reacts to events of its own store with its next commands and messages."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,8 @@ PIECE = 500
 LOOK_AGAIN = 0.05
 CHECKPOINT_EVERY = 0.25
 """Seconds between two writings of the checkpoint. After a crash, `react` is called again for the events after it."""
+CHECKPOINT_SELDOM = 5.0
+"""The same while events are only passed over: after a crash, those are read again, and that is all."""
 
 Decode = Callable[[], RecordedEvent]
 
@@ -93,8 +96,8 @@ class ProcessRunner:
         self._open: dict[int, float] = {}
         """When each unfinished event was taken, by its position, in the event loop's time."""
         self._read_to = 0
-        self._moved = asyncio.Event()
-        """Set when the checkpoint may have moved."""
+        self._moved, self._reacted = asyncio.Event(), asyncio.Event()
+        """Set when the checkpoint may have moved; the second when that took a call of `react`."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
         self.active = False
@@ -206,6 +209,7 @@ class ProcessRunner:
         del self._open[message.position]
         self.window.give_back(len(message.body))
         self._moved.set()
+        self._reacted.set()
 
     @property
     def _done_to(self) -> int:
@@ -217,8 +221,12 @@ class ProcessRunner:
         kept = 0
         while True:
             await self._moved.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECKPOINT_SELDOM):
+                    await self._reacted.wait()
             await asyncio.sleep(CHECKPOINT_EVERY)
             self._moved.clear()
+            self._reacted.clear()
             if self._done_to > kept:
                 kept = self._done_to
                 await patiently(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
@@ -13,7 +14,7 @@ from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, context, count, counted
 from tests.integration.eventstore.waiting import soon
 from tests.integration.processes.reacting import NAME, Seen, caught_up, running
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 
 def mirror_of(stream: UUID) -> UUID:
@@ -55,6 +56,22 @@ async def test_goes_on_where_it_was(store: EventStore) -> None:
     later = await store.append(counted(uuid4(), 0, 1), context())
     async with EventStore.open(store.dsn, CODEC) as other, running(other, second):
         await eventually(lambda: second.positions == [later.position], "only the new one is done")
+
+
+async def test_what_is_passed_over_is_written_down_seldom(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint of a process moves with what it does; others' events alone are no reason to commit."""
+    monkeypatch.setattr("shared.processes.process.CHECKPOINT_SELDOM", 10 * PATIENCE)
+
+    async def reached(name: str, position: int) -> bool:
+        return await checkpoint(store, name) == position
+
+    async with running(store, Seen(), name="counts-v1"), running(store, Seen(), Opened, name="opens-v1"):
+        for _ in range(3):
+            opened = await store.append([StreamAppend(uuid4(), 0, [Opened("a")])], context())
+            await eventually(partial(reached, "opens-v1", opened.position), "the one that did something has told")
+        assert await checkpoint(store, "counts-v1") == 0
+        done = await store.append(counted(uuid4(), 0, 1), context())
+        await eventually(partial(reached, "counts-v1", done.position), "now the other one has, too")
 
 
 async def test_a_new_name_begins_again(store: EventStore) -> None:
