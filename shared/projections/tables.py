@@ -19,7 +19,8 @@ from shared.projections.projection import Key, Projection, Rows, Touched, fold_b
 STAGE_FROM = 50
 """From this number of changed rows on, COPY into a staging table and one merge are faster than single statements."""
 SEVERAL = 3
-"""From this number of rows on, one statement with arrays is faster than a statement for each."""
+"""From this number of rows on, one COPY of new rows, or one statement with arrays, is faster than a statement for each:
+of 24 rows of 28 columns, each takes 20, 40 or 66 us."""
 FEW, MANY = 64, 4096
 """How many rows are read at once, at first and at most."""
 ROWS_BYTES = 16 * 1024 * 1024
@@ -205,7 +206,7 @@ class Table:
     async def write(self, connection: psycopg.AsyncConnection, changes: Changes) -> None:
         """In the order in which a row may take another's place under a unique index: first they go, last they come."""
         added, edited = changes.added, changes.edited
-        if len(added) < STAGE_FROM:
+        if len(added) < SEVERAL:
             added, edited = [], edited + added
         is_few = len(edited) < STAGE_FROM
         if changes.gone or (edited and is_few):

@@ -90,6 +90,20 @@ def several(number: int) -> list[StreamAppend]:
     return [StreamAppend(UUID(int=stream), number, [Counted(stream)]) for stream in range(1, 11)]
 
 
+async def test_new_rows_of_a_batch_that_is_not_small(
+    store: EventStore, sql: psycopg.Connection, statements: list[str]
+) -> None:
+    """They are copied, however few they are: none has a statement of its own."""
+    async with projecting(store, TALLIES, SUMS) as projector:
+        assert await projector.caught_up((await store.append(counted(uuid4(), 0, 1), context())).position, PATIENCE)
+        statements.clear()
+        new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(FEW + 1)]
+        assert await projector.caught_up((await store.append(new, context())).position, PATIENCE)
+        assert not [each for each in statements if "tallies_v1" in each]
+    for projection in (TALLIES, SUMS):
+        assert rows(sql, projection.table) == await expected(store, projection)
+
+
 async def test_of_any_size(store: EventStore, sql: psycopg.Connection, calls: Counter[str]) -> None:
     """Below the bound and above it, with rows that come, change and go."""
     async with projecting(store, *ALL) as projector:
