@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from shared.eventstore.arrays import register
 from shared.eventstore.connections import READS, NoAnswer, parameters, within
 from shared.eventstore.records import StoreUnavailable
 
@@ -34,6 +35,12 @@ class ReadingPool(AsyncConnectionPool):
     def __init__(
         self, dsn: str, size: int, on_connect: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None
     ) -> None:
+
+        async def configure(connection: psycopg.AsyncConnection) -> None:
+            register(connection)
+            if on_connect is not None:
+                await on_connect(connection)
+
         settings = {"autocommit": True, "prepare_threshold": 0, **parameters(dsn, "reader", READS)}
         # The pool tries twice to connect and then gives up until the next reader asks: with more tries, its pauses
         # would double, and become too long.
@@ -44,7 +51,7 @@ class ReadingPool(AsyncConnectionPool):
             open=False,
             timeout=ANSWERS_WITHIN,
             reconnect_timeout=0.0,
-            configure=on_connect,
+            configure=configure,
             kwargs=settings,
         )
 

@@ -16,6 +16,7 @@ from shared.eventstore.batches import Batch, EntryBatch, UndecodedBatch, made, p
 from shared.eventstore.codec import UNREADABLE, Codec, Unreadable
 from shared.eventstore.decider import Decider, Loaded, StateCache, fold
 from shared.eventstore.epochs import Epoch, Epochs, WentBack
+from shared.eventstore.newer import Known, Newer
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.recent import PAGE_BYTES as SHARED_BYTES
 from shared.eventstore.recent import Entry, Recent
@@ -35,12 +36,6 @@ select position, event_id, stream_id, version, type, data, metadata, recorded_at
     over (order by version rows between unbounded preceding and 1 preceding) as before
   from (select * from events where stream_id = %b and version > %b and version <= %b order by version limit %b) page
 ) bounded where before is null or before < %b order by version"""
-SELECT_NEWER_OF_TWO = """
-(select position, event_id, stream_id, version, type, data, metadata, recorded_at from events
- where stream_id = %b and version > %b order by version limit %b)
-union all
-(select position, event_id, stream_id, version, type, data, metadata, recorded_at from events
- where stream_id = %b and version > %b order by version limit %b)"""
 SELECT_SEQUENCE = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))
@@ -55,8 +50,6 @@ UNKNOWN = "unknown"
 """The aggregate of an event whose type no version of this release's contracts lists."""
 PAGE = 1000
 """Events of a stream that are read at once."""
-FEW = 8
-"""Newer events of a stream that are read together with those of another one."""
 PAGE_BYTES = 8 * 1024 * 1024
 """Bytes after which a page of events ends, full or not."""
 
@@ -75,6 +68,7 @@ class EventReader:
     ) -> None:
         self.codec, self.pool, self.watermarks, self.epochs = codec, pool, watermarks, epochs
         self._cache, self._seal = cache, seal
+        self.newer = Newer(self._rows)
         self.recent = Recent(self._page, self._entry, watermarks, epochs)
 
     async def load(self, decider: Decider[S], stream_id: UUID, *, as_of: int | datetime | None = None) -> Loaded[S]:
@@ -89,7 +83,11 @@ class EventReader:
         while True:
             generation = self.epochs.generation
             start = self._cache.get(decider, stream_id)
-            if start is None and decider.snapshot_every:
+            if start is not None:
+                newer = await self.newer.than(Known(stream_id, start.version))
+                if newer is not None and generation == self.epochs.generation:
+                    return self._read_on(decider, stream_id, start, newer[0])
+            elif decider.snapshot_every:
                 start = await read_snapshot(self.pool, decider, stream_id, self._seal)
             loaded = await self._fold(decider, start or nothing, stream_id)
             if generation != self.epochs.generation:
@@ -109,19 +107,21 @@ class EventReader:
         self, decider: Decider[S], stream_id: UUID, other: Decider[T], other_id: UUID
     ) -> tuple[Loaded[S], Loaded[T]]:
         """The states of two streams now; with one query when this process has seen both before."""
+        generation = self.epochs.generation
         first, second = self._cache.get(decider, stream_id), self._cache.get(other, other_id)
         if first is not None and second is not None:
-            generation = self.epochs.generation
-            arguments = (stream_id, first.version, FEW, other_id, second.version, FEW)
-            newer = [self._recorded(row) for row in await self._rows(SELECT_NEWER_OF_TWO, arguments)]
-            if len(newer) < FEW and generation == self.epochs.generation:
-                first = fold(decider, first, [each for each in newer if each.stream_id == stream_id])
-                second = fold(other, second, [each for each in newer if each.stream_id == other_id])
-                if newer:
-                    self._cache.put(decider, stream_id, first)
-                    self._cache.put(other, other_id, second)
-                return first, second
+            newer = await self.newer.than(Known(stream_id, first.version), Known(other_id, second.version))
+            if newer is not None and generation == self.epochs.generation:
+                first = self._read_on(decider, stream_id, first, newer[0])
+                return first, self._read_on(other, other_id, second, newer[1])
         return await self.load(decider, stream_id), await self.load(other, other_id)
+
+    def _read_on(self, decider: Decider[S], stream_id: UUID, seen: Loaded[S], newer: list[Row]) -> Loaded[S]:
+        if not newer:
+            return seen
+        loaded = fold(decider, seen, [self._recorded(row) for row in newer])
+        self._cache.put(decider, stream_id, loaded)
+        return loaded
 
     async def read_stream(
         self,

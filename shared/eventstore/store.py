@@ -126,7 +126,7 @@ class EventStore(EventReader):
             try:
                 yield store
             finally:
-                await stop(*store.tasks.values(), *store.recent.tasks)
+                await stop(*store.tasks.values(), *store.recent.tasks, *store.newer.tasks)
                 await asyncio.gather(*store._background, return_exceptions=True)
 
     # Its lives

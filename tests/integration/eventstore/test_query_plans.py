@@ -9,7 +9,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from shared.eventstore import EventStore, append_statement, checkpoints, reading, repeats, snapshots
+from shared.eventstore import EventStore, append_statement, checkpoints, newer, reading, repeats, snapshots
 from shared.eventstore.recorders import aggregate, application
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.support.servers import Servers
@@ -40,6 +40,10 @@ ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "the sequence": (reading.SELECT_SEQUENCE, (50_000, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
     "a piece of the sequence": (reading.SELECT_SEQUENCE, (50_000, 50_010, PAGE, reading.PAGE_BYTES)),
     "what is new": (reading.SELECT_SEQUENCE, (EVENTS + 20_000, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
+    "what streams have that is newer": (
+        newer.SELECT_NEWER,
+        ([STREAM, LONG], [95, 19_995], newer.FEW, newer.MOST_BYTES),
+    ),
     "a command's stream": (repeats.SELECT_STREAM_ID, (uuid4(),)),
     "a command's context": (repeats.SELECT_METADATA, (uuid4(),)),
     "the head": (reading.SELECT_HEAD, ()),

@@ -1,5 +1,6 @@
 """Commands that are decided on the state that this process saw last: what that saves, and that it never shows."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
@@ -112,3 +113,36 @@ async def test_a_state_that_stays_out_of_date_ends_in_time(store: EventStore, mo
     with pytest.raises(StoreUnavailable):
         await store.handle(TALLY, uuid4(), count(1), context(), look_up=look_up)
     assert looks == 1
+
+
+async def test_many_who_read_at_once_share_their_queries(
+    store: EventStore, other: EventStore, counted: Statements
+) -> None:
+    """And each is shown all that was recorded before he asked, by whomever."""
+    streams = [uuid4() for _ in range(50)]
+    for stream in streams:
+        await store.create(TALLY, stream, [Counted(1)], context())
+    for number, stream in enumerate(streams):
+        if number % 2:
+            await other.handle(TALLY, stream, count(number), context())
+    before = counted.of("events")
+    loaded = await asyncio.gather(*(store.load(TALLY, stream) for stream in streams))
+    assert counted.of("events") == before + 1
+    totals = [each.state.total for each in loaded]
+    assert totals == [1 + number if number % 2 else 1 for number in range(len(streams))]
+    assert [store.known(TALLY, stream) for stream in streams] == loaded
+
+
+async def test_more_newer_bytes_than_are_read_for_all_at_once(
+    store: EventStore, other: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody who asked reads by himself."""
+    monkeypatch.setattr("shared.eventstore.newer.MOST_BYTES", 1)
+    one, two = uuid4(), uuid4()
+    for stream in (one, two):
+        await store.create(TALLY, stream, [Counted(1)], context())
+        for _ in range(3):
+            await other.handle(TALLY, stream, count(10), context())
+    first, second = await store.load_both(TALLY, one, TALLY, two)
+    assert (first.state.total, second.state.total) == (31, 31)
+    assert (first.version, second.version) == (4, 4)

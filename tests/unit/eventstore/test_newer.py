@@ -1,0 +1,128 @@
+"""Newer events of streams are asked for together: when each query begins, whom it answers, whom it does not delay."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.eventstore import StoreUnavailable
+from shared.eventstore.newer import FEW, MOST_STREAMS, Known, Newer
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+
+
+class Database:
+    """Streams with a version each; every query is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.versions: dict[UUID, int] = {}
+        self.queries: list[asyncio.Future[None]] = []
+        self.streams: list[int] = []
+        self.newer = Newer(self.rows)
+        self._begins = asyncio.Condition()
+
+    async def rows(self, _query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        query = asyncio.get_running_loop().create_future()
+        self.queries.append(query)
+        self.streams.append(int.from_bytes(values[0].data[12:16]))
+        events = [
+            (version, UUID(int=version), stream_id, version, "", b"", b"", None)
+            for stream_id, last in self.versions.items()
+            for version in range(last - FEW + 1, last + 1)
+        ]
+        async with self._begins:
+            self._begins.notify_all()
+        await query
+        return [(*event, len(events)) for event in events]
+
+    async def begun(self, number: int) -> None:
+        async with asyncio.timeout(10), self._begins:
+            await self._begins.wait_for(lambda: len(self.queries) >= number)
+
+
+@pytest.mark.asyncio
+async def test_all_who_ask_together_are_answered_by_one_query() -> None:
+    database = Database()
+    asking = [asyncio.create_task(database.newer.than(Known(UUID(int=each), 1))) for each in range(100)]
+    await database.begun(1)
+    database.queries[0].set_result(None)
+    assert await asyncio.gather(*asking) == [[[]]] * 100
+    assert database.streams == [100]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No query is slow."""
+    monkeypatch.setattr("shared.eventstore.newer.SLOW", 60.0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("patient")
+async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
+    """What was recorded before somebody asked is shown to him, though another's query was on its way."""
+    database = Database()
+    first = asyncio.create_task(database.newer.than(Known(ONE, FEW)))
+    await database.begun(1)
+    database.versions[ONE] = FEW + 1
+    later = [asyncio.create_task(database.newer.than(Known(ONE, version))) for version in (FEW, FEW + 1)]
+    await asyncio.sleep(0)
+    assert len(database.queries) == 1
+    database.queries[0].set_result(None)
+    assert await first == [[]]
+    await database.begun(2)
+    database.queries[1].set_result(None)
+    # One has all of the few that are read at once: there may be more, so each reads by itself.
+    assert await asyncio.gather(*later) == [None, None]
+
+
+@pytest.mark.asyncio
+async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
+    database = Database()
+    silent = asyncio.create_task(database.newer.than(Known(ONE, 1)))
+    await database.begun(1)
+    other = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    await database.begun(2)
+    database.queries[1].set_result(None)
+    assert await other == [[]]
+    third = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    await database.begun(3)
+    database.queries[2].set_result(None)
+    assert await third == [[]]
+    assert not silent.done()
+    database.queries[0].set_result(None)
+    assert await silent == [[]]
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("patient")
+async def test_a_query_that_fails_fails_for_those_who_asked_it_only() -> None:
+    database = Database()
+    failing = [asyncio.create_task(database.newer.than(Known(ONE, 1))) for _ in range(2)]
+    await database.begun(1)
+    gone = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    other = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    database.queries[0].set_exception(StoreUnavailable("it is gone"))
+    found = await asyncio.gather(*failing, return_exceptions=True)
+    assert [type(each) for each in found] == [StoreUnavailable] * 2
+    await database.begun(2)
+    database.queries[1].set_result(None)
+    assert await other == [[]]
+    assert gone.cancelled()
+
+
+@pytest.mark.asyncio
+async def test_a_query_asks_for_so_many_streams_at_most() -> None:
+    database = Database()
+    asking = [
+        asyncio.create_task(database.newer.than(Known(UUID(int=2 * each), 1), Known(UUID(int=2 * each + 1), 1)))
+        for each in range(MOST_STREAMS)
+    ]
+    for number in (1, 2):
+        await database.begun(number)
+        database.queries[number - 1].set_result(None)
+    await asyncio.gather(*asking)
+    assert database.streams == [MOST_STREAMS, MOST_STREAMS]
