@@ -85,9 +85,23 @@ async def test_several_events(store: EventStore, sql: psycopg.Connection, statem
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-def several(number: int) -> list[StreamAppend]:
-    """An append to ten streams."""
-    return [StreamAppend(UUID(int=stream), number, [Counted(stream)]) for stream in range(1, 11)]
+async def test_more_than_a_small_batch(store: EventStore, sql: psycopg.Connection, statements: list[str]) -> None:
+    """As many as a burst has are written with one statement a table, too, as long as COPY is not faster."""
+    async with projecting(store, TALLIES, SUMS) as projector:
+        for number in range(3):
+            statements.clear()
+            assert await projector.caught_up(
+                (await store.append(several(number, 3 * FEW), context())).position, PATIENCE
+            )
+            written = [each for each in statements if "insert into" in each or "staged_" in each]
+        assert len(written) == 2, written  # the first time, tables read their rows in smaller pieces
+    for projection in (TALLIES, SUMS):
+        assert rows(sql, projection.table) == await expected(store, projection)
+
+
+def several(number: int, streams: int = 10) -> list[StreamAppend]:
+    """An append to so many streams."""
+    return [StreamAppend(UUID(int=stream), number, [Counted(stream)]) for stream in range(1, streams + 1)]
 
 
 async def test_new_rows_of_a_batch_that_is_not_small(

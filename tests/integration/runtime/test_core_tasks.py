@@ -129,7 +129,7 @@ def test_the_process_ends_with_a_line_that_says_which(database: str, nats_url: s
 
 
 def test_a_service_looks_for_circles_seldom(database: str, nats_url: str) -> None:
-    """Python's own thresholds cost a busy service 14 % of its time, and 47 ms at once."""
+    """Python's own thresholds cost a busy service 14 % of its time: see decision 35."""
     line = last_words(database, nats_url, "import gc; raise KeyError(gc.get_threshold())")
     assert f"raised KeyError({SERVING})" in line
 
