@@ -110,8 +110,14 @@ async def test_goes_on_where_it_stopped(
     async def break_off(projection: Projection[Any]) -> int:
         """Cancels a rebuild halfway; where it was then."""
         progress: list[int] = []
-        task = asyncio.create_task(rebuild(store, projection, progress=lambda reached, _: progress.append(reached)))
-        await eventually(lambda: len(progress) >= 5 or task.done(), "it is that far")
+
+        def reached(position: int, _: int) -> None:
+            progress.append(position)
+            if len(progress) == 5:
+                task.cancel()  # here: whoever looks at intervals may look when it is done
+
+        task = asyncio.create_task(rebuild(store, projection, progress=reached))
+        await asyncio.wait((task,))
         await stop(task)
         row = sql.execute("select position from read_tables where name = 'tallies_v1__rebuild'").fetchone()
         return int(row[0]) if row else 0
