@@ -11,6 +11,7 @@ from services.edge.app import create
 from services.edge.settings import EdgeSettings
 from shared.garbage import collect_for_serving
 from shared.http import configure_logging
+from shared.http.one_write import HttpProtocol
 from shared.http.server import Server
 from shared.http.tracing import setup_tracing
 from shared.runtime.held import until_released
@@ -40,7 +41,7 @@ def serve(settings: EdgeSettings) -> None:
             host=settings.http_host,
             port=settings.http_port,
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -69,30 +69,40 @@ def segments_of(path: str) -> list[str] | None:
     return None if "." in segments or ".." in segments else segments
 
 
-def _fits(pattern: list[str], segments: list[str]) -> bool:
-    if pattern[-1] == "**":
-        pattern = pattern[:-1]
-        segments = segments[: len(pattern)]
-    return len(pattern) == len(segments) and all(
-        wanted in ("{}", given) for wanted, given in zip(pattern, segments, strict=True)
-    )
+class _Pattern:
+    """The segments of a pattern that must be there, by their places."""
+
+    def __init__(self, rule: Rule) -> None:
+        segments = rule.pattern.strip("/").split("/")
+        self.rule, self.head = rule, segments[0]
+        self._is_open = segments[-1] == "**"
+        self._length = len(segments) - self._is_open
+        self._fixed = [(place, each) for place, each in enumerate(segments) if place and each not in {"{}", "**"}]
+
+    def fits(self, segments: list[str]) -> bool:
+        length = len(segments)
+        if length != self._length and not (self._is_open and length > self._length):
+            return False
+        for place, wanted in self._fixed:  # noqa: SIM110 - a generator for each pattern costs more than the rest
+            if segments[place] != wanted:
+                return False
+        return True
 
 
 class RoutingTable:
     """The rules, indexed by the first segment of their patterns."""
 
     def __init__(self, rules: tuple[Rule, ...] = RULES) -> None:
-        self._by_head: dict[str, list[tuple[list[str], Rule]]] = {}
-        for rule in rules:
-            pattern = rule.pattern.strip("/").split("/")
-            self._by_head.setdefault(pattern[0], []).append((pattern, rule))
+        self._by_head: dict[str, list[_Pattern]] = {}
+        for pattern in map(_Pattern, rules):
+            self._by_head.setdefault(pattern.head, []).append(pattern)
 
     def match(self, method: str, path: str) -> Rule | None:
         """The rule for a request; None when no service has that address."""
         segments = segments_of(path)
         if not segments:
             return None
-        for pattern, rule in self._by_head.get(segments[0], ()):
-            if (rule.methods is None or method in rule.methods) and _fits(pattern, segments):
-                return rule
+        for pattern in self._by_head.get(segments[0], ()):
+            if pattern.fits(segments) and (pattern.rule.methods is None or method in pattern.rule.methods):
+                return pattern.rule
         return None

@@ -56,7 +56,7 @@ def precondition(request: Request[Any, Any, Any]) -> Precondition:
     If-Match compares strongly: weak tags, and those that are none of ours, match nothing. When none is left, it is a
     stale one: VERSION_CONFLICT, answered as 412. So is what is not a list of tags at all.
     """
-    if_match, if_none_match = request.headers.get("if-match"), request.headers.get("if-none-match")
+    if_match, if_none_match = _header(request, b"if-match"), _header(request, b"if-none-match")
     none_of: frozenset[int] | None = frozenset()
     if if_none_match is not None:
         none_of = None if if_none_match.strip() == "*" else _versions(if_none_match, weak=True)
@@ -91,10 +91,15 @@ def is_other(if_match: str | None, tag: str) -> bool:
 
 def refuse_other(request: Request[Any, Any, Any], tag: str) -> None:
     """VERSION_CONFLICT (412) for a read whose If-Match is not of what would be answered."""
-    given = request.headers.get("if-match")
+    given = _header(request, b"if-match")
     if is_other(given, tag):
         message = f"names another representation than {tag}, which is there"
         raise Problem("VERSION_CONFLICT", f"If-Match {message}", Detail("header:If-Match", message))
+
+
+def _header(request: Request[Any, Any, Any], wanted: bytes) -> str | None:
+    """Without Litestar's object of all headers: most requests have neither, and need it for nothing else."""
+    return next((value.decode("latin-1") for name, value in request.scope["headers"] if name == wanted), None)
 
 
 def versioned(
@@ -105,6 +110,6 @@ def versioned(
     headers = {"etag": tag, **options.pop("headers", {})}
     if status == 200:
         refuse_other(request, tag)
-        if is_known(request.headers.get("if-none-match"), tag):
+        if is_known(_header(request, b"if-none-match"), tag):
             return Response(None, status_code=304, headers=headers)
     return Response(body, status_code=status, headers=headers, **options)

@@ -15,7 +15,8 @@ then, and the question is asked again. While that can't be had: 503.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import parse_qsl
@@ -60,14 +61,15 @@ def following(*services: str) -> dict[str, Any]:
     return {"follows": frozenset(services)}
 
 
-def parse_positions(text: str, pointer: str) -> list[Position]:
+@lru_cache(maxsize=1024)
+def parse_positions(text: str, pointer: str) -> Sequence[Position]:
     """Tokens with commas between them. Raises VALIDATION_FAILED at `pointer`."""
     tokens = [token.strip() for token in text.split(",")]
     found = [_TOKEN.fullmatch(token) for token in tokens]
     if len(tokens) > MAX_TOKENS or not all(found):
         message = f"must be what {HEADER} of an answer was; several with commas between them, {MAX_TOKENS} at most"
         raise invalid(f"{pointer} {message}", Detail(pointer, message))
-    return [Position(each["service"], int(each["epoch"]), int(each["number"])) for each in found if each]
+    return tuple(Position(each["service"], int(each["epoch"]), int(each["number"])) for each in found if each)
 
 
 def newest(positions: Iterable[Position]) -> dict[str, Position]:
@@ -203,7 +205,7 @@ async def _wait(
         for service, position in asked.items()
         if (service == history.service and reads) or service in follows
     ]
-    if waits and not all(await asyncio.gather(*waits)):
+    if waits and not (await waits[0] if len(waits) == 1 else all(await asyncio.gather(*waits))):
         raise _not_shown()
 
 

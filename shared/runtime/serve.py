@@ -15,6 +15,7 @@ from litestar import Litestar
 from shared.garbage import collect_for_serving
 from shared.http import Authenticator, Issuer, configure_logging, create_app
 from shared.http.idempotency import command_contexts
+from shared.http.one_write import HttpProtocol
 from shared.http.server import Server
 from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
@@ -122,6 +123,7 @@ async def serve(definition: ServiceDefinition, settings: ServiceSettings, build:
             service.app,
             host=settings.http_host,
             port=settings.http_port,
+            http=HttpProtocol,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=GRACE,

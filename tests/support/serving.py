@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from shared.http.one_write import HttpProtocol
+
 
 def free_port() -> int:
     """A loopback port that nobody listens on now."""
@@ -29,7 +31,7 @@ async def serving(app: Any, *, port: int = 0) -> AsyncIterator[str]:
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
