@@ -1,4 +1,4 @@
-"""`python -m infra.cli`: the same as `emprops`, whose script can't name an interpreter with a quote in its path."""
+"""`python -m infra.cli`: same as `emprops`. For paths with a quote, which a script's `#!` line can't contain."""
 
 from infra.cli.main import main
 

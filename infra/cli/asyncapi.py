@@ -29,7 +29,7 @@ from shared.messaging.asyncapi import asyncapi as describe
 @json_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the document as YAML.")
 def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
-    """Describe the events that a service publishes, and those of others that it takes. Needs no running set.
+    """Describe the events that a service publishes, and those that it consumes. Needs no running set.
 
     With --json or --yaml, the whole AsyncAPI 3.0 document, with the schema of every event.
     """
@@ -45,24 +45,24 @@ def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
 
 
 def document_of(service: str) -> dict[str, Any]:
-    """The service's AsyncAPI document as plain JSON values; what it lists, it lists by name."""
+    """The service's AsyncAPI document as plain JSON values, channels and operations sorted by name."""
     document = describe(service, definition_of(service).events, consumers_of(service), version=version("emprops"))
-    # FastStream lists them in the order of a set.
+    # FastStream lists them in the order of a set, which differs from run to run.
     return {**document, **{part: dict(sorted(document[part].items())) for part in ("channels", "operations")}}
 
 
 def consumers_of(service: str) -> Sequence[Consumer]:
-    """What the service takes from others, of a service that is not running.
+    """The service's consumers, without a running service.
 
-    A service's app makes its consumers with functions that return `list[Consumer]`, out of what they work with, and
-    they touch none of that before an event comes: so here they are made out of nothing, to be read and not to be run.
+    They are made by the functions of its app module that return `list[Consumer]`. Consumers use their dependencies only
+    when an event arrives, so each function is called with None for every argument; the result is read, never run.
     """
     app = importlib.import_module(f"services.{service}.app")
-    factories = [each for each in vars(app).values() if inspect.isfunction(each) and _makes_consumers(each)]
-    made: list[Consumer] = []
+    factories = [member for member in vars(app).values() if inspect.isfunction(member) and _makes_consumers(member)]
+    consumers: list[Consumer] = []
     for factory in factories:
-        made += factory(*(None for _ in inspect.signature(factory).parameters))
-    return made
+        consumers += factory(*(None for _ in inspect.signature(factory).parameters))
+    return consumers
 
 
 def _makes_consumers(function: Callable[..., Any]) -> bool:
@@ -76,7 +76,7 @@ def _table(service: str, document: dict[str, Any]) -> Table:
     table.add_column("event", no_wrap=True)
     table.add_column("subject", overflow="fold")
     table.add_column("consumer")
-    # Out before in.
+    # Published events before consumed ones.
     for name, operation in sorted(document["operations"].items(), key=lambda item: item[1]["action"] != "send"):
         [message] = document["channels"][name]["messages"]
         sends = operation["action"] == "send"

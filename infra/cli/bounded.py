@@ -1,4 +1,4 @@
-"""Asking several things at once, and waiting for none longer than it may take."""
+"""Runs several blocking calls at once, with one time limit for all."""
 
 import threading
 import time
@@ -8,23 +8,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ask(questions: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T]:
-    """The answers that came in time, by name; a question that raises has none either.
+def run_all(calls: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T]:
+    """The results that came within `seconds`, by name. A call that raises has none: threading.excepthook reports it.
 
-    Threads of their own and no pool: Python waits at its end for a pool's threads, and one may hang in a system call.
+    Daemon threads instead of a pool: Python waits for a pool's threads at exit, and one may hang in a system call.
     """
-    answers: dict[str, T] = {}
+    results: dict[str, T] = {}
 
-    def answer(name: str, question: Callable[[], T]) -> None:
-        answers[name] = question()
+    def run(name: str, call: Callable[[], T]) -> None:
+        results[name] = call()
 
-    threads = [
-        threading.Thread(target=answer, args=(name, question), name=name, daemon=True)
-        for name, question in questions.items()
-    ]
+    threads = [threading.Thread(target=run, args=(name, call), name=name, daemon=True) for name, call in calls.items()]
     end = time.monotonic() + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    return dict(answers)
+    return dict(results)

@@ -28,7 +28,7 @@ from infra.embedded.process import ProcessSpec, launch_command
 from infra.embedded.takeover import is_held
 
 ANSWERS_WITHIN = 20.0
-"""Seconds: the edge answers commands within 15, if only that it can't."""
+"""Seconds per request: the edge answers a command within 15, with 503 at the latest."""
 
 
 @click.command(
@@ -51,7 +51,7 @@ ANSWERS_WITHIN = 20.0
 def demo(data: Path | None, url: str | None, token: str | None, generations: int, *, as_json: bool) -> None:
     """Create a collection, generate it, download the files, show what it cost; all through the public API.
 
-    Exits with 0 only if the job completed and every file's bytes have the sha256 that storage says.
+    Exits with 0 only if the job completed and each downloaded file has the sha256 that the API reports.
     """
     if (url is None) != (token is None) or (url is not None and data is not None):
         fail("give --data DIR, or --url URL with --token T", code=2)
@@ -90,7 +90,7 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
 
 
 def _end(number: int, _frame: object) -> None:
-    """Ends as Ctrl-C does, so that what was started for the demo is stopped."""
+    """Raises, as Ctrl-C does, so that `finally` blocks stop the set that the demo started."""
     raise SystemExit(128 + number)
 
 
@@ -129,14 +129,14 @@ def _run(
 
 @contextlib.contextmanager
 def _running_set(data: Path, console: Console) -> Iterator[str]:
-    """The URL of the set in the folder; one that doesn't run is started, and stopped again."""
+    """The URL of the set in the folder. Starts the set if it is not running, and then stops it at the end."""
     if is_held(data):
         yield open_set(data).url
         return
     console.print(f"  starting PostgreSQL, NATS, an S3 store and the services in {data} …", highlight=False)
     program = "from infra.cli.main import main; main()"
     command = (sys.executable, "-c", program, "up", "--data", str(data), "--port", "0")
-    # Should we be killed outright, the kernel stops it for us.
+    # If we are killed with SIGKILL, the kernel stops the set.
     launched = launch_command(ProcessSpec(name="set", command=command, death_signal=signal.SIGTERM))
     with subprocess.Popen(launched, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
@@ -149,29 +149,29 @@ def _running_set(data: Path, console: Console) -> Iterator[str]:
 
 def _until_ready(process: "subprocess.Popen[str]", console: Console) -> str:
     assert process.stdout is not None
-    said: list[str] = []
+    output: list[str] = []
     for line in process.stdout:
-        said.append(line.rstrip())
+        output.append(line.rstrip())
         if line.startswith("ready "):
             console.print(cell(f"  {line.strip()}"))
             return line.split()[1]
-    return fail("the set did not start:", *said[-15:])
+    return fail("the set did not start:", *output[-15:])
 
 
 def _development_tokens(data: Path) -> tuple[str, str, str]:
-    """A new user's token, an operator's, and the user's id: each demo starts with an empty account."""
-    made = open_set(data)
-    key = ensure_private_key(Path(made.issuer_key_file))
+    """A new user's token, the same user's token as an operator, and the user's id: each demo starts without credits."""
+    file = open_set(data)
+    key = ensure_private_key(Path(file.issuer_key_file))
     user = uuid4()
 
     def signed(*roles: str) -> str:
-        return sign_token(key, user=user, roles=roles, issuer=made.issuer, audience=made.audience, ttl=3600)[0]
+        return sign_token(key, user=user, roles=roles, issuer=file.issuer, audience=file.audience, ttl=3600)[0]
 
     return signed("user"), signed("user", "operator"), str(user)
 
 
 def _claims(token: str) -> tuple[str, list[str]]:
-    """What the token says of itself; only the edge can tell whether it is true."""
+    """The token's subject and roles, not verified: the edge does that."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -181,7 +181,7 @@ def _claims(token: str) -> tuple[str, list[str]]:
 
 
 def _see_status(data: Path | None) -> str:
-    return f"See what is the matter: {command_line('status', '--data', data or 'DIR')}"
+    return f"To find the cause: {command_line('status', '--data', data or 'DIR')}"
 
 
 def _show(result: DemoResult, console: Console) -> None:
@@ -189,7 +189,7 @@ def _show(result: DemoResult, console: Console) -> None:
     for column in ("file", "type", "sha256", "bytes"):
         table.add_column(column)
     for asset in result.assets:
-        verdict = "[green]intact[/]" if asset.intact else "[red]differ from the sha256[/]"
+        verdict = "[green]intact[/]" if asset.intact else "[red]sha256 differs[/]"
         table.add_row(cell(Path(asset.file).name), cell(asset.mime_type), cell(f"{asset.sha256[:16]}…"), verdict)
     console.print(table)
     ledger = Table(title="credits", title_justify="left", box=None, pad_edge=False)
@@ -207,7 +207,7 @@ def _show(result: DemoResult, console: Console) -> None:
 
 
 def _show_next(job_id: str, console: Console, data: Path | None, served: str | None) -> None:
-    """Commands that can be run as printed. `served`: the address of a set that runs on after the demo."""
+    """Prints commands that run as printed. `served`: the URL of a set that keeps running after the demo."""
     console.print("\nWhere to look next:", style="bold")
     lines = []
     if served is None:

@@ -39,7 +39,7 @@ PAGE, STREAM_PAGE = 1000, 50
     "--after", type=click.IntRange(0), default=0, help="Only events after this position (version of a stream)."
 )
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
-@click.option("--follow", is_flag=True, help="Go on with what is recorded from now on, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep printing new events until Ctrl-C.")
 @json_option
 def events(
     data: Path,
@@ -52,11 +52,11 @@ def events(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the history of a service, or of one stream of it, in the order in which it was recorded.
+    """Print the history of a service, or of one of its streams, in the order in which it was recorded.
 
     Events are shown in the newest version of their type. With --json, one JSON object per line: position, recorded_at,
-    type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id. What can't be
-    read has the type `unreadable`, and says why.
+    type, stored_type (the version that it was stored in), stream_id, version, event, metadata, event_id. An event that
+    can't be read has the type `unreadable`, and the reason.
     """
     console, types = Console(highlight=False, soft_wrap=True), frozenset(only)
 
@@ -71,7 +71,7 @@ def events(
                 if as_json:
                     click.echo(json_shown(_document(recorded), indent=0))
                 else:
-                    console.print(_words(recorded))
+                    console.print(_line(recorded))
                 if left is not None and (left := left - 1) == 0:
                     return
 
@@ -84,7 +84,7 @@ async def _followed(store: EventStore, after: int) -> AsyncIterator[RecordedEven
             for recorded in batch.events:
                 yield recorded
     except WentBack as error:
-        fail(f"The history was put back to an earlier moment ({error}). Run the command again to read it as it is now")
+        fail(f"The database was restored to an earlier state ({error}). Run the command again to read it as it is now")
 
 
 async def _read(store: EventStore, stream: UUID | None, after: int, *, follow: bool) -> AsyncIterator[RecordedEvent]:
@@ -118,7 +118,7 @@ def _document(recorded: RecordedEvent) -> dict[str, Any]:
     }
 
 
-def _words(recorded: RecordedEvent) -> Text:
+def _line(recorded: RecordedEvent) -> Text:
     content: dict[str, Any] = msgspec.to_builtins(recorded.event)
     content.pop("type", None)
     fields = " ".join(f"{name}={_short(value)}" for name, value in content.items())
@@ -133,7 +133,7 @@ def _words(recorded: RecordedEvent) -> Text:
 
 
 def _type(recorded: RecordedEvent) -> str:
-    """The newest version of its type; of what can't be read, what it was stored as."""
+    """The newest version of the event's type; for an unreadable event, the stored type too."""
     if isinstance(recorded.event, Unreadable):
         return f"{recorded.type} {shown(recorded.stored_type)}"
     return recorded.type

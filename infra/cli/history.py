@@ -1,4 +1,4 @@
-"""What the commands on a service's history have in common: its definition, its store, its words for errors."""
+"""Shared by the commands that read a service's history: its definition, its store, and error messages."""
 
 import asyncio
 import contextlib
@@ -25,10 +25,10 @@ from shared.eventstore.migrate import Busy
 from shared.runtime import ServiceDefinition
 
 SERVICES = ("collections", "generation", "credits", "storage")
-"""Those that have a history."""
+"""Services with an event store."""
 
-LOOK_SECONDS, SILENCES = 3.0, 2
-"""While a command works, PostgreSQL is asked so often whether it is there; after so many silences the command ends."""
+WATCH_SECONDS, MAX_FAILED_CHECKS = 3.0, 2
+"""While a command runs, PostgreSQL is checked every WATCH_SECONDS; after so many failures in a row the command ends."""
 UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, StoreUnavailable, Busy)
 
 T = TypeVar("T")
@@ -48,9 +48,9 @@ def definition_of(service: str) -> ServiceDefinition:
 
 @contextlib.asynccontextmanager
 async def opened_store(data: Path, service: str) -> AsyncIterator[EventStore]:
-    """The service's store, as the service's own role.
+    """The service's store, opened with the service's own role.
 
-    Ends the command at once when the set does not run, and with a sentence when PostgreSQL does not answer.
+    Ends the command with exit code 1 and a message if the set is not running or PostgreSQL does not answer.
     """
     dsn = open_running_set(data).services[service].database_url
     is_over = threading.Event()
@@ -66,52 +66,52 @@ async def opened_store(data: Path, service: str) -> AsyncIterator[EventStore]:
 
 
 def _watch(data: Path, dsn: str, is_over: threading.Event) -> None:
-    """Ends the process when the set has stopped, or PostgreSQL is silent, while the command works or waits.
+    """Exits the process if the set stops, or PostgreSQL stops answering, while the command runs.
 
-    At once: an orderly end would wait for what hangs, in a thread or in psycopg, which asks the server to cancel.
+    Uses os._exit: a regular exit would wait for hanging threads, and for psycopg, which sends the server a cancel.
     """
-    silences = 0
-    while not is_over.wait(LOOK_SECONDS):
+    failures = 0
+    while not is_over.wait(WATCH_SECONDS):
         try:
             open_running_set(data)
-            with connect_sync(dsn, "watch", autocommit=True) as connection, within_sync(LOOK_SECONDS, connection):
+            with connect_sync(dsn, "watch", autocommit=True) as connection, within_sync(WATCH_SECONDS, connection):
                 connection.execute("select 1")
-            silences = 0
+            failures = 0
         except UNAVAILABLE as error:
-            silences += 1
-            if silences == SILENCES and not is_over.is_set():
+            failures += 1
+            if failures == MAX_FAILED_CHECKS and not is_over.is_set():
                 with contextlib.suppress(SystemExit):
                     _fail(data, error)
                 os._exit(1)
-        except SystemExit:  # it has said why
+        except SystemExit:  # open_running_set has printed the reason
             os._exit(1)
 
 
 def _fail(data: Path, error: psycopg.Error | StoreUnavailable | Busy) -> NoReturn:
-    fail(f"{_cause(error)}. See what is the matter: {command_line('status', '--data', data)}")
+    fail(f"{_cause(error)}. To find the cause: {command_line('status', '--data', data)}")
 
 
 def _cause(error: psycopg.Error | StoreUnavailable | Busy) -> str:
-    """PostgreSQL's own sentence where it gave one; the client library's texts are about sockets."""
+    """PostgreSQL's own message if it sent one; the client library's messages are about sockets."""
     if isinstance(error, Busy):
-        return "another process is bringing this database up to its release, and has not finished in time"
+        return "another process is migrating this database, and has not finished in time"
     cause = error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
-        return f"PostgreSQL refuses this: {cause.diag.message_primary}"
+        return f"PostgreSQL refused the statement: {cause.diag.message_primary}"
     if isinstance(cause, NoAnswer | PoolTimeout | psycopg.errors.ConnectionTimeout):
         return "PostgreSQL gave no answer in time"
-    return "PostgreSQL can't be reached, or has ended the connection"
+    return "PostgreSQL can't be reached, or closed the connection"
 
 
 def no_stream(data: Path, service: str, stream: UUID) -> str:
-    every = command_line("events", "--data", data, "--service", service)
-    return f"{service} has no stream {stream}. List what there is: {every}"
+    list_events = command_line("events", "--data", data, "--service", service)
+    return f"{service} has no stream {stream}. To list its events and their streams: {list_events}"
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's work; what goes wrong is said in a sentence."""
+    """Runs a command's coroutine. A Problem ends the command with its message and exit code 1."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its pool logs every failed try
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its pool logs every failed attempt
     try:
         return asyncio.run(work)
     except Problem as problem:
@@ -119,7 +119,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def parse_as_of(text: str | None) -> int | datetime | None:
-    """A version (`3`) or a time (`2026-11-22T18:00:00Z`; UTC where it names no zone)."""
+    """A version (`3`) or a time (`2026-11-22T18:00:00Z`; UTC without an offset). Anything else ends the command."""
     if text is None:
         return None
     if text.isdecimal():

@@ -1,7 +1,7 @@
-"""What is the matter with a set: each of its processes as the system sees it, and as it describes itself.
+"""Inspects the processes of a set: as the operating system reports them, and as their readiness checks do.
 
-The set's own file may be old: the supervisor may be frozen, dead, or unable to write. So nothing in it is believed that
-can be looked at.
+The set's file may be out of date: the supervisor may be frozen, dead, or unable to write. So whatever can be checked
+directly is not taken from the file.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from infra.cli.bounded import ask
+from infra.cli.bounded import run_all
 from infra.embedded.hello import get, hello_http, hello_nats, hello_postgres
 from infra.embedded.nursing import FORKS_WITHIN, NURSERY
 from infra.embedded.set_file import ProcessInfo, SetFile
 
 SECONDS = 2.2
-"""That everything has together; starting Python takes the rest of three."""
-PATIENCE = 2.0
-"""That one answer has: a service gives its own checks one and a half."""
+"""Limit for all checks together; starting Python takes the rest of the three seconds of `emprops status`."""
+CHECK_SECONDS = 2.0
+"""Limit for one check: a service's readiness checks take at most 1.5 s."""
 
 FROZEN = {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
 
@@ -30,37 +30,37 @@ class Process(msgspec.Struct):
 
     name: str
     state: str
-    """starting, ready, waiting (for its restart), stopped: by the supervisor; frozen, gone: by what is to be seen."""
+    """By the supervisor: starting, ready, waiting (for its restart), stopped. By the operating system: frozen, gone."""
     pid: int | None
     restarts: int
     url: str | None
     ready: bool | None = None
-    """What `/health/ready` says now; None for a process that has none, or is not running."""
+    """The result of `/health/ready`; None for a process that has none, or is not running."""
     checks: dict[str, dict[str, Any]] = {}
     followers: list[dict[str, Any]] = []
     troubles: list[str] = []
-    """What is not as it should be, in sentences. Empty: all is well."""
+    """Sentences for operators; empty when nothing is wrong."""
 
 
-def look(made: SetFile, holder: int | None) -> list[Process]:
-    """Every process of the set. `holder`: the supervisor that holds its folder; None when none does."""
+def inspect_processes(file: SetFile, holder: int | None) -> list[Process]:
+    """Every process of the set. `holder`: pid of the supervisor that holds its folder; None if it is not running."""
     if holder is None:
-        return [Process(info.name, "stopped", None, info.restarts, info.url) for info in made.processes]
-    processes = {info.name: _seen(info) for info in made.processes}
-    questions: dict[str, Callable[[], Any]] = {}
-    for info in made.processes:
+        return [Process(info.name, "stopped", None, info.restarts, info.url) for info in file.processes]
+    processes = {info.name: _observed(info) for info in file.processes}
+    checks: dict[str, Callable[[], Any]] = {}
+    for info in file.processes:
         if info.url is not None and processes[info.name].state in {"starting", "ready", "frozen"}:
-            question = _question(made, info)
-            if question is not None:
-                questions[info.name] = question
-    answers = ask(questions, SECONDS)
-    for name in questions:
-        _judge(processes[name], answers.get(name))
+            check = _check(file, info)
+            if check is not None:
+                checks[info.name] = check
+    results = run_all(checks, SECONDS)
+    for name in checks:
+        _add_result(processes[name], results.get(name))
     return list(processes.values())
 
 
-def supervisor_troubles(made: SetFile, holder: int) -> list[str]:
-    """What is wrong with the processes that start the others again when they die."""
+def supervisor_troubles(file: SetFile, holder: int) -> list[str]:
+    """What is wrong with the supervisor, and with the process that it forks services from."""
     try:
         supervisor = psutil.Process(holder)
         if supervisor.status() in FROZEN:
@@ -74,23 +74,23 @@ def supervisor_troubles(made: SetFile, holder: int) -> list[str]:
             if nursery.status() in FROZEN
         ]
     except psutil.Error:
-        return []  # it has just gone, or is another user's: the lock says that it is there
-    if made.pid != holder:
-        troubles.append(f"the supervisor (pid {holder}) is starting: what is shown is from before")
+        return []  # it has just ended, or belongs to another user
+    if file.pid != holder:
+        troubles.append(f"the supervisor (pid {holder}) is starting: the processes shown are those of the previous run")
     return troubles
 
 
-def _seen(info: ProcessInfo) -> Process:
-    """By the operating system: whether it is there at all, and runs."""
-    seen = Process(info.name, info.state, info.pid, info.restarts, info.url)
+def _observed(info: ProcessInfo) -> Process:
+    """The process with the state that the operating system reports, where that differs from the recorded one."""
+    observed = Process(info.name, info.state, info.pid, info.restarts, info.url)
     if info.state == "waiting":
-        seen.troubles = [f"it died and is to be started again; see {info.log}"]
+        observed.troubles = [f"it died, and restarts after a pause; see {info.log}"]
     elif info.state == "starting":
-        seen.troubles = [f"it is starting; see {info.log}"]
+        observed.troubles = [f"it is starting; see {info.log}"]
     elif info.state == "stopped":
-        seen.troubles = ["it is stopped, and will not be started again"]
+        observed.troubles = ["it is stopped, and will not be restarted"]
     if info.pid is None:
-        return seen
+        return observed
     try:
         process = psutil.Process(info.pid)
         status = process.status()
@@ -98,42 +98,43 @@ def _seen(info: ProcessInfo) -> Process:
     except psutil.NoSuchProcess:
         status, is_another = psutil.STATUS_DEAD, False
     except psutil.Error:
-        return seen
+        return observed
     if is_another or status in {psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE}:
-        seen.state = "gone"
-        seen.troubles = [f"it has died; the supervisor has not noticed yet; see {info.log}"]
+        observed.state = "gone"
+        observed.troubles = [f"it has died; the supervisor has not noticed yet; see {info.log}"]
     elif status in FROZEN:
-        seen.state = "frozen"
-        seen.troubles = [f"it is frozen (SIGSTOP); wake it: kill -CONT {info.pid}"]
-    return seen
+        observed.state = "frozen"
+        observed.troubles = [f"it is frozen (SIGSTOP); wake it: kill -CONT {info.pid}"]
+    return observed
 
 
-def _question(made: SetFile, info: ProcessInfo) -> Callable[[], Any] | None:
+def _check(file: SetFile, info: ProcessInfo) -> Callable[[], Any] | None:
     if info.tells_health:
         return lambda: _readiness(str(info.url))
     servers: dict[str, Callable[[], None]] = {
-        "postgres": lambda: hello_postgres(made.postgres_url, PATIENCE),
-        "nats": lambda: hello_nats(made.nats_url, PATIENCE),
-        "seaweedfs": lambda: hello_http(made.s3.endpoint, "/healthz", PATIENCE),
+        "postgres": lambda: hello_postgres(file.postgres_url, CHECK_SECONDS),
+        "nats": lambda: hello_nats(file.nats_url, CHECK_SECONDS),
+        "seaweedfs": lambda: hello_http(file.s3.endpoint, "/healthz", CHECK_SECONDS),
     }
     server = servers.get(info.name)
-    return (lambda: _tried(server)) if server is not None else None
+    return (lambda: _failure_of(server)) if server is not None else None
 
 
-def _tried(question: Callable[[], None]) -> str:
+def _failure_of(check: Callable[[], None]) -> str:
+    """A sentence if the check fails, else empty."""
     try:
-        question()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the server is not well, and that is the answer
-        return f"it does not answer as it should: {_first_line(error)}"
+        check()
+    except Exception as error:  # noqa: BLE001 - any error means that the server is not available
+        return f"its check failed: {_first_line(error)}"
     return ""
 
 
 def _readiness(url: str) -> dict[str, Any] | str:
     try:
-        status, body = get(url, "/health/ready", PATIENCE)
+        status, body = get(url, "/health/ready", CHECK_SECONDS)
         answer = msgspec.json.decode(body, type=dict[str, Any])
     except (OSError, msgspec.MsgspecError) as error:
-        return f"it can't be asked: {_first_line(error)}"
+        return f"/health/ready can't be read: {_first_line(error)}"
     return {"code": status, **answer}
 
 
@@ -141,12 +142,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _named(check: str, detail: str) -> str:
+def _with_name(check: str, detail: str) -> str:
     return detail if detail.startswith(f"{check}: ") else f"{check}: {detail}"
 
 
-def _judge(process: Process, answer: dict[str, Any] | str | None) -> None:
-    """What it said of itself, beside what is to be seen."""
+def _add_result(process: Process, answer: dict[str, Any] | str | None) -> None:
+    """Adds the result of its check: a readiness answer, a sentence (empty: passed), or None if none came in time."""
     if answer is None:
         if process.state != "frozen":
             process.troubles.append(f"it gave no answer in {SECONDS:g} s")
@@ -160,9 +161,9 @@ def _judge(process: Process, answer: dict[str, Any] | str | None) -> None:
         process.checks = dict(answer.get("checks", {}))
         process.followers = list(answer.get("followers", []))
         process.troubles += [
-            _named(name, check.get("detail") or check["status"])
+            _with_name(name, check.get("detail") or check["status"])
             for name, check in process.checks.items()
             if check.get("status") != "ok"
         ]
         if process.ready and process.state == "starting":
-            process.troubles = process.troubles[1:]  # it is ready, and its supervisor is about to notice
+            process.troubles = process.troubles[1:]  # "it is starting": the supervisor has not yet seen it ready

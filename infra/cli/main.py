@@ -1,4 +1,4 @@
-"""`emprops`: one command per module of this package, imported when it is called so that each starts at once."""
+"""`emprops`: one command per module of this package, imported only when it is called, so that each starts fast."""
 
 import importlib
 from typing import NamedTuple
@@ -16,12 +16,12 @@ class Entry(NamedTuple):
 COMMANDS = {
     "up": Entry("infra.cli.up", "Run the whole set in the foreground: servers, services, workers."),
     "demo": Entry("infra.cli.demo", "Create, generate, download and pay for a collection, as an API client would."),
-    "status": Entry("infra.cli.status", "Show each process, its readiness and how far it lags."),
+    "status": Entry("infra.cli.status", "Show each process, its readiness and what its followers have yet to process."),
     "token": Entry("infra.cli.token", "Print a JWT from the set's own development issuer."),
     "events": Entry("infra.cli.events", "Print the history of a service or of one stream."),
-    "state": Entry("infra.cli.state", "Show a stream's state, now or as it was then."),
+    "state": Entry("infra.cli.state", "Show a stream's state, now or at an earlier version or time."),
     "projections": Entry("infra.cli.projections", "Rebuild a service's read tables from its history."),
-    "asyncapi": Entry("infra.cli.asyncapi", "Describe the events that a service publishes and takes."),
+    "asyncapi": Entry("infra.cli.asyncapi", "Describe the events that a service publishes and consumes."),
     "parked": Entry("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
     "verify-package": Entry("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),
 }

@@ -1,4 +1,4 @@
-"""What several commands have in common: their options, their examples, and how they fail."""
+"""Shared by the commands: options, examples, error messages, and access to a set's file."""
 
 import re
 import shlex
@@ -32,13 +32,13 @@ def json_option(command: Command) -> Command:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: `@click.command(epilog=examples(...))`; `emprops` is shown as it was called."""
-    called = [re.sub(r"\bemprops (?=[a-z])", lambda _: f"{program()} ", line) for line in lines]
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in called)])
+    """The end of a command's help: `@click.command(epilog=examples(...))`; `emprops` becomes `program()`."""
+    runnable = [re.sub(r"\bemprops (?=[a-z])", lambda _: f"{program()} ", line) for line in lines]
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in runnable)])
 
 
 def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
-    """Say what is wrong, and what to do, on standard error, with more `lines` below; exit with `code`."""
+    """Print what is wrong and what to do on standard error, with more `lines` below; exit with `code`."""
     for line in (f"emprops: {sentence}", *lines):
         click.echo(shown(line), err=True)
     raise SystemExit(code)
@@ -50,11 +50,11 @@ def command_line(*words: object) -> str:
 
 
 def program() -> str:
-    """How to call this program again: by its name where that leads here, or by the path that it was called by."""
+    """How to run this program again: `emprops` if PATH leads here, else the path it was run by, else `python -m`."""
     # Not resolved: the interpreter of a virtual environment is a link to one without our dependencies.
     interpreter = Path(sys.executable)
-    found = shutil.which("emprops")
-    if found and Path(found).resolve().parent == interpreter.parent.resolve():
+    on_path = shutil.which("emprops")
+    if on_path and Path(on_path).resolve().parent == interpreter.parent.resolve():
         return "emprops"
     if Path(sys.argv[0]).name == "emprops":
         return shlex.quote(sys.argv[0])
@@ -67,11 +67,11 @@ def folder(data: Path) -> Path:
 
 
 def open_running_set(data: Path) -> SetFile:
-    """The set in a folder; ends the command when it does not run, before it waits for servers that are not there."""
-    made = open_set(data)
+    """The set in a folder; ends the command if it is not running, so that none waits for servers that are down."""
+    file = open_set(data)
     if not is_held(folder(data)):
         fail(not_running(data))
-    return made
+    return file
 
 
 def not_running(data: Path) -> str:
@@ -79,12 +79,12 @@ def not_running(data: Path) -> str:
 
 
 def open_set(data: Path) -> SetFile:
-    """The set in a folder, running or not; ends the command when there is none."""
+    """The set in a folder, running or not; ends the command if there is none."""
     try:
-        made = find_set(folder(data))
+        file = find_set(folder(data))
     except SetNotFoundError as error:
         fail(str(error))
-    if made is None:
+    if file is None:
         home = folder(data)
         fail(f"There is no set in {home}. Start one: {command_line('up', '--data', home, '--port', 8080)}")
-    return made
+    return file

@@ -43,35 +43,35 @@ def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection],
     ),
 )
 @data_option
-@click.option("--service", type=click.Choice(SERVICES), help="Only of this one.")
-@click.option("--by", "consumer", help="Only by this consumer or process; relay: what the broker would not take.")
+@click.option("--service", type=click.Choice(SERVICES), help="Only this service's.")
+@click.option("--by", "consumer", help="Only by this consumer or process; relay: events that the broker refused.")
 @json_option
 def list_(data: Path, service: str | None, consumer: str | None, *, as_json: bool) -> None:
-    """Show what is parked, and what waits behind it: by consumers and processes, workers' results, and the relay.
+    """Show what consumers, processes, the results intake and the relay have parked, and what waits behind it.
 
     The set must be running.
     """
-    found: list[tuple[str, Parked]] = []
-    for each in [service] if service else SERVICES:
+    parked_rows: list[tuple[str, Parked]] = []
+    for service_name in [service] if service else SERVICES:
 
-        async def collect(connection: AsyncConnection, name: str = each) -> None:
+        async def collect(connection: AsyncConnection, name: str = service_name) -> None:
             after = 0
             while rows := await operators.list_parked(connection, consumer, after=after):
-                found.extend((name, row) for row in rows)
+                parked_rows.extend((name, row) for row in rows)
                 after = rows[-1].id
 
-        _with_connection(data, each, collect)
+        _with_connection(data, service_name, collect)
     if as_json:
-        rows = [{"service": name, **msgspec.to_builtins(row)} for name, row in found]
+        rows = [{"service": name, **msgspec.to_builtins(row)} for name, row in parked_rows]
         click.echo(json_shown(rows, indent=0))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("service", "id", "status", "by", "type", "stream", "attempts", "error"):
         table.add_column(column)
-    for name, row in found:
+    for name, row in parked_rows:
         cells = (name, str(row.id), row.status, row.consumer, row.type or "", str(row.stream_id or ""))
         table.add_row(*map(cell, (*cells, str(row.attempts), row.error or "")))
-    Console().print(table if found else "Nothing is parked.")
+    Console().print(table if parked_rows else "Nothing is parked.")
 
 
 @parked.command(epilog=examples("emprops parked inspect --data data/set --service credits 17"))
@@ -79,7 +79,7 @@ def list_(data: Path, service: str | None, consumer: str | None, *, as_json: boo
 @service_option
 @click.argument("parked_id", type=int)
 def inspect(data: Path, service: str, parked_id: int) -> None:
-    """Show one parked event whole, with all that was done about it, as JSON."""
+    """Show one parked event with its body and every retry or discard of it, as JSON."""
 
     async def show(connection: AsyncConnection) -> None:
         row, actions = await operators.inspect(connection, parked_id)
@@ -94,14 +94,13 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 @data_option
 @service_option
 @click.argument("parked_id", type=int)
-@click.option("--reason", default="", help="Kept with the record.")
+@click.option("--reason", default="", help="Stored with the action.")
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Have the consumer, process or relay that parked it try it again, and then what waits behind it."""
-    _with_connection(
-        data, service, lambda it: operators.retry(it, parked_id, by=f"operator:{getuser()}", reason=reason)
-    )
+    """Let the consumer, process or relay that parked it retry it, and then handle what waits behind it."""
+    actor = f"operator:{getuser()}"
+    _with_connection(data, service, lambda connection: operators.retry(connection, parked_id, by=actor, reason=reason))
     inspect_it = command_line("parked", "inspect", "--data", data, "--service", service, parked_id)
-    click.echo(f"{parked_id} is tried again. See what comes of it: {inspect_it}")
+    click.echo(f"{parked_id} is being retried. To see the result: {inspect_it}")
 
 
 @parked.command(
@@ -110,10 +109,11 @@ def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
 @data_option
 @service_option
 @click.argument("parked_id", type=int)
-@click.option("--reason", required=True, help="Why it is never to be handled; kept with the record.")
+@click.option("--reason", required=True, help="Why it will never be handled; stored with the action.")
 def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Discard it, with a reason; then what waits behind it is handled."""
+    actor = f"operator:{getuser()}"
     _with_connection(
-        data, service, lambda it: operators.discard(it, parked_id, by=f"operator:{getuser()}", reason=reason)
+        data, service, lambda connection: operators.discard(connection, parked_id, by=actor, reason=reason)
     )
     click.echo(f"{parked_id} is discarded")

@@ -32,9 +32,9 @@ def projections() -> None:
 
 
 class Report(msgspec.Struct):
-    """`missing` and `extra`: rows that only the live, or only the rebuilt table had. Both are 0 when all is well.
+    """`missing`: rows only in the live table; `extra`: rows only in the rebuilt one. Both 0: the tables are the same.
 
-    `not_compared` says why nothing is known of that. `resumed_at`: where an unfinished rebuild was gone on with.
+    `not_compared`: why the tables were not compared. `resumed_at`: the position at which an unfinished rebuild resumed.
     """
 
     name: str
@@ -63,27 +63,28 @@ class Report(msgspec.Struct):
 def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: bool, as_json: bool) -> None:
     """Build a read table (or all of a service's) from position 0, compare it with the live one, and swap it in.
 
-    The service goes on meanwhile. After Ctrl-C, at any point, the live table is as it was; the next rebuild goes on
-    where this one stopped. Exits with 1 when rows differed, or could not be compared.
+    The service keeps running. Ctrl-C, at any point, leaves the live table unchanged; the next rebuild resumes where
+    this one stopped. Exits with 1 if rows differed, or could not be compared.
     """
-    every = definition_of(service).projections
-    chosen = [each for each in every if name in {None, each.name, each.table}]
+    declared = definition_of(service).projections
+    chosen = [projection for projection in declared if name in {None, projection.name, projection.table}]
     if not chosen:
-        fail(f"{service} has no projection {name}; it has {', '.join(each.name for each in every)}", code=2)
+        names = ", ".join(projection.name for projection in declared)
+        fail(f"{service} has no projection {name}; it has {names}", code=2)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=40),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        # Elsewhere it is one line, which would come after what went wrong.
+        # When stderr is a file, the bar is one line, printed at the end, after any error message.
         disable=not sys.stderr.isatty(),
     )
 
     async def go() -> list[Report]:
         async with opened_store(data, service) as store:
-            await Projector(store, every).prepare()
-            return [await _one(store, each, bar, swap=not check, fresh=fresh) for each in chosen]
+            await Projector(store, declared).prepare()
+            return [await _rebuild(store, projection, bar, swap=not check, fresh=fresh) for projection in chosen]
 
     try:
         with bar:
@@ -91,16 +92,17 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
     except Stuck as stuck:
         at = stuck.event.position if stuck.event else "POSITION"
         table = ("--data", data, "--service", service, "--table", stuck.table.removesuffix("__rebuild"))
-        leave_out = command_line("projections", "skip", *table, "--position", at, "--reason", "REASON")
-        fail(f"{stuck}. To leave it out: {leave_out}")
+        skip_it = command_line("projections", "skip", *table, "--position", at, "--reason", "REASON")
+        fail(f"{stuck}. To skip the event: {skip_it}")
     if as_json:
         _print_json(reports)
     else:
         _show(reports)
-    raise SystemExit(1 if any(each.missing or each.extra or each.not_compared for each in reports) else 0)
+    differs = any(report.missing or report.extra or report.not_compared for report in reports)
+    raise SystemExit(1 if differs else 0)
 
 
-async def _one(store: EventStore, projection: Projection[Any], bar: Progress, *, swap: bool, fresh: bool) -> Report:
+async def _rebuild(store: EventStore, projection: Projection[Any], bar: Progress, *, swap: bool, fresh: bool) -> Report:
     task: TaskID = bar.add_task(projection.table, total=None)
     began = time.monotonic()
     done = await rebuild_table(
@@ -132,9 +134,9 @@ def _show(reports: list[Report]) -> None:
             verdict = f"[yellow]not compared[/]: {report.not_compared}"
         else:
             verdict = "[red]differed[/]" if report.missing or report.extra else "[green]the same[/]"
-        said = f"{verdict}, {'swapped in' if report.swapped else 'only compared'}"
+        outcome = f"{verdict}, {'swapped in' if report.swapped else 'only compared'}"
         cells = (report.name, report.events, f"{report.seconds:g}", report.missing, report.extra)
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells), said)
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells), outcome)
     Console().print(table)
 
 
@@ -155,7 +157,7 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
             projector = Projector(store, definition_of(service).projections)
             await projector.prepare()
             tables = await projector.lag()
-            return Listed(tables, await skips.skipped(store, [each.name for each in tables]))
+            return Listed(tables, await skips.skipped(store, [table.name for table in tables]))
 
     listed = run(go())
     if as_json:
@@ -171,8 +173,8 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
     Console().print(table)
     if listed.skipped:
         table = _table("skipped in", "event", "error", "reason", "by", "at")
-        for each in listed.skipped:
-            cells = (each.table, each.event, each.error, each.reason, each.actor, f"{each.skipped_at:%Y-%m-%d %H:%M}")
+        for skip in listed.skipped:
+            cells = (skip.table, skip.event, skip.error, skip.reason, skip.actor, f"{skip.skipped_at:%Y-%m-%d %H:%M}")
             table.add_row(*map(_plain, cells))
         Console().print(table)
 
@@ -185,17 +187,19 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
 )
 @data_option
 @service_option
-@click.option("--table", required=True, help="As `emprops projections list` names it.")
-@click.option("--position", required=True, type=click.IntRange(min=1), help="The event that it is stuck on.")
-@click.option("--reason", required=True, help="Why it may be left out; kept permanently.")
+@click.option("--table", required=True, help="Its name in `emprops projections list`.")
+@click.option(
+    "--position", required=True, type=click.IntRange(min=1), help="Position of the event that it is stuck on."
+)
+@click.option("--reason", required=True, help="Why the event may be skipped; stored permanently.")
 @json_option
 def skip(data: Path, service: str, table: str, position: int, reason: str, *, as_json: bool) -> None:
-    """Leave an event out of a read table, now and whenever the table is rebuilt.
+    """Skip an event in a read table, now and whenever the table is rebuilt.
 
-    The service's projector goes on within seconds. The event itself stays in history; other tables take it in.
+    The service's projector continues within seconds. The event stays in history, and other tables apply it.
     """
     if not reason.strip():
-        fail("--reason says why the event may be left out; it can't be empty", code=2)
+        fail("--reason is empty: say why the event may be skipped", code=2)
 
     async def go() -> Skip:
         async with opened_store(data, service) as store:
@@ -206,8 +210,8 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
     if as_json:
         _print_json(done)
     else:
-        listed = command_line("projections", "list", "--data", data, "--service", service)
-        click.echo(f"{table} goes on without the event at {position}. See how far it is: {listed}")
+        list_tables = command_line("projections", "list", "--data", data, "--service", service)
+        click.echo(f"{table} skips the event at {position}. To see its progress: {list_tables}")
 
 
 @projections.command(
@@ -224,29 +228,29 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
     type=click.FloatRange(min=0),
     default=users.GRACE_DAYS,
     show_default=True,
-    help="For how long no process may have used a table.",
+    help="A table is unused if no process has used it for so many days.",
 )
 @json_option
 def unused(data: Path, service: str, *, drop: bool, days: float, as_json: bool) -> None:
-    """Show which releases use which read tables; drop the versions that none uses any more.
+    """Show which releases use which read tables; with --drop, drop the versions that none uses any more.
 
-    The service does the latter by itself after the default time.
+    The service drops them automatically after the default time.
     """
 
     async def go() -> tuple[list[TableUse], list[str], list[str]]:
         async with opened_store(data, service) as store:
             await Projector(store, ()).prepare()
-            every, old = await users.uses(store), await users.unused(store, days)
-            return every, old, await users.drop_unused(store, days) if drop else []
+            uses, old = await users.uses(store), await users.unused(store, days)
+            return uses, old, await users.drop_unused(store, days) if drop else []
 
-    every, old, dropped = run(go())
+    uses, old, dropped = run(go())
     if as_json:
-        _print_json({"tables": every, "unused": old, "dropped": dropped})
+        _print_json({"tables": uses, "unused": old, "dropped": dropped})
         return
     table = _table("table", "position", "last used", "by", "")
-    for each in every:
-        verdict = "dropped" if each.name in dropped else "unused" if each.name in old else ""
-        cells = (each.name, f"{each.position:,}", f"{each.seen_at:%Y-%m-%d %H:%M}", each.users, verdict)
+    for use in uses:
+        verdict = "dropped" if use.name in dropped else "unused" if use.name in old else ""
+        cells = (use.name, f"{use.position:,}", f"{use.seen_at:%Y-%m-%d %H:%M}", use.users, verdict)
         table.add_row(*map(_plain, cells))
     Console().print(table)
 
@@ -259,7 +263,7 @@ def _table(*columns: str) -> Table:
 
 
 def _plain(text: str) -> Text:
-    """What comes from events and errors, with nothing that a terminal would obey."""
+    """A text from an event or an error, without control characters and markup."""
     return Text(shown(text))
 
 

@@ -24,10 +24,10 @@ from shared.eventstore.decider import encode_state
 @data_option
 @service_option
 @click.argument("stream", type=click.UUID)
-@click.option("--as-of", metavar="VERSION|TIME", help="As it was at a version, or at a time (ISO 8601).")
+@click.option("--as-of", metavar="VERSION|TIME", help="The state at a version, or at a time (ISO 8601).")
 @json_option
 def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json: bool) -> None:
-    """Show a stream's state, folded from its events: now, or as it was then."""
+    """Show a stream's state, folded from its events: now, or at an earlier version or time."""
     then = parse_as_of(as_of)
 
     async def load() -> dict[str, Any]:
@@ -36,10 +36,10 @@ def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json:
             if not first:
                 fail(no_stream(data, service, stream))
             aggregate = first[0].event.aggregate
-            decider = next((each for each in definition_of(service).deciders if each.name == aggregate), None)
+            decider = next((decider for decider in definition_of(service).deciders if decider.name == aggregate), None)
             if decider is None:
-                history = command_line("events", "--data", data, "--service", service, "--stream", stream)
-                fail(f"{service} folds no state for {aggregate}; see {history}")
+                list_events = command_line("events", "--data", data, "--service", service, "--stream", stream)
+                fail(f"{service} folds no state for {aggregate}. To see its events: {list_events}")
             loaded = await store.load(decider, stream, as_of=then)
             if not loaded.version:
                 fail(f"{aggregate} {stream} did not exist yet: its first event was recorded at {first[0].recorded_at}")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.looking import Process, look, supervisor_troubles
+from infra.cli.looking import Process, inspect_processes, supervisor_troubles
 from infra.cli.options import data_option, examples, folder, json_option, not_running, open_set
 from infra.cli.shown import cell, json_shown, shown
 from infra.embedded.takeover import holder_of
@@ -17,9 +17,9 @@ from infra.embedded.takeover import holder_of
 class Status(msgspec.Struct):
     running: bool
     ready: bool
-    """Whether all is as it should be: the exit code says the same."""
+    """Whether nothing is wrong; then the exit code is 0."""
     why: list[str]
-    """What is not, in sentences; empty when all is well."""
+    """What is wrong, in sentences; empty if `ready`."""
     url: str
     data: str
     processes: list[Process]
@@ -29,60 +29,63 @@ class Status(msgspec.Struct):
 @data_option
 @json_option
 def status(data: Path, *, as_json: bool) -> None:
-    """Show each process of a set, how far it has come, and what is not as it should be.
+    """Show each process of a set, what its followers have yet to process, and what is wrong.
 
-    Exits with 0 only if all is well: everything runs and is ready, what follows history makes progress, nothing is
-    parked, clocks agree. Answers within three seconds, whatever is frozen or silent.
+    Exits with 0 only if every process runs and is ready, followers of history make progress, nothing is parked, and
+    clocks agree. Answers within three seconds, even if processes are frozen or silent.
     """
-    made = open_set(data)
+    file = open_set(data)
     holder = holder_of(folder(data))
-    processes = look(made, holder)
-    why = [f"{each.name}: {trouble}" for each in processes for trouble in each.troubles]
-    why = [not_running(data)] if holder is None else [*supervisor_troubles(made, holder), *why]
-    found = Status(holder is not None, not why, why, made.url, str(folder(data)), processes)
+    processes = inspect_processes(file, holder)
+    why = [f"{process.name}: {trouble}" for process in processes for trouble in process.troubles]
+    why = [not_running(data)] if holder is None else [*supervisor_troubles(file, holder), *why]
+    report = Status(holder is not None, not why, why, file.url, str(folder(data)), processes)
     if as_json:
-        click.echo(json_shown(found))
+        click.echo(json_shown(report))
     else:
-        _show(found)
-    raise SystemExit(0 if found.ready else 1)
+        _show(report)
+    raise SystemExit(0 if report.ready else 1)
 
 
-def _show(found: Status) -> None:
+def _show(report: Status) -> None:
     console = Console(highlight=False)
-    if found.running:
-        table = Table(title=cell(found.url), title_justify="left", box=None, pad_edge=False)
+    if report.running:
+        table = Table(title=cell(report.url), title_justify="left", box=None, pad_edge=False)
         for column in ("process", "state", "pid", "restarts", "waiting"):
             table.add_column(column, justify="right" if column in {"pid", "restarts"} else "left")
-        for each in found.processes:
-            state = "not ready" if each.state == "ready" and each.ready is False else each.state
+        for process in report.processes:
+            state = "not ready" if process.state == "ready" and process.ready is False else process.state
             table.add_row(
-                cell(each.name),
-                Text(shown(state), style="red" if each.troubles else "green"),
-                str(each.pid or "-"),
-                str(each.restarts),
-                cell(_waiting(each)),
+                cell(process.name),
+                Text(shown(state), style="red" if process.troubles else "green"),
+                str(process.pid or "-"),
+                str(process.restarts),
+                cell(_waiting(process)),
             )
         console.print(table)
-    for sentence in dict.fromkeys(sentence for each in found.processes for sentence in _notes(each)):
+    for sentence in dict.fromkeys(sentence for process in report.processes for sentence in _notes(process)):
         console.print(Text(shown(sentence)), soft_wrap=True)
-    if found.why:
-        console.print("Not as it should be:", style="bold")
-        for sentence in found.why:
+    if report.why:
+        console.print("Problems:", style="bold")
+        for sentence in report.why:
             console.print(Text(f"  {shown(sentence)}"), soft_wrap=True)
     else:
-        console.print("All is as it should be.")
+        console.print("No problems found.")
 
 
 def _notes(process: Process) -> list[str]:
-    """What operators should know although all is well: a history that was put back, a message of another sender."""
+    """What operators should know that makes nothing unready: a restored history, a message from another sender."""
     service = process.name.rpartition("-")[0]
-    notes = {"history": f"The history of {service} was put back", "stream": f"The stream of {service}"}
+    notes = {
+        "history": f"The history of {service} was restored to an earlier state",
+        "stream": f"The stream of {service}",
+    }
     details = {name: process.checks.get(name, {}).get("detail") for name in notes}
     return [f"{notes[name]}: {detail}" for name, detail in details.items() if detail]
 
 
 def _waiting(process: Process) -> str:
-    """Which followers have something before them; how many there are, when none has."""
-    told = [each["progress"] for each in process.followers]
-    behind = [f"{each['name']} {each['waiting']}" for each in told if each.get("waiting")]
-    return ", ".join(behind) or (f"{len(told)} followers 0" if told else "")
+    """The followers that are behind, with the number of events; how many followers there are, if none is behind."""
+    reports = [follower["progress"] for follower in process.followers]
+    behind = [f"{progress['name']} {progress['waiting']}" for progress in reports if progress.get("waiting")]
+    return ", ".join(behind) or (f"{len(reports)} followers 0" if reports else "")

@@ -28,13 +28,13 @@ def token(data: Path, user: UUID | None, role: str, ttl: int, *, as_json: bool) 
 
     An operator is a user too. The set need not be running.
     """
-    made = open_set(data)
+    file = open_set(data)
     signed, claims = sign_token(
-        ensure_private_key(Path(made.issuer_key_file)),
-        user=user or made.development_user,
+        ensure_private_key(Path(file.issuer_key_file)),
+        user=user or file.development_user,
         roles=("user", "operator") if role == "operator" else ("user",),
-        issuer=made.issuer,
-        audience=made.audience,
+        issuer=file.issuer,
+        audience=file.audience,
         ttl=ttl,
     )
     if not as_json:

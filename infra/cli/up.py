@@ -26,8 +26,8 @@ def up(data: Path, port: int, replicas: int) -> None:
     """Run the whole set in the foreground until Ctrl-C or SIGTERM.
 
     PostgreSQL, NATS and an S3 store, each on a free loopback port, a process per service and a worker. Prints
-    `ready http://127.0.0.1:PORT` on a line of its own when all are ready. Everything is kept in DIR: started again on
-    the same one, it goes on where it was.
+    `ready http://127.0.0.1:PORT` on a line of its own when all are ready. All data is in DIR: the next `up` on the same
+    DIR continues with it.
     """
     try:
         run_set(folder(data), port=port, replicas=replicas, say=_say)
@@ -38,10 +38,10 @@ def up(data: Path, port: int, replicas: int) -> None:
 
 
 def _say(line: str) -> None:
-    if not line.startswith("ready "):  # that one is for programs too
+    if not line.startswith("ready "):  # programs parse that line: it has no time
         line = f"{click.style(datetime.now().astimezone().strftime('%H:%M:%S'), dim=True)} {line}"
     text = f"{line}\n" if sys.stdout.isatty() else click.unstyle(f"{line}\n")
     left = text.encode(errors="backslashreplace")
-    # Past Python's buffer: a reader who has stopped reading would hold its lock, without which Python can't end.
+    # Not through sys.stdout: if the reader has stopped reading, the write holds its lock, and Python could not exit.
     while left:
         left = left[os.write(1, left) :]

@@ -22,24 +22,24 @@ from shared.content.verification import Difference, Verified, verify
 def verify_package(file: Path, *, as_json: bool) -> None:
     """Check a publish package offline: every byte of FILE, a CAR file.
 
-    Each block is what its CID names, the folder is complete, every file imported again has its CID, and the manifest,
-    with the provenance hash, is true. Exits with 0 if so; else names the first difference, by path and byte, and exits
-    with 1.
+    Verifies that each block matches its CID, that the folder is complete, that each file imported again has its CID,
+    and that the manifest and its provenance hash match the files. Exits with 0 if so; otherwise prints the first
+    difference, with its path and byte offset, and exits with 1.
     """
     try:
         size = file.stat().st_size
         if not file.is_file():
-            fail(f"{file} is not a file: give the CAR file that the package's url leads to")
+            fail(f"{file} is not a file: give the CAR file that was downloaded from the package's url")
         verified = _verify(file, size, quiet=as_json)
     except Difference as difference:
-        _tell_difference(file, difference, as_json=as_json)
+        _print_difference(file, difference, as_json=as_json)
         raise SystemExit(1) from difference
     except OSError as error:
         fail(f"{file} can't be read: {error.strerror}")
     if as_json:
         click.echo(json_shown({"ok": True, **msgspec.structs.asdict(verified)}))
     else:
-        _tell(verified)
+        _print(verified)
 
 
 def _verify(file: Path, size: int, *, quiet: bool) -> Verified:
@@ -53,7 +53,7 @@ def _verify(file: Path, size: int, *, quiet: bool) -> Verified:
         return verify(opened, size, lambda read: bar.update(task, completed=read))
 
 
-def _tell(verified: Verified) -> None:
+def _print(verified: Verified) -> None:
     console = Console(highlight=False)
     console.print(f"[green]verified[/] {verified.files} files in {verified.blocks} blocks, {verified.size} bytes")
     console.print(cell(f"root        {verified.root}"), soft_wrap=True)
@@ -61,10 +61,10 @@ def _tell(verified: Verified) -> None:
     console.print(cell(f"collection  {verified.collection_id}, job {verified.job_id}"), soft_wrap=True)
 
 
-def _tell_difference(file: Path, difference: Difference, *, as_json: bool) -> None:
+def _print_difference(file: Path, difference: Difference, *, as_json: bool) -> None:
     if as_json:
-        said = {"path": difference.path, "offset": difference.offset, "message": difference.message}
-        click.echo(json_shown({"ok": False, "difference": said}))
+        document = {"path": difference.path, "offset": difference.offset, "message": difference.message}
+        click.echo(json_shown({"ok": False, "difference": document}))
     else:
         where = f"{difference.path}, at byte {difference.offset} of {file}"
         click.echo(shown(f"emprops: the package is not intact: {where}: {difference.message}"), err=True)

@@ -1,1 +1,1 @@
-"""The demonstration: a collection comes to life through the public API, as any client's would."""
+"""The demonstration: creates and generates a collection through the public API, as any client would."""

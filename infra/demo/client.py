@@ -1,4 +1,4 @@
-"""A small client of the public API: what the demonstration and the end-to-end tests speak."""
+"""A small client of the public API, for the demonstration and the end-to-end tests."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ class ApiError(Exception):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One server-sent event; `id` is None for those that aren't recorded."""
+    """One server-sent event; `id` is None for events that the server does not record, such as progress."""
 
     event: str
     data: dict[str, Any]
@@ -31,10 +31,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """`async with Client(url, token)`: JSON in, the envelope's `data` out; raises ApiError."""
+    """`async with Client(url, token)`: sends JSON, returns the envelope's `data`. Raises ApiError for 4xx and 5xx."""
 
     def __init__(self, url: str, token: str, *, answers_within: float = 60.0) -> None:
-        """`answers_within`: seconds for each request; of a download, between two pieces of it."""
+        """`answers_within`: seconds per request; for a download, between two chunks."""
         self.url, self._seconds = url.rstrip("/"), answers_within
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
@@ -60,11 +60,11 @@ class Client:
 
     async def _answer(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         data = None if body is None else msgspec.json.encode(body)
-        sent = {
+        all_headers = {
             "Content-Type": "application/json",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        async with self.session.request(method, self._at(path), data=data, headers=sent) as response:
+        async with self.session.request(method, self._at(path), data=data, headers=all_headers) as response:
             text = await response.read()
             try:
                 answer = msgspec.json.decode(text) if text else {}
@@ -77,22 +77,22 @@ class Client:
     async def get(self, path: str) -> Any:
         return await self.call("GET", path)
 
-    async def each(self, path: str) -> AsyncIterator[Any]:
-        """Everything in a list, page by page; `path` is without a query."""
-        asked = path
+    async def items(self, path: str) -> AsyncIterator[Any]:
+        """Every item of a paginated list; `path` is without a query."""
+        address = path
         while True:
-            page = await self._answer("GET", asked)
+            page = await self._answer("GET", address)
             for item in page["data"]:
                 yield item
             if page["next_cursor"] is None:
                 return
-            asked = f"{path}?cursor={page['next_cursor']}"
+            address = f"{path}?cursor={page['next_cursor']}"
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return await self.call("POST", path, {} if body is None else body, **headers)
 
     async def download(self, path: str, to: Path) -> str:
-        """Streams a file to disk; returns the sha256 of what came."""
+        """Streams a file to disk; returns the sha256 of the bytes received."""
         digest = hashlib.sha256()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._seconds, sock_read=self._seconds)
         async with self.session.get(self._at(path), timeout=timeout) as response:
@@ -105,7 +105,7 @@ class Client:
         return digest.hexdigest()
 
     async def events(self, path: str) -> AsyncIterator[Event]:
-        """Server-sent events up to the stream's end; after a lost connection, `Last-Event-ID` asks for the rest."""
+        """Server-sent events until the server ends the stream; a lost connection resumes with `Last-Event-ID`."""
         last: str | None = None
         backoff = Backoff("events", on=(aiohttp.ClientError, TimeoutError), quiet=True)
         while True:

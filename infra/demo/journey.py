@@ -1,4 +1,4 @@
-"""The whole journey: credits, a collection, its generation, the files, the bill."""
+"""The demonstration: grants credits, creates and generates a collection, downloads the files, reads the cost."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from infra.demo.client import Client, Event
 
 STYLES = ["tideline at dusk", "a garden of slow stars", "paper mountains", "the hum of a neon river"]
 ENDED = {"completed", "partially_completed", "failed", "cancelled", "expired", "rejected"}
-STALLED = 60.0
-"""Seconds without an event of the job, after which the demo stops waiting."""
+STALL_SECONDS = 60.0
+"""The demo stops waiting for a job after so many seconds without an event of it."""
 
 
 class Stalled(Exception):  # noqa: N818 - a state of the job
@@ -52,7 +52,7 @@ class DemoResult(msgspec.Struct, frozen=True):
 
 @dataclass
 class Reporter:
-    """What the journey tells of itself while it goes on."""
+    """Receives the journey's progress: sentences, the share done, and the job's events."""
 
     say: Callable[[str], None] = lambda _sentence: None
     progress: Callable[[float, str], None] = lambda _share, _text: None
@@ -95,8 +95,8 @@ async def journey(
 ) -> DemoResult:
     """Create a collection, generate it, download its files, and read the balance.
 
-    `operator` grants the credits; without one the user's own must do. Raises ApiError when a request is refused, and
-    Stalled when the job makes no progress.
+    `operator` grants the credits; None: the user must have enough. Raises ApiError if a request is refused, and Stalled
+    after STALL_SECONDS without progress.
     """
     granted = 0.0
     if operator:
@@ -110,9 +110,9 @@ async def journey(
     await _follow(user, job["job_id"], 2 * generations, report)
     finished = await user.get(f"/jobs/{job['job_id']}")
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-    made = [generation async for generation in user.each(f"/jobs/{job['job_id']}/generations")]
-    assets = [await _fetch(user, output, directory) for output in _files(made)]
-    balance = await _settled(user)
+    completed = [generation async for generation in user.items(f"/jobs/{job['job_id']}/generations")]
+    assets = [await _fetch(user, output, directory) for output in _files(completed)]
+    balance = await _final_balance(user)
     entries = await user.get(f"/credits/entries?job_id={job['job_id']}")
     captured = finished["credits"]["captured"]
     return DemoResult(
@@ -127,17 +127,17 @@ async def journey(
 
 async def _follow(user: Client, job_id: str, steps: int, report: Reporter) -> None:
     try:
-        async with asyncio.timeout(STALLED) as bound:
+        async with asyncio.timeout(STALL_SECONDS) as bound:
             await _report(user, job_id, steps, report, bound)
     except TimeoutError:
-        raise Stalled(f"job {job_id} has made no progress for {STALLED:g} s") from None
+        raise Stalled(f"job {job_id} has made no progress for {STALL_SECONDS:g} s") from None
 
 
 async def _report(user: Client, job_id: str, steps: int, report: Reporter, bound: asyncio.Timeout) -> None:
     done = 0
     running: dict[str, float] = {}
     async for event in user.events(f"/jobs/{job_id}/events"):
-        bound.reschedule(asyncio.get_running_loop().time() + STALLED)
+        bound.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
         report.seen.append(event)
         sid = str(event.data.get("sid", ""))
         if event.event == "node_progress":
@@ -169,9 +169,9 @@ async def _fetch(user: Client, output: dict[str, Any], directory: Path) -> DemoA
     )
 
 
-async def _settled(user: Client, patience: float = 15.0) -> dict[str, Any]:
-    """The balance once nothing is held any more: capture follows the job's end by a moment."""
-    deadline = asyncio.get_running_loop().time() + patience
+async def _final_balance(user: Client, seconds: float = 15.0) -> dict[str, Any]:
+    """The balance once no hold is open, or after `seconds`: credits captures a hold shortly after its job has ended."""
+    deadline = asyncio.get_running_loop().time() + seconds
     while True:
         balance: dict[str, Any] = await user.get("/credits")
         if not balance["held"] or asyncio.get_running_loop().time() > deadline:

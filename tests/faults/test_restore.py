@@ -67,7 +67,10 @@ def assert_told(running: RunningSet, *services: str) -> None:
     """`emprops status` says whose history was put back; a running service notices within seconds."""
     for service in services:
         until = time.monotonic() + 60
-        while f"history of {service} was put back: epoch" not in (words := running.status().words).lower():
+        while (
+            f"history of {service} was restored to an earlier state: epoch"
+            not in (words := running.status().words).lower()
+        ):
             assert time.monotonic() < until, f"{service}:\n{words}"
 
 

@@ -42,7 +42,7 @@ class Status(NamedTuple):
     @property
     def troubles(self) -> str:
         """The sentences below the table, in lower case: the table names every process and follower that is behind."""
-        return self.words.partition("Not as it should be:")[2].lower()
+        return self.words.partition("Problems:")[2].lower()
 
 
 class RunningSet:

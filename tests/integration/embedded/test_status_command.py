@@ -92,7 +92,7 @@ async def test_all_is_well(tmp_path: Path) -> None:
     readiness.followers["projections"] = Follower(FINE)
     readiness.order["stream"] = stream
     note = "The stream of credits: message 7 is not from this service's relay"
-    found = await told(readiness, tmp_path, "All is as it should be.", note, code=0)
+    found = await told(readiness, tmp_path, "No problems found.", note, code=0)
     assert "projection fine_v1 2" in found.output
 
 
@@ -108,7 +108,7 @@ async def test_what_does_not_get_on_is_not_as_it_should_be(tmp_path: Path, progr
     """Though the service answers, and serves requests."""
     readiness = Readiness()
     readiness.followers["it"] = Follower(FINE, progress)
-    await told(readiness, tmp_path, "Not as it should be:", f"credits-1: it: {sentence}", code=1)
+    await told(readiness, tmp_path, "Problems:", f"credits-1: it: {sentence}", code=1)
 
 
 async def test_what_can_not_serve(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def heartbeats(request: web.Request) -> web.StreamResponse:
 async def test_a_job_without_events_is_not_waited_for_longer_than_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STALLED", 0.2)
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.2)
     app = web.Application()
     app.router.add_post("/projects/collections", created)
     app.router.add_post("/collections/c/generations", accepted)
