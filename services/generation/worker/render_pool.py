@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -14,8 +14,16 @@ from services.generation.worker.faults import lasting, passing
 from services.generation.worker.renderers.fields import Refused
 from services.generation.worker.renderers.rendered import Rendered
 from services.generation.worker.rendering import PRELOADED, render, settle
+from shared.backoff import Backoff
 
 log = structlog.get_logger()
+
+STARTS_WITHIN = 10.0
+"""Seconds for which starting a rendering process is tried, before the step is given back."""
+
+
+class NotStartedError(Exception):
+    """No process could be started: what they are forked from has just died, or the system has no room."""
 
 
 class RenderPool:
@@ -52,10 +60,14 @@ class RenderPool:
             raise passing("RENDERER_LOST", "the rendering process died") from error
 
     async def _render(self, service: str, *call: Any) -> Rendered:
-        pool = self._pool
+        try:
+            submit = Backoff("rendering", on=(NotStartedError,), longest=1.0)
+            pool, rendering = await submit.call(lambda: self._submit(service, *call), timeout=STARTS_WITHIN)
+        except NotStartedError as error:
+            raise passing("RENDERER_LOST", "no rendering process can be started") from error
         try:
             async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(pool, render, service, *call)
+                return await asyncio.wrap_future(rendering)
         except TimeoutError as error:
             self._replace(pool)
             raise passing("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error
@@ -69,6 +81,18 @@ class RenderPool:
         except Exception as error:
             log.exception("render_failed", service_required=service)
             raise lasting("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
+
+    async def _submit(self, *call: Any) -> "tuple[ProcessPoolExecutor, Future[Rendered]]":
+        """Begins to render. Raises NotStartedError, which is no fault of the step, and BrokenProcessPool."""
+        pool = self._pool
+        try:
+            return pool, pool.submit(render, *call)
+        except BrokenProcessPool:
+            self._replace(pool)
+            raise
+        except (OSError, EOFError) as error:
+            self._replace(pool)
+            raise NotStartedError(repr(error)) from error
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Whoever notices first makes the new pool; the old one's children are killed, also one that hangs."""

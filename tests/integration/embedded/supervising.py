@@ -7,11 +7,13 @@ import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 from infra.embedded.nursing import Nursery
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import Stage, Supervisor
-from tests.support.patience import eventually
+from tests.support.patience import eventually, wait_for
 
 FIRST, LONGEST, LONG = 0.02, 0.08, 60.0
 """Pauses between restarts. No process lives for `LONG` seconds, however busy the machine is."""
@@ -53,6 +55,8 @@ def child_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process of the test's own, gone when the block ends."""
     with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
+            # Popen returns when the program is about to be loaded: for a moment, the process has no command line.
+            wait_for(psutil.Process(process.pid).cmdline, "the process to run its program")
             yield process
         finally:
             process.kill()

@@ -131,6 +131,7 @@ async def connected_hub(api: Api, nats_url: str) -> AsyncIterator[tuple[JobEvent
     try:
         await broker.client()
         async with running(JobEventHub(api.store, broker)) as hub:
+            await eventually(lambda: hub._last is not None, "it knows where the table ends")
             yield hub, broker
     finally:
         await stop(connection)
