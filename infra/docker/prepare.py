@@ -1,7 +1,7 @@
-"""What containers need before they start: passwords and keys made once, and a file of settings for each of them.
+"""Prepares what containers need: passwords and keys, and a file of settings for each container.
 
-`python -m infra.docker.prepare files DIR` writes them; `… provision DIR` gives each service its database and the store
-its bucket. Both may run again: what is there stays.
+`python -m infra.docker.prepare files DIR` writes these files; `… provision DIR` creates each service's database and the
+store's bucket. Both are idempotent.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from infra.embedded.set_file import Secrets, write_private
 HTTP_PORT = 8000
 S3_ENDPOINT = "http://s3:8333"
 READABLE = 0o644
-"""For files that the servers' own images read as users of their own, in a volume that only this set mounts."""
+"""For files that the images of PostgreSQL, NATS and SeaweedFS read as their own users; only this set mounts them."""
 
 
 def write_files(folder: Path, public_url: str) -> None:
-    """Everything but what needs a running server."""
+    """Writes the configuration of the servers, the keys, and the settings of each container."""
     folder.mkdir(parents=True, exist_ok=True)
     secrets = Secrets(folder)
     users = service_users({name: secrets.get(f"nats/{name}") for name in (*SERVICES, "worker", "operator")})
@@ -75,7 +75,7 @@ def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, d
 
 
 def provision(folder: Path) -> None:
-    """Databases with their roles, and the bucket."""
+    """Creates the databases with their roles, and the bucket. Needs the running servers. Idempotent."""
     secrets = Secrets(folder)
     superuser = f"postgresql://postgres:{secrets.get('postgres')}@postgres:5432/postgres"
     create_databases(superuser, {name: secrets.get(f"database/{name}") for name in SERVICES})

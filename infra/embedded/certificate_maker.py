@@ -1,4 +1,4 @@
-"""Makes the certificate of certificates.py, whose every other start only looks whether it is there."""
+"""Makes the certificate of certificates.py. Separate, since only the first start of a set needs `cryptography`."""
 
 import datetime as dt
 import ipaddress
@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from infra.embedded.ports import LOOPBACK
 
 LIFETIME = dt.timedelta(days=100 * 365)
-"""It never leaves the folder of its set, and is made anew with it."""
+"""Not renewed: the certificate is used within one set only, and deleted with the set's folder."""
 
 
 def make_certificate() -> tuple[bytes, bytes]:

@@ -1,5 +1,5 @@
-"""What can hinder a set."""
+"""The base of all errors of a set."""
 
 
 class SetError(RuntimeError):
-    """Its sentence says what is wrong and what to do, fit for a terminal."""
+    """Its message says what is wrong and what to do, for a terminal."""

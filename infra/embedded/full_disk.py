@@ -1,7 +1,7 @@
-"""What has to be started again once a full disk has room again.
+"""Detects when a full disk has space again, so that nats-server can be restarted.
 
-A nats-server stream that could not write once refuses every message from then on, also when there is space (2.15): its
-server has to be started anew. All other parts go on by themselves, or die of it and are started again.
+A nats-server stream whose write has failed once refuses every message until its server restarts, even when there is
+space again (2.15). All other processes recover, or exit and are restarted.
 """
 
 import asyncio
@@ -9,21 +9,22 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
+"""Between two checks of the free space."""
 FULL_BYTES = 256 * 1024
-"""Less than this is no room for a write of any size."""
+"""With less than this free, the disk counts as full."""
 ROOM_BYTES = 16 * 1024 * 1024
-"""As much as a segment of PostgreSQL's log: with this, writing goes on."""
+"""With more than this free, the disk has space again: a segment of PostgreSQL's write-ahead log fits."""
 
 
 def free_bytes(folder: Path) -> int:
-    """What an ordinary user may still write there."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    """Free space of the folder's file system, without the part reserved for root."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
-async def watch(free: Callable[[], int], has_room_again: Callable[[], None], *, every: float = LOOK_SECONDS) -> None:
-    """Calls `has_room_again` each time that a full disk has got room, until cancelled."""
+async def watch(free: Callable[[], int], has_room_again: Callable[[], None], *, every: float = CHECK_SECONDS) -> None:
+    """Calls `has_room_again` each time that a full disk has space again, until cancelled. `every` is in seconds."""
     is_full = False
     while True:
         left = free()

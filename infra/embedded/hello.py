@@ -1,7 +1,7 @@
-"""Whether a server answers: the first words of each one's protocol, spoken without its client library.
+"""Checks whether a server answers, by the first messages of its protocol, without its client library.
 
-`emprops status` asks this way. It has three seconds for everything, Python's start included, and a client library takes
-one of them to import on a busy machine.
+For `emprops status`, which has three seconds for everything, Python's start included: on a busy machine, importing a
+client library takes one of them.
 """
 
 import http.client
@@ -15,25 +15,25 @@ AUTHENTICATION = b"R"
 
 
 def hello_postgres(url: str, seconds: float) -> None:
-    """Raises `OSError` unless the server asks for the password: a process of its own, just started, does."""
+    """Raises `OSError` unless the server requests a password: then it has forked a backend for the connection."""
     address = urlsplit(url)
     names = ("user", address.username or "", "database", address.path.lstrip("/"))
-    body = struct.pack(">i", POSTGRES_3_0) + b"".join(each.encode() + b"\0" for each in names) + b"\0"
+    body = struct.pack(">i", POSTGRES_3_0) + b"".join(name.encode() + b"\0" for name in names) + b"\0"
     with _connected(address, 5432, seconds) as connection:
         connection.sendall(struct.pack(">i", len(body) + 4) + body)
         answer = connection.recv(1024)
     if not answer.startswith(AUTHENTICATION):
-        raise ConnectionError(f"PostgreSQL says {_words(answer)}")
+        raise ConnectionError(f"PostgreSQL answers {_message(answer)}")
 
 
-def _words(answer: bytes) -> str:
-    """The sentence in an error of PostgreSQL's: fields of a letter and a text each, `M` is the one for people."""
+def _message(answer: bytes) -> str:
+    """The message of an ErrorResponse: its fields are a letter and a text each, `M` is the message."""
     fields = answer[5:].split(b"\0")
     return next((field[1:].decode(errors="replace") for field in fields if field.startswith(b"M")), repr(answer[:80]))
 
 
 def hello_nats(url: str, seconds: float) -> None:
-    """Raises `OSError` unless the user can log in: INFO from the server, CONNECT and PING, PONG."""
+    """Raises `OSError` unless the user can log in: reads INFO, sends CONNECT and PING, expects PONG."""
     address = urlsplit(url)
     options = {
         "user": address.username,
@@ -50,11 +50,11 @@ def hello_nats(url: str, seconds: float) -> None:
         connection.sendall(b"CONNECT " + json.dumps(options).encode() + b"\r\nPING\r\n")
         answer = lines.readline()
         if not answer.startswith(b"PONG"):
-            raise ConnectionError(f"the NATS server on port {address.port} said {answer!r}")
+            raise ConnectionError(f"the NATS server on port {address.port} answers {answer!r}")
 
 
 def get(url: str, path: str, seconds: float) -> tuple[int, bytes]:
-    """Status and body. Raises `OSError`."""
+    """Status and body of a GET request. Raises `OSError`."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=seconds)
     try:

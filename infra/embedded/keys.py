@@ -1,4 +1,4 @@
-"""The set's own keys: one signs development tokens, one upload grants. Ed25519, as JSON Web Keys (RFC 8037)."""
+"""The set's signing keys, for development tokens and for upload grants: Ed25519, as JSON Web Keys (RFC 8037)."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ ROLES = ("user", "operator")
 
 
 def ensure_private_key(path: Path) -> dict[str, str]:
-    """The private JWK in a file (0600), made when it isn't there."""
+    """The private JWK in a file (0600), which is created if it does not exist."""
     try:
         key: dict[str, str] = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def sign_token(
     key: dict[str, str], *, user: UUID, roles: tuple[str, ...], issuer: str, audience: str, ttl: int
 ) -> tuple[str, dict[str, Any]]:
     """A user's JWT and its claims; `ttl` in seconds."""
-    import jwt  # noqa: PLC0415 - a start of the set signs none
+    import jwt  # noqa: PLC0415 - starting a set signs no token
 
     now = int(time.time())
     claims = {

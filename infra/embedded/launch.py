@@ -1,8 +1,8 @@
-"""Becomes another program that the kernel ends when its parent dies: `launch.py SIGNAL PARENT IDENTITY PROGRAM…`.
+"""Executes a program that the kernel signals when its parent dies: `launch.py SIGNAL PARENT IDENTITY PROGRAM…`.
 
-IDENTITY: `-` keeps ours; `namespace:UID` shows the program another user id while its files stay ours; `user:UID:GID`
-becomes that user. A program of its own and no `preexec_fn`: that runs between fork and exec in a copy of a process with
-threads, where it may wait for ever for a lock that nobody holds any more. Linux only, standard library only.
+IDENTITY: `-` keeps ours; `namespace:UID` runs it in a user namespace that shows our uid as UID; `user:UID:GID` changes
+to that user. A separate program, because a `preexec_fn` runs between fork and exec in a copy of a process with threads,
+where it may deadlock on a lock that another thread held. Linux only, standard library only.
 """
 
 import ctypes
@@ -22,9 +22,9 @@ def main() -> None:
         take(identity, kernel)
     except OSError as error:
         sys.exit(f"can't run as {identity}: {error}")
-    # After the change of user, which would clear it.
+    # After the change of user, which clears the death signal.
     kernel.prctl(PR_SET_PDEATHSIG, death_signal)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before prctl
         sys.exit("the parent is gone")
     try:
         os.execv(command[0], command)
@@ -33,6 +33,7 @@ def main() -> None:
 
 
 def take(identity: str, kernel: ctypes.CDLL) -> None:
+    """Changes this process's user. Raises `OSError`."""
     kind, *numbers = identity.split(":")
     if kind == "user":
         uid, gid = (int(number) for number in numbers)
@@ -43,7 +44,7 @@ def take(identity: str, kernel: ctypes.CDLL) -> None:
         uid, gid = os.geteuid(), os.getegid()
         if kernel.unshare(CLONE_NEWUSER) != 0:
             raise OSError(ctypes.get_errno(), "this machine allows no user namespaces")
-        # Within, we are shown as that number, and may do no more than the owner of a file may.
+        # Without capabilities after exec: the process has the rights of a file's owner, and no more.
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"{numbers[0]} {gid} 1")
         Path("/proc/self/uid_map").write_text(f"{numbers[0]} {uid} 1")

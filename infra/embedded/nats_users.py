@@ -1,15 +1,14 @@
-"""Who may say what on the set's NATS server: its services, its workers, and `operator`, who may do everything.
+"""The users of the set's NATS server and their permissions: services, workers, and `operator`, which may do everything.
 
-What a message says of itself is believed because of this: nobody but a service's relay can put one into its stream, and
-nobody but the service may change or read what is its own business there. Every user is tried on every kind of subject
-by `tests/integration/embedded/test_nats_rights.py`.
+Consumers trust the headers of a message because of these permissions: only the owning service can publish to its
+stream, or change it. `tests/integration/embedded/test_nats_rights.py` tries every user on every kind of subject.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")
-"""The services: each may have a stream of its own name in capitals."""
+"""The services: each may have a stream, named as the service is, in capitals."""
 WORK, RESULTS = "WORK", "RESULTS"
 RESULTS_INTAKE = "generation-results-v1"
 
@@ -26,7 +25,7 @@ CONSUMERS: dict[str, dict[str, tuple[str, ...]]] = {
     "credits": {"generation": ("credits-jobs-v1",)},
     "storage": {"generation": ("storage-generations-v1",), "collections": ("storage-packages-v1",)},
 }
-"""What each service takes from others: the names of its consumers, by the owner of the events."""
+"""Each service's durable consumers, by the owner of the stream."""
 ORDERED = "-ordered"
 
 
@@ -39,20 +38,20 @@ class NatsUser:
 
 
 def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
-    """The users of the set, with no more rights than their code of this release and of the one before needs."""
+    """The users of the set, with only the permissions that this release and the previous one need."""
     users = {"operator": NatsUser(passwords["operator"])}
     for owner in OWNERS:
-        publish = [f"events.{owner}.>", "$JS.API.INFO", *_makes(owner.upper()), *_looks(owner.upper())]
+        publish = [f"events.{owner}.>", "$JS.API.INFO", *_to_define(owner.upper()), *_to_read(owner.upper())]
         for other, names in CONSUMERS.get(owner, {}).items():
-            publish += _looks(other.upper())
+            publish += _to_read(other.upper())
             for name in names:
-                publish += [*_consumes(other.upper(), name), *_consumes(other.upper(), name + ORDERED)]
+                publish += [*_to_consume(other.upper(), name), *_to_consume(other.upper(), name + ORDERED)]
         subscribe = [f"_INBOX_{owner}.>", INBOX]
         if owner == "generation":
-            publish += ["work.>", "progress.>", *_consumes(RESULTS, RESULTS_INTAKE)]
+            publish += ["work.>", "progress.>", *_to_consume(RESULTS, RESULTS_INTAKE)]
             for stream in (WORK, RESULTS):
-                publish += [*_makes(stream), *_looks(stream)]
-            publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # of one that no client can be given
+                publish += [*_to_define(stream), *_to_read(stream)]
+            publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
             subscribe.append("progress.>")
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe))
     users["worker"] = NatsUser(passwords["worker"], WORKER, (INBOX,))
@@ -60,24 +59,25 @@ def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
 
 
 INBOX = "_INBOX.>"
-"""Where answers come to whoever has no private inbox: workers, and services of the release before."""
+"""The reply subjects of clients without a private inbox: workers, and services of the previous release."""
 
 
-def _makes(stream: str) -> tuple[str, ...]:
-    """To make a stream and to set its limits. To purge or delete one, or messages of it, is for operators."""
+def _to_define(stream: str) -> tuple[str, ...]:
+    """The API subjects to create a stream and set its limits. Only operators may purge or delete one, or messages."""
     return tuple(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE"))
 
 
-def _looks(stream: str) -> tuple[str, ...]:
+def _to_read(stream: str) -> tuple[str, ...]:
+    """The API subjects to read a stream's state and single messages."""
     return tuple(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("INFO", "MSG.GET"))
 
 
-def _consumes(stream: str, name: str) -> tuple[str, ...]:
-    """One consumer of that name: to make it, pull from it, and acknowledge what came."""
+def _to_consume(stream: str, name: str) -> tuple[str, ...]:
+    """The subjects to create the consumer of that name, pull from it, and acknowledge its messages."""
     verbs = ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT")
     return (
         *(f"$JS.API.CONSUMER.{verb}.{stream}.{name}" for verb in verbs),
-        f"$JS.API.CONSUMER.CREATE.{stream}.{name}.>",  # with its filter, as some clients write it
+        f"$JS.API.CONSUMER.CREATE.{stream}.{name}.>",  # some clients append the filter
         f"$JS.ACK.{stream}.{name}.>",
         f"$JS.ACK.*.*.{stream}.{name}.>",
     )
@@ -92,4 +92,4 @@ WORKER = (
     f"$JS.ACK.{WORK}.>",
     f"$JS.ACK.*.*.{WORK}.>",
 )
-"""A worker opens work of the kinds that it offers, and says how it goes and what came of it. It sees no event."""
+"""A worker pulls work, and publishes progress and results. It can't read events."""

@@ -1,4 +1,4 @@
-"""The supervisor's side of the nursery: asks it for forks, and hears how they end."""
+"""The supervisor's client of the fork server (nursery.py): requests forks, and receives their exit codes."""
 
 import asyncio
 import contextlib
@@ -13,25 +13,26 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from infra.embedded.nursery import LARGEST
+from infra.embedded.nursery import MAX_REQUEST
 from infra.embedded.process import ProcessSpec, launched, open_log
 
 NURSERY = "infra.embedded.nursery"
-ACTS_AT_START = ("LD_", "MALLOC_", "PYTHON")
-"""How variables begin that act on a program when it is executed: a fork is not."""
-HARMLESS = {"PYTHONUNBUFFERED"}
-"""Of those, what the nursery has, too."""
+READ_AT_EXEC = ("LD_", "MALLOC_", "PYTHON")
+"""Prefixes of variables that are read when a program is executed: they would have no effect on a fork."""
+SET_IN_NURSERY = {"PYTHONUNBUFFERED"}
+"""Those of them that the nursery is started with: forks may have them."""
 KILLED = -int(signal.SIGKILL)
 ENDS_WITHIN = 2.0
+"""Seconds that the nursery has to exit before it is killed."""
 LOADS_WITHIN, FORKS_WITHIN = 60.0, 5.0
-"""Seconds after which the nursery stands still: it is stopped, say."""
-TELLS_WITHIN = 1.0
-"""Seconds after a fork's end in which the nursery says how it ended."""
+"""Seconds that the nursery has to load its modules, and to answer a request, before it counts as not available."""
+REPORTS_WITHIN = 1.0
+"""Seconds after a fork's end that the nursery has to report its exit code."""
 
 
 @functools.cache
-def _can_hold_processes() -> bool:
-    """Whether there are process descriptors: not before Linux 5.3, nor where a container forbids them."""
+def _has_pidfds() -> bool:
+    """Whether pidfd_open works: not before Linux 5.3, nor where a container forbids it."""
     if sys.platform != "linux":
         return False
     try:
@@ -42,7 +43,7 @@ def _can_hold_processes() -> bool:
 
 
 class NoNursery(OSError):  # noqa: N818 - a state
-    """It has ended, or can't be started: processes are started by themselves instead."""
+    """It has ended, or does not answer: processes are started without it."""
 
 
 @contextlib.asynccontextmanager
@@ -55,38 +56,42 @@ async def _bound(seconds: float) -> AsyncIterator[None]:
 
 
 class Forked:
-    """A process that the nursery has forked, with what the supervisor needs of `asyncio.subprocess.Process`."""
+    """A process that the nursery has forked, with the part of `asyncio.subprocess.Process` that the supervisor uses.
 
-    def __init__(self, pid: int, holds: int | None) -> None:
+    `stdin_writer` is the write end of its standard input, if the process is held.
+    """
+
+    def __init__(self, pid: int, stdin_writer: int | None) -> None:
         self.pid = pid
-        self._holds = holds
-        # Its number may be given to another process once the nursery has seen its end; this one means none else.
+        self._stdin_writer = stdin_writer
+        # A pidfd, since the kernel may reuse the pid once the nursery has reaped the process.
         self._descriptor = os.pidfd_open(pid)
         self._loop = asyncio.get_running_loop()
         self._code: asyncio.Future[int | None] = self._loop.create_future()
         self._loop.add_reader(self._descriptor, self._has_ended)
 
     async def wait(self) -> int | None:
-        """The exit code; None when it has ended and the nursery does not say how."""
+        """The exit code; None if the nursery has not reported it within REPORTS_WITHIN."""
         return await asyncio.shield(self._code)
 
     def send_signal(self, number: int) -> None:
-        """Raises `ProcessLookupError` when it has ended."""
+        """Raises `ProcessLookupError` if the process has ended."""
         if self._code.done():
             raise ProcessLookupError(self.pid)
         signal.pidfd_send_signal(self._descriptor, number)
 
     def release(self) -> None:
-        """Ends its standard input, for which a process waits that is held."""
-        if self._holds is not None:
-            os.close(self._holds)
-            self._holds = None
+        """Closes its standard input: a held process continues then."""
+        if self._stdin_writer is not None:
+            os.close(self._stdin_writer)
+            self._stdin_writer = None
 
     def _has_ended(self) -> None:
         self._loop.remove_reader(self._descriptor)
-        self._loop.call_later(TELLS_WITHIN, self.ended, None)
+        self._loop.call_later(REPORTS_WITHIN, self.ended, None)
 
     def ended(self, code: int | None) -> None:
+        """Called with the exit code; the first call counts."""
         if not self._code.done():
             self._code.set_result(code)
             self.release()
@@ -95,7 +100,7 @@ class Forked:
 
 
 class Nursery:
-    """Started when it is first asked for, and again after it has died; then all of its forks have died, too."""
+    """The fork server, started on first use, and again after it has died; its forks die with it."""
 
     def __init__(self, logs: Path, modules: tuple[str, ...]) -> None:
         self._logs, self._modules = logs, modules
@@ -103,17 +108,18 @@ class Nursery:
         self._control: socket.socket | None = None
         self._loaded: asyncio.Future[None] | None = None
         self._numbers = count()
-        self._asked: dict[int, tuple[asyncio.Future[Forked], int | None]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Forked], int | None]] = {}
         self._forks: dict[int, Forked] = {}
         self._starting = asyncio.Lock()
 
     @staticmethod
-    def takes(spec: ProcessSpec) -> bool:
-        acting = {name for name in spec.environment if name.startswith(ACTS_AT_START)} - HARMLESS
-        return spec.is_preloaded and spec.identity is None and not acting and _can_hold_processes()
+    def can_fork(spec: ProcessSpec) -> bool:
+        """Whether the process can run as a fork: the same as one that is executed."""
+        without_effect = {name for name in spec.environment if name.startswith(READ_AT_EXEC)} - SET_IN_NURSERY
+        return spec.is_preloaded and spec.identity is None and not without_effect and _has_pidfds()
 
     async def start(self) -> None:
-        """Begins to load. Raises `OSError`."""
+        """Starts it, without waiting until it has loaded its modules. Raises `OSError`."""
         async with self._starting:
             if self._control is not None:
                 return
@@ -132,21 +138,21 @@ class Nursery:
                 )
             loop = asyncio.get_running_loop()
             self._control, self._loaded = ours, loop.create_future()
-            loop.add_reader(ours, self._hear, ours)
+            loop.add_reader(ours, self._receive, ours)
 
     async def loaded(self) -> None:
-        """Waits until it can fork. Raises `OSError`, also when that takes too long."""
+        """Starts it if needed, and waits until it can fork. Raises `OSError`, also after LOADS_WITHIN."""
         await self.start()
         assert self._loaded is not None, "it has been started"
         async with _bound(LOADS_WITHIN):
             await asyncio.shield(self._loaded)
 
     async def fork(self, spec: ProcessSpec, arguments: Mapping[str, Any], log: IO[bytes], *, is_held: bool) -> Forked:
-        """Runs `python -m MODULE …` of the process in a fork. Raises `OSError`.
+        """Runs the process's `python -m MODULE …` in a fork. Raises `OSError`, also after FORKS_WITHIN.
 
-        A fork that is made after that is killed: its process has been started by itself then.
+        A fork that is made after FORKS_WITHIN is killed: by then the process has been started without the nursery.
         """
-        given, holds = os.pipe() if is_held else (os.open(os.devnull, os.O_RDONLY), None)
+        stdin, stdin_writer = os.pipe() if is_held else (os.open(os.devnull, os.O_RDONLY), None)
         number = next(self._numbers)
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         request = {
@@ -158,24 +164,24 @@ class Nursery:
             "death_signal": int(spec.death_signal),
         }
         data = json.dumps(request).encode()
-        assert len(data) < LARGEST, "an environment fits in there"
-        self._asked[number] = answer, holds
+        assert len(data) < MAX_REQUEST, "the environment fits into a request"
+        self._pending[number] = answer, stdin_writer
         try:
             if self._control is None:
-                raise NoNursery("it has ended")
-            socket.send_fds(self._control, [data], [given, log.fileno()])
+                raise NoNursery("the process that forks services has ended")
+            socket.send_fds(self._control, [data], [stdin, log.fileno()])
         except OSError:
-            del self._asked[number]
-            if holds is not None:
-                os.close(holds)
+            del self._pending[number]
+            if stdin_writer is not None:
+                os.close(stdin_writer)
             raise
         finally:
-            os.close(given)
+            os.close(stdin)
         async with _bound(FORKS_WITHIN):
             return await answer
 
     async def stop(self) -> None:
-        """Once its forks have been stopped."""
+        """Stops it, killing it after ENDS_WITHIN. Its forks must have been stopped before."""
         self._lose()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(TimeoutError):
@@ -184,9 +190,9 @@ class Nursery:
                 self._process.kill()
                 await self._process.wait()
 
-    def _hear(self, control: socket.socket) -> None:
+    def _receive(self, control: socket.socket) -> None:
         try:
-            data = control.recv(LARGEST)
+            data = control.recv(MAX_REQUEST)
         except BlockingIOError:
             return
         except OSError:
@@ -194,44 +200,44 @@ class Nursery:
         if not data:
             self._lose()
             return
-        told = json.loads(data)
-        if "loaded" in told:
+        message = json.loads(data)
+        if "loaded" in message:
             if self._loaded is not None and not self._loaded.done():
                 self._loaded.set_result(None)
-        elif "request" in told:
-            self._is_made(told["request"], told["pid"])
-        elif told["pid"] in self._forks:
-            self._forks.pop(told["pid"]).ended(told["code"])
+        elif "request" in message:
+            self._add_fork(message["request"], message["pid"])
+        elif message["pid"] in self._forks:
+            self._forks.pop(message["pid"]).ended(message["code"])
 
-    def _is_made(self, request: int, pid: int) -> None:
-        answer, holds = self._asked.pop(request)
+    def _add_fork(self, request: int, pid: int) -> None:
+        answer, stdin_writer = self._pending.pop(request)
         try:
-            forked = self._forks[pid] = Forked(pid, holds)
+            forked = self._forks[pid] = Forked(pid, stdin_writer)
         except OSError as error:  # it has ended already
             if not answer.done():
                 answer.set_exception(error)
             return
-        if answer.done():  # given up
+        if answer.done():  # `fork` has timed out
             forked.send_signal(signal.SIGKILL)
         else:
             answer.set_result(forked)
 
     def _lose(self) -> None:
-        """It has ended, or is to: so have its forks, by the kernel."""
+        """Called when it has ended or is stopped: the kernel ends its forks, and open requests fail."""
         control, self._control = self._control, None
         if control is not None:
             asyncio.get_running_loop().remove_reader(control)
             control.close()
         loaded, self._loaded = self._loaded, None
         if loaded is not None and not loaded.done():
-            loaded.set_exception(NoNursery("it has ended while it loaded: see nursery.log"))
+            loaded.set_exception(NoNursery("the process that forks services ended while loading: see nursery.log"))
             loaded.exception()
-        asked, self._asked = self._asked, {}
-        for answer, holds in asked.values():
-            if holds is not None:
-                os.close(holds)
+        pending, self._pending = self._pending, {}
+        for answer, stdin_writer in pending.values():
+            if stdin_writer is not None:
+                os.close(stdin_writer)
             if not answer.done():
-                answer.set_exception(NoNursery("it has ended"))
+                answer.set_exception(NoNursery("the process that forks services has ended"))
         forks, self._forks = self._forks, {}
         for forked in forks.values():
             forked.ended(KILLED)

@@ -30,7 +30,7 @@ PRELOADED = (
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
 )
-"""What services are forked with, once for all of them."""
+"""Modules that the nursery imports before it forks services."""
 PROBE_SECONDS = 5.0
 
 
@@ -55,9 +55,9 @@ class Servers:
 
 
 def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port: int, replicas: int) -> Plan:
-    """The whole set in `data` (absolute), with `replicas` processes of each service; writes its keys.
+    """The whole set in `data` (an absolute path), with `replicas` processes of each service; writes its key files.
 
-    `public_port` is the first edge's; all other ports are free ones.
+    `public_port` is the port of `edge-1`; `ports` picks all others. Raises `NoFreePortError`.
     """
     keys = _ensure_keys(data / KEYS)
     servers = _plan_servers(data, ports, passwords)
@@ -110,7 +110,7 @@ def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port:
             (servers.postgres.process(), servers.nats.process()),
             then=lambda: create_databases(servers.postgres.dsn(), database_passwords),
         ),
-        # Takes seconds, and only storage needs it, which waits for it by itself and makes the bucket.
+        # Takes seconds to start. Only storage needs it, waits for it and makes the bucket; so nothing waits here.
         Stage((servers.seaweed.process(),), is_ahead=True, is_beside=True),
         Stage(tuple(processes), is_ahead=True),
     ]
@@ -184,8 +184,8 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
 
 
 def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
-    # One address, for it is given to workers, and work waits in the queue over a restart with fewer replicas. The
-    # edge's, which turns to another replica of storage when one is down or silent.
+    # The edge's URL, which forwards to any replica of storage. Workers get this URL with their work, which may wait in
+    # the queue over a restart with fewer replicas.
     return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.url}
 
 
@@ -195,7 +195,7 @@ def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:
 
 
 def _jwks(file: SetFile, service: str) -> str:
-    """All replicas have the same keys; one of them may be down or silent when they are fetched first."""
+    """One URL per replica, comma-separated: all serve the same keys, and one may be down when keys are fetched."""
     return ",".join(f"{url}/.well-known/jwks.json" for url in file.services[service].urls)
 
 
@@ -211,7 +211,7 @@ def _python_process(
 ) -> ProcessSpec:
     return ProcessSpec(
         name=name,
-        # -P: the folder that it runs in is not searched for modules.
+        # -P: modules are not imported from the working directory.
         command=(sys.executable, "-P", "-m", module, verb),
         environment={"PYTHONUNBUFFERED": "1", **environment},
         ready=lambda: check_ready(port),

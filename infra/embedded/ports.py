@@ -1,8 +1,7 @@
-"""Free loopback ports.
+"""Free loopback ports, below the kernel's ephemeral range.
 
-A port out of the kernel's ephemeral range would do until its server dies: a client that keeps trying to reconnect to
-such a port can be given the very same number as its source, connects to itself, and the server can't come back. So
-ports are taken from below that range.
+With a port in that range, a client that keeps reconnecting to a server that is down may get the server's port as its
+own source port. It then connects to itself, and the server can't bind its port again.
 """
 
 import random
@@ -14,7 +13,7 @@ from infra.embedded.errors import SetError
 LOOPBACK = "127.0.0.1"
 LOWEST = 20_000
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-"""Linux only; elsewhere (49152 and up by RFC 6335) the same bound is far below."""
+"""Linux only. Elsewhere 32,768 is assumed, below the range that RFC 6335 names (49152 and up)."""
 ATTEMPTS = 1_000
 
 
@@ -23,7 +22,7 @@ class NoFreePortError(SetError):
 
 
 def highest() -> int:
-    """The last port below the ephemeral range, or the last of all where that range leaves no room."""
+    """The last port below the ephemeral range, or 65,535 if that range leaves fewer than ATTEMPTS ports."""
     try:
         first_ephemeral = int(EPHEMERAL_RANGE.read_text().split()[0])
     except (OSError, ValueError, IndexError):
@@ -33,7 +32,7 @@ def highest() -> int:
 
 def is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do it: a port whose old connections are in TIME_WAIT counts as free.
+        # As servers do: a port whose old connections are in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -43,7 +42,7 @@ def is_free(port: int) -> bool:
 
 
 class PortPicker:
-    """Hands out ports, each once, and prefers those that were used last time so that addresses stay the same."""
+    """Picks ports, each once, and prefers those of the previous run, so that addresses stay the same."""
 
     def __init__(self, previous: dict[str, int] | None = None) -> None:
         self._previous = previous or {}
@@ -59,10 +58,10 @@ class PortPicker:
             port = random.randint(LOWEST, top)  # noqa: S311 - spreads sets over the range, keeps no secret
             if port not in self._previous.values() and self.take(name, port):
                 return port
-        raise NoFreePortError(f"No free port between {LOWEST} and {top} on {LOOPBACK}: what listens there? (ss -ltn)")
+        raise NoFreePortError(f"No free port between {LOWEST} and {top} on {LOOPBACK}. To see what listens: ss -ltnp")
 
     def take(self, name: str, port: int) -> bool:
-        """Whether this very port could be had for `name`."""
+        """Reserves this port for `name`; False if it is picked or in use."""
         if port in self.picked.values() or not is_free(port):
             return False
         self.picked[name] = port

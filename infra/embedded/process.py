@@ -1,7 +1,7 @@
-"""A child process as a value, and the one way in which children are started.
+"""The description of a child process, and functions to start and stop it.
 
 A child never outlives us: on Linux the kernel signals it when its parent dies (PR_SET_PDEATHSIG), also after kill -9.
-It has a session of its own, so that Ctrl-C reaches only the parent, which then stops things in order.
+It has its own session, so that Ctrl-C reaches only the parent, which stops the children in order.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
 HELD = "START_WHEN_STDIN_ENDS"
-"""The variable that tells a process so: see shared/runtime/held.py."""
+"""The variable that makes a process wait until its standard input ends: see shared/runtime/held.py."""
 
 
 class ProcessFailedError(SetError):
-    """A process that had to start did not."""
+    """A process could not be started."""
 
 
 def _nothing() -> None:
@@ -35,40 +35,40 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run and how to know that it serves."""
+    """A program to run, and how to check that it serves."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to ours."""
+    """Added to our own environment."""
     prepare: Callable[[], None] = _nothing
-    """Runs before every start; must be repeatable."""
+    """Runs before every start; must be idempotent."""
     cleanup: Callable[[], None] = _nothing
     """Runs after every end."""
     ready: Callable[[], None] = _nothing
-    """Returns when the process serves and raises while it does not; called from a thread, bounded in time."""
+    """Raises while the process does not serve. Called in a thread; must end within seconds."""
     cwd: Path = Path("/")
     identity: Identity | None = None
-    """As whom, where that is not us."""
+    """The user to run as; None: ours."""
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends when the parent has died."""
+    """Sent by the kernel when the parent dies."""
     grace_seconds: float = 7.0
     """Between the stop signal and SIGKILL."""
     is_held: bool = False
-    """It may be started before what it needs is there: it loads, and goes on when its standard input ends (HELD)."""
+    """It may start before its dependencies: it loads its code, and continues when its standard input ends (HELD)."""
     is_preloaded: bool = False
-    """It is `python -m MODULE …`, of a module that the nursery has loaded: it may be a fork of that (nursery.py)."""
+    """It is `python -m MODULE …` of a module that the nursery has imported, so it may be forked (nursery.py)."""
     url: str | None = None
-    """Where it can be reached."""
+    """Its address."""
     tells_health: bool = False
-    """Whether it answers `/health/ready` and `/metrics` there."""
+    """Whether it serves `/health/ready` and `/metrics` at `url`."""
 
 
 def launch_command(spec: ProcessSpec) -> list[str]:
-    """What is started: the program itself, on Linux by way of `launch.py`, which ties its life to ours.
+    """The program and its arguments; on Linux through `launch.py`, so that it ends when we do.
 
-    Start it on the thread that lives as long as the process: the kernel watches the thread that forked.
+    Start it from a thread that outlives it: the kernel sends the death signal when the thread that forked it ends.
     """
     if sys.platform != "linux":
         return list(spec.command)
@@ -76,13 +76,13 @@ def launch_command(spec: ProcessSpec) -> list[str]:
 
 
 def launched(command: Sequence[str], identity: Identity | None, death_signal: int = signal.SIGKILL) -> list[str]:
-    """`command` by way of `launch.py`."""
+    """`command` as arguments of `launch.py`."""
     first = [str(int(death_signal)), str(os.getpid()), identity.argument if identity else "-"]
     return [sys.executable, "-I", "-S", str(LAUNCHER), *first, *command]
 
 
 def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
-    """The keyword arguments of `subprocess.Popen` and `asyncio.create_subprocess_exec` alike."""
+    """Keyword arguments for `subprocess.Popen` and `asyncio.create_subprocess_exec`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     arguments: dict[str, Any] = {
         "stdin": subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def popen_arguments(spec: ProcessSpec) -> dict[str, Any]:
 
 
 def open_log(directory: Path, name: str) -> IO[bytes]:
-    """The log of process `name`, opened for appending."""
+    """The log of process `name`, opened for appending; one over LOG_LIMIT is rotated first."""
     path = directory / f"{name}.log"
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > LOG_LIMIT:
@@ -106,7 +106,7 @@ def open_log(directory: Path, name: str) -> IO[bytes]:
 
 
 def last_lines(directory: Path, name: str, count: int = 15) -> str:
-    """The end of a process's log, for the message that says why it did not start."""
+    """The end of a process's log, for the error message if it did not start."""
     try:
         with (directory / f"{name}.log").open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
@@ -116,9 +116,9 @@ def last_lines(directory: Path, name: str, count: int = 15) -> str:
 
 
 def start(spec: ProcessSpec, logs: Path, *, timeout: float = 60.0) -> subprocess.Popen[bytes]:
-    """Start one process and wait until it serves; the supervisor has its own, asynchronous way.
+    """Start one process and wait until it serves, without a supervisor.
 
-    Raises `ProcessFailedError` with the end of its log.
+    Raises `ProcessFailedError`, with the end of its log, if it exits or does not serve within `timeout` seconds.
     """
     spec.prepare()
     with open_log(logs, spec.name) as log:
@@ -141,7 +141,7 @@ def start(spec: ProcessSpec, logs: Path, *, timeout: float = 60.0) -> subprocess
 
 
 def stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> int:
-    """Stop it as it likes to be stopped, and for good after its grace; the exit code."""
+    """Send its stop signal, and SIGKILL after `grace_seconds`; returns the exit code."""
     if process.poll() is None:
         process.send_signal(spec.stop_signal)
         try:
@@ -155,7 +155,7 @@ def stop(spec: ProcessSpec, process: subprocess.Popen[bytes]) -> int:
 
 @contextlib.contextmanager
 def running(spec: ProcessSpec, logs: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the length of a `with` block."""
+    """A process that runs during a `with` block."""
     process = start(spec, logs)
     try:
         yield process

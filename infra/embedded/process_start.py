@@ -1,7 +1,7 @@
-"""When a process started, by a clock that nobody sets: with it, a process number that was given anew is recognised.
+"""When a process started, by a clock that is never set: identifies a process when its pid may have been reused.
 
-Linux keeps that moment as time since the boot. Reckoned from it, the time of day moves by an hour when the machine's
-clock is put forward by an hour, and every process of a set would pass for another one.
+Linux keeps the start as time since boot. psutil's time of day is computed from it: if the machine's clock is set
+forward by an hour, it moves by an hour too, and every process of a set would be taken for another one.
 """
 
 from pathlib import Path
@@ -11,27 +11,28 @@ import psutil
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SAME_START_SECONDS = 2.0
-"""What is recorded and what is read later may differ by so much: the boot's time of day has whole seconds."""
+"""Two readings of one start may differ by this much: the boot's time of day is in whole seconds."""
 
 
 class ProcessStart(msgspec.Struct, frozen=True):
     boot: str
-    """The boot that `seconds` are since; empty on systems that record the time of day when a process starts."""
+    """The id of the current boot; empty on systems that record the time of day when a process starts."""
     seconds: float
+    """Since that boot; without a boot id, since 1970."""
 
     def is_of(self, process: psutil.Process) -> bool:
-        """Whether this process started then. Raises `psutil.Error`."""
+        """Whether this is the start of `process`. Raises `psutil.Error`."""
         other = start_of(process)
         return self.boot == other.boot and abs(self.seconds - other.seconds) < SAME_START_SECONDS
 
     def is_before(self, process: psutil.Process) -> bool:
-        """Whether this process started later, or at the same time. Raises `psutil.Error`."""
+        """Whether `process` started at this time or later. Raises `psutil.Error`."""
         other = start_of(process)
         return self.boot == other.boot and other.seconds > self.seconds - SAME_START_SECONDS
 
 
 def start_of(process: psutil.Process) -> ProcessStart:
-    """Raises `psutil.Error`. Takes a `Process` just made: one that is kept remembers a time of day."""
+    """The start of a process. Raises `psutil.Error`. Pass a new `Process`: an older one has cached its time of day."""
     created = process.create_time()
     if not BOOT_ID.exists():
         return ProcessStart("", created)
@@ -39,7 +40,7 @@ def start_of(process: psutil.Process) -> ProcessStart:
 
 
 def start_of_pid(pid: int) -> ProcessStart | None:
-    """None when it is gone."""
+    """The start of the process with this pid; None if there is none."""
     try:
         return start_of(psutil.Process(pid))
     except (psutil.Error, OSError):

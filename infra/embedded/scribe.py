@@ -1,7 +1,7 @@
-"""Writes for the supervisor, on threads of their own: its loop keeps processes alive and never waits for a write.
+"""Background writers for the supervisor, whose event loop must not block on a write.
 
-A terminal may be stopped with Ctrl-S, a pipe be full, a disk full or gone. Lines for people are then lost, and counted;
-the state of the set, of which only the newest counts, is written again until it is there.
+A terminal may be stopped with Ctrl-S, a pipe may be full, a disk full or gone. Lines are then dropped and counted;
+the set's state is retried until its newest version is written.
 """
 
 import contextlib
@@ -9,32 +9,33 @@ import queue
 import threading
 from collections.abc import Callable
 
-LINES = 1000
-"""How many may wait."""
+MAX_QUEUED_LINES = 1000
 RETRY_SECONDS = 1.0
+"""Between two attempts to write the state."""
 CLOSE_SECONDS = 1.0
+"""Limit for writing what is still queued when a writer is closed."""
 
 
-class LineScribe:
-    """Lines, one after the other, to one place."""
+class LineWriter:
+    """Writes lines in order to one destination."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        """`write` is called on the thread, and may raise `OSError`."""
+        """`write` is called in the writer's thread, and may raise `OSError`: the line is then dropped and counted."""
         self._write = write
-        self._lines: queue.Queue[str | None] = queue.Queue(LINES)
+        self._lines: queue.Queue[str | None] = queue.Queue(MAX_QUEUED_LINES)
         self._lost = 0
         self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
-        """Returns at once."""
+        """Queues a line, or drops it if the queue is full; never blocks."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:
             self._lost += 1
 
     def close(self) -> None:
-        """Gives what waits a moment to be written."""
+        """Waits up to CLOSE_SECONDS until the queued lines are written."""
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(None)
             self._thread.join(CLOSE_SECONDS)
@@ -48,11 +49,14 @@ class LineScribe:
                 self._lost += lost + 1
 
 
-class StateScribe:
-    """The newest of some states, to one file."""
+class StateWriter:
+    """Writes the newest state, and skips older ones that are not yet written."""
 
     def __init__(self, write: Callable[[bytes], None], say: Callable[[str], None]) -> None:
-        """`write` is called on the thread, and may raise `OSError`: `say` is told, once, and again when it works."""
+        """`write` is called in the writer's thread, and may raise `OSError`: it is retried.
+
+        `say` gets a line when writing begins to fail, and when it works again.
+        """
         self._write, self._say = write, say
         self._state: bytes | None = None
         self._is_failing = self._is_closing = False
@@ -61,18 +65,18 @@ class StateScribe:
         self._thread.start()
 
     def put(self, state: bytes) -> None:
-        """Returns at once."""
+        """Replaces the state to be written; never blocks."""
         with self._changed:
             self._state = state
             self._changed.notify_all()
 
-    def settle(self, seconds: float = CLOSE_SECONDS) -> bool:
-        """Waits until the newest state is written; False after so many seconds."""
+    def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Waits until the newest state is written; False if it is not after `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self._state is None, seconds)
 
     def close(self) -> None:
-        self.settle()
+        self.flush()
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -99,9 +103,7 @@ class StateScribe:
             self._write(state)
         except OSError as error:
             if not self._is_failing:
-                self._say(
-                    f"the set's state can't be written ({error.strerror}): the set goes on, and it is tried again"
-                )
+                self._say(f"the set's state can't be written ({error.strerror}): the set keeps running, and retries")
             self._is_failing = True
             return False
         if self._is_failing:

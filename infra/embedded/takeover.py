@@ -1,4 +1,4 @@
-"""A folder belongs to one supervisor at a time, and what a killed one has left running is ended before the next."""
+"""The lock on a set's folder, for one supervisor at a time, and the end of processes that a killed one has left."""
 
 import fcntl
 import os
@@ -15,26 +15,27 @@ from infra.embedded.process_start import ProcessStart
 from infra.embedded.set_file import ProcessInfo
 
 LOCK_FILE = "lock"
-PATIENCE_SECONDS = 5.0
-GLANCES = 5
-GLANCE_SECONDS = 0.05
-"""`is_held` takes the lock for an instant to see whether it can: that is not a second supervisor."""
+END_SECONDS = 5.0
+"""That leftover processes have to end after their signal, and again after SIGKILL."""
+LOCK_ATTEMPTS = 5
+LOCK_RETRY_SECONDS = 0.05
+"""`holder_of` takes a shared lock for an instant: several attempts tell that from another supervisor."""
 
 
 class SetInUseError(SetError):
-    """Another supervisor holds the folder."""
+    """Another supervisor runs on the folder."""
 
 
 def hold(data: Path) -> IO[str]:
-    """Take the folder for as long as the returned file is open; a killed holder loses it. Raises `SetInUseError`."""
+    """Lock the folder while the returned file is open, or until we end. Raises `SetInUseError`."""
     lock = (data / LOCK_FILE).open("a+")
-    for attempt in range(GLANCES):
+    for attempt in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            if attempt + 1 < GLANCES:
-                time.sleep(GLANCE_SECONDS)
+            if attempt + 1 < LOCK_ATTEMPTS:
+                time.sleep(LOCK_RETRY_SECONDS)
                 continue
             lock.seek(0)
             holder = lock.read().strip() or "?"
@@ -55,7 +56,7 @@ def is_held(data: Path) -> bool:
 
 
 def holder_of(data: Path) -> int | None:
-    """The supervisor that runs on the folder; None when none does. 0 for one that has not written its number yet."""
+    """The pid of the supervisor that runs on the folder; None if none does; 0 if it has not written its pid yet."""
     try:
         with (data / LOCK_FILE).open("r") as lock:
             try:
@@ -69,23 +70,23 @@ def holder_of(data: Path) -> int | None:
 
 
 def end_leftovers(recorded: Iterable[ProcessInfo]) -> list[str]:
-    """End the recorded processes that still run, and return their names. Numbers given to others are left alone."""
+    """End the recorded processes that still run, and return their names. Other processes with reused pids are kept."""
     infos = [info for info in recorded if info.pid is not None and info.start is not None]
-    found = {process: info.name for info in infos for process in _still_running(info)}
-    for process, name in found.items():
-        # PostgreSQL takes SIGQUIT for "at once", and SIGTERM for "when all clients have gone".
+    leftovers = {process: info.name for info in infos for process in _still_running(info)}
+    for process, name in leftovers.items():
+        # PostgreSQL: SIGQUIT is an immediate shutdown, SIGTERM would wait for all clients to disconnect.
         _signal(process, signal.SIGQUIT if name == "postgres" else signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(list(found), timeout=PATIENCE_SECONDS)
-    for process in stubborn:
+    _, running = psutil.wait_procs(list(leftovers), timeout=END_SECONDS)
+    for process in running:
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(stubborn, timeout=PATIENCE_SECONDS)
-    return sorted(set(found.values()))
+    psutil.wait_procs(running, timeout=END_SECONDS)
+    return sorted(set(leftovers.values()))
 
 
 def _still_running(info: ProcessInfo) -> list[psutil.Process]:
-    """The process with its children; or, when it has gone itself, what it has left of its process group.
+    """The process and its children; if the process has ended, what is left of its process group.
 
-    A number may have been given to a stranger since, as a process or as a group: start and program tell them apart.
+    Both ids may have been reused by other processes: start time and program tell them apart.
     """
     assert info.pid is not None
     assert info.start is not None
@@ -94,7 +95,8 @@ def _still_running(info: ProcessInfo) -> list[psutil.Process]:
         if info.start.is_of(process) and _runs(process, info.program):
             return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return [each for each in psutil.process_iter() if _was_left_by(info.pid, info.start, info.program, each)]
+        group, start, program = info.pid, info.start, info.program
+        return [process for process in psutil.process_iter() if _was_left_by(group, start, program, process)]
     except psutil.Error:
         pass
     return []
@@ -109,7 +111,9 @@ def _was_left_by(group: int, leader: ProcessStart, program: str, process: psutil
 
 
 def _runs(process: psutil.Process, program: str) -> bool:
-    return program in process.cmdline()  # not as the first word while it is being launched
+    return (
+        program in process.cmdline()
+    )  # not only the first argument: a process that is being launched is `launch.py` with the program as an argument
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Runs the whole set in the foreground until it is told to stop."""
+"""Runs the whole set in the foreground until a stop signal."""
 
 import asyncio
 import contextlib
@@ -13,25 +13,25 @@ from infra.embedded.errors import SetError
 from infra.embedded.nursing import Nursery
 from infra.embedded.plan import PRELOADED, Plan, make_plan
 from infra.embedded.ports import LOOPBACK, PortPicker
-from infra.embedded.scribe import LineScribe, StateScribe
+from infra.embedded.scribe import LineWriter, StateWriter
 from infra.embedded.set_file import LOGS, ProcessInfo, Secrets, encode_set, find_set, write_set
 from infra.embedded.supervisor import Supervisor
 from infra.embedded.takeover import end_leftovers, hold
 
-LONGEST = 800
-"""Bytes of the folder's path: PostgreSQL has room for 1,024 with what stands below it."""
+MAX_PATH = 800
+"""Bytes of the folder's path: PostgreSQL allows 1,024 for the paths of its files below it."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class PortInUseError(SetError):
-    """Somebody listens on the port that the set should be reached at."""
+    """The requested port of the edge is in use."""
 
 
 def run_set(data: Path, *, port: int, replicas: int, say: Callable[[str], None]) -> None:
-    """Start everything in `data`, say `ready <url>`, and run until SIGTERM or Ctrl-C.
+    """Start the set in `data`, print `ready <url>` with `say`, and run until SIGTERM, SIGHUP or Ctrl-C.
 
-    `port` 0 takes a free one. Raises `SetInUseError`, `PortInUseError`, `StartFailedError` or `SetNotFoundError`, whose
-    sentences say what to do.
+    `port` 0 picks a free one. Raises `SetError`, mostly `SetInUseError`, `PortInUseError`, `StartFailedError` or
+    `SetNotFoundError`; its message says what to do.
     """
     data = data.expanduser().resolve()
     refuse_long(data)
@@ -39,16 +39,16 @@ def run_set(data: Path, *, port: int, replicas: int, say: Callable[[str], None])
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     with hold(data), contextlib.ExitStack() as stack:
         journal = stack.enter_context(contextlib.closing(Journal(logs / "supervisor.log")))
-        places = [stack.enter_context(contextlib.closing(LineScribe(write))) for write in (journal.write, say)]
+        writers = [stack.enter_context(contextlib.closing(LineWriter(write))) for write in (journal.write, say)]
 
-        def tell(line: str) -> None:
-            for place in places:
-                place.put(line)
+        def report(line: str) -> None:
+            for writer in writers:
+                writer.put(line)
 
-        before = find_set(data)
-        if before is not None and (ended := end_leftovers(before.processes)):
-            tell(f"ended what an earlier set had left running: {', '.join(ended)}")
-        ports = PortPicker(before.ports if before is not None else None)
+        previous = find_set(data)
+        if previous is not None and (ended := end_leftovers(previous.processes)):
+            report(f"ended processes that an earlier run had left: {', '.join(ended)}")
+        ports = PortPicker(previous.ports if previous is not None else None)
         if port == 0:
             port = ports.pick("edge-1")
         elif not ports.take("edge-1", port):
@@ -56,20 +56,20 @@ def run_set(data: Path, *, port: int, replicas: int, say: Callable[[str], None])
         passwords = Secrets(data)
         plan = make_plan(data, ports, passwords, public_port=port, replicas=replicas)
         passwords.save()
-        state = stack.enter_context(contextlib.closing(StateScribe(lambda made: write_set(data, made), tell)))
-        asyncio.run(_run(data, plan, tell, state))
+        state = stack.enter_context(contextlib.closing(StateWriter(lambda encoded: write_set(data, encoded), report)))
+        asyncio.run(_run(data, plan, report, state))
 
 
 def refuse_long(data: Path) -> None:
-    """Raises `SetError` for a folder whose path is too long for PostgreSQL, which would say it in its own way."""
+    """Raises `SetError` for a folder whose path is too long for PostgreSQL, whose own message would be unclear."""
     length = len(os.fsencode(data))
-    if length > LONGEST:
+    if length > MAX_PATH:
         raise SetError(
-            f"The path of the set's folder has {length} bytes; it may have {LONGEST}. Give a shorter --data."
+            f"The path of the set's folder has {length} bytes; at most {MAX_PATH} are allowed. Give a shorter --data."
         )
 
 
-async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateScribe) -> None:
+async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateWriter) -> None:
     def save(processes: list[ProcessInfo]) -> None:
         plan.file.processes = processes
         state.put(encode_set(plan.file))
@@ -84,14 +84,14 @@ async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateS
     watching = asyncio.create_task(
         full_disk.watch(
             lambda: full_disk.free_bytes(data),
-            lambda: supervisor.restart("nats", "the disk was full, and has room again"),
+            lambda: supervisor.restart("nats", "the disk was full, and has space again"),
         )
     )
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
-            await asyncio.to_thread(state.settle)  # who reads "ready" will look there
+            await asyncio.to_thread(state.flush)  # programs read set.json once they have seen "ready"
             say(f"ready {plan.file.url}")
             await stopping
     finally:
@@ -104,13 +104,13 @@ async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateS
 
 
 class Journal:
-    """What was said, with the time. On a full disk what can't be written is left out: people may have read it."""
+    """The supervisor's log: each line with its time. `write` raises `OSError` if the disk is full."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
     def write(self, line: str) -> None:
-        # Unbuffered: what could not be written must not stand before what is written next, nor fail when it is closed.
+        # Unbuffered: a line that could not be written must not be retried by the next write or by `close`.
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         os.write(self._descriptor, f"{now} {line}\n".encode(errors="backslashreplace"))
 

@@ -1,4 +1,4 @@
-"""Where the wheels put their programs."""
+"""Finds the programs that wheels have installed."""
 
 from importlib import metadata
 from pathlib import Path

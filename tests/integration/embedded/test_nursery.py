@@ -83,7 +83,7 @@ async def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path, spec
         await supervisor.start()
         one, two = (json.loads((tmp_path / f"{name}.up").read_text()) for name in ("one", "two"))
         pids = {name: supervisor.children[name].info.pid for name in ("one", "two")}
-    assert [line for line in said if "by itself" in line] == []
+    assert [line for line in said if "without a fork" in line] == []
     assert one["parent"] == two["parent"] != os.getpid()
     assert pids["one"] != pids["two"]
     assert (one["arguments"], one["own"], two["own"]) == ([str(tmp_path / "one.up")], "one", "two")
@@ -123,7 +123,7 @@ async def test_forks_end_with_the_nursery_and_are_started_again(
         nursery.kill()
         await said.wait_for("one is ready again")
         await eventually(lambda: not first.is_running(), "the first is gone")
-        assert [line for line in said if "by itself" in line] == []
+        assert [line for line in said if "without a fork" in line] == []
 
 
 async def test_a_nursery_that_is_frozen_holds_no_restart_up(
@@ -140,7 +140,7 @@ async def test_a_nursery_that_is_frozen_holds_no_restart_up(
         with frozen(nursery.pid):
             os.kill(pid, signal.SIGKILL)
             await said.wait_for("one has ended; restart 1")
-            await said.wait_for("one is started by itself, and takes more memory: the process that forks services")
+            await said.wait_for("one is started without a fork, and takes more memory: the process that forks services")
             await said.wait_for("one is ready again")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
         await eventually(lambda: nursery.children() == [], "the fork that came too late is gone")
@@ -154,16 +154,16 @@ async def test_without_a_nursery_processes_start_by_themselves(
     stage, nursery = Stage((spec("one"),)), Nursery(tmp_path, ("there_is_no_such_module",))
     async with supervised(tmp_path, stage, nursery=nursery) as (supervisor, said):
         await supervisor.start()
-        await said.wait_for("one is started by itself")
+        await said.wait_for("one is started without a fork")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
 
 
 def test_what_acts_when_a_program_is_executed_needs_a_process_of_its_own(spec: Callable[..., ProcessSpec]) -> None:
     """A fork would go without it."""
-    assert Nursery.takes(spec("plain"))
-    assert not Nursery.takes(spec("other", is_preloaded=False))
+    assert Nursery.can_fork(spec("plain"))
+    assert not Nursery.can_fork(spec("other", is_preloaded=False))
     for name in ("LD_PRELOAD", "MALLOC_ARENA_MAX", "PYTHONPATH"):
-        assert not Nursery.takes(spec("altered", environment={name: "x"}))
+        assert not Nursery.can_fork(spec("altered", environment={name: "x"}))
 
 
 ENDS_WITH_US = """

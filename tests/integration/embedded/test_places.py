@@ -91,9 +91,9 @@ class TestRoot:
         monkeypatch.setattr(identity, "namespaces_work", lambda _: False)
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
-        with untouched(closed / "postgres"), pytest.raises(NoIdentityError, match="is closed to other users") as told:
+        with untouched(closed / "postgres"), pytest.raises(NoIdentityError, match="other users can't enter") as told:
             for_postgres(closed)
-        assert "Run emprops as an ordinary user, or keep its folder" in str(told.value)
+        assert "Run emprops as another user than root, or move its data" in str(told.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="is about namespaces")
@@ -120,7 +120,7 @@ def test_a_path_that_is_too_long_is_told_in_a_sentence(tmp_path: Path, letter: s
     )
     assert told.returncode == 1
     length = len(os.fsencode(long.resolve()))
-    expected = f"The path of the set's folder has {length} bytes; it may have 800. Give a shorter --data."
+    expected = f"The path of the set's folder has {length} bytes; at most 800 are allowed. Give a shorter --data."
     assert told.stderr.splitlines() == [f"emprops: {expected}"]
     assert not long.exists()
 

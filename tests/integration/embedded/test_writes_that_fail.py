@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from infra.embedded.process import ProcessSpec
-from infra.embedded.scribe import LineScribe, StateScribe
-from infra.embedded.set_file import ProcessInfo, keep_private, write_private
+from infra.embedded.scribe import LineWriter, StateWriter
+from infra.embedded.set_file import ProcessInfo, write_if_changed, write_private
 from infra.embedded.supervisor import Stage, Supervisor
 from infra.embedded.up import Journal
 from tests.integration.embedded.test_places import small_disk
@@ -42,14 +42,14 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
     """What dies while the disk is full is there again at once, with no log if need be; the state is written later."""
     with small_disk(tmp_path / "disk", 2) as disk:
         said: list[str] = []
-        state = StateScribe(lambda made: write_private(disk / "set.json", made, durable=False), said.append)
+        state = StateWriter(lambda made: write_private(disk / "set.json", made, durable=False), said.append)
         configuration = disk / "its.conf"
 
         def changed(processes: list[ProcessInfo]) -> None:
             state.put(repr([(each.name, each.state, each.pid) for each in processes]).encode())
 
         sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
-        spec = ProcessSpec("one", sleeper, prepare=lambda: keep_private(configuration, b"its configuration"))
+        spec = ProcessSpec("one", sleeper, prepare=lambda: write_if_changed(configuration, b"its configuration"))
         supervisor = Supervisor(disk, [Stage((spec,))], say=said.append, changed=changed, **QUICK)
         await supervisor.start()
         try:
@@ -107,7 +107,7 @@ def test_lines_that_could_not_be_written_are_counted() -> None:
         finally:
             tried.release()
 
-    lines = LineScribe(write)
+    lines = LineWriter(write)
     for line in ("one", "two"):
         lines.put(line)
         assert tried.acquire(timeout=PATIENCE)
@@ -133,7 +133,7 @@ def test_a_reader_who_sleeps_holds_up_nothing() -> None:
         awake.wait()
         written.append(text)
 
-    lines = LineScribe(write)
+    lines = LineWriter(write)
     for number in range(5000):
         lines.put(str(number))
     lines.close()
