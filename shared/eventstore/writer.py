@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -65,6 +66,8 @@ class GroupWriter:
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._deferred: list[Append] = []
         self._connection: psycopg.AsyncConnection | None = None
+        self._cursor: psycopg.AsyncCursor[tuple[Any, ...]] | None = None
+        """Of that connection, for all batches."""
         self._versions: dict[UUID, int] = {}
         """Versions that streams have reached at least, according to the answers to the batches since the last pause."""
         self._closed = False
@@ -253,19 +256,12 @@ class GroupWriter:
         return [append for append in batch if append.generation == generation]
 
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
-        cursor = connection.cursor(binary=True)
+        cursor = self._cursor
+        assert cursor is not None, "it comes with the connection"
         await cursor.execute(APPEND_EVENTS, arguments(batch))
         answers = Answers.of(await cursor.fetchall())
         positions, repeated, late, recorded_at = answers.positions, answers.repeated, answers.late, answers.recorded_at
-        if positions:
-            self.batches += 1
-            if answers.before is not None and self._on_recorded is not None:
-                self._on_recorded(answers.before, answers.rows_of(batch))
-            place = next(each for each in range(len(batch), 0, -1) if each not in late and each not in repeated)
-            last = batch[place - 1]
-            self._epochs.trail.note(positions[-1], last.streams[-1][2][-1].event_id)
-            self._on_commit(positions[-1])
-        written = 0
+        written, last = 0, batch[0]
         for place, append in enumerate(batch, 1):
             if place in late:
                 self.conflicts += 1
@@ -275,11 +271,17 @@ class GroupWriter:
                 append.fail(VersionConflict(stream, expected, actual))
             elif place not in repeated:
                 self.appends += 1
-                versions = {}
+                last, versions = append, {}
                 for stream, expected, events in append.streams:
                     written += len(events)
                     versions[stream] = self._versions[stream] = expected + len(events)
                 append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
+        if positions:  # told now: those who wait for their answers go on before those who follow
+            self.batches += 1
+            if answers.before is not None and self._on_recorded is not None:
+                self._on_recorded(answers.before, answers.rows_of(batch))
+            self._epochs.trail.note(positions[-1], last.streams[-1][2][-1].event_id)
+            self._on_commit(positions[-1])
         for append in [batch[place - 1] for place in repeated]:
             result = await self._first_result(connection, append)
             self._on_commit(result.position)  # it may be our own commit, whose answer was lost
@@ -294,6 +296,7 @@ class GroupWriter:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._dsn, "writer", APPENDS, autocommit=True, prepare_threshold=0)
             arrays.register(self._connection)
+            self._cursor = self._connection.cursor(binary=True)
             async with within(self._answers_within, self._connection):
                 await self._epochs.check(self._connection)
         return self._connection

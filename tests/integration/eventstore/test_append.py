@@ -18,6 +18,7 @@ from shared.eventstore import (
     UnknownEventType,
     VersionConflict,
 )
+from shared.eventstore.watermarks import HEAD_WATERMARK
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import soon, take_append_lock, writers_waiting
 from tests.support.patience import eventually
@@ -39,6 +40,25 @@ async def test_events_come_out_as_they_went_in(store: EventStore) -> None:
     assert opened.recorded_at.tzinfo is not None
     assert appended == Appended(two.position, {stream: 2})
     assert await store.head() == two.position
+
+
+async def test_who_has_appended_goes_on_before_those_who_follow(store: EventStore) -> None:
+    """A command is answered before this process publishes and projects what it has recorded."""
+    went_on: list[str] = []
+    head = await store.head()
+
+    async def follow() -> None:
+        while not await store.watermarks.wait_beyond(HEAD_WATERMARK, head):
+            pass  # it is woken, too, when it had better look for itself
+        went_on.append("follower")
+
+    async def command() -> None:
+        appended = await store.append([StreamAppend(uuid4(), 0, [Opened("a")])], context())
+        assert store.watermarks.value(HEAD_WATERMARK) == appended.position
+        went_on.append("command")
+
+    await asyncio.gather(follow(), command())
+    assert went_on == ["command", "follower"]
 
 
 async def test_several_streams_at_once_all_or_nothing(store: EventStore) -> None:
