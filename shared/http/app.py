@@ -21,7 +21,7 @@ from shared.http.openapi import openapi_config
 from shared.http.positions import History, freshness
 from shared.http.probes import health_routes, metrics_route
 from shared.http.problems import EXCEPTION_HANDLERS
-from shared.http.providers import Provider, in_sequence
+from shared.http.providers import Provider, given_what_it_takes
 from shared.http.request import ApiRequest
 
 MAX_BODY = 1024 * 1024
@@ -74,19 +74,21 @@ def create_app(
     `providers` make more of these for each request.
     """
     registry = create_registry() if registry is None else registry
+    # What may refuse a request comes last.
+    all_providers: dict[str, Provider] = {
+        "principal": _principal,
+        **{name: _given(value) for name, value in (parts or {}).items()},
+        "context": contexts,
+        "precondition": precondition,
+        **(providers or {}),
+    }
     app = Litestar(
-        route_handlers=[*route_handlers, *health_routes(readiness or Readiness()), metrics_route(registry)],
+        route_handlers=[
+            *[given_what_it_takes(each, all_providers) for each in route_handlers],
+            *health_routes(readiness or Readiness()),
+            metrics_route(registry),
+        ],
         middleware=[strict_addresses, authentication(authenticator), *([freshness(history)] if history else [])],
-        # What may refuse a request comes last, so that only those handlers ask it that take it.
-        dependencies=in_sequence(
-            {
-                "principal": _principal,
-                **{name: _given(value) for name, value in (parts or {}).items()},
-                "context": contexts,
-                "precondition": precondition,
-                **(providers or {}),
-            }
-        ),
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ApiRequest,
         request_max_body_size=max_body_bytes,

@@ -1,0 +1,69 @@
+"""What handlers take is made for each request in one order, and what they don't take is not made."""
+
+from pathlib import Path
+
+import aiohttp
+from litestar import get, post
+from litestar.di import NamedDependency
+
+from shared.http import Authenticator, Issuer, create_app
+from shared.http.providers import Provider
+from tests.support.serving import serving
+from tests.support.tokens import AUDIENCE, TokenIssuer
+
+Text = NamedDependency[str]
+OPEN = {"public": True}
+
+
+@get("/things", opt=OPEN)
+async def takes_nothing() -> list[str]:
+    return []
+
+
+@post("/things", opt=OPEN)
+async def takes_one(second: Text) -> list[str]:
+    return [second]
+
+
+@get("/others", opt=OPEN)
+async def takes_what_takes_another(third: Text, name: Text) -> list[str]:
+    return [third, name]
+
+
+async def test_a_handler_is_given_what_it_takes_and_nothing_else_is_made(tmp_path: Path) -> None:
+    """Also where two handlers have one address, and where two applications have one handler."""
+    made: list[str] = []
+
+    def first() -> str:
+        made.append("first")
+        return "first"
+
+    async def second() -> str:
+        made.append("second")
+        return "second"
+
+    def third(first: Text) -> str:
+        made.append("third")
+        return f"third after {first}"
+
+    issuer = TokenIssuer()
+    authenticator = Authenticator([Issuer(issuer.iss, issuer.jwks_file(tmp_path))], AUDIENCE)
+    providers: dict[str, Provider] = {"first": first, "second": second, "third": third}
+    for name in ("one", "two"):
+        app = create_app(
+            title="x",
+            route_handlers=[takes_nothing, takes_one, takes_what_takes_another],
+            authenticator=authenticator,
+            parts={"name": name, "unused": object()},
+            providers=providers,
+        )
+        async with serving(app) as url, aiohttp.ClientSession() as session:
+
+            async def ask(method: str, path: str, url: str = url, session: aiohttp.ClientSession = session) -> object:
+                made.clear()
+                async with session.request(method, url + path) as response:
+                    return await response.json(), list(made)
+
+            assert await ask("GET", "/things") == ([], [])
+            assert await ask("POST", "/things") == (["second"], ["second"])
+            assert await ask("GET", "/others") == (["third after first", name], ["first", "third"])
