@@ -11,7 +11,7 @@ events and rows refer to nothing in circles. Circles of other code wait for as m
 SERVING = (10_000, 20, 20)
 """Of a service. A step of a job, or a creation, makes some hundred objects that live until it is recorded and
 published. At Python's own thresholds, generation spent 14 % of its time on looking through those and through its states
-again and again, 47 ms at once when it visited everything. What circles keep is a few megabytes more (decision 35)."""
+again and again, 47 ms at once when it visited everything. See decision 35."""
 
 _depth = 0
 _before = (0, 0, 0)
