@@ -1,18 +1,18 @@
-"""CIDv1 with sha2-256 (https://github.com/multiformats/cid): what a block of content is called."""
+"""CIDv1 with sha2-256 (https://github.com/multiformats/cid): identifies a block by its content."""
 
 import base64
 import hashlib
 from typing import NamedTuple
 
 RAW, DAG_PB = 0x55, 0x70
-"""Codecs: bytes as they are, and nodes of files and directories."""
+"""Codecs: raw bytes, and nodes of files and directories."""
 SHA2_256 = bytes([0x12, 0x20])
 LENGTH = 36
 """Bytes: version, codec, hash function and digest length are one each, the digest is 32."""
 
 
 class NotACid(ValueError):  # noqa: N818 - what was found
-    """Not a CIDv1 of raw or dag-pb content with sha2-256. Its message says what is wrong."""
+    """Not a CIDv1 of raw or dag-pb content with sha2-256; the message says why."""
 
 
 class Cid(NamedTuple):
@@ -28,22 +28,22 @@ class Cid(NamedTuple):
         """The CID whose 36 bytes begin at `offset`. Raises NotACid."""
         encoded = data[offset : offset + LENGTH]
         if len(encoded) < LENGTH:
-            raise NotACid("a CID is cut off")
+            raise NotACid("a CID is truncated")
         if encoded[0] != 1 or encoded[1] not in (RAW, DAG_PB) or encoded[2:4] != SHA2_256:
-            raise NotACid(f"{encoded[:4].hex()} begins no CIDv1 of raw or dag-pb content with sha2-256")
+            raise NotACid(f"{encoded[:4].hex()} is not the start of a CIDv1 of raw or dag-pb content with sha2-256")
         return cls(encoded[1], encoded[4:])
 
     @classmethod
     def parse(cls, text: str) -> "Cid":
-        """The CID written as `b…`: multibase's lower-case base32. Raises NotACid."""
+        """The CID from its text `b…`, multibase's lower-case base32. Raises NotACid."""
         try:
             data = base64.b32decode(text[1:].upper() + "=" * (-len(text[1:]) % 8))
         except ValueError as error:
             raise NotACid(f"{text!r} is not base32") from error
-        found = cls.read(data)
-        if str(found) != text:
-            raise NotACid(f"{text!r} is no CIDv1 in lower-case base32")
-        return found
+        cid = cls.read(data)
+        if str(cid) != text:
+            raise NotACid(f"{text!r} is not a CIDv1 in lower-case base32")
+        return cid
 
     @property
     def encoded(self) -> bytes:

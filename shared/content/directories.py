@@ -1,8 +1,8 @@
-"""Directories: one block while it has at most 256 KiB, else a HAMT of blocks with up to 256 links each.
+"""Directories: one block of up to 256 KiB, else a HAMT of blocks with up to 256 links each.
 
 The HAMT is that of https://specs.ipfs.tech/unixfs/#dag-pb-hamtdirectory: a name's hash is the first half of murmur3 x64
-128, one byte of it a level; a link's name is that byte in two hex digits and, unless it leads to a deeper block, the
-entry's own name.
+128, and each level uses one byte of it; a link's name is that byte in two hex digits, followed by the entry's name
+unless the link leads to a deeper block.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from shared.content.nodes import DIRECTORY, FANOUT, HAMT, Block, Link, Node, lin
 
 BLOCK_LIMIT = 256 * 1024
 _EMPTY = 4
-"""Bytes of a directory's block without links."""
+"""Bytes of an empty directory's block."""
 
 
 class Entry(NamedTuple):
-    """Something in a directory. `size` is that of all its blocks; `node` is its node, where we have it."""
+    """An entry of a directory. `size`: bytes of all its blocks. `node`: a directory's node; None for a file."""
 
     name: str
     cid: Cid
@@ -32,7 +32,7 @@ class _Hashed(NamedTuple):
 
 
 def directory(entries: Sequence[Entry]) -> Node:
-    """The directory of these entries, in any order. Its children stand in the order of its links."""
+    """The directory of these entries, given in any order; its children are in the order of its links."""
     assert len({entry.name for entry in entries}) == len(entries), "names in a directory are unique"
     size = _EMPTY + sum(link_length(entry.name, entry.size) for entry in entries)
     if size <= BLOCK_LIMIT:
@@ -45,17 +45,17 @@ def directory(entries: Sequence[Entry]) -> Node:
 def _shard(entries: Sequence[_Hashed], level: int) -> Node:
     assert level < 8, "a hash of eight bytes tells the names of a directory apart"
     slots: dict[int, list[_Hashed]] = {}
-    for each in entries:
-        slots.setdefault(each.digest[level], []).append(each)
+    for hashed in entries:
+        slots.setdefault(hashed.digest[level], []).append(hashed)
     links, children = [], []
-    for slot, found in sorted(slots.items()):
+    for slot, members in sorted(slots.items()):
         prefix = f"{slot:02X}"
-        if len(found) == 1:
-            entry = found[0].entry
+        if len(members) == 1:
+            entry = members[0].entry
             links.append(Link(entry.cid, prefix + entry.name, entry.size))
             children.append(entry.node)
         else:
-            deeper = _shard(found, level + 1)
+            deeper = _shard(members, level + 1)
             links.append(Link(deeper.cid, prefix, deeper.size))
             children.append(deeper)
     bits = sum(1 << slot for slot in slots)

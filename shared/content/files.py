@@ -13,7 +13,7 @@ WIDTH = 1024
 
 
 class Leaf(NamedTuple):
-    """A chunk of a file: a block of nothing but its bytes."""
+    """A chunk of a file, as a raw block."""
 
     cid: Cid
     size: int
@@ -24,9 +24,9 @@ class Leaf(NamedTuple):
 
 
 class FileImporter:
-    """Takes a file's bytes as they come, and holds none of them.
+    """Computes a file's DAG from its bytes as they arrive; keeps the leaves' CIDs, not the bytes.
 
-    A leaf is 36 bytes and a number, so that a file of 1 TiB is a million of them.
+    A file of 1 TiB has a million leaves of 36 bytes and a number each.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class FileImporter:
             view = view[len(taken) :]
 
     def finish(self) -> "Node | Leaf":
-        """The file's root: its only leaf when it has but one, else the node above all. Call it once, at the end."""
+        """The file's root: the leaf of a file with only one, else the top node. Call it once, at the end."""
         if self._length or not self.leaves:
             self._cut()
         return balanced(self.leaves)
@@ -55,7 +55,7 @@ class FileImporter:
 
 
 def balanced(leaves: Sequence[Leaf]) -> Node | Leaf:
-    """The DAG over a file's leaves, level by level. There is at least one leaf: an empty file is an empty one."""
+    """The root of the DAG over a file's leaves, at least one: an empty file has one empty leaf."""
     assert leaves, "an empty file has one empty leaf"
     if len(leaves) == 1:
         return leaves[0]
@@ -68,16 +68,16 @@ def balanced(leaves: Sequence[Leaf]) -> Node | Leaf:
 
 
 def _above(level: Sequence[tuple[Leaf | Node, int]]) -> tuple[Node, int]:
-    """A node over its children, each given with the bytes of content below it; and the sum of these."""
-    links = tuple(Link(each.cid, "", each.size) for each, _ in level)
+    """A node over its children, which come with their bytes of content; returns it with the sum of these."""
+    links = tuple(Link(child.cid, "", child.size) for child, _ in level)
     sizes = tuple(size for _, size in level)
-    children = [each if isinstance(each, Node) else None for each, _ in level]
+    children = [child if isinstance(child, Node) else None for child, _ in level]
     return node(Block(FILE, links, sizes), children), sum(sizes)
 
 
 @lru_cache(maxsize=4096)
 def dag_size(size: int) -> int:
-    """Bytes of all blocks of a file of `size` bytes, which is what a link to it says: it depends on nothing else."""
+    """Bytes of all blocks of a file of `size` bytes, for links to it: it does not depend on the content."""
     if size <= CHUNK:
         return size
     full, rest = divmod(size, CHUNK)

@@ -1,7 +1,7 @@
-"""The nodes of files and directories: dag-pb around UnixFS, both protobuf messages in their one canonical form.
+"""The nodes of files and directories: UnixFS within dag-pb, both protobuf messages in canonical form.
 
 Formats: https://ipld.io/specs/codecs/dag-pb/spec/ and https://specs.ipfs.tech/unixfs/. Links come before data, as the
-dag-pb specification has it; UnixFS fields come in the order of their numbers.
+dag-pb specification requires; UnixFS fields come in the order of their numbers.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ FANOUT = 256
 _LINK, _DATA = b"\x12", b"\x0a"
 _HASH, _NAME, _TSIZE = b"\x0a", b"\x12", b"\x18"
 _KIND, _BITS, _FILE_SIZE, _SIZE, _HASH_TYPE, _FANOUT = b"\x08", b"\x12", b"\x18", b"\x20", b"\x28", b"\x30"
-"""Tags: a field's number and whether it is a number or bytes; of a node, of a link, of UnixFS."""
+"""Protobuf tags (field number and wire type) of the fields of a node, of a link, and of UnixFS."""
 
 
 class NotANode(ValueError):  # noqa: N818 - what was found
-    """Not a node of a file or directory in canonical form. Its message says what is wrong."""
+    """Not a node of a file or directory in canonical form; the message says why."""
 
 
 class Link(NamedTuple):
-    """`size` is that of all blocks below, each counted as often as it is linked to."""
+    """`size`: bytes of all blocks below, each counted as often as it is linked to."""
 
     cid: Cid
     name: str
@@ -34,7 +34,7 @@ class Link(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What a node's bytes say. `sizes`: the bytes of content below each link of a file; `bits`: a HAMT's bitfield."""
+    """A decoded node. `sizes`: the bytes of content below each link of a file; `bits`: a HAMT's bitfield."""
 
     kind: int
     links: tuple[Link, ...]
@@ -43,14 +43,14 @@ class Block(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A node and what hangs below it. A child is a node where we have its bytes, else None: a file's leaf, a file."""
+    """A node and its children, in the order of its links. A child that is a leaf or a file is None."""
 
     cid: Cid
     block: bytes
     content: Block
     children: tuple["Node | None", ...]
     size: int
-    """Of the node's own block and all below it."""
+    """Bytes of the node's own block and all below it."""
 
 
 def node(content: Block, children: Sequence[Node | None]) -> Node:
@@ -61,37 +61,37 @@ def node(content: Block, children: Sequence[Node | None]) -> Node:
 
 
 def encode(content: Block) -> bytes:
-    links = b"".join(_LINK + _counted(_link(each)) for each in content.links)
-    return links + _DATA + _counted(_unixfs(content))
+    links = b"".join(_LINK + _with_length(_link(link)) for link in content.links)
+    return links + _DATA + _with_length(_unixfs(content))
 
 
 def link_length(name: str, size: int) -> int:
     """Bytes that a link takes in its node."""
-    return 1 + len(_counted(_link(Link(Cid(DAG_PB, bytes(32)), name, size))))
+    return 1 + len(_with_length(_link(Link(Cid(DAG_PB, bytes(32)), name, size))))
 
 
 def _link(link: Link) -> bytes:
     name = link.name.encode()
-    return _HASH + _counted(link.cid.encoded) + _NAME + _counted(name) + _TSIZE + varint.encode(link.size)
+    return _HASH + _with_length(link.cid.encoded) + _NAME + _with_length(name) + _TSIZE + varint.encode(link.size)
 
 
 def _unixfs(content: Block) -> bytes:
     encoded = _KIND + varint.encode(content.kind)
     if content.kind == HAMT:
         shape = _HASH_TYPE + varint.encode(MURMUR3) + _FANOUT + varint.encode(FANOUT)
-        return encoded + _BITS + _counted(content.bits) + shape
+        return encoded + _BITS + _with_length(content.bits) + shape
     if content.kind == FILE:
         encoded += _FILE_SIZE + varint.encode(sum(content.sizes))
         encoded += b"".join(_SIZE + varint.encode(size) for size in content.sizes)
     return encoded
 
 
-def _counted(data: bytes) -> bytes:
+def _with_length(data: bytes) -> bytes:
     return varint.encode(len(data)) + data
 
 
 def decode(block: bytes) -> Block:
-    """What a node's bytes say. Raises NotANode, also when `encode` would have written it otherwise."""
+    """The decoded node. Raises NotANode, also if `encode` of the result gives other bytes."""
     try:
         links: list[Link] = []
         data, offset = b"", 0
@@ -108,26 +108,26 @@ def decode(block: bytes) -> Block:
     except (varint.BadVarint, NotACid, UnicodeDecodeError) as error:
         raise NotANode(str(error)) from error
     if encode(content) != block:
-        raise NotANode("a node is not in its canonical form")
+        raise NotANode("a node is not in canonical form")
     return content
 
 
 def _field(data: bytes, offset: int) -> tuple[bytes, int]:
     length, offset = varint.decode(data, offset)
     if offset + length > len(data):
-        raise NotANode("a field is cut off")
+        raise NotANode("a field is truncated")
     return data[offset : offset + length], offset + length
 
 
 def _read_link(data: bytes) -> Link:
     if data[:1] != _HASH:
-        raise NotANode("a link begins with its hash")
+        raise NotANode("a link does not begin with its hash")
     cid, offset = _field(data, 1)
     if data[offset : offset + 1] != _NAME:
-        raise NotANode("a link has a name")
+        raise NotANode("a link has no name after its hash")
     name, offset = _field(data, offset + 1)
     if data[offset : offset + 1] != _TSIZE:
-        raise NotANode("a link has a size")
+        raise NotANode("a link has no size after its name")
     size, _ = varint.decode(data, offset + 1)
     return Link(Cid.read(cid), name.decode(), size)
 
@@ -144,8 +144,8 @@ def _read_unixfs(data: bytes, links: tuple[Link, ...]) -> Block:
             numbers.setdefault(tag, []).append(number)
     kind = numbers.get(_KIND, [0])[0]
     if kind not in (DIRECTORY, FILE, HAMT):
-        raise NotANode(f"{kind} is no type of a file's or directory's node")
+        raise NotANode(f"{kind} is not the UnixFS type of a file or directory")
     sizes = tuple(numbers.get(_SIZE, ()))
     if kind == FILE and len(sizes) != len(links):
-        raise NotANode("a file's node says the size of each of its links")
+        raise NotANode(f"a file's node has {len(sizes)} sizes for {len(links)} links")
     return Block(kind, links, sizes, bits)

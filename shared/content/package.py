@@ -1,9 +1,9 @@
 """A publish package: a folder of a job's artworks, their metadata on each chain, and a manifest of both.
 
-    artworks/1.png …              the tokens' artworks, numbered as the tokens are
-    displays/1.png …              what shows an artwork that is no image itself; often there are none
-    metadata/<chain>/…            documents as chains want them, canonical JSON
-    manifest.json                 what there is, with each file's CID, sha256 and size; canonical JSON
+    artworks/1.png …              the tokens' artworks, numbered by token
+    displays/1.png …              images for artworks that are no images themselves, if any
+    metadata/<chain>/…            token metadata in the format of each chain, canonical JSON
+    manifest.json                 all other files, with their CID, sha256 and size; canonical JSON
 
 The same artworks and documents give the same bytes, and so the same root CID.
 """
@@ -31,7 +31,7 @@ PROVENANCE = (
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a package is made of. `displays` carry the number of the token whose artwork they show."""
+    """What a package is made of. A display has the number of the token whose artwork it shows."""
 
     collection_id: UUID
     job_id: UUID
@@ -42,18 +42,18 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A package before its artworks' bytes have been read: all that is known of it without them."""
+    """A package as far as it is known without reading the artworks' bytes."""
 
     root: Node
     texts: Mapping[str, bytes]
-    """The files that are made here, by their path: the documents and the manifest."""
+    """The contents of the documents and of the manifest, by path."""
     assets: Mapping[str, PackagedArtwork]
-    """The files that lie in storage, by their path."""
+    """The files in storage, by path."""
     provenance: str
 
 
 def canonical(value: Any) -> bytes:
-    """JSON in one form: members sorted by name, no spaces, UTF-8."""
+    """Canonical JSON: members sorted by name, no spaces, UTF-8."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -63,7 +63,7 @@ def provenance(sha256s: Iterable[str]) -> str:
 
 
 def manifest(contents: Contents) -> dict[str, Any]:
-    """What the package says of itself. Its own CID, and the root's, are not in it: they depend on it."""
+    """The manifest. It has neither its own CID nor the root's, since both depend on it."""
     return {
         "format": FORMAT,
         "profile": dict(PROFILE),
@@ -75,13 +75,15 @@ def manifest(contents: Contents) -> dict[str, Any]:
         },
         "artworks": [_of_token(artwork) for artwork in contents.artworks],
         "displays": [_of_token(artwork) for artwork in contents.displays],
-        "metadata": [_of_document(each) for each in sorted(contents.documents, key=lambda each: each.path)],
+        "metadata": [
+            _of_document(document) for document in sorted(contents.documents, key=lambda document: document.path)
+        ],
     }
 
 
 def _of_token(artwork: PackagedArtwork) -> dict[str, Any]:
-    named = ("token", "path", "mime_type", "size", "sha256", "cid", "hash")
-    return {name: getattr(artwork, name) for name in named} | {"generation": str(artwork.gid)}
+    names = ("token", "path", "mime_type", "size", "sha256", "cid", "hash")
+    return {name: getattr(artwork, name) for name in names} | {"generation": str(artwork.gid)}
 
 
 def _of_document(document: PackagedDocument) -> dict[str, Any]:
@@ -91,10 +93,11 @@ def _of_document(document: PackagedDocument) -> dict[str, Any]:
 
 
 def plan(contents: Contents) -> Plan:
-    """The whole package. Raises NotACid for an artwork whose CID is none."""
+    """The package's folder and files. Raises NotACid for an artwork whose `cid` is malformed."""
     described = manifest(contents)
-    texts = {each.path: each.text.encode() for each in contents.documents} | {MANIFEST: canonical(described)}
-    assets = {each.path: each for each in (*contents.artworks, *contents.displays)}
+    texts = {document.path: document.text.encode() for document in contents.documents}
+    texts[MANIFEST] = canonical(described)
+    assets = {asset.path: asset for asset in (*contents.artworks, *contents.displays)}
     files = {path: File(cid_of(text), len(text)) for path, text in texts.items()}
-    files |= {path: File(Cid.parse(each.cid), each.size) for path, each in assets.items()}
+    files |= {path: File(Cid.parse(asset.cid), asset.size) for path, asset in assets.items()}
     return Plan(folder(files), texts, assets, described["provenance"]["hash"])

@@ -1,4 +1,4 @@
-"""The profile's parameters, as they are written down beside the CIDs."""
+"""The profile's parameters, as manifests record them with the CIDs."""
 
 from shared.content.directories import BLOCK_LIMIT
 from shared.content.files import CHUNK, WIDTH

@@ -1,7 +1,7 @@
-"""A folder of files as one DAG, and the order in which its blocks stand in a CAR file.
+"""A folder of files as one DAG, and the order of its blocks in a CAR file.
 
-The order is depth-first from the root, each block once, at its first place: what IPIP-0412 calls `order=dfs;dups=n`.
-So a reader knows of every block which one it must be and where it belongs, before it has read it.
+The order is depth-first from the root, each block once, where it first occurs: IPIP-0412 calls it `order=dfs;dups=n`.
+A reader knows the CID and the path of each block before it reads it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,9 @@ class File(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One thing on the way through a folder: a directory's block, or the place where a file's blocks stand.
+    """A step of a walk through a folder: a directory's block, or a file (`block` is None).
 
-    `block` is None for a file. `path` is empty for the root, and ends with a slash for other directories.
+    `path` is empty for the root, and ends with a slash for other directories.
     """
 
     path: str
@@ -32,7 +32,7 @@ class Step(NamedTuple):
 
 
 def folder(files: Mapping[str, File]) -> Node:
-    """The root of a folder with these files: paths are relative, with slashes, and make their directories."""
+    """The root of a folder with these files. Paths are relative; their directories are created."""
     tree: dict[str, Any] = {}
     for path, file in files.items():
         *parents, name = path.split("/")
@@ -51,13 +51,13 @@ def _directory(tree: Mapping[str, Any]) -> Node:
         if isinstance(inside, File):
             entries.append(Entry(name, inside.cid, dag_size(inside.size)))
         else:
-            made = _directory(inside)
-            entries.append(Entry(name, made.cid, made.size, made))
+            node = _directory(inside)
+            entries.append(Entry(name, node.cid, node.size, node))
     return directory(entries)
 
 
 def steps(root: Node, path: str = "") -> Iterator[Step]:
-    """The way through a folder, depth-first. What lies at several places is met at each."""
+    """Walks a folder depth-first. A file or directory with several paths comes once for each of them."""
     yield Step(path, root.cid, root.block)
     sharded = root.content.kind == HAMT
     for link, child in zip(root.content.links, root.children, strict=True):
@@ -69,7 +69,7 @@ def steps(root: Node, path: str = "") -> Iterator[Step]:
 
 
 def blocks_of(file: Node, path: str) -> Iterator[Step]:
-    """The way through a file of several chunks: its nodes, and None for the chunks between them."""
+    """Walks a file of several chunks: its nodes with their blocks, and its chunks with None."""
     yield Step(path, file.cid, file.block)
     for link, child in zip(file.content.links, file.children, strict=True):
         if child is None:

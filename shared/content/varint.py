@@ -4,7 +4,7 @@ MAX_BYTES = 9
 
 
 class BadVarint(ValueError):  # noqa: N818 - what was found
-    """Not a varint in its shortest form of at most nine bytes. Its message says what is wrong."""
+    """Not a varint in its shortest form, of at most nine bytes; the message says why."""
 
 
 def encode(number: int) -> bytes:
@@ -22,7 +22,7 @@ def decode(data: bytes, offset: int = 0) -> tuple[int, int]:
     number = 0
     for index in range(MAX_BYTES):
         if offset + index >= len(data):
-            raise BadVarint("a number is cut off")
+            raise BadVarint("a number is truncated")
         byte = data[offset + index]
         number |= (byte & 0x7F) << 7 * index
         if byte < 0x80:

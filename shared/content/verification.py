@@ -1,8 +1,8 @@
-"""Whether a CAR file is a whole publish package, and nothing else, down to its last byte.
+"""Verifies that a CAR file is a complete publish package and has no other bytes.
 
-The file is read once, in order. Of every block it is known beforehand which one it must be: the root from the header,
-all others from the nodes before them. So the first thing that differs is named with its path and its place in the file,
-and no byte is left that could be another one unnoticed. Held in memory are one block and the place of each.
+The file is read once, in order. Each block's CID is known before it is read: the root's from the header, all others
+from earlier nodes. So the first difference is reported with its path and its byte offset, and every byte is covered.
+Memory holds one block, and the offset of each.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from shared.content.nodes import FILE, HAMT, Block, NotANode, decode
 from shared.content.package import FORMAT, MANIFEST, PROVENANCE, canonical, provenance
 from shared.content.profile import PROFILE
 
-DEPTH = 12
-"""Levels of blocks below each other in one directory or file, and directories within each other: more than any has."""
+MAX_DEPTH = 12
+"""Levels of blocks in one directory or file, and of nested directories; no package has as many."""
 
 
 class Difference(Exception):  # noqa: N818 - what was found
-    """The first thing in which a file is not what it should be: where in the package, and at which byte of the file."""
+    """The first difference from a valid package: `path` in the package, `offset` in bytes in the CAR file."""
 
     def __init__(self, path: str, offset: int, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Difference(Exception):  # noqa: N818 - what was found
 
 
 class VerifiedFile(NamedTuple):
-    """`offset` is where its first block stands in the CAR file."""
+    """`offset`: of its first block in the CAR file."""
 
     cid: Cid
     size: int
@@ -51,15 +51,15 @@ class Verified(msgspec.Struct, frozen=True):
     job_id: str
 
 
-class _Placed(NamedTuple):
-    """Where the content of a block that was read stands, after its length and CID."""
+class _Extent(NamedTuple):
+    """Where a block's content is in the file, after its length and CID."""
 
     offset: int
     length: int
 
 
 def verify(file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _read: None) -> Verified:
-    """What the package in `file`, of `size` bytes, holds. Raises Difference. `progress` is told the bytes read."""
+    """Verifies the package in `file`, of `size` bytes. Raises Difference. `progress` gets the bytes read so far."""
     reader = _Reader(file, size, progress)
     root = reader.root()
     walk = _Walk(reader)
@@ -69,7 +69,7 @@ def verify(file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _
     described = _manifest(walk)
     return Verified(
         root=str(root),
-        blocks=len(reader.placed),
+        blocks=len(reader.extents),
         files=len(walk.files),
         artworks=len(described["artworks"]),
         size=size,
@@ -80,30 +80,30 @@ def verify(file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _
 
 
 class _Reader:
-    """The file's blocks, in the one order that they may have."""
+    """Reads the file's blocks, which must come in depth-first order."""
 
     def __init__(self, file: BinaryIO, size: int, progress: Callable[[int], None]) -> None:
         self._file, self._size, self._progress = file, size, progress
         self.offset = 0
-        self.placed: dict[Cid, _Placed] = {}
+        self.extents: dict[Cid, _Extent] = {}
 
     def root(self) -> Cid:
         if self._size == 0:
             raise Difference("", 0, "the file is empty")
         data = self._file.read(car.HEADER_LENGTH)
         try:
-            found = car.root_of(data)
+            root = car.root_of(data)
         except (car.NotACar, NotACid) as error:
             raise Difference("", 0, str(error)) from error
         self.offset = car.HEADER_LENGTH
-        return found
+        return root
 
     def block(self, cid: Cid, path: str) -> bytes:
-        """The bytes of this block, which must come next unless it came before."""
-        known = self.placed.get(cid)
-        if known is not None:
-            self._file.seek(known.offset)
-            data = self._file.read(known.length)
+        """The bytes of this block, which must come next unless it has been read before."""
+        extent = self.extents.get(cid)
+        if extent is not None:
+            self._file.seek(extent.offset)
+            data = self._file.read(extent.length)
             self._file.seek(self.offset)
             return data
         frame = self.offset
@@ -115,39 +115,39 @@ class _Reader:
         data = self._file.read(length)
         if hashlib.sha256(data).digest() != cid.digest:
             raise Difference(path, frame, f"the {length} bytes of the block that begins here are not those of {cid}")
-        self.placed[cid] = _Placed(start, length)
+        self.extents[cid] = _Extent(start, length)
         self.offset = start + length
         self._progress(self.offset)
         return data
 
     def _expect(self, cid: Cid, path: str) -> int:
-        """Reads what stands before a block; the block's length."""
+        """Reads what precedes a block, checks its CID, and returns its length."""
         head = self._file.read(varint.MAX_BYTES + LENGTH)
         if not head:
             raise Difference(path, self.offset, f"the file ends where block {cid} should begin: it was cut off")
         try:
             length, begin = varint.decode(head)
-            found = Cid.read(head, begin)
+            actual = Cid.read(head, begin)
         except (varint.BadVarint, NotACid) as error:
             raise Difference(path, self.offset, f"no block begins here: {error}") from error
-        if found != cid and self.offset == car.HEADER_LENGTH and found.digest == self._digest(begin + LENGTH, length):
-            raise Difference(path, car.ROOT_OFFSET, f"the header names the root {cid}, but the first block is {found}")
-        if found != cid:
-            raise Difference(path, self.offset, f"here should be block {cid}, but it is {found}")
+        if actual != cid and self.offset == car.HEADER_LENGTH and actual.digest == self._digest(begin + LENGTH, length):
+            raise Difference(path, car.ROOT_OFFSET, f"the header names the root {cid}, but the first block is {actual}")
+        if actual != cid:
+            raise Difference(path, self.offset, f"block {cid} is expected here, but it is {actual}")
         if not LENGTH <= length <= CHUNK + LENGTH:
-            raise Difference(path, self.offset, f"a block of {length - LENGTH} bytes, when 1 MiB is the most")
+            raise Difference(path, self.offset, f"the block has {length - LENGTH} bytes; at most 1 MiB is allowed")
         self.offset += begin + LENGTH
         self._file.seek(self.offset)
         return length - LENGTH
 
     def _digest(self, begin: int, length: int) -> bytes:
-        """sha256 of the content that begins so many bytes from here."""
+        """sha256 of the content that begins `begin` bytes after `offset`."""
         self._file.seek(self.offset + begin)
         return hashlib.sha256(self._file.read(max(0, min(length, CHUNK + LENGTH) - LENGTH))).digest()
 
 
 class _Walk:
-    """The way through the package, depth-first; `files` are those that were met."""
+    """A depth-first walk through the package; `files` are those seen so far, by path."""
 
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
@@ -156,28 +156,28 @@ class _Walk:
         self._measured: dict[Cid, VerifiedFile] = {}
 
     def directory(self, cid: Cid, path: str) -> Entry:
-        """A directory, and all below it: laid out as the profile says, its sizes true."""
+        """Verifies a directory and all below it: their layout under the profile, and their sizes."""
         at = self._reader.offset
-        if path.count("/") > DEPTH:
-            raise Difference(path, at, f"directories lie more than {DEPTH} deep in each other")
+        if path.count("/") > MAX_DEPTH:
+            raise Difference(path, at, f"directories are nested more than {MAX_DEPTH} levels deep")
         entries = list(self._entries(cid, path))
         names = [entry.name for entry in entries]
         wrong = next((name for name in names if name in ("", ".", "..") or "/" in name), None)
         if wrong is not None or len(set(names)) < len(names):
             raise Difference(
-                path, at, f"a directory can't have the name {wrong!r}" if wrong else "a name is there twice"
+                path, at, f"an entry can't have the name {wrong!r}" if wrong else "two entries have the same name"
             )
-        made = directory(entries)
-        if made.cid != cid:
-            raise Difference(path, at, f"under the profile this directory would be {made.cid}, but it is {cid}")
-        return Entry(path.rstrip("/").rpartition("/")[2], cid, made.size)
+        expected = directory(entries)
+        if expected.cid != cid:
+            raise Difference(path, at, f"under the profile this directory is {expected.cid}, but here it is {cid}")
+        return Entry(path.rstrip("/").rpartition("/")[2], cid, expected.size)
 
     def _entries(self, cid: Cid, path: str, level: int = 0) -> Iterator[Entry]:
-        """What is in a directory, over all its blocks, each entry with its true size."""
+        """The entries of a directory, from all its blocks, each with its actual size."""
         at = self._reader.offset
         node = self._node(cid, path)
-        if level > DEPTH:
-            raise Difference(path, at, f"the blocks of this directory lie more than {DEPTH} deep")
+        if level > MAX_DEPTH:
+            raise Difference(path, at, f"the blocks of this directory are more than {MAX_DEPTH} levels deep")
         if node.kind == FILE:
             raise Difference(path, at, f"block {cid} is a file where a directory should be")
         for link in node.links:
@@ -194,18 +194,18 @@ class _Walk:
     def _node(self, cid: Cid, path: str) -> Block:
         at = self._reader.offset
         if cid.codec == RAW:
-            raise Difference(path, at, f"block {cid} is the bytes of a file where a node should be")
+            raise Difference(path, at, f"block {cid} is raw content of a file where a node should be")
         try:
             return decode(self._reader.block(cid, path))
         except NotANode as error:
-            raise Difference(path, at, f"block {cid} is no node of a file or directory: {error}") from error
+            raise Difference(path, at, f"block {cid} is not a node of a file or directory: {error}") from error
 
     def _file(self, cid: Cid, path: str) -> VerifiedFile:
-        """A file, imported again from its bytes."""
-        found = self._measured.get(cid)
-        if found is None or path == MANIFEST:
-            placed = self._reader.placed.get(cid)
-            at = placed.offset if placed else self._reader.offset
+        """Verifies a file, by importing its bytes again."""
+        file = self._measured.get(cid)
+        if file is None or path == MANIFEST:
+            extent = self._reader.extents.get(cid)
+            at = extent.offset if extent else self._reader.offset
             importer, digest, size = FileImporter(), hashlib.sha256(), 0
             for chunk in self._chunks(cid, path):
                 importer.update(chunk)
@@ -213,12 +213,12 @@ class _Walk:
                 size += len(chunk)
                 if path == MANIFEST:
                     self.manifest += chunk
-            again = importer.finish().cid
-            if again != cid:
-                raise Difference(path, at, f"under the profile this file would be {again}, but it is {cid}")
-            found = self._measured[cid] = VerifiedFile(cid, size, digest.hexdigest(), at)
-        self.files[path] = found
-        return found
+            expected = importer.finish().cid
+            if expected != cid:
+                raise Difference(path, at, f"under the profile this file is {expected}, but here it is {cid}")
+            file = self._measured[cid] = VerifiedFile(cid, size, digest.hexdigest(), at)
+        self.files[path] = file
+        return file
 
     def _chunks(self, cid: Cid, path: str, level: int = 0) -> Iterator[bytes]:
         if cid.codec == RAW:
@@ -226,17 +226,17 @@ class _Walk:
             return
         at = self._reader.offset
         node = self._node(cid, path)
-        if node.kind != FILE or level > DEPTH:
-            message = "is a directory in the middle of a file" if node.kind != FILE else f"lies more than {DEPTH} deep"
+        if node.kind != FILE or level > MAX_DEPTH:
+            message = "is a directory within a file" if node.kind != FILE else f"is more than {MAX_DEPTH} levels deep"
             raise Difference(path, at, f"block {cid} {message}")
         for link in node.links:
             yield from self._chunks(link.cid, path, level + 1)
 
 
 def _manifest(walk: _Walk) -> dict[str, Any]:
-    """The manifest, which must say of the package what it is."""
+    """The manifest, compared with the files of the package."""
     if MANIFEST not in walk.files:
-        raise Difference(MANIFEST, car.HEADER_LENGTH, "a publish package has a manifest, and this file has none")
+        raise Difference(MANIFEST, car.HEADER_LENGTH, "the manifest is missing")
     at = walk.files[MANIFEST].offset
     try:
         described = msgspec.json.decode(walk.manifest)
@@ -246,7 +246,7 @@ def _manifest(walk: _Walk) -> dict[str, Any]:
             "profile": PROFILE,
             "provenance": {
                 "algorithm": PROVENANCE,
-                "hash": provenance(walk.files[each["path"]].sha256 for each in described["artworks"]),
+                "hash": provenance(walk.files[artwork["path"]].sha256 for artwork in described["artworks"]),
             },
         }
         str(described["collection"]["id"]), str(described["job_id"])
@@ -255,8 +255,8 @@ def _manifest(walk: _Walk) -> dict[str, Any]:
     for name, fact in facts.items():
         if described.get(name) != fact:
             raise Difference(MANIFEST, at, f"/{name} should be {canonical(fact).decode()}")
-    if [each.get("token") for each in described["artworks"]] != list(range(1, len(described["artworks"]) + 1)):
-        raise Difference(MANIFEST, at, "the tokens of /artworks are not numbered from 1 in their order")
+    if [artwork.get("token") for artwork in described["artworks"]] != list(range(1, len(described["artworks"]) + 1)):
+        raise Difference(MANIFEST, at, "the tokens of /artworks are not numbered 1, 2, 3, …")
     if canonical(described) != walk.manifest:
         raise Difference(MANIFEST, at, "the manifest is not canonical JSON: sorted members, no spaces")
     return dict(described)
@@ -265,16 +265,16 @@ def _manifest(walk: _Walk) -> dict[str, Any]:
 def _compare_files(described: Mapping[str, Any], files: Mapping[str, VerifiedFile]) -> None:
     listed: dict[str, Mapping[str, Any]] = {}
     sections: Sequence[str] = ("artworks", "displays", "metadata")
-    for each in (each for section in sections for each in described[section]):
-        if each["path"] in listed:
-            raise Difference(each["path"], files[MANIFEST].offset, "the manifest lists this file twice")
-        listed[each["path"]] = each
+    for item in (item for section in sections for item in described[section]):
+        if item["path"] in listed:
+            raise Difference(item["path"], files[MANIFEST].offset, "the manifest lists this file twice")
+        listed[item["path"]] = item
     for path in sorted({*listed, *files} - {MANIFEST}):
-        file, said = files.get(path), listed.get(path)
+        file, description = files.get(path), listed.get(path)
         if file is None:
-            raise Difference(path, files[MANIFEST].offset, "the manifest lists this file, but it is not there")
-        if said is None:
-            raise Difference(path, file.offset, "this file is there, but the manifest does not list it")
+            raise Difference(path, files[MANIFEST].offset, "the manifest lists this file, but the package lacks it")
+        if description is None:
+            raise Difference(path, file.offset, "the package has this file, but the manifest does not list it")
         for name, fact in (("cid", str(file.cid)), ("size", file.size), ("sha256", file.sha256)):
-            if said[name] != fact:
-                raise Difference(path, file.offset, f"the manifest says {name} {said[name]}, but it is {fact}")
+            if description[name] != fact:
+                raise Difference(path, file.offset, f"the manifest says {name} {description[name]}, but it is {fact}")

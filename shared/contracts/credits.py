@@ -14,14 +14,14 @@ class AccountEvent(Event, frozen=True):
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """What one grant gives to a hold."""
+    """The part of a hold that comes from one grant."""
 
     grant_id: UUID
     amount: int
 
 
 class CreditsGranted(AccountEvent, frozen=True, tag="credits_granted.v1"):
-    """A user got credits. Lower `priority` is used first, then the nearest expiry, then the oldest."""
+    """A user got credits. Grants are used by lowest `priority`, then nearest expiry, then age."""
 
     grant_id: UUID
     user_id: UUID
@@ -29,12 +29,12 @@ class CreditsGranted(AccountEvent, frozen=True, tag="credits_granted.v1"):
     source: str
     priority: int
     expires_at: str | None
-    """RFC 3339, UTC; None never expires."""
+    """RFC 3339, UTC; None: it never expires."""
     external_id: str | None
 
 
 class HoldPlaced(AccountEvent, frozen=True, tag="hold_placed.v1"):
-    """A job's credits are set aside; a job has one hold."""
+    """Credits are held for a job; a job has one hold."""
 
     job_id: UUID
     user_id: UUID
@@ -52,7 +52,7 @@ class HoldDeclined(AccountEvent, frozen=True, tag="hold_declined.v1"):
 
 
 class HoldCaptured(AccountEvent, frozen=True, tag="hold_captured.v1"):
-    """The part of a hold that the job's succeeded generations cost was spent. A hold resolves once."""
+    """The cost of the job's completed generations was spent from its hold. A hold is resolved once."""
 
     job_id: UUID
     user_id: UUID
@@ -61,7 +61,7 @@ class HoldCaptured(AccountEvent, frozen=True, tag="hold_captured.v1"):
 
 
 class HoldReleased(AccountEvent, frozen=True, tag="hold_released.v1"):
-    """The rest of a hold went back to the grants that it came from."""
+    """The rest of a hold was returned to its grants."""
 
     job_id: UUID
     user_id: UUID
@@ -80,4 +80,4 @@ class GrantExpired(AccountEvent, frozen=True, tag="grant_expired.v1"):
 EVENTS: tuple[type[Event], ...] = (CreditsGranted, HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased, GrantExpired)
 
 UPCASTERS: dict[str, Upcaster] = {}
-"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""
+"""Upcasters to the next version, by the tag that they take: for versions that are no longer in EVENTS."""

@@ -1,4 +1,4 @@
-"""What every event of the published language is."""
+"""The base class of all events of the published language."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):
-    """A fact, in past tense, in the domain's words.
+    """A fact, named in past tense.
 
     Each subclass has an explicit versioned tag (`collection_published.v1`), which never changes: it is the event's name
     in the store, in messages and in documents. The stored bytes are the published bytes. `aggregate` names the kind of

@@ -1,6 +1,6 @@
-"""GenerationInput, version "v2": what produces a collection's artwork, read and checked as a whole.
+"""GenerationInput, version "v2": the steps and variables that produce a collection's artwork.
 
-`read` gives the typed view, or refuses with every fault that it found, each with the JSON pointer of what is wrong.
+`read` validates and parses it as a whole: all faults are reported at once, each with its JSON pointer.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ from shared.contracts.variables import Variable, read_variables
 MAX_GENERATIONS = 10_000
 MAX_HASH = 256
 MAX_DETAILS = 100
-"""Faults that one answer lists; the rest would help nobody."""
-LISTED = 20
-"""Names that a refusal lists of those that could have been meant."""
+"""Faults in one answer; further ones are left out."""
+MAX_NAMES = 20
+"""Declared names that an error message lists."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One component. `pointer` is where it stands in the document it was read from."""
+    """One component. `pointer`: its JSON pointer in the document."""
 
     id: int
     workflow: str
@@ -41,18 +41,19 @@ class GenerationInput(msgspec.Struct, frozen=True):
     hashes: tuple[str, ...]
     use_custom_hashes: bool
     written: dict[str, Any]
-    """As it was given."""
+    """The document that it was read from."""
 
 
 def read(written: Any, pointer: str = "/data") -> GenerationInput:
-    """The GenerationInput that stands at `pointer`. Raises VALIDATION_FAILED naming every fault."""
+    """The GenerationInput at `pointer`. Raises VALIDATION_FAILED with up to MAX_DETAILS faults."""
     faults: list[Detail] = []
     if not isinstance(written, dict):
-        raise invalid("A GenerationInput is an object", Detail(pointer, "is an object with version, steps, variables"))
+        message = "must be an object with version, steps and variables"
+        raise invalid("A GenerationInput must be an object", Detail(pointer, message))
     if written.get("version") != "v2":
-        faults.append(about(written, "version", pointer, 'the version is "v2"'))
+        faults.append(about(written, "version", pointer, 'version must be "v2"'))
     if "steps" not in written:
-        faults.append(about(written, "steps", pointer, "steps is a list"))
+        faults.append(about(written, "steps", pointer, "steps must be a list"))
     steps = _steps(written.get("steps", []), f"{pointer}/steps", faults)
     variables = read_variables(written.get("variables"), f"{pointer}/variables", faults)
     count, hashes, custom = _generations(written.get("generations"), f"{pointer}/generations", faults)
@@ -68,24 +69,24 @@ def read(written: Any, pointer: str = "/data") -> GenerationInput:
 
 def _steps(written: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]:
     if not isinstance(written, list):
-        faults.append(Detail(pointer, "steps is a list"))
+        faults.append(Detail(pointer, "steps must be a list"))
         return ()
     if len(written) > MAX_STEPS:
-        faults.append(Detail(pointer, f"at most {MAX_STEPS} steps, here are {len(written)}"))
+        faults.append(Detail(pointer, f"at most {MAX_STEPS} steps are allowed; there are {len(written)}"))
         return ()
     steps: list[Step] = []
     first: dict[int, int] = {}
-    for index, each in enumerate(written):
+    for index, step in enumerate(written):
         where = f"{pointer}/{index}"
-        found = list(_step_faults(each, where))
-        if not found:
-            known = first.setdefault(each["id"], index)
-            if known != index:
-                found.append(Detail(f"{where}/id", f"step id {each['id']} is also that of {pointer}/{known}"))
-        faults.extend(found)
-        # A faulty step keeps its place, so that pointers into the steps after it stay true.
-        if isinstance(each, dict) and not found:
-            steps.append(Step(each["id"], each["nodeName"], each.get("nodePayload") or {}, each.get("alias"), where))
+        step_faults = list(_step_faults(step, where))
+        if not step_faults:
+            other = first.setdefault(step["id"], index)
+            if other != index:
+                step_faults.append(Detail(f"{where}/id", f"{pointer}/{other} has the same step id {step['id']}"))
+        faults.extend(step_faults)
+        # A faulty step keeps its index, so that pointers to later steps are right.
+        if isinstance(step, dict) and not step_faults:
+            steps.append(Step(step["id"], step["nodeName"], step.get("nodePayload") or {}, step.get("alias"), where))
         else:
             steps.append(Step(-1 - index, "", {}, None, where))
     return tuple(steps)
@@ -93,25 +94,25 @@ def _steps(written: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]
 
 def _step_faults(step: Any, where: str) -> Iterator[Detail]:
     if not isinstance(step, dict):
-        yield Detail(where, "a step is an object with id, nodeName and nodePayload")
+        yield Detail(where, "a step must be an object with id, nodeName and nodePayload")
         return
     step_id = step.get("id")
     if not isinstance(step_id, int) or isinstance(step_id, bool) or not 0 < step_id < 2**63:
-        yield about(step, "id", where, "a step's id is a positive 64-bit integer")
+        yield about(step, "id", where, "a step's id must be a positive 64-bit integer")
     name = step.get("nodeName")
     if not isinstance(name, str) or not name:
-        yield about(step, "nodeName", where, "nodeName is the name of a workflow")
+        yield about(step, "nodeName", where, "nodeName must be the name of a workflow")
     if not isinstance(step.get("nodePayload"), dict | None):
-        yield Detail(f"{where}/nodePayload", "nodePayload is an object")
+        yield Detail(f"{where}/nodePayload", "nodePayload must be an object")
     if not isinstance(step.get("alias"), str | None):
-        yield Detail(f"{where}/alias", "alias is a text")
+        yield Detail(f"{where}/alias", "alias must be a string")
 
 
 def _generations(written: Any, pointer: str, faults: list[Detail]) -> tuple[int, tuple[str, ...], bool]:
     if written is None:
         return 1, (), False
     if not isinstance(written, dict):
-        faults.append(Detail(pointer, "generations is an object with generations, hashes, use_custom_hashes"))
+        faults.append(Detail(pointer, "generations must be an object with generations, hashes and use_custom_hashes"))
         return 1, (), False
     count, hashes = written.get("generations", 1), written.get("hashes")
     custom = written.get("use_custom_hashes", False)
@@ -120,35 +121,35 @@ def _generations(written: Any, pointer: str, faults: list[Detail]) -> tuple[int,
     if hashes is not None:
         faults.extend(hash_faults(hashes, f"{pointer}/hashes"))
     if not isinstance(custom, bool | None):
-        faults.append(Detail(f"{pointer}/use_custom_hashes", "use_custom_hashes is true or false"))
+        faults.append(Detail(f"{pointer}/use_custom_hashes", "use_custom_hashes must be true or false"))
     return count or 1, tuple(hashes) if isinstance(hashes, list) else (), bool(custom)
 
 
 def count_faults(count: Any, where: str) -> Iterator[Detail]:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_GENERATIONS:
-        yield Detail(where, f"the number of generations is an integer from 1 to {MAX_GENERATIONS}")
+        yield Detail(where, f"the number of generations must be an integer from 1 to {MAX_GENERATIONS}")
 
 
 def hash_faults(hashes: Any, where: str) -> Iterator[Detail]:
     if not isinstance(hashes, list) or len(hashes) > MAX_GENERATIONS:
-        yield Detail(where, f"hashes is a list of at most {MAX_GENERATIONS} texts")
+        yield Detail(where, f"hashes must be a list of at most {MAX_GENERATIONS} strings")
         return
-    for index, each in enumerate(hashes):
-        if not isinstance(each, str) or not 1 <= len(each) <= MAX_HASH:
-            yield Detail(f"{where}/{index}", f"a hash is a text of 1 to {MAX_HASH} characters")
+    for index, value in enumerate(hashes):
+        if not isinstance(value, str) or not 1 <= len(value) <= MAX_HASH:
+            yield Detail(f"{where}/{index}", f"a hash must be a string of 1 to {MAX_HASH} characters")
 
 
 def _declared(variables: Any) -> frozenset[str]:
-    """The names that the variables have, faulty ones among them: what is wrong with those is said of them alone."""
+    """The names of all variables, also of faulty ones, so that their faults are reported once, not at every use."""
     listed = variables if isinstance(variables, list) else ()
-    names = (each.get("name") for each in listed if isinstance(each, dict))
+    names = (variable.get("name") for variable in listed if isinstance(variable, dict))
     return frozenset(name for name in names if isinstance(name, str))
 
 
 def _payload_faults(step: Step, declared: AbstractSet[str]) -> Iterator[Detail]:
-    """Unknown variables, and the one key that planning needs for itself."""
+    """Undeclared variables, and the key `$text`, which planning uses (PlannedStep)."""
     if depth(step.payload) > MAX_DEPTH:
-        return  # the references' check has said so
+        return  # reported by reference_faults
     for where, value in values(step.payload, f"{step.pointer}/nodePayload"):
         if isinstance(value, dict):
             if "$text" in value:
@@ -160,7 +161,7 @@ def _payload_faults(step: Step, declared: AbstractSet[str]) -> Iterator[Detail]:
 
 
 def names_in(text: str) -> Iterator[str]:
-    """The variables that a text names, once per occurrence; `{{$ref:…}}` tokens are no variables."""
+    """The variables in a text, once per occurrence; `{{$ref:…}}` tokens are references, not variables."""
     for token in TOKEN.finditer(text):
         name = token[1].strip()
         if not name.startswith("$ref"):
@@ -168,11 +169,11 @@ def names_in(text: str) -> Iterator[str]:
 
 
 def known_names(declared: AbstractSet[str]) -> str:
-    """What can be named, for who has named something else: the first few."""
+    """The declared names for an error message, MAX_NAMES at most."""
     if not declared:
         return "the collection has no variables"
-    more = ", …" if len(declared) > LISTED else ""
-    return f"known are {', '.join(map(_cut, sorted(declared)[:LISTED]))}{more}"
+    more = ", …" if len(declared) > MAX_NAMES else ""
+    return f"declared are {', '.join(map(_cut, sorted(declared)[:MAX_NAMES]))}{more}"
 
 
 def _cut(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One owner's published language: its events' newest types, and the upcasters from older versions."""
+"""A service's published language: the newest types of its events, and the upcasters from older versions."""
 
 import importlib
 import pkgutil
@@ -11,9 +11,9 @@ import shared.contracts
 from shared.contracts.event import Event
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes the object of one version and gives that of the next (`thing_done.v1` to `thing_done.v2`).
+"""Converts the JSON object of one version to that of the next (`thing_done.v1` to `thing_done.v2`).
 
-It is kept under the tag that it takes. It need not set `type`, and may change the object that it is given.
+Registered under the tag that it takes. It need not set `type`, and may modify its argument.
 """
 
 
@@ -25,7 +25,7 @@ class Language(msgspec.Struct, frozen=True):
 
 
 def language_of(owner: str) -> Language:
-    """What the module `shared.contracts.<owner>` exports as EVENTS and UPCASTERS; an empty language without one."""
+    """EVENTS and UPCASTERS of the module `shared.contracts.<owner>`; an empty language if there is no such module."""
     if owner not in {module.name for module in pkgutil.iter_modules(shared.contracts.__path__)}:
         return Language(())
     module = importlib.import_module(f"shared.contracts.{owner}")

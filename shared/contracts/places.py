@@ -6,10 +6,9 @@ from typing import Any, final
 
 @final
 class Place:
-    """A value's JSON pointer (RFC 6901), which is written out only when it is read.
+    """A value's JSON pointer (RFC 6901), built only when it is used.
 
-    Writing out a pointer costs the depth of the value times the length of its keys. Only faults need theirs, and few
-    values have one.
+    Building it takes time in proportion to its length, and only the pointers of faults are needed.
     """
 
     __slots__ = ("key", "parent", "text")
@@ -23,17 +22,17 @@ class Place:
 
     def __str__(self) -> str:
         if self.text is None:
-            root, keys = self._way()
+            root, keys = self._path()
             self.text = "/".join([root, *map(escaped, reversed(keys))])
         return self.text
 
-    def _way(self) -> tuple[str, list[str]]:
-        """The nearest place above that is spelled out, and the keys from here up to it."""
+    def _path(self) -> tuple[str, list[str]]:
+        """The text of the nearest ancestor that has one, and the keys from here up to it."""
         keys: list[str] = []
         place: Place = self
         while place.text is None:
             keys.append(str(place.key))
-            assert place.parent is not None, "a place without a parent is spelled out"
+            assert place.parent is not None, "a place without a parent has its text"
             place = place.parent
         return place.text, keys
 
@@ -53,7 +52,7 @@ def escaped(key: str) -> str:
 
 
 def values(document: Any, root: str = "") -> Iterator[tuple[Place, Any]]:
-    """Every text, object and list in a document, itself first, in document order. No recursion: any depth will do."""
+    """Every string, object and list in a document, itself first, in document order. Not recursive: any depth works."""
     stack: list[tuple[Place, Any]] = [(Place(root), document)]
     while stack:
         place, value = stack.pop()
@@ -63,15 +62,15 @@ def values(document: Any, root: str = "") -> Iterator[tuple[Place, Any]]:
 
 
 def below(place: Place, value: Any) -> Iterator[tuple[Place, Any]]:
-    """The texts, objects and lists in an object or list, the last one first: as a stack takes them."""
+    """The strings, objects and lists in an object or list, in reverse order, for a stack."""
     if isinstance(value, dict):
         for key in reversed(value):
-            if isinstance(value[key], _SPEAKING):
+            if isinstance(value[key], _WALKED):
                 yield place.under(key), value[key]
     elif isinstance(value, list):
         for index in range(len(value) - 1, -1, -1):
-            if isinstance(value[index], _SPEAKING):
+            if isinstance(value[index], _WALKED):
                 yield place.under(index), value[index]
 
 
-_SPEAKING = (str, dict, list)
+_WALKED = (str, dict, list)

@@ -1,4 +1,4 @@
-"""Refusals: what was wrong with an input, in a form that both a person and a program can use."""
+"""Errors in a client's input or request, with a code for programs and a message for people."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import msgspec
 
 MAX_ANSWER = 10_000
-"""Bytes, as JSON, that the details of one refusal take; what is beyond is left out. An answer stays below 16 KB."""
+"""Bytes, as JSON, of the details of one error; further details are left out, so that a response is below 16 KB."""
 MAX_TEXT = 1_000
-"""Bytes, as JSON, of a sentence or a pointer in a refusal. Inputs are quoted in both, and may be of any length."""
+"""Bytes, as JSON, of a message or a pointer: both may quote input of any length."""
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """One fault: `pointer` is the JSON pointer (RFC 6901) of the value that is wrong."""
+    """One fault; `pointer` is the JSON pointer (RFC 6901) of the wrong value."""
 
     pointer: str
     message: str
 
 
 class Problem(Exception):  # noqa: N818 - it is the word of RFC 9457, and of the API
-    """Raised by deciders and handlers; the HTTP layer turns it into the one error body.
+    """Raised by deciders and handlers; the HTTP layer turns it into the error body.
 
-    `code` is a domain code such as VALIDATION_FAILED; `shared.http.problems` has the status of each. The size of a
-    refusal is bounded here: long sentences end in `…`, details beyond MAX_ANSWER are left out.
+    `code` is a domain code such as VALIDATION_FAILED; `shared.http.problems` maps it to a status. Long messages are cut
+    and end in `…`; details beyond MAX_ANSWER bytes are left out.
     """
 
     def __init__(self, code: str, detail: str, *details: Detail) -> None:
@@ -41,12 +41,12 @@ def not_found(what: str) -> Problem:
 
 
 def about(container: Mapping[str, Any], name: str, pointer: str, message: str) -> Detail:
-    """A fault of a member of the object at `pointer`; for a member that is missing, it says that it is required."""
+    """A fault of a member of the object at `pointer`: `message`, or "is required" if the member is missing."""
     return Detail(f"{pointer}/{name}", message if name in container else "is required")
 
 
 def shortened(text: str, most: int = MAX_TEXT) -> str:
-    """The text, or as much of its beginning as takes `most` bytes as JSON, with an ellipsis."""
+    """The text, cut to `most` bytes as JSON; a cut text ends in `…`. Lone surrogates become `?`."""
     text = text.encode("utf-8", "replace").decode()
     if _size(text[: most + 1]) <= most and len(text) <= most:
         return text
@@ -57,10 +57,7 @@ def shortened(text: str, most: int = MAX_TEXT) -> str:
 
 
 def shown(value: object, most: int = 60) -> str:
-    """A value of the input within a sentence: as Python writes it, cut when it is long.
-
-    No more is written than is shown: of a list with a million members only the first ones.
-    """
+    """A value of the input for a message, at most `most` characters: its repr, or "an object" or "a list"."""
     if isinstance(value, str):
         text = repr(value[: most + 1])
     elif isinstance(value, dict | list):
@@ -72,16 +69,16 @@ def shown(value: object, most: int = 60) -> str:
 
 def _bounded(details: Iterable[Detail]) -> Iterable[Detail]:
     left = MAX_ANSWER
-    for each in details:
-        kept = Detail(_ancestor(each.pointer), shortened(each.message))
-        left -= len(msgspec.json.encode(kept)) + 1
+    for detail in details:
+        short = Detail(_ancestor(detail.pointer), shortened(detail.message))
+        left -= len(msgspec.json.encode(short)) + 1
         if left < 0:
             return
-        yield kept
+        yield short
 
 
 def _ancestor(pointer: str) -> str:
-    """The pointer, or the nearest value above that has one of a reasonable length: a pointer can't be cut anywhere."""
+    """The pointer, or that of the nearest ancestor within MAX_TEXT bytes: a cut pointer would name no value."""
     while len(pointer) > MAX_TEXT or _size(pointer) > MAX_TEXT:
         pointer = pointer[:MAX_TEXT].rpartition("/")[0]
     return pointer

@@ -1,13 +1,13 @@
-"""Sizes are bytes of JSON as it is stored and sent: a number counts as its digits, a control character as six bytes.
+"""Bounds in bytes of JSON as it is stored and sent: a number counts its digits, a control character six bytes.
 
-No event is larger than MAX_EVENT, which any NATS carries. The bounds below are set so that what is accepted never makes
-a larger one, however variables, references and component ids expand; `tests/unit/growth/test_largest_events.py` builds
-the largest of each. What has no bound here is bounded where it is checked (titles, names, paths, receivers, …).
+No event is larger than MAX_EVENT, NATS's default maximum. The bounds below ensure that accepted input never leads to a
+larger one, however variables, references and component ids expand; `tests/unit/growth/test_largest_events.py` builds
+the largest of each. Titles, names, paths, receivers and the like are bounded where they are validated.
 
     collection_created, instructions_revised   DATA + IMAGES + texts
     job_requested                              DATA + CHOSEN + the costs of 10,000 generations
     generation_started                         STARTED: drawn variables and payloads together
-    step_scheduled                             SCHEDULED: a payload with everything put in
+    step_scheduled                             SCHEDULED: a payload with variables and references resolved
     step_completed                             OUTPUTS
     generation_completed, asset_described      REPRODUCTION + OUTPUTS
 """
@@ -27,17 +27,17 @@ MAX_IMAGES = 128 * KIB
 MAX_CHOSEN = 256 * KIB
 """The variables that a request for generations sets."""
 MAX_REPRODUCTION = 560 * KIB
-"""What makes one artwork again: the GenerationInput narrowed to what was chosen and drawn."""
+"""The GenerationInput that makes one artwork again, with the values that were chosen and drawn."""
 MAX_OUTPUTS = 384 * KIB
-"""Everything that the steps of one generation make, files counting as what is said of them."""
+"""All outputs of one generation's steps; a file counts with its metadata only."""
 MAX_STARTED = 960 * KIB
-"""What is drawn for one generation: every variable's value, and every step's payload with the values put in."""
+"""One generation's plan: every variable's value, and every step's payload with the values inserted."""
 MAX_SCHEDULED = 960 * KIB
-"""A step's payload with the outputs of other steps put in."""
+"""A step's payload with the outputs of other steps inserted."""
 MAX_PART = 640 * KIB
-"""One part of a list that is told in several events."""
+"""One part of a list that is split over several events."""
 MAX_JOB = 2 * 1024 * 1024 * KIB
-"""The history of one job: what all of its generations record together."""
+"""The history of one job and of all its generations."""
 
 
 def encoded_size(value: Any) -> int:

@@ -15,7 +15,7 @@ class AssetEvent(Event, frozen=True):
 
 
 class AssetStored(AssetEvent, frozen=True, tag="asset_stored.v1"):
-    """A file's bytes are in the store, and their size and sha256 are what was checked while they streamed in."""
+    """A file is stored; its size and sha256 were computed while its bytes were received."""
 
     asset_id: int
     user_id: UUID
@@ -30,13 +30,13 @@ class AssetStored(AssetEvent, frozen=True, tag="asset_stored.v1"):
     collection_id: UUID | None = None
     component_id: int | None = None
     cid: str | None = None
-    """CIDv1 under the profile unixfs-v1-2025; None for files of a time when it was not computed."""
+    """CIDv1 under the profile unixfs-v1-2025; None for files stored before CIDs were recorded."""
     url: str | None = None
-    """Where clients found it when it was stored; None for files of a time when that was not told."""
+    """Its URL for clients when it was stored; None for files stored before URLs were recorded."""
 
 
 class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):
-    """What an asset was made from, and what came out beside it, is known."""
+    """The inputs and outputs of the generation that made an asset are known."""
 
     asset_id: int
     gen_in_data: dict[str, Any]
@@ -44,13 +44,13 @@ class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):
 
 
 class PackageEvent(Event, frozen=True):
-    """Of one attempt at a package that the collections service asked for."""
+    """An event of one attempt to build a package that the collections service requested."""
 
     aggregate: ClassVar[str] = "package"
 
 
 class PackagePartTaken(PackageEvent, frozen=True, tag="package_part_taken.v1"):
-    """What a package is made of has come in part: kept here until all of it is there."""
+    """One part of a package's list of files was received; kept until all parts are there."""
 
     package_id: UUID
     attempt: int
@@ -61,7 +61,7 @@ class PackagePartTaken(PackageEvent, frozen=True, tag="package_part_taken.v1"):
 
 
 class PackageStored(PackageEvent, frozen=True, tag="package_stored.v1"):
-    """One CAR file holds the whole package; `root` is the CID of its directory."""
+    """The package is stored as one CAR file; `root` is the CID of its directory."""
 
     package_id: UUID
     attempt: int
@@ -70,11 +70,11 @@ class PackageStored(PackageEvent, frozen=True, tag="package_stored.v1"):
     size: int
     sha256: str
     provenance: str
-    """sha256 over the concatenated sha256 hex of the artworks in token order, as they were read."""
+    """sha256 over the concatenated sha256 hex of the artworks in token order, computed from their bytes."""
 
 
 class PackageFailed(PackageEvent, frozen=True, tag="package_failed.v1"):
-    """The package can't be made of what was asked for; `reason` is a sentence for its owner."""
+    """The package can't be built from the requested files; `reason` is a sentence for its owner."""
 
     package_id: UUID
     attempt: int
@@ -86,4 +86,4 @@ ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed)
 EVENTS: tuple[type[Event], ...] = (*ASSET_EVENTS, PackagePartTaken, PackageStored, PackageFailed)
 
 UPCASTERS: dict[str, Upcaster] = {}
-"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""
+"""Upcasters to the next version, by the tag that they take: for versions that are no longer in EVENTS."""

@@ -1,4 +1,4 @@
-"""The variables of a GenerationInput: what they may be, and what is wrong with one that can't be drawn."""
+"""The variables of a GenerationInput: parsing and validation."""
 
 import math
 from collections.abc import Iterator
@@ -15,13 +15,14 @@ ValueType = Literal["strings", "numbers", "images"]
 
 MAX_VARIABLES = 200
 MAX_VALUES = 10_000
+_ONE_OF: dict[ValueType, str] = {"strings": "a string", "numbers": "a number", "images": "an image, as a string"}
 _DEFAULT_VALUE_TYPE: dict[str, ValueType] = {"pick": "strings", "text": "strings", "number": "numbers"}
 
 
 class Variable(msgspec.Struct, frozen=True):
-    """One variable. `values` is what can be drawn: empty for a text or number that only the request can give.
+    """One variable. `values` can be drawn; empty for a text or number that only the request can set.
 
-    `shares` are the weights as integers in the same proportion, one per value.
+    `shares`: the weights as integers in the same proportion, one per value.
     """
 
     name: str
@@ -32,16 +33,16 @@ class Variable(msgspec.Struct, frozen=True):
     shares: tuple[int, ...]
     test_value: Any = None
     places: dict[str | int | float, int] = {}
-    """Where each value stands first in `values`; 1 and 1.0 are one value."""
+    """The first index of each value in `values`; 1 and 1.0 are the same value."""
     sums: tuple[int, ...] = ()
-    """The running sums of `shares`: which value is drawn is found in them without reading them all."""
+    """The running sums of `shares`, for drawing by binary search."""
 
     def place_of(self, value: Any) -> int | None:
-        """Where the first value stands that equals this one, which this variable accepts."""
+        """The index of the first value that equals this one; `value` must be one that `accepts` accepts."""
         return self.places.get(value)
 
     def accepts(self, value: Any) -> bool:
-        """Whether a value is of this variable's type; a pick's own values are another question."""
+        """Whether a value is of this variable's type. For a pick, it need not be one of `values`."""
         return fits(value, self.value_type)
 
 
@@ -50,7 +51,7 @@ def fits(value: Any, value_type: ValueType) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A JSON number that a double can hold; true and false are none, nor is an integer of more than 309 digits."""
+    """Whether it is a JSON number in the range of a double; true and false are not numbers."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     try:
@@ -60,10 +61,10 @@ def is_number(value: Any) -> bool:
 
 
 def shares_of(weights: list[int | float]) -> tuple[int, ...]:
-    """Weights as integers in exactly the same proportion.
+    """The weights as integers in exactly the same proportion.
 
-    A weight is the decimal number that its shortest text says (0.1 is one tenth, not the double next to it), so the
-    proportion is what the artist wrote, on any machine.
+    A weight counts as the decimal of its shortest text (0.1 is one tenth, not the nearest double), so that proportions
+    are exactly as written.
     """
     exact = [Fraction(repr(weight)) for weight in weights]
     scale = math.lcm(*(weight.denominator for weight in exact))
@@ -71,28 +72,28 @@ def shares_of(weights: list[int | float]) -> tuple[int, ...]:
 
 
 def read_variables(written: Any, pointer: str, faults: list[Detail]) -> tuple[Variable, ...]:
-    """The variables at `pointer`; what is wrong with them is added to `faults`, and such a variable left out."""
+    """The valid variables at `pointer`; faults of the others are added to `faults`."""
     if written is None:
         return ()
     if not isinstance(written, list):
-        faults.append(Detail(pointer, "variables is a list"))
+        faults.append(Detail(pointer, "variables must be a list"))
         return ()
     if len(written) > MAX_VARIABLES:
-        faults.append(Detail(pointer, f"at most {MAX_VARIABLES} variables, here are {len(written)}"))
+        faults.append(Detail(pointer, f"at most {MAX_VARIABLES} variables are allowed; there are {len(written)}"))
         return ()
     variables: dict[str, Variable] = {}
-    for index, each in enumerate(written):
+    for index, document in enumerate(written):
         where = f"{pointer}/{index}"
-        if not isinstance(each, dict):
-            faults.append(Detail(where, "a variable is an object with a name, a type and a value"))
+        if not isinstance(document, dict):
+            faults.append(Detail(where, "a variable must be an object with a name, a type and a value"))
             continue
-        found = list(_faults(each, where))
-        name = each.get("name")
+        variable_faults = list(_faults(document, where))
+        name = document.get("name")
         if isinstance(name, str) and name in variables:
-            found.append(Detail(f"{where}/name", f"there is another variable named {name!r}"))
-        faults.extend(found)
-        if not found:
-            variables[each["name"]] = _variable(each)
+            variable_faults.append(Detail(f"{where}/name", f"another variable has the name {name!r}"))
+        faults.extend(variable_faults)
+        if not variable_faults:
+            variables[document["name"]] = _variable(document)
     return tuple(variables.values())
 
 
@@ -122,7 +123,7 @@ def _value_type(written: dict[str, Any]) -> ValueType:
 
 
 def _listed(written: dict[str, Any]) -> list[Any]:
-    """The values that a variable can take by itself: a pick's list, or the one value of a text or number."""
+    """The values that can be drawn: a pick's list, or the value of a text or number, if any."""
     value = written.get("value")
     if isinstance(value, dict):
         return value.get("values") or []
@@ -132,20 +133,22 @@ def _listed(written: dict[str, Any]) -> list[Any]:
 def _faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
     name = written.get("name")
     if not isinstance(name, str) or not name or name != name.strip():
-        yield about(written, "name", where, "a variable's name is a text without spaces around it")
+        yield about(written, "name", where, "a variable's name must be a non-empty string without spaces around it")
     elif "{" in name or "}" in name or name.startswith("$") or len(name) > 100:
-        yield Detail(f"{where}/name", "a variable's name has no braces, does not begin with $, and is at most 100 long")
+        yield Detail(
+            f"{where}/name", "a variable's name must have at most 100 characters and no braces, and not begin with $"
+        )
     if not isinstance(written.get("lock_value", False), bool | None):
-        yield Detail(f"{where}/lock_value", "lock_value is true or false")
+        yield Detail(f"{where}/lock_value", "lock_value must be true or false")
     kind, value_type = written.get("type"), written.get("value_type")
     if kind not in get_args(VariableType):
-        yield about(written, "type", where, f"a variable's type is one of {', '.join(get_args(VariableType))}")
+        yield about(written, "type", where, f"a variable's type must be one of {', '.join(get_args(VariableType))}")
         return
     if value_type is not None and value_type not in get_args(ValueType):
-        yield Detail(f"{where}/value_type", f"a variable's value_type is one of {', '.join(get_args(ValueType))}")
+        yield Detail(f"{where}/value_type", f"a variable's value_type must be one of {', '.join(get_args(ValueType))}")
         return
     if value_type is not None and kind != "pick" and (kind == "number") != (value_type == "numbers"):
-        yield Detail(f"{where}/value_type", f"a {kind} does not take {value_type}")
+        yield Detail(f"{where}/value_type", f"a variable of type {kind} can't have the value_type {value_type}")
         return
     yield from _value_faults(written, where)
 
@@ -154,42 +157,44 @@ def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
     value, value_type = written.get("value"), _value_type(written)
     if not isinstance(value, dict):
         if written["type"] == "pick":
-            yield about(written, "value", where, "a pick's value is an object with values, weights and display_names")
+            yield about(
+                written, "value", where, "a pick's value must be an object with values, weights and display_names"
+            )
         elif value is not None and not fits(value, value_type):
-            yield Detail(f"{where}/value", f"the value is not one of {value_type}")
+            yield Detail(f"{where}/value", f"the value must be {_ONE_OF[value_type]}")
         return
     values = value.get("values")
     if not isinstance(values, list) or not values:
-        yield about(value, "values", f"{where}/value", "values is a list of at least one value")
+        yield about(value, "values", f"{where}/value", "values must be a list of at least one value")
         return
     if len(values) > MAX_VALUES:
-        yield Detail(f"{where}/value/values", f"at most {MAX_VALUES} values, here are {len(values)}")
+        yield Detail(f"{where}/value/values", f"at most {MAX_VALUES} values are allowed; there are {len(values)}")
         return
-    for index, each in enumerate(values):
-        if not fits(each, value_type):
-            yield Detail(f"{where}/value/values/{index}", f"{shown(each)} is not one of {value_type}")
+    for index, item in enumerate(values):
+        if not fits(item, value_type):
+            yield Detail(f"{where}/value/values/{index}", f"{shown(item)} is not {_ONE_OF[value_type]}")
     names = value.get("display_names")
     if names is not None:
-        yield from _parallel_faults(names, len(values), f"{where}/value/display_names", "a text", str)
+        yield from _parallel_faults(names, len(values), f"{where}/value/display_names", "a string", str)
     weights = value.get("weights")
     if weights is not None:
         yield from _weight_faults(weights, len(values), f"{where}/value/weights")
 
 
 def _weight_faults(weights: Any, count: int, where: str) -> Iterator[Detail]:
-    found = list(_parallel_faults(weights, count, where, "a number", int | float))
-    for index, weight in enumerate(weights if not found else ()):
+    faults = list(_parallel_faults(weights, count, where, "a number", int | float))
+    for index, weight in enumerate(weights if not faults else ()):
         if not is_number(weight) or weight < 0:
-            found.append(Detail(f"{where}/{index}", f"{shown(weight)} is no weight: weights are numbers of at least 0"))
-    if not found and not any(weights):
-        found.append(Detail(where, "at least one weight is more than 0"))
-    yield from found
+            faults.append(Detail(f"{where}/{index}", f"{shown(weight)} is not a valid weight: a number of at least 0"))
+    if not faults and not any(weights):
+        faults.append(Detail(where, "at least one weight must be more than 0"))
+    yield from faults
 
 
 def _parallel_faults(listed: Any, count: int, where: str, what: str, kind: Any) -> Iterator[Detail]:
     if not isinstance(listed, list) or len(listed) != count:
-        yield Detail(where, f"is a list as long as values ({count})")
+        yield Detail(where, f"must be a list as long as values ({count})")
         return
-    for index, each in enumerate(listed):
-        if not isinstance(each, kind):
-            yield Detail(f"{where}/{index}", f"{shown(each)} is not {what}")
+    for index, item in enumerate(listed):
+        if not isinstance(item, kind):
+            yield Detail(f"{where}/{index}", f"{shown(item)} is not {what}")

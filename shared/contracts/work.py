@@ -1,7 +1,7 @@
-"""What the generation service and its workers say to each other; the same for built-in and external workers.
+"""The messages between the generation service and its workers, built-in and external.
 
-Work goes out on `work.<workflow type>.<service_required>` of the work-queue stream `WORK`, results come back on
-`results.<job_id>.<gid>` of the stream `RESULTS`, progress on plain NATS `progress.<job_id>.<gid>.<sid>`.
+Work is published to `work.<workflow type>.<service_required>` of the work-queue stream `WORK`, results to
+`results.<job_id>.<gid>` of the stream `RESULTS`, progress to core NATS `progress.<job_id>.<gid>.<sid>`.
 """
 
 from typing import Any, Literal
@@ -16,10 +16,10 @@ RESULTS_STREAM = "RESULTS"
 
 
 class UploadGrant(msgspec.Struct, frozen=True):
-    """Leave to write files below one path, and to read what the step refers to. Never stored, never logged."""
+    """Permission to write files below one path, and to read the step's inputs. Never stored, never logged."""
 
     url: str
-    """Where files are posted: the storage service's `/uploads`."""
+    """The storage service's `/uploads`, for POST."""
     token: str
 
 
@@ -41,14 +41,14 @@ class WorkMessage(msgspec.Struct, frozen=True):
     payload: dict[str, Any]
     context: WorkContext
     deadline: str
-    """RFC 3339, UTC: after it the attempt counts as lost."""
+    """RFC 3339, UTC, by the sender's clock: after it the attempt counts as lost."""
     traceparent: str | None = None
     seconds: float | None = None
-    """How long an attempt may take, from when its worker has it: the deadline is by the clock of who sent it."""
+    """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):
-    """One answer per attempt. Its `Nats-Msg-Id` is `<sid>:<attempt>`."""
+    """The result of one attempt; its `Nats-Msg-Id` is `<sid>:<attempt>`."""
 
     job_id: UUID
     gid: UUID

@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.contracts.generation_input import LISTED, MAX_DETAILS, known_names
+from shared.contracts.generation_input import MAX_DETAILS, MAX_NAMES, known_names
 from shared.contracts.places import escaped
 from shared.contracts.problem import Detail, invalid, shown
 from shared.contracts.variables import Variable
@@ -88,8 +88,8 @@ def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
     if variable.locked:
         return f"{name!r} is locked by the collection's creator"
     if variable.type == "pick" and (not variable.accepts(value) or variable.place_of(value) is None):
-        listed = ", ".join(map(shown, variable.values[:LISTED]))
-        more = ", …" if len(variable.values) > LISTED else ""
+        listed = ", ".join(map(shown, variable.values[:MAX_NAMES]))
+        more = ", …" if len(variable.values) > MAX_NAMES else ""
         return f"{name!r} takes one of {listed}{more}"
     if not variable.accepts(value):
         return f"{name!r} takes a value of {variable.value_type}"

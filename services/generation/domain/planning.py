@@ -17,8 +17,8 @@ from services.generation.domain.substitution import drawn, drawn_prompt, needs
 from services.generation.domain.workflow import Definition
 from shared.contracts.generation import PlannedStep, RequestedGeneration
 from shared.contracts.generation_input import (
-    LISTED,
     MAX_DETAILS,
+    MAX_NAMES,
     GenerationInput,
     Step,
     count_faults,
@@ -104,7 +104,7 @@ def _check_steps(
         raise invalid("The collection has no steps, so there is nothing to generate", Detail("/data/steps", "is empty"))
     unknown = [step for step in given.steps if step.workflow not in definitions]
     if unknown:
-        names = ", ".join(sorted({step.workflow for step in unknown})[:LISTED])
+        names = ", ".join(sorted({step.workflow for step in unknown})[:MAX_NAMES])
         raise Problem(
             "WORKFLOW_NOT_FOUND",
             f"There is no workflow named {names}",

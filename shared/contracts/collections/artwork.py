@@ -13,7 +13,7 @@ class ArtworkEvent(Event, frozen=True):
 
 
 class ArtworkDrawn(ArtworkEvent, frozen=True, tag="artwork_drawn.v1"):
-    """What one artwork will be like is known. `place` counts from 0 within its series."""
+    """An artwork's variables were drawn. `place` counts from 0 within its series."""
 
     gid: UUID
     job_id: UUID
@@ -22,18 +22,18 @@ class ArtworkDrawn(ArtworkEvent, frozen=True, tag="artwork_drawn.v1"):
     place: int
     hash: str
     variables: dict[str, Any]
-    """Every variable's value, as it was drawn from the hash or set by the request."""
+    """Every variable's value, drawn from the hash or set by the request."""
 
 
 class Trait(msgspec.Struct, frozen=True):
-    """A variable's value under the name that it is shown by; numbers stay numbers."""
+    """A variable's value under its display name; numbers stay numbers."""
 
     name: str
     value: str | int | float
 
 
 class ArtworkFile(msgspec.Struct, frozen=True):
-    """A stored file of an artwork. `url` is where it was found when it was made."""
+    """A stored file of an artwork. `url`: its URL when it was made."""
 
     asset_id: int
     url: str

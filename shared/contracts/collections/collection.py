@@ -1,4 +1,4 @@
-"""Events of a collection: what it is made of, how it is sold, and who has it."""
+"""Events of a collection: its content, how it is sold, and who owns it."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -43,7 +43,7 @@ class PreviewCreated(CollectionEvent, frozen=True, tag="preview_created.v1"):
 
 
 class CollectionPublished(CollectionEvent, frozen=True, tag="collection_published.v1"):
-    """The collection is public; what was sold no longer changes."""
+    """The collection is public; what buyers rely on can no longer be changed."""
 
     collection_id: UUID
     project_id: UUID
@@ -63,9 +63,9 @@ class CollectionDescribed(CollectionEvent, frozen=True, tag="collection_describe
 
 
 class InstructionsRevised(CollectionEvent, frozen=True, tag="instructions_revised.v1"):
-    """A draft's artwork is made another way from now on.
+    """A draft's GenerationInput was replaced.
 
-    Steps that were the collection's before keep their component ids, new ones have components of their own.
+    Steps that the collection had before keep their component ids; new ones get new components.
     """
 
     collection_id: UUID
@@ -110,7 +110,7 @@ class ImagesArranged(CollectionEvent, frozen=True, tag="images_arranged.v1"):
 
 
 class CollectionArchived(CollectionEvent, frozen=True, tag="collection_archived.v1"):
-    """The collection is put away: its owner alone still sees it, and nobody changes it until it is restored."""
+    """The collection is archived: visible to its owner only, and not changeable until it is restored."""
 
     collection_id: UUID
 
@@ -120,7 +120,7 @@ class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.
 
 
 class SalesReceiver(msgspec.Struct, frozen=True):
-    """Who gets which part of a sale. `value` is a percentage, an exact decimal written as a string."""
+    """A receiver's share of sales. `value` is a percentage, an exact decimal written as a string."""
 
     address: str
     value: str
@@ -128,14 +128,14 @@ class SalesReceiver(msgspec.Struct, frozen=True):
 
 
 class ReceiversSet(CollectionEvent, frozen=True, tag="receivers_set.v1"):
-    """These and no others share the sales; their percentages sum to 100 at most."""
+    """Replaces all receivers of sales; their percentages sum to 100 at most."""
 
     collection_id: UUID
     receivers: list[SalesReceiver]
 
 
 class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1"):
-    """Whether others may try the collection out, how often each, and whether they may make their own of it."""
+    """Whether others may generate previews, how many each, and whether they may remix the collection."""
 
     collection_id: UUID
     enabled: bool
@@ -150,14 +150,14 @@ class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_schedu
 
 
 class PublicationCalledOff(CollectionEvent, frozen=True, tag="publication_called_off.v1"):
-    """A scheduled publication won't happen: its owner said so, or the collection was not fit for it when it was due."""
+    """A scheduled publication was cancelled: by its owner, or because the collection was not valid when it was due."""
 
     collection_id: UUID
     reasons: list[str]
 
 
 class CustodyTaken(CollectionEvent, frozen=True, tag="custody_taken.v1"):
-    """The collection's user keeps it for somebody who is known by a social account only, so far."""
+    """The collection's user holds it for somebody who is so far known by a social account only."""
 
     collection_id: UUID
     social_org: str
@@ -165,7 +165,7 @@ class CustodyTaken(CollectionEvent, frozen=True, tag="custody_taken.v1"):
 
 
 class CustodyTransferred(CollectionEvent, frozen=True, tag="custody_transferred.v1"):
-    """The one whom a collection was kept for has it now, in a project of their own."""
+    """The collection was transferred to the user it was held for, into a project of theirs."""
 
     collection_id: UUID
     user_id: UUID

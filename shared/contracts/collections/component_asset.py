@@ -11,7 +11,7 @@ class ComponentAssetEvent(Event, frozen=True):
 
 
 class ComponentAssetLinked(ComponentAssetEvent, frozen=True, tag="component_asset_linked.v1"):
-    """A component has made a file. Its bytes and its address are the storage service's."""
+    """A component has made a file. The storage service keeps its bytes and its URL."""
 
     asset_id: int
     user_id: UUID
@@ -25,11 +25,11 @@ class ComponentAssetLinked(ComponentAssetEvent, frozen=True, tag="component_asse
     sha256: str
     size: int | None = None
     cid: str | None = None
-    """None for files of a time when storage did not compute it."""
+    """None for files stored before CIDs were recorded."""
 
 
 class ComponentAssetDescribed(ComponentAssetEvent, frozen=True, tag="component_asset_described.v1"):
-    """What a component's file was made from is known: a collection can be created from it."""
+    """The inputs of a component's file are known: a collection can be created from it."""
 
     asset_id: int
     gen_in_data: dict[str, Any]

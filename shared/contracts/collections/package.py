@@ -13,7 +13,7 @@ class PackageEvent(Event, frozen=True):
 
 
 class PackagedArtwork(msgspec.Struct, frozen=True):
-    """A token's artwork: the file at `source` in storage, and where it lies in the package."""
+    """A token's artwork: the file at `source` in storage, and its `path` in the package."""
 
     token: int
     gid: UUID
@@ -29,14 +29,14 @@ class PackagedArtwork(msgspec.Struct, frozen=True):
 
 
 class PackagedDocument(msgspec.Struct, frozen=True):
-    """A file of metadata: `text` is its content, canonical JSON (sorted keys, no spaces, UTF-8)."""
+    """A metadata file; `text` is its content, canonical JSON (sorted keys, no spaces, UTF-8)."""
 
     path: str
     text: str
 
 
 class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1"):
-    """Some of what a package is made of. Parts are numbered from 0 and recorded before the request that needs them."""
+    """A part of a package's list of files. Parts are numbered from 0, and recorded before the request."""
 
     package_id: UUID
     attempt: int
@@ -44,11 +44,11 @@ class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1")
     artworks: list[PackagedArtwork]
     documents: list[PackagedDocument]
     displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
-    """What shows those artworks that are no images themselves."""
+    """Images for artworks that are no images themselves."""
 
 
 class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
-    """A job's artworks and their metadata shall become one package: what all its `parts` list, in their order."""
+    """A package of a job's artworks and their metadata was requested: the files of all `parts`, in order."""
 
     package_id: UUID
     collection_id: UUID
@@ -58,11 +58,11 @@ class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
     attempt: int
     parts: int
     digest: str
-    """sha256 of what the parts list: the same request again changes nothing."""
+    """sha256 of the listed files: makes the request idempotent."""
 
 
 class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):
-    """The package lies in storage."""
+    """The package is in storage."""
 
     package_id: UUID
     attempt: int
@@ -74,7 +74,7 @@ class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):
 
 
 class PackageGivenUp(PackageEvent, frozen=True, tag="package_given_up.v1"):
-    """The package can't be made; `reason` is a sentence for its owner."""
+    """The package can't be built; `reason` is a sentence for its owner."""
 
     package_id: UUID
     attempt: int

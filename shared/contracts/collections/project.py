@@ -11,7 +11,7 @@ class ProjectEvent(Event, frozen=True):
 
 
 class ProjectCreated(ProjectEvent, frozen=True, tag="project_created.v1"):
-    """A user's folder of collections exists; a user has one default project."""
+    """A project was created; a user has one default project."""
 
     project_id: UUID
     user_id: UUID

@@ -11,9 +11,9 @@ class SeriesEvent(Event, frozen=True):
 
 
 class SeriesBegun(SeriesEvent, frozen=True, tag="series_begun.v1"):
-    """A job will make artworks of a collection; `gids` in the order that their tokens will have.
+    """A job will make artworks of a collection; `gids` are in the order of their tokens.
 
-    Those that fail get no token: `services.collections.token_list` reads which artwork has which number.
+    Failed generations get no token: `services.collections.token_list` numbers the others.
     """
 
     job_id: UUID
@@ -23,7 +23,7 @@ class SeriesBegun(SeriesEvent, frozen=True, tag="series_begun.v1"):
 
 
 class SeriesFinished(SeriesEvent, frozen=True, tag="series_finished.v1"):
-    """A job has made what it could: `artworks` of them, at least one. They number the collection's tokens."""
+    """A job has ended with `artworks` artworks, at least one; that is the number of the collection's tokens."""
 
     job_id: UUID
     collection_id: UUID

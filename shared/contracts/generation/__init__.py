@@ -59,7 +59,7 @@ EVENTS: tuple[type[Event], ...] = (
 )
 
 UPCASTERS: dict[str, Upcaster] = {}
-"""By the tag that it takes: what makes the next version out of a version that is no longer among EVENTS."""
+"""Upcasters to the next version, by the tag that they take: for versions that are no longer in EVENTS."""
 
 __all__ = [
     "EVENTS",

@@ -1,4 +1,4 @@
-"""Events of a collection as generation knows it."""
+"""Events of generation's copy of a collection."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ class CollectionSourceEvent(Event, frozen=True):
 
 
 class CollectionAdopted(CollectionSourceEvent, frozen=True, tag="collection_adopted.v1"):
-    """What generation needs to know of a collection, taken from the collections service's events."""
+    """Generation's copy of a collection was updated from the collections service's events."""
 
     collection_id: UUID
     project_id: UUID
@@ -24,4 +24,4 @@ class CollectionAdopted(CollectionSourceEvent, frozen=True, tag="collection_adop
     """Version of the collection's stream in the collections service, in `source_epoch` of its store."""
     source_epoch: int = 1
     source_recorded_at: datetime | None = None
-    """When the latest of the events that are known was recorded there."""
+    """When the event of that version was recorded there."""

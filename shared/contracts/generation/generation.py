@@ -1,4 +1,4 @@
-"""Events of one generation, and what workers make of its steps. `gid` is a generation, `sid` one step of it."""
+"""Events of one generation, and the outputs of its steps. `gid` is a generation, `sid` one step of it."""
 
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -15,7 +15,7 @@ class GenerationEvent(Event, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that a step made: a stored file, a text, or a JSON value."""
+    """One output of a step: a stored file, a text, or a JSON value."""
 
     kind: Kind
     asset_id: int | None = None
@@ -35,10 +35,10 @@ class StepError(msgspec.Struct, frozen=True):
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
-    """A step of one generation: `payload` has its variables drawn, its references still open.
+    """A step of one generation: in `payload`, variables are replaced by their values, references are not yet resolved.
 
-    An open reference is `{"$ref": id}`, or `{"$text": ["a frame around ", {"$ref": id}]}` where it stands in a text.
-    Other strings are final: what a variable's value contains is never parsed.
+    An open reference is `{"$ref": id}`, or `{"$text": ["a frame around ", {"$ref": id}]}` within a text. Other strings
+    are final: the values of variables are never parsed.
     """
 
     sid: UUID
@@ -82,9 +82,9 @@ class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
     payload: dict[str, Any]
     priority: int
     not_before: str | None = None
-    """RFC 3339, UTC: a retry waits until then."""
+    """RFC 3339, UTC: the end of a retry's backoff."""
     hash: str = ""
-    """The generation's: a worker draws everything random from it."""
+    """The generation's: the seed of all randomness in a worker."""
 
 
 class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
@@ -97,7 +97,7 @@ class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
 
 
 class StepFailed(GenerationEvent, frozen=True, tag="step_failed.v1"):
-    """An attempt failed; `final` when no other follows."""
+    """An attempt failed; `final` if there will be no retry."""
 
     gid: UUID
     job_id: UUID
@@ -125,7 +125,7 @@ class GenerationCompleted(GenerationEvent, frozen=True, tag="generation_complete
 
 
 class GenerationFailed(GenerationEvent, frozen=True, tag="generation_failed.v1"):
-    """A step failed for good. What other steps had made is in `outputs`."""
+    """A step failed finally. `outputs` are those of the completed steps."""
 
     gid: UUID
     job_id: UUID

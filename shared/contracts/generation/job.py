@@ -1,4 +1,4 @@
-"""Events of a job: N generations of a collection, asked for and paid together. Amounts are integers of 10^-6 credit."""
+"""Events of a job: N generations of a collection, requested and paid together. Amounts: integers of 10^-6 credit."""
 
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
@@ -19,7 +19,7 @@ class RequestedGeneration(msgspec.Struct, frozen=True):
 
 
 class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
-    """A user asked for N generations of a collection, at the quoted price."""
+    """A user requested N generations of a collection, at the quoted price."""
 
     job_id: UUID
     name: str
@@ -30,33 +30,33 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     data: dict[str, Any]
     workflow_versions: dict[str, int]
     variables: dict[str, Any]
-    """What the request set itself; everything else is drawn from each generation's hash."""
+    """Values set by the request; the others are drawn from each generation's hash."""
     generations: list[RequestedGeneration]
-    """The first of them, in order: as many as fit. The others follow in `parts`."""
+    """The first ones, in order, as many as fit into this event. The others follow in `parts`."""
     quoted: int
     encryption_enabled: bool = False
     total: int = 0
-    """How many generations there are; 0: those listed here."""
+    """Number of generations; 0: all are listed here."""
     parts: int = 0
-    """How many `job_generations_listed` follow, recorded with this in one append."""
+    """Number of `job_generations_listed` events that follow, recorded in the same append."""
 
     @property
     def count(self) -> int:
         return self.total or len(self.generations)
 
     def gids(self) -> list[UUID]:
-        """Every generation's, in order. Those that are not listed here follow from the job's id, as all do today."""
-        listed = [each.gid for each in self.generations]
+        """The gids of all generations, in order. Those not listed here are computed from the job's id."""
+        listed = [generation.gid for generation in self.generations]
         return listed + [generation_id(self.job_id, place) for place in range(len(listed), self.count)]
 
 
 def generation_id(job_id: UUID, place: int) -> UUID:
-    """The gid of the generation at a place of a job, counted from 0."""
+    """The gid of a job's generation; `place` counts from 0."""
     return uuid5(job_id, str(place))
 
 
 class JobGenerationsListed(JobEvent, frozen=True, tag="job_generations_listed.v1"):
-    """More of a job's generations: those behind the ones that its request, and the parts before, have listed."""
+    """The next of a job's generations, after those listed in its request and in earlier parts."""
 
     job_id: UUID
     number: int
@@ -65,7 +65,7 @@ class JobGenerationsListed(JobEvent, frozen=True, tag="job_generations_listed.v1
 
 
 class JobAuthorized(JobEvent, frozen=True, tag="job_authorized.v1"):
-    """The job's credits are held: its work begins."""
+    """The job's credits are held; its generations can start."""
 
     job_id: UUID
     held: int
@@ -76,22 +76,22 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
     code: str
     reason: str
     user_id: UUID | None = None
-    """Whose hold is given back; every job that is rejected now says it."""
+    """The owner of the hold that is released; None in events recorded before this field existed."""
 
 
 class JobDisowned(JobEvent, frozen=True, tag="job_disowned.v1"):
-    """Credits holds something for a job that this service never had for that user: the hold is to be given back.
+    """Credits has a hold for a job that this service has no record of for that user; the hold is to be released.
 
-    Either somebody else spoke in our name, or our history was put back to a moment before the job.
+    Its cause is a forged request event, or a restore of this service's database to a time before the job.
     """
 
     job_id: UUID
     user_id: UUID
-    """Whose hold it is."""
+    """The owner of the hold."""
 
 
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
-    """One generation succeeded: with it, `ended` of the job's `total` have ended."""
+    """One generation succeeded; now `ended` of the job's `total` have ended."""
 
     job_id: UUID
     gid: UUID
@@ -101,7 +101,7 @@ class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_complete
 
 
 class JobGenerationFailed(JobEvent, frozen=True, tag="job_generation_failed.v1"):
-    """One generation failed for good: with it, `ended` of the job's `total` have ended."""
+    """One generation failed finally; now `ended` of the job's `total` have ended."""
 
     job_id: UUID
     gid: UUID
@@ -111,7 +111,7 @@ class JobGenerationFailed(JobEvent, frozen=True, tag="job_generation_failed.v1")
 
 
 class JobCompleted(JobEvent, frozen=True, tag="job_completed.v1"):
-    """Every generation succeeded. `captured` is what they cost."""
+    """All generations succeeded. `captured` is their cost."""
 
     job_id: UUID
     user_id: UUID
@@ -126,7 +126,7 @@ class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.
 
 
 class JobFailed(JobEvent, frozen=True, tag="job_failed.v1"):
-    """No generation succeeded: nothing is captured."""
+    """No generation succeeded; nothing is captured."""
 
     job_id: UUID
     user_id: UUID

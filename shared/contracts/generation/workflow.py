@@ -1,4 +1,4 @@
-"""Events of a workflow: what generation knows how to run."""
+"""Events of a workflow: a kind of step that workers can run."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,11 +11,11 @@ class WorkflowEvent(Event, frozen=True):
 
 
 class WorkflowRegistered(WorkflowEvent, frozen=True, tag="workflow_registered.v1"):
-    """A workflow has a new version; jobs keep the one they started with. `definition` is the folder's content."""
+    """A workflow has a new version; jobs keep the version they started with. `definition`: its folder's content."""
 
     workflow_id: UUID
     name: str
     version: int
     digest: str
-    """sha256 of the canonical definition: importing the same twice changes nothing."""
+    """sha256 of the canonical definition: makes an import idempotent."""
     definition: dict[str, Any]

@@ -39,7 +39,7 @@ def test_a_reference_to_the_step_itself_is_refused():
     ]
 
 
-def test_references_around_a_circle_are_refused_in_whatever_form_they_come():
+def test_references_in_a_cycle_are_refused_in_every_form():
     rich = {"type": "doc", "children": [{"type": "component", "attrs": {"$ref": 3}}]}
     found = refused(with_payloads({"prompt": "{{$ref:2}}"}, {"prompt": rich}, {"image": {"$ref": 1}}))
     assert [pointer for pointer, _ in found] == [
@@ -47,7 +47,7 @@ def test_references_around_a_circle_are_refused_in_whatever_form_they_come():
         "/data/steps/1/nodePayload/prompt/children/0/attrs/$ref",
         "/data/steps/2/nodePayload/image/$ref",
     ]
-    assert all("circle" in message for _, message in found)
+    assert all("depends on itself" in message for _, message in found)
 
 
 def test_the_order_of_steps_does_not_matter_to_references():
@@ -60,7 +60,7 @@ def test_unknown_variables_are_named_and_the_known_ones_listed():
     ((pointer, message),) = refused(data)
     assert pointer == "/data/steps/0/nodePayload/lines/1/deep"
     assert "stile" in message
-    assert "known are style" in message
+    assert "declared are style" in message
 
 
 def test_texts_that_postgresql_cannot_hold_are_refused():

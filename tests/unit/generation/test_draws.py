@@ -126,4 +126,4 @@ def test_unknown_names_wrong_types_and_missing_values_are_told_together():
         [{"name": "title", "type": "text", "value": "x"}, {"name": "n", "type": "number"}], {"title": 4, "a/b": "x"}
     )
     assert [pointer for pointer, _ in found] == ["/variables/title", "/variables/a~1b", "/variables/n"]
-    assert "known are n, title" in found[1][1]
+    assert "declared are n, title" in found[1][1]

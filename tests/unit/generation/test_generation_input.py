@@ -72,7 +72,7 @@ def test_a_wrong_value_is_named_by_its_pointer(change, pointer):
 
 
 def test_every_fault_is_told_at_once():
-    """A dangling reference, a circle and an unknown variable come in one answer."""
+    """A dangling reference, a cycle and an undeclared variable come in one answer."""
     found = faults(
         data(
             step(1, image={"$ref": 2}),
@@ -81,10 +81,10 @@ def test_every_fault_is_told_at_once():
             variables=[pick("style", "x")],
         )
     )
-    assert "circle: 1 → 2 → 1" in found["/data/steps/0/nodePayload/image/$ref"]
-    assert "circle: 2 → 1 → 2" in found["/data/steps/1/nodePayload/image/$ref"]
+    assert "depends on itself: 1 → 2 → 1" in found["/data/steps/0/nodePayload/image/$ref"]
+    assert "depends on itself: 2 → 1 → 2" in found["/data/steps/1/nodePayload/image/$ref"]
     assert found["/data/steps/2/nodePayload/prompt"] == "step 3 refers to step 9, which does not exist"
-    assert found["/data/steps/2/nodePayload/deep/0/text"] == "there is no variable {{colour}}; known are style"
+    assert found["/data/steps/2/nodePayload/deep/0/text"] == "there is no variable {{colour}}; declared are style"
 
 
 def test_a_faulty_step_does_not_shift_the_pointers_after_it():
