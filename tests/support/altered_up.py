@@ -1,7 +1,7 @@
 """`emprops up` with its processes' environments altered: `python -m tests.support.altered_up ALTERED.json up …`.
 
-ALTERED.json is an `Altered`: proxies between a process and what it speaks to, and variables of its environment. Only
-what the one process is told is changed; probes and the command line go straight and see what an operator would.
+ALTERED.json is an `Altered`: proxies between a process and its servers, and additional environment variables. Only the
+environment of that process changes; readiness probes and the command line connect directly, as an operator's do.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Altered(msgspec.Struct):
     """Variables by process."""
 
     def apply(self, plan: Plan) -> Plan:
-        """The same set with these alterations."""
+        """The plan with these alterations."""
 
         def alter(spec: ProcessSpec) -> ProcessSpec:
             environment = dict(spec.environment)

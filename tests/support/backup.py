@@ -1,7 +1,7 @@
-"""Backing up the embedded set's servers and restoring them, as an operator would: whole, or one database of them.
+"""Backs up and restores the embedded set's servers, as an operator would: whole, or a single database.
 
-Cold copies are taken and put back while the set is down. A server that is exchanged beneath running services is held
-down by stopping (SIGSTOP) the supervisor, which would start it again at once.
+Cold copies are made and restored while the set is down. To replace a server under running services, the supervisor is
+stopped (SIGSTOP), which would otherwise restart the server at once.
 """
 
 import contextlib
@@ -29,19 +29,19 @@ def back_up(running: RunningSet, server: Server, to: Path) -> None:
 
 
 def restore(running: RunningSet, server: Server, backup: Path) -> None:
-    """Puts a copy back in the server's place; down as above. The copy stays, for another time."""
+    """Replaces the server's folder by a copy of the backup; the server must be down, as above."""
     folder = running.data / server
     owner = folder.stat()
     shutil.rmtree(folder)
     shutil.copytree(backup, folder, symlinks=True)
     folder.chmod(0o700)
-    for path in [folder, *folder.rglob("*")]:  # PostgreSQL runs as a user of its own where we are root
+    for path in [folder, *folder.rglob("*")]:  # as root, PostgreSQL may run as another user
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 @contextlib.contextmanager
 def down(running: RunningSet, server: Literal["postgres", "nats"]) -> Iterator[None]:
-    """The server is ended in an orderly way and stays down for the length of a `with` block; its clients go on."""
+    """Shuts the server down for the length of a `with` block; its clients keep running."""
     assert running.process is not None
     process = psutil.Process(running.pid(server))
     supervisor = psutil.Process(running.process.pid)
@@ -49,7 +49,7 @@ def down(running: RunningSet, server: Literal["postgres", "nats"]) -> Iterator[N
     try:
         process.send_signal(signal.SIGINT if server == "postgres" else signal.SIGTERM)
 
-        def has_ended() -> bool:  # its parent can't reap it now
+        def has_ended() -> bool:  # its stopped parent can't reap it
             return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
         wait_for(has_ended, f"{server} to stop", within=STOP_SECONDS)
@@ -59,14 +59,14 @@ def down(running: RunningSet, server: Literal["postgres", "nats"]) -> Iterator[N
 
 
 def base_backup(running: RunningSet, to: Path) -> None:
-    """A hot copy of all databases with pg_basebackup, while everything goes on; `restore` puts it back."""
+    """A hot copy of all databases with pg_basebackup, while the set runs; for `restore`."""
     port = running.file.ports["postgres"]
     command = ["-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER, "-D", str(to), "-X", "stream", "-c", "fast"]
     _run(running, "pg_basebackup", *command)
 
 
 def dump(running: RunningSet, database: str, to: Path) -> None:
-    """One database as it is now, while everything goes on."""
+    """Dumps one database while the set runs."""
     _run(
         running,
         "pg_dump",
@@ -77,7 +77,7 @@ def dump(running: RunningSet, database: str, to: Path) -> None:
 
 
 def restore_dump(running: RunningSet, database: str, backup: Path) -> None:
-    """The database is dropped beneath its users, made anew and filled from the dump."""
+    """Drops the database while it is in use, and restores it from the dump."""
     server = running.file.postgres_url
     _run(running, "psql", server, "-qc", f'DROP DATABASE "{database}" WITH (FORCE)')
     _run(running, "pg_restore", "--create", "--exit-on-error", f"--dbname={server}", str(backup))

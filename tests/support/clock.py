@@ -1,6 +1,6 @@
-"""A clock that steps beneath a running process, while the machine's own stays as it is: libfaketime, preloaded.
+"""Steps the clock of running processes, but not the machine's, with libfaketime (LD_PRELOAD).
 
-Only the wall clock steps. The monotonic clock goes on, as it does when an operator or NTP sets a machine's time.
+Only the wall clock steps. The monotonic clock does not, as when an operator or NTP sets a machine's time.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def _library() -> Path:
-    found = importlib.util.find_spec("libfaketime")  # the file is all that is wanted, not the package's own patches
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    spec = importlib.util.find_spec("libfaketime")  # only for the library's path: importing the package patches things
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 
 
 class SteppedClock:
-    """The clock of whatever processes are started with `environment`; `step` moves it while they run."""
+    """The clock of all processes started with `environment`; `step` moves it while they run."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,7 +35,7 @@ class SteppedClock:
 
     @contextlib.contextmanager
     def off_by(self, offset: timedelta) -> Iterator[None]:
-        """Steps it for the length of a `with` block, and back again at its end."""
+        """Steps the clock by `offset` for the length of a `with` block."""
         self.step(offset)
         try:
             yield
@@ -43,7 +43,7 @@ class SteppedClock:
             self.step(timedelta(0))
 
     def step(self, offset: timedelta) -> None:
-        """From now on their clock is off by so much from the machine's; no step is ever seen half."""
+        """Sets the clock's offset from the machine's, atomically."""
         unfinished = self._file.with_suffix(".new")
         unfinished.write_text(f"{offset.total_seconds():+.0f}")
         unfinished.replace(self._file)

@@ -20,7 +20,7 @@ def start_postgres(stack: ExitStack) -> str:
 
 def start_nats(stack: ExitStack) -> str:
     """The URL of a server with JetStream."""
-    # The image takes no setting for the payload's limit but in a file.
+    # max_payload can be set in a configuration file only.
     script = f"echo '{NATS_CONFIGURATION}' >/tmp/nats.conf && exec nats-server -c /tmp/nats.conf"
     container = (
         DockerContainer("nats:2-alpine")

@@ -1,4 +1,4 @@
-"""What tests speak to the edge with."""
+"""A client of the edge, for tests."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +9,7 @@ from tests.support.tokens import TokenIssuer
 
 
 class EdgeClient:
-    """Speaks to the edge as a user, unless told otherwise."""
+    """Sends requests to the edge, with a user's token by default."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, issuer: TokenIssuer) -> None:
         self.session, self.url, self.issuer = session, url, issuer

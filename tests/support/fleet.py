@@ -1,4 +1,4 @@
-"""The services of one release on servers that are there already: what `emprops up` starts beside its own servers."""
+"""The services of one release on servers that already run: what `emprops up` starts, without its servers."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ from tests.support.serving import free_port
 STORES = ("collections", "generation", "credits", "storage")
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 3 * PATIENCE
-"""Six processes at once, beside six others that are under load."""
+"""For six processes that start while six others are under load."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What all fleets stand on. `databases` by service; the URLs are addresses that stay, whoever answers there."""
+    """What all fleets share. `databases`: by service. The URLs stay the same while releases are exchanged."""
 
     databases: Mapping[str, str]
     nats_url: str
@@ -46,7 +46,7 @@ class Fleet:
     code: Path
     ground: Ground
     logs: Path
-    ports: dict[str, int] = field(default_factory=lambda: {each: free_port() for each in (*STORES, "edge", "worker")})
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (*STORES, "edge", "worker")})
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @property
@@ -62,7 +62,7 @@ class Fleet:
         self._start("worker", "services.generation", "worker")
 
     async def until_ready(self) -> None:
-        """As an operator waits before traffic is led to it."""
+        """Waits until every process is ready, as an operator does before sending traffic."""
         await eventually(self._are_ready, f"{self.name} to be ready", within=START_SECONDS, every=0.2)
 
     async def _are_ready(self) -> bool:
@@ -85,7 +85,7 @@ class Fleet:
         self.processes.clear()
 
     def said(self, *, level: str = "") -> list[dict[str, Any]]:
-        """The lines of all its logs, those of one level or all."""
+        """The entries of all its logs, of one level or all."""
         lines = []
         for path in sorted(self.logs.glob(f"{self.name}-*.log")):
             for line in path.read_text(errors="replace").splitlines():
@@ -96,7 +96,7 @@ class Fleet:
         return lines
 
     def run(self, program: str, **environment: str) -> str:
-        """What a program prints that runs on this release's code."""
+        """The output of a Python program that runs with this release's code."""
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=self.code,
@@ -146,7 +146,7 @@ class Fleet:
             settings["DATABASE_URL"] = ground.databases[service]
         if service == "edge":
             settings["JWKS_FILE"] = str(ground.jwks)
-            settings |= {f"{each.upper()}_URL": self._url(each) for each in STORES}
+            settings |= {f"{name.upper()}_URL": self._url(name) for name in STORES}
         if service == "generation":
             settings |= {"GRANT_KEY_FILE": str(ground.grant_key), "STORAGE_URL": ground.storage_url}
         if service == "storage":

@@ -1,4 +1,4 @@
-"""A subscription of NATS that hears the very next message, whoever sends it."""
+"""A NATS subscription that is active when `listen` returns."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,10 +7,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 
-async def listen(client: Client, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
-    """Subscribes, and returns when the server knows of it."""
-    subscription = await client.subscribe(subject, cb=heard)
-    # nats-py sends the first flush's PING before what is pending, which is the subscription: a second one follows it.
+async def listen(client: Client, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+    """Subscribes, and returns when the server has processed the subscription."""
+    subscription = await client.subscribe(subject, cb=callback)
+    # nats-py sends the PING of a flush before pending data, here the subscription. The second PING comes after it.
     await client.flush()
     await client.flush()
     return subscription

@@ -1,4 +1,4 @@
-"""Making jobs and looking at what became of them, for tests on a whole set."""
+"""Creates jobs, and checks their results, for tests on a whole set."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +14,7 @@ PRICE = 1.25
 
 
 def two_steps(size: int = 96) -> dict[str, Any]:
-    """A sketch and a frame around it, small enough to render in no time."""
+    """A GenerationInput: a sketch and a frame around it, fast to render."""
     return {
         "version": "v2",
         "steps": [
@@ -51,7 +51,7 @@ async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
 
 
 async def answered(request: Awaitable[Any], *passing: int) -> list[Any]:
-    """A list of the request's answer alone; an empty one when it was refused with a status of `passing`."""
+    """The request's answer as a list of one; an empty list if it was refused with a status in `passing`."""
     try:
         return [await request]
     except ApiError as refused:
@@ -61,7 +61,7 @@ async def answered(request: Awaitable[Any], *passing: int) -> list[Any]:
 
 
 async def _job(client: Client, job_id: str, condition: Callable[[Any], bool]) -> dict[str, Any]:
-    """The job, once it meets the condition; a set that is being killed may refuse or not answer meanwhile."""
+    """The job, once it meets the condition. Failing requests are retried: the set's processes may be being killed."""
 
     async def look() -> dict[str, Any]:
         job: dict[str, Any] = await client.get(f"/jobs/{job_id}")
@@ -69,11 +69,11 @@ async def _job(client: Client, job_id: str, condition: Callable[[Any], bool]) ->
             raise NotYet({name: job[name] for name in ("status", "progress", "credits", "error")})
         return job
 
-    return await eventually(look, f"job {job_id} to go on", passing=(Exception,), every=0.1)
+    return await eventually(look, f"job {job_id} to make progress", passing=(Exception,), every=0.1)
 
 
 async def until_settled(client: Client) -> dict[str, Any]:
-    """The balance, once nothing is held."""
+    """The balance, once no hold is open."""
 
     async def look() -> dict[str, Any]:
         balance: dict[str, Any] = await client.get("/credits")
@@ -87,12 +87,12 @@ async def until_settled(client: Client) -> dict[str, Any]:
 def history(running: RunningSet, service: str, stream: UUID | str | None = None) -> list[dict[str, Any]]:
     """A service's events, as `emprops events --json` prints them."""
     arguments = ["events", "--service", service, *(["--stream", str(stream)] if stream else [])]
-    found = running.command(*arguments)
-    return found if isinstance(found, list) else [found]
+    events = running.command(*arguments)
+    return events if isinstance(events, list) else [events]
 
 
 def assert_done_once(running: RunningSet, job: dict[str, Any], generations: int) -> None:
-    """Every step ran to its end once, every file was stored once, and the credits were taken once."""
+    """Every step was completed once, every file stored once, and the job paid once."""
     job_id = job["id"]
     steps = [
         event["event"]["sid"]
@@ -118,7 +118,7 @@ def assert_done_once(running: RunningSet, job: dict[str, Any], generations: int)
 
 
 def assert_rebuilds_are_equal(running: RunningSet) -> None:
-    """Each read table, built anew from history, equals the live one row by row."""
+    """Each read table, rebuilt from history, equals the live one row by row."""
     for service in ("collections", "generation", "credits", "storage"):
         for report in running.command("projections", "rebuild", "--service", service, "--check", check=False):
             assert (report["missing"], report["extra"], report["not_compared"]) == (0, 0, None), f"{service}: {report}"

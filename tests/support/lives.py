@@ -1,4 +1,4 @@
-"""Histories of every aggregate, by size: what its fold and its state grow with is measured on them."""
+"""Histories of every aggregate, of any size, to measure how its fold and its state grow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from services.generation.facts import WORKFLOW
 from services.generation.handlers import GENERATION, JOB, SOURCE
 from services.storage.handlers import ASSET
 from services.storage.packages import PACKAGE as STORED_PACKAGE
-from shared.contracts import collections as told
+from shared.contracts import collections as contracts
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     CollectionAdopted,
@@ -42,7 +42,7 @@ MILLION = 1_000_000
 
 
 class AccountLife:
-    """An account, and what has happened to it."""
+    """An account, and its events."""
 
     def __init__(self) -> None:
         self.account, self.events = Account(), list[Event]()
@@ -61,7 +61,7 @@ class AccountLife:
 
     def _do(self, command: Any) -> None:
         events = decide_credits(command, self.account)
-        assert events, "all that is done here is new"
+        assert events, "no command here is a repetition"
         self.account = reduce(ACCOUNT.evolve, events, self.account)
         self.events += events
 
@@ -101,14 +101,14 @@ def of_one_grant(size: int) -> AccountLife:
 def decided(decider: Decider[Any], decide: Callable[[Any, Any], Any], commands: list[Any]) -> list[Event]:
     state, events = decider.initial, list[Event]()
     for command in commands:
-        happened = decide(command, state)
-        state = reduce(decider.evolve, happened, state)
-        events += happened
+        decision = decide(command, state)
+        state = reduce(decider.evolve, decision, state)
+        events += decision
     return events
 
 
 def of_a_job(size: int) -> list[Event]:
-    """Requested, and ended one by one."""
+    """Its generations end one by one."""
     gids = [generation_id(ID, place) for place in range(size)]
     request = job.RequestJob(
         job_id=ID,
@@ -147,7 +147,7 @@ def _started(steps: int, attempts: int) -> Start:
 
 
 def of_many_steps(size: int) -> list[Event]:
-    """One behind the other."""
+    """Each step depends on the previous one."""
     output = [Output(kind="text", text="x")]
     results = [TakeResult(UUID(int=1000 + number), 1, output, None, NOW, {}, {}) for number in range(size)]
     return decided(GENERATION, decide_generation, [_started(size, 1), *results])
@@ -160,26 +160,26 @@ def of_many_attempts(size: int) -> list[Event]:
 
 
 def of_edits(size: int) -> list[Event]:
-    """Each with a step that the collection never had, instead of the one before."""
-    created = told.CollectionCreated(ID, ID, USER, "x", "", {"steps": []})
-    revised = [told.InstructionsRevised(ID, {"steps": [{"id": 10**6 + 7 * number}]}) for number in range(size)]
-    return [created, *revised, *(told.CollectionRetitled(ID, f"title {number % 10}") for number in range(size))]
+    """Each replaces the collection's only step by a new one."""
+    created = contracts.CollectionCreated(ID, ID, USER, "x", "", {"steps": []})
+    revised = [contracts.InstructionsRevised(ID, {"steps": [{"id": 10**6 + 7 * number}]}) for number in range(size)]
+    return [created, *revised, *(contracts.CollectionRetitled(ID, f"title {number % 10}") for number in range(size))]
 
 
 def of_projects(size: int) -> list[Event]:
-    events: list[Event] = [told.ProjectCreated(ID, USER, "x", is_default=False)]
+    events: list[Event] = [contracts.ProjectCreated(ID, USER, "x", is_default=False)]
     for number in range(size):
-        chosen = told.CurrentCollectionChosen(ID, UUID(int=10**9 + number), UUID(int=10**9 + number - 1))
-        events += [told.ProjectRenamed(ID, f"name {number % 10}"), chosen]
+        chosen = contracts.CurrentCollectionChosen(ID, UUID(int=10**9 + number), UUID(int=10**9 + number - 1))
+        events += [contracts.ProjectRenamed(ID, f"name {number % 10}"), chosen]
     return events
 
 
 def of_a_series(size: int) -> list[Event]:
-    return [told.SeriesBegun(ID, ID, USER, [generation_id(ID, place) for place in range(size)])]
+    return [contracts.SeriesBegun(ID, ID, USER, [generation_id(ID, place) for place in range(size)])]
 
 
 def of_package_requests(size: int) -> list[Event]:
-    """Each for other content."""
+    """Each for different content."""
     requests = [RequestPackage(ID, ID, USER, "x", f"digest {number % 10}", [Part()]) for number in range(size)]
     return decided(REQUESTED_PACKAGE, package.decide, requests)
 
@@ -189,19 +189,19 @@ def of_package_parts(size: int) -> list[Event]:
 
 
 def of_an_asset(size: int) -> list[Event]:
-    """Described again and again, which generation does once."""
+    """Described many times; generation does it once."""
     stored = AssetStored(1, USER, "a", "a", "image/png", 1, "x")
     return [stored, *(AssetDescribed(1, {"n": number % 10}, {}) for number in range(size))]
 
 
 def of_a_component_asset(size: int) -> list[Event]:
-    linked = told.ComponentAssetLinked(1, USER, ID, 1, ID, ID, "a", "a", "image/png", "x")
-    return [linked, *(told.ComponentAssetDescribed(1, {"n": number % 10}, {}) for number in range(size))]
+    linked = contracts.ComponentAssetLinked(1, USER, ID, 1, ID, ID, "a", "a", "image/png", "x")
+    return [linked, *(contracts.ComponentAssetDescribed(1, {"n": number % 10}, {}) for number in range(size))]
 
 
 def of_an_artwork(size: int) -> list[Event]:
-    drawn = told.ArtworkDrawn(ID, ID, ID, USER, 0, "h", {"style": "ink"})
-    return [drawn, *[told.ArtworkMade(ID, ID, ID, [], [])] * size]
+    drawn = contracts.ArtworkDrawn(ID, ID, ID, USER, 0, "h", {"style": "ink"})
+    return [drawn, *[contracts.ArtworkMade(ID, ID, ID, [], [])] * size]
 
 
 def of_adoptions(size: int) -> list[Event]:
@@ -214,7 +214,7 @@ def of_a_workflow(size: int) -> list[Event]:
 
 @dataclass(frozen=True)
 class Life:
-    """`bounded`: a longer history of this kind makes no larger a state."""
+    """`bounded`: the state does not grow with the history."""
 
     decider: Decider[Any]
     events: Callable[[int], list[Event]]

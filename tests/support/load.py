@@ -1,8 +1,7 @@
-"""A bounded load on a whole set, as its users make it, with a tally of what was tried, answered and refused.
+"""A bounded load on a whole set, with a tally of requests that were tried, answered and refused.
 
-Each user in turn creates a collection, edits every second one, reads it back and compares it with what was written, and
-now and then generates. What was accepted is remembered:
-`assert_nothing_lost` looks at each of it afterwards, when all has come to rest.
+In each turn a user creates a collection, edits every second one, reads it and compares it with what was written, and
+generates every third one. `assert_nothing_lost` checks afterwards that everything that was accepted has been done.
 """
 
 import asyncio
@@ -26,21 +25,21 @@ from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
 COMMAND_SECONDS, READ_SECONDS = 15.0, 5.0
-"""What a user has to wait at most, whatever is silent."""
+"""The longest wait for an answer, whichever process does not respond."""
 TOKEN_SECONDS = 4 * 3600
 REST_SECONDS = 150.0
-"""Until all that was accepted must have come to its end."""
+"""Limit for jobs and payments to end after the load has stopped."""
 
 
 def busy_seconds() -> float:
-    """On top of any bound: what the machine that runs the tests may need for other things, by how many wait for it."""
+    """Added to any bound: time that a busy machine needs for other processes, by its load average."""
     waiting, _, _ = os.getloadavg()
     return 2.0 + waiting / (os.cpu_count() or 1)
 
 
 @dataclass
 class Tally:
-    """What a load has met. Waits are in seconds."""
+    """The results of a load. Times are in seconds."""
 
     tried: Counter[str] = field(default_factory=Counter)
     """By kind: create, edit, read, list, generate, job."""
@@ -48,11 +47,11 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     """By `kind status CODE`, or `kind ErrorName` for a connection that broke."""
     longest: dict[str, float] = field(default_factory=dict)
-    """The longest wait for an answer, by kind, of those that no pause of the load's own stretched."""
+    """The longest wait for an answer, by kind."""
     slow: list[str] = field(default_factory=list)
     """Answers that came after their bound."""
     wrong: list[str] = field(default_factory=list)
-    """Answers that no fault excuses: a 404 for what was answered 201, a 500, an older version than was written."""
+    """Answers that are wrong under any fault: a 404 after a 201, a 500, an older version than was written."""
 
     def __str__(self) -> str:
         waits = " ".join(f"{kind} {seconds:.1f} s" for kind, seconds in sorted(self.longest.items()))
@@ -63,7 +62,7 @@ class Tally:
 
 
 class Load:
-    """Some users at work on a set: `async with load(running) as users:` around what is to happen under it."""
+    """Users at work on a set; start it with `async with load(running) as users:`."""
 
     def __init__(
         self,
@@ -79,9 +78,9 @@ class Load:
         self.url, self.open_jobs = url, open_jobs
         self.tally = Tally()
         self.collections: dict[str, UUID] = {}
-        """What was answered 201, with its owner."""
+        """Created collections, with their owners."""
         self.jobs: dict[str, UUID] = {}
-        """What was answered 202."""
+        """Accepted jobs, with their owners."""
         self._ended: set[str] = set()
         self._answered = asyncio.Event()
 
@@ -89,7 +88,7 @@ class Load:
         return Client(self.url or self.running.url, self.running.token(user, ttl=TOKEN_SECONDS))
 
     async def work(self, user: UUID) -> None:
-        """One user's, until cancelled."""
+        """One user's turns, until cancelled."""
         async with self.client(user) as client:
             turn = 0
             while True:
@@ -99,31 +98,33 @@ class Load:
 
     async def _one_turn(self, client: Client, user: UUID, turn: int) -> None:
         body = {"title": f"Tides {turn}", "data": two_steps(64)}
-        made = await self._ask(client, "create", "POST", "/projects/collections", body)
-        if made is None:
+        collection = await self._ask(client, "create", "POST", "/projects/collections", body)
+        if collection is None:
             return
-        self.collections[made["id"]] = user
-        version, titles = made["version"], {made["title"]}
+        self.collections[collection["id"]] = user
+        version, titles = collection["version"], {collection["title"]}
         if turn % 2 == 0:
             edited = f"Tides {turn} at dusk"
-            path = f"/projects/{made['project_id']}/collections/{made['id']}"
+            path = f"/projects/{collection['project_id']}/collections/{collection['id']}"
             if await self._ask(client, "edit", "PUT", path, {"title": edited}) is not None:
                 version, titles = version + 1, {edited}
             else:
                 titles.add(edited)  # it may have been done
-        read = await self._ask(client, "read", "GET", f"/collections/{made['id']}")
+        read = await self._ask(client, "read", "GET", f"/collections/{collection['id']}")
         if read is not None and (read["version"] < version or read["title"] not in titles):
-            found = f"version {read['version']}, {read['title']!r}"
-            self.tally.wrong.append(f"GET /collections/{made['id']}: {found} after version {version} of {titles}")
+            answer = f"version {read['version']}, {read['title']!r}"
+            self.tally.wrong.append(
+                f"GET /collections/{collection['id']}: {answer} after version {version} of {titles}"
+            )
         if turn % 3 == 1 and await self._may_generate(client, user):
-            path = f"/collections/{made['id']}/generations"
+            path = f"/collections/{collection['id']}/generations"
             job = await self._ask(client, "generate", "POST", path, {"generations": self.generations})
             if job is not None:
                 self.jobs[job["job_id"]] = user
         await self._ask(client, "list", "GET", "/projects")
 
     async def _may_generate(self, client: Client, user: UUID) -> bool:
-        """Whether fewer of the user's jobs run than may: a queue that grows all the time would hide what is slow."""
+        """Whether the user has fewer than `open_jobs` running: an ever-growing queue would hide what is slow."""
         if self.open_jobs is None:
             return True
         running = 0
@@ -136,7 +137,7 @@ class Load:
         return running < self.open_jobs
 
     async def _ask(self, client: Client, kind: str, method: str, path: str, body: Any = None) -> Any:
-        """The answer, or None where it was refused."""
+        """The answer, or None if the request was refused or failed."""
         tally, began = self.tally, time.monotonic()
         tally.tried[kind] += 1
         try:
@@ -161,7 +162,7 @@ class Load:
                 tally.slow.append(f"{method} {path} after {seconds:.1f} s")
 
     async def answered_more(self, kinds: tuple[str, ...] = ("create", "read", "list"), *, within: float) -> None:
-        """Returns when each kind was answered again from now on; fails when that takes longer than `within` s."""
+        """Waits until each kind has been answered again; fails after `within` seconds."""
         before = Counter(self.tally.answered)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within + busy_seconds()):
@@ -172,31 +173,31 @@ class Load:
         assert not missing, f"no answer to {missing} within {within} s: {self.tally}"
 
     async def job_ends(self, *, within: float) -> None:
-        """Returns when a job that was accepted after now has completed; fails when that takes longer than so many s.
+        """Waits until a job that is accepted from now on has completed; fails after `within` seconds.
 
-        For that, its events have passed the relays, consumers, processes and read tables of all services.
+        By then its events have passed the relays, consumers, processes and read tables of all services.
         """
         before = set(self.jobs)
         await self.answered_more(("generate",), within=within)
 
         async def one_is_completed() -> bool:
-            found: list[object] = []
+            others: list[object] = []
             for job_id in set(self.jobs) - before:
                 try:
                     async with self.client(self.jobs[job_id]) as client:
                         job = await client.get(f"/jobs/{job_id}")
                 except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                    found.append(error)
+                    others.append(error)
                 else:
                     if job["status"] == "completed":
                         return True
-                    found.append(job)
-            raise NotYet(found[-1:], self.tally)
+                    others.append(job)
+            raise NotYet(others[-1:], self.tally)
 
         await eventually(one_is_completed, "a job to complete", within=within + busy_seconds(), every=0.2)
 
     async def assert_nothing_lost(self) -> None:
-        """Every collection is there and listed, every job completed, each step's effect is there once, all is paid."""
+        """Every collection can be read, every job has completed and is paid, and each step was completed once."""
         for collection_id, user in self.collections.items():
             async with self.client(user) as client:
                 assert (await client.get(f"/collections/{collection_id}"))["id"] == collection_id
@@ -214,7 +215,7 @@ class Load:
         assert len(steps) == len(self.jobs) * self.generations * 2, "a step's completion was lost"
 
     async def _assert_paid(self) -> None:
-        """Per user: nothing is held, and all jobs that ended were paid once. A job whose answer got lost counts."""
+        """Per user: no hold is open, and all jobs were paid once, including those whose answer was lost."""
         spent: Counter[str] = Counter()
         for event in history(self.running, "generation"):
             if event["type"].startswith("job_requested"):
@@ -261,10 +262,10 @@ async def load(
     `url` is the edge that they use; the set's own when None. `open_jobs`: how many of each user's may run at a time.
     """
     rich = [await running.rich_user(10_000) for _ in range(users)]
-    made = Load(running, rich, generations=generations, pause=pause, url=url, open_jobs=open_jobs)
-    tasks = [asyncio.create_task(made.work(user)) for user in made.users]
+    users_at_work = Load(running, rich, generations=generations, pause=pause, url=url, open_jobs=open_jobs)
+    tasks = [asyncio.create_task(users_at_work.work(user)) for user in rich]
     try:
-        yield made
+        yield users_at_work
         for task in tasks:
             assert not task.done(), f"a user gave up: {task.exception()!r}"
     finally:

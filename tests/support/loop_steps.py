@@ -1,4 +1,4 @@
-"""How long the event loop is held by one piece of work, counted in steps: the same on any machine, under any load."""
+"""Measures how long a callback blocks the event loop, in function calls: the same on any machine, under any load."""
 
 import asyncio
 import sys
@@ -8,20 +8,20 @@ from types import FrameType
 from typing import Any, Self
 
 RUN = asyncio.Handle._run.__code__
-"""Where each turn of the loop begins."""
+"""Called at the begin of each callback of the loop."""
 
 
 class LoopSteps:
-    """For the length of a `with` block: calls made by the longest turn of this thread's event loop, and from where.
+    """The number of calls of the longest callback in this thread's event loop during a `with` block, and its stack.
 
-    Calls of functions in Python and in C count. What one call does in C is not seen.
+    Calls of Python and C functions count; work within one C function does not.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
         self.longest = 0
         self.where = ""
-        """Where the first turn was that made more than `most` calls, at that moment."""
+        """The stack of the first callback that made more than `most` calls, at that moment."""
 
     def __enter__(self) -> Self:
         self._thread = threading.get_ident()

@@ -1,4 +1,4 @@
-"""Requests of any kind to a whole set, and what must hold of each answer to them."""
+"""Arbitrary requests to a whole set, and checks of each answer."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from tests.support.odd_values import exists
 from tests.support.running_set import RunningSet
 
 SERVICES = ("collections", "generation", "credits", "storage")
-LARGEST = 16 * 1024
-AT_ONCE = 8
-WHO = {"giveGrant": "operator", "upload": "worker"}
-"""Whose token a request has; a user's for all others."""
+MAX_ERROR_BYTES = 16 * 1024
+MAX_CONCURRENT = 8
+ROLES = {"giveGrant": "operator", "upload": "worker"}
+"""Whose token an operation's requests carry; a user's for all others."""
 
-RECORDED = """
+SELECT_RECORDED = """
 select metadata::text from (select convert_from(metadata, 'UTF8')::jsonb as metadata from events) e
 where metadata ->> 'correlation_id' = any(%s)"""
 
@@ -46,8 +46,8 @@ class Scene:
     headers: dict[str, dict[str, str]]
     ids: dict[str, str]
     collection: Any
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    """As many requests at a time; waiting for a slot is no part of a request's time."""
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT))
+    """Bounds concurrent requests."""
     asked: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
@@ -69,9 +69,9 @@ class Scene:
         odd: str = "",
         documents: tuple[Any, ...] = (),
     ) -> int:
-        """One request, and everything that must hold of its answer. Its status; 0 without one."""
+        """Sends a request, checks its answer, and returns its status; 0 if there was no answer."""
         correlation = str(uuid4())
-        who = WHO.get(operation.id, "user")
+        who = ROLES.get(operation.id, "user")
         sent = {**self.headers[who], "X-Correlation-ID": correlation, **(headers or {})}
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -88,7 +88,7 @@ class Scene:
                     return response.status
                 answer = await response.read()
         except ValueError:
-            return 0  # nothing that a client could send
+            return 0  # aiohttp can't send this request
         except (aiohttp.ClientError, TimeoutError) as error:
             self.faults.append(f"{error!r} instead of an answer to {what}")
             return 0
@@ -98,7 +98,7 @@ class Scene:
         if response.status < 400:
             return response.status
         self.refused.append(correlation)
-        if len(answer) > LARGEST:
+        if len(answer) > MAX_ERROR_BYTES:
             self.faults.append(f"an answer of {len(answer)} bytes to {what}")
         if operation.method != "HEAD":
             self._check_pointers(json.loads(answer), what, operation, address, headers or {}, documents)
@@ -131,12 +131,13 @@ class Scene:
     async def cut_off(
         self, operation: Operation, address: str, headers: dict[str, str], announced: str, sent: bytes
     ) -> None:
-        """A body whose client goes away in its middle: nobody gets an answer, and nothing may be recorded."""
+        """Sends a part of a body and disconnects: nothing may be recorded."""
         correlation = str(uuid4())
         self.refused.append(correlation)
         url = URL(self.running.url)
-        said = {**self.headers[WHO.get(operation.id, "user")], "X-Correlation-ID": correlation, "Host": "x", **headers}
-        head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+        own = self.headers[ROLES.get(operation.id, "user")]
+        all_headers = {**own, "X-Correlation-ID": correlation, "Host": "x", **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
         _, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(f"{operation.method} {address} HTTP/1.1\r\n{head}{announced}\r\n\r\n".encode() + sent)
         await writer.drain()
@@ -147,14 +148,14 @@ class Scene:
         """How many requests the edge has answered with 5xx."""
         async with self.session.get(f"{self.running.url}/metrics") as response:
             counted = re.findall(r'http_request_seconds_count{.*status="5\d\d"} (\S+)', await response.text())
-        return sum(int(float(each)) for each in counted)
+        return sum(int(float(count)) for count in counted)
 
     async def assert_no_faults(self) -> None:
-        """Nothing that was refused has been recorded, and nothing else was found."""
+        """No fault was found, and nothing of a refused request was recorded."""
         for service in SERVICES:
             dsn = self.running.file.services[service].database_url
             async with await psycopg.AsyncConnection.connect(dsn) as connection:
-                rows = await (await connection.execute(RECORDED, (self.refused,))).fetchall()
+                rows = await (await connection.execute(SELECT_RECORDED, (self.refused,))).fetchall()
                 self.faults += [f"{service} recorded something of what was refused: {row[0]}" for row in rows]
-        told = "\n".join(sorted(set(self.faults))[:4000])
-        assert not self.faults, f"{len(self.faults)} faults in {self.asked} requests ({dict(self.statuses)}):\n{told}"
+        lines = "\n".join(sorted(set(self.faults))[:4000])
+        assert not self.faults, f"{len(self.faults)} faults in {self.asked} requests ({dict(self.statuses)}):\n{lines}"

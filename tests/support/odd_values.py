@@ -1,7 +1,6 @@
-"""Odd values of the kinds that real clients send, put in place of each value of a body, one at a time.
+"""Unusual and invalid values, which replace each value of a body, one at a time.
 
-Bodies are written by hand here: duplicate members, `NaN` and numbers of 4,300 digits are nothing that a JSON library
-would write.
+Bodies are encoded by hand: a JSON library would not write duplicate members, `NaN` or numbers of 4,300 digits.
 """
 
 import json
@@ -35,7 +34,7 @@ SHAPES = [
     b'{"a":' * 90 + b"1" + b"}" * 90,
 ]
 ODD = [*NUMBERS, *(json.dumps(text, ensure_ascii=False).encode() for text in TEXTS), *RAW_TEXTS, *SHAPES]
-"""Pieces of JSON, or of what only looks like it."""
+"""JSON values, valid and invalid."""
 
 PLAIN = [
     *("", "0", "-1", "-0", "+1", "01", "1_3", "1.0", "1e3", "%20" + "1", "1%20", "%D9%A1", "9" * 20, "9" * 400, "NaN"),
@@ -59,7 +58,7 @@ PLAIN = [
     *("12345678123456781234567812345678", "urn:uuid:12345678-1234-5678-1234-567812345678", "x" * 1500, "'", "%22", "*"),
     *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00%2B23:59", "2026-W47-1", "%E2%80%AE", "a,b", "a&a=b", ";", "[]"),
 ]
-"""Values for paths and queries, as they stand in an address."""
+"""Values for paths and queries, percent-encoded or invalid."""
 HEADERS = [
     *(
         "",
@@ -93,17 +92,17 @@ HEADERS = [
 
 class Body(NamedTuple):
     pointer: str
-    """Where it is odd."""
+    """JSON pointer of the replaced value."""
     raw: bytes
 
 
 def share(values: list[T], of: int, turn: int) -> list[T]:
-    """Every `of`-th of the values, other ones at each turn: every place gets some of each kind, every value a place."""
+    """Every `of`-th of the values, beginning with another one at each turn, so that all values are used."""
     return values[turn % of :: of]
 
 
 def bodies(example: Any, of: int) -> Iterator[Body]:
-    """The example with odd values in each of its places; with members left out, doubled, and added."""
+    """The example with each of its values replaced, and with members removed, duplicated and added."""
     for turn, (pointer, parent, key) in enumerate(_places(example)):
         for odd in share(ODD, of, turn):
             yield Body(pointer, _written(example, parent, key, odd))
@@ -135,29 +134,29 @@ def _objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _written(value: Any, parent: Any, key: Any, odd: bytes | None) -> bytes:
-    """The example as JSON with one value replaced, or left out."""
+    """The example as JSON with one value replaced by `odd`, or removed if that is None."""
     if parent is None:
         return b"" if odd is None else odd
 
-    def write(each: Any) -> bytes:
-        if isinstance(each, dict):
-            members = [(name, b"@@" if each is parent and name == key else write(item)) for name, item in each.items()]
+    def write(node: Any) -> bytes:
+        if isinstance(node, dict):
+            members = [(name, b"@@" if node is parent and name == key else write(item)) for name, item in node.items()]
             kept = [(name, raw if raw != b"@@" else odd) for name, raw in members]
             return (
                 b"{"
                 + b", ".join(json.dumps(name).encode() + b": " + raw for name, raw in kept if raw is not None)
                 + b"}"
             )
-        if isinstance(each, list):
-            items = [odd if each is parent and index == key else write(item) for index, item in enumerate(each)]
+        if isinstance(node, list):
+            items = [odd if node is parent and index == key else write(item) for index, item in enumerate(node)]
             return b"[" + b", ".join(raw for raw in items if raw is not None) + b"]"
-        return json.dumps(each).encode()
+        return json.dumps(node).encode()
 
     return write(value)
 
 
 def exists(pointer: str, document: Any) -> bool:
-    """Whether a JSON pointer names something in a document."""
+    """Whether a JSON pointer names a value in a document."""
     if pointer == "":
         return True
     for token in pointer.removeprefix("/").split("/"):

@@ -1,7 +1,7 @@
-"""An earlier release's code beside today's: its tree out of git, run by today's interpreter and dependencies.
+"""An earlier release's code, exported from git, run with today's interpreter and dependencies.
 
-A process of a set is made an old one by its environment: `running_set(data, replicas=2, environment={"credits-2":
-old_release(folder)})`. The path of the tree comes before that of the installed package, and what it starts inherits it.
+A process of a set runs it by its environment: `running_set(data, replicas=2, environment={"credits-2":
+old_release(folder)})`. PYTHONPATH puts its tree before the installed package, also for child processes.
 """
 
 import io
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 BEFORE = "5a72a2ee4b9444048e75d0fc147e7e0a9fe4b3cc"
 """Release 0.1.0, tagged v0.1.0: before read tables had versions in their names and schemas numbered migrations."""
 NEEDED = "TESTS_NEED_HISTORY"
-"""Set where tests with an earlier release must run (.ci/run): there, a clone without history fails them."""
+"""Set where tests with an earlier release must not be skipped (.ci/run)."""
 
 
 def old_release(folder: Path, commit: str = BEFORE) -> dict[str, str]:
@@ -28,7 +28,7 @@ def old_release(folder: Path, commit: str = BEFORE) -> dict[str, str]:
         ["git", "archive", commit, "services", "shared", "infra"], cwd=ROOT, capture_output=True, check=False
     )
     if packed.returncode != 0:
-        why = f"no history here to take {commit[:7]} from: {packed.stderr.decode().strip()}"
+        why = f"git has no commit {commit[:7]}: {packed.stderr.decode().strip()}"
         if os.environ.get(NEEDED):
             pytest.fail(f"{why} (git fetch --unshallow)")
         pytest.skip(why)

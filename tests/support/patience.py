@@ -1,4 +1,4 @@
-"""How tests wait for what another task, process or server does."""
+"""How tests wait for conditions that another task, process or server brings about."""
 
 import asyncio
 import time
@@ -9,13 +9,13 @@ from typing import Any, Protocol, TypeVar, overload
 T = TypeVar("T")
 
 PATIENCE = 100.0
-"""Seconds. What is waited for takes a fraction of one, or some on a machine that is busy with fifty other things. The
-bound only ends a test that would hang, below pytest's own timeout, so that the test can say what it waited for."""
-LOOK_SECONDS = 0.02
+"""Seconds. Conditions are met in a fraction of one, or a few on a busy machine. The bound ends a test that would hang,
+before pytest's own timeout, so that the test can report what it waited for."""
+POLL_SECONDS = 0.02
 
 
-class NotYet(Exception):  # noqa: N818 - names what was found
-    """Raised by a condition that wants to say what it found instead of what is waited for."""
+class NotYet(Exception):  # noqa: N818 - a state, not an error
+    """Raised by a condition that is not met yet, to report the current state."""
 
 
 @overload
@@ -25,7 +25,7 @@ async def eventually(
     *,
     within: float = PATIENCE,
     passing: tuple[type[Exception], ...] = (),
-    every: float = LOOK_SECONDS,
+    every: float = POLL_SECONDS,
 ) -> T: ...
 
 
@@ -36,7 +36,7 @@ async def eventually(
     *,
     within: float = PATIENCE,
     passing: tuple[type[Exception], ...] = (),
-    every: float = LOOK_SECONDS,
+    every: float = POLL_SECONDS,
 ) -> T: ...
 
 
@@ -46,12 +46,12 @@ async def eventually(
     *,
     within: float = PATIENCE,
     passing: tuple[type[Exception], ...] = (),
-    every: float = LOOK_SECONDS,
+    every: float = POLL_SECONDS,
 ) -> Any:
-    """The first true value of `condition`, a function, async or not, which is called again `every` so many seconds.
+    """The first true value of `condition`, a function, async or not, which is called every `every` seconds.
 
-    NotYet, and an error of a type in `passing`, count as "not yet"; any other error ends the wait. Raises
-    AssertionError after `within` seconds, which names what was waited for and what the last call returned or raised.
+    NotYet and errors of the types in `passing` count as "not yet"; any other error is raised. Raises AssertionError
+    after `within` seconds, with `what` and the last result or error.
     """
     last: object = None
     not_yet = (NotYet, *passing)
@@ -60,19 +60,19 @@ async def eventually(
         async with bound:
             while True:
                 try:
-                    found = condition()
-                    if isawaitable(found):
-                        found = await found
-                    if found:
-                        return found
-                    last = found
+                    value = condition()
+                    if isawaitable(value):
+                        value = await value
+                    if value:
+                        return value
+                    last = value
                 except not_yet as error:
                     last = error
                 await asyncio.sleep(every)
     except TimeoutError:
         if not bound.expired():
             raise
-        raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}") from None
+        raise AssertionError(f"{what}: not within {within:g} s; the last attempt gave {last!r}") from None
 
 
 class Answered(Protocol):
@@ -88,7 +88,7 @@ A = TypeVar("A", bound=Answered)
 
 
 async def asked_again(ask: Callable[[], Awaitable[A]]) -> A:
-    """The answer to a request, sent again as clients do while a busy service does not show yet what it has answered."""
+    """The answer to a request, which is repeated while the service answers 503 because its read tables are behind."""
 
     async def shown() -> A | None:
         answer = await ask()
@@ -99,15 +99,15 @@ async def asked_again(ask: Callable[[], Awaitable[A]]) -> A:
 
 
 def wait_for(condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.05) -> T:
-    """As `eventually`, for tests without an event loop: what they wait for is what another process does."""
+    """As `eventually`, for tests without an event loop, which wait for another process."""
     last: object = None
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
-            if found := condition():
-                return found
-            last = found
+            if value := condition():
+                return value
+            last = value
         except NotYet as error:
             last = error
         time.sleep(every)
-    raise AssertionError(f"{what}: not within {within:g} s; the last look found {last!r}")
+    raise AssertionError(f"{what}: not within {within:g} s; the last attempt gave {last!r}")

@@ -1,4 +1,4 @@
-"""The commands that people are told to run: in README.md, in docs/ and in the examples of `--help`."""
+"""The commands that are documented: in README.md, in docs/ and in the examples of `--help`."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 
 
 class Block(NamedTuple):
-    """A fenced block of shell commands, and where it begins."""
+    """A fenced block of shell commands, and the line where it begins."""
 
     file: str
     line: int
@@ -31,16 +31,16 @@ def documents() -> list[Path]:
 def shell_blocks(file: Path) -> list[Block]:
     text = file.read_text()
     return [
-        Block(file.name, text.count("\n", 0, found.start()) + 1, found[2])
-        for found in FENCE.finditer(text)
-        if found[1] in {"sh", "bash", "console", "shell"}
+        Block(file.name, text.count("\n", 0, fence.start()) + 1, fence[2])
+        for fence in FENCE.finditer(text)
+        if fence[1] in {"sh", "bash", "console", "shell"}
     ]
 
 
 def spans(file: Path) -> Iterator[str]:
-    """Code within sentences and tables."""
-    for found in SPAN.finditer(FENCE.sub("", file.read_text())):
-        yield found[1].replace("\\|", "|")
+    """Inline code, in sentences and tables."""
+    for span in SPAN.finditer(FENCE.sub("", file.read_text())):
+        yield span[1].replace("\\|", "|")
 
 
 def commands(command: click.Command = main, words: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -49,15 +49,15 @@ def commands(command: click.Command = main, words: str = "") -> Iterator[tuple[s
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from commands(found, f"{words} {name}".strip())
+            subcommand = command.get_command(context, name)
+            assert subcommand is not None
+            yield from commands(subcommand, f"{words} {name}".strip())
 
 
 def help_examples() -> list[str]:
     """The lines of all `--help`s, with `emprops` for the program."""
     lines = []
     for _, command in commands():
-        _, _, shown = (command.epilog or "").partition("Examples:\n")
-        lines += [line.strip().replace(program(), "emprops") for line in shown.splitlines()]
+        _, _, examples = (command.epilog or "").partition("Examples:\n")
+        lines += [line.strip().replace(program(), "emprops") for line in examples.splitlines()]
     return lines

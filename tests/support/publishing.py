@@ -1,4 +1,4 @@
-"""Another service's history, published as that service publishes it: its events in a store, its relay at work."""
+"""Publishes another service's events as that service does: through an event store and its relay."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from shared.stopping import stop
 
 
 class Publisher:
-    """Says what happened in the service, one event after the other on each stream."""
+    """Appends events to the service's store."""
 
     def __init__(self, store: EventStore) -> None:
         self.store = store
         self._versions: dict[UUID, int] = {}
 
     async def say(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> int:
-        """The position of the last one."""
+        """Appends events to the end of a stream; returns the position of the last one."""
         context = Context(command_id=command_id or uuid4(), actor="test")
         version = self._versions.get(stream_id, 0)
         appended = await self.store.append([StreamAppend(stream_id, version, events)], context)
@@ -31,7 +31,7 @@ class Publisher:
 async def publisher(
     service: str, events: tuple[type[Event], ...], database: str, nats_url: str
 ) -> AsyncIterator[Publisher]:
-    """The stand-in of `service`, over a database of its own."""
+    """A stand-in for `service`, with its own database and a running relay."""
     async with EventStore.open(database, Codec(events)) as store:
         relay = asyncio.create_task(Relay(store, service, nats_url).run())
         try:

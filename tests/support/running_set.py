@@ -1,4 +1,4 @@
-"""A whole set as its users run it: `emprops up` in a process of its own, on a folder of its own."""
+"""A whole set as users run it: `emprops up` in a separate process, on its own folder."""
 
 import contextlib
 import json
@@ -26,30 +26,30 @@ ROOT = Path(__file__).parents[2]
 EMPROPS = [sys.executable, "-c", "from infra.cli.main import main; main()"]
 ALTERED = [sys.executable, "-m", "tests.support.altered_up"]
 START_SECONDS = 150.0
-"""Three seconds where nothing else runs; fifty times as long on a machine that is busy with other things."""
+"""A start takes three seconds on an idle machine; up to fifty times as long on a busy one."""
 PROBE_SECONDS = 0.05
 SERVERS = ("postgres", "nats", "s3")
 
 
 class Status(NamedTuple):
-    """What `emprops status` said."""
+    """The result of `emprops status`: exit code, output, and duration."""
 
     code: int
     words: str
-    """As people see it."""
+    """Standard output and standard error."""
     seconds: float
 
     @property
     def troubles(self) -> str:
-        """The sentences below the table, in lower case: the table names every process and follower that is behind."""
+        """The problems below the table, in lower case, without the table, which names every process."""
         return self.words.partition("Problems:")[2].lower()
 
 
 class RunningSet:
-    """`up()` starts it, `stop()` ends it as Ctrl-C would; processes are killed by their ids only.
+    """`up()` starts the set, `stop()` stops it with SIGTERM.
 
-    `routes` puts a proxy of its own between a process and what it speaks to: `credits-1/postgres`, `edge-1/storage-2`;
-    `environment` holds more variables by process.
+    `routes` are connections that go through a proxy, from a process to a server or another process:
+    `credits-1/postgres`, `edge-1/storage-2`. `environment` has additional variables, by process.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RunningSet:
         return SilentProxy(lambda: ("127.0.0.1", self.file.ports[target]))
 
     def up(self, *, timeout: float = START_SECONDS, emprops: Sequence[str] = EMPROPS) -> None:
-        """Returns when `ready` stands on a line of its own; `emprops`: how the command is called."""
+        """Starts the set and waits until it prints `ready`; `emprops`: the command's first arguments."""
         command = [*emprops]
         if self.proxies or self._environment:
             altered = self.data.with_name(f"{self.data.name}.altered.json")
@@ -87,21 +87,21 @@ class RunningSet:
         process = self.process
 
         def is_ready() -> bool:
-            said = self._said(already).decode()
-            if not any(line.startswith("ready ") for line in said.splitlines()):
-                assert process.poll() is None, f"the set ended with {process.returncode}:\n{said}"
-                raise NotYet(said)
+            text = self._output_since(already).decode()
+            if not any(line.startswith("ready ") for line in text.splitlines()):
+                assert process.poll() is None, f"the set ended with {process.returncode}:\n{text}"
+                raise NotYet(text)
             return True
 
         wait_for(is_ready, "the set to be ready", within=timeout, every=PROBE_SECONDS)
 
-    def _said(self, since: int) -> bytes:
+    def _output_since(self, offset: int) -> bytes:
         with self.output.open("rb") as output:
-            output.seek(since)
+            output.seek(offset)
             return output.read()
 
     def stop(self) -> float:
-        """SIGTERM; the seconds that stopping took."""
+        """Sends SIGTERM and waits for the end; returns the seconds that it took."""
         assert self.process is not None
         began = time.monotonic()
         if self.process.poll() is None:
@@ -118,7 +118,7 @@ class RunningSet:
         return self.file.url
 
     def close(self) -> None:
-        """End it, also when something in it is frozen or silent."""
+        """Stops the set, also when a proxy is silent."""
         for proxy in self.proxies.values():
             proxy.mode = "pass"
         if self.process is not None:
@@ -126,8 +126,8 @@ class RunningSet:
         self._stack.close()
 
     def info(self, name: str) -> ProcessInfo:
-        """What the set has written down about one of its processes."""
-        return next(each for each in self.file.processes if each.name == name)
+        """The entry of a process in the set's file."""
+        return next(process for process in self.file.processes if process.name == name)
 
     def pid(self, name: str) -> int:
         pid = self.info(name).pid
@@ -135,20 +135,20 @@ class RunningSet:
         return pid
 
     def kill(self, name: str) -> int:
-        """kill -9 of one of its processes, by the id that the set has written down; the id."""
+        """Sends SIGKILL to one of its processes; returns its pid."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     @contextlib.contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
-        """SIGSTOP of processes with all of their children, for the length of a `with` block."""
+        """Stops processes and their children with SIGSTOP for the length of a `with` block."""
         with frozen(*(self.pid(name) for name in names)):
             yield
 
     @contextlib.contextmanager
     def silent(self, *routes: str) -> Iterator[None]:
-        """Nothing goes through on the routes (see `routes`) for the length of a `with` block."""
+        """Makes the proxies of these routes silent for the length of a `with` block."""
         chosen = [self.proxies[route] for route in routes]
         try:
             for proxy in chosen:
@@ -159,10 +159,10 @@ class RunningSet:
                 proxy.mode = "pass"
 
     def token(self, user: UUID, *roles: str, ttl: int = 3600) -> str:
-        made = self.file
-        key = ensure_private_key(Path(made.issuer_key_file))
+        file = self.file
+        key = ensure_private_key(Path(file.issuer_key_file))
         return sign_token(
-            key, user=user, roles=roles or ("user",), issuer=made.issuer, audience=made.audience, ttl=ttl
+            key, user=user, roles=roles or ("user",), issuer=file.issuer, audience=file.audience, ttl=ttl
         )[0]
 
     def grant(self, user: UUID) -> str:
@@ -180,14 +180,14 @@ class RunningSet:
         return Client(self.url, self.token(user, *roles))
 
     async def rich_user(self, credits_: float = 100) -> UUID:
-        """A new user with so many credits."""
+        """A new user with `credits_` credits."""
         user = uuid4()
         async with self.client(uuid4(), "user", "operator") as operator:
             await operator.post("/credits/grants", {"user_id": str(user), "amount": credits_, "source": "test"})
         return user
 
     def command(self, *arguments: str, check: bool = True) -> Any:
-        """What `emprops … --json` prints, decoded; one object, or one per line."""
+        """The decoded output of `emprops … --json`: one value, or a list of one per line."""
         command = [*EMPROPS, *arguments, "--data", str(self.data), "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -197,14 +197,14 @@ class RunningSet:
             return [json.loads(line) for line in done.stdout.splitlines()]
 
     def say(self, *arguments: str) -> str:
-        """What an `emprops …` prints for people."""
+        """The output of `emprops …`, as text."""
         command = [*EMPROPS, *arguments, "--data", str(self.data)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def status(self) -> Status:
-        """What an operator sees in a terminal that is wide enough."""
+        """Runs `emprops status` for a terminal of 400 columns."""
         began = time.monotonic()
         done = subprocess.run(
             [*EMPROPS, "status", "--data", str(self.data)],
@@ -217,7 +217,7 @@ class RunningSet:
         return Status(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
 
     def until_told(self, name: str, within: float) -> Status:
-        """Waits until `emprops status` ends with 1 and names this."""
+        """Waits until `emprops status` exits with 1 and names `name` among the problems."""
 
         def names_it() -> Status:
             status = self.status()
@@ -228,7 +228,7 @@ class RunningSet:
         return wait_for(names_it, f"`emprops status` to name {name}", within=within, every=PROBE_SECONDS)
 
     def until_in_order(self, within: float) -> Status:
-        """Waits until `emprops status` finds nothing wrong; fails with what it says after so many seconds."""
+        """Waits until `emprops status` finds no problem; fails with its output after `within` seconds."""
 
         def is_in_order() -> Status:
             status = self.status()
@@ -241,10 +241,10 @@ class RunningSet:
 
 @contextlib.contextmanager
 def running_set(data: Path, replicas: int = 1, **altered: Any) -> Iterator[RunningSet]:
-    """Up and ready for the length of a `with` block; `altered` as `RunningSet` takes it."""
-    made = RunningSet(data, replicas, **altered)
+    """A ready set for the length of a `with` block; `altered`: `routes` and `environment` of `RunningSet`."""
+    running = RunningSet(data, replicas, **altered)
     try:
-        made.up()
-        yield made
+        running.up()
+        yield running
     finally:
-        made.close()
+        running.close()

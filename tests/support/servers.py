@@ -1,11 +1,11 @@
 """The servers that the tests run on, from one of three sources: `EMPROPS_TEST_SERVERS`.
 
-- `embedded` (default): our own child processes from the wheels.
-- `testcontainers`: official images, where Docker is.
-- `urls`: servers that are there already: DATABASE_URL (may create databases), NATS_URL, S3_ENDPOINT, S3_ACCESS_KEY,
-  S3_SECRET_KEY. Their streams are deleted between tests: give servers that hold nothing else.
+- `embedded` (default): child processes, from the wheels.
+- `testcontainers`: official images, on Docker.
+- `urls`: servers that already run: DATABASE_URL (may create databases), NATS_URL, S3_ENDPOINT, S3_ACCESS_KEY,
+  S3_SECRET_KEY. All NATS streams are deleted between tests: the servers must hold nothing else.
 
-Each server starts when the first test asks for it, and lives as long as the session.
+Each server starts when the first test needs it, and runs until the session ends.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ class S3:
 
 @dataclass(frozen=True)
 class Bucket:
-    """An empty S3 bucket of one test's own."""
+    """An empty S3 bucket for one test."""
 
     s3: S3
     name: str
@@ -66,7 +66,7 @@ class Bucket:
 
 
 class Servers:
-    """Started on first use, stopped by `close`. `postgres`, `nats` and `s3` come from the source's own functions."""
+    """Servers that are started on first use, by functions of the source, and stopped by `close`."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class Servers:
         self._templates: dict[str, str] = {}
         self.stack = contextlib.ExitStack()
         self.private_nats = nats_server is _embedded_nats
-        """Whether a server of one test's own starts quickly; else tests share one that is emptied between them."""
+        """Whether each test gets its own server; otherwise a shared one is emptied between tests."""
 
     @cached_property
     def directory(self) -> Path:
-        """Of the session's own."""
+        """A temporary folder for the session."""
         path = Path(tempfile.mkdtemp(prefix="emprops-tests-"))
         self.stack.callback(shutil.rmtree, path, ignore_errors=True)
         return path
@@ -117,13 +117,13 @@ class Servers:
         return urlunsplit(urlsplit(self.postgres_dsn)._replace(path=f"/{name}"))
 
     def drop_database(self, dsn: str) -> None:
-        """Drop it, whoever is still connected."""
+        """Drop it, and end its connections."""
         name = sql.Identifier(urlsplit(dsn).path.lstrip("/"))
         with psycopg.connect(self.postgres_dsn, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def template(self, name: str, fill: Callable[[str], None]) -> str:
-        """The name of a template database that `fill(dsn)` has filled, once per session (its migrations, say)."""
+        """The name of a template database that `fill(dsn)` fills once per session, such as with migrations."""
         if name not in self._templates:
             dsn = self.create_database(prefix=f"template_{name}")
             fill(dsn)
@@ -133,7 +133,7 @@ class Servers:
 
     @contextlib.contextmanager
     def start_nats(self, users: Mapping[str, NatsUser] | None = None) -> Iterator[NatsServer]:
-        """A nats-server of one test's own; `users` as a set has them, or `test` who may do everything."""
+        """A nats-server for one test, with `users`, or with a user `test` that has all permissions."""
         directory = Path(tempfile.mkdtemp(prefix="nats-", dir=self.directory))
         port = PortPicker().pick("nats")
         server = NatsServer(directory, port, users or {"test": NatsUser(secrets.token_hex(16))})
@@ -143,13 +143,13 @@ class Servers:
 
 
 def start_servers(environment: Mapping[str, str] = os.environ) -> Servers:
-    """The servers of the source that `environment` names. Raises `ValueError` for another word or a missing URL."""
+    """The servers of the source that `environment` names. Raises `ValueError` for an unknown source."""
     source = environment.get(SOURCE, "embedded")
     match source:
         case "embedded":
             return Servers(_embedded_postgres, _embedded_nats, _embedded_s3)
         case "testcontainers":
-            from tests.support import containers  # noqa: PLC0415 - talks to Docker, which need not be here
+            from tests.support import containers  # noqa: PLC0415 - needs Docker
 
             return Servers(
                 lambda servers: containers.start_postgres(servers.stack),
@@ -157,9 +157,9 @@ def start_servers(environment: Mapping[str, str] = os.environ) -> Servers:
                 lambda servers: S3(*containers.start_s3(servers.stack)),
             )
         case "urls":
-            return _given(environment)
+            return _from_urls(environment)
         case _:
-            raise ValueError(f"{SOURCE} is {source!r}; it may be embedded, testcontainers or urls")
+            raise ValueError(f"{SOURCE} is {source!r}; it must be embedded, testcontainers or urls")
 
 
 async def delete_streams(url: str) -> None:
@@ -174,7 +174,7 @@ async def delete_streams(url: str) -> None:
 
 
 def _embedded_postgres(servers: Servers) -> str:
-    # What a test writes may be lost with the machine, so no fsync: CREATE DATABASE is many times faster.
+    # Without fsync, since test data may be lost in a power failure: CREATE DATABASE is many times faster.
     server = PostgresServer(
         servers.directory / "postgres", servers.ports.pick("postgres"), secrets.token_hex(16), fsync=False
     )
@@ -198,7 +198,7 @@ def _embedded_s3(servers: Servers) -> S3:
     return S3(server.endpoint, server.access_key, server.secret_key)
 
 
-def _given(environment: Mapping[str, str]) -> Servers:
+def _from_urls(environment: Mapping[str, str]) -> Servers:
     def setting(name: str) -> str:
         if not environment.get(name):
             raise ValueError(f"{SOURCE}=urls needs {name}")

@@ -12,7 +12,7 @@ from shared.http.one_write import HttpProtocol
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """A loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -23,9 +23,9 @@ def free_port() -> int:
 async def serving(app: Any, *, port: int = 0) -> AsyncIterator[str]:
     """Serves the application on a loopback port (a free one for 0), and yields its base URL.
 
-    At the end, open connections are cut after a moment: a test must not wait for its own streams.
+    At the end, connections that are still open after a second are closed: a test must not wait for its own streams.
     """
-    # asyncio turns Nagle's algorithm off for sockets that name their protocol: else each answer waits 40 ms for an ACK.
+    # asyncio sets TCP_NODELAY only on sockets with an explicit protocol; else each answer waits 40 ms for an ACK.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))

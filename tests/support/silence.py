@@ -1,7 +1,6 @@
-"""Silence, made on purpose: a TCP proxy that forwards nothing, and processes that are stopped without being ended.
+"""Peers that do not respond: a TCP proxy that forwards nothing, and processes that are stopped with SIGSTOP.
 
-Both keep their connections: whoever speaks to them sees a peer that is there and says nothing, which only a bound on
-time can tell from one that thinks.
+Both keep their connections open: a client can tell them from slow peers only by a timeout.
 """
 
 import asyncio
@@ -25,15 +24,15 @@ LOOPBACK = "127.0.0.1"
 class SilentProxy:
     """A loopback port in front of another: `with SilentProxy(("127.0.0.1", 5432)) as proxy:`, then `proxy.mode = …`.
 
-    - `pass`: bytes go through both ways, also those that came while it was silent.
-    - `silent`: connections are accepted and stay open; nothing is forwarded, and the end of one is not told either.
-    - `cut`: all connections are reset, and new ones at once.
+    - `pass`: forwards in both directions, including bytes that came while it was silent.
+    - `silent`: accepts connections and keeps them open; forwards nothing, not even the end of a connection.
+    - `cut`: resets all connections, and new ones at once.
 
-    It has a thread and an event loop of its own: a test that blocks, or one without a loop, may use it alike.
+    It runs in its own thread and event loop, so that tests that block or have no loop can use it.
     """
 
     def __init__(self, upstream: Address | Callable[[], Address]) -> None:
-        """`upstream` may be a function, asked at each connection: for a server that has no port yet."""
+        """`upstream` may be a function, called for each connection, if the server has no port yet."""
         self._upstream = upstream if callable(upstream) else lambda: upstream
         self._mode: Mode = "pass"
         self._listener = socket.create_server((LOOPBACK, 0))
@@ -43,7 +42,7 @@ class SilentProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._passing = asyncio.Event()
         self.connections = 0
-        """How many were ever accepted."""
+        """How many it has accepted in all."""
 
     @property
     def port(self) -> int:
@@ -61,7 +60,7 @@ class SilentProxy:
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
-        """In force when this returns."""
+        """Returns when the mode is in force."""
         asyncio.run_coroutine_threadsafe(self._turn(mode), self._loop).result(10)
 
     @contextlib.contextmanager
@@ -117,20 +116,20 @@ class SilentProxy:
             if self._mode == "cut":
                 _reset(writer)
                 return
-            behind, ahead = await asyncio.open_connection(*self._upstream())
-            opened.append(ahead)
-            self._writers.add(ahead)
-            await asyncio.gather(self._pump(reader, ahead), self._pump(behind, writer))
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream())
+            opened.append(upstream_writer)
+            self._writers.add(upstream_writer)
+            await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            for each in opened:
-                each.transport.abort()
-                self._writers.discard(each)
+            for opened_writer in opened:
+                opened_writer.transport.abort()
+                self._writers.discard(opened_writer)
             self._tasks.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """What has been read waits here for the end of a silence; the rest fills the kernel's buffers."""
+        """Forwards one direction; during silence it holds one chunk, and the kernel's buffers fill up."""
         while True:
             data = await reader.read(CHUNK)
             await self._passing.wait()
@@ -143,15 +142,15 @@ class SilentProxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection with a RST, where closing would tell the peer an orderly end."""
+    """Ends a connection with a RST instead of a FIN."""
     connection: socket.socket = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # its peer may have ended it in this moment
+    with contextlib.suppress(OSError):  # the peer may have just closed it
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all of its descendants; empty when it has gone."""
+    """A process and all of its descendants; empty if it has ended."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -161,11 +160,11 @@ def tree(pid: int) -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def frozen(*pids: int) -> Iterator[None]:
-    """SIGSTOP to the processes and their children, SIGCONT at the end to those that are still the same."""
+    """Stops the processes and their children with SIGSTOP, and continues them at the end of the `with` block."""
     stopped: list[psutil.Process] = []
     try:
         for pid in pids:
-            # The parent first, so that it makes no more children; then whom it had made meanwhile too.
+            # The parent first, so that the list of its children is complete.
             os.kill(pid, signal.SIGSTOP)
             stopped += tree(pid)
         for process in stopped:
@@ -173,6 +172,6 @@ def frozen(*pids: int) -> Iterator[None]:
                 process.suspend()
         yield
     finally:
-        for process in reversed(stopped):  # psutil checks that the number is still the same process's
+        for process in reversed(stopped):  # psutil checks that the pid was not reused
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()

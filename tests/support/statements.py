@@ -1,4 +1,4 @@
-"""Which statements this process sends to PostgreSQL, counted where psycopg is given them."""
+"""Counts the statements that this process passes to psycopg."""
 
 from collections import Counter
 from typing import Any
@@ -16,12 +16,12 @@ class Statements:
         self.sent[" ".join(text.split())] += 1
 
     def of(self, part: str) -> int:
-        """How many statements had this in their text."""
+        """How many statements contained this text."""
         return sum(number for text, number in self.sent.items() if part in text)
 
 
 def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
-    """Counts from now on, until the test ends."""
+    """Counts statements until the test ends."""
     counted, execute = Statements(), psycopg.AsyncCursor.execute
 
     async def counting(self: psycopg.AsyncCursor[Any], query: Any, *arguments: Any, **options: Any) -> Any:

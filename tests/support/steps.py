@@ -1,4 +1,4 @@
-"""Counting what a piece of work takes, steps or bytes: the same on any machine, and under any load."""
+"""Counts the steps or bytes that a function takes: the same on any machine, under any load."""
 
 import sys
 import tracemalloc
@@ -11,7 +11,7 @@ E = TypeVar("E")
 
 
 def steps(work: Callable[[], Any]) -> int:
-    """Lines of Python that were run, and calls of functions in C. Work within one such call is not seen."""
+    """Executed lines of Python, and calls of C functions; work within one C function does not count."""
     count = 0
 
     def line(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -35,14 +35,14 @@ def steps(work: Callable[[], Any]) -> int:
 
 
 def growth(make: Callable[[int], Callable[[], Any]], size: int) -> float:
-    """How many times the steps become when the input is doubled, apart from those that any input takes."""
-    make(1)()  # what is imported or compiled at the first use is no part of it
-    smallest, single, double = (steps(make(each)) for each in (1, size, 2 * size))
+    """The factor by which the steps grow when the input doubles, without the steps that any input takes."""
+    make(1)()  # imports and compiles what the first use needs
+    smallest, single, double = (steps(make(length)) for length in (1, size, 2 * size))
     return (double - smallest) / max(1, single - smallest)
 
 
 def folding_bytes(evolve: Callable[[S, E], S], state: S, events: Iterable[E]) -> int:
-    """The bytes that each event makes a fold allocate, in all: also those of copies that are made within one call."""
+    """The sum of bytes that a fold allocates at each event, including temporary copies."""
     count = 0
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Tasks of the running loop, by what they run."""
+"""Finds tasks of the running loop by their coroutines."""
 
 import asyncio
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 def running(name: str) -> list[asyncio.Task[Any]]:
     """The tasks that run the coroutine of this qualified name."""
-    return [each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__qualname__", "") == name]
+    return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == name]
 
 
 def cancel_alone(name: str) -> None:
-    """Cancels the one task that runs the coroutine of this qualified name, and nothing that awaits it or stands by it.
+    """Cancels the one task that runs the coroutine of this qualified name, but no task that awaits it.
 
-    That happens where a library cancels a future that a task awaits: nobody has stopped the task.
+    As when a library cancels a future that a task awaits, without anybody stopping the task.
     """
     [task] = running(name)
     task.cancel()

@@ -1,4 +1,4 @@
-"""Token issuers for tests: a key of any kind, its JWKS, and tokens made with it, in order or not."""
+"""Token issuers for tests: keys of all kinds, their JWKS, and valid and invalid tokens."""
 
 import json
 import time
@@ -49,7 +49,7 @@ class TokenIssuer:
     def token(
         self, user: UUID | str | None = None, *roles: str, headers: dict[str, Any] | None = None, **claims: Any
     ) -> str:
-        """A token of this issuer; `claims` are added, replaced, or (with None) left out. Default role: user."""
+        """A token of this issuer; `claims` are added or replaced, or removed if None. Default role: user."""
         now = int(time.time())
         payload = {
             "iss": self.iss,

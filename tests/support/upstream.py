@@ -1,4 +1,4 @@
-"""A stand-in for a service behind the edge: a plain ASGI application that records what it gets."""
+"""A stub of a service behind the edge: an ASGI application that records its requests."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ class Exchange:
     body_sha256: str = ""
 
     async def read(self) -> None:
-        """Takes the whole body in, and keeps its length and hash."""
+        """Reads the whole body, and records its length and hash."""
         digest = hashlib.sha256()
         more = True
         while more:
@@ -47,15 +47,13 @@ class Exchange:
 
 
 class UpstreamStub:
-    """Answers every request with what it saw of it, unless `answer` is set."""
+    """Answers every request with a description of it, unless `answer` is set."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.url = ""
         self.requests: list[Exchange] = []
         self.arrived = asyncio.Event()
-        self.cancelled = asyncio.Event()
-        """Set when a request's client (the edge) went away before the answer was complete."""
         self.answer: Answer | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -65,7 +63,7 @@ class UpstreamStub:
                 await send({"type": f"lifespan.{event}.complete"})
             return
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        if scope["path"] == "/health/live":  # the edge looks whether it is there
+        if scope["path"] == "/health/live":  # the edge's health check
             await Exchange(scope, receive, send).answer(b"{}")
             return
         exchange = Exchange(scope, receive, send, headers)

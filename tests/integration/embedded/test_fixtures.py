@@ -78,7 +78,10 @@ async def test_given_urls_serve_as_well(servers: Servers) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "sentence"),
-    [({SOURCE: "docker"}, "it may be embedded, testcontainers or urls"), ({SOURCE: "urls"}, "urls needs DATABASE_URL")],
+    [
+        ({SOURCE: "docker"}, "it must be embedded, testcontainers or urls"),
+        ({SOURCE: "urls"}, "urls needs DATABASE_URL"),
+    ],
 )
 def test_a_wrong_source_says_what_is_missing(environment: dict[str, str], sentence: str) -> None:
     """Before any test runs on nothing."""

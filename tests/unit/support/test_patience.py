@@ -21,7 +21,7 @@ async def test_what_never_comes_is_named_with_the_last_look() -> None:
     async def look() -> int:
         return 0
 
-    with pytest.raises(AssertionError, match=r"^the job to end: not within 0\.05 s; the last look found 0$"):
+    with pytest.raises(AssertionError, match=r"^the job to end: not within 0\.05 s; the last attempt gave 0$"):
         await eventually(look, "the job to end", within=0.05)
 
 
@@ -59,7 +59,9 @@ async def test_a_condition_need_not_be_async() -> None:
 def test_without_a_loop_it_is_the_same() -> None:
     values = iter([None, 7])
     assert wait_for(lambda: next(values), "a value", every=0) == 7
-    with pytest.raises(AssertionError, match=r"^a value: not within 0\.01 s; the last look found NotYet\('3 of 4'\)$"):
+    with pytest.raises(
+        AssertionError, match=r"^a value: not within 0\.01 s; the last attempt gave NotYet\('3 of 4'\)$"
+    ):
         wait_for(look_in_vain, "a value", within=0.01, every=0)
 
 
