@@ -93,25 +93,25 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
     if len(steps) > MAX_STEPS:
         message = f"a collection may have at most {MAX_STEPS} steps; there are {len(steps)}"
         return [Detail(f"{prefix}/steps", message)]
-    found: list[Detail] = []
+    details: list[Detail] = []
     places = {step_id: index for index, (step_id, _) in enumerate(steps)}
     is_ordered = True
     edges: list[tuple[Place, int, int]] = []
     for index, (step_id, payload) in enumerate(steps):
         pointer = f"{prefix}/steps/{index}/nodePayload"
         if depth(payload) > MAX_DEPTH:
-            found.append(Detail(pointer, f"step {step_id} is nested deeper than {MAX_DEPTH} levels"))
+            details.append(Detail(pointer, f"step {step_id} is nested deeper than {MAX_DEPTH} levels"))
             continue
         for where, written in _written(payload, pointer):
             target = _step_id(written)
             if target is not None and target in places and target != step_id:
                 edges.append((where, step_id, target))
                 is_ordered = is_ordered and places[target] < index
-            elif len(found) < MAX_FAULTS:
-                found.append(Detail(str(where), _fault(step_id, target, written)))
+            elif len(details) < MAX_FAULTS:
+                details.append(Detail(str(where), _fault(step_id, target, written)))
     if not is_ordered:  # references to earlier steps only can't form a cycle
-        found.extend(islice(_cycles(edges), max(0, MAX_FAULTS - len(found))))
-    return found
+        details.extend(islice(_cycles(edges), max(0, MAX_FAULTS - len(details))))
+    return details
 
 
 def _fault(step_id: int, target: int | None, written: Any) -> str:
@@ -191,8 +191,8 @@ def _arrows(cycle: Sequence[int]) -> str:
     """The steps of a cycle; a long one without its middle."""
     if len(cycle) > MAX_NAMED:
         half = MAX_NAMED // 2
-        named = [*map(str, cycle[:half]), "…", *map(str, cycle[-half:])]
-        return f"{' → '.join(named)} ({len(cycle) - 1} steps)"
+        names = [*map(str, cycle[:half]), "…", *map(str, cycle[-half:])]
+        return f"{' → '.join(names)} ({len(cycle) - 1} steps)"
     return " → ".join(map(str, cycle))
 
 

@@ -1,4 +1,4 @@
-"""The services as they are put together, on nothing but a database: no loop runs and nothing is sent."""
+"""Builds services with a database only: no background task runs and nothing is sent."""
 
 import contextlib
 import importlib
@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 
 def settings_of(service: str, database_url: str, folder: Path) -> ServiceSettings:
-    """What a service is told, with addresses that lead nowhere."""
+    """A service's settings, with URLs of servers that do not exist."""
     module = importlib.import_module(f"services.{service}.settings")
     [settings] = [
         value
@@ -30,7 +30,7 @@ def settings_of(service: str, database_url: str, folder: Path) -> ServiceSetting
     ]
     keys = folder / "key.json"
     keys.write_text(json.dumps(make_private_key()))
-    told = {
+    environment = {
         "DATABASE_URL": database_url,
         "NATS_URL": f"nats://{NOWHERE}",
         "AUTH_JWKS_URL": f"http://{NOWHERE}/jwks.json",
@@ -41,19 +41,19 @@ def settings_of(service: str, database_url: str, folder: Path) -> ServiceSetting
         "S3_ACCESS_KEY": "key",
         "S3_SECRET_KEY": "secret",
     }
-    return from_environment(settings, told)
+    return from_environment(settings, environment)
 
 
 @contextlib.asynccontextmanager
 async def built(service: str, database_url: str, folder: Path) -> AsyncIterator[tuple[Runtime, Parts]]:
-    """A service's own parts, as it serves with them."""
+    """A service's runtime and parts, as it serves with them."""
     build: Callable[[Runtime], Any] = importlib.import_module(f"services.{service}.app").build
     async with opened(definitions()[service], settings_of(service, database_url, folder)) as runtime:
         yield runtime, await build(runtime)
 
 
 async def openapi(runtime: Runtime, parts: Parts) -> Document:
-    """The document that a service made of these parts answers with."""
+    """The OpenAPI document that the service serves."""
     app = create_app(
         title=f"emprops {runtime.definition.name}",
         route_handlers=parts.route_handlers,

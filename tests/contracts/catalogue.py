@@ -1,4 +1,4 @@
-"""The published language as it is today: every event, every message of work, and the metadata beside stored events."""
+"""Today's published language: every event, every message of work, and the metadata of stored events."""
 
 import importlib
 import pkgutil
@@ -21,7 +21,7 @@ METADATA = "metadata"
 
 
 class Contract(NamedTuple):
-    """One thing that is stored or sent. `name` is the versioned tag of an event, else the name of its class."""
+    """A type that is stored or sent. `name`: an event's versioned tag, or a message's class name."""
 
     owner: str
     name: str
@@ -29,7 +29,7 @@ class Contract(NamedTuple):
 
     @property
     def aggregate(self) -> str | None:
-        """The word in the subjects of an event; None of what is no event."""
+        """An event's aggregate; None for other contracts."""
         return self.type.aggregate if issubclass(self.type, Event) else None
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Contract(NamedTuple):
 
 @cache
 def event_modules() -> dict[str, ModuleType]:
-    """Each owner's module of events, by the owner's name: those of shared/contracts that say what their EVENTS are."""
+    """The modules of shared/contracts that have EVENTS, by owner."""
     names = sorted(module.name for module in pkgutil.iter_modules(shared.contracts.__path__))
     modules = {name: importlib.import_module(f"shared.contracts.{name}") for name in names}
     return {name: module for name, module in modules.items() if hasattr(module, "EVENTS")}
@@ -46,33 +46,33 @@ def event_modules() -> dict[str, ModuleType]:
 
 @cache
 def definitions() -> dict[str, ServiceDefinition]:
-    """Every service that has a history, by its name."""
-    found = {}
+    """Every service with an event store, by name."""
+    by_name = {}
     for package in sorted(module.name for module in pkgutil.iter_modules(services.__path__) if module.ispkg):
         app = importlib.import_module(f"services.{package}.app")
         definition = getattr(app, "SERVICE", None)
         if isinstance(definition, ServiceDefinition):
-            found[definition.name] = definition
-    return found
+            by_name[definition.name] = definition
+    return by_name
 
 
 def codec_of(owner: str) -> Codec:
-    """What the owner reads its own history with, upcasters included."""
+    """The codec of the owner's event store, with its upcasters."""
     return definitions()[owner].codec()
 
 
 def defined_in(module: ModuleType, base: type[Any]) -> Iterator[type[Any]]:
     """The subclasses of `base` that a module itself, or a module of this package, defines."""
-    names = [part.name for part in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}.")]
-    for each in [module, *map(importlib.import_module, names)]:
-        for value in vars(each).values():
-            if isinstance(value, type) and issubclass(value, base) and value.__module__ == each.__name__:
+    names = [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}.")]
+    for part in [module, *map(importlib.import_module, names)]:
+        for value in vars(part).values():
+            if isinstance(value, type) and issubclass(value, base) and value.__module__ == part.__name__:
                 yield value
 
 
 @cache
 def contracts() -> tuple[Contract, ...]:
-    """All of it. A new module of events, or a new message in shared/contracts/work.py, is in it by itself."""
+    """All contracts. New modules of events and new messages in shared/contracts/work.py are found automatically."""
     events = [
         Contract(owner, event_type(event), event)
         for owner, module in event_modules().items()

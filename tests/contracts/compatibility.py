@@ -1,8 +1,8 @@
-"""Whether old readers can take what is written today, and today's readers what was written before.
+"""Checks contracts for backward and forward compatibility.
 
-Both must hold, because the stored events are the published ones: history stays as it was written, and during a rolling
-update a service of yesterday reads what one of today writes. So hardly anything may change but by adding: a type, or an
-optional field. Everything else needs a new version of the type beside the old one.
+Both are needed, because stored events are the published ones: history is never rewritten, and during a rolling update
+the previous release reads what the new one writes. Types and optional fields may be added; any other change needs a new
+version of the type.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.contracts.schemas import OMITTED, Recorded, Schema
 
 
 class Finding(NamedTuple):
-    """One difference. `field` is empty for the contract as a whole; `breaks` unless it only waits to be recorded."""
+    """One difference. `field` is empty for the contract as a whole; `breaks`: it is incompatible."""
 
     contract: str
     field: str
@@ -25,14 +25,14 @@ class Finding(NamedTuple):
 
 
 def compare(recorded: Recorded, today: Recorded, upcast: Collection[str] = ()) -> list[Finding]:
-    """What differs between an owner's contracts as recorded and today.
+    """The differences between an owner's contracts as recorded and today.
 
-    `upcast` are the types that are no longer written and still read.
+    `upcast`: types that are no longer written and can still be read.
     """
     findings = []
     for name, before in recorded.items():
         if name in today:
-            findings += [Finding(name, *each) for each in _contract(before, today[name])]
+            findings += [Finding(name, *difference) for difference in _contract(before, today[name])]
         elif name not in upcast:
             findings.append(Finding(name, "", _gone(before, recorded, today), breaks=True))
     new = [name for name in today if name not in recorded]
@@ -43,18 +43,18 @@ _Difference = tuple[str, str, bool]
 
 
 def _gone(before: Mapping[str, Any], recorded: Recorded, today: Recorded) -> str:
-    heir = next(
-        (name for name, each in today.items() if each["class"] == before["class"] and name not in recorded), None
+    new_tag = next(
+        (name for name, now in today.items() if now["class"] == before["class"] and name not in recorded), None
     )
-    if heir:
-        return f"its class {before['class']} has another tag now, {heir}, and nothing reads the old one"
+    if new_tag:
+        return f"its class {before['class']} has another tag now, {new_tag}, and nothing reads the old one"
     return "is gone, and nothing reads those that were written"
 
 
 def _contract(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[_Difference]:
     if before["aggregate"] != now["aggregate"]:
-        said = f"its aggregate was {before['aggregate']} and is {now['aggregate']}: its subjects would change"
-        yield "", said, True
+        message = f"its aggregate was {before['aggregate']} and is {now['aggregate']}: its subjects would change"
+        yield "", message, True
     yield from _schema(before["schema"], now["schema"], "")
 
 
@@ -86,7 +86,7 @@ def _rest(schema: Schema, compared: Collection[str]) -> Schema:
 
 def _shown(schema: Schema) -> str:
     if "anyOf" in schema:
-        return " or ".join(_shown(each) for each in schema["anyOf"])
+        return " or ".join(_shown(alternative) for alternative in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if schema.keys() <= {"type", "format"}:
@@ -113,7 +113,7 @@ def _fields(before: Schema, now: Schema, inside: str) -> Iterator[_Difference]:
 
 
 def _presence(name: str, before: Schema, now: Schema, field: str) -> Iterator[_Difference]:
-    """Whether the field may be absent, and what it means then."""
+    """Differences in whether the field may be absent, and in its default."""
     was, is_ = name in before.get("required", ()), name in now.get("required", ())
     if is_ and not was:
         yield field, "was optional and is required, and what was written before may lack it", True
@@ -125,8 +125,10 @@ def _presence(name: str, before: Schema, now: Schema, field: str) -> Iterator[_D
     if not was and not is_:
         old, new = before["properties"][name], now["properties"][name]
         if (old.get("default"), "default" in old) != (new.get("default"), "default" in new):
-            said = f"its default was {old.get('default')!r} and is {new.get('default')!r}: what lacks it would change"
-            yield field, said, True
+            message = (
+                f"its default was {old.get('default')!r} and is {new.get('default')!r}: what lacks it would change"
+            )
+            yield field, message, True
         elif (name in before.get(OMITTED, ())) != (name in now.get(OMITTED, ())):
-            said = "is left out when it has its default, or no longer: history would not be written as it was"
-            yield field, said, True
+            message = "is left out when it has its default, or no longer: history would not be written as it was"
+            yield field, message, True

@@ -1,7 +1,6 @@
-"""Examples of a contract, made from its type alone, so that a new event has its own without anybody writing them.
+"""Examples of a contract, generated from its type, so that new events have examples automatically.
 
-An id has the same value wherever a field has the same name: the examples of one aggregate fit together, as events of
-one stream would.
+Ids in fields of the same name are equal, so that the examples of one aggregate could be events of one stream.
 """
 
 from datetime import UTC, datetime
@@ -16,9 +15,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _IDS = UUID("0f7f5d1c-6c2a-4d0e-9f8e-3f1f6a5b7c21")
 BEYOND_DOUBLES = 2**53 + 1
-"""An integer that a reader who makes doubles of all numbers would change."""
+"""An integer that a parser with doubles for all numbers would change."""
 MOMENT = datetime(2026, 11, 22, 18, 54, 42, 123456, UTC)
-"""To the microsecond, as PostgreSQL tells it."""
+"""With microseconds, as PostgreSQL stores it."""
 
 INSTRUCTIONS: dict[str, Any] = {
     "version": "v2",
@@ -62,12 +61,12 @@ _DIGESTS = {"sha256", "hash", "digest"}
 
 
 def full(type_: type[S]) -> S:
-    """With every optional field set, and two of everything that there can be several of."""
+    """An example with every optional field set, and two items in every list."""
     return _struct(type_, complete=True)
 
 
 def minimal(type_: type[S]) -> S:
-    """With nothing but what must be given, and as little in that as there can be."""
+    """An example with required fields only, and empty values where possible."""
     return _struct(type_, complete=False)
 
 
@@ -111,7 +110,7 @@ def _scalar(type_: inspect.Type, name: str, *, complete: bool) -> Any:
         case inspect.AnyType():
             return ANYTHING if complete else None
         case _:
-            raise AssertionError(f"no example of {type_} can be made yet: teach tests/contracts/examples.py to")
+            raise AssertionError(f"tests/contracts/examples.py makes no examples of {type_} yet: add a case")
 
 
 def _number(type_: inspect.IntType | inspect.FloatType, name: str, *, complete: bool) -> float:

@@ -1,7 +1,7 @@
-"""The golden files: for every contract ever stored or sent, examples as the exact bytes that were.
+"""The golden files: the exact bytes of examples of every contract ever stored or sent.
 
-`golden/<owner>/<name>.json` is an object of examples by name, each on a line of its own: what stands there between the
-colon and the comma are the bytes, to the last space. They are history: nothing here ever changes one that exists.
+`golden/<owner>/<name>.json` is an object of examples by name, one per line; the text between colon and comma is the
+exact bytes. An existing example never changes.
 
 - `minimal` and `full`: recorded when the contract was new. `full.2`, …: recorded when fields had been added to it.
 - `<example> upcast`: of a type that is no longer written, what its upcaster made of the example when it was retired.
@@ -29,12 +29,12 @@ def path_of(owner: str, name: str) -> Path:
 
 
 def recorded(owner: str) -> list[str]:
-    """The names of the contracts that have a golden file, whether they are written today or not."""
+    """The names of the contracts with a golden file, whether they are still written or not."""
     return sorted(path.name.removesuffix(".json") for path in (FOLDER / owner).glob("*.json"))
 
 
 def read(owner: str, name: str) -> Examples:
-    """The examples' exact bytes by their names; none when there is no file."""
+    """The examples' exact bytes by name; empty if there is no file."""
     path = path_of(owner, name)
     raw = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw]) if path.exists() else {}
     return {label: bytes(data) for label, data in raw.items()}
@@ -45,14 +45,14 @@ def write(owner: str, name: str, examples: Examples) -> None:
 
 
 def write_lines(path: Path, values: Mapping[str, bytes]) -> None:
-    """One JSON object, each of its values on a line of its own and to the byte as it is given."""
+    """Writes one JSON object, each value on its own line, byte for byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [msgspec.json.encode(label) + b": " + data for label, data in values.items()]
     path.write_bytes(b"{\n" + b",\n".join(lines) + b"\n}\n")
 
 
 def missing(contract: Contract, examples: Examples) -> Examples:
-    """The examples that a contract lacks: all at first, and one more when it has fields that none of them shows."""
+    """The examples that a contract lacks: two at first, and one more if it has fields that no example sets."""
     encode = msgspec.json.encode
     if not examples:
         return {"minimal": encode(minimal(contract.type)), "full": encode(full(contract.type))}
@@ -63,7 +63,7 @@ def missing(contract: Contract, examples: Examples) -> Examples:
 
 
 def unseen_fields(contract: Contract, examples: Examples) -> list[str]:
-    """Fields of today's contract, at any depth, that no example has a value for. `outputs[].url` is how one reads."""
+    """Fields of today's contract, at any depth, that no example sets, such as `outputs[].url`."""
     info = inspect.type_info(contract.type)
     shown = {path for data in examples.values() for path in _set_fields(info, msgspec.json.decode(data), "")}
     return sorted(set(_set_fields(info, msgspec.to_builtins(full(contract.type)), "")) - shown)
@@ -90,7 +90,7 @@ def _set_fields(type_: inspect.Type, value: Any, path: str) -> Iterator[str]:
 
 
 def without_added_fields(encoded: bytes, stored: bytes) -> bytes:
-    """`encoded` less the fields, at any depth, that `stored` was written before; unchanged when there are none."""
+    """`encoded` without the fields, at any depth, that `stored` lacks; unchanged if there are none."""
     document, like = msgspec.json.decode(encoded), msgspec.json.decode(stored)
     pruned = _pruned(document, like)
     return encoded if pruned == document else msgspec.json.encode(pruned)
@@ -105,7 +105,7 @@ def _pruned(document: Any, like: Any) -> Any:
 
 
 def with_unknown_fields(data: bytes, type_: type[msgspec.Struct]) -> bytes:
-    """The bytes as a newer writer might write them: with a field more in the object and in each object below it."""
+    """The bytes as a newer release might write them: with additional fields in every object."""
     return msgspec.json.encode(_extended(inspect.type_info(type_), msgspec.json.decode(data)))
 
 
@@ -128,19 +128,19 @@ def still_read(codec: Codec, name: str, examples: Examples) -> bool:
     try:
         for label in _stored(examples):
             codec.decode(name, examples[label])
-    except Exception:  # noqa: BLE001 - whatever an absent or wrong upcaster raises: it can't be read
+    except Exception:  # noqa: BLE001 - any exception of a missing or wrong upcaster means: not readable
         return False
     return bool(examples)
 
 
 def missing_upcasts(codec: Codec, name: str, examples: Examples) -> Examples:
-    """What a retired type's examples are upcast to, of those where that is not recorded yet."""
+    """The upcast forms of a retired type's examples that are not recorded yet."""
     lacking = [label for label in _stored(examples) if label + UPCAST not in examples]
     return {label + UPCAST: codec.encode(codec.decode(name, examples[label]))[1] for label in lacking}
 
 
 def changed_upcasts(codec: Codec, name: str, examples: Examples) -> list[str]:
-    """The examples of a retired type that are not upcast any more to what they were first."""
+    """The examples of a retired type whose upcast form differs from the recorded one."""
     changed = []
     for label in _stored(examples):
         expected = examples.get(label + UPCAST)

@@ -1,4 +1,4 @@
-"""A second reader of contracts, on the standard library's json, to hold the real one against."""
+"""A second decoder of contracts, on the standard library's json, to compare the real one with."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from msgspec import inspect
 
 
 def read(type_: type[msgspec.Struct], data: bytes) -> msgspec.Struct:
-    """The object that the bytes say, field by field as the class declares them."""
+    """Decodes the bytes field by field, as the class declares them."""
     value = _read(inspect.type_info(type_), json.loads(data))
     assert isinstance(value, msgspec.Struct)
     return value
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -31,8 +31,8 @@ _SCALARS: dict[type[inspect.Type], Callable[[Any], Any]] = {
 def _read(type_: inspect.Type, value: Any) -> Any:
     match type_:
         case inspect.StructType(cls=cls, fields=fields):
-            given = {field.name: _read(field.type, value[field.encode_name]) for field in fields if _in(field, value)}
-            return cls(**given)
+            present = {field.name: _read(field.type, value[field.encode_name]) for field in fields if _in(field, value)}
+            return cls(**present)
         case inspect.ListType(item_type=item):
             return [_read(item, each) for each in value]
         case inspect.DictType(key_type=key, value_type=item):
@@ -40,7 +40,7 @@ def _read(type_: inspect.Type, value: Any) -> Any:
         case inspect.UnionType(types=types) if value is not None:
             return _read(next(each for each in types if not isinstance(each, inspect.NoneType)), value)
         case _:
-            return _SCALARS.get(type(type_), _as_it_is)(value)
+            return _SCALARS.get(type(type_), _unchanged)(value)
 
 
 def _in(field: inspect.Field, value: dict[str, Any]) -> bool:

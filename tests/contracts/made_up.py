@@ -1,4 +1,4 @@
-"""Small contracts that exist nowhere, to hold the checks against."""
+"""Small contracts for tests of the checks."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ class ThingEvent(Event, frozen=True):
 
 
 def struct(name: str, *fields: tuple[Any, ...], **options: Any) -> type[msgspec.Struct]:
-    """A part of an event. A field is (name, type) or (name, type, default)."""
+    """A struct within an event. A field is (name, type) or (name, type, default)."""
     return msgspec.defstruct(name, fields, frozen=True, **options)
 
 

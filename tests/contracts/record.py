@@ -1,6 +1,6 @@
-"""`.venv/bin/python -m tests.contracts.record`: records what was added to the contracts; never what breaks them.
+"""`.venv/bin/python -m tests.contracts.record`: records additions to the contracts; refuses incompatible changes.
 
-Writes golden examples of new types and fields, and the schemas as they are now. What is recorded already stays.
+Writes golden examples of new types and fields, and today's schemas. Recorded examples are never changed.
 """
 
 import argparse
@@ -12,14 +12,14 @@ from tests.contracts.catalogue import METADATA, WORK, codec_of, contracts, event
 from tests.contracts.compatibility import Finding, compare
 
 COMMAND = ".venv/bin/python -m tests.contracts.record"
-RECORD = f"Nothing breaks, but it has to be recorded: run `{COMMAND}` and commit what it writes."
+RECORD = f"This is compatible, but must be recorded: run `{COMMAND}` and commit what it writes."
 MEND = """\
-Old history or old readers can't take this. Undo it, or keep the old type as it is and say the new thing with a new one:
+This is not compatible with stored events or with readers of the previous release. Undo it, or add a new version:
   1. give the changed class a tag with the next version (`….v2`) and list it in EVENTS;
   2. keep the old class, or give UPCASTERS a function from the old tag to the next version;
   3. run `.venv/bin/python -m tests.contracts.record`: it records the new version, and the old one's golden bytes stay.
-A field may be added at any time if it has a default. A type that is stored nowhere yet, being new on your branch, is
-recorded afresh with `.venv/bin/python -m tests.contracts.record --again <owner>/<type>`.
+A field may be added at any time if it has a default. A type that is new on your branch, and stored nowhere, can be
+recorded again: `.venv/bin/python -m tests.contracts.record --again <owner>/<type>`.
 More in tests/contracts/README.md."""
 
 
@@ -33,7 +33,7 @@ def upcast_types(owner: str) -> set[str]:
 
 
 def findings(owner: str) -> list[Finding]:
-    """What differs between an owner's contracts as recorded and as they are."""
+    """The differences between an owner's contracts as recorded and today."""
     return compare(schemas.read(owner), today(owner), upcast_types(owner))
 
 
@@ -42,33 +42,33 @@ def today(owner: str) -> schemas.Recorded:
 
 
 def record() -> list[str]:
-    """Writes what is new, and says what that was. Nothing may break when this is called."""
-    said = []
+    """Writes all additions, and returns a sentence for each. Call it only if no finding breaks."""
+    sentences = []
     for contract in contracts():
         examples = golden.read(contract.owner, contract.name)
         if added := golden.missing(contract, examples):
             golden.write(contract.owner, contract.name, {**examples, **added})
-            said.append(f"{contract}: recorded the examples {', '.join(added)}")
+            sentences.append(f"{contract}: recorded the examples {', '.join(added)}")
     for owner in owners():
         for name in sorted(upcast_types(owner)):
             examples = golden.read(owner, name)
             if added := golden.missing_upcasts(codec_of(owner), name, examples):
                 golden.write(owner, name, {**examples, **added})
-                said.append(f"{owner}/{name}: recorded what it is upcast to")
+                sentences.append(f"{owner}/{name}: recorded what it is upcast to")
         before = schemas.read(owner)
         if before != (after := {**before, **today(owner)}):
             schemas.write(owner, after)
-            said.append(f"{owner}: recorded the schemas")
+            sentences.append(f"{owner}: recorded the schemas")
     fresh = [owner for owner in event_modules() if envelopes.record(owner)]
-    return said + [f"{owner}: recorded the headers of one of its events" for owner in fresh]
+    return sentences + [f"{owner}: recorded the headers of one of its events" for owner in fresh]
 
 
 def forget(name: str) -> None:
-    """Drops what is recorded of `owner/type`. Only for a type that nobody has stored or sent yet."""
+    """Deletes the record of `owner/type`. Only for a type that was never stored or sent."""
     owner, _, contract = name.partition("/")
     known = schemas.read(owner)
     if known.pop(contract, None) is None:
-        raise SystemExit(f"nothing is recorded of {name}: say <owner>/<type>, such as credits/hold_placed.v1")
+        raise SystemExit(f"{name} is not recorded: give <owner>/<type>, such as credits/hold_placed.v1")
     schemas.write(owner, known)
     golden.path_of(owner, contract).unlink(missing_ok=True)
 
@@ -80,13 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="OWNER/TYPE",
-        help="forget what is recorded of a type first: only while it is on your own branch, and stored nowhere",
+        help="delete the record of a type first: only if the type is new on your branch, and stored nowhere",
     )
     for name in parser.parse_args(argv).again:
         forget(name)
-    breaks = [f"{owner}/{each}" for owner in owners() for each in findings(owner) if each.breaks]
+    breaks = [f"{owner}/{finding}" for owner in owners() for finding in findings(owner) if finding.breaks]
     if breaks:
-        print("\n".join(["Nothing was recorded. These break:", *breaks, "", MEND]), file=sys.stderr)
+        print("\n".join(["Nothing was recorded. Incompatible changes:", *breaks, "", MEND]), file=sys.stderr)
         return 1
     print("\n".join(record()) or "Everything is recorded already.")
     return 0

@@ -1,8 +1,8 @@
-"""What a contract's bytes look like, in a form that two days' versions of it can be compared in.
+"""The schemas of contracts, in a form in which two versions can be compared.
 
-`schemas/<owner>.json` holds it as it was last recorded: `{name: {"class", "aggregate", "schema"}}`. A schema is the
-JSON Schema that msgspec makes of the type, less its prose, with nested types in place, and with `x-omitted` for the
-fields that are left out of the bytes when they have their default.
+`schemas/<owner>.json` holds them as last recorded: `{name: {"class", "aggregate", "schema"}}`. A schema is msgspec's
+JSON Schema of the type, without prose, with nested types inlined, and with `x-omitted` for fields that are not written
+when they have their default.
 """
 
 import json
@@ -41,15 +41,15 @@ def schema_of(type_: type[msgspec.Struct]) -> Schema:
 
 
 def _structs(type_: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
-    """The type and all that it is made of."""
-    found: set[type[msgspec.Struct]] = set()
+    """The type and all struct types within it."""
+    structs: set[type[msgspec.Struct]] = set()
     waiting: list[Any] = [msgspec.inspect.type_info(type_)]
     while waiting:
         info = waiting.pop()
         if isinstance(info, msgspec.inspect.StructType):
-            if info.cls in found:
+            if info.cls in structs:
                 continue
-            found.add(info.cls)
+            structs.add(info.cls)
             waiting.extend(field.type for field in info.fields)
         elif isinstance(info, msgspec.inspect.UnionType):
             waiting.extend(info.types)
@@ -57,7 +57,7 @@ def _structs(type_: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
             waiting.append(info.value_type)
         elif isinstance(info, msgspec.inspect.ListType):
             waiting.append(info.item_type)
-    return found
+    return structs
 
 
 def _resolved(value: Any, components: dict[str, Any], inside: tuple[str, ...]) -> Any:
@@ -67,7 +67,7 @@ def _resolved(value: Any, components: dict[str, Any], inside: tuple[str, ...]) -
         return value
     if "$ref" in value:
         name = value["$ref"].removeprefix(_REFERENCE)
-        assert name not in inside, f"{name} contains itself: tests/contracts/schemas.py can't put it in place"
+        assert name not in inside, f"{name} contains itself: tests/contracts/schemas.py can't inline it"
         beside = {key: each for key, each in value.items() if key != "$ref"}
         return {**_resolved(components[name], components, (*inside, name)), **beside}
     return {
@@ -78,7 +78,7 @@ def _resolved(value: Any, components: dict[str, Any], inside: tuple[str, ...]) -
 
 
 def _fields(properties: dict[str, Any], components: dict[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
-    """Fields may well be called title or description."""
+    """Keeps fields that are called title or description."""
     return {name: _resolved(schema, components, inside) for name, schema in properties.items()}
 
 

@@ -1,4 +1,4 @@
-"""Tiny real processes, and a supervisor over them."""
+"""Small real processes, and a supervisor that runs them."""
 
 import contextlib
 import subprocess
@@ -30,11 +30,11 @@ signal.signal(signal.SIGTERM, stop)
 while True:
     time.sleep(60)
 """
-"""Touches `<name>.up` when it serves, and writes into the journal when it is asked to stop."""
+"""Touches `<name>.up` when it serves, and writes to the journal on SIGTERM."""
 
 
 def tiny(folder: Path, name: str, program: str = SERVES, grace_seconds: float = 5.0) -> ProcessSpec:
-    """A process that counts as ready once its `.up` file is there."""
+    """A process that is ready when its `.up` file exists."""
     up = folder / f"{name}.up"
 
     def ready() -> None:
@@ -52,7 +52,7 @@ def tiny(folder: Path, name: str, program: str = SERVES, grace_seconds: float = 
 
 @contextlib.contextmanager
 def child_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process of the test's own, gone when the block ends."""
+    """A Python process, killed when the block ends."""
     with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             # Popen returns when the program is about to be loaded: for a moment, the process has no command line.
@@ -68,16 +68,16 @@ def line_from(process: subprocess.Popen[str]) -> str:
 
 
 class Said(list[str]):
-    """What a supervisor has said, and a way to wait for it."""
+    """The lines that a supervisor has printed."""
 
     async def wait_for(self, words: str, times: int = 1) -> str:
         await eventually(lambda: sum(words in line for line in self) >= times, f"{words!r} to be said")
         return next(line for line in self if words in line)
 
 
-def seconds_in(told: str) -> float:
-    """The pause that a line announces."""
-    return float(told.rpartition(" in ")[2].removesuffix(" s"))
+def seconds_in(line: str) -> float:
+    """The pause before a restart, from the line that announces it."""
+    return float(line.rpartition(" in ")[2].removesuffix(" s"))
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""A refusal helps whoever reads it, and is never larger than it needs to be, whatever was sent."""
+"""Problems are bounded in size, whatever the input."""
 
 import msgspec
 from hypothesis import given
@@ -17,7 +17,7 @@ def size(value):
 
 @given(TEXTS, st.lists(st.builds(Detail, TEXTS, TEXTS), max_size=30))
 def test_a_refusal_is_bounded(detail, details):
-    """In bytes as they go out: a control character takes six of them."""
+    """In bytes of JSON: a control character takes six."""
     problem = invalid(detail, *details)
     assert size(problem.detail) - 2 <= MAX_TEXT
     assert size(problem.details) <= MAX_ANSWER + 2
@@ -46,7 +46,7 @@ def test_a_lone_surrogate_is_not_handed_on():
 
 
 def test_a_value_is_quoted_without_being_written_whole():
-    """Of a text the beginning, of a list that it is one."""
+    """A string is cut; a list is only named as one."""
     assert shown("x" * 10**6) == f"'{'x' * 56}..."
     assert shown(["x"] * 10**6) == "a list"
     assert len(shown(10**4000)) == 60

@@ -1,4 +1,4 @@
-"""References between steps: found, checked and renamed wherever a payload may hold them."""
+"""References between steps are found, validated and rewritten at any place in a payload."""
 
 import copy
 import json
@@ -62,8 +62,8 @@ def test_faults_name_the_step_and_the_pointer():
     ]
 
 
-def test_a_circle_is_named_on_each_of_its_references_and_only_there():
-    """Step 4 depends on a circle without being part of it, so nothing is wrong with its own reference."""
+def test_a_cycle_is_reported_at_each_of_its_references_and_only_there():
+    """Step 4 depends on a cycle without being part of it, so its own reference is valid."""
     steps = [(1, {"a": {"$ref": 3}}), (2, {"a": {"$ref": 1}}), (3, {"a": {"$ref": 2}}), (4, {"a": {"$ref": 1}})]
     found = faults(steps)
     assert [detail.pointer for detail in found] == [f"/steps/{index}/nodePayload/a/$ref" for index in (0, 1, 2)]
@@ -71,7 +71,7 @@ def test_a_circle_is_named_on_each_of_its_references_and_only_there():
 
 
 def test_a_later_step_may_be_referred_to():
-    """Order in the list says nothing: the references make the order."""
+    """Steps may be in any order: references determine their dependencies."""
     assert faults([(1, {"image": {"$ref": 2}}), (2, {"prompt": "x"})]) == []
 
 
@@ -107,14 +107,14 @@ def test_rewriting_renames_exactly_what_walking_finds(payload):
 
 
 def test_an_object_with_a_reference_is_nothing_else():
-    """What stands beside a `$ref` is a note: neither read, nor checked, nor renamed."""
+    """Other members of an object with a `$ref` are ignored: neither validated nor rewritten."""
     payload = {"image": {"$ref": 1, "note": {"$ref": 9, "text": "{{$ref:8}}"}}}
     assert [step for _, step in walk(payload)] == [1]
     assert rewrite(payload, {1: 5}) == {"image": {"$ref": 5, "note": {"$ref": 9, "text": "{{$ref:8}}"}}}
     assert faults([(2, payload), (1, {})]) == []
 
 
-def test_a_circle_of_steps_with_one_id_is_found():
+def test_a_cycle_of_steps_with_the_same_id_is_found():
     """Each reference leads to an id that an earlier step has, but a later one has it, too."""
     steps = [(5, {}), (2, {"a": {"$ref": 5}}), (5, {"a": {"$ref": 2}})]
     assert [detail.pointer for detail in faults(steps)] == [
@@ -123,8 +123,8 @@ def test_a_circle_of_steps_with_one_id_is_found():
     ]
 
 
-def test_a_reference_between_two_circles_is_on_neither():
-    """1 ⇄ 2 leads to 3 ⇄ 4: what leads there is no fault of its own."""
+def test_a_reference_between_two_cycles_is_part_of_neither():
+    """1 ⇄ 2 refers to 3 ⇄ 4: that reference is not a fault."""
     steps = [
         (1, {"a": {"$ref": 2}}),
         (2, {"a": {"$ref": 1}, "b": {"$ref": 3}}),
@@ -139,8 +139,8 @@ def test_a_reference_between_two_circles_is_on_neither():
     ]
 
 
-def test_a_long_circle_is_told_in_short():
-    """Two hundred steps in a circle: a dozen of them are named, not two hundred times two hundred."""
+def test_the_message_about_a_long_cycle_is_short():
+    """Of a cycle of two hundred steps, each message names a dozen."""
     steps = [(step, {"a": {"$ref": step % 200 + 1}}) for step in range(1, 201)]
     found = faults(steps)
     assert len(found) == 200

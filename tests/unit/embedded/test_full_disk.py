@@ -1,4 +1,4 @@
-"""What a full disk has left behind is mended once there is room, and not before."""
+"""The callback is called once the full disk has space again, and not before."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ ROOM, LITTLE, NONE = ROOM_BYTES + 1, FULL_BYTES + 1, 0
 
 
 async def restarts_after(*looks: int) -> int:
-    """How often it was called when the disk had so much left, look by look."""
+    """How often it was called, when the checks found so much free space."""
     left, calls, seen_all = list(looks), 0, asyncio.Event()
 
     def free() -> int:
@@ -28,7 +28,7 @@ async def restarts_after(*looks: int) -> int:
     return calls
 
 
-async def test_it_is_mended_once_per_time_that_it_was_full() -> None:
+async def test_it_is_called_once_for_each_time_that_the_disk_was_full() -> None:
     assert await restarts_after(ROOM, ROOM) == 0
     assert await restarts_after(ROOM, LITTLE, ROOM) == 0
     assert await restarts_after(ROOM, NONE, NONE) == 0

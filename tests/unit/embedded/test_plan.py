@@ -1,4 +1,4 @@
-"""What the set consists of: addresses, credentials and settings that fit each other."""
+"""The plan of a set: addresses, credentials and settings match each other."""
 
 from collections import Counter
 from pathlib import Path
@@ -46,8 +46,8 @@ def processes(plan: Plan, name: str = "") -> list[ProcessSpec]:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_each_process_is_told_all_that_its_settings_ask_for(plan: Plan, name: str) -> None:
-    """None is missing, and none is misspelt: each has a field to take it, or is what all services are given."""
+def test_each_process_has_all_required_settings_and_no_unknown_ones(plan: Plan, name: str) -> None:
+    """Each variable is a field of its settings, or one that all services get."""
     replicas = processes(plan, f"{name}-")
     assert len(replicas) == 2
     structs = (SETTINGS[name], ServiceSettings)
@@ -59,7 +59,7 @@ def test_each_process_is_told_all_that_its_settings_ask_for(plan: Plan, name: st
 
 
 def test_no_two_processes_share_an_address(plan: Plan) -> None:
-    """The first edge has the port that was asked for, everyone else a free one."""
+    """The first edge has the requested port, all others a free one."""
     ports = Counter(urlsplit(spec.url).port for stage in plan.stages for spec in stage.processes if spec.url)
     assert max(ports.values()) == 1
     assert plan.file.url == "http://127.0.0.1:8080"
@@ -76,17 +76,17 @@ def test_each_service_has_credentials_of_its_own(plan: Plan) -> None:
     assert len(set(passwords)) == 2 * len(SERVICES)
 
 
-def test_replicas_know_each_other_s_services(plan: Plan) -> None:
-    """The edge knows all replicas; workers are given the edge's address, which turns to another when one is silent."""
+def test_the_edge_has_the_urls_of_all_replicas(plan: Plan) -> None:
+    """Workers get the edge's URL for uploads, since the edge fails over between replicas."""
     edge, *_ = processes(plan, "edge-")
     assert edge.environment["STORAGE_URL"] == ",".join(plan.file.services["storage"].urls)
-    told = [spec.environment["STORAGE_URL"] for spec in processes(plan, "generation-")]
-    # It comes with their work, which outlives a restart with fewer replicas.
-    assert set(told) == {plan.file.url}
+    upload_urls = [spec.environment["STORAGE_URL"] for spec in processes(plan, "generation-")]
+    # The URL is sent with work, which may wait over a restart with fewer replicas.
+    assert set(upload_urls) == {plan.file.url}
 
 
 def test_credentials_and_keys_are_made_once(tmp_path: Path) -> None:
-    """A second start finds the first one's, whatever the port."""
+    """A second start reuses them, with any port."""
     first, second = planned(tmp_path), planned(tmp_path, port=9090)
     assert second.file.development_user == first.file.development_user
     assert second.file.s3.secret_key == first.file.s3.secret_key
@@ -97,7 +97,7 @@ def test_credentials_and_keys_are_made_once(tmp_path: Path) -> None:
 
 
 def test_no_password_is_on_a_command_line(plan: Plan) -> None:
-    """Everyone on the machine can read those."""
+    """Every user of the machine can read command lines."""
     secrets = Path(plan.file.issuer_key_file).parents[1] / "secrets.json"
     words = [
         word for word in msgspec.json.decode(secrets.read_bytes(), type=dict[str, str]).values() if len(word) == 40

@@ -1,4 +1,4 @@
-"""A machine's clock may be set: a process is still known by when it started, and one of another boot is not."""
+"""A process is identified by its start, also after the machine's clock was set; one of another boot is not."""
 
 import os
 import subprocess

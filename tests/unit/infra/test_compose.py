@@ -1,4 +1,4 @@
-"""docker-compose.yml without Docker: valid by the Compose Specification, and at one with what the services expect."""
+"""docker-compose.yml, checked without Docker: valid by the Compose Specification, and consistent with the services."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Nothing that users wrote acts on a terminal: every character of it is seen, on the line where it was printed."""
+"""Texts of users are printed on one line, with control characters escaped."""
 
 import json
 
