@@ -1,4 +1,4 @@
-"""The wiring of the credits service, and nothing else."""
+"""The composition root of the credits service."""
 
 from services.credits.consumers import consumers
 from services.credits.handlers import ACCOUNT, Ledger

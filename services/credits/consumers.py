@@ -1,4 +1,4 @@
-"""What happens to jobs in the generation service, turned into commands on their users' accounts."""
+"""Turns job events of the generation service into commands on the users' accounts."""
 
 from services.credits.domain.decisions import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import Ledger
@@ -14,7 +14,7 @@ from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 JOBS = "credits-jobs-v1"
-"""One consumer for all of them, so that the end of a job never comes before its beginning."""
+"""One consumer for all job events, so that they are handled in order."""
 
 
 def consumers(ledger: Ledger) -> list[Consumer]:
@@ -33,7 +33,7 @@ def consumers(ledger: Ledger) -> list[Consumer]:
 
 
 def command_of(recorded: RecordedEvent, ledger: Ledger) -> Command:
-    """What an event of a job asks of its user's account."""
+    """The command for a job event. Raises ValueError for a JobRejected without a user."""
     now = ledger.clock()
     match recorded.event:
         case JobRequested(job_id=job_id, user_id=user_id, quoted=quoted):
@@ -46,7 +46,7 @@ def command_of(recorded: RecordedEvent, ledger: Ledger) -> Command:
             return ReleaseOpenHold(user_id, job_id, now)
         case JobRejected(job_id=job_id, user_id=user_id):
             if user_id is None:
-                raise ValueError(f"the rejection of job {job_id} does not say whose job it was")
+                raise ValueError(f"JobRejected of job {job_id} has no user_id")
             return ReleaseHold(user_id, job_id, now)
         case _:
-            raise AssertionError(f"{recorded.type} asks nothing of an account")
+            raise AssertionError(f"{recorded.type} has no command on an account")

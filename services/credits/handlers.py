@@ -1,4 +1,4 @@
-"""Command → account: load, look up what it has let go of, decide, append; decided again when others were faster."""
+"""Command → account: load, look up closed grants and holds, decide, append; retried on a version conflict."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,17 +31,19 @@ class Ledger:
     async def carry_out(self, command: Command, context: Context) -> Handled[Account]:
         """Raises what `decide` raises.
 
-        One command per account at a time: a user's many jobs would only send each other back to the start. What
-        another replica does meanwhile is settled by the stream's version, as ever.
+        Commands on one account are serialised per process, to avoid version conflicts under contention; across
+        replicas, the stream's version detects them.
         """
         turn = self._turns.setdefault(command.user_id, asyncio.Lock())
         async with turn:
-            told = _Told(self.outcomes, command)
-            return await self._store.handle(ACCOUNT, command.user_id, told.decide, context, look_up=told.look_up)
+            decision = _Decision(self.outcomes, command)
+            return await self._store.handle(
+                ACCOUNT, command.user_id, decision.decide, context, look_up=decision.look_up
+            )
 
 
-class _Told:
-    """One command, with what was looked up for it."""
+class _Decision:
+    """One command, with the closed grant or hold that was looked up for it."""
 
     def __init__(self, outcomes: Outcomes, command: Command) -> None:
         self._outcomes, self._command = outcomes, command
@@ -49,7 +51,10 @@ class _Told:
         self._hold: HoldOutcome | None = None
 
     async def look_up(self, loaded: Loaded[Account]) -> bool:
-        """Finds what the command names and the account has no more. False: it is open, so the account is an old one."""
+        """Looks up the command's grant or hold if the account's state no longer has it.
+
+        False if the hold turns out to be open: the loaded state is stale.
+        """
         account, command = loaded.state, self._command
         match command:
             case GiveGrant(grant_id=grant_id, user_id=user_id):

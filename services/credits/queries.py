@@ -1,4 +1,4 @@
-"""What users read of their account."""
+"""Queries of a user's balance and ledger entries."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,12 +10,12 @@ from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 from shared.http.amounts import Credits
 
-# The projector moves tables that stand at one position together, in one transaction. A table that could not take an
-# event in stays behind alone, and sums over it and another would be wrong. So each statement also counts, in its own
-# snapshot, at how many positions its tables stand; that row is there also for a user who has no other.
+# The projector advances tables at the same position in one transaction. A table that failed on an event stays behind
+# alone, and sums over it and another table would be wrong. So each statement also counts, in its own snapshot, the
+# distinct positions of its tables; that row is returned even for a user without an account.
 
-# What expired since the account's last event is still in `available`: it is subtracted by the clock.
-BALANCE = """
+# `accounts_v1.available` includes grants that expired since the account's last event, so they are subtracted here.
+SELECT_BALANCE = """
 select stand.positions,
        a.available - coalesce((
          select sum(g.available) from grants_v1 g
@@ -23,9 +23,9 @@ select stand.positions,
 from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'grants_v1')) stand
 left join accounts_v1 a on a.user_id = %b"""
 
-# The balance after an entry is today's less all later changes: summed from the newest entry down, so a first page
-# costs no more than its own rows.
-ENTRIES = """
+# The balance after an entry is the present one less all later changes: summed from the newest entry down, so that the
+# first page reads only its own rows.
+SELECT_ENTRIES = """
 select stand.positions, page.*
 from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'entries_v1')) stand
 left join (
@@ -41,7 +41,7 @@ order by page.position desc"""
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What may be spent now, what jobs have set aside, and what they have cost."""
+    """`available` to spend now, `held` for jobs that are not finished, `spent` by jobs so far."""
 
     available: Credits
     held: Credits
@@ -49,7 +49,7 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One movement: granted, held, captured, released or expired. `balance_after` is what was available then."""
+    """One movement: granted, held, captured, released or expired. `balance_after`: available credits after it."""
 
     position: int
     kind: str
@@ -61,9 +61,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 async def balance(store: EventStore, user_id: UUID, now: datetime) -> Balance:
-    """A user's credits at `now`; zeros for a user who never had any. Raises UNAVAILABLE as `entries` does."""
-    [(positions, available, held, spent)] = await store.pool.rows(BALANCE, (now, user_id))
-    _require_one(positions)
+    """A user's credits at `now`; zeros for a user without an account. Raises UNAVAILABLE as `entries` does."""
+    [(positions, available, held, spent)] = await store.pool.rows(SELECT_BALANCE, (now, user_id))
+    _refuse_different_positions(positions)
     return Balance(to_credits(available or 0), to_credits(held or 0), to_credits(spent or 0))
 
 
@@ -71,8 +71,8 @@ async def entries(
     store: EventStore, user_id: UUID, *, before: int, limit: int, job_id: UUID | None = None
 ) -> list[Entry]:
     """A user's entries below position `before`, newest first. Raises UNAVAILABLE while the tables' positions differ."""
-    rows = await store.pool.rows(ENTRIES, (user_id, before, job_id, job_id, limit))
-    _require_one(rows[0][0])
+    rows = await store.pool.rows(SELECT_ENTRIES, (user_id, before, job_id, job_id, limit))
+    _refuse_different_positions(rows[0][0])
     return [
         Entry(position, kind, to_credits(amount), to_credits(after), job, grant, at)
         for _, position, kind, amount, after, job, grant, at in rows
@@ -80,6 +80,6 @@ async def entries(
     ]
 
 
-def _require_one(positions: int) -> None:
+def _refuse_different_positions(positions: int) -> None:
     if positions != 1:
-        raise Problem("UNAVAILABLE", "the ledger's tables are not at one point of history right now: try again soon")
+        raise Problem("UNAVAILABLE", "The ledger's tables are at different positions right now: try again in a moment")

@@ -41,7 +41,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Credits for a user. Lower `priority` is used first, then the nearest `expires_at`, then the oldest grant.
 
-    `external_id` names the grant in the system that it comes from: given again for the user, it is the same grant.
+    `external_id` names the grant in the system that it comes from: idempotent per user.
     """
 
     user_id: UUID
@@ -71,7 +71,7 @@ class GrantView(msgspec.Struct, frozen=True):
 def routes(ledger: Ledger, store: EventStore) -> Router:
     @get("/credits", summary="Your credits", opt=following("generation"))
     async def read_balance(principal: User) -> Envelope[Balance]:
-        """What is available, what jobs hold, and what was spent."""
+        """Credits that are available, held for jobs, and spent."""
         return Envelope(await queries.balance(store, principal.user_id, ledger.clock()))
 
     @get("/credits/entries", summary="Your ledger", opt=following("generation"))
@@ -80,9 +80,9 @@ def routes(ledger: Ledger, store: EventStore) -> Router:
     ) -> Page[Entry]:
         """Every movement of your credits, newest first; with `job_id`, those of one job."""
         before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
-        found = await queries.entries(store, principal.user_id, before=before, limit=limit + 1, job_id=job_id)
-        page = found[:limit]
-        return Page(page, encode_cursor(page[-1].position) if len(found) > limit else None)
+        entries = await queries.entries(store, principal.user_id, before=before, limit=limit + 1, job_id=job_id)
+        page = entries[:limit]
+        return Page(page, encode_cursor(page[-1].position) if len(entries) > limit else None)
 
     @post("/credits/grants", summary="Give a user credits", opt={"roles": {"operator"}})
     async def give_grant(data: JSONBody[NewGrant], context: CommandContext) -> Envelope[GrantView]:
@@ -98,7 +98,7 @@ def routes(ledger: Ledger, store: EventStore) -> Router:
             external_id=data.external_id,
             now=ledger.clock(),
         )
-        # The grant's id makes it repeatable, and lets the decision see whether what is asked is still the same.
+        # The grant's id makes it idempotent, and lets the decision refuse a repeat with other values.
         handled = await ledger.carry_out(command, msgspec.structs.replace(context, repeatable=False))
         grant = grant_after(None, handled.events, command.grant_id)
         grant = grant or await ledger.outcomes.grant(data.user_id, command.grant_id, handled.position)

@@ -1,4 +1,4 @@
-"""What the credits service is told by its environment: only what every service is."""
+"""The credits service has only the settings that every service has."""
 
 from shared.runtime import ServiceSettings
 

@@ -1,4 +1,4 @@
-"""The wiring of the storage service, and nothing else."""
+"""The composition root of the storage service."""
 
 import asyncio
 from pathlib import Path
@@ -43,7 +43,7 @@ async def build(runtime: Runtime) -> Parts:
         idle_seconds=settings.upload_idle_seconds,
     )
 
-    packaged = Files(
+    package_files = Files(
         runtime.store,
         objects,
         links.link,
@@ -51,10 +51,10 @@ async def build(runtime: Runtime) -> Parts:
         at_once=MAX_BUILDS,
         idle_seconds=PIECE_SECONDS,
     )
-    packages = Packages(runtime.store, objects, packaged)
+    packages = Packages(runtime.store, objects, package_files)
 
     async def keep_bucket() -> None:
-        """Makes the bucket as soon as the store can be reached; until then readiness says that it can't."""
+        """Creates the bucket as soon as the store is reachable; until then the service is not ready."""
         try:
             await Backoff("file store", on=(Problem,), longest=0.5).call(objects.ensure_bucket)
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What generations say of the files that they made."""
+"""Turns finished generations into descriptions of the files that they made."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -48,14 +48,14 @@ def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output
 
 
 def out_data(event: GenerationCompleted | GenerationFailed) -> dict[str, Any]:
-    """`gen_out_data`: how the generation ended, and everything that its steps made."""
+    """`gen_out_data`: the generation's status, its error if it failed, and the outputs of its steps."""
     failed = isinstance(event, GenerationFailed)
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "gid": str(event.gid),
         "job_id": str(event.job_id),
         "status": "failed" if failed else "completed",
         "steps": msgspec.to_builtins(event.outputs),
     }
     if isinstance(event, GenerationFailed):
-        said["error"] = msgspec.to_builtins(event.error)
-    return said
+        data["error"] = msgspec.to_builtins(event.error)
+    return data

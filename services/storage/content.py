@@ -36,9 +36,9 @@ async def read_content(
     store: NamedDependency[EventStore],
     objects: NamedDependency[S3Store],
 ) -> Response[Any]:
-    """The file itself, whole or the one `Range` asked for. Its ETag is its sha256: a stored file never changes.
+    """The whole file or one `Range` of it, for its owner and for workers whose grant reads the files of its job.
 
-    For its owner, and for a worker whose grant reads the files of the asset's job.
+    The ETag is the sha256: a stored file never changes.
     """
     row = await queries.asset_of(store, asset_id, principal.user_id)
     if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
@@ -50,27 +50,29 @@ async def read_content(
     only_headers = is_head(request.scope)
     try:
         # Range is defined for GET alone (RFC 9110, section 14.2).
-        wanted = None if only_headers else parse_range(range_header(request, headers["etag"]), row.size)
+        requested = None if only_headers else parse_range(range_header(request, headers["etag"]), row.size)
     except Unsatisfiable:
         problem = Problem("RANGE_NOT_SATISFIABLE", f"The file has {row.size} bytes")
         return respond(problem, headers={"content-range": f"bytes */{row.size}"})
-    sent = wanted or ByteRange(0, row.size - 1)
+    sent = requested or ByteRange(0, row.size - 1)
     headers["content-length"] = str(sent.length)
-    if wanted:
-        headers["content-range"] = f"bytes {wanted.first}-{wanted.last}/{row.size}"
-    status = 206 if wanted else 200
+    if requested:
+        headers["content-range"] = f"bytes {requested.first}-{requested.last}/{row.size}"
+    status = 206 if requested else 200
     if only_headers or sent.length == 0:
         return Stream(iter(()), status_code=status, headers=headers)
     try:
         chunks = await objects.read(row.path, sent.first, sent.length)
     except NoSuchFile as error:
         log.exception("a recorded file is not in the store", asset_id=asset_id, path=row.path)
-        raise Problem("UNAVAILABLE", f"The bytes of asset {asset_id} can't be found right now") from error
+        raise Problem(
+            "UNAVAILABLE", f"The bytes of asset {asset_id} are not in the file store right now: try again later"
+        ) from error
     return Stream(chunks, status_code=status, headers=headers)
 
 
 def content_headers(row: AssetRow) -> dict[str, str]:
-    """What users upload is shown as it is, but never runs as a page of ours: no sniffing, and a sandbox around it."""
+    """`nosniff` and a sandboxing CSP: an uploaded HTML or SVG file never runs scripts in our origin."""
     return {
         "content-type": row.mime_type,
         "etag": f'"{row.sha256}"',
@@ -83,6 +85,6 @@ def content_headers(row: AssetRow) -> dict[str, str]:
 
 
 def range_header(request: ApiRequest, etag: str) -> str | None:
-    """The Range header, unless If-Range says that it was meant for other bytes."""
+    """The Range header; None if If-Range names another ETag."""
     condition = request.headers.get("if-range")
     return request.headers.get("range") if condition is None or condition.strip() == etag else None

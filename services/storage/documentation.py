@@ -1,4 +1,4 @@
-"""What OpenAPI can't see in the handlers: bodies that are files, and headers that are read by hand."""
+"""OpenAPI that can't be derived from the handlers: bodies that are files, and headers that they read themselves."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class FileUpload(Operation):
             header("X-Filename", "The file's name, percent-encoded UTF-8", required=True),
             header(
                 "X-Content-SHA256",
-                "What the sha256 of the body must be",
+                "The body's sha256, in lower-case hexadecimal; other bytes are refused",
                 schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9a-f]{64}$"),
             ),
         ]
@@ -42,7 +42,7 @@ class FileUpload(Operation):
 
 @dataclass
 class FileDownload(Operation):
-    """The answer is the file itself."""
+    """The response body is the file itself."""
 
     def __post_init__(self) -> None:
         self.parameters = [
@@ -54,7 +54,7 @@ class FileDownload(Operation):
         self.responses = {
             **(self.responses or {}),
             "200": OpenAPIResponse(description="The whole file", content=FILE),
-            "206": OpenAPIResponse(description="The range asked for", content=FILE),
-            "304": OpenAPIResponse(description="The client has the file already"),
-            "416": OpenAPIResponse(description="The file has no such range"),
+            "206": OpenAPIResponse(description="The requested range", content=FILE),
+            "304": OpenAPIResponse(description="Not modified: the client has the file"),
+            "416": OpenAPIResponse(description="The range starts beyond the end of the file"),
         }

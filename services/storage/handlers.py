@@ -1,7 +1,7 @@
-"""Taking in a file, and commands on assets: load, decide, append.
+"""Storing files, and commands on assets: load, decide, append.
 
-The order of writing: the bytes stream to the store, are checked, become visible, and are then recorded. A crash between
-the last two leaves a file that nobody knows of; the same upload again writes it again and records it.
+The bytes stream to the file store, are checked, become visible, and are then recorded. A crash between the last two
+leaves an unrecorded file; a retry of the upload overwrites and records it.
 """
 
 import asyncio
@@ -34,17 +34,17 @@ from shared.http.idempotency import reused_key
 
 ASSET: Decider[Asset | None] = Decider(name="asset", initial=None, evolve=evolve, state_type=Asset)
 
-LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
-TURNS = 4
-"""Files that one process makes visible at the same time: each holds a connection meanwhile."""
-TURN_WITHIN = 12.0
-"""Seconds until it is its turn, or fails."""
-TURN = Bounds(lock=10.0, idle_in_transaction=60.0)
-"""The object store may take its time to make a large file visible, and nothing happens on the connection meanwhile."""
+LOCK_PATH = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+MAX_LOCKED_PATHS = 4
+"""Files that one process completes at the same time; each holds a connection and its path's lock meanwhile."""
+LOCK_SECONDS = 12.0
+"""Longest wait for a path's lock."""
+LOCK_BOUNDS = Bounds(lock=10.0, idle_in_transaction=60.0)
+"""The connection is idle while the file store completes an upload, which takes long for a large file."""
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    """A file on its way in: where it goes, and what its sender says of it."""
+    """An upload: its path, and what its sender declared about it."""
 
     user_id: UUID
     name: str
@@ -60,7 +60,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stored(NamedTuple):
-    """`created` is False when the same file lay at the path before."""
+    """`created` is False if the same file was at the path before."""
 
     asset: Asset
     position: int
@@ -68,7 +68,7 @@ class Stored(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file was found to be while it streamed in."""
+    """Size in bytes and digests of a file, computed while it streamed in."""
 
     size: int
     sha256: str
@@ -86,24 +86,24 @@ class Files:
         at_once: int,
         idle_seconds: float,
     ) -> None:
-        """`link`: where clients find the file with this asset id and path."""
+        """`link` gives the public URL for an asset id and path; `idle_seconds` bounds the wait for the next bytes."""
         self._store, self._objects, self._ids, self._link = store, objects, AssetIds(store), link
         self._max_bytes, self._idle_seconds = max_bytes, idle_seconds
         self._slots = asyncio.Semaphore(at_once)
-        self._turns = asyncio.Semaphore(TURNS)
+        self._lock_slots = asyncio.Semaphore(MAX_LOCKED_PATHS)
 
     async def take_in(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
-        """Stores and records a file, or finds that it is there.
+        """Stores and records a file. Idempotent: the same file at the same path is not stored again.
 
-        Raises Problem: VALIDATION_FAILED when the bytes are not those announced, PAYLOAD_TOO_LARGE, CONFLICT when
-        another file lies at the path, UNAVAILABLE. Nothing is left in the store then.
+        Raises VALIDATION_FAILED if the bytes differ from the declared size or sha256 or stop coming, PAYLOAD_TOO_LARGE,
+        CONFLICT or IDEMPOTENCY_KEY_REUSED if another file is at the path, UNAVAILABLE.
         """
         if incoming.size is not None and incoming.size > self._max_bytes:
             raise self._too_large()
         loaded = await self._store.load(ASSET, asset_stream(incoming.path))
         if loaded.state is not None:
             content = await self._measure(body, None)
-            _compare(incoming, content)
+            _check_declared(incoming, content)
             _refuse_other_bytes(loaded.state, content, context)
             return Stored(loaded.state, loaded.position, created=False)
         async with self._slots:
@@ -116,8 +116,8 @@ class Files:
         upload = self._objects.upload(incoming.path, incoming.mime_type)
         try:
             content = await self._measure(body, upload)
-            _compare(incoming, content)
-            async with self._turn(incoming.path):
+            _check_declared(incoming, content)
+            async with self._path_lock(incoming.path):
                 loaded = await self._store.load(ASSET, asset_stream(incoming.path))
                 if loaded.state is not None:
                     _refuse_other_bytes(loaded.state, content, context)
@@ -128,13 +128,13 @@ class Files:
             await upload.abort()
 
     async def _record(self, incoming: Incoming, content: Content, context: Context) -> Stored:
-        said = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
+        declared = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
         asset_id = await self._ids.take()
-        told = {"asset_id": asset_id, "url": self._link(asset_id, incoming.path)}
-        stored = AssetStored(**{**said, **told, **content._asdict()})
+        assigned = {"asset_id": asset_id, "url": self._link(asset_id, incoming.path)}
+        stored = AssetStored(**{**declared, **assigned, **content._asdict()})
         stream_id = asset_stream(incoming.path)
-        # The file itself names the command: the same upload is the same command, whoever sends it how often. Under an
-        # Idempotency-Key the key does, so that who uses it for another file is told so.
+        # The command id derives from the content, so a repeated upload is the same command. With an Idempotency-Key it
+        # derives from the key, so that the key's reuse for another file is refused.
         command_id = context.command_id if context.repeatable else uuid5(stream_id, content.sha256)
         handled = await self._store.handle(
             ASSET,
@@ -146,7 +146,7 @@ class Files:
         return Stored(handled.state, handled.position, created=bool(handled.events))
 
     async def _measure(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
-        """Reads the body to its end, into the upload if there is one."""
+        """Reads the body to its end, and writes it to `upload` if given. Raises as `take_in`."""
         digest, importer, size = hashlib.sha256(), FileImporter(), 0
         chunks = aiter(body)
         while True:
@@ -154,7 +154,7 @@ class Files:
                 async with asyncio.timeout(self._idle_seconds):
                     chunk = await anext(chunks, None)
             except TimeoutError as error:
-                raise invalid(f"The file stopped in its middle: nothing came for {self._idle_seconds:g} s") from error
+                raise invalid(f"The upload is incomplete: no bytes came for {self._idle_seconds:g} s") from error
             if chunk is None:
                 return Content(size, digest.hexdigest(), str(importer.finish().cid))
             size += len(chunk)
@@ -169,35 +169,35 @@ class Files:
         return Problem("PAYLOAD_TOO_LARGE", f"A file may have at most {self._max_bytes} bytes")
 
     @contextlib.asynccontextmanager
-    async def _turn(self, path: str) -> AsyncIterator[None]:
-        """Only one upload at a time, over all replicas, makes a file visible at a path and records it.
+    async def _path_lock(self, path: str) -> AsyncIterator[None]:
+        """Locks a path over all replicas while a file becomes visible there and is recorded.
 
-        Else a slower upload of other bytes could replace the file of the one that was recorded.
+        Else a slower upload of other bytes could overwrite the file that was recorded. Raises UNAVAILABLE.
         """
         try:
-            async with self._turns, connected(self._store.dsn, "upload", TURN) as connection:
-                async with within(TURN_WITHIN, connection):
-                    await connection.execute(LOCK, (path,))
+            async with self._lock_slots, connected(self._store.dsn, "upload", LOCK_BOUNDS) as connection:
+                async with within(LOCK_SECONDS, connection):
+                    await connection.execute(LOCK_PATH, (path,))
                 yield
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
 
-def _refuse_other_bytes(there: Asset, content: Content, context: Context) -> None:
-    """CONFLICT when another file lies at the path; IDEMPOTENCY_KEY_REUSED when its own key brought it there."""
+def _refuse_other_bytes(asset: Asset, content: Content, context: Context) -> None:
+    """Raises CONFLICT if another file is at the path, or IDEMPOTENCY_KEY_REUSED if the same key stored it."""
     try:
-        refuse_other_bytes(there, content.sha256)
+        refuse_other_bytes(asset, content.sha256)
     except Problem as conflict:
         if context.repeatable:
             raise reused_key() from conflict
         raise
 
 
-def _compare(incoming: Incoming, content: Content) -> None:
-    """VALIDATION_FAILED unless the bytes are those that were announced."""
+def _check_declared(incoming: Incoming, content: Content) -> None:
+    """Raises VALIDATION_FAILED unless size and sha256 are as declared."""
     if incoming.size is not None and incoming.size != content.size:
-        message = f"announced {incoming.size} bytes, but {content.size} came"
+        message = f"declares {incoming.size} bytes, but {content.size} came"
         raise invalid("The file is not complete", Detail("header:Content-Length", message))
     if incoming.sha256 is not None and incoming.sha256 != content.sha256:
-        message = f"is not the sha256 of the bytes that came, which is {content.sha256}"
-        raise invalid("The file is not what was announced", Detail("header:X-Content-SHA256", message))
+        message = f"is not the sha256 of the body, which is {content.sha256}"
+        raise invalid("The file does not match its declared sha256", Detail("header:X-Content-SHA256", message))

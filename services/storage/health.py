@@ -1,4 +1,4 @@
-"""Whether files can be stored: seen by storing one."""
+"""Readiness check of the file store: writes a small object and deletes it."""
 
 import time
 
@@ -6,8 +6,8 @@ from services.storage.providers.s3 import S3Store
 from shared.contracts.problem import Problem
 from shared.http import NotReady
 
-GOOD_FOR = 5.0
-"""Seconds for which a success is told again: readiness may be asked for many times a second."""
+SUCCESS_SECONDS = 5.0
+"""Seconds for which a success is cached: readiness may be probed many times a second."""
 
 
 class FileStoreCheck:
@@ -22,5 +22,5 @@ class FileStoreCheck:
             await self._store.try_to_write(self._path)
         except Problem as problem:
             raise NotReady(problem.detail) from problem
-        self._good_until = time.monotonic() + GOOD_FOR
+        self._good_until = time.monotonic() + SUCCESS_SECONDS
         return None

@@ -1,7 +1,7 @@
-"""Builds publish packages: from what was asked for, and the artworks' bytes, to one CAR file in the store.
+"""Builds publish packages: one CAR file of a job's artworks and documents, written to the file store.
 
-The bytes of artworks stream from the store through here and back; what is held of them is one chunk, and 36 bytes for
-each chunk of those that have several. Whoever builds it again gets the same bytes.
+Artworks stream from the store and back; memory holds one chunk, and 36 bytes per chunk of an artwork with several.
+Building is deterministic: the same request gives the same bytes.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ PACKAGE: Decider[Package] = Decider(name="package", initial=package.NOTHING, evo
 PACKAGES = "storage-packages-v1"
 MEDIA_TYPE = "application/vnd.ipld.car"
 MAX_BUILDS = 2
-"""Packages that one process builds at the same time."""
+"""Concurrent builds per process."""
 PIECE_SECONDS = 300.0
-"""Seconds that the store may take for the next piece of an artwork."""
+"""Longest wait for the next bytes of an artwork, in seconds."""
 
 Pieces = AsyncGenerator[bytes, None]
 
 log = get_logger("storage")
 
 
-class Unpackable(Exception):  # noqa: N818 - what was found
-    """The package can't be made of what was asked for. The message is a sentence for its owner."""
+class Unpackable(Exception):  # noqa: N818 - names the condition
+    """The requested package can't be built. The message is the reason that its owner reads."""
 
 
 class Artwork(NamedTuple):
-    """An artwork that was looked up. `file` is the node above its chunks, None when it is but one chunk."""
+    """An artwork that is in storage. `file` is the root node above its chunks, None if it has only one chunk."""
 
     listed: PackagedArtwork
     file: Node | None
@@ -56,7 +56,7 @@ class Artwork(NamedTuple):
 
 class Packages:
     def __init__(self, store: EventStore, objects: S3Store, files: Files) -> None:
-        """`files` takes in the packages, so it has their limit of size."""
+        """`files` stores the packages, with their size limit."""
         self._store, self._objects, self._files = store, objects, files
         self._turns = asyncio.Semaphore(MAX_BUILDS)
 
@@ -65,9 +65,9 @@ class Packages:
         await self._store.handle(PACKAGE, stream_id, partial(package.decide, TakePart(listed)), context)
 
     async def build(self, request: PackageRequested, context: Context) -> None:
-        """Builds and stores the package, or records why it can't be made.
+        """Builds and stores the package, or records why it can't be built. Idempotent.
 
-        Raises Problem UNAVAILABLE while a server is away; the same call later builds the same package.
+        Raises UNAVAILABLE while PostgreSQL or the file store can't be reached.
         """
         stream_id = attempt_stream(request.package_id, request.attempt)
         state = (await self._store.load(PACKAGE, stream_id)).state
@@ -88,12 +88,12 @@ class Packages:
     async def _store_package(self, request: PackageRequested, state: Package, context: Context) -> PackageStored:
         missing = state.missing(request)
         if missing:
-            raise Unpackable(f"Part {missing[0]} of {request.parts} of what the package lists has not come")
+            raise Unpackable(f"Part {missing[0]} of the package's {request.parts} lists has not arrived")
         contents = state.contents(request)
         try:
             planned = await asyncio.to_thread(plan, contents)
         except NotACid as error:
-            raise Unpackable(f"An artwork's CID is none: {error}") from error
+            raise Unpackable(f"An artwork's CID is not valid: {error}") from error
         artworks = {path: await self._look_up(listed, request.user_id) for path, listed in planned.assets.items()}
         incoming = Incoming(
             user_id=request.user_id,
@@ -102,8 +102,8 @@ class Packages:
             mime_type=MEDIA_TYPE,
             collection_id=request.collection_id,
         )
-        read: dict[str, str] = {}
-        stored = await self._files.take_in(incoming, self._car(planned, artworks, read), context)
+        sha256s: dict[str, str] = {}
+        stored = await self._files.take_in(incoming, self._car(planned, artworks, sha256s), context)
         event = stored.asset.stored
         return PackageStored(
             package_id=request.package_id,
@@ -112,18 +112,18 @@ class Packages:
             asset_id=event.asset_id,
             size=event.size,
             sha256=event.sha256,
-            provenance=provenance(sha256_of(artwork.cid, read) for artwork in contents.artworks),
+            provenance=provenance(sha256_of(artwork.cid, sha256s) for artwork in contents.artworks),
         )
 
     async def _look_up(self, listed: PackagedArtwork, user_id: UUID) -> Artwork:
-        """The artwork as it is stored, which must be as it is listed; its chunks, where it has several."""
+        """The stored artwork. Raises Unpackable unless its size, sha256 and CID are as listed."""
         asset = (await self._store.load(ASSET, asset_stream(listed.source))).state
         if asset is None or (asset.stored.asset_id, asset.stored.user_id) != (listed.asset_id, user_id):
             raise Unpackable(f"Asset {listed.asset_id}, of token {listed.token}, is not in storage")
         stored = asset.stored
         if (stored.size, stored.sha256) != (listed.size, listed.sha256) or stored.cid not in (None, listed.cid):
             raise Unpackable(
-                f"Asset {listed.asset_id}, the artwork of token {listed.token}, is another file in storage"
+                f"Asset {listed.asset_id}, the artwork of token {listed.token}, differs from the file in storage"
             )
         if listed.size <= CHUNK:
             return Artwork(listed, None)
@@ -132,12 +132,12 @@ class Packages:
             async for chunk in chunks:
                 importer.update(chunk)
         root = importer.finish()
-        assert isinstance(root, Node), "above several chunks there is a node"
+        assert isinstance(root, Node), "several chunks have a root node"
         _refuse_other(listed, str(root.cid) == listed.cid)
         return Artwork(listed, root)
 
-    async def _car(self, planned: Plan, artworks: dict[str, Artwork], read: dict[str, str]) -> Pieces:
-        """The file's bytes; `read` gets the sha256 of each asset of several chunks by its CID, as its bytes are."""
+    async def _car(self, planned: Plan, artworks: dict[str, Artwork], sha256s: dict[str, str]) -> Pieces:
+        """The CAR file. Adds to `sha256s`, by CID, the sha256 of each artwork that has several chunks."""
         yield car.header(planned.root.cid)
         seen = set[Cid]()
         for step in steps(planned.root):
@@ -147,42 +147,42 @@ class Packages:
                 seen.add(step.cid)
                 yield car.frame(step.cid, len(step.block)) + step.block
             elif step.path in artworks:
-                async for piece in self._file(step, artworks[step.path], read, seen):
+                async for piece in self._file(step, artworks[step.path], sha256s, seen):
                     yield piece
             else:
                 text = planned.texts[step.path]
                 for piece in text_blocks(step, text, seen):
                     yield piece
 
-    async def _file(self, step: Step, artwork: Artwork, read: dict[str, str], seen: set[Cid]) -> Pieces:
-        """An artwork's blocks: its nodes before what is below them. A chunk that was written before is passed over."""
-        way = iter(blocks_of(artwork.file, step.path) if artwork.file else [step])
+    async def _file(self, step: Step, artwork: Artwork, sha256s: dict[str, str], seen: set[Cid]) -> Pieces:
+        """An artwork's blocks, each node before its children; a block that was written before is skipped."""
+        steps_of_file = iter(blocks_of(artwork.file, step.path) if artwork.file else [step])
         digest = hashlib.sha256()
         async with aclosing(self._chunks(artwork.listed)) as chunks:
-            for each in way:
-                block = each.block
+            for block_step in steps_of_file:
+                block = block_step.block
                 if block is None:
                     block = await anext(chunks, b"")
                     digest.update(block)
-                    _refuse_other(artwork.listed, hashlib.sha256(block).digest() == each.cid.digest)
-                if each.cid not in seen:
-                    seen.add(each.cid)
-                    yield car.frame(each.cid, len(block)) + block
+                    _refuse_other(artwork.listed, hashlib.sha256(block).digest() == block_step.cid.digest)
+                if block_step.cid not in seen:
+                    seen.add(block_step.cid)
+                    yield car.frame(block_step.cid, len(block)) + block
         if artwork.file:
-            read[artwork.listed.cid] = digest.hexdigest()
+            sha256s[artwork.listed.cid] = digest.hexdigest()
         _refuse_other(artwork.listed, digest.hexdigest() == artwork.listed.sha256)
 
     async def _chunks(self, listed: PackagedArtwork) -> Pieces:
         """A stored file in chunks of 1 MiB, the last one shorter."""
-        gathered = bytearray()
+        buffer = bytearray()
         async with aclosing(self._content(listed)) as pieces:
             async for piece in pieces:
-                gathered += piece
-                while len(gathered) >= CHUNK:
-                    yield bytes(gathered[:CHUNK])
-                    del gathered[:CHUNK]
-        if gathered:
-            yield bytes(gathered)
+                buffer += piece
+                while len(buffer) >= CHUNK:
+                    yield bytes(buffer[:CHUNK])
+                    del buffer[:CHUNK]
+        if buffer:
+            yield bytes(buffer)
 
     async def _content(self, listed: PackagedArtwork) -> Pieces:
         if listed.size == 0:
@@ -191,40 +191,40 @@ class Packages:
             pieces = await self._objects.read(listed.source, 0, listed.size)
         except NoSuchFile as error:
             log.exception("a recorded file is not in the store", asset_id=listed.asset_id, path=listed.source)
-            raise Unpackable(f"The bytes of asset {listed.asset_id} can't be found in the store") from error
+            raise Unpackable(f"The bytes of asset {listed.asset_id} are not in the file store") from error
         async for piece in pieces:
             yield piece
 
 
 def text_blocks(step: Step, text: bytes, seen: set[Cid]) -> list[bytes]:
-    """The blocks of a file that is at hand, without those that were written before."""
+    """The CAR frames of a file in memory, without blocks that were written before."""
     leaves = [Leaf.of(text[at : at + CHUNK]) for at in range(0, max(1, len(text)), CHUNK)]
     root = balanced(leaves)
-    way = blocks_of(root, step.path) if isinstance(root, Node) else [step]
+    steps_of_file = blocks_of(root, step.path) if isinstance(root, Node) else [step]
     chunks = iter(text[at : at + CHUNK] for at in range(0, max(1, len(text)), CHUNK))
     pieces = []
-    for each in way:
-        block = next(chunks) if each.block is None else each.block
-        if each.cid not in seen:
-            seen.add(each.cid)
-            pieces.append(car.frame(each.cid, len(block)) + block)
+    for block_step in steps_of_file:
+        block = next(chunks) if block_step.block is None else block_step.block
+        if block_step.cid not in seen:
+            seen.add(block_step.cid)
+            pieces.append(car.frame(block_step.cid, len(block)) + block)
     return pieces
 
 
-def sha256_of(cid: str, read: Mapping[str, str]) -> str:
-    """An artwork's sha256: of one chunk, it is in its CID."""
+def sha256_of(cid: str, sha256s: Mapping[str, str]) -> str:
+    """An artwork's sha256: from its CID if it has one chunk, else from `sha256s`."""
     parsed = Cid.parse(cid)
-    return parsed.digest.hex() if parsed.codec == RAW else read[cid]
+    return parsed.digest.hex() if parsed.codec == RAW else sha256s[cid]
 
 
 def attempt_stream(package_id: UUID, attempt: int) -> UUID:
-    """Each attempt has a stream of its own: what an earlier one listed is not its part."""
+    """The stream of one attempt; each has its own, so parts of an earlier attempt never count."""
     return uuid5(package_id, str(attempt))
 
 
-def _refuse_other(listed: PackagedArtwork, same: bool) -> None:  # noqa: FBT001 - reads as a sentence where it is called
+def _refuse_other(listed: PackagedArtwork, same: bool) -> None:  # noqa: FBT001 - private, and clear at its call sites
     if not same:
-        raise Unpackable(f"The bytes of asset {listed.asset_id} are not those that were stored once")
+        raise Unpackable(f"The bytes of asset {listed.asset_id} do not match the digest recorded for them")
 
 
 def package_consumers(packages: Packages) -> list[Consumer]:
@@ -236,7 +236,7 @@ def package_consumers(packages: Packages) -> list[Consumer]:
             case PackageRequested() as request:
                 await packages.build(request, context)
             case _:
-                raise AssertionError(f"{recorded.type} asks for no package")
+                raise AssertionError(f"{recorded.type} is not an event of a package request")
 
     return [
         Consumer(name=PACKAGES, owner="collections", events=(PackagePartListed, PackageRequested), handle=on_package)

@@ -1,4 +1,4 @@
-"""What is read of stored files."""
+"""Queries of stored files."""
 
 from uuid import UUID
 
@@ -7,11 +7,11 @@ from shared.contracts.problem import not_found
 from shared.eventstore import EventStore
 from shared.projections.ahead import row_or_ahead
 
-BY_ID = """
+SELECT_ASSET = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
        cid, gen_in_data, gen_out_data, created_at
 from assets_v3 where asset_id = %b"""
-OF_USER = """
+SELECT_ASSETS_OF_USER = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
        cid, gen_in_data, gen_out_data, created_at
 from assets_v3
@@ -21,14 +21,14 @@ order by asset_id desc limit %b"""
 
 
 async def asset(store: EventStore, asset_id: int) -> AssetRow | None:
-    """An asset of any user.
+    """An asset of any user, or None. Independent of how far the read table is, since workers read files by it.
 
-    Workers read files by it, so it does not depend on how far the read table is. Raises UNAVAILABLE.
+    Raises UNAVAILABLE.
     """
 
     async def read() -> AssetRow | None:
         async with store.reader() as cursor:
-            await cursor.execute(BY_ID, (asset_id,))
+            await cursor.execute(SELECT_ASSET, (asset_id,))
             row = await cursor.fetchone()
         return AssetRow(*row) if row else None
 
@@ -36,7 +36,7 @@ async def asset(store: EventStore, asset_id: int) -> AssetRow | None:
 
 
 async def asset_of(store: EventStore, asset_id: int, user_id: UUID) -> AssetRow:
-    """A user's own file; Problem NOT_FOUND for any other, whether it exists or not."""
+    """A user's own asset. Raises NOT_FOUND for any other, whether it exists or not."""
     row = await asset(store, asset_id)
     if row is None or row.user_id != user_id:
         raise not_found(f"Asset {asset_id}")
@@ -46,7 +46,9 @@ async def asset_of(store: EventStore, asset_id: int, user_id: UUID) -> AssetRow:
 async def assets_of_user(
     store: EventStore, user_id: UUID, *, below: int, limit: int, job_id: UUID | None, collection_id: UUID | None
 ) -> list[AssetRow]:
-    """A user's files with ids below `below`, newest first."""
+    """A user's assets with ids below `below`, newest first; `limit` at most."""
     async with store.reader() as cursor:
-        await cursor.execute(OF_USER, (user_id, below, job_id, job_id, collection_id, collection_id, limit))
+        await cursor.execute(
+            SELECT_ASSETS_OF_USER, (user_id, below, job_id, job_id, collection_id, collection_id, limit)
+        )
         return [AssetRow(*row) for row in await cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""HTTP → command or query → response. A file is the body itself, and streams through."""
+"""HTTP → command or query → response. A file is the request body, and is streamed."""
 
 import re
 from uuid import UUID, uuid5
@@ -60,7 +60,7 @@ async def upload(
 ) -> Response[Envelope[AssetView]]:
     """For workers, with the upload grant of their step: the body is the file.
 
-    `X-Filename` is its name in percent-encoded UTF-8; `X-Content-SHA256`, if given, is compared with what came. The
+    `X-Filename` is its name in percent-encoded UTF-8; `X-Content-SHA256`, if sent, must be the body's. Idempotent: the
     same file again is answered with 200, another one at the same path with 409.
     """
     grant = grant_of(principal.claims, principal.user_id)
@@ -70,7 +70,7 @@ async def upload(
         name=name,
         path=grant.prefix + name,
         mime_type=media_type(request.headers.get("content-type")),
-        sha256=announced_sha256(request),
+        sha256=declared_sha256(request),
         size=request.content_length,
         job_id=grant.job_id,
         gid=grant.gid,
@@ -78,7 +78,7 @@ async def upload(
         collection_id=grant.collection_id,
         component_id=grant.component_id,
     )
-    # A step's path is its own, and the file there names the command: no key is needed.
+    # The command id derives from the step's own path and the content, so no Idempotency-Key is needed.
     stored = await files.take_in(incoming, request.stream(), msgspec.structs.replace(context, repeatable=False))
     return await answer(stored, store, projector, links)
 
@@ -101,7 +101,7 @@ async def store_asset(
 ) -> Response[Envelope[AssetView]]:
     """The body is the file.
 
-    `X-Filename` is its name in percent-encoded UTF-8; `X-Content-SHA256`, if given, is compared with what came.
+    `X-Filename` is its name in percent-encoded UTF-8; `X-Content-SHA256`, if sent, must be the body's.
     """
     name = file_name(request)
     mime_type = media_type(request.headers.get("content-type"))
@@ -113,7 +113,7 @@ async def store_asset(
         name=name,
         path=upload_prefix(principal.user_id, uuid5(context.command_id, "upload")) + name,
         mime_type=mime_type,
-        sha256=announced_sha256(request),
+        sha256=declared_sha256(request),
         size=request.content_length,
     )
     stored = await files.take_in(incoming, request.stream(), context)
@@ -143,31 +143,31 @@ async def list_assets(
 async def read_asset(
     asset_id: FromPath[int], principal: User, store: StoreDependency, links: LinksDependency
 ) -> Envelope[AssetView]:
-    """What is known of a file: its type, size and sha256, and what it was made from."""
+    """A file's type, size and sha256, and the data that it was made from."""
     return Envelope(links.view(await queries.asset_of(store, asset_id, principal.user_id)))
 
 
 async def answer(
     stored: Stored, store: EventStore, projector: Projector, links: Links
 ) -> Response[Envelope[AssetView]]:
-    is_shown = await projector.caught_up(stored.position)
+    is_caught_up = await projector.caught_up(stored.position)
     event = stored.asset.stored
-    row = await queries.asset(store, event.asset_id) if is_shown else None
-    if row is None:  # the read table is further behind than we wait: answer from the history itself
+    row = await queries.asset(store, event.asset_id) if is_caught_up else None
+    if row is None:  # the read table is too far behind: answer from the event
         history = await store.read_stream(asset_stream(event.path), limit=1)
         row = row_of(event, history[0].recorded_at)
     return Response(Envelope(links.view(row)), status_code=201 if stored.created else 200)
 
 
 def file_name(request: ApiRequest) -> str:
-    """The clean name of the file in a request; VALIDATION_FAILED at `header:X-Filename`."""
+    """The file name of a request. Raises VALIDATION_FAILED at `header:X-Filename`."""
     header = request.headers.get("x-filename")
     if header is None:
         raise invalid("X-Filename is required", Detail("header:X-Filename", "is required"))
     return clean_name(decode_name(header, "header:X-Filename"), "header:X-Filename")
 
 
-def announced_sha256(request: ApiRequest) -> str | None:
+def declared_sha256(request: ApiRequest) -> str | None:
     header = request.headers.get("x-content-sha256")
     if header is not None and not SHA256.fullmatch(header):
         message = "must be 64 lower-case hexadecimal digits"

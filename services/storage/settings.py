@@ -1,4 +1,4 @@
-"""What the storage service is told by its environment."""
+"""Settings of the storage service, read from its environment."""
 
 from shared.runtime import ServiceSettings
 
@@ -10,14 +10,14 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     s3_secret_key: str
     s3_bucket: str = "emprops"
     grants_jwks_url: str
-    """Where generation publishes the keys of its upload grants."""
+    """JWKS URL of the generation service, whose keys verify upload grants."""
     grants_issuer: str = "emprops-generation"
     cdn_url: str = ""
-    """Base of the files' public URLs; without one they are read from this service, through the edge."""
+    """Base of the files' public URLs; when empty, clients read them from this service, through the edge."""
     upload_max_bytes: int = 5 * 1024**3
     uploads_at_once: int = 16
-    """Files that one process takes in at the same time, each with two parts of 8 MiB in memory at most."""
+    """Concurrent uploads per process, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0
-    """How long a client may be silent in the middle of a file."""
+    """Longest wait for the next bytes of an upload."""
     package_max_bytes: int = 64 * 1024**3
-    """Of a publish package, which holds the artworks of a whole collection."""
+    """Largest publish package."""

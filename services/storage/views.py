@@ -1,4 +1,4 @@
-"""What clients see of a stored file."""
+"""A stored file in the API."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from services.storage.projections.assets import AssetRow
 
 
 class AssetView(msgspec.Struct, frozen=True):
-    """A stored file, with what it was made from (`gen_in_data`) and what came out beside it (`gen_out_data`)."""
+    """A stored file. `gen_in_data` and `gen_out_data`: the generation's input and outcome; null until it has ended."""
 
     id: int
     name: str
@@ -32,7 +32,7 @@ class AssetView(msgspec.Struct, frozen=True):
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where clients find files: at the CDN when there is one, else at this service, through the edge."""
+    """Public URLs of files: at the CDN if one is set, else at this service, through the edge."""
 
     public_url: str
     cdn_url: str

@@ -1,7 +1,7 @@
-"""A user's credits: grants come in, a job's hold sets some aside, and what its generations cost is spent.
+"""A user's credits: grants add some, a job's hold sets some aside, and a capture spends what its generations cost.
 
-Amounts are integers of 10^-6 credit. What is decided about an account: decisions.py. What is spent or resolved leaves
-the state, which so grows with what is open and not with what has been: outcomes.py says what became of the rest.
+Amounts are integers of 10^-6 credit. Commands and decisions: decisions.py. Used-up grants and resolved holds leave the
+state, so its size depends on what is open, not on the length of the history; outcomes.py has the closed ones.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from shared.persistent import Map
 
 
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is set aside for a job. `allocations` is what is still held, in the order in which it is spent."""
+    """Credits set aside for a job. `allocations`: what is still held of each grant, in the order of spending."""
 
     job_id: UUID
     amount: int
@@ -36,7 +36,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OpenHolds:
-    """The holds that are not resolved, by job. Immutable; a change copies none of the others."""
+    """The holds that are not resolved, by job. Immutable and persistent: a change copies no other hold."""
 
     __slots__ = ("_by_job",)
 
@@ -76,9 +76,9 @@ class OpenHolds:
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user's ledger: what is open of it, and sums (micro-credits, but for the two numbers) of all that ever was.
+    """A user's open grants and holds, sums over its whole history in micro-credits, and two counts.
 
-    `granted == grants' available and held + spent + expired`.
+    Invariant: `granted` is what the open grants have available and held, plus `spent` and `expired`.
     """
 
     grants: OpenGrants = OpenGrants()
@@ -87,9 +87,9 @@ class Account(msgspec.Struct, frozen=True):
     spent: int = 0
     expired: int = 0
     given: int = 0
-    """Number of grants ever."""
+    """Number of grants so far, closed ones included."""
     decided: int = 0
-    """Number of jobs that a hold was ever placed for, or declined."""
+    """Number of jobs whose hold was placed or declined so far."""
 
     def available(self, now: datetime) -> int:
         return self.grants.available - sum(grant.available for grant in self.grants.due(now))
@@ -131,11 +131,11 @@ def evolve(account: Account, event: Event) -> Account:
         case HoldCaptured():
             hold = account.holds[event.job_id]
             _, rest = split(hold.allocations, event.amount)
-            open_still = Hold(hold.job_id, hold.amount, tuple(rest))  # its rest is released by the same decision
+            remaining = Hold(hold.job_id, hold.amount, tuple(rest))  # the same decision releases it
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "held", "spent"),
-                holds=account.holds.with_hold(open_still) if rest else account.holds.without(event.job_id),
+                holds=account.holds.with_hold(remaining) if rest else account.holds.without(event.job_id),
                 spent=account.spent + event.amount,
             )
         case HoldReleased():
@@ -164,7 +164,7 @@ def _moved(grants: OpenGrants, allocations: Sequence[Allocation], source: Pot, t
 
 
 def split(allocations: Sequence[Allocation], amount: int) -> tuple[list[Allocation], list[Allocation]]:
-    """The first `amount` of the allocations in their order, and what remains of them."""
+    """Splits allocations, in their order, into the first `amount` micro-credits and the rest."""
     taken: list[Allocation] = []
     rest: list[Allocation] = []
     for allocation in allocations:

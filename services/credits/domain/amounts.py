@@ -1,4 +1,4 @@
-"""Credits as people write them, and the integers of 10^-6 credit that everything inside counts in."""
+"""Converts between decimal credits of the API and the integers of 10^-6 credit (micro-credits) used internally."""
 
 from decimal import Decimal
 
@@ -9,17 +9,17 @@ MAX_CREDITS = 1_000_000_000
 """Largest amount of one grant, in credits."""
 
 ACCOUNT_LIMIT = 8_000_000_000 * MICRO
-"""Most that one account may ever be granted, in micro-credits. Below 2^33 credits a double's neighbours are less than
-10^-6 apart, so every balance keeps its six decimals in any client's JSON number."""
+"""Upper bound of the sum of an account's grants, in micro-credits. Doubles below 2^33 are less than 10^-6 apart, so
+every balance keeps its six decimals in any client's JSON number."""
 
 SMALLEST = Decimal("0.000001")
 MAX_DIGITS = 64
 
 
 def to_micro(amount: Decimal, pointer: str) -> int:
-    """Micro-credits of an amount above 0 with at most 6 decimals; anything else is refused, naming `pointer`.
+    """Micro-credits of an amount above 0 with at most 6 decimals. Raises VALIDATION_FAILED at `pointer`.
 
-    Bounds are checked before the number is ever expanded: `1e-999999999` is a short token and a gigabyte of digits.
+    Checks the bounds before it expands the number: `1e-999999999` is a short token and a gigabyte of digits.
     """
     if not amount.is_finite():
         raise invalid("The amount is not a number", Detail(pointer, "must be a decimal number, such as 12.5"))
@@ -27,13 +27,13 @@ def to_micro(amount: Decimal, pointer: str) -> int:
         raise invalid("The amount is not above 0", Detail(pointer, "must be greater than 0"))
     if amount > MAX_CREDITS:
         raise invalid("The amount is too large", Detail(pointer, f"must be at most {MAX_CREDITS}"))
-    too_fine = invalid("The amount is too fine", Detail(pointer, "must have at most 6 decimals"))
+    too_many_decimals = invalid("The amount has too many decimals", Detail(pointer, "must have at most 6 decimals"))
     if amount < SMALLEST or len(amount.as_tuple().digits) > MAX_DIGITS:
-        raise too_fine
+        raise too_many_decimals
     numerator, denominator = amount.as_integer_ratio()
     micro, rest = divmod(numerator * MICRO, denominator)
     if rest:
-        raise too_fine
+        raise too_many_decimals
     return micro
 
 

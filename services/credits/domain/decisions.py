@@ -1,7 +1,7 @@
-"""What is decided about a user's account: the commands on it, and the events that each leads to.
+"""Commands on a user's account, and the events that each leads to.
 
-The clock comes in with each command: a grant past its expiry is never available, and what is left of it becomes a
-`GrantExpired` with the first command that changes the account after that moment.
+Each command carries the time: a grant past its expiry is never available, and its remainder is recorded as a
+`GrantExpired` by the next command that changes the account.
 """
 
 from datetime import UTC, datetime
@@ -28,9 +28,9 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
 
 MAX_OPEN_GRANTS = 5_000
-"""Grants of one account that are not used up, also those that are held whole: as many bound the account's state.
+"""Grants of one account that are not used up, wholly held ones included.
 
-A hold may take a part of each, and its event names them all.
+It bounds the account's state, and the event of a hold, which lists every grant that it takes credits from.
 """
 LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class GiveGrant(msgspec.Struct, frozen=True):
-    """Give a user credits. `grant_id` is derived from `external_id` when there is one: the same one, the same grant."""
+    """Give a user credits. Idempotent by `grant_id`, which is derived from `external_id` when there is one."""
 
     grant_id: UUID
     user_id: UUID
@@ -51,7 +51,7 @@ class GiveGrant(msgspec.Struct, frozen=True):
 
 
 class PlaceHold(msgspec.Struct, frozen=True):
-    """Set a job's credits aside, or decline it. An amount of 0 is a job that costs nothing."""
+    """Hold a job's credits, or decline if too few are available. `amount` is 0 for a job that costs nothing."""
 
     user_id: UUID
     job_id: UUID
@@ -69,7 +69,7 @@ class CaptureHold(msgspec.Struct, frozen=True):
 
 
 class ReleaseHold(msgspec.Struct, frozen=True):
-    """Give a job's whole hold back."""
+    """Release the whole hold of a job."""
 
     user_id: UUID
     job_id: UUID
@@ -77,7 +77,7 @@ class ReleaseHold(msgspec.Struct, frozen=True):
 
 
 class ReleaseOpenHold(msgspec.Struct, frozen=True):
-    """Give a hold back that nothing will ever be captured of; one that is resolved stays as it is."""
+    """Release the whole hold of a job if it is open. No events for a resolved or unknown hold."""
 
     user_id: UUID
     job_id: UUID
@@ -92,14 +92,13 @@ Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 def decide(
     command: Command, account: Account, *, grant: GivenGrant | None = None, hold: HoldOutcome | None = None
 ) -> list[Event]:
-    """The events of a command; none when it was carried out before.
+    """The events of a command. Idempotent: none if it was carried out before.
 
-    `grant` is how the grant that the command names was given before, and `hold` what became of its job's hold, where
-    the account has let go of it: see outcomes.py.
+    `grant` and `hold`: the command's grant or hold if it is closed, and so no longer in the account (outcomes.py).
 
     Raises:
         Problem: VALIDATION_FAILED or IDEMPOTENCY_KEY_REUSED for a grant; HOLD_AMOUNT_DIFFERS, HOLD_RESOLVED,
-            HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: those are faults of the sender, and no retry mends them.
+            HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: permanent faults of the sender, so the event is parked.
     """
     match command:
         case GiveGrant():
@@ -161,7 +160,7 @@ def _place(command: PlaceHold, account: Account, known: Hold | HoldOutcome | Non
     if account.available(command.now) < command.amount:
         return [*expiries, _declined(command, account.available(command.now))]
     allocations, left = list[Allocation](), command.amount
-    # An account of an earlier release may have more open grants than one event can name.
+    # An account from before MAX_OPEN_GRANTS may have more open grants than one event can list.
     for grant in islice(account.grants.in_order_of_use(command.now), MAX_OPEN_GRANTS):
         if not left:
             break
@@ -186,7 +185,7 @@ def _resolve(
         return []
     if captured > hold.amount:
         raise Problem(
-            "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, {captured} can't be spent"
+            "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, so {captured} can't be captured"
         )
     events: list[Event] = _expiries(account, user_id, now)
     spent, rest = split(hold.allocations, captured)
@@ -194,16 +193,16 @@ def _resolve(
         events.append(HoldCaptured(job_id, user_id, captured, spent))
     if rest or not captured:
         events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest))
-    returned_too_late = [allocation for allocation in rest if account.grants[allocation.grant_id].is_expired(now)]
-    events += [GrantExpired(allocation.grant_id, user_id, allocation.amount) for allocation in returned_too_late]
+    expired_meanwhile = [allocation for allocation in rest if account.grants[allocation.grant_id].is_expired(now)]
+    events += [GrantExpired(allocation.grant_id, user_id, allocation.amount) for allocation in expired_meanwhile]
     return events
 
 
 def _check_resolved(job_id: UUID, captured: int, known: HoldOutcome | None) -> None:
-    """Raises Problem when a hold that is not open was not resolved with this amount."""
+    """Raises HOLD_NOT_FOUND or HOLD_RESOLVED if a closed hold was not resolved with `captured`."""
     if known is None or known.status == "declined":
         if captured:
-            message = f"Job {job_id} has no hold of which {captured} micro-credits could be spent"
+            message = f"Job {job_id} has no hold to capture {captured} micro-credits of"
             raise Problem("HOLD_NOT_FOUND", message)
     elif known.captured != captured:
         raise Problem(

@@ -1,7 +1,7 @@
-"""The grants of an account that are not used up: by id, in the order of use, and in the order in which they expire.
+"""The open grants of an account: by id, in the order of use, and in the order of expiry.
 
-No change copies what it does not touch: the ids are in a persistent map (a hash trie, as Python's own contextvars), and
-the two orders are tuples of references, no longer than an account's open grants.
+A change copies no unchanged grant: the ids are in a persistent map (a hash trie), and the two orders are tuples of
+references, as long as the account has open grants.
 """
 
 from bisect import bisect_left, insort
@@ -16,18 +16,18 @@ import msgspec
 from shared.persistent import Map
 
 NONE: Map[Any, Any] = Map()
-MANY = 16
-"""As many places are put into an order one by one; more are sorted into it together."""
+MAX_INSERTIONS = 16
+"""Up to so many sort keys are inserted one by one; more are added together and sorted."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 Place = tuple[Any, ...]
-"""Where a grant stands in an order; ends with its id."""
+"""A grant's sort key in one of the orders; its last element is the grant's id."""
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where every micro-credit of a grant is: `amount == available + held + spent + expired`.
+    """A grant, in micro-credits: `amount == available + held + spent + expired`.
 
-    `order` says how many grants the account was given before this one.
+    `order`: the number of grants that the account had before this one, closed ones included.
     """
 
     grant_id: UUID
@@ -49,7 +49,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OpenGrants:
-    """Immutable, and equal to another with the same grants."""
+    """Immutable; compares by its grants."""
 
     __slots__ = ("_by_id", "_expiring", "_queue", "available")
 
@@ -60,10 +60,10 @@ class OpenGrants:
         expiring: tuple[Place, ...] = (),
         available: int = 0,
     ) -> None:
-        """For `of` and `with_changed`, which keep the four of them in agreement."""
+        """Only for `of` and `with_changed`, which keep the four consistent."""
         self._by_id, self._queue, self._expiring = by_id, queue, expiring
         self.available = available
-        """Micro-credits, with those of grants that have expired and are not recorded so yet."""
+        """Micro-credits, including grants whose expiry has passed but is not recorded yet."""
 
     @classmethod
     def of(cls, grants: Iterable[Grant]) -> "OpenGrants":
@@ -92,38 +92,38 @@ class OpenGrants:
         return self._by_id[grant_id]
 
     def in_order_of_use(self, now: datetime) -> Iterator[Grant]:
-        """Those with something available: lowest priority first, then nearest expiry, then oldest."""
+        """Grants with available credits: lowest priority number first, then nearest expiry, then oldest."""
         return (grant for place in self._queue if not (grant := self._by_id[place[-1]]).is_expired(now))
 
     def due(self, now: datetime) -> list[Grant]:
-        """Those with something available that is past its expiry, oldest first."""
+        """Grants with available credits that are past their expiry, oldest first."""
         places = takewhile(lambda place: place[0] <= now, self._expiring)
         return sorted((self._by_id[place[-1]] for place in places), key=lambda grant: grant.order)
 
     def with_changed(self, changed: Sequence[Grant]) -> "OpenGrants":
-        """With these grants instead of those of their ids, or beside them; one that is used up leaves."""
-        gone, come, available = list[Grant](), list[Grant](), self.available
+        """Replaces or adds these grants by id, and drops those that are used up."""
+        removed, added, available = list[Grant](), list[Grant](), self.available
         grants = self._by_id
         for grant in changed:
             before = grants.get(grant.grant_id)
             available += grant.available - (before.available if before else 0)
             if before and before.available and not grant.available:
-                gone.append(before)
+                removed.append(before)
             if grant.available and not (before and before.available):
-                come.append(grant)
+                added.append(grant)
             if not grant.is_used_up:
                 grants = grants.set(grant.grant_id, grant)
             elif before:
                 grants = grants.delete(grant.grant_id)
         return OpenGrants(
             grants,
-            _moved(self._queue, map(_use, gone), map(_use, come)),
-            _moved(self._expiring, map(_expiry, _with_expiry(gone)), map(_expiry, _with_expiry(come))),
+            _reordered(self._queue, map(_use, removed), map(_use, added)),
+            _reordered(self._expiring, map(_expiry, _with_expiry(removed)), map(_expiry, _with_expiry(added))),
             available,
         )
 
     def to_plain(self) -> list[Grant]:
-        """As it is stored; the orders follow from it."""
+        """The stored form; `from_plain` computes the orders from it."""
         return list(self)
 
     @classmethod
@@ -143,14 +143,14 @@ def _with_expiry(grants: Iterable[Grant]) -> Iterator[Grant]:
     return (grant for grant in grants if grant.expires_at is not None)
 
 
-def _moved(places: tuple[Place, ...], gone: Iterable[Place], come: Iterable[Place]) -> tuple[Place, ...]:
-    leaving, arriving = list(gone), list(come)
+def _reordered(places: tuple[Place, ...], removed: Iterable[Place], added: Iterable[Place]) -> tuple[Place, ...]:
+    leaving, arriving = list(removed), list(added)
     if not leaving and not arriving:
         return places
     order = list(places)
     for place in leaving:
         del order[bisect_left(order, place)]
-    if len(arriving) > MANY:
+    if len(arriving) > MAX_INSERTIONS:
         return tuple(sorted([*order, *arriving]))
     for place in arriving:
         insort(order, place)

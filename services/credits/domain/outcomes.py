@@ -1,7 +1,7 @@
-"""What became of a grant or of a job's hold, for ever: the account lets go of it once it is spent or resolved.
+"""A grant or a job's hold after the account's state dropped it as used up or resolved.
 
-It is found by its own key in the read tables, and what these have not seen yet in the account's last events: both are
-folds over the same history. Whoever decides is given it as an argument.
+`services.credits.outcomes` looks it up in the read tables and the account's later events; decisions get it as an
+argument.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from shared.contracts.event import Event
 
 
 class GivenGrant(msgspec.Struct, frozen=True):
-    """How a grant was given."""
+    """A grant with the values that it was given with; `amount` in micro-credits."""
 
     amount: int
     source: str
@@ -26,7 +26,7 @@ class GivenGrant(msgspec.Struct, frozen=True):
 
 
 class HoldOutcome(msgspec.Struct, frozen=True):
-    """`status` as in the table of holds; `amount` is what was asked for."""
+    """`status` as in the table of holds; `amount` is what the job asked for. Both amounts are micro-credits."""
 
     amount: int
     status: Literal["held", "captured", "released", "declined"]
@@ -34,7 +34,7 @@ class HoldOutcome(msgspec.Struct, frozen=True):
 
 
 def grant_after(before: GivenGrant | None, events: Iterable[Event], grant_id: UUID) -> GivenGrant | None:
-    """A grant as it is known after later events of its account."""
+    """Folds later events of the account into a grant."""
     for event in events:
         if isinstance(event, CreditsGranted) and event.grant_id == grant_id:
             expires_at = None if event.expires_at is None else datetime.fromisoformat(event.expires_at)
@@ -43,7 +43,7 @@ def grant_after(before: GivenGrant | None, events: Iterable[Event], grant_id: UU
 
 
 def outcome_after(before: HoldOutcome | None, events: Iterable[Event], job_id: UUID) -> HoldOutcome | None:
-    """The outcome of a job's hold after later events of its account."""
+    """Folds later events of the account into the outcome of a job's hold."""
     for event in events:
         match event:
             case HoldPlaced(job_id=job, amount=amount) if job == job_id:

@@ -1,4 +1,4 @@
-"""One row per user: the sums of where all credits ever granted are."""
+"""One row per user: sums of available, held, spent and expired credits."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ create table {table} (
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """Micro-credits. `available` still counts what expired since the account last changed: see `queries.balance`."""
+    """Micro-credits. `available` includes grants that expired since the account's last event: see `queries.balance`."""
 
     user_id: UUID
     available: int = 0
@@ -34,7 +34,7 @@ Movement = CreditsGranted | HoldPlaced | HoldCaptured | HoldReleased | GrantExpi
 
 
 def movements(event: Movement, amount: int) -> dict[str, int]:
-    """How an event that moves `amount` changes the four sums."""
+    """The changes of the four sums by an event that moves `amount`."""
     match event:
         case CreditsGranted():
             return {"available": amount}

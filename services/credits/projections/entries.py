@@ -1,4 +1,4 @@
-"""The ledger as its user reads it: one row per movement of credits, each reachable from its job or grant."""
+"""The ledger that users read: one row per movement of credits, with its job or grant."""
 
 from datetime import datetime
 from uuid import UUID
@@ -24,7 +24,7 @@ create index {table}_of_user on {table} (user_id, position desc) include (change
 
 
 class EntryRow(msgspec.Struct, frozen=True):
-    """`amount` is what moved, `change` what that did to the available credits (micro-credits)."""
+    """`amount` is what moved, `change` its effect on the available credits; both in micro-credits."""
 
     position: int
     user_id: UUID
@@ -56,7 +56,7 @@ def project(_: EntryRow | None, recorded: RecordedEvent) -> EntryRow:
         case GrantExpired():
             kind, change, grant_id = "expired", -event.amount, event.grant_id
         case _:
-            raise AssertionError(f"{recorded.type} is no entry of a ledger")
+            raise AssertionError(f"{recorded.type} is not a ledger entry")
     return EntryRow(
         position=recorded.position,
         user_id=recorded.stream_id,

@@ -1,4 +1,4 @@
-"""One row per grant: whose it is, when it ends, and where its credits are."""
+"""One row per grant: its user, its expiry, and how much is available, held, spent and expired."""
 
 from datetime import datetime
 from uuid import UUID
@@ -52,7 +52,7 @@ def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
         case HoldPlaced() | HoldCaptured() | HoldReleased() as event:
             return [(allocation.grant_id,) for allocation in event.allocations]
         case _:
-            raise AssertionError(f"{recorded.type} touches no grant")
+            raise AssertionError(f"{recorded.type} does not change a grant")
 
 
 def project(row: GrantRow | None, recorded: RecordedEvent) -> GrantRow:

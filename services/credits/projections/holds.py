@@ -1,4 +1,4 @@
-"""One row per job: what was asked to be held, and what became of it."""
+"""One row per job: the amount asked for, and the status of its hold."""
 
 from datetime import datetime
 from uuid import UUID
@@ -57,7 +57,7 @@ def project(row: HoldRow | None, recorded: RecordedEvent) -> HoldRow:
             status = "captured" if row.captured else "released"
             return msgspec.structs.replace(row, status=status, released=event.amount, resolved_at=at)
         case _:
-            raise AssertionError(f"{recorded.type} is nothing that happens to a hold")
+            raise AssertionError(f"{recorded.type} does not change a hold")
 
 
 HOLDS = Projection(

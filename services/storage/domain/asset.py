@@ -1,4 +1,4 @@
-"""A stored file: what it is, and what it was made from. Its bytes lie at its path and never change."""
+"""A stored file and the data of the generation that made it. The bytes at its path never change."""
 
 from typing import Any, assert_never
 from uuid import UUID, uuid5
@@ -52,7 +52,7 @@ class StoreAsset(msgspec.Struct, frozen=True):
 
 
 class DescribeAsset(msgspec.Struct, frozen=True):
-    """Say what an asset was made from, by the generation that made it."""
+    """Record the input and output data of the generation that made an asset."""
 
     asset_id: int
     user_id: UUID
@@ -84,12 +84,14 @@ def decide(command: Command, asset: Asset | None) -> list[Event]:
 
 
 def refuse_other_bytes(asset: Asset, sha256: str) -> None:
-    """CONFLICT when a file is to be stored where another one lies."""
+    """Raises CONFLICT if the asset at this path has another sha256."""
     if asset.stored.sha256 != sha256:
-        raise Problem("CONFLICT", f"There is another file at {asset.stored.path}: stored files never change")
+        raise Problem(
+            "CONFLICT", f"There is another file at {asset.stored.path}, and stored files never change: use another name"
+        )
 
 
 def _made_by(command: DescribeAsset, stored: AssetStored) -> bool:
-    """A worker names its outputs itself: what it says of another job's files is not believed."""
+    """Workers report the ids of their outputs, so they are compared with the asset's own job and generation."""
     claimed = (command.asset_id, command.user_id, command.job_id, command.gid)
     return claimed == (stored.asset_id, stored.user_id, stored.job_id, stored.gid)

@@ -1,4 +1,4 @@
-"""An upload grant: a worker's leave to write one step's files, and to read the files of one job."""
+"""An upload grant: permission for a worker to write one step's files and to read one job's files."""
 
 from uuid import UUID
 
@@ -21,11 +21,11 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 def grant_of(claims: dict[str, object], user_id: UUID) -> Grant:
-    """The grant in a verified token. FORBIDDEN when there is none, or one whose prefix is not its own step's."""
+    """The grant in a verified token. Raises FORBIDDEN if it has none, or if the prefix is not its step's folder."""
     try:
         grant = msgspec.convert(claims.get("grant"), Grant)
     except msgspec.ValidationError as error:
         raise Problem("FORBIDDEN", "The token carries no upload grant") from error
     if grant.prefix != generation_prefix(user_id, grant.job_id, grant.gid, grant.sid):
-        raise Problem("FORBIDDEN", "The upload grant's prefix is not the one of its user, job, generation and step")
+        raise Problem("FORBIDDEN", "The upload grant's prefix is not the folder of its user, job, generation and step")
     return grant

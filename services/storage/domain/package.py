@@ -1,4 +1,4 @@
-"""One attempt at a publish package: its parts come in, then it is stored, or can't be."""
+"""One attempt to build a publish package: its parts arrive, then it is stored or failed."""
 
 from typing import assert_never
 from uuid import UUID
@@ -15,13 +15,13 @@ from shared.persistent import Map
 
 
 class Package(msgspec.Struct, frozen=True):
-    """`parts`, by number, are let go of once the package is stored or given up."""
+    """`parts`, by number, are dropped once the package is stored or has failed."""
 
     parts: Map[int, PackagePartTaken] = Map()
     outcome: PackageStored | PackageFailed | None = None
 
     def contents(self, request: PackageRequested) -> Contents:
-        """What the package is made of. All its parts are here: `missing` tells."""
+        """The contents of the package. Requires all parts: see `missing`."""
         listed = [self.parts[number] for number in sorted(self.parts)]
         return Contents(
             collection_id=request.collection_id,
@@ -59,7 +59,7 @@ class TakePart(msgspec.Struct, frozen=True):
 
 
 class EndPackage(msgspec.Struct, frozen=True):
-    """It is stored, or can't be made."""
+    """Record that the package is stored, or why it failed."""
 
     outcome: PackageStored | PackageFailed
 
@@ -70,7 +70,7 @@ Command = TakePart | EndPackage
 
 
 def decide(command: Command, state: Package) -> list[Event]:
-    """Nothing once the package is stored or given up, and for a part that is here."""
+    """Idempotent: no events once the package is stored or has failed, nor for a part that was taken before."""
     if state.outcome is not None:
         return []
     match command:
@@ -85,5 +85,5 @@ def decide(command: Command, state: Package) -> list[Event]:
 
 
 def package_path(user_id: UUID, package_id: UUID, attempt: int) -> str:
-    """Where the CAR file lies: one folder for each attempt, since a stored file never changes."""
+    """The path of the CAR file: one folder per attempt, since a stored file never changes."""
     return f"packages/{user_id}/{package_id}/{attempt}/package.car"

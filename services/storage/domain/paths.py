@@ -1,4 +1,4 @@
-"""Where files lie, and which names they may have. A name that isn't safe as it stands is refused, never repaired."""
+"""Paths of stored files, and the names that they may have. An unsafe name is refused, never repaired."""
 
 import re
 from urllib.parse import unquote_to_bytes
@@ -7,12 +7,10 @@ from uuid import UUID
 from shared.contracts.problem import Detail, Problem, invalid
 
 MAX_NAME = 200
-"""Bytes of UTF-8: with a path's ids before it, a key stays far below the 1024 bytes of S3 and a file name below 255."""
+"""Bytes of UTF-8. With the ids of its path, a key stays below S3's 1024 bytes; file systems take names up to 255."""
 
 FORBIDDEN = frozenset('/\\<>:"|?*')
-"""Separators, and what some file system or header of a later download can't carry."""
-
-"""Unicode categories: controls, marks that turn or hide text, what is no character, and line breaks."""
+"""Path separators, and characters that some file systems or headers don't allow."""
 
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 """Device names on Windows, with any extension."""
@@ -32,11 +30,14 @@ def upload_prefix(user_id: UUID, upload_id: UUID) -> str:
 
 
 def decode_name(header: str, pointer: str) -> str:
-    """The file name of a header: percent-encoded UTF-8, so a name of plain ASCII without `%` is itself."""
+    """Decodes a file name from percent-encoded UTF-8. Raises VALIDATION_FAILED at `pointer`."""
     if not header.isascii():
         raise invalid("The file name is not encoded", Detail(pointer, "must be percent-encoded UTF-8"))
     if re.search(r"%(?![0-9A-Fa-f]{2})", header):
-        raise invalid("The file name is not encoded", Detail(pointer, "has a % that starts no %XX; write % as %25"))
+        raise invalid(
+            "The file name is not encoded",
+            Detail(pointer, "has a % without two hexadecimal digits after it: write % as %25"),
+        )
     try:
         return unquote_to_bytes(header).decode()
     except UnicodeDecodeError as error:
@@ -44,7 +45,7 @@ def decode_name(header: str, pointer: str) -> str:
 
 
 def clean_name(name: str, pointer: str) -> str:
-    """The name as it was sent, whatever its Unicode form; VALIDATION_FAILED if it isn't safe."""
+    """The name unchanged, in whatever Unicode form. Raises VALIDATION_FAILED at `pointer` if it isn't safe."""
     fault = _fault(name)
     if fault:
         raise invalid(f"The file name {fault}", Detail(pointer, fault))
@@ -61,20 +62,20 @@ def _fault(name: str) -> str | None:
         f"must be at most {MAX_NAME} bytes long": len(name.encode(errors="replace")) > MAX_NAME,
         "must not be the name of a device on some systems": bool(RESERVED.fullmatch(name)),
     }
-    return next((fault for fault, found in faults.items() if found), None)
+    return next((fault for fault, applies in faults.items() if applies), None)
 
 
 def media_type(header: str | None) -> str:
-    """The type and subtype of a Content-Type in lower case, with its charset if it names one, and no other parameter.
+    """The media type of a Content-Type in lower case, with its charset if any, without other parameters.
 
-    `application/octet-stream` without a header.
+    `application/octet-stream` without a header. Raises UNSUPPORTED_MEDIA_TYPE.
     """
     if header is None:
         return "application/octet-stream"
     kind, *parameters = (part.strip() for part in header.split(";"))
-    named = [each for each in parameters if each.lower().startswith("charset")]
-    charsets = [match for each in named if (match := CHARSET.fullmatch(each))]
-    if not MEDIA_TYPE.fullmatch(kind.lower()) or len(named) > 1 or len(named) > len(charsets):
+    charset_parameters = [parameter for parameter in parameters if parameter.lower().startswith("charset")]
+    charsets = [match for parameter in charset_parameters if (match := CHARSET.fullmatch(parameter))]
+    if not MEDIA_TYPE.fullmatch(kind.lower()) or len(charset_parameters) > 1 or len(charset_parameters) > len(charsets):
         message = "must be a media type such as image/png, or text/plain; charset=utf-8"
         raise Problem("UNSUPPORTED_MEDIA_TYPE", f"Content-Type {message}", Detail("header:Content-Type", message))
     return f"{kind.lower()}; charset={charsets[0][1].lower()}" if charsets else kind.lower()

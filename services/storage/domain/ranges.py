@@ -18,23 +18,22 @@ class ByteRange(NamedTuple):
 
 
 class Unsatisfiable(Exception):  # noqa: N818 - the word of the RFC
-    """The range lies beyond the file: 416."""
+    """The range starts beyond the end of the file: answer 416."""
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
-    """The range asked for, cut to the file; None for the whole file. Raises Unsatisfiable.
+    """The requested range, clipped to the file; None for the whole file. Raises Unsatisfiable.
 
-    What is no single range of bytes (another unit, several ranges, nonsense) is ignored, as section 14.2 allows: the
-    whole file is always a right answer.
+    Anything but one byte range (another unit, several ranges, invalid syntax) is ignored, as section 14.2 allows.
     """
     match = BYTES.fullmatch(header) if header is not None else None
     if match is None or match["first"] == match["last"] == "":
         return None
     if match["first"] == "":
-        wanted = int(match["last"])
-        if wanted == 0 or size == 0:
+        suffix_length = int(match["last"])
+        if suffix_length == 0 or size == 0:
             raise Unsatisfiable
-        return ByteRange(max(0, size - wanted), size - 1)
+        return ByteRange(max(0, size - suffix_length), size - 1)
     first = int(match["first"])
     if match["last"] and int(match["last"]) < first:
         return None

@@ -1,4 +1,4 @@
-"""One row per stored file, as its owner reads it."""
+"""One row per stored file."""
 
 from datetime import datetime
 from typing import Any
@@ -54,7 +54,7 @@ class AssetRow(msgspec.Struct, frozen=True):
 
 
 def row_of(event: AssetStored, created_at: datetime) -> AssetRow:
-    """A file of which nothing else is known yet."""
+    """The row of a file that is stored and not described yet."""
     stored = {field: getattr(event, field) for field in event.__struct_fields__ if field in AssetRow.__struct_fields__}
     return AssetRow(**stored, gen_in_data=None, gen_out_data=None, created_at=created_at)
 
@@ -69,10 +69,10 @@ def project(row: AssetRow | None, recorded: RecordedEvent) -> AssetRow:
         case AssetStored() as event:
             return row_of(event, recorded.recorded_at)
         case AssetDescribed() as event:
-            assert row is not None, f"asset {event.asset_id} is described at {recorded.position}, but was never stored"
+            assert row is not None, f"asset {event.asset_id} is described at {recorded.position} before it is stored"
             return msgspec.structs.replace(row, gen_in_data=event.gen_in_data, gen_out_data=event.gen_out_data)
         case _:
-            raise AssertionError(f"{recorded.type} changes no asset")
+            raise AssertionError(f"{recorded.type} does not change an asset")
 
 
 ASSETS = Projection(

@@ -1,1 +1,1 @@
-"""Where bytes lie."""
+"""Clients of the file store."""

@@ -1,7 +1,7 @@
-"""An upload in parts.
+"""S3 multipart uploads.
 
-minio makes these calls only inside `put_object`, which wants a file to read, and so a thread that waits for the client,
-and leaks more threads when that file fails.
+The minio client makes these calls only inside `put_object`. That needs a file object to read, so a thread that waits
+for the client, and it leaks threads when the file raises.
 """
 
 import re
@@ -17,25 +17,25 @@ _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
 
 class Multipart:
-    """Of one object. Calls wait for the store, and raise S3Error, or what urllib3 raises."""
+    """The multipart uploads of one object. Calls block, and raise S3Error or urllib3's HTTPError."""
 
     def __init__(self, requests: SignedRequests, path: str) -> None:
         self._requests, self._path = requests, path
 
     def begin(self, media_type: str) -> str:
-        """The id of a new upload."""
+        """Begins an upload and returns its id."""
         answer = self._ask("POST", {"uploads": ""}, headers={"Content-Type": media_type})
-        found = _UPLOAD_ID.search(answer.data)
-        if found is None:
-            raise urllib3.exceptions.HTTPError("the store began an upload without an id")
-        return found.group(1).decode()
+        upload_id = _UPLOAD_ID.search(answer.data)
+        if upload_id is None:
+            raise urllib3.exceptions.HTTPError("the store's answer to CreateMultipartUpload has no UploadId")
+        return upload_id.group(1).decode()
 
     def send(self, upload_id: str, number: int, content: bytes) -> Part:
         answer = self._ask("PUT", {"partNumber": str(number), "uploadId": upload_id}, content)
         return Part(number, answer.headers["ETag"].strip('"'))
 
     def complete(self, upload_id: str, parts: Sequence[Part]) -> None:
-        """The store may find only now, having answered 200 already, that it can't."""
+        """Raises S3Error also for a 200: a store may send the status first and fail afterwards."""
         listed = "".join(
             f'<Part><PartNumber>{part.part_number}</PartNumber><ETag>"{part.etag}"</ETag></Part>' for part in parts
         )

@@ -1,4 +1,4 @@
-"""S3-compatible stores, by the `minio` client: it is synchronous, so it runs in threads, and it waits only so long."""
+"""An S3-compatible store through the `minio` client, which is synchronous: calls run in threads, with timeouts."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ from shared.contracts.problem import Problem
 from shared.http import get_logger
 
 PART = 8 * 1024 * 1024
-"""Bytes of a part of an upload. All but the last are of this size, as some stores ask."""
+"""Bytes per part of an upload. All but the last have this size, which some stores require."""
 PARTS_AT_ONCE = 3
-"""Parts that a process sends at the same time, over all uploads: what bounds its memory."""
+"""Concurrent part uploads per process, over all files; bounds its memory."""
 CHUNK = 1024 * 1024
-"""Bytes read at once when a file is sent to a client; one chunk is read ahead."""
+"""Bytes per read when a file is sent to a client; one chunk is read ahead."""
 THREADS = 24
 CONNECT_TIMEOUT, READ_TIMEOUT = 2.0, 30.0
 MISSING = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
@@ -33,7 +33,7 @@ T = TypeVar("T")
 log = get_logger("s3")
 
 
-class NoSuchFile(Exception):  # noqa: N818 - what was found
+class NoSuchFile(Exception):  # noqa: N818 - names the condition
     """The store has nothing at this path."""
 
 
@@ -67,13 +67,13 @@ class S3Store:
 
         def ensure() -> None:
             if not self.client.bucket_exists(self.bucket):
-                with contextlib.suppress(S3Error):  # another replica was faster, or we'll see at the next look
+                with contextlib.suppress(S3Error):  # another replica was faster, or the next check fails
                     self.client.make_bucket(self.bucket)
 
         await self.run(ensure)
 
     async def try_to_write(self, path: str) -> None:
-        """Returns when a small object was written, and deleted again: a store may answer and have no room."""
+        """Writes and deletes a small object: a store may answer reads and be unable to write."""
 
         def write() -> None:
             self.requests.send("PUT", path, body=b"ok")
@@ -82,13 +82,13 @@ class S3Store:
         await self.run(write)
 
     def upload(self, path: str, media_type: str) -> "S3Upload":
-        """A new upload to a path; end it with `abort`, whatever came of it."""
+        """A new upload to a path. Call `abort` in the end, also after `complete`."""
         return S3Upload(self, path, media_type)
 
     async def read(self, path: str, first: int, length: int) -> AsyncIterator[bytes]:
-        """The bytes from `first` on, `length` (> 0) of them. Raises NoSuchFile at once, not at the first chunk."""
-        wanted = {"Range": f"bytes={first}-{first + length - 1}"}
-        response = await self.run(self.requests.send, "GET", path, headers=wanted, streams=True)
+        """Streams `length` (> 0) bytes from offset `first`. Raises NoSuchFile before the first chunk is asked for."""
+        byte_range = {"Range": f"bytes={first}-{first + length - 1}"}
+        response = await self.run(self.requests.send, "GET", path, headers=byte_range, streams=True)
 
         async def chunks() -> AsyncIterator[bytes]:
             ahead = asyncio.ensure_future(self.run(response.read, CHUNK))
@@ -97,7 +97,7 @@ class S3Store:
                     ahead = asyncio.ensure_future(self.run(response.read, CHUNK))
                     yield chunk
             finally:
-                # A client that went away leaves bytes unread: such a connection can't be used again.
+                # A client that disconnects leaves bytes unread: such a connection can't be reused.
                 ahead.cancel()
                 response.close()
                 response.release_conn()
@@ -108,7 +108,7 @@ class S3Store:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls in a thread; exceptions of minio and urllib3 come out as ours."""
+        """Runs a blocking call in a thread. Raises NoSuchFile, or UNAVAILABLE for other errors of minio and urllib3."""
 
         def guarded() -> T:
             with _translated():
@@ -118,64 +118,64 @@ class S3Store:
 
 
 class S3Upload:
-    """A file on its way into the store. Nothing is visible at its path before `complete` has returned."""
+    """An upload to the store. The file becomes visible at its path only with `complete`."""
 
     def __init__(self, store: S3Store, path: str, media_type: str) -> None:
         self._store, self._path, self._media_type = store, path, media_type
         self._multipart = Multipart(store.requests, path)
-        self._gathered: list[bytes] = []
+        self._buffer: list[bytes] = []
         self._missing = PART
         self._upload_id: str | None = None
         self._sent: list[asyncio.Task[Part]] = []
 
     async def write(self, data: bytes) -> None:
-        """Takes bytes; waits while too much is under way. Raises what became of earlier ones, if they failed."""
+        """Adds bytes; waits while PARTS_AT_ONCE parts are being sent. Raises if an earlier part failed."""
         while len(data) >= self._missing:
-            self._gathered.append(data[: self._missing])
+            self._buffer.append(data[: self._missing])
             data = data[self._missing :]
             await self._send()
         if data:
-            self._gathered.append(data)
+            self._buffer.append(data)
             self._missing -= len(data)
 
     async def complete(self) -> None:
-        """Makes the file visible at its path, in place of what may be there."""
+        """Makes the file visible at its path; replaces an existing one."""
         if self._upload_id is None:
             await self._put_whole()
             return
-        if self._gathered:
+        if self._buffer:
             await self._send()
         parts = [await part for part in self._sent]
         await self._store.run(self._multipart.complete, self._upload_id, parts)
         self._upload_id = None
 
     async def abort(self) -> None:
-        """Gives up what is not complete, and its parts; does nothing after `complete`."""
+        """Aborts an upload that is not complete and deletes its parts; no-op after `complete`."""
         await asyncio.gather(*self._sent, return_exceptions=True)
         if self._upload_id is not None:
-            with contextlib.suppress(Problem, NoSuchFile):  # what stays behind, the store's lifecycle rules delete
+            with contextlib.suppress(Problem, NoSuchFile):  # the store's lifecycle rules delete parts that stay
                 await self._store.run(self._multipart.abort, self._upload_id)
             self._upload_id = None
 
     async def _put_whole(self) -> None:
-        content = b"".join(self._gathered)
+        content = b"".join(self._buffer)
         headers = {"Content-Type": self._media_type}
         await self._store.run(self._store.requests.send, "PUT", self._path, body=content, headers=headers)
 
     async def _send(self) -> None:
-        """Begins to send what was gathered as the next part."""
+        """Starts to send the buffered bytes as the next part."""
         if self._upload_id is None:
             self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
         for part in self._sent:
             if part.done():
                 part.result()
         await self._store.parts.acquire()
-        content = b"".join(self._gathered)
-        self._gathered, self._missing = [], PART
+        content = b"".join(self._buffer)
+        self._buffer, self._missing = [], PART
         self._sent.append(asyncio.create_task(self._send_part(len(self._sent) + 1, content)))
 
     async def _send_part(self, number: int, content: bytes) -> Part:
-        assert self._upload_id is not None, "an upload has its id before its first part"
+        assert self._upload_id is not None, "the id comes before the first part"
         try:
             return await self._store.run(self._multipart.send, self._upload_id, number, content)
         finally:

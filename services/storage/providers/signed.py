@@ -1,7 +1,7 @@
-"""Requests on objects, signed with the time that the store itself told: it refuses what is signed for another time.
+"""Requests on objects, signed with the store's own time as of its last response.
 
-A store takes a signature for a few minutes around its own time. With the time of this machine, no file could be stored
-or read while its clock is an hour off. minio signs for any moment that it is given, but only by `get_presigned_url`.
+A store accepts a signature only within minutes of its own time, so a machine whose clock is an hour off could neither
+store nor read files. minio takes the time of a signature only in `get_presigned_url`.
 """
 
 import base64
@@ -15,14 +15,14 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
-VALID = timedelta(hours=1)
-"""For how long a signed request may be sent, retries included."""
-NEAR = timedelta(minutes=1)
-"""No store refuses a signature for so small a difference: what was signed that near is refused for another reason."""
+LIFETIME = timedelta(hours=1)
+"""Lifetime of a signed request, retries included."""
+ACCEPTED_SKEW = timedelta(minutes=1)
+"""Clock difference that every store accepts: within it, a 403 has another reason, and is not retried."""
 
 
 class StoreClock:
-    """The store's time: what its last answer told, and what has passed since then. This machine's before the first."""
+    """The store's time: the `Date` of its last response plus the time since. Before the first, this machine's."""
 
     def __init__(
         self, *, system: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
@@ -33,17 +33,17 @@ class StoreClock:
     def __call__(self) -> datetime:
         return datetime.fromtimestamp(self._ahead + self._monotonic(), UTC)
 
-    def told(self, date: str) -> None:
-        """What `Date` in an answer says, which has just come; anything that is no date is passed over."""
+    def update(self, date: str) -> None:
+        """Sets the time from the `Date` header of a response that has just arrived; an invalid date is ignored."""
         try:
-            told = parsedate_to_datetime(date)
+            store_time = parsedate_to_datetime(date)
         except ValueError:
             return
-        self._ahead = told.timestamp() - self._monotonic()
+        self._ahead = store_time.timestamp() - self._monotonic()
 
 
 class SignedRequests:
-    """On one bucket's objects. Calls wait for the store, and raise S3Error, or what urllib3 raises."""
+    """Sends requests on one bucket's objects. Calls block, and raise S3Error or urllib3's HTTPError."""
 
     def __init__(self, client: Minio, http: urllib3.PoolManager, bucket: str, clock: StoreClock) -> None:
         self._client, self._http, self._bucket, self._clock = client, http, bucket, clock
@@ -58,22 +58,22 @@ class SignedRequests:
         headers: Mapping[str, str] | None = None,
         streams: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """The store's answer, a success. `streams`: the caller reads its body, and gives the connection back."""
+        """The response, of a status below 300. `streams`: the caller reads the body and releases the connection."""
         sent = dict(headers or {})
-        if body is not None:  # a store refuses what does not arrive as it was sent
+        if body is not None:  # the store rejects a body that was corrupted on the way
             sent["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
         def ask(now: datetime) -> urllib3.BaseHTTPResponse:
             url = self._client.get_presigned_url(
-                method, self._bucket, path, expires=VALID, request_date=now, extra_query_params={**(query or {})}
+                method, self._bucket, path, expires=LIFETIME, request_date=now, extra_query_params={**(query or {})}
             )
             answer = self._http.request(method, url, body=body, headers=sent, preload_content=not streams)
-            self._clock.told(answer.headers.get("Date", ""))
+            self._clock.update(answer.headers.get("Date", ""))
             return answer
 
         signed_for = self._clock()
         answer = ask(signed_for)
-        if answer.status == 403 and abs(self._clock() - signed_for) > NEAR:
+        if answer.status == 403 and abs(self._clock() - signed_for) > ACCEPTED_SKEW:
             answer.drain_conn()
             answer = ask(self._clock())
         if answer.status >= 300:
@@ -82,4 +82,4 @@ class SignedRequests:
 
 
 def _unlike_s3(answer: urllib3.BaseHTTPResponse) -> Exception:
-    return urllib3.exceptions.HTTPError(f"the store answered {answer.status} without S3's words")
+    return urllib3.exceptions.HTTPError(f"the store answered {answer.status} without an S3 error document")

@@ -1,4 +1,4 @@
-"""A hundred thousand grants and holds: what an account has let go of is found by its key, and nothing else is read."""
+"""With 100,000 grants and holds: a closed grant or hold is read by its key, and no other rows are."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,16 +28,16 @@ insert into read_table_skips (table_name, position, event, error, reason, actor)
 select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v1', 'holds_v1']) t, generate_series(1, 5) n;
 analyze"""
 
-ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "a hold": (outcomes.HOLD, (USER, UUID(int=50_000))),
-    "a hold that there is not": (outcomes.HOLD, (USER, uuid4())),
-    "a grant": (outcomes.GRANT, (USER, UUID(int=50_000))),
-    "a grant that there is not": (outcomes.GRANT, (USER, uuid4())),
-    "what a table has seen of an account": (outcomes.LAST_SEEN, (USER, EVENTS - 20)),
-    "what a table has seen of an account that there is not": (outcomes.LAST_SEEN, (uuid4(), EVENTS)),
+QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "a hold": (outcomes.SELECT_HOLD, (USER, UUID(int=50_000))),
+    "an unknown hold": (outcomes.SELECT_HOLD, (USER, uuid4())),
+    "a grant": (outcomes.SELECT_GRANT, (USER, UUID(int=50_000))),
+    "an unknown grant": (outcomes.SELECT_GRANT, (USER, uuid4())),
+    "last version in a table, of an account": (outcomes.SELECT_SEEN_VERSION, (USER, EVENTS - 20)),
+    "last version in a table, of an unknown account": (outcomes.SELECT_SEEN_VERSION, (uuid4(), EVENTS)),
 }
-FEW = 30
-"""The rows that a question may read: those of its keys, and the account's events that a table has not seen."""
+MAX_ROWS = 30
+"""Rows that a query may read: those of its keys, and the account's events after the table's position."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -54,11 +54,11 @@ async def full(servers: Servers) -> AsyncIterator[psycopg.AsyncConnection]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("question", ASKED)
-async def test_an_outcome_is_found_by_its_key(full: psycopg.AsyncConnection, question: str) -> None:
-    plan = await explained(full, *ASKED[question])
+@pytest.mark.parametrize("name", QUERIES)
+async def test_an_outcome_is_found_by_its_key(full: psycopg.AsyncConnection, name: str) -> None:
+    plan = await explained(full, *QUERIES[name])
     for node in nodes(plan):
         small = node.get("Relation Name") in {"read_tables", "read_table_skips"}
-        assert node["Node Type"] != "Seq Scan" or small, f"{question}: {plan}"
+        assert node["Node Type"] != "Seq Scan" or small, f"{name}: {plan}"
         read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        assert read <= FEW, f"{question} reads {read} rows: {plan}"
+        assert read <= MAX_ROWS, f"{name} reads {read} rows: {plan}"

@@ -125,9 +125,9 @@ async def test_what_can_not_be_packaged_is_told_in_a_sentence(storage: Api, aski
 
     assert "of token 2, is not in storage" in await refused(storage, asking, with_second(source="generations/none"))
     assert "is not in storage" in await refused(storage, asking, made, user=BOB), "somebody else's artworks"
-    assert "is another file in storage" in await refused(storage, asking, with_second(sha256="0" * 64))
-    assert "is another file in storage" in await refused(storage, asking, with_second(cid=first.cid))
-    assert "CID is none" in await refused(storage, asking, with_second(cid="Qm"))
+    assert "differs from the file in storage" in await refused(storage, asking, with_second(sha256="0" * 64))
+    assert "differs from the file in storage" in await refused(storage, asking, with_second(cid=first.cid))
+    assert "CID is not valid" in await refused(storage, asking, with_second(cid="Qm"))
 
 
 async def test_bytes_that_have_changed_in_the_store_are_not_packaged(storage: Api, asking: Publisher):
@@ -136,10 +136,10 @@ async def test_bytes_that_have_changed_in_the_store_are_not_packaged(storage: Ap
     for artwork in made.artworks:
         other = bytes(artwork.size)
         await asyncio.to_thread(client.put_object, bucket, artwork.source, io.BytesIO(other), len(other))
-        assert "are not those that were stored once" in await refused(storage, asking, made)
+        assert "do not match the digest recorded" in await refused(storage, asking, made)
     for artwork in made.artworks:
         await asyncio.to_thread(client.remove_object, bucket, artwork.source)
-    assert "can't be found in the store" in await refused(storage, asking, made)
+    assert "are not in the file store" in await refused(storage, asking, made)
 
 
 async def test_no_artwork_is_held_whole(storage: Api, asking: Publisher):

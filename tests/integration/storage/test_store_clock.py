@@ -1,4 +1,4 @@
-"""The machine's clock is hours off: files are stored and read all the same, by the time that the store itself tells."""
+"""With a machine clock that is hours off, files are stored and read: requests are signed with the store's time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def opened(bucket: Bucket) -> Iterator[Open]:
 
 
 async def stored(store: S3Store, path: str, content: bytes) -> bytes:
-    """What is read back of what was stored."""
+    """Stores a file and reads it back."""
     upload = store.upload(path, "text/plain")
     try:
         await upload.write(content)
@@ -48,8 +48,8 @@ async def test_a_process_that_starts_with_a_wrong_clock(opened: Open, off: float
 
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR])
-async def test_reading_is_the_first_that_it_does(opened: Open, off: float) -> None:
-    """Its connection serves the next request too: what was refused is not left unread in it."""
+async def test_the_first_request_is_a_read(opened: Open, off: float) -> None:
+    """The refused response is drained, so its connection serves the next request."""
     assert await stored(opened(StoreClock()), "a.txt", b"abc") == b"abc"
     store = opened(StoreClock(system=lambda: time.time() + off))
     for _ in range(3):
@@ -61,10 +61,10 @@ async def test_another_refusal_stays_one(opened: Open) -> None:
         await stored(opened(StoreClock(), "not the key"), "a.txt", b"abc")
 
 
-def test_a_date_that_is_none_is_passed_over() -> None:
+def test_an_invalid_date_is_ignored() -> None:
     clock = StoreClock(system=lambda: 1000.0, monotonic=lambda: 5.0)
     for date in ("", "soon", "Thu, 99 Nov 2026 17:00:00 GMT"):
-        clock.told(date)
+        clock.update(date)
     assert clock().timestamp() == 1000.0
-    clock.told("Thu, 01 Jan 1970 01:00:00 GMT")
+    clock.update("Thu, 01 Jan 1970 01:00:00 GMT")
     assert clock().timestamp() == 3600.0

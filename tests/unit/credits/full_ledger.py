@@ -1,4 +1,4 @@
-"""The ledger as its first releases kept it: an account that lets go of nothing, and what was decided about it.
+"""The account as the first releases kept it, with its closed grants and holds, and its decisions.
 
 It says, in tests, what the ledger of today must decide and hold: the same, though that one forgets what is over.
 """
@@ -57,7 +57,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """What is set aside for a job. `allocations` is what is still held, in the order in which it is spent."""
+    """Credits set aside for a job. `allocations`: what is still held of each grant, in the order of spending."""
 
     amount: int
     status: Literal["held", "captured", "released", "declined"]
@@ -213,7 +213,7 @@ def _resolve(account: Account, user_id: UUID, job_id: UUID, captured: int, now: 
     if hold is None or hold.status == "declined":
         if captured == 0:
             return []
-        raise Problem("HOLD_NOT_FOUND", f"Job {job_id} has no hold of which {captured} micro-credits could be spent")
+        raise Problem("HOLD_NOT_FOUND", f"Job {job_id} has no hold to capture {captured} micro-credits of")
     if hold.status != "held":
         if hold.captured == captured:
             return []
@@ -222,7 +222,7 @@ def _resolve(account: Account, user_id: UUID, job_id: UUID, captured: int, now: 
         )
     if captured > hold.amount:
         raise Problem(
-            "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, {captured} can't be spent"
+            "CAPTURE_EXCEEDS_HOLD", f"Job {job_id} holds {hold.amount} micro-credits, so {captured} can't be captured"
         )
     events: list[Event] = _expiries(account, user_id, now)
     spent, rest = split(hold.allocations, captured)

@@ -58,10 +58,10 @@ class Ledger(RuleBasedStateMachine):
         return events
 
     def decided(self, command):
-        """By the account that has let go of what is over, which is told of the one grant or hold."""
+        """By the account without its closed grants and holds, which gets the command's own as an argument."""
         if isinstance(command, GiveGrant):
-            found = grant_after(None, self.history, command.grant_id)
-            return decisions.decide(command, self.open, grant=found)
+            grant = grant_after(None, self.history, command.grant_id)
+            return decisions.decide(command, self.open, grant=grant)
         return decisions.decide(command, self.open, hold=outcome_after(None, self.history, command.job_id))
 
     @rule(hours=st.integers(min_value=1, max_value=30))
@@ -139,9 +139,9 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_account_has_what_is_open_and_the_sums_of_the_rest(self):
         known = [grant for grant in self.account.grants.values() if grant.available or grant.held]
-        assert {each.grant_id: (each.available, each.held, each.spent, each.expired) for each in self.open.grants} == {
-            each.grant_id: (each.available, each.held, each.spent, each.expired) for each in known
-        }
+        assert {
+            grant.grant_id: (grant.available, grant.held, grant.spent, grant.expired) for grant in self.open.grants
+        } == {g.grant_id: (g.available, g.held, g.spent, g.expired) for g in known}
         assert self.open.available(self.now) == self.account.available(self.now)
         held = {job: hold for job, hold in self.account.holds.items() if hold.status == "held"}
         assert len(self.open.holds) == len(held)
