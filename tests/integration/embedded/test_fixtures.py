@@ -1,4 +1,4 @@
-"""What tests get of the servers: each something of its own, whatever the source."""
+"""The servers' fixtures: each test gets its own database, streams and bucket, with every source."""
 
 import io
 from collections.abc import Callable
@@ -48,10 +48,10 @@ def test_a_bucket_is_empty(bucket: Bucket) -> None:
     client = bucket.client()
     assert list(client.list_objects(bucket.name)) == []
     client.put_object(bucket.name, "a", io.BytesIO(b"7"), 1)
-    assert [each.object_name for each in client.list_objects(bucket.name)] == ["a"]
+    assert [item.object_name for item in client.list_objects(bucket.name)] == ["a"]
 
 
-async def test_given_urls_serve_as_well(servers: Servers) -> None:
+async def test_the_source_urls_uses_running_servers(servers: Servers) -> None:
     """With EMPROPS_TEST_SERVERS=urls nothing is started; a shared NATS server is emptied instead."""
     environment = {
         SOURCE: "urls",
@@ -61,19 +61,19 @@ async def test_given_urls_serve_as_well(servers: Servers) -> None:
         "S3_ACCESS_KEY": servers.s3.access_key,
         "S3_SECRET_KEY": servers.s3.secret_key,
     }
-    given = start_servers(environment)
-    dsn = given.create_database()
+    running = start_servers(environment)
+    dsn = running.create_database()
     with psycopg.connect(dsn) as connection:
         connection.execute("SELECT 1")
-    given.drop_database(dsn)
-    given.s3.client().list_buckets()
-    client = await nats.connect(given.nats_url)
+    running.drop_database(dsn)
+    running.s3.client().list_buckets()
+    client = await nats.connect(running.nats_url)
     await client.jetstream().add_stream(name="LEFT", subjects=["left"])
-    await delete_streams(given.nats_url)
+    await delete_streams(running.nats_url)
     assert await client.jetstream().streams_info() == []
     await client.close()
-    assert not given.private_nats
-    given.close()
+    assert not running.private_nats
+    running.close()
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,6 @@ async def test_given_urls_serve_as_well(servers: Servers) -> None:
     ],
 )
 def test_a_wrong_source_says_what_is_missing(environment: dict[str, str], sentence: str) -> None:
-    """Before any test runs on nothing."""
+    """The error comes at the start, not from a test."""
     with pytest.raises(ValueError, match=sentence):
         _ = start_servers(environment).postgres_dsn

@@ -1,4 +1,4 @@
-"""`emprops` on a history that wants to write on the terminal: each command that prints what users wrote."""
+"""Each command that prints texts of users, on a history with control characters in them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ PROJECT = UUID(int=0xE71)
 
 @pytest_asyncio.fixture
 async def data(database: str, tmp_path: Path) -> AsyncIterator[Path]:
-    """The folder of a set whose collections service has an evil project, and an evil event parked."""
+    """The folder of a set whose collections service has such a project, and such a parked event."""
     async with EventStore.open(database, SERVICE.codec()) as store:
         created = ProjectCreated(PROJECT, uuid4(), EVIL, is_default=False)
         await store.append([StreamAppend(PROJECT, 0, [created])], Context(command_id=uuid4(), actor=EVIL))
@@ -71,8 +71,8 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_what_users_wrote_is_seen_and_does_nothing(data: Path, command: list[str]) -> None:
-    """No control character comes out, no line begins with what was forged, and JSON says what was recorded."""
+def test_control_characters_of_users_are_printed_escaped(data: Path, command: list[str]) -> None:
+    """The output has no control character and no forged line, and JSON decodes to what was recorded."""
     result = CliRunner().invoke(main, [*command, "--data", str(data)])
     assert "Traceback" not in result.output
     assert result.output.replace("\n", "").isprintable()

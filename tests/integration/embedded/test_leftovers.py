@@ -1,4 +1,4 @@
-"""What a killed supervisor or process leaves running is ended, and a folder has one supervisor."""
+"""Processes that a killed supervisor or process has left are ended, and a folder has one supervisor."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def test_a_killed_supervisor_leaves_no_orphans(tmp_path: Path) -> None:
 
 
 def test_what_was_left_running_is_ended_and_others_are_left_alone() -> None:
-    """A recorded process is ended; one that was given the recorded number since then is not."""
+    """A recorded process is ended; another process with a reused pid is not."""
     sleeper = ("-c", "import time; time.sleep(600)")
     with child_process(*sleeper) as ours, child_process(*sleeper) as stranger:
         start = start_of_pid(ours.pid)
@@ -69,7 +69,7 @@ print(child.pid, flush=True)
 
 
 def test_what_a_process_left_behind_itself_is_ended_too() -> None:
-    """A worker that was killed may leave a rendering process: it is of the recorded one's group."""
+    """A killed worker may leave a rendering process, in the worker's process group."""
     with child_process("-c", LEAVES_A_CHILD) as worker:
         start = start_of_pid(worker.pid)
         orphan = int(line_from(worker))
@@ -84,7 +84,7 @@ def test_what_a_process_left_behind_itself_is_ended_too() -> None:
 
 
 async def test_what_a_killed_process_left_running_is_ended_before_its_restart(tmp_path: Path) -> None:
-    """A process that dies takes its group along."""
+    """When a process dies, its process group is killed."""
     parent = tiny(
         tmp_path,
         "parent",
@@ -108,7 +108,7 @@ async def test_what_a_killed_process_left_running_is_ended_before_its_restart(tm
 
 
 def test_a_folder_has_one_supervisor_at_a_time(tmp_path: Path) -> None:
-    """The second is told who the first is; once that one has gone, also by kill -9, the folder is free."""
+    """The second one's error names the first one's pid; when the first ends, also by kill -9, the folder is free."""
     program = f"""
 import pathlib, time
 from infra.embedded.takeover import hold

@@ -1,4 +1,4 @@
-"""Each of the set's NATS users may do what its code does, and nothing else: every user is tried on every subject."""
+"""Each NATS user of a set has exactly the permissions that its code needs: every user is tried on every subject."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -36,7 +36,7 @@ def right(subject: str, *holders: str) -> Right:
 
 
 def readers(stream: str) -> set[str]:
-    """Who takes events from a stream, and whose it is."""
+    """The services that read a stream, its owner included."""
     return {stream.lower()} & set(OWNERS) | {service for service, taken in CONSUMERS.items() if stream.lower() in taken}
 
 
@@ -86,8 +86,8 @@ def subscribing() -> list[Right]:
     return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *USERS)]
 
 
-async def settled(client: Client) -> None:
-    """Until the server has judged all that was said. Twice: nats-py sends a ping before what waits to be sent."""
+async def flush_and_close(client: Client) -> None:
+    """Waits until the server has processed everything. Flushes twice: nats-py sends a PING before pending data."""
     await client.flush(timeout=int(PATIENCE))
     await client.flush(timeout=int(PATIENCE))
     await client.close()
@@ -95,48 +95,48 @@ async def settled(client: Client) -> None:
 
 @pytest.mark.parametrize("user", USERS)
 async def test_who_may_publish_where(server: NatsServer, user: str) -> None:
-    """The server says which subjects are refused; everything else is allowed, or its owner could not work."""
+    """The server reports the refused subjects; all others are allowed."""
     rights = publishing()
     refused: set[str] = set()
 
     async def note(error: Exception) -> None:
-        # In lower case: that is how nats-py passes it on.
-        refused.update(each.subject for each in rights if f'"{each.subject}"'.lower() in str(error))
+        # nats-py reports the subject in lower case.
+        refused.update(right.subject for right in rights if f'"{right.subject}"'.lower() in str(error))
 
     client = await nats.connect(server.url(user), error_cb=note, allow_reconnect=False)
-    for each in rights:
-        await client.publish(each.subject, b"{}")
-    await settled(client)
-    allowed = {each.subject for each in rights} - refused
-    assert allowed == {each.subject for each in rights if user in each.holders}
+    for right in rights:
+        await client.publish(right.subject, b"{}")
+    await flush_and_close(client)
+    allowed = {right.subject for right in rights} - refused
+    assert allowed == {right.subject for right in rights if user in right.holders}
 
 
 @pytest.mark.parametrize("user", USERS)
 async def test_who_may_listen_where(server: NatsServer, user: str) -> None:
-    """Answers to others, and what travels past JetStream, are not for everybody's ears."""
+    """Nobody can read replies to other users, or core NATS messages that it does not need."""
     rights = subscribing()
     refused: set[str] = set()
 
     async def note(error: Exception) -> None:
-        refused.update(each.subject for each in rights if f'"{each.subject}"'.lower() in str(error))
+        refused.update(right.subject for right in rights if f'"{right.subject}"'.lower() in str(error))
 
     client = await nats.connect(server.url(user), error_cb=note, allow_reconnect=False)
-    for each in rights:
-        await client.subscribe(each.subject)
-    await settled(client)
-    allowed = {each.subject for each in rights} - refused
-    assert allowed == {each.subject for each in rights if user in each.holders}
+    for right in rights:
+        await client.subscribe(right.subject)
+    await flush_and_close(client)
+    allowed = {right.subject for right in rights} - refused
+    assert allowed == {right.subject for right in rights if user in right.holders}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_consumers_of_each_service_are_listed(service: str) -> None:
-    """Rights name them one by one, so a new consumer must be added there."""
-    made: dict[str, set[str]] = {}
+    """Permissions name each consumer, so a new one must be added there."""
+    names_by_owner: dict[str, set[str]] = {}
     for consumer in consumers_of(service):
-        made.setdefault(consumer.owner, set()).add(consumer.name)
-    assert made == {owner: set(names) for owner, names in CONSUMERS.get(service, {}).items()}
+        names_by_owner.setdefault(consumer.owner, set()).add(consumer.name)
+    assert names_by_owner == {owner: set(names) for owner, names in CONSUMERS.get(service, {}).items()}
 
 
 def test_the_other_names_are_those_of_the_code() -> None:
-    """What the rights repeat, since they must not depend on services."""
+    """Constants that nats_users.py repeats, since it must not import services."""
     assert (RESULTS_INTAKE, ORDERED) == (results.DURABLE, SUFFIX)

@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has loaded what they need: they are what processes of their own would be."""
+"""Processes that are forked from the nursery behave as executed ones do."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.integration.embedded.supervising import child_process, supervised
 from tests.support.patience import eventually, wait_for
 from tests.support.silence import frozen
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes start by themselves elsewhere")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are not forked")
 
 LOADED_SLOWLY = "heavy_library"
 MODULE = """
@@ -74,8 +74,8 @@ def nursery_in(folder: Path) -> Nursery:
     return Nursery(folder, (LOADED_SLOWLY,))
 
 
-async def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
-    """Arguments, folder, environment, log, session; nothing of the nursery is open in it."""
+async def test_a_fork_behaves_as_an_executed_process(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
+    """Arguments, working directory, environment, log and session; no descriptor of the nursery is open in it."""
     async with supervised(tmp_path, Stage((spec("one"), spec("two"))), nursery=nursery_in(tmp_path)) as (
         supervisor,
         said,
@@ -94,8 +94,8 @@ async def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path, spec
     assert (tmp_path / "one.log").read_text() == "into the log\n"
 
 
-async def test_how_a_fork_ends_is_told(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
-    """And it is started again."""
+async def test_the_exit_code_of_a_fork_is_reported(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
+    """And it is restarted."""
     stage = Stage((spec("killed"), spec("ends")))
     async with supervised(tmp_path, stage, nursery=nursery_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
@@ -126,10 +126,10 @@ async def test_forks_end_with_the_nursery_and_are_started_again(
         assert [line for line in said if "without a fork" in line] == []
 
 
-async def test_a_nursery_that_is_frozen_holds_no_restart_up(
+async def test_a_frozen_nursery_delays_no_restart(
     tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An end is noticed without it, and the process started by itself; a fork that it makes later is killed."""
+    """An end is noticed without it, and the process is executed; a fork that it makes later is killed."""
     monkeypatch.setattr(nursing, "FORKS_WITHIN", 0.5)
     async with supervised(tmp_path, Stage((spec("one"),)), nursery=nursery_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
@@ -147,10 +147,10 @@ async def test_a_nursery_that_is_frozen_holds_no_restart_up(
         assert supervisor.children["one"].ready.is_set()
 
 
-async def test_without_a_nursery_processes_start_by_themselves(
+async def test_without_a_nursery_processes_are_executed(
     tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And it is said."""
+    """And a line reports it."""
     stage, nursery = Stage((spec("one"),)), Nursery(tmp_path, ("there_is_no_such_module",))
     async with supervised(tmp_path, stage, nursery=nursery) as (supervisor, said):
         await supervisor.start()
@@ -158,8 +158,8 @@ async def test_without_a_nursery_processes_start_by_themselves(
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
 
 
-def test_what_acts_when_a_program_is_executed_needs_a_process_of_its_own(spec: Callable[..., ProcessSpec]) -> None:
-    """A fork would go without it."""
+def test_a_process_with_variables_that_are_read_at_exec_is_not_forked(spec: Callable[..., ProcessSpec]) -> None:
+    """They would have no effect on a fork."""
     assert Nursery.can_fork(spec("plain"))
     assert not Nursery.can_fork(spec("other", is_preloaded=False))
     for name in ("LD_PRELOAD", "MALLOC_ARENA_MAX", "PYTHONPATH"):
@@ -182,7 +182,7 @@ asyncio.run(main())
 
 
 def test_it_ends_with_its_supervisor_and_has_one_thread(tmp_path: Path) -> None:
-    """With all that a set loads: a second thread might hold a lock in the moment of a fork."""
+    """With all modules of a set: a second thread might hold a lock during a fork."""
     with child_process("-c", ENDS_WITH_US, str(tmp_path), *PRELOADED) as supervisor:
         assert supervisor.stdout is not None
         nursery = psutil.Process(int(supervisor.stdout.readline()))

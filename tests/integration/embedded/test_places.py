@@ -1,4 +1,4 @@
-"""Where a set may live, and as whom: nothing outside its folder is changed, whatever the folder and the user."""
+"""A set changes nothing outside its folder, for any folder and any user."""
 
 import contextlib
 import io
@@ -25,19 +25,19 @@ USERS = ("/etc/passwd", "/etc/group", "/etc/shadow")
 
 @contextlib.contextmanager
 def untouched(*paths: Path) -> Iterator[None]:
-    """What is above `paths` has the same owners and permissions afterwards, and the machine the same users."""
+    """Asserts that folders above `paths` keep owners and permissions, and that the machine's users stay the same."""
 
-    def look() -> object:
+    def snapshot() -> object:
         folders = {folder for path in paths for folder in path.parents}
         stats = {folder: folder.stat() for folder in folders}
         return (
-            {str(folder): (each.st_mode, each.st_uid, each.st_gid) for folder, each in stats.items()},
-            [Path(each).read_bytes() for each in USERS if Path(each).exists()],
+            {str(folder): (stat.st_mode, stat.st_uid, stat.st_gid) for folder, stat in stats.items()},
+            [Path(file).read_bytes() for file in USERS if Path(file).exists()],
         )
 
-    before = look()
+    before = snapshot()
     yield
-    assert look() == before
+    assert snapshot() == before
 
 
 def cluster(folder: Path) -> PostgresServer:
@@ -87,7 +87,7 @@ class TestRoot:
     def test_where_it_can_run_as_nobody_it_says_what_to_do(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """And opens nothing."""
+        """And changes no permission."""
         monkeypatch.setattr(identity, "namespaces_work", lambda _: False)
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
@@ -98,7 +98,7 @@ class TestRoot:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="is about namespaces")
 def test_a_set_of_an_ordinary_user(tmp_path: Path) -> None:
-    """Whoever isn't root needs nothing but a folder. The user is one whom the machine doesn't even know."""
+    """A user without an entry in the user database needs nothing but a folder."""
     if os.geteuid() == 0 and not identity.namespaces_work(1):
         pytest.skip("root can't become an ordinary user who owns this installation")
     made = RunningSet(tmp_path / "set")
@@ -112,7 +112,7 @@ def test_a_set_of_an_ordinary_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
-def test_a_path_that_is_too_long_is_told_in_a_sentence(tmp_path: Path, letter: str) -> None:
+def test_a_path_that_is_too_long_is_a_clear_error(tmp_path: Path, letter: str) -> None:
     """Counted in bytes, as PostgreSQL does."""
     long = tmp_path.joinpath(*[letter * (200 // len(letter.encode()))] * 5)
     told = subprocess.run(
@@ -127,7 +127,7 @@ def test_a_path_that_is_too_long_is_told_in_a_sentence(tmp_path: Path, letter: s
 
 @contextlib.contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own; skips the test where none can be mounted."""
+    """A separate file system; skips the test if none can be mounted."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
@@ -142,12 +142,12 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @pytest.mark.parametrize(("gigabytes", "volumes"), [(0.1, (32, 64)), (3, (32, 96)), (8, (128, 64)), (100, (1024, 100))])
 def test_volumes_fit_the_disk(gigabytes: float, volumes: tuple[int, int]) -> None:
-    """As large as leaves enough of them for some buckets; on the smallest disk as many as the smallest buckets need."""
+    """Volumes are small enough that there are at least MIN_VOLUMES; on the smallest disks these may exceed its size."""
     assert volumes_for(int(gigabytes * 2**30)) == volumes
 
 
 def test_a_file_store_on_a_small_disk_takes_files(tmp_path: Path) -> None:
-    """Volumes of the usual size would not fit on it, and each upload would fail while all else looks well."""
+    """Volumes of the default size would not fit, and each upload would fail."""
     with small_disk(tmp_path / "disk", 128) as disk:
         picker = PortPicker()
         store = SeaweedServer(disk / "s3", {name: picker.pick(name) for name in PORTS}, "access", "secret", "internal")

@@ -1,4 +1,4 @@
-"""The three servers from their wheels: on loopback only, by password only, and back on the same data."""
+"""The three servers from wheels: on loopback only, with passwords, and with durable data."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client
 from tests.support.patience import PATIENCE
 
 ODD = """the sät's "own", $HOME `x` \\u00e9 ✓ """
-"""Part of a folder's name. All of it means something to a shell, or in a configuration file."""
+"""Part of a folder's name, with characters that are special to a shell or in a configuration file."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Closed to other users, with a name that wants quoting and is longer than a Unix socket's path may be."""
+    """Closed to other users, with a name that needs quoting and is longer than a Unix socket's path may be."""
     path = tmp_path / (ODD + "long" * 30)
     path.mkdir(mode=0o700)
     return path
@@ -60,12 +60,12 @@ def seaweed(folder: Path) -> SeaweedServer:
 def addresses_of(pid: int) -> set[str]:
     """The addresses that a process and its children listen on."""
     process = psutil.Process(pid)
-    found = set()
-    for each in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
-            connections = each.net_connections("inet")
-            found |= {one.laddr.ip for one in connections if one.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}}
-    return found
+    addresses = set()
+    for member in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's processes come and go
+            sockets = member.net_connections("inet")
+            addresses |= {it.laddr.ip for it in sockets if it.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}}
+    return addresses
 
 
 @pytest.mark.parametrize("kind", ["postgres", "nats_server", "seaweed"])
@@ -111,10 +111,8 @@ class TestPostgres:
         with running(postgres.process(), folder), psycopg.connect(postgres.dsn()) as connection:
             assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
-    def test_a_lock_whose_number_now_belongs_to_another_process_is_no_obstacle(
-        self, postgres: PostgresServer, folder: Path
-    ) -> None:
-        """After a reboot the number in postmaster.pid may be anybody's."""
+    def test_a_lock_with_the_pid_of_another_process_is_removed(self, postgres: PostgresServer, folder: Path) -> None:
+        """After a reboot the pid in postmaster.pid may be in use again."""
         with running(postgres.process(), folder):
             lines = (postgres.directory / "postmaster.pid").read_text().splitlines()
         lock = postgres.directory / "postmaster.pid"
@@ -123,18 +121,16 @@ class TestPostgres:
             postgres.check()
 
     @pytest.mark.parametrize("content", ["", "\n", "garbage\n", "-1\n", "99999999999999999999\n"])
-    def test_a_lock_that_names_nobody_is_no_obstacle(
-        self, postgres: PostgresServer, folder: Path, content: str
-    ) -> None:
-        """A full disk or a power cut leaves anything in postmaster.pid."""
+    def test_a_lock_without_a_valid_pid_is_removed(self, postgres: PostgresServer, folder: Path, content: str) -> None:
+        """After a full disk or a power failure postmaster.pid may hold anything."""
         with running(postgres.process(), folder):
             pass
         (postgres.directory / "postmaster.pid").write_text(content)
         with running(postgres.process(), folder):
             postgres.check()
 
-    def test_the_lock_of_a_server_that_runs_is_left_alone(self, postgres: PostgresServer, folder: Path) -> None:
-        """Whatever stands in it: two servers on one cluster would destroy it."""
+    def test_the_lock_of_a_running_server_is_kept(self, postgres: PostgresServer, folder: Path) -> None:
+        """With any content: two servers on one cluster would destroy it."""
         with running(postgres.process(), folder):
             lock = postgres.directory / "postmaster.pid"
             kept = lock.read_bytes()
@@ -143,8 +139,8 @@ class TestPostgres:
             assert lock.read_text() == "garbage\n"
             lock.write_bytes(kept)
 
-    def test_a_first_start_that_was_cut_short_is_made_good(self, postgres: PostgresServer, folder: Path) -> None:
-        """A half-made cluster of before is removed, and the file that its password was in."""
+    def test_an_interrupted_first_start_is_cleaned_up(self, postgres: PostgresServer, folder: Path) -> None:
+        """The partial cluster and its password file are removed."""
         half, password = folder / "postgres.0123.new", folder / "postgres.0123.password"
         (half / "base").mkdir(parents=True)
         password.touch()
@@ -156,7 +152,7 @@ class TestPostgres:
 
 class TestNats:
     async def test_without_the_password_there_is_no_way_in(self, nats_server: NatsServer, folder: Path) -> None:
-        """Neither nobody nor a known user with another password may connect."""
+        """Neither a client without credentials nor one with a wrong password can connect."""
         with running(nats_server.process(), folder):
             for credentials in ("", "credits:guess@"):
                 with pytest.raises(nats.errors.Error, match=r"(?i)authorization"):
@@ -210,7 +206,7 @@ async def ignore(error: Exception) -> None:
 
 class TestSeaweed:
     def test_without_the_keys_there_is_no_way_in(self, seaweed: SeaweedServer, folder: Path) -> None:
-        """Not by S3 with another key, nor around it by the filer's own HTTP."""
+        """Neither by S3 with another key, nor by the filer's own HTTP."""
         with running(seaweed.process(), folder):
             client = s3_client(seaweed.endpoint, seaweed.access_key, seaweed.secret_key)
             client.make_bucket("kept")
@@ -225,7 +221,7 @@ class TestSeaweed:
                     urlopen(url, timeout=5)
 
     def test_its_parts_answer_each_other_only(self, seaweed: SeaweedServer, folder: Path) -> None:
-        """Master and gRPC want a client certificate; volumes and filer, which speak HTTP, a signed token."""
+        """Master and gRPC require a client certificate; the HTTP of volumes and filer a signed token."""
         with running(seaweed.process(), folder):
             trusting = ssl.create_default_context(cafile=seaweed.directory / "configuration" / "certificate.pem")
             for part in ("master", "master-grpc", "volume-grpc", "filer-grpc", "s3-grpc"):

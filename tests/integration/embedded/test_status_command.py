@@ -1,4 +1,4 @@
-"""`emprops status` says what each process tells of its own work, and exits with 1 when that is not in order."""
+"""`emprops status` reports each process's readiness and progress, and exits with 1 if there is a problem."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class Follower:
 
 @contextmanager
 def set_of(folder: Path, url: str) -> Iterator[Path]:
-    """A folder as a supervisor leaves it that runs one service: this process stands for both."""
+    """The folder of a set with one service; this process stands for the supervisor and for the service."""
     pid = os.getpid()
     service = ProcessInfo(name="credits-1", state="ready", pid=pid, start=start_of_pid(pid), url=url, tells_health=True)
     made = SetFile(
@@ -104,8 +104,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
     ],
     ids=["stuck", "parked"],
 )
-async def test_what_does_not_get_on_is_not_as_it_should_be(tmp_path: Path, progress: Progress, sentence: str) -> None:
-    """Though the service answers, and serves requests."""
+async def test_a_follower_without_progress_is_a_problem(tmp_path: Path, progress: Progress, sentence: str) -> None:
+    """Although the service is ready."""
     readiness = Readiness()
     readiness.followers["it"] = Follower(FINE, progress)
     await told(readiness, tmp_path, "Problems:", f"credits-1: it: {sentence}", code=1)

@@ -1,4 +1,4 @@
-"""The supervisor, over tiny real processes: restarts, and stops in order."""
+"""The supervisor, with small real processes: restarts, and stops in order."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tests.support.patience import eventually
 
 
 async def test_a_process_that_dies_is_restarted_and_it_says_so(tmp_path: Path) -> None:
-    """Killed with -9, it is there again with another pid, counted and announced."""
+    """After kill -9 it runs again with another pid; the restart is counted and reported."""
     async with supervised(tmp_path, Stage((tiny(tmp_path, "one"), tiny(tmp_path, "two")))) as (supervisor, said):
         await supervisor.start()
         one, two = (supervisor.children[name].info for name in ("one", "two"))
@@ -52,7 +52,7 @@ async def test_pauses_grow_and_a_start_that_keeps_failing_is_given_up(tmp_path: 
 
 
 async def test_pauses_of_processes_that_die_together_differ(tmp_path: Path) -> None:
-    """What failed together does not come back together."""
+    """Processes that died together are not restarted together."""
     hopeless = [tiny(tmp_path, f"hopeless-{number}", "raise SystemExit(3)") for number in range(4)]
     async with supervised(tmp_path, Stage(tuple(hopeless)), longest_pause=FIRST) as (supervisor, said):
         with pytest.raises(StartFailedError):
@@ -69,8 +69,8 @@ async def test_a_process_that_stayed_up_is_restarted_at_once_again(tmp_path: Pat
         assert max(seconds_in(line) for line in said) <= FIRST
 
 
-async def test_what_hinders_a_start_for_a_while_is_overcome(tmp_path: Path) -> None:
-    """A preparation that fails twice is tried again."""
+async def test_a_start_that_fails_is_retried(tmp_path: Path) -> None:
+    """`prepare` fails twice, and is retried."""
     failures = iter([OSError("no space"), OSError("no space")])
     good = tiny(tmp_path, "good")
 
@@ -102,7 +102,7 @@ async def test_stages_start_one_after_the_other_and_stop_in_reverse(tmp_path: Pa
 
 
 async def test_a_process_that_will_not_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
-    """It has its grace and no more."""
+    """After `grace_seconds`."""
     stubborn = tiny(
         tmp_path,
         "stubborn",
@@ -150,7 +150,7 @@ sys.stdin.buffer.read()
 
 
 async def test_what_is_held_loads_while_what_it_needs_starts(tmp_path: Path) -> None:
-    """It goes on once the stage before is ready; what is beside is not waited for by it."""
+    """It continues once the previous stage is ready; it does not wait for a stage that is beside."""
     first, slow = (tiny(tmp_path, name, WAITS.format(what) + SERVES) for name, what in WAITING.items())
     held = replace(tiny(tmp_path, "held", HELD_ONE + SERVES), is_held=True)
     stages = Stage((first,)), Stage((slow,), is_ahead=True, is_beside=True), Stage((held,), is_ahead=True)
@@ -161,7 +161,7 @@ async def test_what_is_held_loads_while_what_it_needs_starts(tmp_path: Path) -> 
 
 
 async def test_one_that_is_beside_and_fails_fails_the_start(tmp_path: Path) -> None:
-    """Though something else waits for ever for it; it is the one that is named."""
+    """Although another process never becomes ready; the error names the one that failed."""
     hopeless = tiny(tmp_path, "hopeless", "raise SystemExit(3)")
     waiting = tiny(tmp_path, "waiting", "import time; time.sleep(600)")
     async with supervised(tmp_path, Stage((hopeless,), is_beside=True), Stage((waiting,))) as (supervisor, _):

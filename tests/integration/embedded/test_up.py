@@ -1,4 +1,4 @@
-"""`emprops up` and what goes with it, as a person types them: one set after another on one folder."""
+"""`emprops up` and other commands, as operators run them: one set after another on one folder."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.support.patience import PATIENCE, NotYet, wait_for
 from tests.support.running_set import EMPROPS, RunningSet
 
 STOP_SECONDS = 15.0
-"""What the set promises."""
+"""Limit for stopping a set."""
 
 
 @pytest.fixture
@@ -32,20 +32,20 @@ def made(tmp_path: Path) -> Iterator[RunningSet]:
 
 
 def processes_of(made: RunningSet) -> list[psutil.Process]:
-    """The supervisor and all that it has started."""
+    """The supervisor and all its descendants."""
     assert made.process is not None
     supervisor = psutil.Process(made.process.pid)
     return [supervisor, *supervisor.children(recursive=True)]
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that run, once the others had the time to end; a zombie has ended."""
+    """The processes that still run after PATIENCE seconds; a zombie has ended."""
     _, left = psutil.wait_procs(processes, timeout=PATIENCE)
-    return [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def addresses(processes: list[psutil.Process]) -> set[str]:
-    pids = {each.pid for each in processes}
+    pids = {process.pid for process in processes}
     connections = psutil.net_connections("inet")
     listening = {psutil.CONN_LISTEN, psutil.CONN_NONE}
     return {one.laddr[0] for one in connections if one.laddr and one.pid in pids and one.status in listening}
@@ -105,7 +105,7 @@ def restarted(made: RunningSet) -> set[str]:
 
 
 def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
-    """Killed with -9, and announced; the services need no restart."""
+    """After kill -9, which is reported; the services are not restarted."""
     made.up()
     url, pids = made.url, {info.name: info.pid for info in made.file.processes if info.tells_health}
     for name in ("postgres", "nats", "seaweedfs"):
@@ -127,7 +127,7 @@ def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    """And what to do about it; nothing is left running."""
+    """With what to do about it."""
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         refused = emprops("up", "--data", str(tmp_path / "other"), "--port", str(port))

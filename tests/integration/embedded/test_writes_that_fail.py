@@ -1,4 +1,4 @@
-"""The supervisor keeps processes alive whatever becomes of what it writes: the disk is full, the reader sleeps."""
+"""The supervisor keeps processes running when its writes fail or block: on a full disk, with a stopped reader."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ from tests.support.running_set import EMPROPS
 
 
 def fill(disk: Path) -> Path:
-    """Takes what is left of it, to the last byte."""
+    """Fills the disk to the last byte."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         size = 1 << 20
@@ -39,7 +39,7 @@ QUICK = {"first_pause": 0.02, "longest_pause": 0.1}
 
 
 async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
-    """What dies while the disk is full is there again at once, with no log if need be; the state is written later."""
+    """A process that dies while the disk is full is restarted, if need be without a log; the state is written later."""
     with small_disk(tmp_path / "disk", 2) as disk:
         said: list[str] = []
         state = StateWriter(lambda made: write_private(disk / "set.json", made, durable=False), said.append)
@@ -74,8 +74,8 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
             state.close()
 
 
-async def test_whatever_cannot_be_told_is_passed_over(tmp_path: Path) -> None:
-    """By whoever writes, and however often."""
+async def test_failing_writes_are_ignored(tmp_path: Path) -> None:
+    """Of lines and of the state, each time."""
 
     def refuse(_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -94,7 +94,7 @@ async def test_whatever_cannot_be_told_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_lines_that_could_not_be_written_are_counted() -> None:
-    """Once there is room again."""
+    """The count is written with the next line."""
     written: list[str] = []
     is_full = True
     tried = threading.Semaphore(0)
@@ -118,15 +118,15 @@ def test_lines_that_could_not_be_written_are_counted() -> None:
 
 
 def test_a_journal_on_a_full_disk() -> None:
-    """Refuses each line by itself, and can be closed."""
+    """Each write raises, and it can be closed."""
     journal = Journal(Path("/dev/full"))
     with pytest.raises(OSError, match="No space left"):
         journal.write("lost")
     journal.close()
 
 
-def test_a_reader_who_sleeps_holds_up_nothing() -> None:
-    """As a terminal that was stopped with Ctrl-S: who has something to say goes on, and ends."""
+def test_a_blocked_write_blocks_neither_put_nor_close() -> None:
+    """As to a terminal that was stopped with Ctrl-S."""
     awake, written = threading.Event(), list[str]()
 
     def write(text: str) -> None:
@@ -141,8 +141,8 @@ def test_a_reader_who_sleeps_holds_up_nothing() -> None:
     awake.set()
 
 
-def test_a_set_whose_terminal_sleeps_starts_and_stops(tmp_path: Path) -> None:
-    """Its standard output is a pipe that is full from the beginning: it is seen by its file, and ends in order."""
+def test_a_set_whose_terminal_is_stopped_starts_and_stops(tmp_path: Path) -> None:
+    """Its standard output is a pipe that is full from the beginning."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:
