@@ -1,4 +1,4 @@
-"""The collections service, put together."""
+"""The composition root of the collections service."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where new component ids come from: blocks of a PostgreSQL sequence, so most creations ask no database for them."""
+"""New component ids, taken from a PostgreSQL sequence in blocks, so that most creations need no query."""
 
 import asyncio
 from collections.abc import Collection
@@ -11,7 +11,7 @@ NEXT_BLOCK = "select nextval('component_ids')"
 
 
 class ComponentIds:
-    """Hands out each id once. A process that ends leaves the rest of its block unused."""
+    """Each id is taken once, over all replicas. Unused ids of a block are lost when the process ends."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -21,15 +21,15 @@ class ComponentIds:
     async def take(self, count: int, apart_from: Collection[int] = ()) -> list[int]:
         """`count` ids that no component has, none of them in `apart_from`. Raises StoreUnavailable."""
         async with self._fetching:
-            taken: list[int] = []
-            while len(taken) < count:
+            ids: list[int] = []
+            while len(ids) < count:
                 if not self._left:
                     self._left = await self._next_block()
                 candidate = self._left.pop()
-                # Somebody may have made up a step id that will be a component's: it must not mean two things at once.
+                # A client may have chosen a step id that equals this new id: they must differ.
                 if candidate not in apart_from:
-                    taken.append(candidate)
-            return taken
+                    ids.append(candidate)
+            return ids
 
     async def _next_block(self) -> list[int]:
         async with self._store.reader() as cursor:

@@ -1,4 +1,4 @@
-"""What other services say, turned into commands here: of files, and of the artworks that jobs make."""
+"""Turns events of other services into commands: on component assets, series and artworks."""
 
 from services.collections.domain import artwork, component_asset, series
 from services.collections.handlers import Handlers
@@ -14,7 +14,7 @@ from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 ASSETS = "collections-assets-v1"
-"""One consumer for both, so that a file is linked before it is described."""
+"""One consumer for both events, so that a file is linked before it is described."""
 ARTWORKS = "collections-artworks-v1"
 
 
@@ -65,7 +65,7 @@ def asset_command(recorded: RecordedEvent) -> component_asset.Command:
         case AssetDescribed() as event:
             return component_asset.DescribeAsset(event.asset_id, event.gen_in_data, event.gen_out_data)
         case _:
-            raise AssertionError(f"{recorded.type} says nothing of a component's file")
+            raise AssertionError(f"{recorded.type} is not an event of a component's file")
 
 
 def series_command(recorded: RecordedEvent) -> series.Command:
@@ -77,4 +77,4 @@ def series_command(recorded: RecordedEvent) -> series.Command:
         case JobPartiallyCompleted() as event:
             return series.FinishSeries(event.job_id, event.failed)
         case _:
-            raise AssertionError(f"{recorded.type} says nothing of a job's artworks")
+            raise AssertionError(f"{recorded.type} is not an event of a job's series")

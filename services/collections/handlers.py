@@ -52,7 +52,7 @@ SERIES = Decider("series", series.NOTHING, series.evolve, Series)
 ARTWORK = Decider("artwork", artwork.NOTHING, artwork.evolve, Artwork)
 
 ATTEMPTS = 20
-CROWDED = "This was changed by others at the same time: try again"
+CONTENDED = "Concurrent changes prevented this one: try again"
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Handlers:
     component_ids: ComponentIds
     clock: Callable[[], datetime]
     turns: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """Who changes a collection waits for those before him in this process: a crowd would only conflict, and give up.
+    """Commands on one collection are serialised per process, to avoid version conflicts under contention.
 
-    What other replicas do meanwhile is still seen by its version.
+    Changes by other replicas are detected by the stream's version.
     """
 
     # Projects
@@ -81,17 +81,17 @@ class Handlers:
                 appended = await self.store.append([StreamAppend(command.project_id, 0, events)], context)
             except VersionConflict:
                 continue
-            # Not always the stream just tried: the same command may have been recorded before, under a smaller number.
+            # The same command may have been recorded before, under a smaller number: then it is that stream.
             ((project_id, version),) = appended.versions.items()
             made = await self.store.load(PROJECT, project_id)
             return Handled(made.state, version, appended.position, began_at=made.began_at)
-        raise Problem("CONFLICT", CROWDED)
+        raise Problem("CONFLICT", CONTENDED)
 
     async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
         return await self._on_project(project_id, RenameProject(user_id, name), context)
 
     async def choose_current(self, user_id: UUID, collection_id: UUID, context: Context) -> Handled[Project]:
-        """Makes a collection the one that its owner works on in its project."""
+        """Makes a collection the current one of its project. Raises NOT_FOUND, CONFLICT if it is archived."""
         state = (await self.store.load(COLLECTION, collection_id)).state
         collection.owned(state, user_id)
         collection.refuse_archived(state)
@@ -111,9 +111,9 @@ class Handlers:
         data: dict[str, Any] | None,
         context: Context,
     ) -> Handled[Collection]:
-        """Collection and preview, and the user's default project where it is needed and missing, in one append.
+        """Appends collection, preview and, if needed and missing, the user's default project in one transaction.
 
-        The same command again gives the same collection. Raises VALIDATION_FAILED, NOT_FOUND for the project.
+        Idempotent by command id. Raises VALIDATION_FAILED, NOT_FOUND for the project, CONFLICT under contention.
         """
         if data is None:
             data = instructions.default()
@@ -133,7 +133,7 @@ class Handlers:
     async def fork_collection(
         self, user_id: UUID, project_id: UUID | None, source_id: UUID, kept_for: Custody | None, context: Context
     ) -> Handled[Collection]:
-        """As `create_collection`, from another collection as it is now. Raises NOT_FOUND for one that is not shown."""
+        """As `create_collection`, from another collection. Raises NOT_FOUND, VALIDATION_FAILED if not remixable."""
 
         async def command(collection_id: UUID, folder: UUID) -> creation.Command:
             source = (await self.store.load(COLLECTION, source_id)).state
@@ -155,7 +155,7 @@ class Handlers:
         command: Callable[[UUID, UUID], Awaitable[creation.Command]],
         context: Context,
     ) -> Handled[Collection]:
-        """`command` gets the ids of the collection and of its project."""
+        """`command` gets the ids of the collection and its project; it is called again after a version conflict."""
         collection_id = uuid5(context.command_id, "collection")
         if context.repeatable:
             before = await self.store.load(COLLECTION, collection_id)
@@ -170,7 +170,7 @@ class Handlers:
                 events = await asyncio.to_thread(creation.decide, wanted, collection.NOTHING)
             else:
                 events = creation.decide(wanted, collection.NOTHING)
-            # The collection stands first: its first event's id tells whether this command has been recorded before.
+            # The collection is appended first: its first event's id shows whether the command was recorded before.
             beside = [StreamAppend(folder, 0, made)]
             try:
                 return await self.store.create(
@@ -178,25 +178,25 @@ class Handlers:
                 )
             except VersionConflict:
                 continue
-        raise Problem("CONFLICT", CROWDED)
+        raise Problem("CONFLICT", CONTENDED)
 
     async def _folder(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
-        """The project to create in, and what has to happen for it to exist."""
+        """The id of the project to create in, and the events that create it if it is missing."""
         if project_id is not None:
             return project.owned((await self._project(project_id)).state, user_id), ()
         command = create_default(user_id)
         return command.project_id, project.decide(command, (await self._project(command.project_id)).state)
 
     async def _project(self, project_id: UUID) -> Loaded[Project]:
-        """A project for what never changes about it: that it exists, and whose it is."""
+        """A project, possibly stale: only for what never changes, its existence and its owner."""
         return self.store.known(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
 
     async def new_component_ids(self, data: Any) -> list[int]:
-        """As many as the steps that `data`, which nobody has checked yet, says to have."""
+        """One id for each step in `data`, which is not validated yet; MAX_STEPS at most."""
         claimed = components.claimed_ids(data)
         return await self.component_ids.take(min(len(claimed), MAX_STEPS), apart_from=frozenset(claimed))
 
-    # Collections that are there
+    # Existing collections
 
     async def change(
         self,
@@ -208,11 +208,11 @@ class Handlers:
         *,
         large: bool = False,
     ) -> Handled[Collection]:
-        """What `decide` says happens to the user's collection; VERSION_CONFLICT where `precondition` forbids it."""
+        """Appends what `decide` returns. Raises NOT_FOUND, and VERSION_CONFLICT if `precondition` is not met."""
         async with self.turns.setdefault(collection_id, asyncio.Lock()):
             expected = None
             if precondition.asks:
-                # Whose it is comes before which version it is at: somebody else's collection is not there.
+                # The owner is checked before the version, so that another user's collection is NOT_FOUND.
                 now = await self.store.load(COLLECTION, collection_id)
                 collection.owned(now.state, user_id)
                 expected = precondition.expected(now.version)
@@ -221,17 +221,20 @@ class Handlers:
             )
 
     async def version_made(self, collection_id: UUID, done: Handled[Collection], context: Context) -> int:
-        """The version that a change made when it was first done; the present one if it never did anything."""
+        """The version that a command first led to, also when it is repeated; the present one if it had no events."""
         if done.events or not context.repeatable:
             return done.version
         recorded = await self.store.read_stream(collection_id)
-        made = [each.version for each in recorded if each.context.command_id == context.command_id]
+        made = [event.version for event in recorded if event.context.command_id == context.command_id]
         return made[-1] if made else done.version
 
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context
     ) -> Handled[Collection]:
-        """Hands a collection over, into the default project of the new owner, which is made if it is missing."""
+        """Moves a collection to the new owner's default project, which is created if missing.
+
+        Raises NOT_FOUND, CONFLICT.
+        """
         for _ in range(ATTEMPTS):
             before = await self.store.load(COLLECTION, collection_id)
             folder, made = await self._folder(new_owner, None)
@@ -242,20 +245,20 @@ class Handlers:
             except VersionConflict:
                 continue
             return (await self.store.load(COLLECTION, collection_id)).handled()
-        raise Problem("CONFLICT", CROWDED)
+        raise Problem("CONFLICT", CONTENDED)
 
     async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
         await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
 
-    # What jobs make of collections
+    # Series and artworks of jobs
 
     async def note_series(self, stream_id: UUID, command: series.Command, context: Context) -> None:
         await self.store.handle(SERIES, stream_id, partial(series.decide, command), context)
 
     async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
-        """Raises UNAVAILABLE while the job's request, which stands on another stream, has not been heard."""
+        """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
         known = self.store.known(SERIES, started.job_id)
-        if known is None or known.state.collection_id is None:  # once begun, its places are always the same
+        if known is None or known.state.collection_id is None:  # places never change once the series has begun
             known = await self.store.load(SERIES, started.job_id)
         command = artwork.DrawArtwork(
             gid=started.gid,
@@ -269,5 +272,5 @@ class Handlers:
         await self.note_artwork(started.gid, command, context)
 
     async def note_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
-        is_first = isinstance(command, artwork.DrawArtwork)  # when it comes again, it has been recorded before
+        is_first = isinstance(command, artwork.DrawArtwork)  # a redelivery finds the stream, and has no events
         await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

@@ -33,45 +33,45 @@ class Metadata:
     public_url: str
 
     async def of_collection(self, reader: UUID | None, collection_id: UUID, chain: Chain | None) -> dict[str, Any]:
-        """Anybody's of what is published, its owner's of a draft. Raises NOT_FOUND, VALIDATION_FAILED at `?chain`."""
-        found = await self._visible(reader, collection_id)
-        return collection_metadata(_chain(chain, found), self.offer(found))
+        """Of a published collection or the reader's own. Raises NOT_FOUND, VALIDATION_FAILED at `?chain`."""
+        collection = await self._visible(reader, collection_id)
+        return collection_metadata(_chain(chain, collection), self.offer(collection))
 
     async def of_token(
         self, reader: UUID | None, collection_id: UUID, number: int, chain: Chain | None
     ) -> dict[str, Any]:
-        """As of the collection. Raises NOT_FOUND for a token that there is not, or not yet."""
-        found = await self._visible(reader, collection_id)
-        chosen = _chain(chain, found)
-        if found.editions is not None and number > found.editions:
+        """Access and errors as `of_collection`; also NOT_FOUND for a token that does not exist yet."""
+        collection = await self._visible(reader, collection_id)
+        chosen = _chain(chain, collection)
+        if collection.editions is not None and number > collection.editions:
             raise not_found(f"Token {number}")
-        series = await self.tokens.series(collection_id, found.publish_date)
-        return token_metadata(chosen, self.offer(found), await self.tokens.token(series, number))
+        series = await self.tokens.series(collection_id, collection.publish_date)
+        return token_metadata(chosen, self.offer(collection), await self.tokens.token(series, number))
 
     async def check(self, user_id: UUID, collection_id: UUID, publish_date: datetime | None = None) -> PublishCheck:
-        """What publishing it now would say, and what it would look like on each chain. Records nothing."""
+        """A dry run of publishing: faults, and the metadata on each chain. Raises NOT_FOUND, CONFLICT."""
         loaded = await self.questions.store.load(handlers.COLLECTION, collection_id)
         state = loaded.state
         owned(state, user_id)
         refuse_archived(state)
-        found = [*date_faults(publish_date), *faults(state)]
+        all_faults = [*date_faults(publish_date), *faults(state)]
         first = await self._first_token(state, collection_id)
         offer = self._offer_of(state, collection_id)
         return PublishCheck(
-            valid=not found,
+            valid=not all_faults,
             blockchain=state.fields.blockchain,
-            faults=found,
+            faults=all_faults,
             chains={chain: _on(chain, state, offer, first) for chain in CHAINS},
         )
 
-    def offer(self, shown: CollectionView) -> Offer:
+    def offer(self, collection: CollectionView) -> Offer:
         return Offer(
-            title=shown.title,
-            description=shown.description,
-            cover_image_url=shown.cover_image_url,
-            images=shown.images,
-            receivers=shown.receivers,
-            link=self._link(shown.id),
+            title=collection.title,
+            description=collection.description,
+            cover_image_url=collection.cover_image_url,
+            images=collection.images,
+            receivers=collection.receivers,
+            link=self._link(collection.id),
         )
 
     def _offer_of(self, state: Collection, collection_id: UUID) -> Offer:
@@ -88,34 +88,34 @@ class Metadata:
         return f"{self.public_url.rstrip('/')}/collections/{collection_id}/public" if self.public_url else None
 
     async def _visible(self, reader: UUID | None, collection_id: UUID) -> CollectionView:
-        found = await self.questions.collection(collection_id)
-        published = found is not None and found.status == "published" and not found.archived
-        if found is None or not (published or found.user_id == reader):
+        collection = await self.questions.collection(collection_id)
+        published = collection is not None and collection.status == "published" and not collection.archived
+        if collection is None or not (published or collection.user_id == reader):
             raise not_found("The collection")
-        return found
+        return collection
 
     async def _first_token(self, state: Collection, collection_id: UUID) -> Token:
-        """The first token, or before there is one what it would say if its variables held their test values."""
+        """The first token; until there is one, a sample made of the variables' test values."""
         published = None
         if state.status == "published":
-            shown = await self.questions.collection(collection_id)
-            published = shown.publish_date if shown else None
+            view = await self.questions.collection(collection_id)
+            published = view.publish_date if view else None
         series = await self.tokens.series(collection_id, published)
         return await self.tokens.token(series, 1) if series else _sample(state)
 
 
 def token_number(written: str) -> int:
-    """A token's number as a path has it: decimal, or ERC-1155's 64 lowercase hexadecimal digits."""
+    """Parses a token number: decimal, or ERC-1155's 64 lowercase hexadecimal digits. Raises VALIDATION_FAILED."""
     if _HEX.fullmatch(written):
         return int(written, 16)
     if _DECIMAL.fullmatch(written):
         return int(written)
-    message = "is a token's number: 1, 2, 3 and so on, or 64 lowercase hexadecimal digits"
-    raise invalid(f"{written[:80]!r} is no token's number", Detail("path:number", message))
+    message = "must be a decimal number without leading zeros, or 64 lowercase hexadecimal digits"
+    raise invalid(f"{written[:80]!r} is not a token number", Detail("path:number", message))
 
 
-def _chain(chain: Chain | None, shown: CollectionView) -> Chain:
-    chosen = chain or next((each for each in CHAINS if each == shown.blockchain), None)
+def _chain(chain: Chain | None, collection: CollectionView) -> Chain:
+    chosen = chain or next((name for name in CHAINS if name == collection.blockchain), None)
     if chosen is None:
         message = f"is required while the collection has no blockchain: {', '.join(CHAINS)}"
         raise invalid(f"?chain {message}", Detail("?chain", message))
@@ -132,7 +132,7 @@ def _on(chain: Chain, state: Collection, offer: Offer, token: Token) -> ChainChe
 
 def _sample(state: Collection) -> Token:
     written = state.data.get("variables") or []
-    values = {each["name"]: value for each in written if (value := _sample_value(each)) is not None}
+    values = {variable["name"]: value for variable in written if (value := _sample_value(variable)) is not None}
     return Token(number=1, gid=None, hash="", traits=traits_of(values, written), files=[], cids={}, made_at=None)
 
 

@@ -1,4 +1,4 @@
-"""Publish packages: asked for from what is known of a job's tokens, and what has become of them."""
+"""Publish packages: requests, made from a job's tokens, and their outcome."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from shared.messaging import Consumer
 PACKAGE = Decider("package", package.NOTHING, package.evolve, Package)
 OUTCOMES = "collections-packages-v1"
 
-END_OF_JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
-FILES_OF_COLLECTION = """
+SELECT_END_OF_JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
+SELECT_FILES_OF_COLLECTION = """
 select asset_id, path, mime_type, size, sha256, cid from component_assets_v4
 where collection_id = %s and asset_id = any(%s)"""
 
@@ -39,7 +39,7 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A publish package. What lies in storage is null until it does; `reason` says why there is none."""
+    """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
 
     id: UUID
     collection_id: UUID
@@ -66,7 +66,7 @@ class Packages:
     public_url: str
 
     async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
-        """Asks for the package of a job. Raises NOT_FOUND, CONFLICT, and UNAVAILABLE while not all of it is known."""
+        """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
         state = (await self.store.load(handlers.COLLECTION, collection_id)).state
         owned(state, user_id)
         series = await self.tokens.series(collection_id, None, job_id)
@@ -77,8 +77,8 @@ class Packages:
         stored = await self._files(collection_id, ids)
         offer = self.metadata.offer(await self.metadata.questions.owned_collection(user_id, collection_id))
         command = await asyncio.to_thread(_requested, collection_id, job_id, user_id, offer, tokens, stored)
-        named = package.package_id(collection_id, job_id)
-        return await self.store.handle(PACKAGE, named, partial(package.decide, command), context)
+        package_id = package.package_id(collection_id, job_id)
+        return await self.store.handle(PACKAGE, package_id, partial(package.decide, command), context)
 
     async def note(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
         await self.store.handle(PACKAGE, outcome.package_id, partial(package.decide, NoteOutcome(outcome)), context)
@@ -86,16 +86,16 @@ class Packages:
     async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
         """A package of a collection of the user's. Raises NOT_FOUND."""
         owned((await self.store.load(handlers.COLLECTION, collection_id)).state, user_id)
-        found = await self.store.load(PACKAGE, package_id)
-        if found.state.request is None or found.state.request.collection_id != collection_id:
+        loaded = await self.store.load(PACKAGE, package_id)
+        if loaded.state.request is None or loaded.state.request.collection_id != collection_id:
             raise not_found("The package")
-        return await self.view(package_id, found)
+        return await self.view(package_id, loaded)
 
-    async def view(self, package_id: UUID, found: Loaded[Package] | Handled[Package]) -> PackageView:
-        state = found.state
+    async def view(self, package_id: UUID, loaded: Loaded[Package] | Handled[Package]) -> PackageView:
+        state = loaded.state
         request, delivered = state.request, state.delivered
-        assert request is not None, "a package that is shown was asked for"
-        assert state.status != "none", "a package that was asked for has a status"
+        assert request is not None, "only a requested package has a view"
+        assert state.status != "none", "a requested package has a status"
         return PackageView(
             id=package_id,
             collection_id=request.collection_id,
@@ -113,9 +113,9 @@ class Packages:
         )
 
     async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
-        """The manifest that the package holds, from the same parts: made again, since it may be large."""
+        """The package's manifest, computed from its parts: it may be too large to be stored twice."""
         request = state.request
-        assert request is not None, "a package with parts was asked for"
+        assert request is not None, "a package with parts was requested"
         history = [recorded.event for recorded in await self.store.read_stream(package_id)]
         parts = [
             event for event in history if isinstance(event, PackagePartListed) and event.attempt == request.attempt
@@ -124,31 +124,35 @@ class Packages:
             collection_id=request.collection_id,
             job_id=request.job_id,
             title=request.title,
-            artworks=[each for part in parts for each in part.artworks],
-            displays=[each for part in parts for each in part.displays],
-            documents=[each for part in parts for each in part.documents],
+            artworks=[artwork for part in parts for artwork in part.artworks],
+            displays=[display for part in parts for display in part.displays],
+            documents=[document for part in parts for document in part.documents],
         )
         return await asyncio.to_thread(manifest, contents)
 
     async def _files(self, collection_id: UUID, asset_ids: Sequence[int]) -> dict[int, StoredFile]:
         async with self.store.reader() as cursor:
-            await cursor.execute(FILES_OF_COLLECTION.encode(), (collection_id, list(asset_ids)))
+            await cursor.execute(SELECT_FILES_OF_COLLECTION.encode(), (collection_id, list(asset_ids)))
             return {row[0]: StoredFile(*row) for row in await cursor.fetchall()}
 
     async def _unfinished(self, collection_id: UUID, job_id: UUID) -> Problem:
-        """What to say of a job that has no finished artworks."""
+        """The problem of a job without a finished series: NOT_FOUND or CONFLICT."""
         async with self.store.reader() as cursor:
-            await cursor.execute(END_OF_JOB.encode(), (job_id, collection_id))
+            await cursor.execute(SELECT_END_OF_JOB.encode(), (job_id, collection_id))
             if await cursor.fetchone() is None:
-                return Problem("NOT_FOUND", "There is no such job", Detail("/job_id", "is no job of this collection"))
-        message = "has no finished artworks: it goes on, ended a moment ago, or has failed"
+                return Problem(
+                    "NOT_FOUND",
+                    "The job does not exist",
+                    Detail("/job_id", "is not the id of a job of this collection"),
+                )
+        message = "has no finished artworks: it is still running, ended a moment ago, or failed"
         return Problem("CONFLICT", f"The job {message}", Detail("/job_id", message))
 
 
 def _requested(
     collection_id: UUID, job_id: UUID, user_id: UUID, offer: Offer, tokens: list[Token], stored: dict[int, StoredFile]
 ) -> RequestPackage:
-    """Of ten thousand tokens, this takes seconds."""
+    """Takes seconds for 10,000 tokens, so it runs in a thread."""
     return package.requested(
         collection_id,
         job_id,

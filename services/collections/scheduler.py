@@ -1,6 +1,6 @@
-"""Keeps the schedule: publishes what is due, whoever asked for it, and however often the service was restarted since.
+"""Publishes scheduled collections when they are due.
 
-Every replica runs it: which comes first makes no difference, since a collection decides by itself whether it is due.
+Every replica runs it: publishing is idempotent, and the collection's state decides whether it is due.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable
 from shared.http import get_logger
 
-LOOK_SECONDS = 1.0
-"""Seconds between two looks at the schedule, at least: there is one when the read table has changed."""
-LONGEST_SECONDS = 30.0
-"""The same at most, while something is scheduled: clocks may step."""
+MIN_INTERVAL_SECONDS = 1.0
+"""Shortest time between two polls of the schedule; a change of the read table also causes one."""
+MAX_INTERVAL_SECONDS = 30.0
+"""Longest time between two polls while something is scheduled: clocks may step."""
 MAX_ROWS = 100
-DUE_COLLECTIONS = """
+SELECT_DUE_COLLECTIONS = """
 select id, scheduled_for from collections_v4
 where scheduled_for <= %s order by scheduled_for, id limit %s"""
-NEXT_SCHEDULED = "select min(scheduled_for) from collections_v4"
+SELECT_NEXT_SCHEDULED_TIME = "select min(scheduled_for) from collections_v4"
 
 log = get_logger("collections")
 
@@ -34,33 +34,33 @@ class Scheduler:
         self._store, self._handlers = store, handlers
 
     async def run(self) -> None:
-        """Runs until cancelled; PostgreSQL may come and go."""
+        """Runs until cancelled; retries while PostgreSQL is unavailable."""
         marks = self._store.watermarks
         while True:
             seen, published = marks.value(COLLECTIONS.watermark), 0
             seconds: float | None = 0.0
             try:
-                published = await self.publish_what_is_due()
+                published = await self.publish_due_collections()
                 seconds = await self._seconds_until_next()
             except StoreUnavailable as error:
                 log.warning("the schedule waits for PostgreSQL", error=str(error))
             if published < MAX_ROWS:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(MIN_INTERVAL_SECONDS)
                 await marks.wait_beyond(COLLECTIONS.watermark, seen, seconds)
 
     async def _seconds_until_next(self) -> float | None:
         """None when nothing is scheduled."""
-        ((next_one,),) = await self._store.pool.rows(NEXT_SCHEDULED, ())
-        if next_one is None:
+        ((next_time,),) = await self._store.pool.rows(SELECT_NEXT_SCHEDULED_TIME, ())
+        if next_time is None:
             return None
-        left: float = (next_one - self._handlers.clock()).total_seconds() - LOOK_SECONDS
-        return min(max(left, 0.0), LONGEST_SECONDS)
+        left: float = (next_time - self._handlers.clock()).total_seconds() - MIN_INTERVAL_SECONDS
+        return min(max(left, 0.0), MAX_INTERVAL_SECONDS)
 
-    async def publish_what_is_due(self) -> int:
-        """Publishes what the read table knows to be due now, or calls it off; says how many those were."""
+    async def publish_due_collections(self) -> int:
+        """Publishes or calls off up to MAX_ROWS collections that are due; returns how many were due."""
         now = self._handlers.clock()
         async with self._store.reader() as cursor:
-            await cursor.execute(DUE_COLLECTIONS, (now, MAX_ROWS))
+            await cursor.execute(SELECT_DUE_COLLECTIONS, (now, MAX_ROWS))
             due = await cursor.fetchall()
         await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
         return len(due)

@@ -1,10 +1,10 @@
 """Which artworks are a collection's tokens, read from the tables: for its metadata and for its publish package.
 
-A token's number is its artwork's rank, from 1, among those that its job has made, in the job's own order. The job is
+A token's number is its artwork's rank, from 1, among the artworks that its job made, in the job's order. The job is
 
 - of a draft: the last one that finished;
 - of a published collection: the last one that had finished by its publish date, else the first one that finished
-  after it. What was sold keeps its numbers, however many jobs follow.
+  after it. So later jobs don't change the numbers of sold tokens.
 """
 
 from dataclasses import dataclass
@@ -19,32 +19,32 @@ from shared.contracts.collections import ArtworkFile, Trait
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 
-SERIES_OF_DRAFT = """
+SELECT_SERIES_OF_DRAFT = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null
 order by finished_at desc, job_id desc limit 1"""
 
-SERIES_BEFORE = """
+SELECT_SERIES_BEFORE = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at <= %s
 order by finished_at desc, job_id desc limit 1"""
 
-SERIES_AFTER = """
+SELECT_SERIES_AFTER = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at > %s
 order by finished_at, job_id limit 1"""
 
-SERIES_OF_JOB = """
+SELECT_SERIES_OF_JOB = """
 select job_id, artworks from series_v1 where collection_id = %s and job_id = %s and finished_at is not null"""
 
-COUNT_OF_ARTWORKS = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
+COUNT_ARTWORKS_OF_JOB = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 
-ARTWORKS_OF_JOB = """
+SELECT_ARTWORKS_OF_JOB = """
 select gid, hash, traits, files, made_at from artworks_v1
 where job_id = %s and made_at is not null
 order by place offset %s limit %s"""
 
-CIDS_OF_ASSETS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
+SELECT_CIDS_OF_ASSETS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
 
 
 class FinishedSeries(msgspec.Struct, frozen=True):
@@ -61,26 +61,26 @@ class TokenList:
     async def series(
         self, collection_id: UUID, publish_date: datetime | None, job_id: UUID | None = None
     ) -> FinishedSeries | None:
-        """The job that numbers the tokens, or the one that is named; None while there is none that has finished.
+        """The job that numbers the tokens, or `job_id`; None if it has not finished.
 
-        `publish_date` is the published collection's, None for a draft. Raises UNAVAILABLE for the moment in which the
-        job's end is known, and not all of its artworks are.
+        `publish_date` is the published collection's, None for a draft. Raises UNAVAILABLE while the
+        table has the job's end but not yet all of its artworks.
         """
-        found = await self._find(collection_id, publish_date, job_id)
-        if found is None:
+        row = await self._find(collection_id, publish_date, job_id)
+        if row is None:
             return None
-        series = FinishedSeries(*found)
-        ((made,),) = await self._all(COUNT_OF_ARTWORKS, series.job_id)
+        series = FinishedSeries(*row)
+        ((made,),) = await self._all(COUNT_ARTWORKS_OF_JOB, series.job_id)
         if made < series.tokens:
             raise Problem("UNAVAILABLE", f"{made} of the job's {series.tokens} artworks are known so far: try again")
         return series
 
     async def tokens(self, series: FinishedSeries, *, after: int = 0, limit: int | None = None) -> list[Token]:
-        """The tokens with the numbers after `after`, in order: all of them, or `limit` at most."""
-        rows = await self._all(ARTWORKS_OF_JOB, series.job_id, after, limit)
+        """The tokens with numbers above `after`, in order; `limit` at most if set."""
+        rows = await self._all(SELECT_ARTWORKS_OF_JOB, series.job_id, after, limit)
         files = [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
-        ids = [file.asset_id for each in files for file in each]
-        cids = dict(await self._all(CIDS_OF_ASSETS, ids)) if ids else {}
+        ids = [file.asset_id for files_of_token in files for file in files_of_token]
+        cids = dict(await self._all(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
         return [
             Token(
                 number=number,
@@ -99,19 +99,19 @@ class TokenList:
     async def token(self, series: FinishedSeries | None, number: int) -> Token:
         """Raises NOT_FOUND for a number that no token has."""
         if series is not None and 1 <= number <= series.tokens:
-            (found,) = await self.tokens(series, after=number - 1, limit=1)
-            return found
+            (token,) = await self.tokens(series, after=number - 1, limit=1)
+            return token
         raise not_found(f"Token {number}")
 
     async def _find(self, collection_id: UUID, publish_date: datetime | None, job_id: UUID | None) -> Any:
         if job_id is not None:
-            found = await self._all(SERIES_OF_JOB, collection_id, job_id)
+            rows = await self._all(SELECT_SERIES_OF_JOB, collection_id, job_id)
         elif publish_date is None:
-            found = await self._all(SERIES_OF_DRAFT, collection_id)
+            rows = await self._all(SELECT_SERIES_OF_DRAFT, collection_id)
         else:
-            found = await self._all(SERIES_BEFORE, collection_id, publish_date)
-            found = found or await self._all(SERIES_AFTER, collection_id, publish_date)
-        return found[0] if found else None
+            rows = await self._all(SELECT_SERIES_BEFORE, collection_id, publish_date)
+            rows = rows or await self._all(SELECT_SERIES_AFTER, collection_id, publish_date)
+        return rows[0] if rows else None
 
     async def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         async with self.store.reader() as cursor:

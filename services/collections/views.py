@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.collection import Collection
-from services.collections.domain.history import told
+from services.collections.domain.history import sentence_of
 from services.collections.domain.project import Project
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
@@ -230,7 +230,7 @@ def history_entry(recorded: RecordedEvent) -> HistoryEntry:
         actor=recorded.context.actor,
         at=recorded.recorded_at,
         type=recorded.type,
-        text=told(recorded.event),
+        text=sentence_of(recorded.event),
         changes={name: value for name, value in said.items() if name not in {"type", "collection_id", "data"}},
     )
 

@@ -1,4 +1,4 @@
-"""A collection's history in plain words: what each of its events says to a person."""
+"""One sentence in plain English for each event of a collection."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from shared.contracts import collections as events
 from shared.contracts.event import Event
 
 
-def told(event: Event) -> str:
-    """One sentence without its subject, who is told beside it. Raises KeyError for an event of another aggregate."""
+def sentence_of(event: Event) -> str:
+    """A sentence without its subject, since the actor is a field of its own. Raises KeyError for other events."""
     return _WORDS[type(event)](event)
 
 
@@ -27,7 +27,7 @@ def _preview(event: events.PreviewConfigured) -> str:
 def _receivers(event: events.ReceiversSet) -> str:
     if not event.receivers:
         return "removed all sales receivers"
-    shares = ", ".join(f"{each.value} % to {each.address} ({each.type})" for each in event.receivers)
+    shares = ", ".join(f"{receiver.value} % to {receiver.address} ({receiver.type})" for receiver in event.receivers)
     return f"shared the sales: {shares}"
 
 

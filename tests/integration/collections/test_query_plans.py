@@ -1,4 +1,4 @@
-"""A hundred thousand collections: every list reads what it answers, by an index, and nothing else."""
+"""With 100,000 collections: every list reads only the rows of its page, by an index."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -52,24 +52,27 @@ from generate_series(1, 100000) n;
 
 analyze"""
 
-ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "projects of a user": (queries.PROJECTS_OF_USER, (OWNER, *FIRST, PAGE)),
-    "untitled projects of a user": (queries.UNTITLED, (OWNER,)),
-    "my project": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, False, *LAST, PAGE)),
-    "my project, a page further on": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, False, *MIDDLE, PAGE)),
-    "my project's archive": (queries.COLLECTIONS_OF_PROJECT, (PROJECT, True, *LAST, PAGE)),
-    "my project's drafts": (queries.COLLECTIONS_OF_PROJECT_IN_STATUS, (UUID(int=2), False, "draft", *MIDDLE, PAGE)),
-    "published": (queries.PUBLISHED, (*LAST, PAGE)),
-    "published, a page further on": (queries.PUBLISHED, (*MIDDLE, PAGE)),
-    "published on a chain": (queries.PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
-    "feed": (queries.FEED, (*LAST, PAGE)),
-    "feed, a page further on": (queries.FEED, (*MIDDLE, PAGE)),
-    "assets of a component": (queries.ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30)),
-    "what is due": (scheduler.DUE_COLLECTIONS, (LAST.time, 100)),
-    "what is due next": (scheduler.NEXT_SCHEDULED, ()),
-    "a draft's job": (token_list.SERIES_OF_DRAFT, (UUID(int=5),)),
-    "a published collection's job": (token_list.SERIES_BEFORE, (UUID(int=5), LAST.time)),
-    "tokens of a job": (token_list.ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),
+QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "projects of a user": (queries.SELECT_PROJECTS_OF_USER, (OWNER, *FIRST, PAGE)),
+    "untitled projects of a user": (queries.COUNT_UNTITLED_PROJECTS, (OWNER,)),
+    "my project": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *LAST, PAGE)),
+    "my project, a page further on": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *MIDDLE, PAGE)),
+    "my project's archive": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, True, *LAST, PAGE)),
+    "my project's drafts": (
+        queries.SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS,
+        (UUID(int=2), False, "draft", *MIDDLE, PAGE),
+    ),
+    "published": (queries.SELECT_PUBLISHED, (*LAST, PAGE)),
+    "published, a page further on": (queries.SELECT_PUBLISHED, (*MIDDLE, PAGE)),
+    "published on a chain": (queries.SELECT_PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
+    "feed": (queries.SELECT_FEED, (*LAST, PAGE)),
+    "feed, a page further on": (queries.SELECT_FEED, (*MIDDLE, PAGE)),
+    "assets of a component": (queries.SELECT_ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30)),
+    "what is due": (scheduler.SELECT_DUE_COLLECTIONS, (LAST.time, 100)),
+    "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
+    "a draft's job": (token_list.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
+    "a published collection's job": (token_list.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),
+    "tokens of a job": (token_list.SELECT_ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),
 }
 
 
@@ -92,22 +95,22 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("question", ASKED)
-async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnection, question: str):
+@pytest.mark.parametrize("name", QUERIES)
+async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnection, name: str):
     """No sequential scan, no sort of more than is answered, and rows read in proportion to the page."""
-    query, values = ASKED[question]
+    query, values = QUERIES[name]
     cursor = await full.execute(f"explain (analyze, format json) {query}".encode(), values)
     ((explained,),) = await cursor.fetchall()
     for node in nodes(explained[0]["Plan"]):
-        assert node["Node Type"] != "Seq Scan", f"{question} scans {node.get('Relation Name')}: {explained}"
+        assert node["Node Type"] != "Seq Scan", f"{name} scans {node.get('Relation Name')}: {explained}"
         read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        assert read * node["Actual Loops"] <= 10 * PAGE, f"{question} reads {read} rows: {explained}"
+        assert read * node["Actual Loops"] <= 10 * PAGE, f"{name} reads {read} rows: {explained}"
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_there_are_a_hundred_thousand(full: psycopg.AsyncConnection):
-    """And what is listed is there: plans over empty tables prove nothing."""
+    """The queries return rows: plans over empty tables prove nothing."""
     cursor = await full.execute("select count(*) from collections_v4")
     assert await cursor.fetchone() == (ROWS,)
-    for query, values in ASKED.values():
+    for query, values in QUERIES.values():
         assert await (await full.execute(query.encode(), values)).fetchall(), query

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain.history import told
+from services.collections.domain.history import sentence_of
 from shared.contracts import collections as events
 from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, created
 
@@ -38,12 +38,12 @@ RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
 def test_events_are_told_in_plain_words(event, text):
-    assert told(event) == text
+    assert sentence_of(event) == text
 
 
 @pytest.mark.parametrize("kind", events.COLLECTION_EVENTS, ids=lambda kind: kind.__name__)
-def test_no_event_of_a_collection_goes_untold(kind):
+def test_every_event_of_a_collection_has_a_sentence(kind):
     """Whatever is recorded of a collection, its owner can read."""
     values = {"collection_id": COLLECTION, "data": {"steps": []}, "receivers": [], "reasons": [], "images": []}
     event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})
-    assert told(event)
+    assert sentence_of(event)
