@@ -1,4 +1,4 @@
-"""What the API shows of projects and collections."""
+"""Projects and collections in the API."""
 
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -53,7 +53,7 @@ class CollectionSummary(msgspec.Struct, frozen=True, kw_only=True):
     cover_image_url: str | None
     images: list[Any]
     scheduled_for: datetime | None
-    """When it will be published by itself."""
+    """When its scheduled publication is due."""
     publish_date: datetime | None
     receivers: list[SalesReceiver]
     preview: PreviewView
@@ -82,7 +82,7 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     mime_type: str
     sha256: str
     cid: str | None
-    """CIDv1 of the bytes, where it is known: `ipfs://<cid>` is their address for ever."""
+    """CIDv1 of the bytes, where it is known: `ipfs://<cid>` is their permanent address."""
     component_id: int
     job_id: UUID | None
     gid: UUID | None
@@ -92,7 +92,7 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection on one chain: what would keep it from being published there, and what it would say of itself."""
+    """A collection on one chain: the faults that keep it from being published there, and its metadata."""
 
     faults: list[Detail]
     collection: dict[str, Any]
@@ -112,7 +112,7 @@ class PublishCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened to a collection. `text` says it in words, `changes` in values.
+    """One event of a collection: `text` in words, `changes` in values.
 
     Revised instructions are not among them: `GET /collections/{id}?as_of=<version>` has them.
     """

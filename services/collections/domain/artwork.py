@@ -1,4 +1,4 @@
-"""One artwork: what was drawn for it, then what it was made into; the stream is its generation's."""
+"""One artwork: its drawn variables, then its files. The stream id is its generation's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
@@ -35,7 +35,7 @@ def evolve(state: Artwork, event: Event) -> Artwork:
 
 
 class DrawArtwork(msgspec.Struct, frozen=True):
-    """`series` as it is known when this is decided."""
+    """`series`: the state of the job's series when the command is decided."""
 
     gid: UUID
     job_id: UUID
@@ -47,7 +47,7 @@ class DrawArtwork(msgspec.Struct, frozen=True):
 
 
 class CompleteArtwork(msgspec.Struct, frozen=True):
-    """`written`: the variables as the instructions declare them, which know the names that values are shown by."""
+    """`written`: the variables as the instructions declare them, with their display names."""
 
     gid: UUID
     outputs: Sequence[StepOutputs]
@@ -58,10 +58,10 @@ Command = DrawArtwork | CompleteArtwork
 
 
 def decide(command: Command, state: Artwork) -> list[ArtworkEvent]:
-    """Nothing for what is known already.
+    """Idempotent: no events for what is recorded already.
 
-    Raises UNAVAILABLE while the series is not known, which is another stream's: it will be, a moment later. Raises
-    LookupError for an artwork that is not in its series, or complete before it was drawn.
+    Raises UNAVAILABLE until the series, another stream, has begun; LookupError for an artwork that is not in its
+    series, or complete before it was drawn.
     """
     match command:
         case DrawArtwork():

@@ -18,7 +18,7 @@ from shared.contracts.problem import Problem, not_found
 
 Status = Literal["draft", "published"]
 PREVIEW_GENERATIONS = 3
-"""How many artworks a visitor of a preview may make, until its creator says otherwise."""
+"""Default bound on the artworks that a visitor of a preview may make."""
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Custody(msgspec.Struct, frozen=True):
-    """For whom a collection is kept: somebody who is known by a social account only."""
+    """The social account of the person that a collection is kept for."""
 
     social_org: str
     social_identifier: str
@@ -43,7 +43,7 @@ class Collection(msgspec.Struct, frozen=True):
     fields: Fields = Fields()
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     components: ComponentSet = ComponentSet()
-    """Every component that this collection has ever had: a step may come back with its own."""
+    """Every component that this collection ever had, so that a restored step keeps its component."""
     preview: Preview = Preview()
     receivers: list[events.SalesReceiver] = msgspec.field(default_factory=list)
     forked_from: UUID | None = None
@@ -98,7 +98,7 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
 
 
 def owned(state: Collection, user_id: UUID) -> UUID:
-    """The id of a collection that exists and is the user's; NOT_FOUND otherwise, whoever else's it is."""
+    """The id of a collection that exists and is the user's; raises NOT_FOUND otherwise."""
     if state.collection_id is None or state.user_id != user_id:
         raise not_found("The collection")
     return state.collection_id

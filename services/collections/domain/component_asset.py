@@ -1,4 +1,4 @@
-"""A file that a component made, as the storage service reports it; the stream is that of the file over there."""
+"""A file that a component made, as the storage service reports it. The stream id is that of the storage asset."""
 
 from typing import Any, assert_never
 from uuid import UUID
@@ -55,7 +55,7 @@ Command = LinkAsset | DescribeAsset
 
 
 def decide(command: Command, state: ComponentAsset) -> list[ComponentAssetEvent]:
-    """Nothing for a file that no component made, and for what is known already."""
+    """Idempotent: no events for what is recorded already, nor for a file that no component made."""
     match command:
         case LinkAsset():
             if state.asset_id is not None or command.collection_id is None or command.component_id is None:

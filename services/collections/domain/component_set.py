@@ -40,18 +40,18 @@ class ComponentSet(Collection[int]):
         return f"ComponentSet({sorted(self._ids)})"
 
     def including(self, ids: Iterable[int]) -> "ComponentSet":
-        new = [each for each in ids if each not in self._ids]
+        new = [component_id for component_id in ids if component_id not in self._ids]
         return ComponentSet(self._ids.update(dict.fromkeys(new))) if new else self
 
     def to_plain(self) -> list[int]:
-        """How many ids it has not, then how many it has, and so on, from 0."""
+        """Run lengths from id 0: alternately how many ids are absent and present."""
         counts, end = list[int](), 0
-        for each in sorted(self._ids):
-            if counts and each == end:
+        for component_id in sorted(self._ids):
+            if counts and component_id == end:
                 counts[-1] += 1
             else:
-                counts += [each - end, 1]
-            end = each + 1
+                counts += [component_id - end, 1]
+            end = component_id + 1
         return counts
 
     @classmethod

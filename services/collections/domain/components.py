@@ -14,7 +14,7 @@ def step_ids(data: dict[str, Any]) -> list[int]:
 
 
 def claimed_ids(data: Any) -> list[int]:
-    """The step ids of instructions that are not checked yet: how many ids to fetch at most, and which ones not."""
+    """The step ids of instructions that are not validated yet: bounds how many ids to fetch, and which to exclude."""
     steps = data.get("steps") if isinstance(data, dict) else None
     if not isinstance(steps, list):
         return []

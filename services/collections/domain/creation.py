@@ -1,4 +1,4 @@
-"""How a collection comes to be: from instructions, or as a fork of another one. Its preview comes with it."""
+"""Creates a collection and its preview: from instructions, or as a fork of another collection."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -30,7 +30,7 @@ class CreateCollection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForkCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """Makes the user's own of `source`; with `custody`, keeps it for somebody else."""
+    """Copies `source` for the user; with `custody`, to be kept for the owner of a social account."""
 
     collection_id: UUID
     project_id: UUID
@@ -44,7 +44,7 @@ Command = CreateCollection | ForkCollection
 
 
 def decide(command: Command, state: Collection) -> list[Event]:
-    """Raises VALIDATION_FAILED with a pointer for each fault; NOT_FOUND for a fork's source that nobody may see."""
+    """Raises VALIDATION_FAILED with a pointer for each fault; NOT_FOUND for a source that the user may not see."""
     assert state.collection_id is None, "a collection is created once"
     match command:
         case CreateCollection():
@@ -84,7 +84,7 @@ def _made(command: Command, fields: Fields, data: dict[str, Any], *, forked_from
 
 
 def _refuse_fork(command: ForkCollection) -> None:
-    """One's own may always be forked; another's when its creator lets everybody."""
+    """Raises unless the collection is the user's own, or remixable by everybody."""
     source = command.source
     if source.collection_id is None:
         raise not_found("The collection")
@@ -102,4 +102,4 @@ def _check_custody(custody: Custody) -> None:
         faults.append(Detail("/social_org", f"the social_org is one of {', '.join(SOCIAL_ORGS)}"))
     faults.extend(line_faults(custody.social_identifier, "/social_identifier", "the social_identifier", MAX_IDENTIFIER))
     if faults:
-        raise invalid(f"The collection can't be kept for them: {faults[0].message}", *faults)
+        raise invalid(f"The custody is not valid: {faults[0].message}", *faults)

@@ -1,4 +1,4 @@
-"""Handing a collection to the one whom it was kept for."""
+"""Transfers a collection to the user that it was kept for."""
 
 from uuid import UUID
 
@@ -19,8 +19,8 @@ class TransferCustody(msgspec.Struct, frozen=True):
 
 
 def decide(command: TransferCustody, state: Collection) -> list[Event]:
-    """Raises NOT_FOUND for a collection that is not the user's, CONFLICT for one that is nobody else's."""
+    """Raises NOT_FOUND for a collection that is not the user's, CONFLICT for one that is not in custody."""
     collection_id = owned(state, command.user_id)
     if state.custody is None:
-        raise Problem("CONFLICT", "The collection is kept for nobody: only custody can be transferred")
+        raise Problem("CONFLICT", "The collection is not in custody, so it can't be transferred")
     return [CustodyTransferred(collection_id, command.new_owner, command.project_id)]

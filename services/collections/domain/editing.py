@@ -1,4 +1,4 @@
-"""What its owner changes of a collection: everything of a draft; of a published one, what was not sold."""
+"""Edits by a collection's owner: all fields of a draft; of a published one, those that buyers don't rely on."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -21,7 +21,7 @@ MAX_PREVIEW_GENERATIONS = 1_000
 
 
 class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not mentioned stays; `data` None leaves the instructions as they are.
+    """UNSET fields stay as they are; so do the instructions if `data` is None.
 
     `component_ids`: new ones, as many as `data` has steps or more.
     """
@@ -34,14 +34,14 @@ class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplaceVariables(msgspec.Struct, frozen=True):
-    """`variables`: all of them, in place of those that the instructions have."""
+    """`variables` replaces all variables of the instructions."""
 
     user_id: UUID
     variables: list[dict[str, Any]]
 
 
 class SetReceivers(msgspec.Struct, frozen=True):
-    """`shares`: all of them; those of before that are not among them get nothing any more."""
+    """`shares` replaces all receivers."""
 
     user_id: UUID
     project_id: UUID
@@ -50,7 +50,7 @@ class SetReceivers(msgspec.Struct, frozen=True):
 
 
 class ConfigurePreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What is UNSET stays as it is."""
+    """UNSET fields stay as they are."""
 
     user_id: UUID
     enabled: bool | UnsetType = UNSET
@@ -62,7 +62,7 @@ Command = EditCollection | ReplaceVariables | SetReceivers | ConfigurePreview
 
 
 def decide(command: Command, state: Collection) -> list[Event]:
-    """Nothing happens when it is already so.
+    """Idempotent: no events if the state already matches.
 
     Raises VALIDATION_FAILED with a pointer for each fault, NOT_FOUND for a collection that is not the user's, CONFLICT
     for one that is archived.
@@ -113,8 +113,8 @@ def _changed(
 def _configure_preview(command: ConfigurePreview, state: Collection, collection_id: UUID) -> list[Event]:
     before = state.preview
     names = Preview.__struct_fields__
-    given = {name: value for name in names if (value := getattr(command, name)) is not UNSET}
-    after = msgspec.structs.replace(before, **given)
+    changes = {name: value for name in names if (value := getattr(command, name)) is not UNSET}
+    after = msgspec.structs.replace(before, **changes)
     if not 1 <= after.max_generations <= MAX_PREVIEW_GENERATIONS:
         fault = Detail("/max_generations", f"max_generations is 1 to {MAX_PREVIEW_GENERATIONS}")
         raise invalid(fault.message, fault)
@@ -130,13 +130,13 @@ def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict
     if changes:
         still_open = ", ".join(sorted(STILL_OPEN_ONCE_PUBLISHED))
         raise invalid(
-            f"The collection is published: what was sold no longer changes, only {still_open} do",
+            f"The collection is published, so what was sold can't change; only {still_open} can",
             *(Detail(f"/{name}", f"{name} is part of what was sold") for name in changes),
         )
 
 
 def _refuse_what_its_chain_does_not_take(state: Collection, fields: Fields) -> None:
-    """What is public stays as complete and valid as it was when it became so."""
+    """Raises VALIDATION_FAILED if a published collection would get a fault that it did not have."""
     known = faults(state)
     new = [fault for fault in faults(msgspec.structs.replace(state, fields=fields)) if fault not in known]
     if new:

@@ -55,23 +55,23 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changed(before: Fields, changes: FieldChanges) -> Fields:
-    """The fields after a change. Raises VALIDATION_FAILED, naming every fault with its pointer in the body."""
-    given = {name: value for name in Fields.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
-    found = [fault for name, value in given.items() for fault in _faults(name, value)]
-    if not found:
+    """The fields after a change. Raises VALIDATION_FAILED with the pointer of every fault."""
+    present = {name: value for name in Fields.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
+    faults = [fault for name, value in present.items() for fault in _faults(name, value)]
+    if not faults:
         nothing = Fields()
-        values = {name: getattr(nothing, name) if value is None else _kept(value) for name, value in given.items()}
+        values = {name: getattr(nothing, name) if value is None else _kept(value) for name, value in present.items()}
         after = msgspec.structs.replace(before, **values)
-        found = list(_joint_faults(after))
-        if not found:
+        faults = list(_joint_faults(after))
+        if not faults:
             return after
-    raise invalid(found[0].message, *found)
+    raise invalid(faults[0].message, *faults)
 
 
 def decimal_text(value: Decimal) -> str:
-    """An exact decimal in its one plain form: no exponent, no zeros that say nothing.
+    """An exact decimal in canonical form: without exponent, leading or trailing zeros.
 
-    Writes as many digits as the exponent says: call `decimals` first, which does not.
+    Expands the exponent into digits, so bound it with `decimals` first.
     """
     text = format(value, "f") if value else "0"
     if "." in text:
@@ -133,11 +133,11 @@ def _price(price: Decimal, pointer: str) -> Iterable[Detail]:
 
 
 def url_faults(url: str, pointer: str) -> Iterator[Detail]:
-    """What keeps a text from being a link that anybody can follow: https with a host, or a file's ipfs address."""
+    """The faults of a URL, which must be https with a host, or ipfs."""
     if len(url) > MAX_URL:
         yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
     elif not is_link(url):
-        yield Detail(pointer, "a URL here is an https one, or an ipfs one")
+        yield Detail(pointer, "a URL must start with https:// and have a host, or with ipfs://")
 
 
 def is_link(url: str) -> bool:
@@ -173,4 +173,4 @@ _RULES: dict[str, Callable[[Any, str], Iterable[Detail]]] = {
     "cover_image_url": url_faults,
     "images": _images,
 }
-"""What each field may be beyond its type. Flags have no rule: both of their values are good."""
+"""Checks per field beyond its type. Flags need none."""

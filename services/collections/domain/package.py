@@ -119,20 +119,20 @@ def requested(
     documents: Sequence[PackagedDocument],
 ) -> RequestPackage:
     """Raises CONFLICT for a document that is larger than a package takes."""
-    said = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
-    digest = hashlib.sha256(canonical(said)).hexdigest()
+    content = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
+    digest = hashlib.sha256(canonical(content)).hexdigest()
     parts: list[Part] = [Part()]
     left = MAX_PART
     for section, things in (("artworks", artworks), ("displays", displays), ("documents", documents)):
-        for each in things:
-            size = encoded_size(each) + 1
+        for item in things:
+            size = encoded_size(item) + 1
             if size > MAX_PART:
                 message = f"takes {size} bytes as JSON, more than the {MAX_PART} that a package takes"
-                raise Problem("CONFLICT", f"What the package says at {each.path} {message}")
+                raise Problem("CONFLICT", f"The package's entry {item.path} {message}")
             if size > left:
                 parts.append(Part())
                 left = MAX_PART
-            getattr(parts[-1], section).append(each)
+            getattr(parts[-1], section).append(item)
             left -= size
     return RequestPackage(collection_id, job_id, user_id, title, digest, parts)
 
@@ -171,10 +171,10 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
     if state.request is not None and state.status != "failed" and state.request.digest == command.digest:
         return []
     attempt = state.request.attempt + 1 if state.request else 1
-    named = package_id(command.collection_id, command.job_id)
+    stream_id = package_id(command.collection_id, command.job_id)
     listed = [
         PackagePartListed(
-            package_id=named,
+            package_id=stream_id,
             attempt=attempt,
             number=number,
             artworks=part.artworks,
@@ -184,7 +184,7 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
         for number, part in enumerate(command.parts)
     ]
     request = PackageRequested(
-        package_id=named,
+        package_id=stream_id,
         collection_id=command.collection_id,
         job_id=command.job_id,
         user_id=command.user_id,
@@ -206,13 +206,16 @@ def documents(offer: Offer, tokens: Sequence[Token], stored: Mapping[int, Stored
     """
     cids = {asset_id: file.cid for asset_id, file in stored.items() if file.cid}
     tokens = [msgspec.structs.replace(token, cids=cids) for token in tokens]
-    found = []
+    documents = []
     for chain in CHAINS:
         folder = f"metadata/{chain.lower()}"
-        said = {"collection": collection_metadata(chain, offer)}
-        said |= {str(token.number): token_metadata(chain, offer, token) for token in tokens}
-        found += [PackagedDocument(f"{folder}/{name}.json", canonical(each).decode()) for name, each in said.items()]
-    return found
+        metadata = {"collection": collection_metadata(chain, offer)}
+        metadata |= {str(token.number): token_metadata(chain, offer, token) for token in tokens}
+        documents += [
+            PackagedDocument(f"{folder}/{name}.json", canonical(document).decode())
+            for name, document in metadata.items()
+        ]
+    return documents
 
 
 def artworks(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedArtwork]:

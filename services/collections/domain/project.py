@@ -64,9 +64,9 @@ Command = CreateProject | RenameProject | ChooseCurrentCollection
 
 
 def decide(command: Command, state: Project) -> list[ProjectEvent]:
-    """What happens to a project; nothing when it is already so.
+    """The events of a command. Idempotent: none if the state already matches.
 
-    Raises VALIDATION_FAILED for a name that can't be shown, NOT_FOUND for a project that is not the user's.
+    Raises VALIDATION_FAILED for a name that isn't accepted, NOT_FOUND for a project that is not the user's.
     """
     match command:
         case CreateProject():
@@ -91,14 +91,14 @@ def decide(command: Command, state: Project) -> list[ProjectEvent]:
 
 
 def owned(state: Project, user_id: UUID) -> UUID:
-    """The id of a project that exists and is the user's; NOT_FOUND otherwise, whoever else's it is."""
+    """The id of a project that exists and is the user's; raises NOT_FOUND otherwise."""
     if state.project_id is None or state.user_id != user_id:
         raise not_found("The project")
     return state.project_id
 
 
 def default_project_id(user_id: UUID) -> UUID:
-    """The same for a user for ever, so that two creations at once make one default project."""
+    """Derived from the user's id, so that concurrent creations make one default project."""
     return uuid5(PROJECTS, f"{user_id}:default")
 
 
@@ -107,7 +107,7 @@ def create_default(user_id: UUID) -> CreateProject:
 
 
 def create_untitled(user_id: UUID, number: int) -> CreateProject:
-    """The user's n-th untitled project (from 1); its id is its number's, so that two requests never share one."""
+    """The user's n-th untitled project (from 1); its id derives from the number, so it exists once."""
     name = UNTITLED_NAME if number == 1 else f"{UNTITLED_NAME} {number}"
     return CreateProject(uuid5(PROJECTS, f"{user_id}:untitled:{number}"), user_id, name)
 

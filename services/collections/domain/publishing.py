@@ -80,9 +80,9 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
         return []
     refuse_archived(state)
     date = checked_date(command.publish_date)
-    found = faults(state)
-    if found:
-        raise invalid(f"The collection can't be published yet: {found[0].message}", *found)
+    all_faults = faults(state)
+    if all_faults:
+        raise invalid(f"The collection can't be published yet: {all_faults[0].message}", *all_faults)
     if date is None or date <= command.now:
         return [_published(state, collection_id, time_text(command.now))]
     scheduled_for = time_text(date)

@@ -19,7 +19,7 @@ Share = tuple[str, Decimal, str]
 
 
 def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: str) -> list[SalesReceiver]:
-    """The receivers in their one form, in the order given. Raises VALIDATION_FAILED, naming each fault."""
+    """The receivers in canonical form and in their order. Raises VALIDATION_FAILED with every fault."""
     faults: list[Detail] = []
     receivers: list[SalesReceiver] = []
     seen: set[str] = set()
@@ -35,7 +35,7 @@ def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: 
         faults.extend(_value_faults(value, f"{where}/value"))
         faults.extend(line_faults(kind, f"{where}/type", "a receiver's type", MAX_TYPE))
         if proper in seen:
-            faults.append(Detail(f"{where}/address", f"{proper} is there twice"))
+            faults.append(Detail(f"{where}/address", f"{proper} appears twice"))
         seen.add(proper)
         if not faults:
             receivers.append(SalesReceiver(proper, decimal_text(value), kind))

@@ -1,4 +1,4 @@
-"""What every text of the platform must be, so that it can be shown, stored and searched."""
+"""Checks that texts and JSON values can be stored and displayed."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -15,7 +15,7 @@ ESCAPED_NUL = b"\\u0000"
 
 
 def line_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
-    """What is wrong with a text of one line that must not be blank; `longest` in characters."""
+    """The faults of a one-line text that must not be blank; `longest` in characters."""
     if not text.strip():
         return [Detail(pointer, f"{what} must not be blank")]
     return text_faults(text, pointer, what, longest)
@@ -30,9 +30,9 @@ def text_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail
 
 
 def json_faults(value: Any, pointer: str) -> list[Detail]:
-    """What keeps a JSON value from being stored: too deep a nesting, or NUL, which PostgreSQL's jsonb can't hold."""
+    """Faults of a JSON value: nesting deeper than MAX_DEPTH, or NUL, which PostgreSQL can't store."""
     if depth(value) > MAX_DEPTH:
-        return [Detail(pointer, f"this nests deeper than {MAX_DEPTH} levels")]
+        return [Detail(pointer, f"the value nests deeper than {MAX_DEPTH} levels")]
     if ESCAPED_NUL not in msgspec.json.encode(value):
         return []
     return [Detail(where, "a text must not contain the NUL character") for where in islice(_nuls(value, pointer), 100)]

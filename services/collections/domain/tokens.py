@@ -30,10 +30,10 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def image(self) -> ArtworkFile | None:
-        """What shows it: the artwork, or the last image on the way to it when it is none itself."""
+        """The artwork if it is an image, else the last image that its steps made."""
         return next((file for file in reversed(self.files) if file.mime_type.startswith("image/")), None)
 
     def uri(self, file: ArtworkFile) -> str:
-        """Where the file is: by its content where that address is known, else its public URL."""
+        """`ipfs://<cid>` if the CID is known, else the public URL."""
         cid = self.cids.get(file.asset_id)
         return f"ipfs://{cid}" if cid else file.url

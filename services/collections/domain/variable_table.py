@@ -32,7 +32,7 @@ Cells = dict[str, Any]
 
 
 class _Lines:
-    """What csv writes to: a domain has no files, not even in memory."""
+    """A target for csv.writer: the domain does no I/O."""
 
     def __init__(self, lines: list[str]) -> None:
         self.write = lines.append
@@ -150,7 +150,7 @@ def _variable(cells: Cells) -> Variable:
 def _add_value(variable: Variable, cells: Cells, line: int) -> Iterator[Detail]:
     value = variable.get("value")
     if variable.get("type") != "pick" or not isinstance(value, dict):
-        yield Detail(f"/{line}/name", "a row without a name adds a value to the pick above it")
+        yield Detail(f"/{line}/name", "a row without a name must follow a pick variable, to which it adds a value")
         return
     for column, each in cells.items():
         if column in _OF_VALUE:
@@ -188,7 +188,7 @@ def _stands_as_it_is(text: str) -> bool:
 
 
 def _value(cell: str) -> Any:
-    """What a cell that is not empty says. Spreadsheets write TRUE for true."""
+    """Parses a cell that is not empty. Spreadsheets write TRUE for true."""
     if cell.lower() in _WORDS:
         return _WORDS[cell.lower()]
     if cell[0] in '"[{-0123456789':

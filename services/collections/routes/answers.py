@@ -1,4 +1,4 @@
-"""What routes share: their dependencies, and how a write is answered."""
+"""Shared by the routes: dependencies, and responses to writes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ ANYONE = {"public": True}
 
 @dataclass(frozen=True)
 class CollectionChange:
-    """The one change of a collection that a request is."""
+    """Applies a request's change to a collection."""
 
     user_id: UUID
     context: Context
@@ -44,12 +44,14 @@ class CollectionChange:
     async def make(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
     ) -> Handled[Collection]:
-        """Makes what is decided happen. `large`: deciding takes long."""
+        """Appends what `decide` returns. `large`: deciding takes long, so it runs in a thread."""
         settings = self.frame.settings
         assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
         if settings.require_if_match and self.precondition.any_of is None:
             missing = Detail("header:If-Match", "is required")
-            raise Problem("PRECONDITION_REQUIRED", "Send If-Match with the ETag of what you have read", missing)
+            raise Problem(
+                "PRECONDITION_REQUIRED", "Send If-Match with the ETag from your last read of the collection", missing
+            )
         return await self.commands.change(
             self.user_id, collection_id, decide, self.context, self.precondition, large=large
         )
@@ -57,7 +59,7 @@ class CollectionChange:
     async def tagged(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
     ) -> Response[None]:
-        """Makes it happen, and answers the ETag that it made; when it was made before, the one that it made then."""
+        """Applies it and returns 204 with the ETag after it; a repeated command gets the ETag of the first time."""
         done = await self.make(collection_id, decide, large=large)
         version = await self.commands.version_made(collection_id, done, self.context)
         return Response(None, status_code=204, headers={"etag": etag(version)})
@@ -65,7 +67,7 @@ class CollectionChange:
     async def answered(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]]
     ) -> Response[Envelope[CollectionView]]:
-        """Makes it happen, and answers the collection as it is then."""
+        """Applies it and returns the collection after it."""
         return await collection_answer(await self.make(collection_id, decide), self.questions)
 
 
@@ -90,9 +92,9 @@ def project_answer(made: Handled[Project]) -> Envelope[ProjectView]:
 
 
 def variant_of(shown: CollectionView) -> str:
-    """What is shown beside its history tells two representations of one version apart.
+    """Tells representations of one version apart, for the ETag.
 
-    That is whether all of it is shown, and whether it is the current one of its project, which the project decides.
+    They differ in whether `data` is included, and whether the collection is the project's current one.
     """
     return "public" if shown.data is None else "current" if shown.is_current else ""
 

@@ -33,9 +33,9 @@ async def create_collection(
     asset_id: AssetId = None,
     data: JSONBody[CollectionBody | None] = None,
 ) -> Response[Envelope[CollectionView]]:
-    """From what made an asset of yours, from `data`, or from the default instructions, in this order.
+    """From the input of `asset_id`, else from `data`, else from the default instructions.
 
-    It lands in the project given, or in your default one. Every step gets a component of its own: its id moves to
+    It is created in `project_id`, or in your default project. Every step gets a component of its own: its id moves to
     `fromId`, and every reference to it follows.
     """
     body = data or CollectionBody()
@@ -62,7 +62,7 @@ async def remix_collection(
     questions: Questions,
     data: JSONBody[RemixBody | None] = None,
 ) -> Response[Envelope[CollectionView]]:
-    """A draft of your own from a remixable collection, with components of its own; perhaps kept for somebody else."""
+    """A draft of your own from a remixable collection, with new components; may be kept for a social account."""
     body = data or RemixBody()
     made = await commands.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
     return await collection_answer(made, questions, status=201)
@@ -90,8 +90,10 @@ async def transfer_custody(
 def _custody(body: RemixBody) -> Custody | None:
     if not body.is_custodial:
         return None
-    given = {"social_org": body.social_org, "social_identifier": body.social_identifier}
-    missing = [Detail(f"/{name}", "is required to keep it for somebody") for name, value in given.items() if not value]
+    account = {"social_org": body.social_org, "social_identifier": body.social_identifier}
+    missing = [
+        Detail(f"/{name}", "is required when is_custodial is true") for name, value in account.items() if not value
+    ]
     if missing:
-        raise invalid("Say for whom the collection is kept", *missing)
+        raise invalid("A custodial collection needs social_org and social_identifier", *missing)
     return Custody(body.social_org or "", body.social_identifier or "")

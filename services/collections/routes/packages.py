@@ -43,9 +43,9 @@ async def request_package(
     now, or the last attempt failed. `GET` it until its status is no longer `requested`.
     """
     done = await packaging.request(principal.user_id, collection_id, data.job_id, context)
-    named = id_of(collection_id, data.job_id)
-    location = {"location": f"/collections/{collection_id}/packages/{named}"}
-    return Response(Envelope(await packaging.view(named, done)), status_code=202, headers=location)
+    package_id = id_of(collection_id, data.job_id)
+    location = {"location": f"/collections/{collection_id}/packages/{package_id}"}
+    return Response(Envelope(await packaging.view(package_id, done)), status_code=202, headers=location)
 
 
 @get(

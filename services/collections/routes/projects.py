@@ -117,5 +117,5 @@ async def get_current_collection(
     project_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
     """The one that you chose to work on; 404 while none is chosen."""
-    found = await questions.current_collection(principal.user_id, project_id)
-    return versioned(request, Envelope(found), found.version, variant_of(found))
+    collection = await questions.current_collection(principal.user_id, project_id)
+    return versioned(request, Envelope(collection), collection.version, variant_of(collection))

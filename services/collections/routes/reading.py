@@ -53,10 +53,10 @@ async def get_collection(
 ) -> Response[Envelope[CollectionView] | None]:
     """Yours in full, also as it was; another's when it is public, without its `data`."""
     if as_of is None:
-        found = await questions.collection_for(principal.user_id, collection_id)
+        collection = await questions.collection_for(principal.user_id, collection_id)
     else:
-        found = await questions.collection_as_of(principal.user_id, collection_id, _moment(as_of))
-    return versioned(request, Envelope(found), found.version, variant_of(found))
+        collection = await questions.collection_as_of(principal.user_id, collection_id, _moment(as_of))
+    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
 
 
 @get(
@@ -83,11 +83,11 @@ async def get_variables(
     collection_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
 ) -> Response[bytes | None]:
     """For a spreadsheet; `PUT` takes it back exactly."""
-    found = await questions.owned_collection(principal.user_id, collection_id)
-    assert found.data is not None, "its owner sees a collection's data"
-    table = (await asyncio.to_thread(table_of, found.data.get("variables") or [])).encode()
+    collection = await questions.owned_collection(principal.user_id, collection_id)
+    assert collection.data is not None, "its owner sees a collection's data"
+    table = (await asyncio.to_thread(table_of, collection.data.get("variables") or [])).encode()
     headers = {"content-type": CSV, "content-disposition": 'attachment; filename="variables.csv"'}
-    return versioned(request, table, found.version, "csv", headers=headers)
+    return versioned(request, table, collection.version, "csv", headers=headers)
 
 
 @get(
@@ -101,8 +101,8 @@ async def get_public_collection(
     collection_id: FromPath[UUID], questions: Questions, request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
     """What anybody may see of it, without a token."""
-    found = await questions.public_collection(collection_id)
-    return versioned(request, Envelope(found), found.version, variant_of(found))
+    collection = await questions.public_collection(collection_id)
+    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
 
 
 @get(

@@ -80,7 +80,7 @@ def test_what_is_not_fit_when_it_is_due_is_called_off_with_its_reasons():
         events.PublicationCalledOff(COLLECTION, ["it is archived"])
     )
     given(collection, *DRAFT, SCHEDULED, events.CollectionRetitled(COLLECTION, "")).when(PublishWhenDue(LATER)).then(
-        events.PublicationCalledOff(COLLECTION, ["a published collection has a title"])
+        events.PublicationCalledOff(COLLECTION, ["a published collection needs a title"])
     )
 
 

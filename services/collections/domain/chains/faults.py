@@ -17,28 +17,28 @@ PRICE_DECIMALS = {"ETHEREUM": 18, "BASE": 18, "TEZOS": 6}
 
 
 def faults(state: Collection) -> list[Detail]:
-    """What keeps it from being published on its own chain; none, and it can be."""
-    found = list(_incomplete(state))
+    """The faults that keep it from being published on its own chain; empty if it can be published."""
+    problems = list(_incomplete(state))
     chain = state.fields.blockchain
     if chain is None:
-        found.append(Detail("/blockchain", f"a published collection has a blockchain: {', '.join(CHAINS)}"))
-    return found if chain is None else [*found, *_invalid_on(chain, state)]
+        problems.append(Detail("/blockchain", f"a published collection needs a blockchain: {', '.join(CHAINS)}"))
+    return problems if chain is None else [*problems, *_invalid_on(chain, state)]
 
 
 def faults_on(chain: str, state: Collection) -> list[Detail]:
-    """What would keep it from being published if that were its chain."""
+    """The faults that would keep it from being published on `chain`."""
     return [*_incomplete(state), *_invalid_on(chain, state)]
 
 
 def _incomplete(state: Collection) -> Iterator[Detail]:
     if not state.fields.title.strip():
-        yield Detail("/title", "a published collection has a title")
+        yield Detail("/title", "a published collection needs a title")
     if not state.data["steps"]:
-        yield Detail("/data/steps", "a published collection has at least one step to generate with")
+        yield Detail("/data/steps", "a published collection needs at least one step")
     if state.fields.editions is None:
-        yield Detail("/editions", "a published collection says how many editions there are")
+        yield Detail("/editions", "a published collection needs a number of editions")
     if state.fields.price is None:
-        yield Detail("/price", "a published collection has a price; 0 is free")
+        yield Detail("/price", "a published collection needs a price; 0 is free")
 
 
 def _invalid_on(chain: str, state: Collection) -> Iterator[Detail]:
@@ -49,4 +49,4 @@ def _invalid_on(chain: str, state: Collection) -> Iterator[Detail]:
         try:
             checked_address(receiver.address, chain)
         except ValueError as error:
-            yield Detail(f"/receivers/{index}/address", f"{receiver.address} is no receiver on {chain}: {error}")
+            yield Detail(f"/receivers/{index}/address", f"{receiver.address} can't receive on {chain}: {error}")

@@ -1,4 +1,4 @@
-"""What a collection says of itself on any chain: the part of it that metadata is made from."""
+"""The fields of a collection that its metadata is made from, on any chain."""
 
 import re
 import unicodedata
@@ -50,11 +50,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         return next((link for link in self._links() if link != self.image), None)
 
     def royalties(self, chain: str) -> list[Royalty]:
-        """Who gets which part of a sale, as far as their addresses are of this chain."""
+        """The royalties of receivers whose address is on `chain`."""
         return [
-            Royalty(each.address, basis_points(each.value))
-            for each in self.receivers
-            if is_address(each.address, chain)
+            Royalty(receiver.address, basis_points(receiver.value))
+            for receiver in self.receivers
+            if is_address(receiver.address, chain)
         ]
 
     def token_name(self, number: int) -> str:
@@ -81,5 +81,5 @@ def is_address(address: str, chain: str) -> bool:
 
 
 def present(**members: Any) -> dict[str, Any]:
-    """The members that say something: what is None, or an empty text or list, is left out."""
+    """The members except None, empty texts and empty lists."""
     return {name: value for name, value in members.items() if value is not None and value not in ("", [])}

@@ -14,7 +14,7 @@ INTERFACES = ["TZIP-012", "TZIP-016", "TZIP-021"]
 ROYALTY_DECIMALS = 4
 """Shares are basis points: out of ten thousand."""
 RIGHTS = "All rights reserved"
-"""What holds where a creator grants nothing."""
+"""The default: no rights are granted."""
 CONTRACT_VERSION = "1.0.0"
 
 
@@ -35,15 +35,15 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
 def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
     """One token of each artwork (`isBooleanAmount`), which can't be split (`decimals` 0)."""
     artifact, image = token.artifact, token.image
-    shown = token.uri(image) if image else None
+    image_uri = token.uri(image) if image else None
     return present(
         decimals=0,
         name=offer.token_name(token.number),
         symbol=offer.symbol,
         description=offer.description,
         artifactUri=token.uri(artifact) if artifact else None,
-        displayUri=shown,
-        thumbnailUri=shown,
+        displayUri=image_uri,
+        thumbnailUri=image_uri,
         externalUri=offer.link,
         creators=_creators(offer),
         isBooleanAmount=True,
@@ -56,11 +56,11 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
 
 
 def _creators(offer: Offer) -> list[str]:
-    return [each.receiver for each in offer.royalties(CHAIN)]
+    return [royalty.receiver for royalty in offer.royalties(CHAIN)]
 
 
 def _royalties(offer: Offer) -> dict[str, Any] | None:
-    shares = {each.receiver: each.basis_points for each in offer.royalties(CHAIN)}
+    shares = {royalty.receiver: royalty.basis_points for royalty in offer.royalties(CHAIN)}
     return {"decimals": ROYALTY_DECIMALS, "shares": shares} if shares else None
 
 
