@@ -1,4 +1,4 @@
-"""What requests bring."""
+"""Request bodies."""
 
 from datetime import datetime
 from decimal import Decimal

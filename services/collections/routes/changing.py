@@ -1,4 +1,4 @@
-"""What owners do with their collections."""
+"""Routes by which owners change their collections."""
 
 import asyncio
 from functools import partial
@@ -42,7 +42,7 @@ async def edit_collection(
     change: Change,
     commands: Commands,
 ) -> Response[None]:
-    """Changes what the body mentions. With If-Match, only while the collection is at that version."""
+    """Changes the fields in the body. With If-Match, only if the collection is at that version."""
     written = None if data.data is UNSET else data.data
     command = EditCollection(
         user_id=principal.user_id,
@@ -65,7 +65,7 @@ async def edit_collection(
 async def set_variables(
     collection_id: FromPath[UUID], request: ApiRequest, principal: User, change: Change
 ) -> Response[None]:
-    """Takes a table as `GET` gives it, as text/csv, in place of all variables."""
+    """Replaces all variables by a text/csv table of the form that `GET` returns."""
     command = ReplaceVariables(principal.user_id, await asyncio.to_thread(variables_of, await _csv(request)))
     return await change.tagged(collection_id, partial(editing.decide, command), large=True)
 
@@ -83,7 +83,7 @@ async def set_receivers(
     principal: User,
     change: Change,
 ) -> Response[Envelope[CollectionView]]:
-    """Sets all receivers: who is not among them gets nothing any more. Their percentages sum to 100 at most."""
+    """Replaces all receivers. Their percentages sum to 100 at most."""
     shares = [(each.address, each.value, each.type) for each in data.receivers]
     command = SetReceivers(principal.user_id, project_id, shares)
     return await change.answered(collection_id, partial(editing.decide, command))
@@ -167,7 +167,7 @@ async def publish_collection(
 async def call_off_publication(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
-    """It stays the draft that it is."""
+    """Cancels it; the collection stays a draft."""
     return await change.answered(collection_id, partial(publishing.decide, CallOffPublication(principal.user_id)))
 
 
@@ -180,7 +180,7 @@ async def call_off_publication(
 async def archive_collection(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
-    """Puts it away: nobody but you sees it, and it doesn't change until it is restored."""
+    """Only you can see it then, and it can't be changed until it is restored."""
     return await change.answered(collection_id, partial(archiving.decide, ArchiveCollection(principal.user_id)))
 
 
@@ -193,7 +193,7 @@ async def archive_collection(
 async def restore_collection(
     collection_id: FromPath[UUID], principal: User, change: Change
 ) -> Response[Envelope[CollectionView]]:
-    """Takes it back from the archive, as it was."""
+    """Makes an archived collection active again, unchanged."""
     return await change.answered(collection_id, partial(archiving.decide, RestoreCollection(principal.user_id)))
 
 

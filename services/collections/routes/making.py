@@ -82,7 +82,7 @@ async def transfer_custody(
     commands: Commands,
     questions: Questions,
 ) -> Response[Envelope[CollectionView]]:
-    """From now on it is that user's, in their default project."""
+    """Moves it to that user's default project."""
     done = await commands.transfer_custody(principal.user_id, collection_id, data.user_id, context)
     return await collection_answer(done, questions)
 

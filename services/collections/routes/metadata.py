@@ -1,4 +1,4 @@
-"""What collections and their tokens say of themselves on chain: for marketplaces, which have no token."""
+"""On-chain metadata of collections and tokens; public, since marketplaces send no bearer token."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -100,7 +100,7 @@ async def get_variables(
 async def get_public_collection(
     collection_id: FromPath[UUID], questions: Questions, request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
-    """What anybody may see of it, without a token."""
+    """Its public part; needs no token."""
     collection = await questions.public_collection(collection_id)
     return versioned(request, Envelope(collection), collection.version, variant_of(collection))
 
@@ -113,7 +113,7 @@ async def get_public_collection(
     operation_class=shown(gives=examples.page(examples.FEED_ITEM)),
 )
 async def feed(questions: Questions, limit: Limit = 20, cursor: Cursor = None) -> Page[FeedItem]:
-    """What creators have opened to visitors, newest first."""
+    """Collections with an open preview, newest first."""
     return await questions.feed(limit, cursor)
 
 

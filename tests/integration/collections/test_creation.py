@@ -27,8 +27,8 @@ async def test_collection_and_preview_come_in_one_append(api: Api):
     """Together with the default project that was missing: three events of one command."""
     await api.create({"data": two_steps()})
     recorded = await api.store.read_all()
-    assert [each.type for each in recorded] == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
-    assert len({each.context.command_id for each in recorded}) == 1
+    assert [event.type for event in recorded] == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
+    assert len({event.context.command_id for event in recorded}) == 1
 
 
 async def test_data_is_kept_as_it_was_given(api: Api):
@@ -80,7 +80,7 @@ async def test_a_repeated_request_gives_the_same_collection(api: Api):
     first, second = await asyncio.gather(*(api.create(**request) for _ in range(2)))
     assert first == second == await api.create(**request)
     assert (await api.create(**request, user=BOB))["id"] != first["id"]
-    recorded = [each.type for each in await api.store.read_all()]
+    recorded = [event.type for event in await api.store.read_all()]
     assert recorded.count("collection_created.v1") == 2
 
 
@@ -90,7 +90,7 @@ async def test_a_collection_is_created_in_the_project_given(api: Api):
     assert made["project_id"] == project["id"]
     assert (await api.get("/projects")).data == [project]
     listed = (await api.get(f"/projects/{project['id']}/collections")).data
-    assert [each["id"] for each in listed] == [made["id"]]
+    assert [item["id"] for item in listed] == [made["id"]]
     assert "data" not in listed[0]
 
 

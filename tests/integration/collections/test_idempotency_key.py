@@ -16,7 +16,7 @@ async def test_another_body_under_a_key_is_refused(api: Api) -> None:
     again = await api.post("/projects/collections", {"title": "First"}, headers=KEY)
     assert again.data == first.data
     listed = await api.get(f"/projects/{first.data['project_id']}/collections")
-    assert [each["title"] for each in listed.body["data"]] == ["First"]
+    assert [item["title"] for item in listed.body["data"]] == ["First"]
 
 
 async def test_another_query_under_a_key_is_another_request(api: Api) -> None:
@@ -53,6 +53,6 @@ async def test_of_two_requests_at_once_under_a_key_one_is_carried_out(api: Api) 
     answers = await asyncio.gather(*(send(number) for number in range(10)))
     made = [answer.data for answer in answers if answer.status == 201]
     refused = [answer.code for answer in answers if answer.status != 201]
-    assert len({each["id"] for each in made}) == 1
-    assert len({each["title"] for each in made}) == 1
+    assert len({item["id"] for item in made}) == 1
+    assert len({item["title"] for item in made}) == 1
     assert (len(made), refused) == (5, [REUSED] * 5)

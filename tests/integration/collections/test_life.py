@@ -26,7 +26,7 @@ async def test_an_edit_changes_what_it_mentions(api: Api):
 async def test_an_edit_is_recorded_in_the_domains_words(api: Api):
     made = await api.create({"title": "Birds"})
     await api.put(path_of(made), {"title": "Fish", "blockchain": "TEZOS"})
-    recorded = [each.type for each in await api.store.read_all()]
+    recorded = [event.type for event in await api.store.read_all()]
     assert recorded[-2:] == ["collection_retitled.v1", "chain_chosen.v1"]
 
 
@@ -59,8 +59,8 @@ async def test_edits_at_once_lose_nothing(api: Api):
     assert sorted(answer.status for answer in await asyncio.gather(*writes)) == [204, *[412] * 9]
     await asyncio.gather(*(api.put(path_of(made), {"description": f"D{n}"}) for n in range(10)))
     history = await api.store.read_stream(UUID(made["id"]))
-    assert [each.version for each in history] == list(range(1, 14))
-    assert {each.event.description for each in history[-10:]} == {f"D{n}" for n in range(10)}
+    assert [event.version for event in history] == list(range(1, 14))
+    assert {entry.event.description for entry in history[-10:]} == {f"D{n}" for n in range(10)}
 
 
 async def test_a_change_that_comes_again_is_recognised_by_its_if_match(api: Api):
@@ -177,13 +177,13 @@ async def test_lists_are_filtered(api: Api):
         await api.post(f"/collections/{collection['id']}/publish")
         made.setdefault(chain, []).append(collection["id"])
     draft = await api.create()
-    assert [each["id"] for each in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
+    assert [item["id"] for item in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
     first = await api.get("/collections?blockchain=BASE&limit=1")
     second = await api.get(f"/collections?blockchain=BASE&limit=1&cursor={first.body['next_cursor']}")
     assert [each["id"] for each in first.data + second.data] == made["BASE"][::-1]
     assert second.body["next_cursor"] is None
     listed = f"/projects/{draft['project_id']}/collections"
-    assert [each["id"] for each in (await api.get(f"{listed}?status=draft")).data] == [draft["id"]]
+    assert [item["id"] for item in (await api.get(f"{listed}?status=draft")).data] == [draft["id"]]
     assert len((await api.get(f"{listed}?status=published")).data) == 3
     for wrong in (f"{listed}?status=sold", "/collections?blockchain=SOLANA"):
         assert (await api.get(wrong)).code == (400, "VALIDATION_FAILED")
@@ -203,11 +203,11 @@ async def test_an_archived_collection_is_put_away(api: Api):
     await api.post(f"{path}/publish")
     assert (await api.post(f"{path}/archive")).data["archived"] is True
     assert (await api.get("/collections")).data == (await api.get(listed)).data == []
-    assert [each["id"] for each in (await api.get(f"{listed}?archived=true")).data] == [made["id"]]
+    assert [item["id"] for item in (await api.get(f"{listed}?archived=true")).data] == [made["id"]]
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
     assert (await api.put(path_of(made), {"title": "x"})).code == (409, "CONFLICT")
     assert (await api.post(f"{path}/restore")).data["archived"] is False
-    assert [each["id"] for each in (await api.get("/collections")).data] == [made["id"]]
+    assert [item["id"] for item in (await api.get("/collections")).data] == [made["id"]]
 
 
 async def test_what_the_reader_has_is_not_sent_again(api: Api):

@@ -37,7 +37,7 @@ async def test_fifty_writers_without_a_condition_all_go_down_in_history(api: Api
     writes = [api.put(path, {"description": f"by {writer}"}) for writer in range(WRITERS)]
     writes += [api.put(path, {"price": str(writer + 1)}) for writer in range(WRITERS)]
     assert {answer.status for answer in await asyncio.gather(*writes)} == {204}
-    recorded = [each.event for each in await api.store.read_stream(UUID(made["id"]), after=made["version"])]
+    recorded = [entry.event for entry in await api.store.read_stream(UUID(made["id"]), after=made["version"])]
     said = [getattr(event, "description", None) or getattr(event, "price", "") for event in recorded]
     expected = [f"by {writer}" for writer in range(WRITERS)] + [str(writer + 1) for writer in range(WRITERS)]
     assert sorted(said) == sorted(expected)

@@ -21,8 +21,8 @@ async def test_creations_at_once_make_one_default_project(api: Api):
     (project,) = (await api.get("/projects")).data
     assert project["is_default"]
     assert project["name"] == "Default"
-    assert {each["project_id"] for each in made} == {project["id"]}
-    assert len({each["id"] for each in made}) == 20
+    assert {item["project_id"] for item in made} == {project["id"]}
+    assert len({item["id"] for item in made}) == 20
 
 
 async def test_untitled_projects_are_numbered(api: Api):

@@ -43,11 +43,11 @@ async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url,
         assert (shown["publish_date"], shown["scheduled_for"]) == ("2030-01-01T13:00:00Z", None)
 
         async def listed() -> list[str]:
-            return [each["id"] for each in (await api.get("/collections", BOB)).data]
+            return [item["id"] for item in (await api.get("/collections", BOB)).data]
 
         # Whichever replica published it: the lists of the other one may be a moment behind.
         assert await eventually(listed, "the collection to be listed") == [made["id"]]
-        recorded = [each.type for each in await api.store.read_all()]
+        recorded = [event.type for event in await api.store.read_all()]
         assert recorded.count("collection_published.v1") == 1
 
 

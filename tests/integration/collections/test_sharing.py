@@ -52,7 +52,7 @@ async def test_a_remix_is_a_draft_of_ones_own(api: Api):
     theirs = {step["id"] for step in original["data"]["steps"]}
     assert {step["fromId"] for step in fork["data"]["steps"]} == theirs
     assert not {step["id"] for step in fork["data"]["steps"]} & theirs
-    recorded = [each.type for each in await api.store.read_all(head)]
+    recorded = [event.type for event in await api.store.read_all(head)]
     assert recorded == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
 
 

@@ -54,7 +54,7 @@ async def test_artworks_of_a_series_that_is_known_are_not_read(api: Api, monkeyp
     assert sent.of(STREAM) == 0
     await handlers.draw_artwork(started, context)
     drawn_again = await handlers.store.read_stream(gid)
-    assert [each.type for each in drawn_again] == ["artwork_drawn.v1", "artwork_made.v1"]
+    assert [event.type for event in drawn_again] == ["artwork_drawn.v1", "artwork_made.v1"]
 
 
 async def test_lists_and_collections_say_the_same(api: Api):

@@ -50,8 +50,8 @@ async def test_head_has_no_ranges(api: Api, content: str):
 async def test_if_match_on_content(api: Api, content: str):
     """The file as it is, or 412: weak tags match nothing."""
     tag = (await api.get(content)).headers["etag"]
-    for given, status in ((tag, 200), (f'"x", {tag}', 200), ("*", 200), ('"x"', 412), (f"W/{tag}", 412)):
-        assert (await api.get(content, if_match=given)).status == status
+    for if_match, status in ((tag, 200), (f'"x", {tag}', 200), ("*", 200), ('"x"', 412), (f"W/{tag}", 412)):
+        assert (await api.get(content, if_match=if_match)).status == status
 
 
 async def test_a_file_keeps_its_own_charset(api: Api):
@@ -64,9 +64,9 @@ async def test_a_file_keeps_its_own_charset(api: Api):
 
 async def test_a_key_stands_for_one_file(api: Api):
     """The same again is the same asset; another body, name or type is told so, and nothing more is stored."""
-    said = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
-    first = await api.send("POST", "/assets", said, data=b"one")
-    again = await api.send("POST", "/assets", said, data=b"one")
+    headers = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
+    first = await api.send("POST", "/assets", headers, data=b"one")
+    again = await api.send("POST", "/assets", headers, data=b"one")
     assert (first.status, again.status, again.data) == (201, 200, first.data)
     for changed, body in (
         ({}, b"two"),
@@ -74,7 +74,7 @@ async def test_a_key_stands_for_one_file(api: Api):
         ({"content-type": "image/gif"}, b"one"),
         ({"x-filename": "b.png"}, b"two"),
     ):
-        other = await api.send("POST", "/assets", said | changed, data=body)
+        other = await api.send("POST", "/assets", headers | changed, data=body)
         assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
     assert len((await api.get("/assets")).data) == 1
 
@@ -82,14 +82,14 @@ async def test_a_key_stands_for_one_file(api: Api):
 async def test_the_announced_sha256_is_part_of_a_request(api: Api):
     """Under one key: another one, or none, makes it another request, also when the bytes are the same."""
     announced = {"x-content-sha256": sha256(b"one")}
-    said = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
-    first = await api.send("POST", "/assets", said | announced, data=b"one")
-    again = await api.send("POST", "/assets", said | announced, data=b"one")
+    headers = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
+    first = await api.send("POST", "/assets", headers | announced, data=b"one")
+    again = await api.send("POST", "/assets", headers | announced, data=b"one")
     assert (first.status, again.status, again.data) == (201, 200, first.data)
     for changed, body in (({}, b"one"), ({"x-content-sha256": sha256(b"two")}, b"two")):
-        other = await api.send("POST", "/assets", said | changed, data=body)
+        other = await api.send("POST", "/assets", headers | changed, data=body)
         assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
-    wrong = await api.send("POST", "/assets", said | announced, data=b"two")
+    wrong = await api.send("POST", "/assets", headers | announced, data=b"two")
     assert wrong.refusal == (400, "VALIDATION_FAILED", ["header:X-Content-SHA256"])
     assert len((await api.get("/assets")).data) == 1
 
