@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.jobs import start_job, until_ended
-from tests.support.odd_requests import AT_ONCE, Scene
+from tests.support.odd_requests import MAX_CONCURRENT, Scene
 from tests.support.running_set import RunningSet, running_set
 
 
@@ -43,6 +43,6 @@ async def scene(running: RunningSet) -> AsyncIterator[Scene]:
         "worker": {"Authorization": f"Bearer {running.grant(user)}"},
     }
     # A connection for each request: one that is kept may be closed by the server just when the next request is sent.
-    connector = aiohttp.TCPConnector(limit=AT_ONCE, force_close=True)
+    connector = aiohttp.TCPConnector(limit=MAX_CONCURRENT, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield Scene(running, session, user, headers, ids, collection)
