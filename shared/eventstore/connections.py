@@ -101,9 +101,14 @@ async def connect(
     dsn: str, purpose: str, bounds: Bounds = READS, *, autocommit: bool = False, prepare_threshold: int | None = 5
 ) -> psycopg.AsyncConnection:
     """A connection outside of any pool. `purpose` is what operators see in `pg_stat_activity`."""
-    return await psycopg.AsyncConnection.connect(
-        autocommit=autocommit, prepare_threshold=prepare_threshold, **parameters(dsn, purpose, bounds)
-    )
+    try:
+        return await psycopg.AsyncConnection.connect(
+            autocommit=autocommit, prepare_threshold=prepare_threshold, **parameters(dsn, purpose, bounds)
+        )
+    except asyncio.CancelledError as cancelled:
+        # Its traceback holds the half-open connection, and whoever keeps the task keeps the traceback. The server would
+        # wait for us for a minute, and everything that waits for all of its processes (DROP DATABASE) with it.
+        raise cancelled.with_traceback(None) from None
 
 
 @contextlib.asynccontextmanager
