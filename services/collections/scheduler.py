@@ -4,7 +4,7 @@ Every replica runs it: publishing is idempotent, and the collection's state deci
 """
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid5
 
@@ -21,9 +21,11 @@ MIN_INTERVAL_SECONDS = 1.0
 MAX_INTERVAL_SECONDS = 30.0
 """Longest time between two polls while something is scheduled: clocks may step."""
 MAX_ROWS = 100
+"""Collections that are published at once."""
+FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 SELECT_DUE_COLLECTIONS = """
 select id, scheduled_for from collections_v4
-where scheduled_for <= %s order by scheduled_for, id limit %s"""
+where scheduled_for <= %s and (scheduled_for, id) > (%s, %s) order by scheduled_for, id limit %s"""
 SELECT_NEXT_SCHEDULED_TIME = "select min(scheduled_for) from collections_v4"
 
 log = get_logger("collections")
@@ -37,16 +39,15 @@ class Scheduler:
         """Runs until cancelled; retries while PostgreSQL is unavailable."""
         marks = self._store.watermarks
         while True:
-            seen, published = marks.value(COLLECTIONS.watermark), 0
+            seen = marks.value(COLLECTIONS.watermark)
             seconds: float | None = 0.0
             try:
-                published = await self.publish_due_collections()
+                await self.publish_due_collections()
                 seconds = await self._seconds_until_next()
             except StoreUnavailable as error:
                 log.warning("the schedule waits for PostgreSQL", error=str(error))
-            if published < MAX_ROWS:
-                await asyncio.sleep(MIN_INTERVAL_SECONDS)
-                await marks.wait_beyond(COLLECTIONS.watermark, seen, seconds)
+            await asyncio.sleep(MIN_INTERVAL_SECONDS)
+            await marks.wait_beyond(COLLECTIONS.watermark, seen, seconds)
 
     async def _seconds_until_next(self) -> float | None:
         """None when nothing is scheduled."""
@@ -56,14 +57,18 @@ class Scheduler:
         left: float = (next_time - self._handlers.clock()).total_seconds() - MIN_INTERVAL_SECONDS
         return min(max(left, 0.0), MAX_INTERVAL_SECONDS)
 
-    async def publish_due_collections(self) -> int:
-        """Publishes or calls off up to MAX_ROWS collections that are due; returns how many were due."""
-        now = self._handlers.clock()
-        async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_DUE_COLLECTIONS, (now, MAX_ROWS))
-            due = await cursor.fetchall()
-        await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
-        return len(due)
+    async def publish_due_collections(self) -> None:
+        """Publishes or calls off all collections that are due. One that stays due does not hold up those after it."""
+        now, last = self._handlers.clock(), FIRST
+        while True:
+            async with self._store.reader() as cursor:
+                await cursor.execute(SELECT_DUE_COLLECTIONS, (now, *last, MAX_ROWS))
+                due = await cursor.fetchall()
+            await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
+            if len(due) < MAX_ROWS:
+                return
+            collection_id, when = due[-1]
+            last = (when, collection_id)
 
     async def _publish(self, collection_id: UUID, when: datetime, now: datetime) -> None:
         context = Context(command_id=uuid5(collection_id, f"publish at {when.isoformat()}"), actor="schedule")

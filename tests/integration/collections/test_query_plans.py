@@ -68,7 +68,7 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "feed": (queries.SELECT_FEED, (*LAST, PAGE)),
     "feed, a page further on": (queries.SELECT_FEED, (*MIDDLE, PAGE)),
     "assets of a component": (queries.SELECT_ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30)),
-    "what is due": (scheduler.SELECT_DUE_COLLECTIONS, (LAST.time, 100)),
+    "what is due": (scheduler.SELECT_DUE_COLLECTIONS, (LAST.time, *scheduler.FIRST, 100)),
     "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
     "a draft's job": (token_list.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
     "a published collection's job": (token_list.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),

@@ -1,7 +1,10 @@
 """Publishing at a time, over HTTP, with the clock in the test's hand."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+from services.collections import scheduler
+from services.collections.scheduler import Scheduler
 from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, collections_service
 from tests.support.patience import eventually
 
@@ -49,6 +52,30 @@ async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url,
         assert await eventually(listed, "the collection to be listed") == [made["id"]]
         recorded = [event.type for event in await api.store.read_all()]
         assert recorded.count("collection_published.v1") == 1
+
+
+async def test_collections_that_stay_due_hold_up_no_others(database, nats_url, tmp_path, monkeypatch):
+    """A page full of those that can't be published now is followed by the next page, and by a pause."""
+    clock, refused, tries = Clock(), set[str](), list[str]()
+    publish = Scheduler._publish
+
+    async def publish_others(self: Scheduler, collection_id: UUID, when: datetime, now: datetime) -> None:
+        tries.append(str(collection_id))
+        if str(collection_id) not in refused:
+            await publish(self, collection_id, when, now)
+
+    monkeypatch.setattr(scheduler, "MAX_ROWS", 2)
+    monkeypatch.setattr(Scheduler, "_publish", publish_others)
+    async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
+        collections = [await api.create(SELLABLE) for _ in range(3)]
+        refused.update(collection["id"] for collection in collections[:2])
+        for hour, collection in enumerate(collections, 1):
+            body = {"publish_date": (NOON + timedelta(hours=hour)).isoformat()}
+            assert (await api.post(f"/collections/{collection['id']}/publish", body)).status == 200
+        clock.now = NOON + timedelta(hours=4)
+        await api.create({"title": "wakes the schedule"})
+        await published(api, collections[2])
+        assert tries.count(collections[0]["id"]) < 100, "it pauses between two looks"
 
 
 async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
