@@ -28,8 +28,8 @@ help:
 	@echo 'make demo    create a collection, generate it, download the files, show the cost'
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
-	@echo 'make test-fast   unit and contract tests'
-	@echo 'make check   format, lint, types, import rules'
+	@echo 'make test-fast  unit and contract tests'
+	@echo 'make check   format, lint, types, import rules, and whether all tests load'
 	@echo 'make bench   measure performance beside comparable systems (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
@@ -43,13 +43,14 @@ test: $(INSTALLED)
 	@$(RUN) tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
 
 test-fast: $(INSTALLED)
-	@$(RUN) tests.run --jobs $(JOBS) tests/unit tests/contracts
+	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/unit tests/contracts
 
 check: $(INSTALLED)
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+	@collected=$$($(RUN) pytest --collect-only -qq tests) || { echo "$$collected" >&2; exit 1; }
 
 bench: $(INSTALLED)
 	@$(RUN) benchmarks $(if $(filter-out 0,$(GROWTH)),--growth) $(ROWS) $(OPTIONS)

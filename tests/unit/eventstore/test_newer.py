@@ -10,7 +10,7 @@ import pytest
 from shared.eventstore import StoreUnavailable
 from shared.eventstore.newer import FEW, MOST_STREAMS, Known, Newer
 
-ONE, TWO = UUID(int=1), UUID(int=2)
+STREAM, OTHER = UUID(int=1), UUID(int=2)
 
 
 class Database:
@@ -63,10 +63,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
     """What was recorded before somebody asked is shown to him, though another's query was on its way."""
     database = Database()
-    first = asyncio.create_task(database.newer.than(Known(ONE, FEW)))
+    first = asyncio.create_task(database.newer.than(Known(STREAM, FEW)))
     await database.begun(1)
-    database.versions[ONE] = FEW + 1
-    later = [asyncio.create_task(database.newer.than(Known(ONE, version))) for version in (FEW, FEW + 1)]
+    database.versions[STREAM] = FEW + 1
+    later = [asyncio.create_task(database.newer.than(Known(STREAM, version))) for version in (FEW, FEW + 1)]
     await asyncio.sleep(0)
     assert len(database.queries) == 1
     database.queries[0].set_result(None)
@@ -80,13 +80,13 @@ async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
 @pytest.mark.asyncio
 async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
     database = Database()
-    silent = asyncio.create_task(database.newer.than(Known(ONE, 1)))
+    silent = asyncio.create_task(database.newer.than(Known(STREAM, 1)))
     await database.begun(1)
-    other = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    other = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
     await database.begun(2)
     database.queries[1].set_result(None)
     assert await other == [[]]
-    third = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    third = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
     await database.begun(3)
     database.queries[2].set_result(None)
     assert await third == [[]]
@@ -99,10 +99,10 @@ async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
 @pytest.mark.usefixtures("patient")
 async def test_a_query_that_fails_fails_for_those_who_asked_it_only() -> None:
     database = Database()
-    failing = [asyncio.create_task(database.newer.than(Known(ONE, 1))) for _ in range(2)]
+    failing = [asyncio.create_task(database.newer.than(Known(STREAM, 1))) for _ in range(2)]
     await database.begun(1)
-    gone = asyncio.create_task(database.newer.than(Known(TWO, 1)))
-    other = asyncio.create_task(database.newer.than(Known(TWO, 1)))
+    gone = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
+    other = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
     await asyncio.sleep(0)
     gone.cancel()
     database.queries[0].set_exception(StoreUnavailable("it is gone"))
