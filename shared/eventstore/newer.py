@@ -1,7 +1,7 @@
-"""What streams have beyond the versions that this process knows: one query for all who ask at about the same time.
+"""Reads events newer than the cached versions of streams, with one query for all concurrent callers.
 
-Under load most of a read's time is its query's, and nearly always there is nothing newer. Who asks while a query is on
-its way waits for the next one, which begins after he asked: so he is shown everything that was recorded by then.
+Under load, most of a read's time is its query, which nearly always finds nothing. A caller that arrives during a query
+waits for the next one, which starts after its call: so it sees everything that was recorded before.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from shared.eventstore.append_statement import Row
 from shared.eventstore.arrays import BinaryArray, int8s, uuids
 
 FEW = 8
-"""Newer events of one stream that are read in this way; whoever meets more reads the stream by itself."""
+"""Newer events of one stream that are read in this way. With more, each caller reads the stream with its own query."""
 MOST_STREAMS = 256
-"""Streams that are asked for at once."""
+"""Streams in one query."""
 MOST_BYTES = 2 * 1024 * 1024
-"""Bytes of newer events after which the others are left out, and everybody who asked reads by himself."""
+"""Bytes of newer events in one query. With more, each caller reads with its own query."""
 SLOW = 0.1
 """Seconds after which the next query no longer waits for the one before: its connection may be silent."""
 
