@@ -5,7 +5,7 @@ acknowledgements, because the service's own database says what was consumed, and
 it must be kept. JetStream numbers its deliveries. A missing number, silence, a lost connection or any other failure
 ends the round, and the next one begins after the last message that came.
 
-Why not FastStream's subscriber: docs/decisions/0019-faststream-writes-the-document.md.
+Why not FastStream's subscriber: docs/explanation/decisions/0019-faststream-writes-the-document.md.
 """
 
 import asyncio

@@ -19,7 +19,7 @@ import aiohttp
 from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
-GUIDE = Path(__file__).parents[2] / "docs" / "creators-guide.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "tutorial" / "creators-guide.md"
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"<([a-z ]+)>")
 

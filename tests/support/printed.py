@@ -24,8 +24,11 @@ class Block(NamedTuple):
 
 
 def documents() -> list[Path]:
-    """README.md first: the others use the variables that it sets."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("reference/*.md"))]
+    """README.md first: the others use the variables that it sets. Tutorials come next, then the rest of docs/."""
+    docs = ROOT / "docs"
+    tutorials = sorted((docs / "tutorial").glob("*.md"))
+    others = [path for path in sorted(docs.rglob("*.md")) if path not in tutorials and "decisions" not in path.parts]
+    return [ROOT / "README.md", *tutorials, *others]
 
 
 def shell_blocks(file: Path) -> list[Block]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "decisions"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "decisions"
 
 
 def test_each_number_is_given_once_and_stands_in_the_title() -> None:

@@ -15,7 +15,7 @@ from tests.support.running_set import ROOT
 EVERYWHERE = [
     *documents(),
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+    *sorted((ROOT / "docs" / "explanation" / "decisions").glob("*.md")),
     *sorted(path for folder in ("services", "shared", "infra", "tests") for path in (ROOT / folder).rglob("*.md")),
 ]
 A_UUID = "0d9f6c1e-0000-0000-0000-000000000000"
