@@ -12,9 +12,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from shared.eventsourcing_adapter.database import SCHEMA as RECORDERS
 from shared.eventstore import EventStore, Schema, StreamAppend
 from shared.eventstore.migrate import migrate
-from shared.eventstore.recorders.database import SCHEMA as RECORDERS
 from shared.runtime import ServiceDefinition
 from tests.contracts.catalogue import definitions
 from tests.integration.eventstore.locking import faults

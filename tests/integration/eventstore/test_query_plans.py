@@ -9,8 +9,8 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from shared.eventsourcing_adapter import aggregate, application
 from shared.eventstore import EventStore, append_statement, checkpoints, newer, reading, repeats, snapshots
-from shared.eventstore.recorders import aggregate, application
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.support.servers import Servers
 

@@ -6,7 +6,7 @@ import psycopg
 from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 from eventsourcing.utils import retry
 
-from shared.eventstore.recorders.database import PASSING, Database
+from shared.eventsourcing_adapter.database import PASSING, Database
 
 ADVANCE_TRACKING = """
 insert into recorder_tracking as t (follower, application_name, notification_id) values (%s, %s, %s)

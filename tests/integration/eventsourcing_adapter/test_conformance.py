@@ -19,7 +19,7 @@ from eventsourcing.tests.persistence import (
 )
 from eventsourcing.utils import Environment
 
-from shared.eventstore.recorders import (
+from shared.eventsourcing_adapter import (
     Factory,
     StoreAggregateRecorder,
     StoreApplicationRecorder,
@@ -28,7 +28,7 @@ from shared.eventstore.recorders import (
     StoreTrackingRecorder,
 )
 
-MODULE = "shared.eventstore.recorders"
+MODULE = "shared.eventsourcing_adapter"
 
 
 class OnAFreshDatabase(TestCase):

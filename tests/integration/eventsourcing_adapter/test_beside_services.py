@@ -11,7 +11,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import Notification
 
 from shared.eventstore import EventStore
-from tests.integration.eventstore.library import LIBRARY, Account, Deposited, Opened, stored
+from tests.integration.eventsourcing_adapter.library import LIBRARY, Account, Deposited, Opened, stored
 from tests.integration.eventstore.tally import Counted, context, counted
 from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
 from tests.support.patience import PATIENCE, eventually

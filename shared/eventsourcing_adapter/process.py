@@ -5,9 +5,9 @@ from typing import Any
 
 from eventsourcing.persistence import ProcessRecorder, StoredEvent, Tracking
 
-from shared.eventstore.recorders.application import StoreApplicationRecorder
-from shared.eventstore.recorders.database import Database
-from shared.eventstore.recorders.tracking import StoreTrackingRecorder
+from shared.eventsourcing_adapter.application import StoreApplicationRecorder
+from shared.eventsourcing_adapter.database import Database
+from shared.eventsourcing_adapter.tracking import StoreTrackingRecorder
 
 
 class StoreProcessRecorder(StoreTrackingRecorder, StoreApplicationRecorder, ProcessRecorder):

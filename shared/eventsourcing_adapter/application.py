@@ -16,10 +16,10 @@ from eventsourcing.persistence import (
 from eventsourcing.utils import retry
 
 from shared.backoff import Backoff
+from shared.eventsourcing_adapter.aggregate import StoreAggregateRecorder
+from shared.eventsourcing_adapter.database import PASSING
 from shared.eventstore.connections import connect_sync
 from shared.eventstore.reading import NO_LIMIT, SELECT_HEAD
-from shared.eventstore.recorders.aggregate import StoreAggregateRecorder
-from shared.eventstore.recorders.database import PASSING
 from shared.eventstore.watermarks import CHANNEL, FALLBACK, HEAD_WATERMARK
 
 SELECT_NOTIFICATIONS = """

@@ -13,9 +13,9 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import IntegrityError, OperationalError, Tracking
 from eventsourcing.utils import Environment
 
+from shared.eventsourcing_adapter import Factory, StoreProcessRecorder
 from shared.eventstore import Context, EventStore
-from shared.eventstore.recorders import Factory, StoreProcessRecorder
-from tests.integration.eventstore.library import LIBRARY, Account, stored
+from tests.integration.eventsourcing_adapter.library import LIBRARY, Account, stored
 from tests.integration.eventstore.lossy_proxy import LossyProxy
 from tests.support.patience import PATIENCE
 

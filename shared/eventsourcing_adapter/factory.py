@@ -1,15 +1,15 @@
-"""Lets `PERSISTENCE_MODULE=shared.eventstore.recorders` put a library application on the event store."""
+"""Lets `PERSISTENCE_MODULE=shared.eventsourcing_adapter` put a library application on the event store."""
 
 from typing import TypeVar
 
 from eventsourcing.persistence import InfrastructureFactory, Recorder
 from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
 
-from shared.eventstore.recorders.aggregate import StoreAggregateRecorder, StoreSnapshotRecorder
-from shared.eventstore.recorders.application import StoreApplicationRecorder
-from shared.eventstore.recorders.database import Database
-from shared.eventstore.recorders.process import StoreProcessRecorder
-from shared.eventstore.recorders.tracking import StoreTrackingRecorder
+from shared.eventsourcing_adapter.aggregate import StoreAggregateRecorder, StoreSnapshotRecorder
+from shared.eventsourcing_adapter.application import StoreApplicationRecorder
+from shared.eventsourcing_adapter.database import Database
+from shared.eventsourcing_adapter.process import StoreProcessRecorder
+from shared.eventsourcing_adapter.tracking import StoreTrackingRecorder
 
 R = TypeVar("R", bound=Recorder)
 
