@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.places import values
+from shared.contracts.pointers import values
 from shared.contracts.problem import Detail, about, invalid
 from shared.contracts.references import MAX_DEPTH, MAX_STEPS, TOKEN, depth
 from shared.contracts.references import faults as reference_faults

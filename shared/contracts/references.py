@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from shared.contracts.places import Place, below, escaped
+from shared.contracts.pointers import Place, below, escaped
 from shared.contracts.problem import Detail, shown
 
 __all__ = ["MAX_DEPTH", "MAX_STEPS", "TOKEN", "Reference", "depth", "escaped", "faults", "malformed", "rewrite", "walk"]

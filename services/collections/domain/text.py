@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.places import values
+from shared.contracts.pointers import values
 from shared.contracts.problem import Detail
 from shared.contracts.references import MAX_DEPTH, depth
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.contracts.generation_input import MAX_DETAILS, MAX_NAMES, known_names
-from shared.contracts.places import escaped
+from shared.contracts.pointers import escaped
 from shared.contracts.problem import Detail, invalid, shown
 from shared.contracts.variables import Variable
 

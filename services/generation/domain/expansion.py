@@ -13,7 +13,7 @@ from services.generation.domain.substitution import needs
 from services.generation.domain.workflow import Definition
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
-from shared.contracts.places import values
+from shared.contracts.pointers import values
 from shared.contracts.problem import Detail
 from shared.contracts.references import TOKEN
 from shared.contracts.sizes import MAX_CHOSEN, MAX_DATA, MAX_JOB, MAX_REPRODUCTION, MAX_STARTED, encoded_size

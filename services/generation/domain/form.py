@@ -14,7 +14,7 @@ import msgspec
 
 from services.generation.domain.substitution import drawn, is_document, longest_prompt, text_length
 from shared.contracts.generation_input import names_in
-from shared.contracts.places import escaped
+from shared.contracts.pointers import escaped
 from shared.contracts.problem import Detail, shown
 from shared.contracts.references import TOKEN, walk
 from shared.contracts.variables import is_number

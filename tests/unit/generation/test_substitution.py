@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from services.generation.domain.substitution import drawn, drawn_prompt, needs, output_value, resolved
 from shared.contracts.generation import Output
 from shared.contracts.generation_input import names_in
-from shared.contracts.places import values
+from shared.contracts.pointers import values
 from shared.contracts.references import malformed, walk
 from tests.unit.generation.builders import asset, text
 
