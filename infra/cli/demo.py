@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.cli.escaping import cell, json_shown
 from infra.cli.options import command_line, examples, fail, folder, json_option, open_set
-from infra.cli.shown import cell, json_shown
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, Stalled, journey
 from infra.embedded.keys import ensure_private_key, sign_token

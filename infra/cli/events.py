@@ -10,9 +10,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from infra.cli.escaping import json_shown, shown
 from infra.cli.history import no_stream, opened_store, run, service_option
 from infra.cli.options import data_option, examples, fail, json_option
-from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore, RecordedEvent, Unreadable
 from shared.eventstore.epochs import WentBack
 

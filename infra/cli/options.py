@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from infra.cli.shown import shown
+from infra.cli.escaping import shown
 from infra.embedded.set_file import SetFile, SetNotFoundError, find_set
 from infra.embedded.takeover import is_held
 

@@ -10,9 +10,9 @@ from psycopg import AsyncConnection
 from rich.console import Console
 from rich.table import Table
 
+from infra.cli.escaping import cell, json_shown
 from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, json_option
-from infra.cli.shown import cell, json_shown
 from shared.eventstore.migrate import migrate
 from shared.messaging import operators
 from shared.messaging.parking import SCHEMA, Parked

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.escaping import json_shown, shown
 from infra.cli.history import definition_of, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
-from infra.cli.shown import json_shown, shown
 from shared.eventstore import EventStore
 from shared.projections import Lag, Projection, Projector, Stuck, skips, users
 from shared.projections import rebuild as rebuild_table

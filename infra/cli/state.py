@@ -8,9 +8,9 @@ import click
 import msgspec
 from rich.console import Console
 
+from infra.cli.escaping import json_shown
 from infra.cli.history import definition_of, no_stream, opened_store, parse_as_of, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
-from infra.cli.shown import json_shown
 from shared.eventstore.decider import encode_state
 
 

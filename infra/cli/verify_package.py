@@ -8,8 +8,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from infra.cli.escaping import cell, json_shown, shown
 from infra.cli.options import examples, fail, json_option
-from infra.cli.shown import cell, json_shown, shown
 from shared.content.verification import Difference, Verified, verify
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.cli.escaping import cell, json_shown, shown
 from infra.cli.options import fail
-from infra.cli.shown import cell, json_shown, shown
 
 EVIL = "\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x00\x7f\u2028 [red]markup[/]"
 
