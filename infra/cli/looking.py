@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from infra.cli.bounded import run_all
+from infra.cli.concurrent_calls import run_all
 from infra.embedded.hello import get, hello_http, hello_nats, hello_postgres
 from infra.embedded.nursing import FORKS_WITHIN, NURSERY
 from infra.embedded.set_file import ProcessInfo, SetFile
