@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli.escaping import cell, json_shown, shown
-from infra.cli.looking import Process, inspect_processes, supervisor_troubles
 from infra.cli.options import data_option, examples, folder, json_option, not_running, open_set
+from infra.cli.process_report import Process, inspect_processes, supervisor_troubles
 from infra.embedded.takeover import holder_of
 
 
