@@ -25,7 +25,7 @@ from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, Stalled, journey
 from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.process import ProcessSpec, launch_command
-from infra.embedded.takeover import is_held
+from infra.embedded.set_lock import is_held
 
 ANSWERS_WITHIN = 20.0
 """Seconds per request: the edge answers a command within 15, with 503 at the latest."""

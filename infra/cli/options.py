@@ -12,7 +12,7 @@ import click
 
 from infra.cli.escaping import shown
 from infra.embedded.set_file import SetFile, SetNotFoundError, find_set
-from infra.embedded.takeover import is_held
+from infra.embedded.set_lock import is_held
 
 Command = Callable[..., Any]
 

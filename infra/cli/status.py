@@ -11,7 +11,7 @@ from rich.text import Text
 from infra.cli.escaping import cell, json_shown, shown
 from infra.cli.options import data_option, examples, folder, json_option, not_running, open_set
 from infra.cli.process_report import Process, inspect_processes, supervisor_troubles
-from infra.embedded.takeover import holder_of
+from infra.embedded.set_lock import holder_of
 
 
 class Status(msgspec.Struct):

@@ -9,7 +9,7 @@ import click
 
 from infra.cli.options import data_option, examples, fail, folder
 from infra.embedded.errors import SetError
-from infra.embedded.takeover import SetInUseError
+from infra.embedded.set_lock import SetInUseError
 from infra.embedded.up import PortInUseError, run_set
 
 

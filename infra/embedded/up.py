@@ -15,8 +15,8 @@ from infra.embedded.plan import PRELOADED, Plan, make_plan
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.scribe import LineWriter, StateWriter
 from infra.embedded.set_file import LOGS, ProcessInfo, Secrets, encode_set, find_set, write_set
+from infra.embedded.set_lock import end_leftovers, hold
 from infra.embedded.supervisor import Supervisor
-from infra.embedded.takeover import end_leftovers, hold
 
 MAX_PATH = 800
 """Bytes of the folder's path: PostgreSQL allows 1,024 for the paths of its files below it."""

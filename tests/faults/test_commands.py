@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from infra.embedded.set_file import SET_FILE
-from infra.embedded.takeover import hold
+from infra.embedded.set_lock import hold
 from tests.support.load import busy_seconds
 from tests.support.patience import wait_for
 from tests.support.printed import commands

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from infra.cli.main import main
 from infra.embedded.set_file import ProcessInfo, S3Info, ServiceInfo, SetFile, encode_set, write_set
-from infra.embedded.takeover import hold
+from infra.embedded.set_lock import hold
 from services.collections.app import SERVICE
 from shared.contracts.collections import ProjectCreated
 from shared.eventstore import Context, EventStore, StreamAppend

@@ -11,8 +11,8 @@ import pytest
 
 from infra.embedded.process_start import ProcessStart, start_of_pid
 from infra.embedded.set_file import ProcessInfo
+from infra.embedded.set_lock import SetInUseError, end_leftovers, hold, is_held
 from infra.embedded.supervisor import Stage
-from infra.embedded.takeover import SetInUseError, end_leftovers, hold, is_held
 from tests.integration.embedded.supervising import SERVES, child_process, line_from, supervised, tiny
 from tests.support.patience import PATIENCE
 
@@ -111,7 +111,7 @@ def test_a_folder_has_one_supervisor_at_a_time(tmp_path: Path) -> None:
     """The second one's error names the first one's pid; when the first ends, also by kill -9, the folder is free."""
     program = f"""
 import pathlib, time
-from infra.embedded.takeover import hold
+from infra.embedded.set_lock import hold
 lock = hold(pathlib.Path({str(tmp_path)!r}))
 print("held", flush=True)
 time.sleep(600)

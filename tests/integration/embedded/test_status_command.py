@@ -15,7 +15,7 @@ from litestar import Litestar
 from infra.cli.main import main
 from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, S3Info, SetFile, encode_set, write_set
-from infra.embedded.takeover import hold
+from infra.embedded.set_lock import hold
 from shared.http.health import NotReady, Readiness
 from shared.http.probes import health_routes
 from shared.progress import Progress

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from infra.cli.projections import projections
 from infra.embedded.set_file import S3Info, ServiceInfo, SetFile, write_private
-from infra.embedded.takeover import hold
+from infra.embedded.set_lock import hold
 from services.credits.app import SERVICE
 from shared.contracts.credits import CreditsGranted
 from shared.eventstore import Context, EventStore, RecordedEvent, StreamAppend

@@ -11,7 +11,7 @@ import pytest
 
 from infra.embedded.process_start import BOOT_ID, ProcessStart, start_of, start_of_pid
 from infra.embedded.set_file import ProcessInfo
-from infra.embedded.takeover import end_leftovers
+from infra.embedded.set_lock import end_leftovers
 
 HOUR = 3600
 
