@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from infra.embedded import full_disk
+from infra.embedded.background_writers import LineWriter, StateWriter
 from infra.embedded.errors import SetError
 from infra.embedded.nursing import Nursery
 from infra.embedded.plan import PRELOADED, Plan, make_plan
 from infra.embedded.ports import LOOPBACK, PortPicker
-from infra.embedded.scribe import LineWriter, StateWriter
 from infra.embedded.set_file import LOGS, ProcessInfo, Secrets, encode_set, find_set, write_set
 from infra.embedded.set_lock import end_leftovers, hold
 from infra.embedded.supervisor import Supervisor

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra.embedded.background_writers import LineWriter, StateWriter
 from infra.embedded.process import ProcessSpec
-from infra.embedded.scribe import LineWriter, StateWriter
 from infra.embedded.set_file import ProcessInfo, write_if_changed, write_private
 from infra.embedded.supervisor import Stage, Supervisor
 from infra.embedded.up import Journal
