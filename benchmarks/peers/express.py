@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psycopg
 
-from infra.embedded.hello import get
 from infra.embedded.ports import LOOPBACK, PortPicker
+from infra.embedded.probes import get
 from infra.embedded.process import ProcessSpec, running
 
 SOURCES = Path(__file__).parent / "crud"

@@ -11,8 +11,8 @@ import msgspec
 import psutil
 
 from infra.cli.concurrent_calls import run_all
-from infra.embedded.hello import get, hello_http, hello_nats, hello_postgres
 from infra.embedded.nursing import FORKS_WITHIN, NURSERY
+from infra.embedded.probes import get, probe_http, probe_nats, probe_postgres
 from infra.embedded.set_file import ProcessInfo, SetFile
 
 SECONDS = 2.2
@@ -112,9 +112,9 @@ def _check(file: SetFile, info: ProcessInfo) -> Callable[[], Any] | None:
     if info.tells_health:
         return lambda: _readiness(str(info.url))
     servers: dict[str, Callable[[], None]] = {
-        "postgres": lambda: hello_postgres(file.postgres_url, CHECK_SECONDS),
-        "nats": lambda: hello_nats(file.nats_url, CHECK_SECONDS),
-        "seaweedfs": lambda: hello_http(file.s3.endpoint, "/healthz", CHECK_SECONDS),
+        "postgres": lambda: probe_postgres(file.postgres_url, CHECK_SECONDS),
+        "nats": lambda: probe_nats(file.nats_url, CHECK_SECONDS),
+        "seaweedfs": lambda: probe_http(file.s3.endpoint, "/healthz", CHECK_SECONDS),
     }
     server = servers.get(info.name)
     return (lambda: _failure_of(server)) if server is not None else None

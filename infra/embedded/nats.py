@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.embedded.hello import hello_nats
 from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import LOOPBACK
+from infra.embedded.probes import probe_nats
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import write_if_changed
 from infra.embedded.wheels import program
@@ -47,7 +47,7 @@ class NatsServer:
 
     def check(self) -> None:
         """Raises `OSError` unless a user can log in."""
-        hello_nats(self.url(next(iter(self.users))), PROBE_SECONDS)
+        probe_nats(self.url(next(iter(self.users))), PROBE_SECONDS)
 
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.embedded.hello import hello_http
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
+from infra.embedded.probes import probe_http
 from infra.embedded.process import ProcessSpec
 from infra.embedded.seaweedfs import PORTS, SeaweedServer
 from infra.embedded.set_file import S3Info, Secrets, ServiceInfo, SetFile, write_private
@@ -225,4 +225,4 @@ def _python_process(
 
 def check_ready(port: int) -> None:
     """Raises `OSError` unless `/health/ready` answers 200."""
-    hello_http(f"http://{LOOPBACK}:{port}", "/health/ready", PROBE_SECONDS)
+    probe_http(f"http://{LOOPBACK}:{port}", "/health/ready", PROBE_SECONDS)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.embedded.certificates import CERTIFICATE, KEY, ensure_certificate
-from infra.embedded.hello import hello_http
 from infra.embedded.ports import LOOPBACK
+from infra.embedded.probes import probe_http
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import write_if_changed
 from infra.embedded.wheels import program
@@ -109,7 +109,7 @@ class SeaweedServer:
 
     def check(self) -> None:
         """Raises `OSError` unless the S3 gateway has found its filer."""
-        hello_http(self.endpoint, "/healthz", PROBE_SECONDS)
+        probe_http(self.endpoint, "/healthz", PROBE_SECONDS)
 
     def _capacity(self) -> int:
         """Size of its file system in bytes; its folder may not exist yet."""

@@ -14,7 +14,7 @@ POSTGRES_3_0 = 196_608
 AUTHENTICATION = b"R"
 
 
-def hello_postgres(url: str, seconds: float) -> None:
+def probe_postgres(url: str, seconds: float) -> None:
     """Raises `OSError` unless the server requests a password: then it has forked a backend for the connection."""
     address = urlsplit(url)
     names = ("user", address.username or "", "database", address.path.lstrip("/"))
@@ -32,7 +32,7 @@ def _message(answer: bytes) -> str:
     return next((field[1:].decode(errors="replace") for field in fields if field.startswith(b"M")), repr(answer[:80]))
 
 
-def hello_nats(url: str, seconds: float) -> None:
+def probe_nats(url: str, seconds: float) -> None:
     """Raises `OSError` unless the user can log in: reads INFO, sends CONNECT and PING, expects PONG."""
     address = urlsplit(url)
     options = {
@@ -67,7 +67,7 @@ def get(url: str, path: str, seconds: float) -> tuple[int, bytes]:
         connection.close()
 
 
-def hello_http(url: str, path: str, seconds: float) -> None:
+def probe_http(url: str, path: str, seconds: float) -> None:
     """Raises `OSError` unless the answer is 200."""
     if (status := get(url, path, seconds)[0]) != 200:
         raise ConnectionError(f"{path} answers {status}")
