@@ -11,7 +11,7 @@ import msgspec
 import psutil
 
 from infra.cli.concurrent_calls import run_all
-from infra.embedded.nursing import FORKS_WITHIN, NURSERY
+from infra.embedded.fork_client import FORK_SERVER, FORKS_WITHIN
 from infra.embedded.probes import get, probe_http, probe_nats, probe_postgres
 from infra.embedded.set_file import ProcessInfo, SetFile
 
@@ -60,18 +60,18 @@ def inspect_processes(file: SetFile, holder: int | None) -> list[Process]:
 
 
 def supervisor_troubles(file: SetFile, holder: int) -> list[str]:
-    """What is wrong with the supervisor, and with the process that it forks services from."""
+    """What is wrong with the supervisor, and with its fork server."""
     try:
         supervisor = psutil.Process(holder)
         if supervisor.status() in FROZEN:
             wake = f"wake it: kill -CONT {holder}"
             return [f"the supervisor (pid {holder}) is frozen: processes that die are not started again; {wake}"]
-        nurseries = [child for child in supervisor.children() if NURSERY in child.cmdline()]
+        fork_servers = [child for child in supervisor.children() if FORK_SERVER in child.cmdline()]
         troubles = [
-            f"the process that services are forked from (pid {nursery.pid}) is frozen: a service that dies is started "
-            f"again after {FORKS_WITHIN:g} s more; wake it: kill -CONT {nursery.pid}"
-            for nursery in nurseries
-            if nursery.status() in FROZEN
+            f"the fork server (pid {fork_server.pid}) is frozen: a service that dies is started "
+            f"again after {FORKS_WITHIN:g} s more; wake it: kill -CONT {fork_server.pid}"
+            for fork_server in fork_servers
+            if fork_server.status() in FROZEN
         ]
     except psutil.Error:
         return []  # it has just ended, or belongs to another user

@@ -30,7 +30,7 @@ PRELOADED = (
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
 )
-"""Modules that the nursery imports before it forks services."""
+"""Modules that the fork server imports before it forks services."""
 PROBE_SECONDS = 5.0
 
 

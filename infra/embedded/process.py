@@ -58,7 +58,7 @@ class ProcessSpec:
     is_held: bool = False
     """It may start before its dependencies: it loads its code, and continues when its standard input ends (HELD)."""
     is_preloaded: bool = False
-    """It is `python -m MODULE …` of a module that the nursery has imported, so it may be forked (nursery.py)."""
+    """It is `python -m MODULE …` of a module that the fork server has imported, so it may be forked."""
     url: str | None = None
     """Its address."""
     tells_health: bool = False

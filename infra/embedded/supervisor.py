@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from infra.embedded.errors import SetError
-from infra.embedded.nursing import Forked, Nursery
+from infra.embedded.fork_client import ForkClient, Forked
 from infra.embedded.process import HELD, ProcessSpec, last_lines, launch_command, open_log, popen_arguments
 from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, State
@@ -103,18 +103,18 @@ class Supervisor:
         first_pause: float = 0.2,
         longest_pause: float = 15.0,
         start_seconds: float = 120.0,
-        nursery: Nursery | None = None,
+        fork_client: ForkClient | None = None,
     ) -> None:
         """`say` gets a line for the operator per event; `changed` gets the state of all processes after each change.
 
         Both run in the event loop and must not block. Their `OSError`s are ignored. Pauses between restarts of one
-        process grow from `first_pause` to `longest_pause` seconds. Processes that `nursery` can fork are forked from
-        it; if that fails, they are executed.
+        process grow from `first_pause` to `longest_pause` seconds. Processes that `fork_client` can fork are forked;
+        if that fails, they are executed.
         """
         self._logs, self._stages = logs, stages
         self._say, self._changed = _ignoring_os_errors(say), _ignoring_os_errors(changed)
         self._first_pause, self._longest_pause = first_pause, longest_pause
-        self._start_seconds, self._nursery = start_seconds, nursery
+        self._start_seconds, self._fork_client = start_seconds, fork_client
         self._stopping = asyncio.Event()
         # A probe of a hanging server blocks its thread: with two threads per process, others still get one.
         self._threads = ThreadPoolExecutor(2 * sum(len(stage.processes) for stage in stages))
@@ -158,8 +158,8 @@ class Supervisor:
         self._stopping.set()
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
-        if self._nursery is not None:
-            await self._nursery.stop()
+        if self._fork_client is not None:
+            await self._fork_client.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -212,13 +212,13 @@ class Supervisor:
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     async def _launch(self, child: Child) -> asyncio.subprocess.Process | Forked:
-        spec, nursery = child.spec, self._nursery
-        if nursery is not None and nursery.can_fork(spec):
+        spec, fork_client = child.spec, self._fork_client
+        if fork_client is not None and fork_client.can_fork(spec):
             try:
-                await nursery.loaded()
+                await fork_client.loaded()
                 with self._open_log(spec.name) as log:
                     arguments, is_held = self._arguments(child)
-                    return await nursery.fork(spec, arguments, log, is_held=is_held)
+                    return await fork_client.fork(spec, arguments, log, is_held=is_held)
             except OSError as error:
                 self._say(f"{spec.name} is started without a fork, and takes more memory: {error}")
         with self._open_log(spec.name) as log:

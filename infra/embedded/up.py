@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.embedded import full_disk
 from infra.embedded.background_writers import LineWriter, StateWriter
 from infra.embedded.errors import SetError
-from infra.embedded.nursing import Nursery
+from infra.embedded.fork_client import ForkClient
 from infra.embedded.plan import PRELOADED, Plan, make_plan
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.set_file import LOGS, ProcessInfo, Secrets, encode_set, find_set, write_set
@@ -74,7 +74,9 @@ async def _run(data: Path, plan: Plan, say: Callable[[str], None], state: StateW
         plan.file.processes = processes
         state.put(encode_set(plan.file))
 
-    supervisor = Supervisor(data / LOGS, plan.stages, say=say, changed=save, nursery=Nursery(data / LOGS, PRELOADED))
+    supervisor = Supervisor(
+        data / LOGS, plan.stages, say=say, changed=save, fork_client=ForkClient(data / LOGS, PRELOADED)
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

@@ -62,19 +62,19 @@ def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSe
     running.until_in_order(60)
 
 
-def test_a_frozen_nursery_is_named_and_what_dies_is_started_without_it(running: RunningSet) -> None:
+def test_a_frozen_fork_server_is_named_and_what_dies_is_started_without_it(running: RunningSet) -> None:
     """The process that services are forked from; they run on."""
     pid = running.info("credits-1").pid
     assert pid is not None
-    nursery = psutil.Process(pid).ppid()
-    os.kill(nursery, signal.SIGSTOP)
+    fork_server = psutil.Process(pid).ppid()
+    os.kill(fork_server, signal.SIGSTOP)
     try:
-        words = f"the process that services are forked from (pid {nursery}) is frozen"
-        assert_tells(running.status(), words, f"kill -CONT {nursery}")
+        words = f"the fork server (pid {fork_server}) is frozen"
+        assert_tells(running.status(), words, f"kill -CONT {fork_server}")
         running.kill("credits-1")
         wait_for(lambda: running.info("credits-1").pid not in {None, pid}, "credits is started by itself")
     finally:
-        os.kill(nursery, signal.SIGCONT)
+        os.kill(fork_server, signal.SIGCONT)
     running.until_in_order(60)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.embedded.nursing import Nursery
+from infra.embedded.fork_client import ForkClient
 from infra.embedded.process import ProcessSpec
 from infra.embedded.set_file import ProcessInfo
 from infra.embedded.supervisor import Stage, Supervisor
@@ -86,7 +86,7 @@ async def supervised(
     *stages: Stage,
     longest_pause: float = LONGEST,
     changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
-    nursery: Nursery | None = None,
+    fork_client: ForkClient | None = None,
 ) -> AsyncIterator[tuple[Supervisor, Said]]:
     said = Said()
     supervisor = Supervisor(
@@ -96,7 +96,7 @@ async def supervised(
         first_pause=FIRST,
         longest_pause=longest_pause,
         changed=changed,
-        nursery=nursery,
+        fork_client=fork_client,
     )
     try:
         yield supervisor, said

@@ -1,8 +1,8 @@
-"""The fork server that services are forked from: `python -m infra.embedded.nursery MODULE…`, Linux only.
+"""The fork server that services are forked from: `python -m infra.embedded.fork_server MODULE…`, Linux only.
 
 It imports the modules once, and forks itself for each request that comes over its standard input, a Unix socket to the
-supervisor (nursing.py). The forks share its memory, and start without importing. It has one thread, runs no event loop,
-and opens nothing but that socket, so that forks share nothing else.
+supervisor (fork_client.py). The forks share its memory, and start without importing. It has one thread, runs no event
+loop, and opens nothing but that socket, so that forks share nothing else.
 
 A fork has its own session, its own log as standard output and error, the requested environment and working directory,
 and none of our signal handlers and descriptors. The kernel ends it when we die, as it ends us when the supervisor dies

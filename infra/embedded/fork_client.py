@@ -1,4 +1,4 @@
-"""The supervisor's client of the fork server (nursery.py): requests forks, and receives their exit codes."""
+"""The supervisor's client of the fork server (fork_server.py): requests forks, and receives their exit codes."""
 
 import asyncio
 import contextlib
@@ -13,21 +13,21 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from infra.embedded.nursery import MAX_REQUEST
+from infra.embedded.fork_server import MAX_REQUEST
 from infra.embedded.process import ProcessSpec, launched, open_log
 
-NURSERY = "infra.embedded.nursery"
+FORK_SERVER = "infra.embedded.fork_server"
 READ_AT_EXEC = ("LD_", "MALLOC_", "PYTHON")
 """Prefixes of variables that are read when a program is executed: they would have no effect on a fork."""
-SET_IN_NURSERY = {"PYTHONUNBUFFERED"}
-"""Those of them that the nursery is started with: forks may have them."""
+SET_IN_FORK_SERVER = {"PYTHONUNBUFFERED"}
+"""Those of them that the fork server is started with: forks may have them."""
 KILLED = -int(signal.SIGKILL)
 ENDS_WITHIN = 2.0
-"""Seconds that the nursery has to exit before it is killed."""
+"""Seconds that the fork server has to exit before it is killed."""
 LOADS_WITHIN, FORKS_WITHIN = 60.0, 5.0
-"""Seconds that the nursery has to load its modules, and to answer a request, before it counts as not available."""
+"""Seconds that the fork server has to load its modules, and to answer a request, before it counts as not available."""
 REPORTS_WITHIN = 1.0
-"""Seconds after a fork's end that the nursery has to report its exit code."""
+"""Seconds after a fork's end that the fork server has to report its exit code."""
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def _has_pidfds() -> bool:
     return True
 
 
-class NoNursery(OSError):  # noqa: N818 - a state
+class ForkServerUnavailable(OSError):  # noqa: N818 - a state
     """It has ended, or does not answer: processes are started without it."""
 
 
@@ -52,11 +52,11 @@ async def _bound(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise NoNursery(f"the process that forks services has not answered in {seconds:g} s") from None
+        raise ForkServerUnavailable(f"the fork server has not answered in {seconds:g} s") from None
 
 
 class Forked:
-    """A process that the nursery has forked, with the part of `asyncio.subprocess.Process` that the supervisor uses.
+    """A forked process, with the part of `asyncio.subprocess.Process` that the supervisor uses.
 
     `stdin_writer` is the write end of its standard input, if the process is held.
     """
@@ -64,14 +64,14 @@ class Forked:
     def __init__(self, pid: int, stdin_writer: int | None) -> None:
         self.pid = pid
         self._stdin_writer = stdin_writer
-        # A pidfd, since the kernel may reuse the pid once the nursery has reaped the process.
+        # A pidfd, since the kernel may reuse the pid once the fork server has reaped the process.
         self._descriptor = os.pidfd_open(pid)
         self._loop = asyncio.get_running_loop()
         self._code: asyncio.Future[int | None] = self._loop.create_future()
         self._loop.add_reader(self._descriptor, self._has_ended)
 
     async def wait(self) -> int | None:
-        """The exit code; None if the nursery has not reported it within REPORTS_WITHIN."""
+        """The exit code; None if the fork server has not reported it within REPORTS_WITHIN."""
         return await asyncio.shield(self._code)
 
     def send_signal(self, number: int) -> None:
@@ -99,7 +99,7 @@ class Forked:
             os.close(self._descriptor)
 
 
-class Nursery:
+class ForkClient:
     """The fork server, started on first use, and again after it has died; its forks die with it."""
 
     def __init__(self, logs: Path, modules: tuple[str, ...]) -> None:
@@ -115,7 +115,7 @@ class Nursery:
     @staticmethod
     def can_fork(spec: ProcessSpec) -> bool:
         """Whether the process can run as a fork: the same as one that is executed."""
-        without_effect = {name for name in spec.environment if name.startswith(READ_AT_EXEC)} - SET_IN_NURSERY
+        without_effect = {name for name in spec.environment if name.startswith(READ_AT_EXEC)} - SET_IN_FORK_SERVER
         return spec.is_preloaded and spec.identity is None and not without_effect and _has_pidfds()
 
     async def start(self) -> None:
@@ -125,9 +125,9 @@ class Nursery:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
-            command = launched((sys.executable, "-P", "-m", NURSERY, *self._modules), None)
+            command = launched((sys.executable, "-P", "-m", FORK_SERVER, *self._modules), None)
             environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-            with theirs, open_log(self._logs, "nursery") as log:
+            with theirs, open_log(self._logs, "fork_server") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=theirs.fileno(),
@@ -150,7 +150,7 @@ class Nursery:
     async def fork(self, spec: ProcessSpec, arguments: Mapping[str, Any], log: IO[bytes], *, is_held: bool) -> Forked:
         """Runs the process's `python -m MODULE …` in a fork. Raises `OSError`, also after FORKS_WITHIN.
 
-        A fork that is made after FORKS_WITHIN is killed: by then the process has been started without the nursery.
+        A fork that is made after FORKS_WITHIN is killed: by then the process has been started without the fork server.
         """
         stdin, stdin_writer = os.pipe() if is_held else (os.open(os.devnull, os.O_RDONLY), None)
         number = next(self._numbers)
@@ -168,7 +168,7 @@ class Nursery:
         self._pending[number] = answer, stdin_writer
         try:
             if self._control is None:
-                raise NoNursery("the process that forks services has ended")
+                raise ForkServerUnavailable("the fork server has ended")
             socket.send_fds(self._control, [data], [stdin, log.fileno()])
         except OSError:
             del self._pending[number]
@@ -230,14 +230,14 @@ class Nursery:
             control.close()
         loaded, self._loaded = self._loaded, None
         if loaded is not None and not loaded.done():
-            loaded.set_exception(NoNursery("the process that forks services ended while loading: see nursery.log"))
+            loaded.set_exception(ForkServerUnavailable("the fork server ended while loading: see fork_server.log"))
             loaded.exception()
         pending, self._pending = self._pending, {}
         for answer, stdin_writer in pending.values():
             if stdin_writer is not None:
                 os.close(stdin_writer)
             if not answer.done():
-                answer.set_exception(NoNursery("the process that forks services has ended"))
+                answer.set_exception(ForkServerUnavailable("the fork server has ended"))
         forks, self._forks = self._forks, {}
         for forked in forks.values():
             forked.ended(KILLED)

@@ -1,4 +1,4 @@
-"""Processes that are forked from the nursery behave as executed ones do."""
+"""Processes that are forked from the fork server behave as executed ones do."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.embedded import nursing
-from infra.embedded.nursing import Nursery
+from infra.embedded import fork_client
+from infra.embedded.fork_client import ForkClient
 from infra.embedded.plan import PRELOADED
 from infra.embedded.process import ProcessSpec
 from infra.embedded.supervisor import Stage
@@ -28,7 +28,7 @@ MODULE = """
 import atexit, json, os, pathlib, signal, sys
 found = {
     "arguments": sys.argv[1:], "name": __name__, "cwd": os.getcwd(), "own": os.environ.get("OWN"),
-    "nursery's": os.environ.get("PYTHONUNBUFFERED"), "leads": os.getsid(0) == os.getpid(), "parent": os.getppid(),
+    "fork server's": os.environ.get("PYTHONUNBUFFERED"), "leads": os.getsid(0) == os.getpid(), "parent": os.getppid(),
     "was_loaded": "heavy_library" in sys.modules, "held": sys.stdin.buffer.read().decode(),
     "open": [each for each in os.listdir("/proc/self/fd") if int(each) > 2],
     "child_handler": signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL, "threads": len(os.listdir("/proc/self/task")),
@@ -70,13 +70,13 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Proce
     return make
 
 
-def nursery_in(folder: Path) -> Nursery:
-    return Nursery(folder, (LOADED_SLOWLY,))
+def fork_client_in(folder: Path) -> ForkClient:
+    return ForkClient(folder, (LOADED_SLOWLY,))
 
 
 async def test_a_fork_behaves_as_an_executed_process(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
-    """Arguments, working directory, environment, log and session; no descriptor of the nursery is open in it."""
-    async with supervised(tmp_path, Stage((spec("one"), spec("two"))), nursery=nursery_in(tmp_path)) as (
+    """Arguments, working directory, environment, log and session; no descriptor of the fork server is open in it."""
+    async with supervised(tmp_path, Stage((spec("one"), spec("two"))), fork_client=fork_client_in(tmp_path)) as (
         supervisor,
         said,
     ):
@@ -97,7 +97,7 @@ async def test_a_fork_behaves_as_an_executed_process(tmp_path: Path, spec: Calla
 async def test_the_exit_code_of_a_fork_is_reported(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
     """And it is restarted."""
     stage = Stage((spec("killed"), spec("ends")))
-    async with supervised(tmp_path, stage, nursery=nursery_in(tmp_path)) as (supervisor, said):
+    async with supervised(tmp_path, stage, fork_client=fork_client_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
         for name, number in (("killed", signal.SIGKILL), ("ends", signal.SIGUSR1)):
             pid = supervisor.children[name].info.pid
@@ -111,48 +111,48 @@ async def test_the_exit_code_of_a_fork_is_reported(tmp_path: Path, spec: Callabl
     assert "at exit" in words, "it has ended as a program does"
 
 
-async def test_forks_end_with_the_nursery_and_are_started_again(
+async def test_forks_end_with_the_fork_server_and_are_started_again(
     tmp_path: Path, spec: Callable[..., ProcessSpec]
 ) -> None:
-    async with supervised(tmp_path, Stage((spec("one"),)), nursery=nursery_in(tmp_path)) as (supervisor, said):
+    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
         pid = supervisor.children["one"].info.pid
         assert pid is not None
-        first, nursery = psutil.Process(pid), psutil.Process(pid).parent()
-        assert nursery is not None
-        nursery.kill()
+        first, fork_server = psutil.Process(pid), psutil.Process(pid).parent()
+        assert fork_server is not None
+        fork_server.kill()
         await said.wait_for("one is ready again")
         await eventually(lambda: not first.is_running(), "the first is gone")
         assert [line for line in said if "without a fork" in line] == []
 
 
-async def test_a_frozen_nursery_delays_no_restart(
+async def test_a_frozen_fork_server_delays_no_restart(
     tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An end is noticed without it, and the process is executed; a fork that it makes later is killed."""
-    monkeypatch.setattr(nursing, "FORKS_WITHIN", 0.5)
-    async with supervised(tmp_path, Stage((spec("one"),)), nursery=nursery_in(tmp_path)) as (supervisor, said):
+    monkeypatch.setattr(fork_client, "FORKS_WITHIN", 0.5)
+    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (supervisor, said):
         await supervisor.start()
         pid = supervisor.children["one"].info.pid
         assert pid is not None
-        nursery = psutil.Process(pid).parent()
-        assert nursery is not None
-        with frozen(nursery.pid):
+        fork_server = psutil.Process(pid).parent()
+        assert fork_server is not None
+        with frozen(fork_server.pid):
             os.kill(pid, signal.SIGKILL)
             await said.wait_for("one has ended; restart 1")
-            await said.wait_for("one is started without a fork, and takes more memory: the process that forks services")
+            await said.wait_for("one is started without a fork, and takes more memory: the fork server")
             await said.wait_for("one is ready again")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
-        await eventually(lambda: nursery.children() == [], "the fork that came too late is gone")
+        await eventually(lambda: fork_server.children() == [], "the fork that came too late is gone")
         assert supervisor.children["one"].ready.is_set()
 
 
-async def test_without_a_nursery_processes_are_executed(
+async def test_without_a_fork_server_processes_are_executed(
     tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a line reports it."""
-    stage, nursery = Stage((spec("one"),)), Nursery(tmp_path, ("there_is_no_such_module",))
-    async with supervised(tmp_path, stage, nursery=nursery) as (supervisor, said):
+    stage, client = Stage((spec("one"),)), ForkClient(tmp_path, ("there_is_no_such_module",))
+    async with supervised(tmp_path, stage, fork_client=client) as (supervisor, said):
         await supervisor.start()
         await said.wait_for("one is started without a fork")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
@@ -160,21 +160,21 @@ async def test_without_a_nursery_processes_are_executed(
 
 def test_a_process_with_variables_that_are_read_at_exec_is_not_forked(spec: Callable[..., ProcessSpec]) -> None:
     """They would have no effect on a fork."""
-    assert Nursery.can_fork(spec("plain"))
-    assert not Nursery.can_fork(spec("other", is_preloaded=False))
+    assert ForkClient.can_fork(spec("plain"))
+    assert not ForkClient.can_fork(spec("other", is_preloaded=False))
     for name in ("LD_PRELOAD", "MALLOC_ARENA_MAX", "PYTHONPATH"):
-        assert not Nursery.can_fork(spec("altered", environment={name: "x"}))
+        assert not ForkClient.can_fork(spec("altered", environment={name: "x"}))
 
 
 ENDS_WITH_US = """
 import asyncio, sys
 from pathlib import Path
-from infra.embedded.nursing import Nursery
+from infra.embedded.fork_client import ForkClient
 
 async def main():
-    nursery = Nursery(Path(sys.argv[1]), tuple(sys.argv[2:]))
-    await nursery.loaded()
-    print(nursery._process.pid, flush=True)
+    client = ForkClient(Path(sys.argv[1]), tuple(sys.argv[2:]))
+    await client.loaded()
+    print(client._process.pid, flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -185,7 +185,7 @@ def test_it_ends_with_its_supervisor_and_has_one_thread(tmp_path: Path) -> None:
     """With all modules of a set: a second thread might hold a lock during a fork."""
     with child_process("-c", ENDS_WITH_US, str(tmp_path), *PRELOADED) as supervisor:
         assert supervisor.stdout is not None
-        nursery = psutil.Process(int(supervisor.stdout.readline()))
-        assert nursery.num_threads() == 1
+        fork_server = psutil.Process(int(supervisor.stdout.readline()))
+        assert fork_server.num_threads() == 1
         supervisor.kill()
-        wait_for(lambda: not nursery.is_running(), "the nursery is gone")
+        wait_for(lambda: not fork_server.is_running(), "the fork server is gone")
