@@ -1,6 +1,6 @@
 """Packages whose names are imported when somebody asks for them: a process loads only the parts that it uses.
 
-A worker needs the logging of `shared.http` and nothing of its web framework. Loading all of it would cost each process
+A worker needs the clients of `shared.messaging` and nothing of its consumers. Loading all of it would cost each process
 that does so a second of CPU at its start, and tens of MiB.
 """
 

@@ -14,7 +14,7 @@ from services.collections.handlers import COLLECTION, Handlers
 from services.collections.projections.collections import COLLECTIONS
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable
-from shared.http import get_logger
+from shared.telemetry import get_logger
 
 MIN_INTERVAL_SECONDS = 1.0
 """Shortest time between two polls of the schedule; a change of the read table also causes one."""

@@ -10,12 +10,12 @@ from uvicorn.config import STARTUP_FAILURE
 from services.edge.app import create
 from services.edge.settings import EdgeSettings
 from shared.garbage import collect_for_serving
-from shared.http import configure_logging
 from shared.http.one_write import HttpProtocol
 from shared.http.server import Server
-from shared.http.tracing import setup_tracing
 from shared.runtime.held import until_released
 from shared.runtime.settings import SettingsError, from_environment
+from shared.telemetry import configure_logging
+from shared.telemetry.tracing import setup_tracing
 
 OPEN_FILES = 65536
 GRACE = 5

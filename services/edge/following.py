@@ -20,9 +20,9 @@ from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB
 from shared.http.addresses import read_whole_number
 from shared.http.channel import Channel, Frame
-from shared.http.logging import get_logger
 from shared.http.positions import HEADER as POSITION
 from shared.stopping import stop
+from shared.telemetry.logging import get_logger
 
 log = get_logger("following")
 

@@ -25,12 +25,13 @@ from services.edge.routing import RoutingTable, Rule, Upstream
 from services.edge.seen import Seen
 from shared.backoff import Backoff
 from shared.contracts.problem import Problem
-from shared.http import Authenticator, get_logger
+from shared.http import Authenticator
 from shared.http.auth import check_roles
 from shared.http.context import request_trace
 from shared.http.entry import is_head
 from shared.http.positions import HEADER
 from shared.stopping import stop
+from shared.telemetry import get_logger
 
 log = get_logger("proxy")
 

@@ -15,8 +15,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from shared.clock import Reading
-from shared.http import get_logger
 from shared.stopping import together
+from shared.telemetry import get_logger
 
 DOWN_FOR = 1.0
 """Seconds for which a replica that refused a connection is asked after the others."""

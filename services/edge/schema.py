@@ -11,7 +11,7 @@ from services.edge.openapi import Document, merge
 from services.edge.replicas import Replicas
 from services.edge.routing import RoutingTable, Upstream
 from shared.contracts.problem import Problem
-from shared.http import get_logger
+from shared.telemetry import get_logger
 
 log = get_logger("schema")
 

@@ -10,8 +10,8 @@ from services.storage.domain.asset import DescribeAsset
 from services.storage.handlers import Files
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
 from shared.eventstore import EventStore, RecordedEvent
-from shared.http import get_logger
 from shared.messaging import Consumer
+from shared.telemetry import get_logger
 
 GENERATIONS = "storage-generations-v1"
 

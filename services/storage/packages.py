@@ -27,8 +27,8 @@ from shared.contracts.collections import PackagedArtwork, PackagePartListed, Pac
 from shared.contracts.problem import Problem
 from shared.contracts.storage import PackageFailed, PackageStored
 from shared.eventstore import Context, Decider, EventStore, RecordedEvent
-from shared.http import get_logger
 from shared.messaging import Consumer
+from shared.telemetry import get_logger
 
 PACKAGE: Decider[Package] = Decider(name="package", initial=package.NOTHING, evolve=package.evolve, state_type=Package)
 PACKAGES = "storage-packages-v1"

@@ -1,4 +1,4 @@
-"""What every service's HTTP has in common: tokens, the error body, envelopes, ETags, correlation, health, metrics."""
+"""What every service's HTTP has in common: tokens, the error body, envelopes, ETags, correlation, health."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from shared.http.envelope import Cursor, Envelope, Limit, Page, decode_cursor, encode_cursor
     from shared.http.etag import Precondition, versioned
     from shared.http.health import NotReady
-    from shared.http.logging import configure_logging, get_logger
     from shared.http.request import ApiRequest
 
 __all__ = [
@@ -32,11 +31,9 @@ __all__ = [
     "Precondition",
     "Principal",
     "User",
-    "configure_logging",
     "create_app",
     "decode_cursor",
     "encode_cursor",
-    "get_logger",
     "require_role",
     "versioned",
 ]
@@ -49,7 +46,6 @@ __getattr__ = lazily(
         "shared.http.envelope": ("Cursor", "Envelope", "Limit", "Page", "decode_cursor", "encode_cursor"),
         "shared.http.etag": ("Precondition", "versioned"),
         "shared.http.health": ("NotReady",),
-        "shared.http.logging": ("configure_logging", "get_logger"),
         "shared.http.request": ("ApiRequest",),
         "litestar.params": ("FromPath", "FromQuery", "JSONBody"),
     },

@@ -16,13 +16,13 @@ from shared.http.context import command_context
 from shared.http.entry import Entry
 from shared.http.etag import Precondition, precondition
 from shared.http.health import Readiness
-from shared.http.metrics import RequestMetrics, create_registry
 from shared.http.openapi import openapi_config
 from shared.http.positions import History, freshness
 from shared.http.probes import health_routes, metrics_route
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.providers import Provider, given_what_it_takes
 from shared.http.request import ApiRequest
+from shared.telemetry.metrics import RequestMetrics, create_registry
 
 MAX_BODY = 1024 * 1024
 

@@ -16,10 +16,10 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.http.addresses import check_escapes
 from shared.http.context import RequestTrace, attach_trace, parse_uuid
-from shared.http.logging import correlation, get_logger, is_debugging
-from shared.http.metrics import RequestMetrics
 from shared.http.problems import send_problem
-from shared.http.tracing import Span
+from shared.telemetry.logging import correlation, get_logger, is_debugging
+from shared.telemetry.metrics import RequestMetrics
+from shared.telemetry.tracing import Span
 
 CLIENT_CLOSED = 499
 """What metrics and logs call a request whose client went away before it was answered; nobody is sent this."""

@@ -17,8 +17,8 @@ from typing import Literal
 import msgspec
 
 from shared.clock import Reading
-from shared.http.logging import get_logger
 from shared.progress import Follower, Progress
+from shared.telemetry.logging import get_logger
 
 log = get_logger("health")
 

@@ -18,7 +18,7 @@ from litestar.types import Send
 from shared.contracts.json_forms import escape_pointer
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import StoreUnavailable
-from shared.http.logging import get_logger
+from shared.telemetry.logging import get_logger
 
 log = get_logger("http")
 

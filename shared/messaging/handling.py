@@ -17,12 +17,12 @@ from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore
 from shared.eventstore.lease import Lease
-from shared.http.tracing import span
 from shared.messaging import parking
 from shared.messaging.cloudevents import LATE, Malformed, ReceivedEvent, read_event, stored_event
 from shared.messaging.failures import is_transient
 from shared.messaging.lanes import Lanes
 from shared.messaging.parking import Message, Parked
+from shared.telemetry.tracing import span
 
 T = TypeVar("T")
 

@@ -13,11 +13,10 @@ import uvloop
 from litestar import Litestar
 
 from shared.garbage import collect_for_serving
-from shared.http import Authenticator, Issuer, configure_logging, create_app
+from shared.http import Authenticator, Issuer, create_app
 from shared.http.idempotency import command_contexts
 from shared.http.one_write import HttpProtocol
 from shared.http.server import Server
-from shared.http.tracing import setup_tracing
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
 from shared.runtime.core import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
@@ -35,6 +34,8 @@ from shared.runtime.held import until_released
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
 from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
 from shared.stopping import stop
+from shared.telemetry import configure_logging
+from shared.telemetry.tracing import setup_tracing
 
 GRACE = 5
 """Seconds that open requests get to end when the service stops."""

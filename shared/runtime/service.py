@@ -22,7 +22,6 @@ from shared.eventstore.migrate import migrate
 from shared.eventstore.store import SCHEMA as STORE
 from shared.http.health import Check, Readiness
 from shared.http.jwks import Issuer
-from shared.http.metrics import create_registry
 from shared.messaging import Consumer
 from shared.messaging.arrivals import Arrivals
 from shared.messaging.parking import SCHEMA as MESSAGING
@@ -32,6 +31,7 @@ from shared.projections.leading import REST
 from shared.projections.projector import SCHEMA as PROJECTIONS
 from shared.runtime.history import ServiceHistory
 from shared.runtime.settings import ServiceSettings
+from shared.telemetry.metrics import create_registry
 
 
 @dataclass(frozen=True)

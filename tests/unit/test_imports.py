@@ -27,7 +27,7 @@ UNUSED = {
 LOADED = (
     "import importlib, sys; importlib.import_module(sys.argv[1]); print(*{m.partition('.')[0] for m in sys.modules})"
 )
-LAZY = ("shared.eventstore", "shared.http", "shared.messaging", "shared.runtime")
+LAZY = ("shared.eventstore", "shared.http", "shared.messaging", "shared.runtime", "shared.telemetry")
 
 
 @pytest.mark.parametrize("module", UNUSED)

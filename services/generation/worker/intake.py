@@ -19,7 +19,7 @@ from services.generation.worker.progress import Reporter
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import WorkMessage, WorkResult
-from shared.http.tracing import span
+from shared.telemetry.tracing import span
 
 log = structlog.get_logger()
 

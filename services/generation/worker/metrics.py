@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.http.metrics import BUCKETS
+from shared.telemetry.metrics import BUCKETS
 
 
 class WorkerMetrics:

@@ -23,14 +23,14 @@ from services.generation.worker.render_pool import RenderPool
 from services.generation.worker.settings import WorkerSettings
 from services.generation.worker.transfers import Transfers
 from shared.clock import SteadyClock
-from shared.http import configure_logging
 from shared.http.health import Check, Readiness
-from shared.http.metrics import create_registry
-from shared.http.tracing import setup_tracing
 from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
 from shared.runtime.held import until_released
+from shared.telemetry import configure_logging
+from shared.telemetry.metrics import create_registry
+from shared.telemetry.tracing import setup_tracing
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from minio.error import MinioException, S3Error
 from services.storage.providers.multipart import Multipart
 from services.storage.providers.signed import SignedRequests, StoreClock
 from shared.contracts.problem import Problem
-from shared.http import get_logger
+from shared.telemetry import get_logger
 
 PART = 8 * 1024 * 1024
 """Bytes per part of an upload. All but the last have this size, which some stores require."""

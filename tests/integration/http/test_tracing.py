@@ -11,7 +11,8 @@ from aiohttp import web
 from litestar import get
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from shared.http import Authenticator, Envelope, FromPath, Issuer, create_app, tracing
+from shared.http import Authenticator, Envelope, FromPath, Issuer, create_app
+from shared.telemetry import tracing
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 

@@ -17,9 +17,9 @@ from shared.http.auth import Principal
 from shared.http.context import RequestTrace, attach_trace, command_context
 from shared.http.entry import Entry
 from shared.http.health import NotReady, Readiness
-from shared.http.logging import configure_logging, correlation, get_logger, strike_secrets
-from shared.http.metrics import RequestMetrics, create_registry
-from shared.http.tracing import continue_trace, extract, inject, span
+from shared.telemetry.logging import configure_logging, correlation, get_logger, strike_secrets
+from shared.telemetry.metrics import RequestMetrics, create_registry
+from shared.telemetry.tracing import continue_trace, extract, inject, span
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 USER = UUID("7b0c2f46-8f5c-4c39-9d3e-6f0f8a1d2b3c")

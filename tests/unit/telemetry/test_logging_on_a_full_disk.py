@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from shared.http import configure_logging, get_logger
+from shared.telemetry import configure_logging, get_logger
 
 
 class Disk(io.StringIO):
