@@ -5,25 +5,25 @@ from pathlib import Path
 
 from services.generation.broker import Broker
 from services.generation.consumers import consumers
-from services.generation.files import StoredFiles, file_consumers
-from services.generation.grants import GrantSigner
+from services.generation.engine.results_intake import ResultsIntake
+from services.generation.engine.watchdog import Watchdog
+from services.generation.event_stream.hub import JobEventHub
 from services.generation.handlers import DECIDERS, Engine, import_workflows
 from services.generation.health import report
-from services.generation.live import JobEventHub
+from services.generation.job_requests import GenerationRequests
 from services.generation.processes import report_generations
 from services.generation.processes.dispatch_steps import Dispatcher
 from services.generation.processes.start_generations import FairStarts
-from services.generation.processes.watchdog import Watchdog
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
 from services.generation.projections.job_history import JOB_HISTORY
 from services.generation.projections.jobs import JOBS
 from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.projections.workflows import WORKFLOWS
-from services.generation.requests import GenerationRequests
-from services.generation.results import ResultsIntake
 from services.generation.routes import routes
 from services.generation.settings import GenerationSettings
+from services.generation.stored_files import StoredFiles, file_consumers
+from services.generation.upload_grants import GrantSigner
 from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.messaging import StreamLimits
 from shared.runtime import Parts, Runtime, ServiceDefinition

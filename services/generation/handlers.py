@@ -15,7 +15,7 @@ from services.generation.domain import collection_source, generation, job, workf
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import Generation
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
-from services.generation.facts import WORKFLOW, Jobs, Workflows
+from services.generation.job_specifications import WORKFLOW, Jobs, Workflows
 from shared.contracts.generation import Output, StepError
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, Decider, EventStore, Handled

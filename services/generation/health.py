@@ -5,8 +5,8 @@ from typing import LiteralString
 from prometheus_client import Gauge
 
 from services.generation.broker import Broker
-from services.generation.processes.watchdog import Watchdog
-from services.generation.results import ResultsIntake
+from services.generation.engine.results_intake import ResultsIntake
+from services.generation.engine.watchdog import Watchdog
 from shared.eventstore import EventStore
 from shared.http import NotReady
 from shared.progress import Progress

@@ -18,8 +18,8 @@ from services.credits.handlers import ACCOUNT
 from services.generation.domain import job
 from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
-from services.generation.facts import WORKFLOW
 from services.generation.handlers import GENERATION, JOB, SOURCE
+from services.generation.job_specifications import WORKFLOW
 from services.storage.handlers import ASSET
 from services.storage.packages import PACKAGE as STORED_PACKAGE
 from shared.contracts import collections as contracts

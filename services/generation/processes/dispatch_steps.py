@@ -11,8 +11,8 @@ import nats.errors
 
 from services.generation.broker import Broker
 from services.generation.domain.generation import ready_at
-from services.generation.grants import GrantSigner
 from services.generation.handlers import Engine
+from services.generation.upload_grants import GrantSigner
 from shared.contracts.generation import StepError, StepScheduled
 from shared.contracts.work import WorkContext, WorkMessage
 from shared.eventstore import RecordedEvent

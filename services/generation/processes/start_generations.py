@@ -1,7 +1,7 @@
 """Jobs whose credits are held start their generations: one stream each, planned as they were quoted.
 
-Not all at once: `domain/turns.py` says which ones begin when others have ended, so that a large job leaves room for the
-jobs of others, in every queue behind. What is open is remembered in memory by the replica that leads, and kept in
+Not all at once: `domain/fair_shares.py` says which ones begin when others have ended, so that a large job leaves room
+for the jobs of others. What is open is remembered in memory by the replica that leads, and kept in
 `open_jobs`, from which the next leader goes on.
 """
 
@@ -15,13 +15,13 @@ from uuid import UUID, uuid5
 import msgspec
 import structlog
 
-from services.generation.domain.draws import draw
+from services.generation.domain.fair_shares import OpenJob, next_starts
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Abandon, Job
-from services.generation.domain.planning import plan_steps
-from services.generation.domain.turns import OpenJob, next_starts
-from services.generation.facts import JobFacts
+from services.generation.domain.payload.draws import draw
+from services.generation.domain.planning.job_plan import plan_steps
 from services.generation.handlers import JOB, Engine
+from services.generation.job_specifications import JobFacts
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.jobs import JOBS
 from services.generation.projections.open_steps import OPEN_STEPS
@@ -98,7 +98,7 @@ def next_batch(remaining: Iterator[Start]) -> list[Start]:
 
 
 class FairStarts:
-    """What the process's leader does. `window` and `most_open` count generations: see `domain/turns.py`."""
+    """What the process's leader does. `window` and `most_open` count generations: see `domain/fair_shares.py`."""
 
     def __init__(self, engine: Engine, window: int, most_open: int) -> None:
         self._engine, self._window, self._most_open = engine, window, most_open

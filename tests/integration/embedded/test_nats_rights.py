@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from infra.cli.asyncapi import consumers_of
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, service_users
-from services.generation import results
+from services.generation.engine import results_intake
 from shared.messaging.subscription import SUFFIX
 from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
@@ -139,4 +139,4 @@ def test_the_consumers_of_each_service_are_listed(service: str) -> None:
 
 def test_the_other_names_are_those_of_the_code() -> None:
     """Constants that nats_users.py repeats, since it must not import services."""
-    assert (RESULTS_INTAKE, ORDERED) == (results.DURABLE, SUFFIX)
+    assert (RESULTS_INTAKE, ORDERED) == (results_intake.DURABLE, SUFFIX)

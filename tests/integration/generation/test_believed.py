@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from services.generation import results
+from services.generation.engine import results_intake
 from shared.contracts.generation import Output
 from shared.contracts.work import WorkMessage, WorkResult
 from tests.integration.generation.scene import FOXES, Api, created
@@ -52,7 +52,7 @@ async def test_a_file_that_storage_never_tells_of_fails_the_attempt(
     api: Api, collections, credits_, worker_: Worker, monkeypatch: pytest.MonkeyPatch
 ):
     """After a while in which storage has told of all that it has: so often as other passing faults, and no longer."""
-    monkeypatch.setattr(results, "FILE_DELIVERIES", 1)
+    monkeypatch.setattr(results_intake, "FILE_DELIVERIES", 1)
     worker_.told = lambda _result, _output: None
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     job = await api.ended(job_id, "failed")
@@ -77,4 +77,4 @@ async def test_a_result_waits_for_storage_to_tell(api: Api, collections, credits
 
 async def _came_again(worker_: Worker) -> bool:
     """Whether the broker has delivered a result again: its first taker gave it back."""
-    return (await worker_.js.consumer_info("RESULTS", results.DURABLE)).num_redelivered > 0
+    return (await worker_.js.consumer_info("RESULTS", results_intake.DURABLE)).num_redelivered > 0

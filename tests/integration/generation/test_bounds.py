@@ -9,14 +9,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation import facts as facts_module
-from services.generation import results
+from services.generation import job_specifications
 from services.generation.broker import Broker, ensure_work_streams
 from services.generation.domain.generation import Start
-from services.generation.facts import Jobs, Workflows
+from services.generation.engine import results_intake
+from services.generation.engine.results_intake import ResultsIntake
+from services.generation.job_requests import SAMPLE_BYTES, SAMPLES
+from services.generation.job_specifications import Jobs, Workflows
 from services.generation.processes.start_generations import MAX_BATCH, MAX_BATCH_BYTES, next_batch
-from services.generation.requests import SAMPLE_BYTES, SAMPLES
-from services.generation.results import ResultsIntake
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.language import language_of
 from shared.contracts.sizes import encoded_size
@@ -75,7 +75,7 @@ async def test_facts_of_jobs_are_remembered_up_to_so_many_bytes(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of those that were used last; small ones are all remembered."""
-    monkeypatch.setattr(facts_module, "REMEMBERED_BYTES", MOST)
+    monkeypatch.setattr(job_specifications, "REMEMBERED_BYTES", MOST)
     jobs, readings = Jobs(store, Workflows(store)), Readings(store, monkeypatch)
     large = [await requested(store, LARGE) for _ in range(4)]
     for job_id in large:
@@ -123,7 +123,7 @@ async def test_results_are_taken_in_up_to_so_many_bytes(
     store: EventStore, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More stays in the queue."""
-    monkeypatch.setattr(results, "TAKEN_BYTES", MOST)
+    monkeypatch.setattr(results_intake, "TAKEN_BYTES", MOST)
     engine: Any = msgspec.defstruct("OnlyAStore", [("store", Any)])(store)
     unused: Any = None
     intake = SlowIntake(engine, Broker(nats_url, "unused"), unused, unused)

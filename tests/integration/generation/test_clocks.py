@@ -5,11 +5,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from services.generation.broker import Broker
-from services.generation.files import StoredFiles
-from services.generation.grants import GrantSigner
+from services.generation.engine.watchdog import Watchdog
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher
-from services.generation.processes.watchdog import Watchdog
+from services.generation.stored_files import StoredFiles
+from services.generation.upload_grants import GrantSigner
 from tests.integration.generation.scene import FOXES, Api, created, grant_key
 from tests.integration.generation.working import Worker
 from tests.support.patience import eventually

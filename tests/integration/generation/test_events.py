@@ -4,8 +4,8 @@ import asyncio
 from uuid import UUID
 
 from services.generation.broker import Broker
-from services.generation.live import JobEventHub
-from services.generation.sse import stream
+from services.generation.event_stream.hub import JobEventHub
+from services.generation.event_stream.sse import stream
 from tests.integration.generation.scene import ALICE, FOXES, Api, created
 from tests.integration.generation.working import Worker
 

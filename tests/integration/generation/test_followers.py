@@ -16,9 +16,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation import live
 from services.generation.broker import Broker
-from services.generation.live import MOST_SAID, PAGE_BYTES, Follower, JobEvent, JobEventHub
+from services.generation.event_stream import hub as hub_module
+from services.generation.event_stream.hub import MOST_SAID, PAGE_BYTES, Follower, JobEvent, JobEventHub
 from services.generation.projections.job_events import JOB_EVENTS
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
@@ -147,8 +147,8 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         encoded.append(position)
         return recorded_event(position, event, data)
 
-    recorded_event = live.recorded_event
-    monkeypatch.setattr(live, "recorded_event", counted)
+    recorded_event = hub_module.recorded_event
+    monkeypatch.setattr(hub_module, "recorded_event", counted)
     async with connected_hub(api, nats_url) as (hub, broker), contextlib.AsyncExitStack() as stack:
         client = await broker.client()
         subscribe = client.subscribe

@@ -13,9 +13,9 @@ import pytest_asyncio
 from services.generation.broker import Broker
 from services.generation.domain.generation import Start
 from services.generation.domain.job import EndGeneration
-from services.generation.files import StoredFiles
+from services.generation.engine.results_intake import ResultsIntake
 from services.generation.handlers import DECIDERS, Engine
-from services.generation.results import ResultsIntake
+from services.generation.stored_files import StoredFiles
 from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration
 from shared.contracts.language import language_of
 from shared.contracts.work import WorkResult

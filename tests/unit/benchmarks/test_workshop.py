@@ -1,7 +1,7 @@
 """The jobs of the benchmarks are jobs as users make them."""
 
 from benchmarks.workshop import SERVICE, chain, definition
-from services.generation.domain.substitution import needs
+from services.generation.domain.payload.substitution import needs
 from services.generation.domain.workflow import read_definition
 from shared.contracts.generation_input import read
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.draws import choose, draw, number, pick, seed
+from services.generation.domain.payload.draws import choose, draw, number, pick, seed
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from shared.contracts.variables import shares_of

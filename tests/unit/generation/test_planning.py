@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.draws import draw, seed
-from services.generation.domain.planning import Request, plan_job, plan_steps, wanted
+from services.generation.domain.payload.draws import draw, seed
+from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps, wanted
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, GID, JOB, data, pick, step

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.generation.result_body import Malformed, read_result
+from services.generation.engine.result_message import Malformed, read_result
 from shared.contracts.generation import Output, StepError
 from shared.contracts.work import WorkResult
 

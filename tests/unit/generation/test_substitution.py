@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.generation.domain.substitution import drawn, drawn_prompt, needs, output_value, resolved
+from services.generation.domain.payload.substitution import drawn, drawn_prompt, needs, output_value, resolved
 from shared.contracts.generation import Output
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import values

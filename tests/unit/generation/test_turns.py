@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.turns import LEAST, OpenJob, next_starts, shares
+from services.generation.domain.fair_shares import LEAST, OpenJob, next_starts, shares
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.generation.domain.cost import BadCost, step_cost
 from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
+from services.generation.domain.workflow.cost import BadCost, step_cost
 from services.generation.worker.renderers.palette import BY_NAME
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Problem

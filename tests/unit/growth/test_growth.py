@@ -20,9 +20,9 @@ from services.collections.domain.components import with_components
 from services.collections.domain.receivers import checked_receivers
 from services.collections.domain.tokens import Token
 from services.collections.domain.variable_table import table_of, variables_of
-from services.generation.domain.draws import choose, draw
-from services.generation.domain.planning import Request, plan_job, plan_steps
-from services.generation.domain.substitution import drawn_prompt, needs, resolved
+from services.generation.domain.payload.draws import choose, draw
+from services.generation.domain.payload.substitution import drawn_prompt, needs, resolved
+from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
 from shared.contracts.collections import ArtworkFile, PackagedDocument, Trait
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem

@@ -22,8 +22,8 @@ from services.collections.domain.fields import FieldChanges
 from services.credits.domain import account, decisions
 from services.credits.domain.grants import Grant, OpenGrants
 from services.generation.domain import generation, job, workflow
-from services.generation.domain.draws import draw
-from services.generation.domain.planning import Request, plan_job, plan_steps
+from services.generation.domain.payload.draws import draw
+from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
 from services.storage.consumers import out_data
 from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
 from shared.contracts.event import Event, event_type

@@ -18,7 +18,7 @@ from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold
 from services.credits.domain.decisions import decide as decide_credits
-from services.generation.result_body import read_result
+from services.generation.engine.result_message import read_result
 from services.storage.domain.paths import clean_name, decode_name, media_type
 from services.storage.domain.ranges import parse_range
 from shared.content.package import Contents, manifest, plan

@@ -20,11 +20,11 @@ from services.collections.domain.variable_table import table_of, variables_of
 from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
 from services.credits.domain.decisions import GiveGrant, decide
-from services.generation.domain.draws import draw
-from services.generation.domain.planning import Request, plan_job, plan_steps
+from services.generation.domain.payload.draws import draw
+from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
-from services.generation.result_body import Malformed, read_result
+from services.generation.engine.result_message import Malformed, read_result
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, created

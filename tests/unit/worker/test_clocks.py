@@ -12,7 +12,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from services.generation.grants import GrantSigner
+from services.generation.upload_grants import GrantSigner
 from services.generation.worker.addresses import Addresses
 from services.generation.worker.attempt import seconds_left
 from services.generation.worker.faults import StepFault

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from services.generation.domain.substitution import drawn, is_document, longest_prompt, text_length
+from services.generation.domain.payload.substitution import drawn, is_document, longest_prompt, text_length
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import escaped
 from shared.contracts.problem import Detail, shown

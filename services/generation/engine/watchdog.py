@@ -18,10 +18,10 @@ from nats.js.errors import NotFoundError
 
 from services.generation.broker import Broker, raise_if_stopped
 from services.generation.domain.generation import LOST
-from services.generation.files import StoredFiles
 from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher, work_subject
 from services.generation.projections.open_steps import OPEN_STEPS
+from services.generation.stored_files import StoredFiles
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore.lease import Lease, while_leader
 from shared.messaging.failures import is_transient

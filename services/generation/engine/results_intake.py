@@ -17,9 +17,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from services.generation.broker import ACK_TIMEOUT, TROUBLE, Broker, ensure_work_streams
-from services.generation.files import StoredFiles, UnknownFile, bare, names_files
+from services.generation.engine.result_message import Malformed, read_result
 from services.generation.handlers import Engine, NoSuchStep
-from services.generation.result_body import Malformed, read_result
+from services.generation.stored_files import StoredFiles, UnknownFile, bare, names_files
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult

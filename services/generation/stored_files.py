@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.results import MAX_OUTPUTS
+from services.generation.domain.generation.result_checks import MAX_OUTPUTS
 from shared.backoff import Backoff
 from shared.contracts.generation import Output, StepError
 from shared.contracts.storage import AssetStored

@@ -8,8 +8,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from services.generation.domain.cost import BadCost, step_cost
-from services.generation.domain.form import Field
+from services.generation.domain.workflow.cost import BadCost, step_cost
+from services.generation.domain.workflow.form import Field
 from shared.contracts.event import Event
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Detail, invalid

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 import msgspec
 
 from services.generation.domain.collection_source import CollectionSource
-from services.generation.domain.draws import choose, draw
 from services.generation.domain.job import Job, RequestJob
-from services.generation.domain.planning import Definitions, JobPlan, Request, plan_job, wanted
+from services.generation.domain.payload.draws import choose, draw
+from services.generation.domain.planning.job_plan import Definitions, JobPlan, Request, plan_job, wanted
 from services.generation.handlers import JOB, SOURCE, Engine
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read

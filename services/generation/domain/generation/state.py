@@ -11,9 +11,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.reproduction import reproduction
-from services.generation.domain.results import result_fault
-from services.generation.domain.substitution import resolved
+from services.generation.domain.generation.reproduction import reproduction
+from services.generation.domain.generation.result_checks import result_fault
+from services.generation.domain.payload.substitution import resolved
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     GenerationCompleted,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
 
-from services.generation.live import JobEventHub
+from services.generation.event_stream.hub import JobEventHub
 from shared.contracts.problem import Detail, invalid
 from shared.http.addresses import read_whole_number
 

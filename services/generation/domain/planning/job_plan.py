@@ -9,12 +9,12 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from services.generation.domain.cost import is_constant, step_cost
-from services.generation.domain.draws import choose, draw, seed
-from services.generation.domain.expansion import expansion_faults
-from services.generation.domain.form import Possible, payload_faults
-from services.generation.domain.substitution import drawn, drawn_prompt, needs
+from services.generation.domain.payload.draws import choose, draw, seed
+from services.generation.domain.payload.substitution import drawn, drawn_prompt, needs
+from services.generation.domain.planning.size_limits import expansion_faults
 from services.generation.domain.workflow import Definition
+from services.generation.domain.workflow.cost import is_constant, step_cost
+from services.generation.domain.workflow.form import Possible, payload_faults
 from shared.contracts.generation import PlannedStep, RequestedGeneration
 from shared.contracts.generation_input import (
     MAX_DETAILS,

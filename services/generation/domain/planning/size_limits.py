@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.generation.domain.substitution import needs
+from services.generation.domain.payload.substitution import needs
 from services.generation.domain.workflow import Definition
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
