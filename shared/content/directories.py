@@ -1,15 +1,15 @@
 """Directories: one block of up to 256 KiB, else a HAMT of blocks with up to 256 links each.
 
-The HAMT is that of https://specs.ipfs.tech/unixfs/#dag-pb-hamtdirectory: a name's hash is the first half of murmur3 x64
-128, and each level uses one byte of it; a link's name is that byte in two hex digits, followed by the entry's name
-unless the link leads to a deeper block.
+The HAMT is that of https://specs.ipfs.tech/unixfs/#dag-pb-hamtdirectory: each level uses one byte of the name's hash; a
+link's name is that byte in two hex digits, followed by the entry's name unless the link leads to a deeper block.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import mmh3
+
 from shared.content.cid import Cid
-from shared.content.murmur3 import murmur3_x64_64
 from shared.content.nodes import DIRECTORY, FANOUT, HAMT, Block, Link, Node, link_length, node
 
 BLOCK_LIMIT = 256 * 1024
@@ -39,7 +39,12 @@ def directory(entries: Sequence[Entry]) -> Node:
         listed = sorted(entries, key=lambda entry: entry.name.encode())
         links = tuple(Link(entry.cid, entry.name, entry.size) for entry in listed)
         return node(Block(DIRECTORY, links), [entry.node for entry in listed])
-    return _shard([_Hashed(entry, murmur3_x64_64(entry.name.encode())) for entry in entries], 0)
+    return _shard([_Hashed(entry, hash_of(entry.name)) for entry in entries], 0)
+
+
+def hash_of(name: str) -> bytes:
+    """The first 64 bits of MurmurHash3 x64 128 of a name, big-endian, with seed 0."""
+    return mmh3.hash64(name.encode(), signed=False)[0].to_bytes(8, "big")
 
 
 def _shard(entries: Sequence[_Hashed], level: int) -> Node:

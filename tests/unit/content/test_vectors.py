@@ -10,9 +10,8 @@ import pytest
 
 from shared.content import car
 from shared.content.cid import RAW, Cid
-from shared.content.directories import BLOCK_LIMIT
+from shared.content.directories import BLOCK_LIMIT, hash_of
 from shared.content.files import FileImporter, Leaf, balanced, cid_of, dag_size
-from shared.content.murmur3 import murmur3_x64_64
 from shared.content.nodes import DIRECTORY, HAMT, Node, decode
 from shared.content.tree import File, blocks_of, folder, steps
 from tests.unit.content.contents import MIB, chunk, content, pieces
@@ -72,7 +71,7 @@ def test_a_directory_is_sharded_as_soon_as_its_block_has_more_than_256_kib(vecto
 
 @pytest.mark.parametrize("vector", VECTORS["murmur"], ids=lambda vector: vector["text"])
 def test_names_are_hashed_as_others_hash_them(vector: dict[str, str]) -> None:
-    assert murmur3_x64_64(vector["text"].encode()).hex() == vector["first_8_bytes"]
+    assert hash_of(vector["text"]).hex() == vector["first_8_bytes"]
 
 
 def test_a_car_file_is_the_one_that_others_write() -> None:
