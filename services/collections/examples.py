@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from services.collections.domain.variable_table import table_of
+from services.collections.domain.collection.variable_table import table_of
 
 PROJECT_ID = "9d3c1f1e-5a0b-5c58-8a55-3a4a1f6de001"
 COLLECTION_ID = "3f1c2d4e-7b8a-5e6f-9a0b-1c2d3e4f5a6b"

@@ -10,23 +10,15 @@ from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
 from services.collections.component_ids import ComponentIds
-from services.collections.domain import (
-    artwork,
-    collection,
-    component_asset,
-    components,
-    creation,
-    custody,
-    instructions,
-    project,
-    series,
-)
+from services.collections.domain import artwork, component_asset, project, series
 from services.collections.domain.artwork import Artwork
-from services.collections.domain.collection import Collection, Custody
+from services.collections.domain.collection import components, creation, custody, instructions
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.creation import CreateCollection, ForkCollection
+from services.collections.domain.collection.custody import TransferCustody
+from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.state import Collection, Custody
 from services.collections.domain.component_asset import ComponentAsset
-from services.collections.domain.creation import CreateCollection, ForkCollection
-from services.collections.domain.custody import TransferCustody
-from services.collections.domain.fields import FieldChanges
 from services.collections.domain.project import (
     ChooseCurrentCollection,
     CreateProject,

@@ -12,10 +12,10 @@ from uuid import UUID
 from services.collections import handlers
 from services.collections.domain.artwork import traits_of
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
-from services.collections.domain.chains.faults import faults, faults_on
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.collection import Collection, owned, refuse_archived
-from services.collections.domain.publishing import date_faults
+from services.collections.domain.collection.publication_faults import faults, faults_on
+from services.collections.domain.collection.publishing import date_faults
+from services.collections.domain.collection.state import Collection, owned, refuse_archived
 from services.collections.domain.tokens import Token
 from services.collections.queries import Queries
 from services.collections.token_list import TokenList

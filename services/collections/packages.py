@@ -12,7 +12,7 @@ import msgspec
 from services.collections import handlers
 from services.collections.domain import package
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.collection import owned
+from services.collections.domain.collection.state import owned
 from services.collections.domain.package import NoteOutcome, Package, RequestPackage, StoredFile
 from services.collections.domain.tokens import Token
 from services.collections.metadata import Metadata

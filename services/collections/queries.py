@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.collection import Collection
+from services.collections.domain.collection.state import Collection
 from services.collections.domain.project import NOTHING, Project, owned
 from services.collections.handlers import COLLECTION, PROJECT
 from services.collections.projections.collections import CollectionRow

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.collection import Collection
-from services.collections.domain.history import sentence_of
+from services.collections.domain.collection.history import sentence_of
+from services.collections.domain.collection.state import Collection
 from services.collections.domain.project import Project
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.revision import FIELDS_OF
+from services.collections.domain.collection.revision import FIELDS_OF
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.eventstore import RecordedEvent

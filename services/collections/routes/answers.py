@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response
 from litestar.di import NamedDependency
 
-from services.collections.domain.collection import Collection
+from services.collections.domain.collection.state import Collection
 from services.collections.domain.project import Project
 from services.collections.handlers import Handlers
 from services.collections.metadata import Metadata

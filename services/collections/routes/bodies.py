@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.collections.domain.fields import FieldChanges
+from services.collections.domain.collection.fields import FieldChanges
 
 
 class ProjectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

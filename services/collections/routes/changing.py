@@ -8,11 +8,16 @@ from litestar import Response, delete, post, put
 from msgspec import UNSET
 
 from services.collections import examples
-from services.collections.domain import archiving, editing, instructions, publishing
-from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
-from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
-from services.collections.domain.publishing import CallOffPublication, PublishCollection
-from services.collections.domain.variable_table import variables_of
+from services.collections.domain.collection import archiving, editing, instructions, publishing
+from services.collections.domain.collection.archiving import ArchiveCollection, RestoreCollection
+from services.collections.domain.collection.editing import (
+    ConfigurePreview,
+    EditCollection,
+    ReplaceVariables,
+    SetReceivers,
+)
+from services.collections.domain.collection.publishing import CallOffPublication, PublishCollection
+from services.collections.domain.collection.variable_table import variables_of
 from services.collections.examples import shown
 from services.collections.routes.answers import Change, Commands, Documents, Frame, Questions, variant_of
 from services.collections.routes.bodies import CollectionBody, PreviewBody, PublishBody, ReceiversBody

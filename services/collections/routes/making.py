@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from services.collections import examples
-from services.collections.domain.collection import Custody
+from services.collections.domain.collection.state import Custody
 from services.collections.examples import shown
 from services.collections.routes.answers import Commands, Questions, collection_answer
 from services.collections.routes.bodies import CollectionBody, CustodyBody, RemixBody

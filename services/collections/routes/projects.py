@@ -7,7 +7,7 @@ from litestar import Response, get, post, put
 from litestar.params import QueryParameter
 
 from services.collections import examples
-from services.collections.domain.collection import Status
+from services.collections.domain.collection.state import Status
 from services.collections.examples import shown
 from services.collections.routes.answers import Commands, Frame, Questions, project_answer, variant_of
 from services.collections.routes.bodies import ProjectBody

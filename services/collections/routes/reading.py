@@ -10,7 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.collections import examples
 from services.collections.domain.chains import Chain
-from services.collections.domain.variable_table import table_of
+from services.collections.domain.collection.variable_table import table_of
 from services.collections.examples import shown
 from services.collections.routes.answers import ANYONE, Questions, variant_of
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.collections.domain.components import step_ids, with_components
+from services.collections.domain.collection.components import step_ids, with_components
 from tests.integration.collections.api import Api, two_steps
 from tests.support.odd_values import exists
 

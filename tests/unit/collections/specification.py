@@ -6,9 +6,10 @@ from functools import reduce
 from types import ModuleType
 from uuid import UUID
 
-from services.collections.domain import collection, creation
-from services.collections.domain.creation import CreateCollection
-from services.collections.domain.fields import FieldChanges
+from services.collections.domain.collection import creation
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.creation import CreateCollection
+from services.collections.domain.collection.fields import FieldChanges
 from shared.contracts.collections import CollectionCreated, PreviewCreated, ProjectCreated
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem

@@ -7,9 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.collections.domain.collection import NOTHING, evolve
-from services.collections.domain.components import step_ids, with_components
-from services.collections.domain.instructions import check
+from services.collections.domain.collection.components import step_ids, with_components
+from services.collections.domain.collection.instructions import check
+from services.collections.domain.collection.state import NOTHING, evolve
 from services.collections.handlers import COLLECTION
 from shared.contracts.collections import CollectionCreated
 from shared.contracts.references import rewrite, walk

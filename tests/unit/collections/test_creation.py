@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from services.collections.domain import collection, creation, instructions
+from services.collections.domain.collection import creation, instructions
+from services.collections.domain.collection import state as collection
 from shared.contracts.collections import CollectionCreated, PreviewCreated
 from shared.contracts.generation_input import MAX_DETAILS
 from shared.contracts.problem import Problem

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from services.collections.domain import collection
-from services.collections.domain.archiving import ArchiveCollection, RestoreCollection
-from services.collections.domain.editing import ConfigurePreview, EditCollection, SetReceivers
-from services.collections.domain.fields import FieldChanges
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.archiving import ArchiveCollection, RestoreCollection
+from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
+from services.collections.domain.collection.fields import FieldChanges
 from shared.contracts import collections as events
 from tests.unit.collections.specification import (
     ALICE,

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.collections.domain.fields import FieldChanges, Fields, changed, decimal_text
+from services.collections.domain.collection.fields import FieldChanges, Fields, changed, decimal_text
 from shared.contracts.problem import Problem
 
 

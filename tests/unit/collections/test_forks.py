@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain import collection
-from services.collections.domain.collection import Custody
-from services.collections.domain.creation import ForkCollection
-from services.collections.domain.custody import TransferCustody
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.creation import ForkCollection
+from services.collections.domain.collection.custody import TransferCustody
+from services.collections.domain.collection.state import Custody
 from shared.contracts import collections as events
 from tests.unit.collections.specification import ALICE, BOB, COLLECTION, OTHER_PROJECT, PROJECT, created, given
 

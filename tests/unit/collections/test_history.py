@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain.history import sentence_of
+from services.collections.domain.collection.history import sentence_of
 from shared.contracts import collections as events
 from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, created
 

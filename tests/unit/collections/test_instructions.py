@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.collections.domain import collection
+from services.collections.domain.collection import state as collection
 from tests.unit.collections.specification import create, given, two_steps
 
 

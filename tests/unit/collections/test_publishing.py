@@ -5,8 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from services.collections.domain import collection
-from services.collections.domain.publishing import CallOffPublication, PublishCollection, PublishWhenDue, date_faults
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.publishing import (
+    CallOffPublication,
+    PublishCollection,
+    PublishWhenDue,
+    date_faults,
+)
 from shared.contracts import collections as events
 from tests.unit.collections.specification import ALICE, BOB, COLLECTION, PROJECT, SELLABLE, created, given
 

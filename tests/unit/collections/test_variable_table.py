@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.collections.domain.variable_table import table_of, variables_of
+from services.collections.domain.collection.variable_table import table_of, variables_of
 from shared.contracts.problem import Problem
 
 STYLE = {

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain import chains, instructions, package
+from services.collections.domain import chains, package
 from services.collections.domain.artwork import traits_of
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.components import with_components
-from services.collections.domain.receivers import checked_receivers
+from services.collections.domain.collection import instructions
+from services.collections.domain.collection.components import with_components
+from services.collections.domain.collection.receivers import checked_receivers
+from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.collections.domain.tokens import Token
-from services.collections.domain.variable_table import table_of, variables_of
 from services.generation.domain.payload.draws import choose, draw
 from services.generation.domain.payload.substitution import drawn_prompt, needs, resolved
 from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps

@@ -15,10 +15,12 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from services.collections.domain import artwork, collection, creation, editing, package, receivers, series
-from services.collections.domain.creation import CreateCollection
-from services.collections.domain.editing import EditCollection, SetReceivers
-from services.collections.domain.fields import FieldChanges
+from services.collections.domain import artwork, package, series
+from services.collections.domain.collection import creation, editing, receivers
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.creation import CreateCollection
+from services.collections.domain.collection.editing import EditCollection, SetReceivers
+from services.collections.domain.collection.fields import FieldChanges
 from services.credits.domain import account, decisions
 from services.credits.domain.grants import Grant, OpenGrants
 from services.generation.domain import generation, job, workflow

@@ -10,10 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain import collection, editing, publishing
-from services.collections.domain.editing import ConfigurePreview, EditCollection, ReplaceVariables, SetReceivers
-from services.collections.domain.fields import FieldChanges
-from services.collections.domain.publishing import PublishCollection
+from services.collections.domain.collection import editing, publishing
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.editing import (
+    ConfigurePreview,
+    EditCollection,
+    ReplaceVariables,
+    SetReceivers,
+)
+from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.publishing import PublishCollection
 from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.collections.domain import collection, creation, editing, publishing
-from services.collections.domain.creation import CreateCollection
-from services.collections.domain.editing import ConfigurePreview, EditCollection, SetReceivers
-from services.collections.domain.fields import FieldChanges
-from services.collections.domain.publishing import PublishCollection
-from services.collections.domain.variable_table import table_of, variables_of
+from services.collections.domain.collection import creation, editing, publishing
+from services.collections.domain.collection import state as collection
+from services.collections.domain.collection.creation import CreateCollection
+from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
+from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.publishing import PublishCollection
+from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
 from services.credits.domain.decisions import GiveGrant, decide

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.collections.app import SERVICE as COLLECTIONS
-from services.collections.domain.component_set import ComponentSet
+from services.collections.domain.collection.component_set import ComponentSet
 from services.collections.handlers import COLLECTION
 from services.credits.app import SERVICE as CREDITS
 from services.credits.domain.decisions import CaptureHold, PlaceHold, decide

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.collections.domain.addresses import checked_address
-from services.collections.domain.fields import is_link
+from services.collections.domain.links import is_link
 from shared.contracts.collections import SalesReceiver
 
 SYMBOL_LENGTH = 8

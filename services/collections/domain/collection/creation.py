@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain import components, instructions
-from services.collections.domain.collection import Collection, Custody, Preview
-from services.collections.domain.fields import MAX_TITLE, FieldChanges, Fields, changed
+from services.collections.domain.collection import components, instructions
+from services.collections.domain.collection.fields import MAX_TITLE, FieldChanges, Fields, changed
+from services.collections.domain.collection.state import Collection, Custody, Preview
 from services.collections.domain.text import line_faults
 from shared.contracts import collections as events
 from shared.contracts.event import Event

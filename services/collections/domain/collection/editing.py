@@ -7,12 +7,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.collections.domain import components, instructions
-from services.collections.domain.chains.faults import faults
-from services.collections.domain.collection import Collection, Preview, owned, refuse_archived
-from services.collections.domain.fields import FieldChanges, Fields, changed
-from services.collections.domain.receivers import Share, checked_receivers
-from services.collections.domain.revision import STILL_OPEN_ONCE_PUBLISHED, differences, revisions
+from services.collections.domain.collection import components, instructions
+from services.collections.domain.collection.fields import FieldChanges, Fields, changed
+from services.collections.domain.collection.publication_faults import faults
+from services.collections.domain.collection.receivers import Share, checked_receivers
+from services.collections.domain.collection.revision import STILL_OPEN_ONCE_PUBLISHED, differences, revisions
+from services.collections.domain.collection.state import Collection, Preview, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, invalid, not_found

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.chains.faults import faults
-from services.collections.domain.collection import Collection, owned, refuse_archived
+from services.collections.domain.collection.publication_faults import faults
+from services.collections.domain.collection.state import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.collection import Collection, owned
+from services.collections.domain.collection.state import Collection, owned
 from shared.contracts.collections import CustodyTransferred
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.collection import Collection, owned
+from services.collections.domain.collection.state import Collection, owned
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 

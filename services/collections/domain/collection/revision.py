@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.fields import Fields
+from services.collections.domain.collection.fields import Fields
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain import components
-from services.collections.domain.component_set import ComponentSet
-from services.collections.domain.fields import Fields
-from services.collections.domain.revision import revised
+from services.collections.domain.collection import components
+from services.collections.domain.collection.component_set import ComponentSet
+from services.collections.domain.collection.fields import Fields
+from services.collections.domain.collection.revision import revised
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem, not_found

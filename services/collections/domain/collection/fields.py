@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.collections.domain.links import url_faults
 from services.collections.domain.text import json_faults, text_faults
 from shared.contracts import sizes
 from shared.contracts.problem import Detail, invalid
@@ -16,7 +16,6 @@ from shared.contracts.sizes import encoded_size
 BLOCKCHAINS = ("ETHEREUM", "BASE", "TEZOS")
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
-MAX_URL = 2_048
 MAX_IMAGES = 1_000
 MAX_EDITIONS = 1_000_000_000
 MAX_PRICE = Decimal(10) ** 12
@@ -130,25 +129,6 @@ def _price(price: Decimal, pointer: str) -> Iterable[Detail]:
         yield Detail(pointer, f"the price is a decimal from 0 up to {MAX_PRICE}")
     elif decimals(price) > MAX_DECIMALS:
         yield Detail(pointer, f"the price has at most {MAX_DECIMALS} decimals")
-
-
-def url_faults(url: str, pointer: str) -> Iterator[Detail]:
-    """The faults of a URL, which must be https with a host, or ipfs."""
-    if len(url) > MAX_URL:
-        yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
-    elif not is_link(url):
-        yield Detail(pointer, "a URL must start with https:// and have a host, or with ipfs://")
-
-
-def is_link(url: str) -> bool:
-    if any(character.isspace() or not character.isprintable() for character in url):
-        return False
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return parts.scheme in ("https", "ipfs") and bool(host) and parts.username is None
 
 
 def _joint_faults(fields: Fields) -> Iterator[Detail]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from services.collections.domain.addresses import checked_address
-from services.collections.domain.fields import decimal_text, decimals
+from services.collections.domain.collection.fields import decimal_text, decimals
 from services.collections.domain.text import line_faults
 from shared.contracts.collections import SalesReceiver
 from shared.contracts.problem import Detail, invalid

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from services.collections.domain.addresses import checked_address
 from services.collections.domain.chains import CHAINS
-from services.collections.domain.collection import Collection
+from services.collections.domain.collection.state import Collection
 from shared.contracts.problem import Detail
 
 PRICE_DECIMALS = {"ETHEREUM": 18, "BASE": 18, "TEZOS": 6}

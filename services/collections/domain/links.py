@@ -1,0 +1,28 @@
+"""Links that collections show: https with a host, or ipfs."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from shared.contracts.problem import Detail
+
+MAX_URL = 2_048
+"""Characters."""
+
+
+def url_faults(url: str, pointer: str) -> Iterator[Detail]:
+    """The faults of a URL, which must be https with a host, or ipfs."""
+    if len(url) > MAX_URL:
+        yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
+    elif not is_link(url):
+        yield Detail(pointer, "a URL must start with https:// and have a host, or with ipfs://")
+
+
+def is_link(url: str) -> bool:
+    if any(character.isspace() or not character.isprintable() for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "ipfs") and bool(host) and parts.username is None
