@@ -18,9 +18,9 @@ from litestar.types import HTTPScope, Send
 from services.edge.headers import BEGINS_BEHIND, Headers, response_headers
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB
-from shared.http.addresses import read_whole_number
 from shared.http.channel import Channel, Frame
 from shared.http.positions import HEADER as POSITION
+from shared.http.strict_urls import read_whole_number
 from shared.stopping import stop
 from shared.telemetry.logging import get_logger
 

@@ -10,7 +10,6 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from shared.eventstore import Context
-from shared.http.addresses import strict_addresses
 from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
 from shared.http.entry import Entry
@@ -22,6 +21,7 @@ from shared.http.probes import health_routes, metrics_route
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.providers import Provider, given_what_it_takes
 from shared.http.request import ApiRequest
+from shared.http.strict_urls import strict_urls
 from shared.telemetry.metrics import RequestMetrics, create_registry
 
 MAX_BODY = 1024 * 1024
@@ -88,7 +88,7 @@ def create_app(
             *health_routes(readiness or Readiness()),
             metrics_route(registry),
         ],
-        middleware=[strict_addresses, authentication(authenticator), *([freshness(history)] if history else [])],
+        middleware=[strict_urls, authentication(authenticator), *([freshness(history)] if history else [])],
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ApiRequest,
         request_max_body_size=max_body_bytes,

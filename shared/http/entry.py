@@ -14,9 +14,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.http.addresses import check_escapes
 from shared.http.context import RequestTrace, attach_trace, parse_uuid
 from shared.http.problems import send_problem
+from shared.http.strict_urls import check_escapes
 from shared.telemetry.logging import correlation, get_logger, is_debugging
 from shared.telemetry.metrics import RequestMetrics
 from shared.telemetry.tracing import Span

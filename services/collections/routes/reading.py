@@ -16,8 +16,8 @@ from services.collections.routes.answers import ANYONE, Questions, variant_of
 from services.collections.views import CollectionSummary, CollectionView, ComponentAssetView, FeedItem, HistoryEntry
 from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
-from shared.http.addresses import read_time, read_whole_number
 from shared.http.positions import WITHOUT_TABLES, following
+from shared.http.strict_urls import read_time, read_whole_number
 
 CSV = "text/csv; charset=utf-8"
 AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.generation.event_stream.hub import JobEventHub
 from shared.contracts.problem import Detail, invalid
-from shared.http.addresses import read_whole_number
+from shared.http.strict_urls import read_whole_number
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = 15.0

@@ -52,7 +52,7 @@ def read_time(text: str) -> datetime | None:
         return None
 
 
-def strict_addresses(app: ASGIApp) -> ASGIApp:
+def strict_urls(app: ASGIApp) -> ASGIApp:
     """Litestar middleware for the whole app, behind routing."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
