@@ -28,7 +28,7 @@ from shared.contracts.problem import Problem
 from shared.http import Authenticator
 from shared.http.auth import check_roles
 from shared.http.context import request_trace
-from shared.http.entry import is_head
+from shared.http.ingress import is_head
 from shared.http.positions import HEADER
 from shared.stopping import stop
 from shared.telemetry import get_logger

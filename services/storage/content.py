@@ -16,8 +16,8 @@ from services.storage.providers.s3 import NoSuchFile, S3Store
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 from shared.http import ApiRequest, FromPath, User
-from shared.http.entry import is_head
 from shared.http.etag import is_known, refuse_other
+from shared.http.ingress import is_head
 from shared.http.problems import respond
 from shared.telemetry import get_logger
 

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from shared.eventstore import Context
 from shared.http.auth import Authenticator, Principal, authentication
 from shared.http.context import command_context
-from shared.http.entry import Entry
 from shared.http.etag import Precondition, precondition
 from shared.http.health import Readiness
+from shared.http.ingress import Ingress
 from shared.http.openapi import openapi_config
 from shared.http.positions import History, freshness
 from shared.http.probes import health_routes, metrics_route
@@ -98,5 +98,5 @@ def create_app(
         debug=False,
     )
     # Around Litestar's own exception handling and router: app-level middleware would not see unknown routes.
-    app.asgi_handler = Entry(app.asgi_handler, RequestMetrics(registry))
+    app.asgi_handler = Ingress(app.asgi_handler, RequestMetrics(registry))
     return app

@@ -15,8 +15,8 @@ from litestar.testing import RequestFactory
 from shared.contracts.problem import Problem
 from shared.http.auth import Principal
 from shared.http.context import RequestTrace, attach_trace, command_context
-from shared.http.entry import Entry
 from shared.http.health import NotReady, Readiness
+from shared.http.ingress import Ingress
 from shared.telemetry.logging import configure_logging, correlation, get_logger, strike_secrets
 from shared.telemetry.metrics import RequestMetrics, create_registry
 from shared.telemetry.tracing import continue_trace, extract, inject, span
@@ -126,9 +126,9 @@ def test_a_log_entry_says_where_it_comes_from_and_what_it_belongs_to(lines: Any)
     assert ours["event"] == "published"
     assert ours["events"] == 3
     assert foreign["event"] == "odd: thing"
-    for entry, source in ((ours, "relay"), (foreign, "uvicorn.error")):
-        assert (entry["service"], entry["instance"], entry["source"]) == ("credits", "credits-1", source)
-        assert entry["correlation_id"] == "c0ffee"
+    for ingress, source in ((ours, "relay"), (foreign, "uvicorn.error")):
+        assert (ingress["service"], ingress["instance"], ingress["source"]) == ("credits", "credits-1", source)
+        assert ingress["correlation_id"] == "c0ffee"
 
 
 async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines: Any) -> None:
@@ -138,7 +138,7 @@ async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines
         await send({"type": "http.response.start", "status": 503, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    entry, correlation_id, sent = Entry(away, RequestMetrics(create_registry())), str(uuid4()), []
+    ingress, correlation_id, sent = Ingress(away, RequestMetrics(create_registry())), str(uuid4()), []
 
     async def receive() -> Any:
         return {"type": "http.disconnect"}
@@ -149,7 +149,7 @@ async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines
     for path in ("/credits", "/health/ready"):
         made = RequestFactory().get(path, headers={"X-Correlation-ID": correlation_id})
         made.scope["path_template"] = path
-        await entry(made.scope, receive, send)
+        await ingress(made.scope, receive, send)
     assert (b"x-correlation-id", correlation_id.encode()) in sent[0]["headers"]
     [logged] = lines()
     assert (logged["correlation_id"], logged["route"], logged["status"]) == (correlation_id, "/credits", 503)

@@ -64,7 +64,7 @@ def _names(scope: HTTPScope) -> tuple[str | None, str | None]:
     return given, trace
 
 
-class Entry:
+class Ingress:
     """ASGI application around the router; `metrics` counts every request that came in."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
