@@ -10,7 +10,7 @@ from uvicorn.config import STARTUP_FAILURE
 from services.edge.app import create
 from services.edge.settings import EdgeSettings
 from shared.garbage import collect_for_serving
-from shared.http.one_write import HttpProtocol
+from shared.http.coalesced_writes import HttpProtocol
 from shared.http.server import Server
 from shared.runtime.held import until_released
 from shared.runtime.settings import SettingsError, from_environment

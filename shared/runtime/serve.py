@@ -14,8 +14,8 @@ from litestar import Litestar
 
 from shared.garbage import collect_for_serving
 from shared.http import Authenticator, Issuer, create_app
+from shared.http.coalesced_writes import HttpProtocol
 from shared.http.idempotency import command_contexts
-from shared.http.one_write import HttpProtocol
 from shared.http.server import Server
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from shared.http.one_write import HttpProtocol
+from shared.http.coalesced_writes import HttpProtocol
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 Data = bytes | bytearray | memoryview
 
 
-class Joining(asyncio.Transport):
+class CoalescingTransport(asyncio.Transport):
     """Writes by two: the first waits for the second, but no longer than for this turn of the event loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -88,4 +88,4 @@ class HttpProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(Joining(cast("asyncio.Transport", transport), self.loop))
+        super().connection_made(CoalescingTransport(cast("asyncio.Transport", transport), self.loop))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from shared.http.one_write import Data, HttpProtocol, Joining
+from shared.http.coalesced_writes import CoalescingTransport, Data, HttpProtocol
 from shared.http.server import Server
 from tests.support.patience import eventually
 from tests.support.serving import free_port
@@ -37,9 +37,9 @@ class Recording(asyncio.Transport):
         self.is_closed = self.is_aborted = True
 
 
-def joining() -> tuple[Recording, Joining]:
+def joining() -> tuple[Recording, CoalescingTransport]:
     recording = Recording()
-    return recording, Joining(recording, asyncio.get_running_loop())
+    return recording, CoalescingTransport(recording, asyncio.get_running_loop())
 
 
 @pytest.mark.asyncio
@@ -84,7 +84,7 @@ async def test_nothing_is_written_to_who_went_away_meanwhile() -> None:
     assert recording.sent == []
 
 
-class Counted(Joining):
+class Counted(CoalescingTransport):
     """Passes everything on at once, and counts."""
 
     calls = 0
