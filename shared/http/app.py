@@ -16,8 +16,8 @@ from shared.http.etag import Precondition, precondition
 from shared.http.health import Readiness
 from shared.http.ingress import Ingress
 from shared.http.openapi import openapi_config
+from shared.http.operator_routes import health_routes, metrics_route
 from shared.http.positions import History, freshness
-from shared.http.probes import health_routes, metrics_route
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.providers import Provider, given_what_it_takes
 from shared.http.request import ApiRequest

@@ -17,7 +17,7 @@ from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, S3Info, SetFile, encode_set, write_set
 from infra.embedded.set_lock import hold
 from shared.http.health import NotReady, Readiness
-from shared.http.probes import health_routes
+from shared.http.operator_routes import health_routes
 from shared.progress import Progress
 from tests.support.patience import eventually
 from tests.support.serving import serving
