@@ -16,7 +16,7 @@ from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness
-from shared.runtime.core import end_process, until_one_ends
+from shared.runtime.core_tasks import end_process, until_one_ends
 from shared.stopping import stop
 
 VERSION = "0.1.0"

@@ -19,7 +19,7 @@ from shared.http.idempotency import command_contexts
 from shared.http.server import Server
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
-from shared.runtime.core import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
+from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
 from shared.runtime.health import (
     NatsProbe,
     clock_check,

@@ -16,7 +16,7 @@ from services.generation.app import SERVICE, build
 from services.generation.settings import GenerationSettings
 from shared.garbage import SERVING
 from shared.runtime import running
-from shared.runtime.core import EXIT_CODE, CoreTaskEnded, until_one_ends
+from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, until_one_ends
 from shared.runtime.serve import Running
 from tests.integration.generation.scene import grant_key
 from tests.support.patience import PATIENCE
@@ -187,7 +187,7 @@ def test_the_edge_ends_with_what_watches_its_services(tmp_path: Path) -> None:
 
 HANGS = """
 import sys, time
-import shared.runtime.core as core
+import shared.runtime.core_tasks as core
 core.END_SECONDS = 0.5
 core.end_for_certain()
 time.sleep(600)
