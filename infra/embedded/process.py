@@ -21,8 +21,6 @@ from infra.embedded.identity import LAUNCHER, Identity
 LOG_LIMIT = 32 * 1024 * 1024
 """Bytes after which a log is set aside as `<name>.log.1` at the process's next start."""
 POLL_SECONDS = 0.05
-HELD = "START_WHEN_STDIN_ENDS"
-"""The variable that makes a process wait until its standard input ends: see shared/runtime/held.py."""
 
 
 class ProcessFailedError(SetError):
@@ -56,7 +54,7 @@ class ProcessSpec:
     grace_seconds: float = 7.0
     """Between the stop signal and SIGKILL."""
     is_held: bool = False
-    """It may start before its dependencies: it loads its code, and continues when its standard input ends (HELD)."""
+    """It may start before its dependencies, and waits for its turn: see `shared.runtime.delayed_start`."""
     is_preloaded: bool = False
     """It is `python -m MODULE …` of a module that the fork server has imported, so it may be forked."""
     url: str | None = None

@@ -16,10 +16,11 @@ from typing import IO, Any, TypeVar
 
 from infra.embedded.errors import SetError
 from infra.embedded.fork_client import ForkClient, Forked
-from infra.embedded.process import HELD, ProcessSpec, last_lines, launch_command, open_log, popen_arguments
+from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
 from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, State
 from shared.backoff import Backoff
+from shared.runtime.delayed_start import START_WHEN_STDIN_ENDS
 from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
@@ -231,7 +232,7 @@ class Supervisor:
     def _arguments(child: Child) -> tuple[dict[str, Any], bool]:
         """Its keyword arguments, and whether it is held: it waits until its standard input ends."""
         arguments, is_held = popen_arguments(child.spec), child.spec.is_held and not child.turn.is_set()
-        return {**arguments, "env": {**arguments["env"], **({HELD: "1"} if is_held else {})}}, is_held
+        return {**arguments, "env": {**arguments["env"], **({START_WHEN_STDIN_ENDS: "1"} if is_held else {})}}, is_held
 
     def _open_log(self, name: str) -> IO[bytes]:
         """The process's log; /dev/null if it can't be opened, since the process can run without."""

@@ -12,7 +12,7 @@ from services.edge.settings import EdgeSettings
 from shared.garbage import collect_for_serving
 from shared.http.coalesced_writes import HttpProtocol
 from shared.http.server import Server
-from shared.runtime.held import until_released
+from shared.runtime.delayed_start import wait_for_start
 from shared.runtime.settings import SettingsError, from_environment
 from shared.telemetry import configure_logging
 from shared.telemetry.tracing import setup_tracing
@@ -66,7 +66,7 @@ def main() -> None:
         settings = from_environment(EdgeSettings)
     except SettingsError as error:
         raise SystemExit(f"edge: {error}") from error
-    until_released()
+    wait_for_start()
     serve(settings)
 
 

@@ -20,6 +20,7 @@ from shared.http.server import Server
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
 from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
+from shared.runtime.delayed_start import wait_for_start
 from shared.runtime.health import (
     NatsProbe,
     clock_check,
@@ -30,7 +31,6 @@ from shared.runtime.health import (
     stream_check,
     writer_check,
 )
-from shared.runtime.held import until_released
 from shared.runtime.service import Build, Parts, Runtime, ServiceDefinition, opened
 from shared.runtime.settings import ServiceSettings, SettingsError, from_environment
 from shared.stopping import stop
@@ -150,7 +150,7 @@ def main(definition: ServiceDefinition, settings: type[S], build: Build, argv: S
         chosen = from_environment(settings)
     except SettingsError as error:
         raise SystemExit(f"{definition.name}: {error}") from error
-    until_released()
+    wait_for_start()
     run_service(definition, chosen, build)
 
 

@@ -27,7 +27,7 @@ from shared.http.health import Check, Readiness
 from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
-from shared.runtime.held import until_released
+from shared.runtime.delayed_start import wait_for_start
 from shared.telemetry import configure_logging
 from shared.telemetry.metrics import create_registry
 from shared.telemetry.tracing import setup_tracing
@@ -133,7 +133,7 @@ def main() -> None:
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"worker: {error}\n")
         sys.exit(2)
-    until_released()
+    wait_for_start()
     configure_logging(service="worker", instance=settings.service_instance, level=settings.log_level)
     # Each rendering process uses one core; a thread pool of numpy's in every one of them would only cost memory.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
