@@ -17,12 +17,12 @@ import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 from yarl import URL
 
-from services.edge.following import Following, Key, Streams, begins_behind
 from services.edge.headers import request_headers, response_headers
 from services.edge.replicas import Replicas
 from services.edge.request_body import ClientGone, RequestBody
 from services.edge.routing import RoutingTable, Rule, Upstream
-from services.edge.seen import Seen
+from services.edge.shared_streams import Following, Key, Streams, begins_behind
+from services.edge.user_positions import UserPositions
 from shared.backoff import Backoff
 from shared.contracts.problem import Problem
 from shared.http import Authenticator
@@ -73,7 +73,7 @@ class Proxy:
     authenticator: Authenticator
     limits: Limits = field(default_factory=Limits)
     table: RoutingTable = field(default_factory=RoutingTable)
-    seen: Seen = field(default_factory=Seen)
+    seen: UserPositions = field(default_factory=UserPositions)
     streams: Streams = field(default_factory=Streams)
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:

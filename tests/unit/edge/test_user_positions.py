@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from services.edge import seen
-from services.edge.seen import SERVICES, Seen
+from services.edge import user_positions
+from services.edge.user_positions import SERVICES, UserPositions
 from shared.http.positions import MAX_TOKENS
 
 LARGEST = ", ".join(f"{service}:{10**9 - 1}:{10**18 - 1}" for service in SERVICES)
@@ -15,7 +15,7 @@ SOME = 500
 
 
 def test_an_entry_takes_about_a_kilobyte() -> None:
-    remembered = Seen()
+    remembered = UserPositions()
     tracemalloc.start()
     try:
         for number in range(SOME):
@@ -30,7 +30,7 @@ def test_an_entry_takes_about_a_kilobyte() -> None:
 
 def test_only_positions_of_services_behind_the_edge_are_remembered() -> None:
     """Whatever answers say, an entry has no more of them than there are services."""
-    remembered = Seen()
+    remembered = UserPositions()
     for each in range(100):
         names = [f"{chr(97 + each % 26)}{chr(97 + number)}" for number in range(MAX_TOKENS - 1)]
         remembered.note(UUID(int=1), ", ".join(f"{name}:1:1" for name in names) + ", credits:1:7")
@@ -38,8 +38,8 @@ def test_only_positions_of_services_behind_the_edge_are_remembered() -> None:
 
 
 def test_the_users_that_were_longest_not_answered_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "USERS", 10)
-    remembered = Seen()
+    monkeypatch.setattr(user_positions, "USERS", 10)
+    remembered = UserPositions()
     for number in range(12):
         remembered.note(UUID(int=number), "credits:1:7")
         remembered.note(UUID(int=0), "credits:1:7")

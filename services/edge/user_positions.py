@@ -19,7 +19,7 @@ REMEMBERED = 60.0
 """Seconds."""
 
 
-class Seen:
+class UserPositions:
     def __init__(self) -> None:
         self._users: OrderedDict[UUID, tuple[float, dict[str, Position]]] = OrderedDict()
 
