@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.integration.collections.api import Api, collections_service
+from tests.support.apps.collections import Api, collections_service
 
 
 @pytest_asyncio.fixture

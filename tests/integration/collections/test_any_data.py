@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.collections.domain.collection.components import step_ids, with_components
-from tests.integration.collections.api import Api, two_steps
+from tests.support.apps.collections import Api, two_steps
 from tests.support.odd_values import exists
 
 DOCUMENTS = 100

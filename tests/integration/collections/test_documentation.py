@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 
 from services.collections import examples
-from tests.integration.collections.api import Api, two_steps
+from tests.support.apps.collections import Api, two_steps
 
 Document = dict[str, Any]
 

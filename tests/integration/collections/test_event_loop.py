@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.collections.api import Api
+from tests.support.apps.collections import Api
 from tests.support.loop_steps import LoopSteps
 
 MOST = 20_000

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from tests.integration.collections.api import ALICE, BOB, Api, two_steps
+from tests.support.apps.collections import ALICE, BOB, Api, two_steps
 
 
 async def lived(api: Api):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.integration.collections.api import BOB, Answer, Api
+from tests.support.apps.collections import BOB, Answer, Api
 
 KEY = {"Idempotency-Key": "one"}
 REUSED = (422, "IDEMPOTENCY_KEY_REUSED")

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID, uuid4
 
-from tests.integration.collections.api import BOB, SELLABLE, Api, collections_service, two_steps
+from tests.support.apps.collections import BOB, SELLABLE, Api, collections_service, two_steps
 
 
 def path_of(collection) -> str:

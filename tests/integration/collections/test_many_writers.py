@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from tests.integration.collections.api import Api
+from tests.support.apps.collections import Api
 
 WRITERS = 50
 

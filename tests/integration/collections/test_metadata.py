@@ -20,7 +20,7 @@ from shared.contracts.generation import (
 )
 from shared.contracts.storage import EVENTS, AssetStored
 from shared.projections import rebuild
-from tests.integration.collections.api import ALICE, BOB, SELLABLE, Answer, Api, two_steps
+from tests.support.apps.collections import ALICE, BOB, SELLABLE, Answer, Api, two_steps
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher, publisher
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.integration.collections.api import ALICE, BOB, Api
+from tests.support.apps.collections import ALICE, BOB, Api
 
 
 async def test_a_project_is_created_and_listed(api: Api):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.collections import scheduler
 from services.collections.scheduler import Scheduler
-from tests.integration.collections.api import ALICE, BOB, SELLABLE, Api, collections_service
+from tests.support.apps.collections import ALICE, BOB, SELLABLE, Api, collections_service
 from tests.support.patience import eventually
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from shared.contracts.generation import EVENTS
-from tests.integration.credits.api import Api, credits_service
+from tests.support.apps.credits import Api, credits_service
 from tests.support.publishing import Publisher, publisher
 
 

@@ -20,7 +20,7 @@ from shared.eventstore import Context
 from shared.projections import rebuild
 from shared.runtime import Runtime, opened
 from shared.stopping import stop
-from tests.integration.credits.api import ALICE, BOB, Api
+from tests.support.apps.credits import ALICE, BOB, Api
 from tests.support.patience import PATIENCE
 from tests.unit.credits import full_ledger
 

@@ -13,8 +13,8 @@ from services.credits.domain.decisions import CaptureHold, Command, GiveGrant, P
 from services.credits.handlers import ACCOUNT, Ledger
 from shared.contracts.problem import Problem
 from shared.runtime import Runtime
-from tests.integration.credits.api import ALICE, BOB
 from tests.integration.credits.test_ledger import NOW, context, give, replica
+from tests.support.apps.credits import ALICE, BOB
 
 GIVEN = GiveGrant(UUID(int=7), ALICE, 5, "shop", 3, NOW + timedelta(days=1), "order 7", NOW)
 CAPTURED, RELEASED, DECLINED, FREE = (UUID(int=70 + number) for number in range(4))

@@ -5,10 +5,10 @@ import pytest
 import pytest_asyncio
 
 from shared.contracts.collections import EVENTS
-from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.credits.api import credits_service
-from tests.integration.generation.scene import Api, generation_service
 from tests.integration.generation.working import Worker, worker
+from tests.support.apps.credits import Api as CreditsApi
+from tests.support.apps.credits import credits_service
+from tests.support.apps.generation import Api, generation_service
 from tests.support.publishing import Publisher, publisher
 from tests.support.tokens import TokenIssuer
 

@@ -6,8 +6,8 @@ import pytest
 from services.generation.engine import results_intake
 from shared.contracts.generation import Output
 from shared.contracts.work import WorkMessage, WorkResult
-from tests.integration.generation.scene import FOXES, Api, created
 from tests.integration.generation.working import Worker, file_of, finished, stored
+from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
 
 LIES = {"asset_id": 1, "url": "javascript:alert(1)", "mime_type": "text/html", "size": -1}

@@ -10,8 +10,8 @@ from services.generation.handlers import Engine
 from services.generation.processes.dispatch_steps import Dispatcher
 from services.generation.stored_files import StoredFiles
 from services.generation.upload_grants import GrantSigner
-from tests.integration.generation.scene import FOXES, Api, created, grant_key
 from tests.integration.generation.working import Worker
+from tests.support.apps.generation import FOXES, Api, created, grant_key
 from tests.support.patience import eventually
 
 

@@ -6,9 +6,9 @@ from services.credits.domain.decisions import PlaceHold
 from services.credits.handlers import Ledger
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
-from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import ALICE, FOXES, Api, created
 from tests.integration.generation.working import Worker
+from tests.support.apps.credits import Api as CreditsApi
+from tests.support.apps.generation import ALICE, FOXES, Api, created
 from tests.support.patience import eventually
 
 CREDIT = 1_000_000

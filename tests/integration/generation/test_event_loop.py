@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.generation.scene import ALICE, ANSWERED, Api, created, data
+from tests.support.apps.generation import ALICE, ANSWERED, Api, created, data
 from tests.support.loop_steps import LoopSteps
 
 MOST = 130_000

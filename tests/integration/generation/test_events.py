@@ -6,8 +6,8 @@ from uuid import UUID
 from services.generation.broker import Broker
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import stream
-from tests.integration.generation.scene import ALICE, FOXES, Api, created
 from tests.integration.generation.working import Worker
+from tests.support.apps.generation import ALICE, FOXES, Api, created
 
 
 async def test_a_follower_is_told_everything_in_order(api: Api, collections, credits_, worker_: Worker):

@@ -13,9 +13,9 @@ import pytest
 
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.projections.rebuild import rebuild
-from tests.integration.credits.api import credits_service
-from tests.integration.generation.scene import FOXES, ONE_STEP, Api, created, generation_service
 from tests.integration.generation.working import Worker, failed, finished
+from tests.support.apps.credits import credits_service
+from tests.support.apps.generation import FOXES, ONE_STEP, Api, created, generation_service
 from tests.support.patience import PATIENCE, eventually
 from tests.support.tokens import TokenIssuer
 

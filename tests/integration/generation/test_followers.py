@@ -25,7 +25,7 @@ from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.http.channel import KEPT_BYTES, MOST_KEPT
 from shared.stopping import stop
-from tests.integration.generation.scene import ALICE, FOXES, Api, created
+from tests.support.apps.generation import ALICE, FOXES, Api, created
 from tests.support.patience import eventually
 from tests.support.tokens import TokenIssuer
 

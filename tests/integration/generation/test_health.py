@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.generation.health import DEADLINE_SLACK
-from tests.integration.credits.api import Api as CreditsApi
-from tests.integration.generation.scene import FOXES, Api, created
 from tests.integration.generation.working import Worker
+from tests.support.apps.credits import Api as CreditsApi
+from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
 
 STEP_DEADLINE = 3600

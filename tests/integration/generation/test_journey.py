@@ -4,8 +4,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.contracts.collections import CollectionRetitled, InstructionsRevised
-from tests.integration.generation.scene import ALICE, FOXES, Api, created, data
 from tests.integration.generation.working import Worker
+from tests.support.apps.generation import ALICE, FOXES, Api, created, data
 from tests.support.patience import eventually
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.integration.generation.scene import ANSWERED, BOB, FOXES, STYLE, Api, created, data
 from tests.integration.generation.working import Worker
+from tests.support.apps.generation import ANSWERED, BOB, FOXES, STYLE, Api, created, data
 from tests.support.patience import eventually
 
 DANGLING = {"id": 1, "nodeName": "frame", "nodePayload": {"image": {"$ref": 9}}}

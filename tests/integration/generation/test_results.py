@@ -9,8 +9,8 @@ from shared.contracts.generation import Output
 from shared.contracts.problem import Problem
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.messaging import operators, parking
-from tests.integration.generation.scene import FOXES, ONE_STEP, Api, created
 from tests.integration.generation.working import Worker, failed, file_of, finished
+from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
 
 

@@ -21,7 +21,7 @@ from shared.contracts.language import language_of
 from shared.contracts.work import WorkResult
 from shared.eventstore import Codec, EventStore, StreamAppend
 from shared.eventstore.records import Context
-from tests.integration.generation.scene import ALICE, data
+from tests.support.apps.generation import ALICE, data
 
 SKETCH = {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "foxes"}}
 GENERATIONS = 64

@@ -6,10 +6,10 @@ import pytest_asyncio
 from shared.contracts import collections as collections_contract
 from shared.contracts import generation as generation_contract
 from shared.contracts import storage as storage_contract
-from tests.integration.collections.api import Api as CollectionsApi
-from tests.integration.collections.api import collections_service
-from tests.integration.storage.api import Api as StorageApi
-from tests.integration.storage.api import storage_service
+from tests.support.apps.collections import Api as CollectionsApi
+from tests.support.apps.collections import collections_service
+from tests.support.apps.storage import Api as StorageApi
+from tests.support.apps.storage import storage_service
 from tests.support.publishing import Publisher, publisher
 from tests.support.servers import Bucket
 

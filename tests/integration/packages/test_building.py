@@ -14,7 +14,7 @@ from shared.content.package import Contents, plan
 from shared.content.verification import verify
 from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
 from shared.contracts.storage import PackageFailed, PackageStored
-from tests.integration.storage.api import ALICE, BOB, Api
+from tests.support.apps.storage import ALICE, BOB, Api
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 from tests.unit.content.contents import MIB, content, pieces

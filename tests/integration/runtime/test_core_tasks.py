@@ -18,7 +18,7 @@ from shared.garbage import SERVING
 from shared.runtime import running
 from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, until_one_ends
 from shared.runtime.serve import Running
-from tests.integration.generation.scene import grant_key
+from tests.support.apps.generation import grant_key
 from tests.support.patience import PATIENCE
 
 GENERATION_TASKS = {

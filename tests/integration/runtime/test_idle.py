@@ -19,7 +19,7 @@ from shared.eventstore.lease import KEEP
 from shared.eventstore.watermarks import CHANNEL, HERE
 from shared.runtime import Build, ServiceDefinition, ServiceSettings, running
 from shared.runtime.serve import Running
-from tests.integration.generation.scene import grant_key
+from tests.support.apps.generation import grant_key
 from tests.support.patience import eventually
 
 QUIET_ROUNDS = 3

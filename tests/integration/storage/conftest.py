@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from shared.contracts.generation import EVENTS
-from tests.integration.storage.api import Api, storage_service
+from tests.support.apps.storage import Api, storage_service
 from tests.support.publishing import Publisher, publisher
 from tests.support.servers import Bucket
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from tests.integration.storage.api import ALICE, BOB, JOB, Api, sha256
+from tests.support.apps.storage import ALICE, BOB, JOB, Api, sha256
 
 CONTENT = bytes(range(256)) * 40
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from services.storage.projections.assets import ASSETS
 from shared.projections import ahead
-from tests.integration.storage.api import ALICE, BOB, GID, JOB, SID, Api, storage_service
-from tests.integration.storage.gate import Gate, gate_to
+from tests.support.apps.storage import ALICE, BOB, GID, JOB, SID, Api, storage_service
+from tests.support.gate import Gate, gate_to
 from tests.support.patience import eventually
 from tests.support.servers import Bucket
 

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest_asyncio
 
-from tests.integration.storage.api import ALICE, GID, JOB, SID
+from tests.support.apps.storage import ALICE, GID, JOB, SID
 from tests.support.patience import eventually
 from tests.support.servers import Bucket
 from tests.support.serving import free_port

@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from shared.content.files import cid_of
-from tests.integration.storage.api import (
+from tests.support.apps.storage import (
     ALICE,
     BOB,
     COLLECTION,

@@ -9,7 +9,7 @@ from pathlib import Path
 from infra.embedded.ports import PortPicker
 from infra.embedded.process import running
 from infra.embedded.seaweedfs import CONFIGURATION, PORTS, SeaweedServer, identities
-from tests.integration.storage.api import Api, storage_service
+from tests.support.apps.storage import Api, storage_service
 from tests.support.patience import eventually
 from tests.support.servers import S3, Bucket
 
