@@ -14,8 +14,8 @@ from infra.cli.escaping import cell, json_shown
 from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, json_option
 from shared.eventstore.migrate import migrate
-from shared.messaging import operators
-from shared.messaging.parking import SCHEMA, Parked
+from shared.handling import operator_actions
+from shared.handling.parking import SCHEMA, Parked
 
 
 @click.group()
@@ -56,7 +56,7 @@ def list_(data: Path, service: str | None, consumer: str | None, *, as_json: boo
 
         async def collect(connection: AsyncConnection, name: str = service_name) -> None:
             after = 0
-            while rows := await operators.list_parked(connection, consumer, after=after):
+            while rows := await operator_actions.list_parked(connection, consumer, after=after):
                 parked_rows.extend((name, row) for row in rows)
                 after = rows[-1].id
 
@@ -82,7 +82,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
     """Show one parked event with its body and every retry or discard of it, as JSON."""
 
     async def show(connection: AsyncConnection) -> None:
-        row, actions = await operators.inspect(connection, parked_id)
+        row, actions = await operator_actions.inspect(connection, parked_id)
         body = row.body.decode(errors="replace")
         document = {**msgspec.to_builtins(row), "body": body, "actions": msgspec.to_builtins(actions)}
         click.echo(json_shown(document))
@@ -98,7 +98,9 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Let the consumer, process or relay that parked it retry it, and then handle what waits behind it."""
     actor = f"operator:{getuser()}"
-    _with_connection(data, service, lambda connection: operators.retry(connection, parked_id, by=actor, reason=reason))
+    _with_connection(
+        data, service, lambda connection: operator_actions.retry(connection, parked_id, by=actor, reason=reason)
+    )
     inspect_it = command_line("parked", "inspect", "--data", data, "--service", service, parked_id)
     click.echo(f"{parked_id} is being retried. To see the result: {inspect_it}")
 
@@ -114,6 +116,6 @@ def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
     """Discard it, with a reason; then what waits behind it is handled."""
     actor = f"operator:{getuser()}"
     _with_connection(
-        data, service, lambda connection: operators.discard(connection, parked_id, by=actor, reason=reason)
+        data, service, lambda connection: operator_actions.discard(connection, parked_id, by=actor, reason=reason)
     )
     click.echo(f"{parked_id} is discarded")

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from shared.lazy import lazily
 
 if TYPE_CHECKING:
+    from shared.handling.retry import RetrySettings
     from shared.messaging.cloudevents import ReceivedEvent
     from shared.messaging.connection import connect, connected
     from shared.messaging.consumers import ConsumerLag, ConsumerRunner
-    from shared.messaging.handling import Consumer, RetrySettings
+    from shared.messaging.handling import Consumer
     from shared.messaging.relay import Lag, Relay
     from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
     from shared.messaging.subscription import SubscriptionSettings
@@ -35,7 +36,8 @@ __getattr__ = lazily(
         "shared.messaging.cloudevents": ("ReceivedEvent",),
         "shared.messaging.connection": ("connect", "connected"),
         "shared.messaging.consumers": ("ConsumerLag", "ConsumerRunner"),
-        "shared.messaging.handling": ("Consumer", "RetrySettings"),
+        "shared.handling.retry": ("RetrySettings",),
+        "shared.messaging.handling": ("Consumer",),
         "shared.messaging.relay": ("Lag", "Relay"),
         "shared.messaging.streams": ("StreamLimits", "ensure_stream", "stream_name"),
         "shared.messaging.subscription": ("SubscriptionSettings",),

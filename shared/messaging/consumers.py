@@ -20,17 +20,19 @@ from shared.eventstore import EventStore
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import migrate
-from shared.messaging import marks, parking
+from shared.handling import parking
+from shared.handling.lanes import Lanes
+from shared.handling.parking import SCHEMA, Message
+from shared.handling.retry import RetrySettings, retry_database
+from shared.handling.window import Window
+from shared.messaging import marks
 from shared.messaging.cloudevents import LATE, Identity, foreign, identify
-from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
-from shared.messaging.lanes import Lanes
+from shared.messaging.handling import Consumer, Handling
 from shared.messaging.marks import Mark
-from shared.messaging.parking import SCHEMA, Message
 from shared.messaging.places import Unreadable
 from shared.messaging.pulling import OVERHEAD, size_of
 from shared.messaging.streams import filters, stream_name
 from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings, deliveries_name
-from shared.messaging.window import Window
 from shared.progress import Progress
 from shared.stopping import Group, unless
 
@@ -108,7 +110,7 @@ class ConsumerRunner:
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
-        await patiently(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
+        await retry_database(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
         await while_leader(self.store, f"consumer:{name}", self.consume)
 
     async def consume(self, lease: Lease | None = None) -> None:

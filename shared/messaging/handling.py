@@ -8,7 +8,6 @@ from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-import psycopg
 import structlog
 from psycopg import AsyncConnection
 
@@ -17,11 +16,12 @@ from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore
 from shared.eventstore.lease import Lease
-from shared.messaging import parking
+from shared.handling import parking
+from shared.handling.lanes import Lanes
+from shared.handling.parking import Message, Parked
+from shared.handling.retry import Failing, Failure, Overdue, RetrySettings, raise_if_cancelled, retry_database
+from shared.handling.transient import is_transient
 from shared.messaging.cloudevents import LATE, Malformed, ReceivedEvent, read_event, stored_event
-from shared.messaging.failures import is_transient
-from shared.messaging.lanes import Lanes
-from shared.messaging.parking import Message, Parked
 from shared.telemetry.tracing import span
 
 T = TypeVar("T")
@@ -49,48 +49,6 @@ class Consumer:
         """For all events that the owner publishes; for an owner without contracts, those that are consumed."""
         language = self.language or language_of(self.owner)
         return Codec(dict.fromkeys((*language.events, *self.events)), upcasters=language.upcasters)
-
-
-@dataclass(frozen=True)
-class RetrySettings:
-    """In seconds. While a server is away, tries go on without a limit, with pauses up to `longest_pause`."""
-
-    attempts: int = 5
-    attempts_while_others_pass: int = 10
-    """An error that looks like an outage, but comes this often while other events succeed, is the event's own."""
-    first_pause: float = 0.2
-    longest_pause: float = 10.0
-    longest_call: float = 120.0
-    """A handler that takes longer is stopped, and has failed."""
-    look_at_parked_every: float | None = None
-    """By default, as often as a notification of an operator's retry may have been lost."""
-
-
-class Overdue(Exception):  # noqa: N818 - what happened to the handler
-    """The handler took longer than it may."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    error: str
-    attempts: int
-
-
-@dataclass
-class Failing:
-    """An event that has failed and waits for its next try. `since` is the event loop's time."""
-
-    type: str
-    event_id: str
-    position: int
-    key: Hashable
-    since: float
-    error: str = ""
-    attempts: int = 0
-    while_others_passed: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id} at {self.position}"
 
 
 class Handling:
@@ -161,7 +119,7 @@ class Handling:
         try:
             await self._call(recorded)
         except Exception as error:  # noqa: BLE001 - whatever it is, the event must not be lost
-            end_if_cancelled()
+            raise_if_cancelled()
             return await self._try_again(recorded, error)
         self.handled += 1
         return None
@@ -192,7 +150,7 @@ class Handling:
                 try:
                     await self._call(recorded)
                 except Exception as again:  # noqa: BLE001 - as above
-                    end_if_cancelled()
+                    raise_if_cancelled()
                     error = again
                 else:
                     backoff.reset()
@@ -288,22 +246,4 @@ class Handling:
                     await self.lease.fence(connection)
                 return await work(connection)
 
-        return await patiently(once, self.consumer.name, self.retries)
-
-
-async def patiently(work: Callable[[], Awaitable[T]], consumer: str, retries: RetrySettings) -> T:
-    """Repeats `work` while PostgreSQL is away."""
-
-    def passing(error: Exception) -> bool:
-        end_if_cancelled()
-        return isinstance(error, psycopg.Error | OSError) and is_transient(error)
-
-    backoff = Backoff(f"{consumer} in PostgreSQL", on=passing, first=retries.first_pause, longest=retries.longest_pause)
-    return await backoff.call(work)
-
-
-def end_if_cancelled() -> None:
-    """For loops that go on after an error: nats-py turns a cancellation into an error of its own."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+        return await retry_database(once, self.consumer.name, self.retries)

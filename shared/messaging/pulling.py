@@ -15,7 +15,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared.messaging.window import Window
+from shared.handling.window import Window
 
 DELIVERY = "$JS.ACK."
 """The reply subject of every message that a consumer delivers begins with this."""

@@ -12,10 +12,10 @@ from uuid import UUID
 import structlog
 
 from shared.eventstore import EventStore, UndecodedEvent, UnknownEventType
-from shared.messaging import operators, parking
+from shared.handling import operator_actions, parking
+from shared.handling.parking import Message, Parked
 from shared.messaging.cloudevents import LATE, event_headers, event_subject, late_id
 from shared.messaging.outbox import Outbox, named
-from shared.messaging.parking import Message, Parked
 from shared.messaging.publishing import Publisher, Refused
 from shared.messaging.streams import MSG_ID, message_id
 
@@ -87,10 +87,10 @@ class Refusals:
         """Retries the events that were withheld because the release that ran then did not know their types."""
         codec = self._store.codec
         async with self._store.pool.connection() as connection:
-            parked = await operators.list_parked(connection, NAME, statuses=("parked",), limit=MOST_KNOWN)
+            parked = await operator_actions.list_parked(connection, NAME, statuses=("parked",), limit=MOST_KNOWN)
             for each in parked:
                 if (each.error or "").startswith(UNKNOWN_TYPE) and codec.has_aggregate(each.type or ""):
-                    await operators.retry(connection, each.id, by=NAME, reason="this release knows its type")
+                    await operator_actions.retry(connection, each.id, by=NAME, reason="this release knows its type")
 
     async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
         """Publishes one event that operators want retried, at the stream's end; returns whether there was any."""

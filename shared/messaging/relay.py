@@ -28,10 +28,10 @@ from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK, QUIET
-from shared.messaging import parking
+from shared.handling import parking
+from shared.handling.retry import RetrySettings, retry_database
 from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
 from shared.messaging.connection import connected
-from shared.messaging.handling import RetrySettings, patiently
 from shared.messaging.outbox import BEGINNING, HistoryChanged, Outbox, Place, named
 from shared.messaging.publishing import Ack, Publisher, Refused
 from shared.messaging.refusals import NAME, Envelope, Refusals, size_of
@@ -123,8 +123,8 @@ class Relay:
 
         Without the lease this is still correct, only wasteful.
         """
-        await patiently(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
-        await patiently(self._refusals.request_known, NAME, RetrySettings())
+        await retry_database(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
+        await retry_database(self._refusals.request_known, NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=(*TROUBLE, StreamMoved))
         self._lease = lease
         self.active, self._place, self._well_at, self._kept = True, BEGINNING, _now(), None

@@ -22,12 +22,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import NotFoundError
 
 from shared.backoff import Backoff
+from shared.handling.window import Window
 from shared.messaging.connection import SELDOM, connected
 from shared.messaging.marks import Mark
 from shared.messaging.places import API_TIMEOUT, Unreadable, locate, unreadable
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent
 from shared.messaging.streams import stream_name
-from shared.messaging.window import Window
 from shared.stopping import stoppable, unless
 
 CONNECT_WITHIN = 5.0

@@ -17,12 +17,13 @@ from shared.eventstore.epochs import Epoch, WentBack
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.messaging import parking
+from shared.handling import parking
+from shared.handling.lanes import Lanes
+from shared.handling.parking import SCHEMA, Message
+from shared.handling.retry import RetrySettings, retry_database
+from shared.handling.window import Window
 from shared.messaging.cloudevents import EventHeaders, event_subject
-from shared.messaging.handling import Consumer, Handling, RetrySettings, patiently
-from shared.messaging.lanes import Lanes
-from shared.messaging.parking import SCHEMA, Message
-from shared.messaging.window import Window
+from shared.messaging.handling import Consumer, Handling
 from shared.progress import Progress
 from shared.stopping import Group, unless
 
@@ -109,7 +110,7 @@ class ProcessRunner:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        await patiently(lambda: migrate(self.store.dsn, SCHEMA), self.process.name, self._retries)
+        await retry_database(lambda: migrate(self.store.dsn, SCHEMA), self.process.name, self._retries)
         await while_leader(self.store, f"process:{self.process.name}", self._lead)
 
     async def _lead(self, lease: Lease) -> None:
@@ -229,7 +230,7 @@ class ProcessRunner:
             self._reacted.clear()
             if self._done_to > kept:
                 kept = self._done_to
-                await patiently(
+                await retry_database(
                     partial(set_checkpoint, self.store, self.process.name, kept, lease),
                     self.process.name,
                     self._retries,

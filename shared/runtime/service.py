@@ -20,11 +20,11 @@ from shared.contracts.language import Upcaster
 from shared.eventstore import Codec, Decider, EventStore, Schema
 from shared.eventstore.migrate import migrate
 from shared.eventstore.store import SCHEMA as STORE
+from shared.handling.parking import SCHEMA as MESSAGING
 from shared.http.health import Check, Readiness
 from shared.http.jwks import Issuer
 from shared.messaging import Consumer
 from shared.messaging.arrivals import Arrivals
-from shared.messaging.parking import SCHEMA as MESSAGING
 from shared.processes import Process
 from shared.projections import Projection, Projector
 from shared.projections.leading import REST

@@ -22,7 +22,8 @@ from infra.cli.main import main
 from shared.contracts.event import Event
 from shared.contracts.language import Language
 from shared.eventstore import Codec, Context, Decider, EventStore, RecordedEvent, StreamAppend, UnknownEventType
-from shared.messaging import Consumer, ConsumerRunner, Relay, operators
+from shared.handling import operator_actions
+from shared.messaging import Consumer, ConsumerRunner, Relay
 from shared.processes import Process, ProcessRunner
 from shared.projections import Projection, Projector, rebuild
 from shared.runtime import ServiceDefinition
@@ -253,7 +254,7 @@ class TestOfANewerRelease:
             runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), seen, TODAY), nats_url)
             async with background(Relay(newer, "things", nats_url).run, runner.run), service.pool.connection() as c:
                 await eventually(lambda: len(seen) == 3, "those before it are handled")
-                [parked] = await eventually(lambda: operators.list_parked(c), "it is parked")
+                [parked] = await eventually(lambda: operator_actions.list_parked(c), "it is parked")
                 assert (parked.type, parked.error) == (
                     "thing_named.v4",
                     "this consumer knows no event of type thing_named.v4",

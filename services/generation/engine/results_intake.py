@@ -25,15 +25,15 @@ from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import migrate
-from shared.messaging import parking
+from shared.handling import parking
+from shared.handling.parking import SCHEMA
+from shared.handling.retry import RetrySettings, raise_if_cancelled, retry_database
+from shared.handling.transient import is_transient
+from shared.handling.window import Window
 from shared.messaging.arrivals import Arrivals
 from shared.messaging.connection import SELDOM, connected
-from shared.messaging.failures import is_transient
-from shared.messaging.handling import RetrySettings, end_if_cancelled, patiently
-from shared.messaging.parking import SCHEMA
 from shared.messaging.places import first_unreadable
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent, size_of
-from shared.messaging.window import Window
 from shared.progress import Progress
 from shared.stopping import Group, stoppable, unless
 
@@ -87,7 +87,7 @@ class ResultsIntake:
         self._trouble_since = 0.0
 
     async def run(self) -> None:
-        await patiently(lambda: migrate(self._engine.store.dsn, SCHEMA), DURABLE, RetrySettings())
+        await retry_database(lambda: migrate(self._engine.store.dsn, SCHEMA), DURABLE, RetrySettings())
         backoff = Backoff("results", on=(*TROUBLE, NotFoundError))
         async with Group() as tasks:
             tasks.create_task(while_leader(self._engine.store, f"parked:{DURABLE}", self._retry_parked))
@@ -146,7 +146,7 @@ class ResultsIntake:
         try:
             await self._take_or_park(message)
         except Exception as error:  # noqa: BLE001 - whatever it is, the result must not be lost
-            end_if_cancelled()
+            raise_if_cancelled()
             log.warning("result_comes_again", error=repr(error))
             with contextlib.suppress(*TROUBLE):
                 await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, LONGEST_PAUSE))
@@ -167,7 +167,7 @@ class ResultsIntake:
         except (Malformed, NoSuchStep) as error:
             await self._park(_parked(message), str(error))
         except Exception as error:
-            end_if_cancelled()
+            raise_if_cancelled()
             if not self._is_poison(message, error):
                 raise
             await self._park(_parked(message), repr(error))
@@ -195,7 +195,7 @@ class ResultsIntake:
                 try:
                     await self.take(parked.body, FILE_DELIVERIES)
                 except Exception as failure:
-                    end_if_cancelled()
+                    raise_if_cancelled()
                     if is_transient(failure):
                         raise
                     error = str(failure) or repr(failure)

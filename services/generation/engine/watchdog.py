@@ -24,7 +24,7 @@ from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.stored_files import StoredFiles
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore.lease import Lease, while_leader
-from shared.messaging.failures import is_transient
+from shared.handling.transient import is_transient
 
 NAME = "generation-watchdog"
 LOOK_SECONDS = 0.5

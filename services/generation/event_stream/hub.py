@@ -22,8 +22,8 @@ from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import FALLBACK
+from shared.handling.transient import is_transient
 from shared.http.channel import Channel, Cursor, Frame
-from shared.messaging.failures import is_transient
 
 PAGE = 1000
 PAGE_BYTES = 4 * 1024 * KIB

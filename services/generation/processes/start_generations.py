@@ -31,7 +31,7 @@ from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, RecordedEvent
 from shared.eventstore.records import decode_context
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.messaging.failures import is_transient
+from shared.handling.transient import is_transient
 from shared.messaging.refusals import NAME as RELAY
 from shared.processes import Process
 

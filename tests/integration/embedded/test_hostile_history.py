@@ -16,8 +16,8 @@ from services.collections.app import SERVICE
 from shared.contracts.collections import ProjectCreated
 from shared.eventstore import Context, EventStore, StreamAppend
 from shared.eventstore.migrate import migrate
-from shared.messaging import parking
-from shared.messaging.consumers import SCHEMA
+from shared.handling import parking
+from shared.handling.parking import SCHEMA
 
 EVIL = "\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x7f\u2028 [red]markup[/]"
 PROJECT = UUID(int=0xE71)

@@ -11,8 +11,8 @@ from eventsourcing.compressor import ZlibCompressor
 from eventsourcing.utils import Environment
 
 from shared.eventstore import Codec, EventStore, RecordedEvent, Seal, StreamAppend
-from shared.messaging import operators
-from shared.messaging.handling import RetrySettings
+from shared.handling import operator_actions
+from shared.handling.retry import RetrySettings
 from shared.processes import Process, ProcessRunner
 from shared.projections import rebuild
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, Counted, Opened, Tally, context
@@ -102,13 +102,13 @@ async def test_a_process_and_its_parked_events(store: EventStore) -> None:
     process = ProcessRunner(store, Process("mirror-v1", (Opened,), seen), retries=quick)
     async with background(process.run), store.pool.connection() as connection:
         await eventually(lambda: parked(connection), "it is parked")
-        [dead] = await operators.list_parked(connection)
+        [dead] = await operator_actions.list_parked(connection)
         seen.is_broken = False
-        await operators.retry(connection, dead.id, by="tester")
+        await operator_actions.retry(connection, dead.id, by="tester")
         await eventually(lambda: len(seen) == 1, "it is tried again")
     assert seen[0].event == Opened(SECRET)
 
 
 async def parked(connection: psycopg.AsyncConnection) -> bool:
     known = await (await connection.execute("select to_regclass('parked')")).fetchone()
-    return known != (None,) and bool(await operators.list_parked(connection))
+    return known != (None,) and bool(await operator_actions.list_parked(connection))

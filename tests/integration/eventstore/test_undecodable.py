@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import operators
+from shared.handling import operator_actions
 from shared.processes import Process, ProcessRunner
 from tests.integration.eventstore.tally import TALLY, Counted, context, counted
 from tests.integration.messaging.support import background
@@ -58,7 +58,7 @@ async def test_a_process_parks_it(store: EventStore, sql: psycopg.Connection) ->
         await eventually(lambda: statuses(sql) == ["parked", "waiting"], "it is parked, and the one behind it waits")
     assert [each.event for each in seen] == [Counted(1), Counted(4)]
     async with store.pool.connection() as connection:
-        [parked, _] = await operators.list_parked(connection)
+        [parked, _] = await operator_actions.list_parked(connection)
     assert (parked.position, parked.stream_id, parked.body) == (2, sick, DAMAGED)
     assert "Expected `int`, got `str`" in (parked.error or "")
 

@@ -12,7 +12,7 @@ from nats.js.errors import APIError
 
 from services.generation.broker import Broker
 from shared.contracts.work import WORK_STREAM
-from shared.messaging.failures import is_transient
+from shared.handling.transient import is_transient
 from shared.stopping import stop
 
 SUBJECT, TOO_LARGE_FOR_THE_STREAM = "work.direct_job.sketch", 10054

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.generation import Output
 from shared.contracts.problem import Problem
 from shared.contracts.work import RESULTS_STREAM, WorkResult
-from shared.messaging import operators, parking
+from shared.handling import operator_actions, parking
 from tests.integration.generation.working import Worker, failed, file_of, finished
 from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
@@ -72,7 +72,7 @@ async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections,
 
     async def parked():
         async with api.store.pool.connection() as connection:
-            rows = await operators.list_parked(connection, "generation-results-v1")
+            rows = await operator_actions.list_parked(connection, "generation-results-v1")
         found[:] = rows
         return len(rows) == 2
 
@@ -83,12 +83,12 @@ async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections,
         await connection.execute(
             "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)
         )
-        await operators.retry(connection, first.id, by="olga", reason="repaired by hand")
-        await operators.retry(connection, second.id, by="olga")
+        await operator_actions.retry(connection, first.id, by="olga", reason="repaired by hand")
+        await operator_actions.retry(connection, second.id, by="olga")
 
     async def settled():
         async with api.store.pool.connection() as connection:
-            rows = [await operators.inspect(connection, each.id) for each in (first, second)]
+            rows = [await operator_actions.inspect(connection, each.id) for each in (first, second)]
         return [[action.action for action in actions] for _, actions in rows] == [
             ["parked", "retry", "handled"],
             ["parked", "retry", "failed"],
@@ -110,23 +110,23 @@ async def test_a_discarded_result_is_taken_in_no_more(api: Api, collections, cre
 
     await eventually(both, "both to be parked")
     async with api.store.pool.connection() as connection:
-        first, second = await operators.list_parked(connection, "generation-results-v1")
+        first, second = await operator_actions.list_parked(connection, "generation-results-v1")
         await connection.execute(
             "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)
         )
-        await operators.discard(connection, first.id, by="olga", reason="a worker's test")
+        await operator_actions.discard(connection, first.id, by="olga", reason="a worker's test")
         with pytest.raises(Problem, match="is discarded already"):
-            await operators.retry(connection, first.id, by="olga")
-        await operators.retry(connection, second.id, by="olga")
+            await operator_actions.retry(connection, first.id, by="olga")
+        await operator_actions.retry(connection, second.id, by="olga")
 
     async def tried() -> bool:
         async with api.store.pool.connection() as connection:
-            _, actions = await operators.inspect(connection, second.id)
+            _, actions = await operator_actions.inspect(connection, second.id)
         return [each.action for each in actions] == ["parked", "retry", "failed"]
 
     await eventually(tried, "the other one to be tried")
     async with api.store.pool.connection() as connection:
-        row, actions = await operators.inspect(connection, first.id)
+        row, actions = await operator_actions.inspect(connection, first.id)
     assert (row.status, row.resolved_by, row.reason) == ("discarded", "olga", "a worker's test")
     assert [each.action for each in actions] == ["parked", "discarded"]
     [progress] = await intake.progress()

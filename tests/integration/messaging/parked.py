@@ -7,8 +7,8 @@ from uuid import UUID
 import psycopg
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import operators
-from shared.messaging.parking import Parked
+from shared.handling import operator_actions
+from shared.handling.parking import Parked
 from tests.integration.messaging.support import (
     Counted,
 )
@@ -37,7 +37,9 @@ async def connect(store: EventStore) -> psycopg.AsyncConnection:
 async def parked(store: EventStore, *statuses: str) -> list[Parked]:
     async with await connect(store) as connection:
         with contextlib.suppress(psycopg.errors.UndefinedTable):  # its consumer has not started yet
-            return await operators.list_parked(connection, "tests-v1", statuses=statuses or operators.UNRESOLVED)
+            return await operator_actions.list_parked(
+                connection, "tests-v1", statuses=statuses or operator_actions.UNRESOLVED
+            )
     return []
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import operators
+from shared.handling import operator_actions
 from tests.integration.messaging.support import background, count, relay, remembered, runner
 from tests.support.patience import eventually
 from tests.support.tasks import cancel_alone
@@ -42,8 +42,8 @@ async def test_the_mark_is_kept_and_parked_events_are_retried(
         await eventually(lambda: consumer.active, "it begins again")
         effects.refused = 0
         async with service.pool.connection() as connection:
-            [event] = await operators.list_parked(connection, "tests-v1")
-            await operators.retry(connection, event.id, by="olga")
+            [event] = await operator_actions.list_parked(connection, "tests-v1")
+            await operator_actions.retry(connection, event.id, by="olga")
         last = await count(owner, uuid4(), 2)
         await eventually(lambda: set(effects.numbers) == {1, 2, 13}, "both are handled")
         await eventually(lambda: is_at(service, last), "the mark is kept")
@@ -51,7 +51,7 @@ async def test_the_mark_is_kept_and_parked_events_are_retried(
 
 async def parked(service: EventStore) -> bool:
     async with service.pool.connection() as connection:
-        return len(await operators.list_parked(connection, "tests-v1")) == 1
+        return len(await operator_actions.list_parked(connection, "tests-v1")) == 1
 
 
 async def is_at(service: EventStore, position: int) -> bool:

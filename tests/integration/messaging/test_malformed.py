@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from shared.eventstore import EventStore
+from shared.handling.parking import Parked
 from shared.messaging import connected
 from shared.messaging.cloudevents import event_headers, event_subject
-from shared.messaging.parking import Parked
 from shared.messaging.streams import MSG_ID, message_id
 from tests.integration.messaging.parked import Picky, connect, parked
 from tests.integration.messaging.support import (

@@ -6,7 +6,8 @@ import pytest
 
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
-from shared.messaging import RetrySettings, connected, operators
+from shared.handling import operator_actions
+from shared.messaging import RetrySettings, connected
 from tests.integration.messaging.parked import Picky, all_parked, connect, parked
 from tests.integration.messaging.support import (
     OWNER,
@@ -31,14 +32,14 @@ async def test_a_retried_event_lets_its_stream_flow_in_order(
         picky.poison.clear()
         async with await connect(service) as connection:
             with pytest.raises(Problem, match="waits behind"):
-                await operators.retry(connection, second.id, by="olga")
-            await operators.retry(connection, first.id, by="olga", reason="the fix is out")
+                await operator_actions.retry(connection, second.id, by="olga")
+            await operator_actions.retry(connection, first.id, by="olga", reason="the fix is out")
             await count(owner, stream, 5)
             await eventually(lambda: picky.seen[stream] == [1, 2, 3, 4, 5], "all handled in order")
             await eventually(lambda: _none(service), "resolved")
-            row, actions = await operators.inspect(connection, first.id)
+            row, actions = await operator_actions.inspect(connection, first.id)
             with pytest.raises(Problem, match="handled already"):
-                await operators.retry(connection, first.id, by="olga")
+                await operator_actions.retry(connection, first.id, by="olga")
     assert (row.status, row.resolved_by) == ("handled", "tests-v1")
     assert [(each.action, each.actor, each.detail) for each in actions] == [
         ("parked", "tests-v1", 'ValueError("2 can\'t be counted")'),
@@ -58,7 +59,7 @@ async def test_a_retry_is_heard_of_without_looking_for_it(
         first, _ = await eventually(lambda: all_parked(service, 2), "parked")
         picky.poison.clear()
         async with await connect(service) as connection:
-            await operators.retry(connection, first.id, by="olga")
+            await operator_actions.retry(connection, first.id, by="olga")
         await eventually(lambda: picky.seen[stream] == [1, 2], "all handled in order")
 
 
@@ -73,14 +74,14 @@ async def test_a_retry_that_fails_parks_it_again(owner: EventStore, service: Eve
         await count(owner, stream, 1, 2, 3, 4)
         first, *_ = await eventually(lambda: all_parked(service, 3), "parked")
         async with await connect(service) as connection:
-            await operators.retry(connection, first.id, by="olga")
+            await operator_actions.retry(connection, first.id, by="olga")
 
             async def failed() -> bool:
-                row, actions = await operators.inspect(connection, first.id)
+                row, actions = await operator_actions.inspect(connection, first.id)
                 return row.status == "parked" and [each.action for each in actions] == ["parked", "retry", "failed"]
 
             await eventually(failed, "parked again")
-            row, _ = await operators.inspect(connection, first.id)
+            row, _ = await operator_actions.inspect(connection, first.id)
     assert row.attempts == 6
     assert picky.seen[stream] == [1]
 
@@ -96,8 +97,8 @@ async def test_a_discarded_event_is_passed_over_for_good(
             first, *_ = await eventually(lambda: all_parked(service, 3), "parked")
             async with await connect(service) as connection:
                 with pytest.raises(Problem, match="say why"):
-                    await operators.discard(connection, first.id, by="olga", reason=" ")
-                await operators.discard(connection, first.id, by="olga", reason="a test of the owner's")
+                    await operator_actions.discard(connection, first.id, by="olga", reason=" ")
+                await operator_actions.discard(connection, first.id, by="olga", reason="a test of the owner's")
             await eventually(lambda: picky.seen[stream] == [1, 3, 4], "the rest is handled")
         picky.poison.clear()
         await forget(service)
@@ -119,7 +120,7 @@ async def test_discarding_the_only_one_frees_its_stream(owner: EventStore, servi
         await count(owner, stream, 1)
         [row] = await eventually(lambda: parked(service), "parked")
         async with await connect(service) as connection:
-            await operators.discard(connection, row.id, by="olga", reason="not needed")
+            await operator_actions.discard(connection, row.id, by="olga", reason="not needed")
         await count(owner, stream, 2)
         await eventually(lambda: picky.seen[stream] == [2], "handled")
     assert await parked(service) == []
@@ -137,15 +138,15 @@ async def test_a_malformed_message_without_a_stream_can_be_retried_or_discarded(
             await rogue.jetstream().publish(f"events.{OWNER}.counter.x.counted.v1", b"?")
         [row] = await eventually(lambda: parked(service), "parked")
         async with await connect(service) as connection:
-            await operators.retry(connection, row.id, by="olga")
+            await operator_actions.retry(connection, row.id, by="olga")
 
             async def again() -> bool:
-                return len((await operators.inspect(connection, row.id))[1]) == 3
+                return len((await operator_actions.inspect(connection, row.id))[1]) == 3
 
             await eventually(again, "tried and parked again")
-            await operators.discard(connection, row.id, by="olga", reason="garbage")
+            await operator_actions.discard(connection, row.id, by="olga", reason="garbage")
             with pytest.raises(Problem, match="discarded already"):
-                await operators.retry(connection, row.id, by="olga")
+                await operator_actions.retry(connection, row.id, by="olga")
             with pytest.raises(Problem, match="does not exist"):
-                await operators.inspect(connection, row.id + 1)
+                await operator_actions.inspect(connection, row.id + 1)
     assert await parked(service) == []

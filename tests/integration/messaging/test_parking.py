@@ -5,7 +5,8 @@ from uuid import uuid4
 
 from shared.contracts.event import event_type
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import RetrySettings, operators
+from shared.handling import operator_actions
+from shared.messaging import RetrySettings
 from tests.integration.messaging.parked import Picky, all_parked, connect, numbers, parked
 from tests.integration.messaging.support import (
     Counted,
@@ -52,7 +53,7 @@ async def test_a_consumer_that_restarts_knows_what_is_parked(
             await count(owner, stream, 4)
             first, *_ = await eventually(lambda: all_parked(service, 3), "parked behind it")
         async with await connect(service) as connection:
-            await operators.discard(connection, first.id, by="olga", reason="not needed")
+            await operator_actions.discard(connection, first.id, by="olga", reason="not needed")
         async with background(runner(service, nats_url, picky).run):
             await eventually(lambda: picky.seen[stream] == [1, 3, 4], "handled in order")
 

@@ -6,7 +6,8 @@ from nats.js.api import StreamConfig
 
 from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.eventstore.records import Context
-from shared.messaging import connected, operators, parking
+from shared.handling import operator_actions, parking
+from shared.messaging import connected
 from tests.integration.messaging.parked import all_parked, connect, parked
 from tests.integration.messaging.support import (
     EVENTS,
@@ -36,12 +37,12 @@ async def say(store: EventStore, stream: UUID, *texts: str) -> list[int]:
 
 async def parked_by(store: EventStore, name: str) -> list[parking.Parked]:
     async with await connect(store) as connection:
-        return await operators.list_parked(connection, name)
+        return await operator_actions.list_parked(connection, name)
 
 
 async def _status(store: EventStore, parked_id: int, status: str, *, actions: int = 0) -> bool:
     async with await connect(store) as connection:
-        row, done = await operators.inspect(connection, parked_id)
+        row, done = await operator_actions.inspect(connection, parked_id)
         return row.status == status and len(done) >= actions
 
 
@@ -85,10 +86,10 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
         assert [each.status for each in waiting] == ["parked", "waiting"]
 
         async with await connect(owner) as connection:
-            await operators.retry(connection, row.id, by="olga")
+            await operator_actions.retry(connection, row.id, by="olga")
             await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it is refused again")
             await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": -1}))
-            await operators.retry(connection, row.id, by="olga")
+            await operator_actions.retry(connection, row.id, by="olga")
         await eventually(lambda: [text for stream, text in seen if stream == big] == ["one", "huge ", "three"], "all")
         await eventually(lambda: _status(owner, row.id, "handled"), "published after all")
         await eventually(lambda: _none_parked(service), "nothing waits any more")
@@ -146,10 +147,10 @@ async def test_a_retry_of_which_nobody_heard(owner: EventStore, broker: Broker) 
         await say(owner, uuid4(), "x" * 250_000)
         [row] = await eventually(lambda: parked_by(owner, "relay"), "it is withheld")
         await connection.execute("alter table parked disable trigger parked_signal_retrying")
-        await operators.retry(connection, row.id, by="olga")
+        await operator_actions.retry(connection, row.id, by="olga")
         await connection.execute(END_LISTENERS)
         await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it was tried again")
-        _, done = await operators.inspect(connection, row.id)
+        _, done = await operator_actions.inspect(connection, row.id)
     assert len(done) == 3
 
 

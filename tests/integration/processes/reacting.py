@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.contracts.event import Event
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging.handling import RetrySettings
+from shared.handling.retry import RetrySettings
 from shared.processes import Process, ProcessRunner
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Counted

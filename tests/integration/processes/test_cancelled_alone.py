@@ -8,7 +8,7 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.eventstore.checkpoints import checkpoint
-from shared.messaging import operators
+from shared.handling import operator_actions
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.processes.reacting import NAME, Seen, running
 from tests.support.patience import eventually
@@ -29,8 +29,8 @@ async def test_all_that_it_does_beside_its_reactions_goes_on(store: EventStore, 
         await eventually(lambda: process.active, "it begins again")
         seen.fail = lambda _: False
         async with store.pool.connection() as connection:
-            [event] = await operators.list_parked(connection, NAME)
-            await operators.retry(connection, event.id, by="olga")
+            [event] = await operator_actions.list_parked(connection, NAME)
+            await operator_actions.retry(connection, event.id, by="olga")
         last = await store.append(counted(uuid4(), 0, 1), context())
         await eventually(lambda: len(seen.events) == 2, "both are done")
         await eventually(lambda: is_at(store, last.position), "the checkpoint is kept")
@@ -47,7 +47,7 @@ def returning(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
 
 async def is_parked(store: EventStore) -> bool:
     async with store.pool.connection() as connection:
-        return len(await operators.list_parked(connection, NAME)) == 1
+        return len(await operator_actions.list_parked(connection, NAME)) == 1
 
 
 async def is_at(store: EventStore, position: int) -> bool:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.messaging import operators
+from shared.handling import operator_actions
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.processes.reacting import NAME, QUICK, Seen, caught_up, running
 from tests.support.patience import eventually
@@ -55,8 +55,8 @@ async def test_what_never_goes_through_is_parked(store: EventStore, sql: psycopg
 
         broken = False
         async with store.pool.connection() as connection:
-            (first, *_) = await operators.list_parked(connection, NAME)
-            await operators.retry(connection, first.id, by="operator:ada")
+            (first, *_) = await operator_actions.list_parked(connection, NAME)
+            await operator_actions.retry(connection, first.id, by="operator:ada")
         await eventually(lambda: seen.of(ill) == [1, 2, 3], "they go on in order")
 
 

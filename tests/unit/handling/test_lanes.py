@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.lanes import Lanes
+from shared.handling.lanes import Lanes
 from tests.support.patience import PATIENCE
 
 

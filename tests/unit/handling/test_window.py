@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.messaging.window import STALLED, Window
+from shared.handling.window import STALLED, Window
 
 
 def test_bytes_are_bounded_as_the_number_is() -> None:

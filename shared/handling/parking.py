@@ -18,7 +18,6 @@ from psycopg.rows import RowMaker
 from psycopg.types.json import Jsonb
 
 from shared.eventstore import RecordedEvent, Schema
-from shared.messaging.cloudevents import Identity
 
 SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of messaging in a service's database: what is parked, and consumers' marks."""
@@ -112,7 +111,7 @@ class Message:
     epoch: int = 1
     decode: Callable[[], RecordedEvent] | None = field(default=None, repr=False, compare=False)
     """For a message that is made of an event of this process's own store: decodes it, once for all of its followers."""
-    identity: Identity | None = field(default=None, repr=False, compare=False)
+    identity: Any = field(default=None, repr=False, compare=False)
     """What the headers say about the event, where they have been read."""
 
 

@@ -12,8 +12,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from shared.contracts.problem import invalid, not_found
-from shared.messaging import parking
-from shared.messaging.parking import Parked
+from shared.handling import parking
+from shared.handling.parking import Parked
 
 UNRESOLVED = ("parked", "waiting", "retrying")
 

@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.problem import Problem
 from shared.eventstore import StoreUnavailable, VersionConflict
-from shared.messaging.failures import is_transient
+from shared.handling.transient import is_transient
 
 
 @pytest.mark.parametrize(
