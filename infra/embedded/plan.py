@@ -154,7 +154,7 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "SERVICE_INSTANCE": f"{name}-{number}",
         **(own(file, number) if (own := _OWN_SETTINGS.get(name)) else {}),
     }
-    return _python_process(f"{name}-{number}", f"services.{name}", "serve", environment, data, port)
+    return _python_process(f"{name}-{number}", (f"services.{name}", "serve"), environment, data, port)
 
 
 def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> ProcessSpec:
@@ -166,7 +166,7 @@ def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> P
         "API_URLS": _urls(file, "edge"),
         "SERVICE_INSTANCE": name,
     }
-    return _python_process(name, "services.generation", "worker", environment, data, port)
+    return _python_process(name, ("workers.studio",), environment, data, port)
 
 
 def _urls(file: SetFile, service: str) -> str:
@@ -207,17 +207,17 @@ _OWN_SETTINGS: dict[str, Callable[[SetFile, int], dict[str, str]]] = {
 
 
 def _python_process(
-    name: str, module: str, verb: str, environment: Mapping[str, str], data: Path, port: int
+    name: str, module: tuple[str, ...], environment: Mapping[str, str], data: Path, port: int
 ) -> ProcessSpec:
     return ProcessSpec(
         name=name,
         # -P: modules are not imported from the working directory.
-        command=(sys.executable, "-P", "-m", module, verb),
+        command=(sys.executable, "-P", "-m", *module),
         environment={"PYTHONUNBUFFERED": "1", **environment},
         ready=lambda: check_ready(port),
         cwd=data,
         is_held=True,
-        is_preloaded=verb == "serve",
+        is_preloaded=module[-1] == "serve",
         url=f"http://{LOOPBACK}:{port}",
         tells_health=True,
     )

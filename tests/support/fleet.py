@@ -59,7 +59,10 @@ class Fleet:
     def start(self) -> None:
         for service in (*STORES, "edge"):
             self._start(service, f"services.{service}", "serve")
-        self._start("worker", "services.generation", "worker")
+        if (self.code / "workers").exists():
+            self._start("worker", "workers.studio")
+        else:  # a release of before workers had a folder of their own
+            self._start("worker", "services.generation", "worker")
 
     async def until_ready(self) -> None:
         """Waits until every process is ready, as an operator does before sending traffic."""
@@ -118,11 +121,11 @@ class Fleet:
         except OSError as error:
             return str(error)
 
-    def _start(self, service: str, module: str, verb: str) -> None:
+    def _start(self, service: str, module: str, *verb: str) -> None:
         log = (self.logs / f"{self.name}-{service}.log").open("ab")
         with log:
             self.processes[service] = subprocess.Popen(
-                [sys.executable, "-m", module, verb],
+                [sys.executable, "-m", module, *verb],
                 cwd=self.code,
                 env={**os.environ, "PYTHONPATH": str(self.code), "PYTHONUNBUFFERED": "1", **self._environment(service)},
                 stdout=log,

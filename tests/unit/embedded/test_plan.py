@@ -15,9 +15,9 @@ from services.collections.settings import CollectionsSettings
 from services.credits.settings import CreditsSettings
 from services.edge.settings import EdgeSettings
 from services.generation.settings import GenerationSettings
-from services.generation.worker.settings import WorkerSettings
 from services.storage.settings import StorageSettings
 from shared.runtime.settings import ServiceSettings, from_environment
+from workers.studio.settings import WorkerSettings
 
 SETTINGS: dict[str, type[msgspec.Struct]] = {
     "collections": CollectionsSettings,

@@ -4,10 +4,10 @@ import pytest
 
 from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
 from services.generation.domain.workflow.cost import BadCost, step_cost
-from services.generation.worker.renderers.palette import BY_NAME
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, after, folder
+from workers.studio.renderers.palette import BY_NAME
 
 
 def register(state, definition, name="sketch"):

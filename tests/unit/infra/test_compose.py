@@ -22,7 +22,7 @@ SETTINGS = {
     "credits": "services.credits.settings:CreditsSettings",
     "storage": "services.storage.settings:StorageSettings",
     "edge": "services.edge.settings:EdgeSettings",
-    "worker": "services.generation.worker.settings:WorkerSettings",
+    "worker": "workers.studio.settings:WorkerSettings",
 }
 
 
@@ -44,9 +44,9 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 
 def test_it_runs_every_service_of_the_set_and_a_worker(services: dict[str, dict]) -> None:
     for name in SETTINGS:
-        folder, module, verb = services[name]["command"]
+        folder, module, *verb = services[name]["command"]
         assert folder == name
-        assert verb == ("worker" if name == "worker" else "serve")
+        assert verb == ([] if name == "worker" else ["serve"])
         assert importlib.util.find_spec(f"{module}.__main__"), f"{module} can't be run"
 
 

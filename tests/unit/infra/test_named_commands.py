@@ -12,11 +12,12 @@ from infra.cli.main import main
 from tests.support.printed import commands, documents, spans
 from tests.support.running_set import ROOT
 
+FOLDERS = ("services", "shared", "workers", "infra", "tests")
 EVERYWHERE = [
     *documents(),
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs" / "explanation" / "decisions").glob("*.md")),
-    *sorted(path for folder in ("services", "shared", "infra", "tests") for path in (ROOT / folder).rglob("*.md")),
+    *sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md")),
 ]
 A_UUID = "0d9f6c1e-0000-0000-0000-000000000000"
 MEANT = {"DIR": "data/set", "S": "credits", "N": "0", "ID": A_UUID, "STREAM": A_UUID, "USER_ID": A_UUID}

@@ -1,0 +1,82 @@
+"""Which addresses a worker reads pictures from, and which of them may see the step's token.
+
+A payload's URL is a user's word. So: http and https only; the token goes to the storage service that gave it and to
+nobody else; any other host must be allow-listed by whoever runs the worker.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yarl import URL
+
+from workers.kit.faults import lasting
+
+ASSET = re.compile(r"/assets/\d+/content")
+
+
+@dataclass(frozen=True)
+class Address:
+    url: URL
+    bearer: bool
+    """Whether the request carries the step's token."""
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
+
+
+class Addresses:
+    """`api_urls`: edges that serve the same API, tried in turn for files while one of them does not answer."""
+
+    def __init__(self, public_url: str, hosts: Sequence[str], api_urls: Sequence[str] = ()) -> None:
+        self._public = URL(public_url)
+        self._hosts = frozenset(host.strip().lower() for host in hosts if host.strip())
+        self._edges = [URL(url.strip()).origin() for url in api_urls if url.strip()]
+        self._turn = 0
+
+    def at_edge(self, url: URL) -> URL:
+        """The same path at the edge whose turn it is; unchanged where it is not at one of the edges."""
+        if url.origin() not in self._edges:
+            return url
+        edge = self._edges[self._turn % len(self._edges)]
+        return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
+
+    def has_another(self, url: URL) -> bool:
+        """Whether another edge may take its place."""
+        return len(self._edges) > 1 and url.origin() in self._edges
+
+    def failed(self, url: URL) -> None:
+        """`url`, which `at_edge` returned, did not answer: it is the next edge's turn, unless it is that already."""
+        if self._edges and url.origin() == self._edges[self._turn % len(self._edges)]:
+            self._turn += 1
+
+    def of(self, link: str, upload_url: str, field: str) -> Address:
+        """Where to read a link of the payload's `field`. Raises StepFault INPUT_REFUSED.
+
+        A link to a file through the edge becomes the same path at the storage service that the grant is for: it says
+        the same, and the files of a busy job do not count against its user's requests.
+        """
+        try:
+            url = URL(link)
+            usable = url.scheme in ("http", "https") and bool(url.host) and url.user is None and url.password is None
+        except ValueError:
+            usable = False
+        if not usable:
+            raise lasting("INPUT_REFUSED", f"/{field}: is not an http or https address of a file")
+        storage = URL(upload_url)
+        if _origin(url) == _origin(storage):
+            return Address(url, bearer=True)
+        if _origin(url) == _origin(self._public):
+            base = self._public.path.rstrip("/")
+            path = url.path.removeprefix(base)
+            if url.path.startswith(base) and ASSET.fullmatch(path):
+                return Address(storage.origin().with_path(path), bearer=True)
+            raise lasting("INPUT_REFUSED", f"/{field}: is not the address of a file")
+        if self._is_listed(url):
+            return Address(url, bearer=False)
+        raise lasting("INPUT_REFUSED", f"/{field}: files are not read from {url.host}; upload the picture first")
+
+    def _is_listed(self, url: URL) -> bool:
+        host = (url.host or "").lower()
+        return (url.is_default_port() and host in self._hosts) or f"{host}:{url.port}" in self._hosts

@@ -1,0 +1,1 @@
+"""The worker of the built-in workflows: sketch, frame and caption."""

@@ -1,0 +1,114 @@
+"""Rendering in processes of their own: it fills a core, and the loop that keeps leases must go on beside it."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import structlog
+
+from shared.backoff import Backoff
+from workers.kit.faults import lasting, passing
+from workers.kit.rendered import Rendered
+from workers.studio.renderers.fields import Refused
+from workers.studio.rendering import PRELOADED, render, settle
+
+log = structlog.get_logger()
+
+STARTS_WITHIN = 10.0
+"""Seconds for which starting a rendering process is tried, before the step is given back."""
+
+
+class NotStartedError(Exception):
+    """No process could be started: what they are forked from has just died, or the system has no room."""
+
+
+class RenderPool:
+    """As many children as steps may run at once. One that dies takes the pool with it, and the next call a new one."""
+
+    def __init__(self, processes: int, *, seconds: float) -> None:
+        self._processes, self._seconds = processes, seconds
+        self._pool = self._fresh()
+        self.lost = 0
+        """Times that the pool had to be made anew."""
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        # Forked from a process that holds nothing but the renderers, they share its memory; forked from this one, they
+        # would have a copy of the locks of its threads.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        return ProcessPoolExecutor(self._processes, context, initializer=settle)
+
+    async def warm(self) -> None:
+        """Starts what children are forked from, and one of them; more come when steps run at once, in 0.03 s each."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, os.getpid)
+
+    async def render(
+        self, service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]
+    ) -> Rendered:
+        """Raises StepFault. A step whose process died with another one's is tried once more, by itself."""
+        try:
+            return await self._render(service, generation_hash, payload, inputs)
+        except BrokenProcessPool:
+            log.warning("render_process_lost", service_required=service)
+        try:
+            return await self._render(service, generation_hash, payload, inputs)
+        except BrokenProcessPool as error:
+            raise passing("RENDERER_LOST", "the rendering process died") from error
+
+    async def _render(self, service: str, *call: Any) -> Rendered:
+        try:
+            submit = Backoff("rendering", on=(NotStartedError,), longest=1.0)
+            pool, rendering = await submit.call(lambda: self._submit(service, *call), timeout=STARTS_WITHIN)
+        except NotStartedError as error:
+            raise passing("RENDERER_LOST", "no rendering process can be started") from error
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(rendering)
+        except TimeoutError as error:
+            self._replace(pool)
+            raise passing("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error
+        except BrokenProcessPool:
+            self._replace(pool)
+            raise
+        except Refused as refused:
+            raise lasting(refused.code, refused.message) from refused
+        except MemoryError as error:
+            raise passing("RENDERER_LOST", "the rendering process had too little memory") from error
+        except Exception as error:
+            log.exception("render_failed", service_required=service)
+            raise lasting("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
+
+    async def _submit(self, *call: Any) -> "tuple[ProcessPoolExecutor, Future[Rendered]]":
+        """Begins to render. Raises NotStartedError, which is no fault of the step, and BrokenProcessPool."""
+        pool = self._pool
+        try:
+            return pool, pool.submit(render, *call)
+        except BrokenProcessPool:
+            self._replace(pool)
+            raise
+        except (OSError, EOFError) as error:
+            self._replace(pool)
+            raise NotStartedError(repr(error)) from error
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Whoever notices first makes the new pool; the old one's children are killed, also one that hangs."""
+        if self._pool is not broken:
+            return
+        self.lost += 1
+        self._pool = self._fresh()
+        self._kill(broken)
+
+    def _kill(self, pool: ProcessPoolExecutor) -> None:
+        children = multiprocessing.active_children()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.kill()
+
+    def close(self) -> None:
+        """At once: what is being rendered is not waited for."""
+        with contextlib.suppress(OSError):
+            self._kill(self._pool)
