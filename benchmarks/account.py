@@ -14,7 +14,7 @@ from benchmarks.measure import Figure, percentile
 from services.credits.app import SERVICE
 from services.credits.domain.account import Account, evolve
 from services.credits.domain.decisions import CaptureHold, PlaceHold
-from services.credits.handlers import ACCOUNT, Ledger
+from services.credits.handlers import ACCOUNT, CommandHandlers
 from shared.contracts.credits import Allocation, CreditsGranted, HoldCaptured, HoldPlaced
 from shared.contracts.event import Event
 from shared.eventstore import Context, EventStore, StreamAppend
@@ -62,11 +62,11 @@ class Cost:
 
 
 async def cost(store: EventStore, user: UUID) -> Cost:
-    ledger = Ledger(store, lambda: datetime.now(UTC))
+    ledger = CommandHandlers(store, lambda: datetime.now(UTC))
 
     async def carry_out(command: PlaceHold | CaptureHold) -> float:
         began = time.perf_counter()
-        await ledger.carry_out(command, Context(uuid4(), "bench"))
+        await ledger.handle(command, Context(uuid4(), "bench"))
         return 1e3 * (time.perf_counter() - began)
 
     began = time.perf_counter()

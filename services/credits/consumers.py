@@ -1,7 +1,9 @@
 """Turns job events of the generation service into commands on the users' accounts."""
 
+from datetime import datetime
+
 from services.credits.domain.decisions import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
-from services.credits.handlers import Ledger
+from services.credits.handlers import CommandHandlers
 from shared.contracts.generation import (
     JobCompleted,
     JobDisowned,
@@ -17,10 +19,10 @@ JOBS = "credits-jobs-v1"
 """One consumer for all job events, so that they are handled in order."""
 
 
-def consumers(ledger: Ledger) -> list[Consumer]:
+def consumers(handlers: CommandHandlers) -> list[Consumer]:
     async def on_job(recorded: RecordedEvent) -> None:
-        command = command_of(recorded, ledger)
-        await ledger.carry_out(command, recorded.context.caused(recorded.event_id, JOBS))
+        command = command_of(recorded, handlers.clock())
+        await handlers.handle(command, recorded.context.caused(recorded.event_id, JOBS))
 
     return [
         Consumer(
@@ -32,9 +34,8 @@ def consumers(ledger: Ledger) -> list[Consumer]:
     ]
 
 
-def command_of(recorded: RecordedEvent, ledger: Ledger) -> Command:
+def command_of(recorded: RecordedEvent, now: datetime) -> Command:
     """The command for a job event. Raises ValueError for a JobRejected without a user."""
-    now = ledger.clock()
     match recorded.event:
         case JobRequested(job_id=job_id, user_id=user_id, quoted=quoted):
             return PlaceHold(user_id, job_id, quoted, now)

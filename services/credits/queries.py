@@ -1,5 +1,6 @@
 """Queries of a user's balance and ledger entries."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,27 +17,27 @@ from shared.http.amounts import Credits
 
 # `accounts_v1.available` includes grants that expired since the account's last event, so they are subtracted here.
 SELECT_BALANCE = """
-select stand.positions,
+select tables.positions,
        a.available - coalesce((
          select sum(g.available) from grants_v1 g
-         where g.user_id = a.user_id and g.available > 0 and g.expires_at <= %b), 0)::int8, a.held, a.spent
-from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'grants_v1')) stand
-left join accounts_v1 a on a.user_id = %b"""
+         where g.user_id = a.user_id and g.available > 0 and g.expires_at <= %s), 0)::int8, a.held, a.spent
+from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'grants_v1')) tables
+left join accounts_v1 a on a.user_id = %s"""
 
 # The balance after an entry is the present one less all later changes: summed from the newest entry down, so that the
 # first page reads only its own rows.
 SELECT_ENTRIES = """
-select stand.positions, page.*
-from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'entries_v1')) stand
+select tables.positions, page.*
+from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'entries_v1')) tables
 left join (
   select position, kind, amount, balance_after, job_id, grant_id, recorded_at
   from (
     select e.*, a.available - coalesce(sum(e.change) over (
              order by e.position desc rows between unbounded preceding and 1 preceding), 0)::int8 as balance_after
     from entries_v1 e join accounts_v1 a using (user_id)
-    where e.user_id = %b) ledger
-  where position < %b and (%b::uuid is null or job_id = %b::uuid)
-  order by position desc limit %b) page on true
+    where e.user_id = %s) ledger
+  where position < %s and (%s::uuid is null or job_id = %s::uuid)
+  order by position desc limit %s) page on true
 order by page.position desc"""
 
 
@@ -48,7 +49,7 @@ class Balance(msgspec.Struct, frozen=True):
     spent: Credits
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LedgerEntry(msgspec.Struct, frozen=True):
     """One movement: granted, held, captured, released or expired. `balance_after`: available credits after it."""
 
     position: int
@@ -60,24 +61,27 @@ class Entry(msgspec.Struct, frozen=True):
     recorded_at: datetime
 
 
-async def balance(store: EventStore, user_id: UUID, now: datetime) -> Balance:
-    """A user's credits at `now`; zeros for a user without an account. Raises UNAVAILABLE as `entries` does."""
-    [(positions, available, held, spent)] = await store.pool.rows(SELECT_BALANCE, (now, user_id))
-    _refuse_different_positions(positions)
-    return Balance(to_credits(available or 0), to_credits(held or 0), to_credits(spent or 0))
+@dataclass(frozen=True)
+class Queries:
+    """Each raises UNAVAILABLE while the tables that it reads are at different positions."""
 
+    store: EventStore
 
-async def entries(
-    store: EventStore, user_id: UUID, *, before: int, limit: int, job_id: UUID | None = None
-) -> list[Entry]:
-    """A user's entries below position `before`, newest first. Raises UNAVAILABLE while the tables' positions differ."""
-    rows = await store.pool.rows(SELECT_ENTRIES, (user_id, before, job_id, job_id, limit))
-    _refuse_different_positions(rows[0][0])
-    return [
-        Entry(position, kind, to_credits(amount), to_credits(after), job, grant, at)
-        for _, position, kind, amount, after, job, grant, at in rows
-        if position is not None
-    ]
+    async def balance(self, user_id: UUID, now: datetime) -> Balance:
+        """A user's credits at `now`; zeros for a user without an account."""
+        [(positions, available, held, spent)] = await self.store.pool.rows(SELECT_BALANCE, (now, user_id))
+        _refuse_different_positions(positions)
+        return Balance(to_credits(available or 0), to_credits(held or 0), to_credits(spent or 0))
+
+    async def entries(self, user_id: UUID, *, before: int, limit: int, job_id: UUID | None = None) -> list[LedgerEntry]:
+        """A user's entries below position `before`, newest first; `limit` at most."""
+        rows = await self.store.pool.rows(SELECT_ENTRIES, (user_id, before, job_id, job_id, limit))
+        _refuse_different_positions(rows[0][0])
+        return [
+            LedgerEntry(position, kind, to_credits(amount), to_credits(after), job, grant, at)
+            for _, position, kind, amount, after, job, grant, at in rows
+            if position is not None
+        ]
 
 
 def _refuse_different_positions(positions: int) -> None:

@@ -6,19 +6,18 @@ from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
-from litestar import Router, get, post
+from litestar import get, post
+from litestar.di import NamedDependency
 from litestar.params import KwargDefinition
 from msgspec import Meta
 
-from services.credits import queries
 from services.credits.domain.amounts import to_credits, to_micro
-from services.credits.domain.decisions import GiveGrant
-from services.credits.domain.outcomes import grant_after
-from services.credits.handlers import Ledger
-from services.credits.queries import Balance, Entry
+from services.credits.domain.closed import grant_after
+from services.credits.domain.decisions import GrantCredits
+from services.credits.handlers import CommandHandlers
+from services.credits.queries import Balance, LedgerEntry, Queries
 from shared.contracts.problem import Detail, Problem
 from shared.contracts.times import in_utc
-from shared.eventstore import EventStore
 from shared.http import (
     CommandContext,
     Cursor,
@@ -33,6 +32,7 @@ from shared.http import (
 )
 from shared.http.amounts import Credits, ExactResponse
 from shared.http.positions import following
+from shared.runtime import Runtime
 
 NEWEST = 2**62
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -68,55 +68,65 @@ class GrantView(msgspec.Struct, frozen=True):
     external_id: str | None
 
 
-def routes(ledger: Ledger, store: EventStore) -> Router:
-    @get("/credits", summary="Your credits", opt=following("generation"))
-    async def read_balance(principal: User) -> Envelope[Balance]:
-        """Credits that are available, held for jobs, and spent."""
-        return Envelope(await queries.balance(store, principal.user_id, ledger.clock()))
+@get("/credits", summary="Your credits", response_class=ExactResponse, opt=following("generation"))
+async def read_balance(
+    principal: User, queries: NamedDependency[Queries], runtime: NamedDependency[Runtime]
+) -> Envelope[Balance]:
+    """Credits that are available, held for jobs, and spent."""
+    return Envelope(await queries.balance(principal.user_id, runtime.clock()))
 
-    @get("/credits/entries", summary="Your ledger", opt=following("generation"))
-    async def list_entries(
-        principal: User, limit: Limit = 50, cursor: Cursor = None, job_id: FromQuery[UUID | None] = None
-    ) -> Page[Entry]:
-        """Every movement of your credits, newest first; with `job_id`, those of one job."""
-        before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
-        entries = await queries.entries(store, principal.user_id, before=before, limit=limit + 1, job_id=job_id)
-        page = entries[:limit]
-        return Page(page, encode_cursor(page[-1].position) if len(entries) > limit else None)
 
-    @post("/credits/grants", summary="Give a user credits", opt={"roles": {"operator"}})
-    async def give_grant(data: JSONBody[NewGrant], context: CommandContext) -> Envelope[GrantView]:
-        """For operators. The same `external_id`, or the same Idempotency-Key, gives the same grant again."""
-        seed = f"grant {data.external_id}" if data.external_id is not None else f"grant of {context.command_id}"
-        command = GiveGrant(
-            grant_id=uuid5(data.user_id, seed),
-            user_id=data.user_id,
-            amount=to_micro(data.amount, "/amount"),
-            source=data.source,
-            priority=data.priority,
-            expires_at=None if data.expires_at is None else in_utc(data.expires_at, "/expires_at"),
-            external_id=data.external_id,
-            now=ledger.clock(),
+@get("/credits/entries", summary="Your ledger", response_class=ExactResponse, opt=following("generation"))
+async def list_entries(
+    principal: User,
+    queries: NamedDependency[Queries],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    job_id: FromQuery[UUID | None] = None,
+) -> Page[LedgerEntry]:
+    """Every movement of your credits, newest first; with `job_id`, those of one job."""
+    before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+    entries = await queries.entries(principal.user_id, before=before, limit=limit + 1, job_id=job_id)
+    page = entries[:limit]
+    return Page(page, encode_cursor(page[-1].position) if len(entries) > limit else None)
+
+
+@post("/credits/grants", summary="Give a user credits", response_class=ExactResponse, opt={"roles": {"operator"}})
+async def give_grant(
+    data: JSONBody[NewGrant], context: CommandContext, handlers: NamedDependency[CommandHandlers]
+) -> Envelope[GrantView]:
+    """For operators. The same `external_id`, or the same Idempotency-Key, gives the same grant again."""
+    seed = f"grant {data.external_id}" if data.external_id is not None else f"grant of {context.command_id}"
+    command = GrantCredits(
+        grant_id=uuid5(data.user_id, seed),
+        user_id=data.user_id,
+        amount=to_micro(data.amount, "/amount"),
+        source=data.source,
+        priority=data.priority,
+        expires_at=None if data.expires_at is None else in_utc(data.expires_at, "/expires_at"),
+        external_id=data.external_id,
+        now=handlers.clock(),
+    )
+    # The grant's id makes it idempotent, and lets the decision refuse a repeat with other values.
+    handled = await handlers.handle(command, msgspec.structs.replace(context, repeatable=False))
+    terms = grant_after(None, handled.events, command.grant_id)
+    terms = terms or await handlers.closed.grant(data.user_id, command.grant_id, handled.position)
+    if terms is None:
+        raise Problem(
+            "IDEMPOTENCY_KEY_REUSED",
+            "This Idempotency-Key was used for another grant",
+            Detail("header:Idempotency-Key", "was used for another grant"),
         )
-        # The grant's id makes it idempotent, and lets the decision refuse a repeat with other values.
-        handled = await ledger.carry_out(command, msgspec.structs.replace(context, repeatable=False))
-        grant = grant_after(None, handled.events, command.grant_id)
-        grant = grant or await ledger.outcomes.grant(data.user_id, command.grant_id, handled.position)
-        if grant is None:
-            raise Problem(
-                "IDEMPOTENCY_KEY_REUSED",
-                "This Idempotency-Key was used for another grant",
-                Detail("header:Idempotency-Key", "was used for another grant"),
-            )
-        view = GrantView(
-            id=command.grant_id,
-            user_id=data.user_id,
-            amount=to_credits(grant.amount),
-            source=grant.source,
-            priority=grant.priority,
-            expires_at=grant.expires_at,
-            external_id=grant.external_id,
-        )
-        return Envelope(view)
+    view = GrantView(
+        id=command.grant_id,
+        user_id=data.user_id,
+        amount=to_credits(terms.amount),
+        source=terms.source,
+        priority=terms.priority,
+        expires_at=terms.expires_at,
+        external_id=terms.external_id,
+    )
+    return Envelope(view)
 
-    return Router("/", route_handlers=[read_balance, list_entries, give_grant], response_class=ExactResponse)
+
+ROUTES = [read_balance, list_entries, give_grant]

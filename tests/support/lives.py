@@ -12,7 +12,7 @@ from services.collections.domain.package import Part, RequestPackage
 from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES
 from services.collections.packages import PACKAGE as REQUESTED_PACKAGE
 from services.credits.domain.account import Account
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold
+from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.credits.handlers import ACCOUNT
 from services.generation.domain import job
@@ -48,7 +48,7 @@ class AccountLife:
         self.account, self.events = Account(), list[Event]()
 
     def give(self, number: int, amount: int = MILLION) -> None:
-        self._do(GiveGrant(UUID(int=10**9 + number), USER, amount, "shop", 100, None, f"order {number}", NOW))
+        self._do(GrantCredits(UUID(int=10**9 + number), USER, amount, "shop", 100, None, f"order {number}", NOW))
 
     def place(self, number: int, amount: int = MILLION) -> None:
         self._do(PlaceHold(USER, UUID(int=number), amount, NOW))

@@ -1,7 +1,7 @@
 """A user's credits: grants add some, a job's hold sets some aside, and a capture spends what its generations cost.
 
 Amounts are integers of 10^-6 credit. Commands and decisions: decisions.py. Used-up grants and resolved holds leave the
-state, so its size depends on what is open, not on the length of the history; outcomes.py has the closed ones.
+state, so its size depends on what is open, not on the length of the history; closed.py has the closed ones.
 """
 
 from collections.abc import Sequence
@@ -86,9 +86,9 @@ class Account(msgspec.Struct, frozen=True):
     granted: int = 0
     spent: int = 0
     expired: int = 0
-    given: int = 0
+    grant_count: int = msgspec.field(default=0, name="given")
     """Number of grants so far, closed ones included."""
-    decided: int = 0
+    hold_count: int = msgspec.field(default=0, name="decided")
     """Number of jobs whose hold was placed or declined so far."""
 
     def available(self, now: datetime) -> int:
@@ -109,14 +109,14 @@ def evolve(account: Account, event: Event) -> Account:
                 amount=event.amount,
                 priority=event.priority,
                 expires_at=None if event.expires_at is None else datetime.fromisoformat(event.expires_at),
-                order=account.given,
+                order=account.grant_count,
                 available=event.amount,
             )
             return replace(
                 account,
                 grants=account.grants.with_changed([grant]),
                 granted=account.granted + event.amount,
-                given=account.given + 1,
+                grant_count=account.grant_count + 1,
             )
         case HoldPlaced():
             hold = Hold(event.job_id, event.amount, tuple(event.allocations))
@@ -124,10 +124,10 @@ def evolve(account: Account, event: Event) -> Account:
                 account,
                 grants=_moved(account.grants, event.allocations, "available", "held"),
                 holds=account.holds.with_hold(hold),
-                decided=account.decided + 1,
+                hold_count=account.hold_count + 1,
             )
         case HoldDeclined():
-            return replace(account, decided=account.decided + 1)
+            return replace(account, hold_count=account.hold_count + 1)
         case HoldCaptured():
             hold = account.holds[event.job_id]
             _, rest = split(hold.allocations, event.amount)

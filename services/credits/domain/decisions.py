@@ -13,8 +13,8 @@ import msgspec
 
 from services.credits.domain.account import Account, Hold, split
 from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits
+from services.credits.domain.closed import GrantTerms, HoldOutcome
 from services.credits.domain.grants import Grant
-from services.credits.domain.outcomes import GivenGrant, HoldOutcome
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
@@ -34,10 +34,10 @@ It bounds the account's state, and the event of a hold, which lists every grant 
 """
 LATEST_EXPIRY = datetime(9000, 1, 1, tzinfo=UTC)
 
-# What is asked
+# Commands
 
 
-class GiveGrant(msgspec.Struct, frozen=True):
+class GrantCredits(msgspec.Struct, frozen=True):
     """Give a user credits. Idempotent by `grant_id`, which is derived from `external_id` when there is one."""
 
     grant_id: UUID
@@ -84,24 +84,24 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
     now: datetime
 
 
-Command = GiveGrant | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
+Command = GrantCredits | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 
-# What is decided
+# Decisions
 
 
 def decide(
-    command: Command, account: Account, *, grant: GivenGrant | None = None, hold: HoldOutcome | None = None
+    command: Command, account: Account, *, grant: GrantTerms | None = None, hold: HoldOutcome | None = None
 ) -> list[Event]:
     """The events of a command. Idempotent: none if it was carried out before.
 
-    `grant` and `hold`: the command's grant or hold if it is closed, and so no longer in the account (outcomes.py).
+    `grant` and `hold`: the command's grant or hold if it is closed, and so no longer in the account (closed.py).
 
     Raises:
         Problem: VALIDATION_FAILED or IDEMPOTENCY_KEY_REUSED for a grant; HOLD_AMOUNT_DIFFERS, HOLD_RESOLVED,
             HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: permanent faults of the sender, so the event is parked.
     """
     match command:
-        case GiveGrant():
+        case GrantCredits():
             return _give(command, account, account.grants.get(command.grant_id) or grant)
         case PlaceHold():
             return _place(command, account, account.holds.get(command.job_id) or hold)
@@ -115,7 +115,7 @@ def decide(
             assert_never(command)
 
 
-def _give(command: GiveGrant, account: Account, known: Grant | GivenGrant | None) -> list[Event]:
+def _give(command: GrantCredits, account: Account, known: Grant | GrantTerms | None) -> list[Event]:
     if known is not None:
         if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):
             return []

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.credits import queries
 from services.credits.app import SERVICE
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold
-from services.credits.handlers import ACCOUNT, Ledger
+from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
+from services.credits.handlers import ACCOUNT, CommandHandlers
+from services.credits.queries import Queries
 from services.credits.settings import CreditsSettings
 from shared.contracts.credits import HoldPlaced
 from shared.contracts.problem import Problem
@@ -42,8 +42,8 @@ def context() -> Context:
     return Context(command_id=uuid4(), actor="test")
 
 
-def give(amount: int, user: UUID = ALICE, priority: int = 0, expires: datetime | None = None) -> GiveGrant:
-    return GiveGrant(uuid4(), user, amount, "test", priority, expires, None, NOW)
+def give(amount: int, user: UUID = ALICE, priority: int = 0, expires: datetime | None = None) -> GrantCredits:
+    return GrantCredits(uuid4(), user, amount, "test", priority, expires, None, NOW)
 
 
 async def books(runtime: Runtime) -> full_ledger.Account:
@@ -55,14 +55,11 @@ async def books(runtime: Runtime) -> full_ledger.Account:
 async def test_two_replicas_never_spend_the_same_credit(database: str):
     """Each decides on what it has seen; the account's version lets only one of two decisions be recorded."""
     async with replica(database) as one, replica(database) as two:
-        ledgers = [Ledger(each.store, lambda: NOW) for each in (one, two)]
-        await ledgers[0].carry_out(give(10), context())
+        handlers = [CommandHandlers(each.store, lambda: NOW) for each in (one, two)]
+        await handlers[0].handle(give(10), context())
         jobs = [uuid4() for _ in range(30)]
         await asyncio.gather(
-            *(
-                ledgers[number % 2].carry_out(PlaceHold(ALICE, job, 3, NOW), context())
-                for number, job in enumerate(jobs)
-            )
+            *(handlers[number % 2].handle(PlaceHold(ALICE, job, 3, NOW), context()) for number, job in enumerate(jobs))
         )
         account = (await one.store.load(ACCOUNT, ALICE)).state
         statuses = [(await books(one)).holds[job].status for job in jobs]
@@ -72,11 +69,11 @@ async def test_two_replicas_never_spend_the_same_credit(database: str):
 
 async def test_two_replicas_place_one_hold_for_one_job(database: str):
     async with replica(database) as one, replica(database) as two:
-        ledgers = [Ledger(each.store, lambda: NOW) for each in (one, two)]
-        await ledgers[0].carry_out(give(10), context())
+        handlers = [CommandHandlers(each.store, lambda: NOW) for each in (one, two)]
+        await handlers[0].handle(give(10), context())
         job = uuid4()
         await asyncio.gather(
-            *(ledgers[number % 2].carry_out(PlaceHold(ALICE, job, 3, NOW), context()) for number in range(20))
+            *(handlers[number % 2].handle(PlaceHold(ALICE, job, 3, NOW), context()) for number in range(20))
         )
         history = await one.store.read_stream(ALICE)
         assert sum(isinstance(recorded.event, HoldPlaced) for recorded in history) == 1
@@ -85,12 +82,12 @@ async def test_two_replicas_place_one_hold_for_one_job(database: str):
 async def test_an_account_comes_back_from_its_snapshot(database: str):
     """After hundreds of jobs, a process that starts reads the snapshot and the few events after it."""
     async with replica(database) as runtime:
-        ledger = Ledger(runtime.store, lambda: NOW)
-        await ledger.carry_out(give(1000), context())
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
+        await handlers.handle(give(1000), context())
         for _ in range(ACCOUNT.snapshot_every or 0):
             job = uuid4()
-            await ledger.carry_out(PlaceHold(ALICE, job, 2, NOW), context())
-            await ledger.carry_out(CaptureHold(ALICE, job, 1, NOW), context())
+            await handlers.handle(PlaceHold(ALICE, job, 2, NOW), context())
+            await handlers.handle(CaptureHold(ALICE, job, 1, NOW), context())
         before = await runtime.store.load(ACCOUNT, ALICE)
     async with replica(database) as runtime:
         async with runtime.store.reader() as cursor:
@@ -103,16 +100,16 @@ async def test_an_account_comes_back_from_its_snapshot(database: str):
 
 async def test_what_expired_is_not_in_the_balance_even_before_the_ledger_records_it(database: str):
     async with replica(database, projecting=True) as runtime:
-        ledger = Ledger(runtime.store, lambda: NOW)
-        await ledger.carry_out(give(10, expires=NOW + timedelta(hours=1)), context())
-        handled = await ledger.carry_out(give(5), context())
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
+        await handlers.handle(give(10, expires=NOW + timedelta(hours=1)), context())
+        handled = await handlers.handle(give(5), context())
         assert await runtime.projector.caught_up(handled.position)
         later = NOW + timedelta(hours=1)
-        assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 15
-        assert (await queries.balance(runtime.store, ALICE, later)).available * 1_000_000 == 5
-        handled = await ledger.carry_out(PlaceHold(ALICE, uuid4(), 1, later), context())
+        assert (await Queries(runtime.store).balance(ALICE, NOW)).available * 1_000_000 == 15
+        assert (await Queries(runtime.store).balance(ALICE, later)).available * 1_000_000 == 5
+        handled = await handlers.handle(PlaceHold(ALICE, uuid4(), 1, later), context())
         assert await runtime.projector.caught_up(handled.position)
-        found = await queries.balance(runtime.store, ALICE, later)
+        found = await Queries(runtime.store).balance(ALICE, later)
         assert (found.available * 1_000_000, found.held * 1_000_000) == (4, 1)
 
 
@@ -120,7 +117,7 @@ async def test_what_expired_is_not_in_the_balance_even_before_the_ledger_records
 async def test_a_rebuilt_table_equals_the_live_one(database: str, projection):
     """After a life with everything in it: priorities, expiry, partial capture, release, a declined hold."""
     async with replica(database, projecting=True) as runtime:
-        ledger = Ledger(runtime.store, lambda: NOW)
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
         position = 0
         for user in (ALICE, BOB):
             jobs = [uuid4() for _ in range(5)]
@@ -137,7 +134,7 @@ async def test_a_rebuilt_table_equals_the_live_one(database: str, projection):
                 CaptureHold(user, jobs[3], 0, later),
                 PlaceHold(user, jobs[4], 1, later),
             ]:
-                position = (await ledger.carry_out(command, context())).position
+                position = (await handlers.handle(command, context())).position
         assert await runtime.projector.caught_up(position)
         rebuilt = await rebuild(runtime.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0)
@@ -146,12 +143,12 @@ async def test_a_rebuilt_table_equals_the_live_one(database: str, projection):
 
 async def test_read_tables_say_what_the_account_itself_says(database: str):
     async with replica(database, projecting=True) as runtime:
-        ledger = Ledger(runtime.store, lambda: NOW)
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
         job = uuid4()
-        await ledger.carry_out(give(5, priority=1), context())
-        await ledger.carry_out(give(5, priority=0, expires=NOW + timedelta(days=1)), context())
-        await ledger.carry_out(PlaceHold(ALICE, job, 7, NOW), context())
-        handled = await ledger.carry_out(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
+        await handlers.handle(give(5, priority=1), context())
+        await handlers.handle(give(5, priority=0, expires=NOW + timedelta(days=1)), context())
+        await handlers.handle(PlaceHold(ALICE, job, 7, NOW), context())
+        handled = await handlers.handle(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
         assert await runtime.projector.caught_up(handled.position)
         async with runtime.store.reader() as cursor:
             await cursor.execute("select grant_id, amount, available, held, spent, expired from grants_v1")
@@ -172,14 +169,14 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
 async def test_a_balance_of_tables_at_different_positions_is_refused(database: str, behind: str):
     """Both are summed up: while one of them lacks events that the other has, the sum was never true."""
     async with replica(database, projecting=True) as runtime:
-        handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
+        handled = await CommandHandlers(runtime.store, lambda: NOW).handle(give(10), context())
         assert await runtime.projector.caught_up(handled.position)
     async with replica(database) as runtime:
-        assert (await queries.balance(runtime.store, ALICE, NOW)).available * 1_000_000 == 10
+        assert (await Queries(runtime.store).balance(ALICE, NOW)).available * 1_000_000 == 10
         await stands_behind(runtime, behind)
         for user in (ALICE, BOB):
             with pytest.raises(Problem, match="at different positions") as refused:
-                await queries.balance(runtime.store, user, NOW)
+                await Queries(runtime.store).balance(user, NOW)
             assert refused.value.code == "UNAVAILABLE"
 
 
@@ -187,16 +184,16 @@ async def test_a_balance_of_tables_at_different_positions_is_refused(database: s
 async def test_entries_of_tables_at_different_positions_are_refused(database: str, behind: str):
     """Also a page without entries: that a user has none can't be known then."""
     async with replica(database, projecting=True) as runtime:
-        handled = await Ledger(runtime.store, lambda: NOW).carry_out(give(10), context())
+        handled = await CommandHandlers(runtime.store, lambda: NOW).handle(give(10), context())
         assert await runtime.projector.caught_up(handled.position)
     async with replica(database) as runtime:
-        [entry] = await queries.entries(runtime.store, ALICE, before=2**62, limit=10)
+        [entry] = await Queries(runtime.store).entries(ALICE, before=2**62, limit=10)
         assert entry.balance_after * 1_000_000 == 10
-        assert await queries.entries(runtime.store, BOB, before=2**62, limit=10) == []
+        assert await Queries(runtime.store).entries(BOB, before=2**62, limit=10) == []
         await stands_behind(runtime, behind)
         for user in (ALICE, BOB):
             with pytest.raises(Problem, match="at different positions") as refused:
-                await queries.entries(runtime.store, user, before=2**62, limit=10)
+                await Queries(runtime.store).entries(user, before=2**62, limit=10)
             assert refused.value.code == "UNAVAILABLE"
 
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from services.credits import outcomes
+from services.credits import closed
 from services.credits.app import SERVICE
 from shared.eventstore import Codec, EventStore
 from shared.projections import Projector
@@ -29,12 +29,12 @@ select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v1', 'holds_v1']) t,
 analyze"""
 
 QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "a hold": (outcomes.SELECT_HOLD, (USER, UUID(int=50_000))),
-    "an unknown hold": (outcomes.SELECT_HOLD, (USER, uuid4())),
-    "a grant": (outcomes.SELECT_GRANT, (USER, UUID(int=50_000))),
-    "an unknown grant": (outcomes.SELECT_GRANT, (USER, uuid4())),
-    "last version in a table, of an account": (outcomes.SELECT_SEEN_VERSION, (USER, EVENTS - 20)),
-    "last version in a table, of an unknown account": (outcomes.SELECT_SEEN_VERSION, (uuid4(), EVENTS)),
+    "a hold": (closed.SELECT_HOLD, (USER, UUID(int=50_000))),
+    "an unknown hold": (closed.SELECT_HOLD, (USER, uuid4())),
+    "a grant": (closed.SELECT_GRANT, (USER, UUID(int=50_000))),
+    "an unknown grant": (closed.SELECT_GRANT, (USER, uuid4())),
+    "last version in a table, of an account": (closed.SELECT_VERSION_AT, (USER, EVENTS - 20)),
+    "last version in a table, of an unknown account": (closed.SELECT_VERSION_AT, (uuid4(), EVENTS)),
 }
 MAX_ROWS = 30
 """Rows that a query may read: those of its keys, and the account's events after the table's position."""
@@ -55,7 +55,7 @@ async def full(servers: Servers) -> AsyncIterator[psycopg.AsyncConnection]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", QUERIES)
-async def test_an_outcome_is_found_by_its_key(full: psycopg.AsyncConnection, name: str) -> None:
+async def test_a_closed_grant_or_hold_is_found_by_its_key(full: psycopg.AsyncConnection, name: str) -> None:
     plan = await explained(full, *QUERIES[name])
     for node in nodes(plan):
         small = node.get("Relation Name") in {"read_tables", "read_table_skips"}

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 from services.credits.domain.decisions import PlaceHold
-from services.credits.handlers import Ledger
+from services.credits.handlers import CommandHandlers
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
 from tests.integration.generation.working import Worker
@@ -16,9 +16,9 @@ CREDIT = 1_000_000
 
 async def hold(credits_: CreditsApi, job_id: UUID, user: UUID) -> None:
     """As a `job_requested` has it placed that no relay of generation's sent."""
-    ledger = Ledger(credits_.runtime.store, credits_.runtime.clock)
+    handlers = CommandHandlers(credits_.runtime.store, credits_.runtime.clock)
     context = Context(command_id=uuid4(), actor="test")
-    await ledger.carry_out(PlaceHold(user, job_id, 5 * CREDIT, credits_.runtime.clock()), context)
+    await handlers.handle(PlaceHold(user, job_id, 5 * CREDIT, credits_.runtime.clock()), context)
 
 
 async def test_a_hold_without_a_job_is_released(api: Api, credits_: CreditsApi):

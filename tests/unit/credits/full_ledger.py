@@ -17,7 +17,7 @@ from services.credits.domain.decisions import (
     MAX_OPEN_GRANTS,
     CaptureHold,
     Command,
-    GiveGrant,
+    GrantCredits,
     PlaceHold,
     ReleaseHold,
     ReleaseOpenHold,
@@ -139,7 +139,7 @@ def decide(command: Command, account: Account) -> list[Event]:
             HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: those are faults of the sender, and no retry mends them.
     """
     match command:
-        case GiveGrant():
+        case GrantCredits():
             return _give(command, account)
         case PlaceHold():
             return _place(command, account)
@@ -156,7 +156,7 @@ def decide(command: Command, account: Account) -> list[Event]:
             assert_never(command)
 
 
-def _give(command: GiveGrant, account: Account) -> list[Event]:
+def _give(command: GrantCredits, account: Account) -> list[Event]:
     known = account.grants.get(command.grant_id)
     if known is not None:
         if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):

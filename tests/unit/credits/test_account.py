@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from services.credits.domain.account import Account, evolve
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold, decide
-from services.credits.domain.outcomes import grant_after, outcome_after
+from services.credits.domain.closed import grant_after, outcome_after
+from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold, ReleaseOpenHold, decide
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
@@ -42,7 +42,7 @@ def granted(grant_id, amount, priority=0, expires=None, external_id=None):
 
 
 def give(grant_id, amount, priority=0, expires=None, external_id=None, now=NOW):
-    return GiveGrant(grant_id, USER, amount, "test", priority, expires, external_id, now)
+    return GrantCredits(grant_id, USER, amount, "test", priority, expires, external_id, now)
 
 
 def place(amount, job=JOB, now=NOW):
@@ -80,7 +80,7 @@ def expired(grant_id, amount):
 def decided(given, when):
     """On the account after these events, told what they say of the grant or hold that the command names."""
     account = reduce(evolve, given, Account())
-    if isinstance(when, GiveGrant):
+    if isinstance(when, GrantCredits):
         return decide(when, account, grant=grant_after(None, given, when.grant_id))
     return decide(when, account, hold=outcome_after(None, given, when.job_id))
 

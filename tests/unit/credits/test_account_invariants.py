@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.credits.domain import account, decisions
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold
-from services.credits.domain.outcomes import grant_after, outcome_after
+from services.credits.domain.closed import grant_after, outcome_after
+from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import ACCOUNT
 from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
 from shared.contracts.problem import Problem
@@ -35,7 +35,7 @@ def outcome(decided):
         return [], (problem.code, problem.detail)
 
 
-class Ledger(RuleBasedStateMachine):
+class AccountMachine(RuleBasedStateMachine):
     """Random commands, a clock that only goes forward, and every earlier command sent again at any time."""
 
     def __init__(self):
@@ -59,7 +59,7 @@ class Ledger(RuleBasedStateMachine):
 
     def decided(self, command):
         """By the account without its closed grants and holds, which gets the command's own as an argument."""
-        if isinstance(command, GiveGrant):
+        if isinstance(command, GrantCredits):
             grant = grant_after(None, self.history, command.grant_id)
             return decisions.decide(command, self.open, grant=grant)
         return decisions.decide(command, self.open, hold=outcome_after(None, self.history, command.job_id))
@@ -76,7 +76,7 @@ class Ledger(RuleBasedStateMachine):
     def grant(self, amount, priority, life):
         expires = None if life is None else self.now + timedelta(hours=life)
         grant_id = UUID(int=1000 + len(self.account.grants))
-        events = self.send(GiveGrant(grant_id, USER, amount, "test", priority, expires, None, self.now))
+        events = self.send(GrantCredits(grant_id, USER, amount, "test", priority, expires, None, self.now))
         assert any(isinstance(event, CreditsGranted) for event in events), "a new grant is always recorded"
 
     @rule(job=jobs, amount=amounts)
@@ -169,5 +169,5 @@ class Ledger(RuleBasedStateMachine):
             assert stored.grants.due(now) == self.open.grants.due(now)
 
 
-class TestLedger(Ledger.TestCase):
+class TestAccount(AccountMachine.TestCase):
     settings = settings(max_examples=50, stateful_step_count=30)

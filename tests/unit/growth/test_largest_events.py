@@ -229,7 +229,7 @@ def of_an_account() -> list[Event]:
     now = datetime(2026, 11, 26, tzinfo=UTC)
     most = 10**12
     given = [Grant(UUID(int=2**128 - 1 - number), most, 1, number, most) for number in range(decisions.MAX_OPEN_GRANTS)]
-    state = account.Account(grants=OpenGrants.of(given), given=len(given))
+    state = account.Account(grants=OpenGrants.of(given), grant_count=len(given))
     place = decisions.PlaceHold(USER, JOB, 10**12 * decisions.MAX_OPEN_GRANTS, now)
     placed = decisions.decide(place, state)
     held = reduce(account.evolve, placed, state)

@@ -22,7 +22,7 @@ from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.publishing import PublishCollection
 from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
-from services.credits.domain.decisions import CaptureHold, GiveGrant, PlaceHold
+from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.generation.engine.result_message import read_result
 from services.storage.domain.paths import clean_name, decode_name, media_type
@@ -101,7 +101,7 @@ def result(size: int) -> Work:
 def account(grants: int) -> Account:
     state = Account()
     for number in range(grants):
-        command = GiveGrant(UUID(int=number), ALICE, 1, "x", 1, None, None, NOW)
+        command = GrantCredits(UUID(int=number), ALICE, 1, "x", 1, None, None, NOW)
         state = reduce(evolve_account, decide_credits(command, state), state)
     return state
 

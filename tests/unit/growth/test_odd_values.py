@@ -20,7 +20,7 @@ from services.collections.domain.collection.publishing import PublishCollection
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
-from services.credits.domain.decisions import GiveGrant, decide
+from services.credits.domain.decisions import GrantCredits, decide
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
 from services.generation.domain.workflow import Register, Workflow
@@ -187,7 +187,7 @@ def test_times(date: datetime) -> None:
     """To publish at, and to expire at: to the edges of the calendar."""
     for decided in (
         lambda: publishing.decide(PublishCollection(ALICE, NOW, date), DRAFT),
-        lambda: decide(GiveGrant(JOB, ALICE, 1, "x", 1, date, None, NOW), Account()),
+        lambda: decide(GrantCredits(JOB, ALICE, 1, "x", 1, date, None, NOW), Account()),
     ):
         try:
             decided()

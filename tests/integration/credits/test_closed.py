@@ -9,14 +9,21 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.credits.domain.decisions import CaptureHold, Command, GiveGrant, PlaceHold, ReleaseHold, ReleaseOpenHold
-from services.credits.handlers import ACCOUNT, Ledger
+from services.credits.domain.decisions import (
+    CaptureHold,
+    Command,
+    GrantCredits,
+    PlaceHold,
+    ReleaseHold,
+    ReleaseOpenHold,
+)
+from services.credits.handlers import ACCOUNT, CommandHandlers
 from shared.contracts.problem import Problem
 from shared.runtime import Runtime
 from tests.integration.credits.test_ledger import NOW, context, give, replica
 from tests.support.apps.credits import ALICE, BOB
 
-GIVEN = GiveGrant(UUID(int=7), ALICE, 5, "shop", 3, NOW + timedelta(days=1), "order 7", NOW)
+GIVEN = GrantCredits(UUID(int=7), ALICE, 5, "shop", 3, NOW + timedelta(days=1), "order 7", NOW)
 CAPTURED, RELEASED, DECLINED, FREE = (UUID(int=70 + number) for number in range(4))
 LIFE: list[Command] = [
     GIVEN,
@@ -48,23 +55,23 @@ REFUSED: list[tuple[Command, str]] = [
 
 
 async def lived(runtime: Runtime, upto: int | None = None) -> int:
-    ledger, position = Ledger(runtime.store, lambda: NOW), 0
+    handlers, position = CommandHandlers(runtime.store, lambda: NOW), 0
     for command in LIFE[:upto]:
-        position = (await ledger.carry_out(command, context())).position
+        position = (await handlers.handle(command, context())).position
     return position
 
 
 async def assert_known(runtime: Runtime) -> None:
     """Each command again changes nothing, and another one for the same grant or job is refused."""
-    ledger = Ledger(runtime.store, lambda: NOW)
+    handlers = CommandHandlers(runtime.store, lambda: NOW)
     account = await runtime.store.load(ACCOUNT, ALICE)
     assert (len(account.state.grants), len(account.state.holds)) == (0, 0), "the account has let go of all"
     for command in SAID_AGAIN:
-        handled = await ledger.carry_out(command, context())
+        handled = await handlers.handle(command, context())
         assert (handled.events, handled.version) == ((), account.version), command
     for command, code in REFUSED:
         with pytest.raises(Problem) as refused:
-            await ledger.carry_out(command, context())
+            await handlers.handle(command, context())
         assert refused.value.code == code, command
 
 
@@ -87,9 +94,9 @@ async def test_known_from_tables_that_have_seen_a_part(database: str, seen: int)
     async with replica(database, projecting=True) as runtime:
         assert await runtime.projector.caught_up(await lived(runtime, seen))
     async with replica(database) as runtime:
-        ledger = Ledger(runtime.store, lambda: NOW)
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
         for command in LIFE[seen:]:
-            await ledger.carry_out(command, context())
+            await handlers.handle(command, context())
         await assert_known(runtime)
 
 
@@ -110,9 +117,9 @@ async def test_another_users_hold_for_the_same_job_is_no_hold_of_this_user(datab
     """Its row is the one of its job; who reads it sees whose it is, and looks into the account's own history."""
     async with replica(database, projecting=True) as runtime:
         await lived(runtime)
-        ledger = Ledger(runtime.store, lambda: NOW)
-        await ledger.carry_out(give(9, BOB), context())
-        handled = await ledger.carry_out(PlaceHold(BOB, CAPTURED, 8, NOW), context())
+        handlers = CommandHandlers(runtime.store, lambda: NOW)
+        await handlers.handle(give(9, BOB), context())
+        handled = await handlers.handle(PlaceHold(BOB, CAPTURED, 8, NOW), context())
         assert await runtime.projector.caught_up(handled.position)
         await assert_known(runtime)
 
@@ -120,7 +127,7 @@ async def test_another_users_hold_for_the_same_job_is_no_hold_of_this_user(datab
 async def test_an_account_that_has_let_go_of_nothing_is_asked_for_nothing_more(database: str, monkeypatch: Any):
     """And one that has costs one query more, for a job that it does not know, whatever it went through before."""
     async with replica(database, projecting=True) as runtime:
-        ledger, queries, rows = Ledger(runtime.store, lambda: NOW), list[str](), runtime.store.pool.rows
+        handlers, queries, rows = CommandHandlers(runtime.store, lambda: NOW), list[str](), runtime.store.pool.rows
         asking = asyncio.current_task()
 
         async def counted(query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
@@ -130,12 +137,12 @@ async def test_an_account_that_has_let_go_of_nothing_is_asked_for_nothing_more(d
 
         async def cost(command: Command) -> int:
             queries.clear()
-            handled = await ledger.carry_out(command, context())
+            handled = await handlers.handle(command, context())
             count = len(queries)
             assert await runtime.projector.caught_up(handled.position)
             return count
 
-        await ledger.carry_out(give(9), context())
+        await handlers.handle(give(9), context())
         monkeypatch.setattr(runtime.store.pool, "rows", counted)
         first = await cost(PlaceHold(ALICE, CAPTURED, 1, NOW))
         assert await cost(CaptureHold(ALICE, CAPTURED, 1, NOW)) == first

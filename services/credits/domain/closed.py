@@ -1,6 +1,6 @@
 """A grant or a job's hold after the account's state dropped it as used up or resolved.
 
-`services.credits.outcomes` looks it up in the read tables and the account's later events; decisions get it as an
+`services.credits.closed` looks it up in the read tables and the account's later events; decisions get it as an
 argument.
 """
 
@@ -15,8 +15,8 @@ from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined,
 from shared.contracts.event import Event
 
 
-class GivenGrant(msgspec.Struct, frozen=True):
-    """A grant with the values that it was given with; `amount` in micro-credits."""
+class GrantTerms(msgspec.Struct, frozen=True):
+    """What was granted, and on which terms; `amount` in micro-credits."""
 
     amount: int
     source: str
@@ -33,12 +33,12 @@ class HoldOutcome(msgspec.Struct, frozen=True):
     captured: int = 0
 
 
-def grant_after(before: GivenGrant | None, events: Iterable[Event], grant_id: UUID) -> GivenGrant | None:
-    """Folds later events of the account into a grant."""
+def grant_after(before: GrantTerms | None, events: Iterable[Event], grant_id: UUID) -> GrantTerms | None:
+    """Folds later events of the account into a grant's terms."""
     for event in events:
         if isinstance(event, CreditsGranted) and event.grant_id == grant_id:
             expires_at = None if event.expires_at is None else datetime.fromisoformat(event.expires_at)
-            before = GivenGrant(event.amount, event.source, event.priority, expires_at, event.external_id)
+            before = GrantTerms(event.amount, event.source, event.priority, expires_at, event.external_id)
     return before
 
 
