@@ -17,10 +17,10 @@ from infra.cli.escaping import json_shown, shown
 from infra.cli.history import definition_of, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
 from shared.eventstore import EventStore
-from shared.projections import Lag, Projection, Projector, Stuck, skips, users
+from shared.projections import Lag, Projection, Projector, Stuck, skips, table_usage
 from shared.projections import rebuild as rebuild_table
 from shared.projections.skips import Skip
-from shared.projections.users import TableUse
+from shared.projections.table_usage import TableUsage
 
 
 @click.group()
@@ -226,7 +226,7 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
 @click.option(
     "--days",
     type=click.FloatRange(min=0),
-    default=users.GRACE_DAYS,
+    default=table_usage.GRACE_DAYS,
     show_default=True,
     help="A table is unused if no process has used it for so many days.",
 )
@@ -237,11 +237,11 @@ def unused(data: Path, service: str, *, drop: bool, days: float, as_json: bool) 
     The service drops them automatically after the default time.
     """
 
-    async def go() -> tuple[list[TableUse], list[str], list[str]]:
+    async def go() -> tuple[list[TableUsage], list[str], list[str]]:
         async with opened_store(data, service) as store:
             await Projector(store, ()).prepare()
-            uses, old = await users.uses(store), await users.unused(store, days)
-            return uses, old, await users.drop_unused(store, days) if drop else []
+            uses, old = await table_usage.list_usage(store), await table_usage.list_unused(store, days)
+            return uses, old, await table_usage.drop_unused(store, days) if drop else []
 
     uses, old, dropped = run(go())
     if as_json:

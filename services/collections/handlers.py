@@ -181,7 +181,7 @@ class Handlers:
 
     async def _project(self, project_id: UUID) -> Loaded[Project]:
         """A project, possibly stale: only for what never changes, its existence and its owner."""
-        return self.store.known(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
+        return self.store.cached(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
 
     async def new_component_ids(self, data: Any) -> list[int]:
         """One id for each step in `data`, which is not validated yet; MAX_STEPS at most."""
@@ -249,7 +249,7 @@ class Handlers:
 
     async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
         """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
-        known = self.store.known(SERIES, started.job_id)
+        known = self.store.cached(SERIES, started.job_id)
         if known is None or known.state.collection_id is None:  # places never change once the series has begun
             known = await self.store.load(SERIES, started.job_id)
         command = artwork.DrawArtwork(

@@ -146,7 +146,7 @@ class Queries:
 
     async def collection(self, collection_id: UUID) -> CollectionView | None:
         """A collection in full, without access checks, or None. From its state, so a client reads its own writes."""
-        cached = self.store.known(COLLECTION, collection_id)
+        cached = self.store.cached(COLLECTION, collection_id)
         if cached is None or cached.state.project_id is None:
             loaded = await self.store.load(COLLECTION, collection_id)
             return _view(loaded, await self._project_of(loaded)) if loaded.version else None
@@ -224,7 +224,7 @@ class Queries:
         status: str | None = None,
     ) -> Page[CollectionSummary]:
         """Newest first, of one status or of all. Raises NOT_FOUND for a project that is not the user's."""
-        known = self.store.known(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
+        known = self.store.cached(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
         owned(known.state, user_id)
         place = decode_cursor(cursor, Place) if cursor else LAST
         if status is None:

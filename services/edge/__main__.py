@@ -9,7 +9,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from services.edge.app import create
 from services.edge.settings import EdgeSettings
-from shared.garbage import collect_for_serving
+from shared.garbage_collection import collect_for_serving
 from shared.http.coalesced_writes import HttpProtocol
 from shared.http.server import Server
 from shared.runtime.delayed_start import wait_for_start

@@ -120,7 +120,7 @@ class Engine:
 
     async def may_wait_for(self, gid: UUID, sid: UUID, attempt: int) -> bool:
         """The same, without reading where this process has seen it wait: for what is decided on again."""
-        known = self.store.known(GENERATION, gid)
+        known = self.store.cached(GENERATION, gid)
         if known is not None and known.state.is_current(sid, attempt):
             return True
         return await self.waits_for(gid, sid, attempt)

@@ -19,7 +19,7 @@ from shared.contracts.problem import Problem, not_found
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, Loaded
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.eventstore.written import note
+from shared.eventstore.write_position import note
 from shared.http.positions import History, not_yet
 
 SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
@@ -100,7 +100,7 @@ class GenerationRequests:
         until, next_look = loop.time() + self._verdict_wait, loop.time() + LOOK_SECONDS
         while True:
             seen = store.watermarks.value(HEAD_WATERMARK)
-            job = store.known(JOB, job_id)
+            job = store.cached(JOB, job_id)
             now = loop.time()
             if job is None or (job.state.status == "pending" and now >= next_look):
                 job = await store.load(JOB, job_id)

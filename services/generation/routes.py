@@ -20,7 +20,7 @@ from services.generation.queries import GenerationView, HistoryEntry, JobSummary
 from services.generation.upload_grants import GrantSigner
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
-from shared.eventstore.written import note
+from shared.eventstore.write_position import note
 from shared.http import (
     ApiRequest,
     CommandContext,

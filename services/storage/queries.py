@@ -5,7 +5,7 @@ from uuid import UUID
 from services.storage.projections.assets import ASSETS, AssetRow
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore
-from shared.projections.ahead import row_or_ahead
+from shared.projections.pending_rows import row_with_pending_events
 
 SELECT_ASSET = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
@@ -32,7 +32,7 @@ async def asset(store: EventStore, asset_id: int) -> AssetRow | None:
             row = await cursor.fetchone()
         return AssetRow(*row) if row else None
 
-    return await row_or_ahead(store, ASSETS, (asset_id,), read)
+    return await row_with_pending_events(store, ASSETS, (asset_id,), read)
 
 
 async def asset_of(store: EventStore, asset_id: int, user_id: UUID) -> AssetRow:

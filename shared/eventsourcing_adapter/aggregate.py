@@ -12,7 +12,7 @@ from eventsourcing.utils import retry
 
 from shared.eventsourcing_adapter.database import PASSING, Database
 from shared.eventstore.append_statement import APPEND_LOCK
-from shared.eventstore.reading import NO_LIMIT
+from shared.eventstore.event_rows import NO_LIMIT
 from shared.eventstore.records import Context
 from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
 

@@ -19,7 +19,8 @@ from shared.backoff import Backoff
 from shared.eventsourcing_adapter.aggregate import StoreAggregateRecorder
 from shared.eventsourcing_adapter.database import PASSING
 from shared.eventstore.connections import connect_sync
-from shared.eventstore.reading import NO_LIMIT, SELECT_HEAD
+from shared.eventstore.event_rows import NO_LIMIT
+from shared.eventstore.sequence_reader import SELECT_LAST_POSITION
 from shared.eventstore.watermarks import CHANNEL, FALLBACK, HEAD_WATERMARK
 
 SELECT_NOTIFICATIONS = """
@@ -63,7 +64,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
     @retry(PASSING, max_attempts=10, wait=0.2)
     def max_notification_id(self) -> int | None:
         with self.database.connection() as connection:
-            row = connection.execute(SELECT_HEAD).fetchone()
+            row = connection.execute(SELECT_LAST_POSITION).fetchone()
         return row[0] or None if row else None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["StoreApplicationRecorder"]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from shared.lazy import lazily
+from shared.lazy_imports import lazily
 
 if TYPE_CHECKING:
     from shared.eventstore.batches import Batch, UndecodedBatch

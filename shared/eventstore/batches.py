@@ -1,26 +1,19 @@
-"""Parts of the store's sequence, and how they are made of what PostgreSQL gives."""
+"""Parts of the store's sequence of events."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from shared.eventstore.append_statement import Row
-from shared.eventstore.codec import UNREADABLE
-from shared.eventstore.recent import Entry
+from shared.eventstore.recent_events import HeldEvent
 from shared.eventstore.records import RecordedEvent, UndecodedEvent
-
-E = TypeVar("E")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A part of the store's sequence. `events` are those of the wanted types; `position` is where the part ends."""
+    """A part of the store's sequence. `events` are those of the wanted types; `position` is that of its last event."""
 
     events: list[RecordedEvent]
     position: int
     size: int
-    """How many events of any type the part has."""
+    """The number of events of any type in the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +26,9 @@ class UndecodedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryBatch:
-    """A part of the store's sequence as it is stored; what one follower decodes, no other decodes again."""
+class HeldBatch:
+    """A part of the store's sequence; each event is decoded once, when the first follower needs it decoded."""
 
-    events: list[Entry]
+    events: list[HeldEvent]
     position: int
     size: int
-
-
-def made(
-    stored: Sequence[T], tag: Callable[[T], str], make: Callable[[T], E], is_wanted: Callable[[str], bool] | None
-) -> tuple[list[E], int]:
-    """Makes those with a wanted tag into events, up to the first that raises; also returns of how many that is."""
-    events: list[E] = []
-    for place, each in enumerate(stored):
-        try:
-            if is_wanted is None or is_wanted(tag(each)):
-                events.append(make(each))
-        except UNREADABLE:
-            if not place:
-                raise
-            return events, place
-    return events, len(stored)
-
-
-def tag_of(row: Row) -> str:
-    return str(row[4])
-
-
-def type_of(entry: Entry) -> str:
-    return entry.type
-
-
-def passed_on(entry: Entry) -> Entry:
-    """Raises UnknownEventType for an event that can't be passed on."""
-    entry.undecoded()
-    return entry

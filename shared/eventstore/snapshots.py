@@ -1,4 +1,4 @@
-"""Snapshots: a stream's state is stored, so that a long stream need not be folded from its first event each time."""
+"""Snapshots: a stored state of a stream, so that a long stream need not be folded from its first event each time."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 async def read_snapshot(
     pool: ReadingPool, decider: Decider[S], stream_id: UUID, seal: Seal = PLAIN
 ) -> Loaded[S] | None:
-    """The stored state of the current `state_version`; None without one: then the events are folded."""
+    """The stored state of the current `state_version`; None if there is none, so that the events are folded."""
     rows = await pool.rows(SELECT_SNAPSHOT, (stream_id, decider.name, decider.state_version))
     if not rows:
         return None
@@ -44,21 +44,21 @@ async def read_snapshot(
     try:
         state = seal.open(data)
         return Loaded(decode_state(decider, state), version, position, recorded_at, len(state), began_at, version)
-    except (msgspec.DecodeError, ValueError) as error:  # its version should have been raised; or another key is used
+    except (msgspec.DecodeError, ValueError) as error:  # `state_version` was not raised, or the key is another one
         log.warning("snapshot_not_readable", state=decider.name, stream_id=str(stream_id), error=str(error))
         return None
 
 
-async def keep_snapshot(
+async def store_snapshot(
     pool: ReadingPool,
     decider: Decider[S],
     stream_id: UUID,
     loaded: Loaded[S],
     seal: Seal = PLAIN,
     *,
-    still: Callable[[], bool] = lambda: True,
+    is_valid: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Stores a snapshot, unless a newer one is stored, or the store went back meanwhile (`still` is False then).
+    """Stores a snapshot, unless a newer one is stored, or `is_valid` returns False because the store went back.
 
     A snapshot that is too large or can't be stored is only logged: the state can be folded from the events.
     """
@@ -69,7 +69,7 @@ async def keep_snapshot(
     data = seal.close(data)
     try:
         async with pool.reader() as cursor:
-            if not still():  # asked after the connection was made, which checks whether the store went back
+            if not is_valid():  # after connecting, since that checks whether the store went back
                 return
             await cursor.execute(
                 UPSERT_SNAPSHOT, (stream_id, decider.name, decider.state_version, loaded.version, loaded.position, data)

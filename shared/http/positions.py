@@ -25,8 +25,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.eventstore import written
-from shared.eventstore.written import Written
+from shared.eventstore import write_position
+from shared.eventstore.write_position import WritePosition
 
 HEADER = "Emprops-Position"
 PARAMETER = "min_position"
@@ -137,7 +137,7 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
                 await _wait(history, asked, follows, reads=reads, from_tables=from_tables)
             is_fresh = not from_tables or await history.shows_answered(SHOWN_WITHIN)
             answering = _Answering(history, send)
-            token = written.begin(answering.told)
+            token = write_position.begin(answering.told)
             try:
                 if reads and (follows or not is_fresh):
                     await app(_again(scope), receive, answering.unless_missing)
@@ -149,7 +149,7 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
                         raise not_yet(behind)
                 await app(scope, receive, answering.send)
             finally:
-                written.end(token)
+                write_position.end(token)
 
         return fresh
 
@@ -160,7 +160,7 @@ class _Answering:
     """One request's answer on its way out."""
 
     def __init__(self, history: History, send: Send) -> None:
-        self.told = Written()
+        self.told = WritePosition()
         self.missing = False
         """Whether the answer was 404, and held back."""
         self._history, self._send = history, send

@@ -51,7 +51,7 @@ class Outbox:
             return await self._unknown_after(place)
 
     async def _known_after(self, place: Place) -> list[UndecodedEvent]:
-        held = await self._store.follow_entries(place.position, self._limit, event_id=place.event_id)
+        held = await self._store.follow_held(place.position, self._limit, event_id=place.event_id)
         if held is not None:
             return [entry.undecoded() for entry in held.events]
         if place == BEGINNING:

@@ -182,7 +182,7 @@ class ProcessRunner:
 
         Those that other followers of this process read, too, come with what decodes them once for all.
         """
-        held = await self.store.follow_entries(self._read_to, PIECE, self._types)
+        held = await self.store.follow_held(self._read_to, PIECE, self._types)
         if held is not None:
             return [(entry.undecoded(), entry.recorded) for entry in held.events], held.position
         batch = await self.store.read_undecoded(self._read_to, PIECE, self._types)

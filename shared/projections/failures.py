@@ -1,7 +1,7 @@
 """What happens to a read table that can't go on, and how it is told."""
 
 from shared.projections.positions import NextEvent
-from shared.projections.tables import Table
+from shared.projections.table import Table
 
 
 class TableFailed(Exception):  # noqa: N818 - what happened to a table

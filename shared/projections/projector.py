@@ -26,11 +26,11 @@ from shared.eventstore import EventStore, Schema, StoreUnavailable
 from shared.eventstore.connections import LONG, PASSING, connected
 from shared.eventstore.lease import Lease, while_leader
 from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
-from shared.projections import positions, users
-from shared.projections.leading import REST, Leader
+from shared.projections import positions, table_usage
+from shared.projections.leader import REST, Leader
+from shared.projections.position_waiter import PositionWaiter
 from shared.projections.projection import Projection
-from shared.projections.shown import Shown
-from shared.projections.tables import Table
+from shared.projections.table import Table
 from shared.stopping import stop
 
 SCHEMA = Schema("projections", Path(__file__).parent / "migrations")
@@ -74,7 +74,7 @@ class Projector:
         *,
         instance: str = "",
         release: str = "",
-        grace_days: float = users.GRACE_DAYS,
+        grace_days: float = table_usage.GRACE_DAYS,
         rest: float = REST,
     ) -> None:
         self.store, self.projections, self._release, self._grace_days = store, tuple(projections), release, grace_days
@@ -83,7 +83,7 @@ class Projector:
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
         """The lease's name: of all replicas with the same tables, one projects them."""
         self._rest = rest
-        self.caught_up = Shown(store, self._names).caught_up
+        self.caught_up = PositionWaiter(store, self._names).caught_up
 
     async def prepare(self) -> None:
         """Creates tables that are missing, so that queries find them before the first event."""
@@ -144,10 +144,10 @@ class Projector:
         backoff = Backoff("users of read tables", on=(*PASSING, StoreUnavailable), longest=60.0)
         while True:
             try:
-                await users.see(self.store, self.projections, self._instance, self._release)
-                await users.drop_unused(self.store, self._grace_days)
+                await table_usage.record(self.store, self.projections, self._instance, self._release)
+                await table_usage.drop_unused(self.store, self._grace_days)
             except (*PASSING, StoreUnavailable) as error:
                 await backoff.pause(error)
             else:
                 backoff.reset()
-                await asyncio.sleep(users.SEE_EVERY)
+                await asyncio.sleep(table_usage.RECORD_EVERY)

@@ -20,13 +20,14 @@ from psycopg import sql
 from shared.backoff import Backoff
 from shared.eventstore import EventStore
 from shared.eventstore.connections import WORK, connected
-from shared.garbage import collected_seldom
+from shared.garbage_collection import collected_seldom
 from shared.projections import positions
-from shared.projections.comparing import compare
+from shared.projections.catch_up import BATCH, Progress, advance
+from shared.projections.comparison import compare
 from shared.projections.fingerprint import fingerprint
-from shared.projections.following import BATCH, Group, Progress, advance
 from shared.projections.projection import Projection, rebuild_name
-from shared.projections.tables import Table
+from shared.projections.table import Table
+from shared.projections.table_group import TableGroup
 
 LOCK_TIMEOUT = "100ms"
 """How long a rename or a drop may wait for its lock: later queries on the table queue behind it."""
@@ -132,7 +133,9 @@ class _Busy(Exception):  # noqa: N818 - a state
     pass
 
 
-async def _opened(connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool) -> Group:
+async def _opened(
+    connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool
+) -> TableGroup:
     """The table to build: an unfinished one of an earlier rebuild, or a new one."""
     code = fingerprint(projection)
     begun = await (await connection.execute(SELECT_FINGERPRINT, (name,))).fetchone()
@@ -143,7 +146,7 @@ async def _opened(connection: psycopg.AsyncConnection, projection: Projection[An
         await Table.create(connection, projection, name)
     skips = await positions.skips_of(connection, projection.table)
     table = await Table.open(connection, projection, name, skips)
-    return Group(connection, [table], await positions.position_of(connection, name), status="building")
+    return TableGroup(connection, [table], await positions.position_of(connection, name), status="building")
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +158,7 @@ async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
         yield
 
 
-async def _swap(store: EventStore, group: Group, projection: Projection[Any]) -> int:
+async def _swap(store: EventStore, group: TableGroup, projection: Projection[Any]) -> int:
     """Replaces the live table by the rebuilt one; returns how many events were applied for this."""
     connection, live, events = group.connection, projection.table, 0
 

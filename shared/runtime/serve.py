@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
-from shared.garbage import collect_for_serving
+from shared.garbage_collection import collect_for_serving
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.coalesced_writes import HttpProtocol
 from shared.http.idempotency import command_contexts

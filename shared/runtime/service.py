@@ -27,7 +27,7 @@ from shared.messaging import Consumer
 from shared.messaging.arrivals import Arrivals
 from shared.processes import Process
 from shared.projections import Projection, Projector
-from shared.projections.leading import REST
+from shared.projections.leader import REST
 from shared.projections.projector import SCHEMA as PROJECTIONS
 from shared.runtime.history import ServiceHistory
 from shared.runtime.settings import ServiceSettings

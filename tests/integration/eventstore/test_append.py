@@ -87,7 +87,7 @@ async def test_a_conflict_inside_a_batch_spares_its_neighbours(store: EventStore
     tasks += [asyncio.create_task(store.append(counted(stream, 0, 1, 2), context())) for stream in free[:3]]
     tasks += [asyncio.create_task(store.append(counted(taken, 0, 9), context()))]
     tasks += [asyncio.create_task(store.append(counted(stream, 0, 3), context())) for stream in free[3:]]
-    await eventually(lambda: len(store.writer._waiting) == 7, "they are all queued")
+    await eventually(lambda: store.writer.waiting == 7, "they are all queued")
     sql.execute("rollback")
 
     results = await soon(asyncio.gather(*tasks, return_exceptions=True))
@@ -225,7 +225,7 @@ async def test_an_append_given_up_is_not_written(store: EventStore, sql: psycopg
     busy = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
     await eventually(lambda: writers_waiting(sql) == 1, "the writer waits for the lock")
     cancelled = asyncio.create_task(store.append(counted(stream, 0, 1), context()))
-    await eventually(lambda: len(store.writer._waiting) == 1, "it is queued")
+    await eventually(lambda: store.writer.waiting == 1, "it is queued")
     cancelled.cancel()
     sql.execute("rollback")
     await soon(busy)

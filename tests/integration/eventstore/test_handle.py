@@ -146,7 +146,7 @@ async def test_a_command_id_used_for_another_stream(store: EventStore, repeatabl
     """It is refused with the reason: to answer "done" would lose the second command's events."""
     told = context(repeatable=repeatable)
     await store.handle(TALLY, uuid4(), count(1), told)
-    with pytest.raises(ValueError, match=f"command {told.command_id} was another stream's"):
+    with pytest.raises(ValueError, match=f"command id {told.command_id} was used for another stream"):
         await store.handle(TALLY, uuid4(), count(1), told)
 
 

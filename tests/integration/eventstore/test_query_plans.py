@@ -10,7 +10,17 @@ import pytest
 import pytest_asyncio
 
 from shared.eventsourcing_adapter import aggregate, application
-from shared.eventstore import EventStore, append_statement, checkpoints, newer, reading, repeats, snapshots
+from shared.eventstore import (
+    EventStore,
+    append_statement,
+    checkpoints,
+    newer_events,
+    repeated_commands,
+    sequence_reader,
+    snapshots,
+    stream_reader,
+)
+from shared.eventstore.event_rows import NO_LIMIT, PAGE_BYTES
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.support.servers import Servers
 
@@ -34,25 +44,25 @@ select gen_random_uuid(), 'tally', 1, 1, 1, '{{}}' from generate_series(1, 10000
 analyze"""
 
 ASKED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "a stream": (reading.SELECT_STREAM, (STREAM, 0, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
-    "a long stream's end": (reading.SELECT_STREAM, (LONG, 19_950, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
-    "a long stream up to a version": (reading.SELECT_STREAM, (LONG, 0, 50, PAGE, reading.PAGE_BYTES)),
-    "the sequence": (reading.SELECT_SEQUENCE, (50_000, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
-    "a piece of the sequence": (reading.SELECT_SEQUENCE, (50_000, 50_010, PAGE, reading.PAGE_BYTES)),
-    "what is new": (reading.SELECT_SEQUENCE, (EVENTS + 20_000, reading.NO_LIMIT, PAGE, reading.PAGE_BYTES)),
+    "a stream": (stream_reader.SELECT_STREAM, (STREAM, 0, NO_LIMIT, PAGE, PAGE_BYTES)),
+    "a long stream's end": (stream_reader.SELECT_STREAM, (LONG, 19_950, NO_LIMIT, PAGE, PAGE_BYTES)),
+    "a long stream up to a version": (stream_reader.SELECT_STREAM, (LONG, 0, 50, PAGE, PAGE_BYTES)),
+    "the sequence": (sequence_reader.SELECT_SEQUENCE, (50_000, NO_LIMIT, PAGE, PAGE_BYTES)),
+    "a piece of the sequence": (sequence_reader.SELECT_SEQUENCE, (50_000, 50_010, PAGE, PAGE_BYTES)),
+    "what is new": (sequence_reader.SELECT_SEQUENCE, (EVENTS + 20_000, NO_LIMIT, PAGE, PAGE_BYTES)),
     "what streams have that is newer": (
-        newer.SELECT_NEWER,
-        ([STREAM, LONG], [95, 19_995], newer.FEW, newer.MOST_BYTES),
+        newer_events.SELECT_NEWER,
+        ([STREAM, LONG], [95, 19_995], newer_events.MAX_EVENTS, newer_events.MAX_BYTES),
     ),
-    "a command's stream": (repeats.SELECT_STREAM_ID, (uuid4(),)),
-    "a command's context": (repeats.SELECT_METADATA, (uuid4(),)),
-    "the head": (reading.SELECT_HEAD, ()),
+    "a command's stream": (repeated_commands.SELECT_STREAM_ID, (uuid4(),)),
+    "a command's context": (repeated_commands.SELECT_METADATA, (uuid4(),)),
+    "the head": (sequence_reader.SELECT_LAST_POSITION, ()),
     "a command's first result": (append_statement.SELECT_FIRST_RESULT, ([uuid4() for _ in range(5)],)),
     "a snapshot": (snapshots.SELECT_SNAPSHOT, (STREAM, "tally", 1)),
     "a checkpoint": (checkpoints.SELECT_CHECKPOINT, ("relay",)),
     "the library's stream": (aggregate.SELECT_EVENTS, (LONG, 100, 150, PAGE)),
-    "the library's stream, backwards": (aggregate.SELECT_EVENTS_BACKWARDS, (LONG, -1, reading.NO_LIMIT, 1)),
-    "the library's notifications": (application.SELECT_NOTIFICATIONS, (50_000, reading.NO_LIMIT, PAGE)),
+    "the library's stream, backwards": (aggregate.SELECT_EVENTS_BACKWARDS, (LONG, -1, NO_LIMIT, 1)),
+    "the library's notifications": (application.SELECT_NOTIFICATIONS, (50_000, NO_LIMIT, PAGE)),
 }
 
 
@@ -92,7 +102,7 @@ async def test_no_question_reads_more_than_it_answers(full: psycopg.AsyncConnect
 async def test_a_moment_of_a_stream_costs_its_own_events_only(full: psycopg.AsyncConnection) -> None:
     """Up to the first later one: what other streams have does not matter, nor what comes after."""
     for stream, most in ((STREAM, 100), (LONG, 20_000)):
-        plan = await explained(full, reading.SELECT_FIRST_VERSION_LATER, (stream, MOMENT))
+        plan = await explained(full, stream_reader.SELECT_FIRST_VERSION_LATER, (stream, MOMENT))
         for node in nodes(plan):
             assert node["Node Type"] in {"Limit", "Index Scan"}, plan
             assert node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= most, plan

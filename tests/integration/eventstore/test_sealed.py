@@ -58,7 +58,7 @@ class Seen(list[RecordedEvent]):
 async def test_nothing_is_readable_in_its_tables(store: EventStore, stream: UUID) -> None:
     """Neither events nor snapshots; and both are small."""
     await store.handle(SNAPSHOT_TALLY, stream, lambda _: [Counted(3)], context())
-    await asyncio.gather(*store._background)
+    await asyncio.gather(*store._snapshots)
     with psycopg.connect(store.dsn) as sql:
         stored = sql.execute("select data from events union all select data from snapshots").fetchall()
     assert len(stored) == 4
@@ -70,7 +70,7 @@ async def test_every_way_of_reading_gives_the_events(store: EventStore, stream: 
     assert [each.event for each in await first(2, store.tail(0))] == [Opened(SECRET), Counted(2)]
     assert (await store.read_undecoded(0, 1)).events[0].data == PLAIN
     await store.handle(SNAPSHOT_TALLY, stream, lambda _: [Counted(3)], context())
-    await asyncio.gather(*store._background)
+    await asyncio.gather(*store._snapshots)
     async with EventStore.open(store.dsn, CODEC, seal=seal) as fresh:
         assert (await fresh.load(SNAPSHOT_TALLY, stream)).state == Tally(SECRET, 5, 3)
 

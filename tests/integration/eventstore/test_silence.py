@@ -15,7 +15,7 @@ import pytest
 from shared.eventstore import EventStore, StoreUnavailable
 from shared.eventstore.append_statement import PreparedEvent
 from shared.eventstore.connections import Bounds, NoAnswer, connect, connect_sync, within, within_sync
-from shared.eventstore.writer import GroupWriter
+from shared.eventstore.group_writer import GroupWriter
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, TALLY, context, count, counted
 from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting

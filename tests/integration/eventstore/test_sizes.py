@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore, Loaded, StreamAppend
 from shared.eventstore.codec import MAX_EVENT, MAX_MESSAGE, MAX_METADATA
-from shared.eventstore.reading import PAGE_BYTES
-from shared.eventstore.snapshots import MAX_SNAPSHOT, keep_snapshot, read_snapshot
+from shared.eventstore.event_rows import PAGE_BYTES
+from shared.eventstore.snapshots import MAX_SNAPSHOT, read_snapshot, store_snapshot
 from shared.messaging.cloudevents import event_headers, event_subject
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Opened, Tally, context, counted
 from tests.integration.eventstore.waiting import soon
@@ -112,6 +112,6 @@ async def test_a_snapshot_has_a_bound(store: EventStore) -> None:
     small, large = uuid4(), uuid4()
     for stream, size in ((small, MAX_EVENT), (large, MAX_SNAPSHOT)):
         appended = await store.append(counted(stream, 0, 1), context())
-        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally("x" * size), 1, appended.position))
+        await store_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally("x" * size), 1, appended.position))
     assert await read_snapshot(store.pool, SNAPSHOT_TALLY, small) is not None
     assert await read_snapshot(store.pool, SNAPSHOT_TALLY, large) is None

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from shared.eventstore import EventStore, Loaded
-from shared.eventstore.snapshots import keep_snapshot
+from shared.eventstore.snapshots import store_snapshot
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tally, context, count, counted
 from tests.support.patience import eventually
 
@@ -92,7 +92,7 @@ class TestSnapshots:
         stream = uuid4()
         for expected in (None, None, 3, 3, 3, 6, 6):
             await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
-            await asyncio.gather(*store._background)
+            await asyncio.gather(*store._snapshots)
             assert snapshot(sql, stream) == expected
 
     async def test_the_state_is_read_from_it(self, store: EventStore, sql: psycopg.Connection) -> None:
@@ -136,7 +136,7 @@ class TestSnapshots:
         """In a rolling update the old version's snapshots don't push out the new one's."""
         stream = await snapshotted(store, sql)
         sql.execute("update snapshots set schema = 2")
-        await keep_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
+        await store_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
         assert snapshot(sql, stream) == 3
 
     async def test_the_past_is_read_from_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:

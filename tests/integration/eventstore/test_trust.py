@@ -97,12 +97,12 @@ async def test_two_states_are_read_with_one_statement(
         await other.handle(TALLY, two, count(1), context())
     first, second = await store.load_both(TALLY, one, TALLY, two)
     assert (first.state.total, second.state.total) == (11, 22)
-    assert store.known(TALLY, two) == second
+    assert store.cached(TALLY, two) == second
 
 
 async def test_a_state_that_stays_out_of_date_ends_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked up may say so again and again: the caller is answered all the same, once."""
-    monkeypatch.setattr("shared.eventstore.store.DECIDES_WITHIN", 0.0)
+    monkeypatch.setattr("shared.eventstore.stream_writer.DECIDE_WITHIN", 0.0)
     looks = 0
 
     async def look_up(_: Loaded[Tally]) -> bool:
@@ -130,14 +130,14 @@ async def test_many_who_read_at_once_share_their_queries(
     assert counted.of("events") == before + 1
     totals = [each.state.total for each in loaded]
     assert totals == [1 + number if number % 2 else 1 for number in range(len(streams))]
-    assert [store.known(TALLY, stream) for stream in streams] == loaded
+    assert [store.cached(TALLY, stream) for stream in streams] == loaded
 
 
 async def test_more_newer_bytes_than_are_read_for_all_at_once(
     store: EventStore, other: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody who asked reads by himself."""
-    monkeypatch.setattr("shared.eventstore.newer.MOST_BYTES", 1)
+    monkeypatch.setattr("shared.eventstore.newer_events.MAX_BYTES", 1)
     one, two = uuid4(), uuid4()
     for stream in (one, two):
         await store.create(TALLY, stream, [Counted(1)], context())

@@ -12,7 +12,7 @@ import pytest_asyncio
 from litestar import get, post
 
 from shared.contracts.problem import not_found
-from shared.eventstore.written import note
+from shared.eventstore.write_position import note
 from shared.http import Authenticator, Envelope, Issuer, create_app
 from shared.http.positions import WITHOUT_TABLES, Position, following
 from tests.support.serving import serving

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.eventstore import Codec, EventStore, recent
-from shared.eventstore import reading as reading_module
+from shared.eventstore import Codec, EventStore, recent_events
+from shared.eventstore.sequence_reader import SELECT_SEQUENCE
 from shared.messaging.outbox import BEGINNING, Outbox, Place
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.processes.reacting import Seen, running
@@ -28,7 +28,7 @@ class Counts:
         rows, decode = store.pool.rows, Codec.decode
 
         async def counting_rows(query: Any, parameters: Any) -> Any:
-            self.queries += query == reading_module.SELECT_SEQUENCE
+            self.queries += query == SELECT_SEQUENCE
             return await rows(query, parameters)
 
         def counting_decode(codec: Codec, tag: str, data: bytes) -> Any:
@@ -75,7 +75,7 @@ async def test_once_for_all_followers(
         await all_have((await store.append(counted(uuid4(), 0, -1), context())).position)
         counts = Counts(store, monkeypatch)
         monkeypatch.setattr(
-            recent, "FRESH", 1e9
+            recent_events, "FRESH", 1e9
         )  # how often followers look again, though nothing came, is a matter of time
         for number in range(APPENDS):
             await all_have((await writing.append(counted(uuid4(), 0, 1000 + number), context())).position)

@@ -14,7 +14,7 @@ from psycopg import sql as query
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Key, Projection, Projector
-from shared.projections.leading import REST
+from shared.projections.leader import REST
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Closed, Counted, Opened
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.eventstore import EventStore, StreamAppend
-from shared.projections import rebuild, tables
+from shared.projections import rebuild, table
 from tests.integration.eventstore.tally import context
 from tests.integration.projections.tables import projecting
 from tests.integration.projections.test_values import CODEC, SAYINGS, Said
@@ -20,16 +20,16 @@ LARGE = {"text": "x" * 5_000}
 
 async def test_rows_are_read_in_pieces_that_fit(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many small events that each touch a large row: read together, the rows would be more than what may be held."""
-    monkeypatch.setattr(tables, "ROWS_BYTES", BUDGET)
-    monkeypatch.setattr(tables, "CHUNK", 2)
+    monkeypatch.setattr(table, "ROWS_BYTES", BUDGET)
+    monkeypatch.setattr(table, "CHUNK", 2)
     rejected: list[str] = []
-    raised = tables.TooManyBytes.__init__
+    raised = table.TooManyBytes.__init__
 
-    def count(error: tables.TooManyBytes, text: str) -> None:
+    def count(error: table.TooManyBytes, text: str) -> None:
         rejected.append(text)
         raised(error, text)
 
-    monkeypatch.setattr(tables.TooManyBytes, "__init__", count)
+    monkeypatch.setattr(table.TooManyBytes, "__init__", count)
     streams = [uuid4() for _ in range(STREAMS)]
     async with EventStore.open(database, CODEC) as store:
         await say(store, streams, 0, LARGE)

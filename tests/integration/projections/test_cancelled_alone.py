@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.eventstore import EventStore
-from shared.projections import following
+from shared.projections import catch_up
 from tests.integration.projections.histories import projected, some_history
 from tests.integration.projections.tables import ALL, TALLIES, expected, projecting, rows
 from tests.support.patience import PATIENCE, eventually
@@ -31,7 +31,7 @@ async def test_tables_of_another_release_are_claimed_all_the_same(store: EventSt
 async def test_a_table_that_is_behind_catches_up_all_the_same(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(catch_up, "BATCH", 5)
     await some_history(store, streams=300)
     await projected(store, *ALL[1:])
     async with projecting(store, *ALL):

@@ -20,7 +20,7 @@ from infra.embedded.set_lock import hold
 from services.credits.app import SERVICE
 from shared.contracts.credits import CreditsGranted
 from shared.eventstore import Context, EventStore, RecordedEvent, StreamAppend
-from shared.projections import Projector, users
+from shared.projections import Projector, table_usage
 from tests.integration.projections.tables import projecting
 from tests.support.patience import PATIENCE, eventually
 
@@ -147,7 +147,7 @@ async def test_versions_that_nobody_uses_are_shown_and_dropped(database: str, da
     old = replace(SERVICE.projections[0], name="old", version=7)
     async with opened(database) as store:
         await Projector(store, [old, *SERVICE.projections]).prepare()
-        await users.see(store, SERVICE.projections, "credits-1", "0.2.0")
+        await table_usage.record(store, SERVICE.projections, "credits-1", "0.2.0")
     with psycopg.connect(database, autocommit=True) as sql:
         sql.execute("update read_tables set moved_at = moved_at - interval '8 days'")
     shown = await asyncio.to_thread(printed, data, "unused")

@@ -11,7 +11,7 @@ import pytest
 
 from shared.eventstore import Codec, EventStore, RecordedEvent, StoreUnavailable, StreamAppend
 from shared.projections import Projector
-from shared.projections.leading import Leader
+from shared.projections.leader import Leader
 from shared.projections.positions import Fenced
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted

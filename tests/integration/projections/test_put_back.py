@@ -8,7 +8,7 @@ import pytest
 from psycopg.sql import SQL
 
 from shared.eventstore import EventStore, StreamAppend
-from shared.projections.leading import Leader
+from shared.projections.leader import Leader
 from shared.projections.positions import Fenced
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Counted, Opened, context

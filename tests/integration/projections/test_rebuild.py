@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore
-from shared.projections import Projection, following, rebuild
+from shared.projections import Projection, catch_up, rebuild
 from shared.stopping import stop
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.eventstore.waiting import soon
@@ -68,7 +68,7 @@ async def test_while_the_projector_is_behind(store: EventStore, sql: psycopg.Con
 
 async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batches' size makes no difference; progress is told after each, up to the goal."""
-    monkeypatch.setattr(following, "BATCH", 7)
+    monkeypatch.setattr(catch_up, "BATCH", 7)
     await some_history(store)
     head = await projected(store)
     told: list[tuple[int, int]] = []
@@ -82,7 +82,7 @@ async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monk
 
 async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any point: the live table is as it was, its projector goes on, and the next rebuild is a whole one."""
-    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(catch_up, "BATCH", 5)
     await some_history(store)
     async with projecting(store, TALLIES) as projector:
         assert await projector.caught_up(await store.head(), PATIENCE)
@@ -103,7 +103,7 @@ async def test_goes_on_where_it_stopped(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was built is kept batch by batch; other code, or who says so, begins at 0."""
-    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(catch_up, "BATCH", 5)
     await some_history(store)
     head = await projected(store, TALLIES)
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from shared.eventstore import EventStore, StreamAppend
-from shared.projections import Projector, leading
+from shared.projections import Projector, leader
 from tests.integration.eventstore.tally import CODEC, Opened, context, counted
 from tests.integration.projections.tables import SUMS, TALLIES, projecting
 from tests.support.patience import PATIENCE, eventually
@@ -43,7 +43,7 @@ async def test_events_that_change_no_row_need_no_transaction(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tables show them all the same; the next event that changes a row brings the database up to date."""
-    monkeypatch.setattr(leading, "UNWRITTEN_FOR", NEVER)
+    monkeypatch.setattr(leader, "UNWRITTEN_FOR", NEVER)
     async with projecting(store, SUMS) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)

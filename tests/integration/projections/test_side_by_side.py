@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.eventstore import EventStore
-from shared.projections import Projector, leading
+from shared.projections import Projector, leader
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.eventstore.waiting import soon
@@ -111,7 +111,7 @@ async def test_what_they_share_is_projected_by_one(store: EventStore, sql: psyco
 
 async def test_a_leader_takes_each_of_its_tables_once(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it looks for tables that it lacks: two copies of one would fence each other off."""
-    monkeypatch.setattr(leading, "CLAIM_EVERY", 0.0)
+    monkeypatch.setattr(leader, "CLAIM_EVERY", 0.0)
     with capture_logs() as logs:
         async with projecting(store, *OLD) as projector, writing(store) as written:
             await eventually(lambda: len(written) > 100, "much is written")

@@ -12,8 +12,8 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection
-from shared.projections.following import FEW
-from shared.projections.tables import Table
+from shared.projections.table import Table
+from shared.projections.table_group import FEW
 from tests.integration.eventstore.tally import Closed, Counted, context, counted
 from tests.integration.projections.histories import some_history
 from tests.integration.projections.tables import ALL, SUMS, TALLIES, expected, projecting, rows

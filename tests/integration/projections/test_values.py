@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.eventstore import Codec, EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection, rebuild
-from shared.projections.tables import Table
+from shared.projections.table import Table
 from tests.integration.eventstore.tally import TallyEvent, context
 from tests.integration.projections.tables import projecting
 from tests.support.patience import PATIENCE

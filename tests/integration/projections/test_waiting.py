@@ -8,7 +8,7 @@ import psycopg
 
 from shared.eventstore import EventStore
 from shared.projections import Projector
-from shared.projections.shown import LOOK_EVERY
+from shared.projections.position_waiter import LOOK_EVERY
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.projections.tables import ALL, projecting
 from tests.support.patience import PATIENCE

@@ -14,7 +14,7 @@ from services.collections.app import build as build_collections
 from services.collections.settings import CollectionsSettings
 from services.generation.app import SERVICE, build
 from services.generation.settings import GenerationSettings
-from shared.garbage import SERVING
+from shared.garbage_collection import SERVING
 from shared.runtime import running
 from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, until_one_ends
 from shared.runtime.serve import Running

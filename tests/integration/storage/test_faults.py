@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services.storage.projections.assets import ASSETS
-from shared.projections import ahead
+from shared.projections import pending_rows
 from tests.support.apps.storage import ALICE, BOB, GID, JOB, SID, Api, storage_service
 from tests.support.gate import Gate, gate_to
 from tests.support.patience import eventually
@@ -151,8 +151,8 @@ async def test_files_are_read_while_their_table_stands_still(api: Api):
 
 
 async def test_a_table_that_is_too_far_behind_is_no_404(api: Api, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ahead, "MOST_EVENTS", 1)
-    monkeypatch.setattr(ahead, "PAGE", 1)
+    monkeypatch.setattr(pending_rows, "MOST_EVENTS", 1)
+    monkeypatch.setattr(pending_rows, "PAGE", 1)
     with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
         sql.execute("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'x'; end $$")
         sql.execute(f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()")

@@ -21,7 +21,7 @@ PAGE = 1_000
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-async def row_or_ahead(
+async def row_with_pending_events(
     store: EventStore, projection: Projection[R], key: tuple[object, ...], read: Callable[[], Awaitable[R | None]]
 ) -> R | None:
     """What `read` finds in the table under `key`, else the row that later events make; None when there is none.

@@ -1,13 +1,12 @@
-"""Group commit: every append that is waiting goes into one transaction, and each gets its own result.
+"""Group commit: all appends that wait are written in one transaction, and each gets its own result.
 
 One advisory lock per transaction makes commit order equal position order over all processes, so a reader that asks for
-`position > last` can't miss a slow writer. The lock is taken per batch, which makes it cheap. The transaction is one
+`position > last` can't miss a slow writer. The lock is taken once per batch, so it costs little. The transaction is one
 call of `append_events_2` (migrations/0005_append_events.sql), so a batch costs one round trip.
 """
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.eventstore import arrays
+from shared.eventstore.append_queue import AppendQueue
 from shared.eventstore.append_statement import (
     APPEND_EVENTS,
     SELECT_FIRST_RESULT,
@@ -31,18 +31,17 @@ from shared.eventstore.records import Appended, StoreUnavailable, VersionConflic
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 """The server reached one of its own bounds; the connection is as good as before."""
-MAX_BATCH_BYTES = 8 * 1024 * 1024
 OVERHEAD = 200
-"""Bytes of an event beside its data, about: its ids, type and place in the queue."""
+"""Bytes of memory that an event needs besides its data, about: its ids, type and place in the queue."""
 
 
 class GroupWriter:
-    """Writes what is waiting, batch after batch, over one connection of its own.
+    """Writes the waiting appends, batch after batch, over one connection of its own.
 
-    Every append has its answer within `give_up_after` seconds, or less where its caller says so: StoreUnavailable when
-    PostgreSQL can't be reached, is silent, or is slower than that. The writer goes on trying: a batch that was not
-    answered within `answers_within` seconds is sent again over a new connection. What waits is bounded by
-    `max_waiting` appends and `max_bytes`; beyond that, `append` itself waits for room.
+    Every append is answered within `give_up_after` seconds, or the caller's own bound: with StoreUnavailable when
+    PostgreSQL can't be reached, is silent, or is slower than that. The writer retries: a batch that was not answered
+    within `answers_within` seconds is sent again over a new connection. When `max_waiting` appends or `max_bytes` wait,
+    further calls of `append` wait for room.
     """
 
     def __init__(
@@ -58,22 +57,17 @@ class GroupWriter:
         give_up_after: float = 10.0,
         answers_within: float = 5.0,
     ) -> None:
+        """`on_commit(position)` and `on_recorded(event before, rows)` are called after each commit."""
         self._dsn, self._on_commit, self._epochs = dsn, on_commit, epochs or Epochs()
         self._on_recorded = on_recorded
-        self._max_batch, self._give_up_after, self._answers_within = max_batch, give_up_after, answers_within
-        self._max_waiting, self._max_bytes, self._bytes = max_waiting, max_bytes, 0
-        self._waiting: deque[Append] = deque()
-        self._news, self._room = asyncio.Event(), asyncio.Event()
-        self._deferred: list[Append] = []
+        self._give_up_after, self._answers_within = give_up_after, answers_within
+        self._queue = AppendQueue(max_batch=max_batch, max_waiting=max_waiting, max_bytes=max_bytes)
         self._connection: psycopg.AsyncConnection | None = None
         self._cursor: psycopg.AsyncCursor[tuple[Any, ...]] | None = None
         """Of that connection, for all batches."""
-        self._versions: dict[UUID, int] = {}
-        """Versions that streams have reached at least, according to the answers to the batches since the last pause."""
-        self._closed = False
         self._backoff = Backoff("writer", on=PASSING, first=0.05, longest=1.0)
         self.writing = 0
-        """Appends that are out at this moment."""
+        """Appends in the batch that was sent and is not answered yet."""
         self._busy_since: float | None = None
         self.batches = self.appends = self.conflicts = 0
 
@@ -87,40 +81,27 @@ class GroupWriter:
     ) -> Appended:
         """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`.
 
-        `generation` is that of `Epochs` at the time when the state was read that the events were decided on; by default
-        it is the present one.
+        `generation` is that of `Epochs` when the state was read on which the events were decided; by default it is the
+        present one.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._give_up_after if seconds is None else seconds)
         size = len(metadata) + sum(len(event.data) + OVERHEAD for _, _, events in streams for event in events)
         generation = self._epochs.generation if generation is None else generation
         append = Append(streams, metadata, loop.create_future(), deadline, size, generation)
-        if self._is_full:
-            await self._until_room(deadline)
-        if self._closed:
+        if self._queue.is_full:
+            try:
+                await self._queue.wait_for_room(deadline)
+            except TimeoutError:
+                raise StoreUnavailable(f"too many appends wait for PostgreSQL: {self._trouble}") from None
+        if self._queue.is_closed:
             raise StoreUnavailable("the event store is closed")
-        self._waiting.append(append)
-        self._bytes += size
-        self._news.set()
+        self._queue.put(append)
         timer = loop.call_at(deadline, self._expire, append)
         try:
             return await append.done
         finally:
             timer.cancel()
-
-    @property
-    def _is_full(self) -> bool:
-        """By number or by bytes; an append that is larger than all the room is let in alone."""
-        return len(self._waiting) >= self._max_waiting or self._bytes >= self._max_bytes
-
-    async def _until_room(self, deadline: float) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                while self._is_full and not self._closed:
-                    self._room.clear()
-                    await self._room.wait()
-        except TimeoutError:
-            raise StoreUnavailable(f"too much waits for PostgreSQL: {self._trouble}") from None
 
     def _expire(self, append: Append) -> None:
         error = StoreUnavailable(f"PostgreSQL has not answered in time: {self._trouble}", maybe_done=append.is_out)
@@ -130,74 +111,34 @@ class GroupWriter:
     def _trouble(self) -> str:
         return self._backoff.error or "it is slow, or silent"
 
+    @property
+    def waiting(self) -> int:
+        """Appends in the queue, without those of the present batch."""
+        return len(self._queue)
+
     def busy_for(self) -> float:
-        """Seconds that the batch in hand has taken until now; 0 between batches."""
+        """Seconds since the writer began to write the present batch; 0 between batches."""
         return 0.0 if self._busy_since is None else asyncio.get_running_loop().time() - self._busy_since
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Writes until cancelled; then the appends that are not answered fail with StoreUnavailable."""
         batch: list[Append] = []
         try:
             while True:
-                if not self._deferred:
-                    self._versions.clear()
-                    while not self._waiting:
-                        self._news.clear()
-                        await self._news.wait()
-                batch = self._next_batch()
+                batch = await self._queue.next_batch()
                 if batch:
                     self._busy_since = asyncio.get_running_loop().time()
                     await self._write_until_answered(batch)
                     self._busy_since = None
         finally:
-            self._closed = True
-            for append in [*batch, *self._all_waiting()]:
+            for append in [*batch, *self._queue.close()]:
                 append.fail(StoreUnavailable("the event store is closing", maybe_done=append.is_out))
             await self._disconnect()
 
-    def _next_batch(self) -> list[Append]:
-        """What is waiting, in order, each stream and each command at most once: a second one waits for the next batch.
-
-        An append whose stream is known to have moved on is always taken: it can only fail, so it delays no other.
-        """
-        batch: list[Append] = []
-        taken: set[UUID] = set()
-        candidates, self._deferred = self._deferred, []
-        size = sum(append.size for append in candidates)
-        while self._waiting and len(candidates) < self._max_batch and size < MAX_BATCH_BYTES:
-            append = self._waiting.popleft()
-            candidates.append(append)
-            size += append.size
-            self._bytes -= append.size
-        self._room.set()
-        for append in candidates:
-            if append.done.done():
-                continue
-            ids = [append.key]
-            is_late = False
-            for stream, expected, _ in append.streams:
-                ids.append(stream)
-                is_late = is_late or expected < self._versions.get(stream, 0)
-            if is_late or taken.isdisjoint(ids):
-                batch.append(append)
-            else:
-                self._deferred.append(append)
-            if not is_late:
-                taken.update(ids)
-        return batch
-
-    def _all_waiting(self) -> list[Append]:
-        appends, self._deferred = self._deferred, []
-        appends += self._waiting
-        self._waiting.clear()
-        self._bytes = 0
-        self._room.set()
-        return appends
-
     async def _write_until_answered(self, batch: list[Append]) -> None:
-        """Writes a batch, and again after a lost connection, which is safe since its events keep their ids.
+        """Writes a batch, and again after a lost connection, which is idempotent since its events keep their ids.
 
-        Returns when every append of it has its answer, at the latest its deadline's.
+        Returns when every append of it is answered, at the latest at its deadline.
         """
         while batch := [append for append in batch if not append.done.done()]:
             try:
@@ -209,7 +150,7 @@ class GroupWriter:
                     await self._disconnect()
                 await self._backoff.pause(error)
             except Exception as error:  # noqa: BLE001 - an append that fails must not fail the others
-                # PostgreSQL refuses a part of this batch, or it can't be sent: written alone, only that append fails.
+                # A part of the batch is rejected or can't be encoded: written one by one, only that append fails.
                 if len(batch) == 1:
                     batch[0].fail(error)
                     return
@@ -232,7 +173,7 @@ class GroupWriter:
         batch = self._fail_outdated(batch)
         if not batch:
             return
-        lost, self.writing = [append.is_out for append in batch], len(batch)
+        was_out, self.writing = [append.is_out for append in batch], len(batch)
         try:
             async with within(self._answers_within, connection):
                 for append in batch:
@@ -240,15 +181,15 @@ class GroupWriter:
                 await self._write_over(connection, batch)
         except psycopg.Error as error:
             if error.sqlstate and not connection.closed:
-                # The server says that this transaction failed, so only an append that was sent before may be recorded.
-                for append, was_lost in zip(batch, lost, strict=True):
-                    append.is_out = was_lost
+                # The server rolled this transaction back, so only an append that was sent before may be recorded.
+                for append, is_out in zip(batch, was_out, strict=True):
+                    append.is_out = is_out
             raise
         finally:
             self.writing = 0
 
     def _fail_outdated(self, batch: list[Append]) -> list[Append]:
-        """Fails the appends that were decided on a state from before the store went back; returns the others."""
+        """Fails the appends that were decided on a state read before the store went back; returns the others."""
         generation = self._epochs.generation
         for append in batch:
             if append.generation != generation:
@@ -257,7 +198,7 @@ class GroupWriter:
 
     async def _write_over(self, connection: psycopg.AsyncConnection, batch: list[Append]) -> None:
         cursor = self._cursor
-        assert cursor is not None, "it comes with the connection"
+        assert cursor is not None, "created with the connection"
         await cursor.execute(APPEND_EVENTS, arguments(batch))
         answers = Answers.of(await cursor.fetchall())
         positions, repeated, late, recorded_at = answers.positions, answers.repeated, answers.late, answers.recorded_at
@@ -266,17 +207,18 @@ class GroupWriter:
             if place in late:
                 self.conflicts += 1
                 stream, actual = late[place]
-                self._versions[stream] = actual
-                expected = next(expected for each, expected, _ in append.streams if each == stream)
+                self._queue.note_version(stream, actual)
+                expected = next(expected for stream_id, expected, _ in append.streams if stream_id == stream)
                 append.fail(VersionConflict(stream, expected, actual))
             elif place not in repeated:
                 self.appends += 1
                 last, versions = append, {}
                 for stream, expected, events in append.streams:
                     written += len(events)
-                    versions[stream] = self._versions[stream] = expected + len(events)
+                    versions[stream] = expected + len(events)
+                    self._queue.note_version(stream, versions[stream])
                 append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
-        if positions:  # told now: those who wait for their answers go on before those who follow
+        if positions:  # now, so that the callers of `append` continue before the followers
             self.batches += 1
             if answers.before is not None and self._on_recorded is not None:
                 self._on_recorded(answers.before, answers.rows_of(batch))
@@ -284,7 +226,7 @@ class GroupWriter:
             self._on_commit(positions[-1])
         for append in [batch[place - 1] for place in repeated]:
             result = await self._first_result(connection, append)
-            self._on_commit(result.position)  # it may be our own commit, whose answer was lost
+            self._on_commit(result.position)  # this may be our own commit, whose answer was lost
             append.succeed(result)
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:

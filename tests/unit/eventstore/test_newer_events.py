@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.eventstore import StoreUnavailable
-from shared.eventstore.newer import FEW, MOST_STREAMS, Known, Newer
+from shared.eventstore.newer_events import MAX_EVENTS, MAX_STREAMS, NewerEvents, StreamVersion
 
 STREAM, OTHER = UUID(int=1), UUID(int=2)
 
@@ -20,7 +20,7 @@ class Database:
         self.versions: dict[UUID, int] = {}
         self.queries: list[asyncio.Future[None]] = []
         self.streams: list[int] = []
-        self.newer = Newer(self.rows)
+        self.newer = NewerEvents(self.rows)
         self._begins = asyncio.Condition()
 
     async def rows(self, _query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -30,7 +30,7 @@ class Database:
         events = [
             (version, UUID(int=version), stream_id, version, "", b"", b"", None)
             for stream_id, last in self.versions.items()
-            for version in range(last - FEW + 1, last + 1)
+            for version in range(last - MAX_EVENTS + 1, last + 1)
         ]
         async with self._begins:
             self._begins.notify_all()
@@ -45,7 +45,7 @@ class Database:
 @pytest.mark.asyncio
 async def test_all_who_ask_together_are_answered_by_one_query() -> None:
     database = Database()
-    asking = [asyncio.create_task(database.newer.than(Known(UUID(int=each), 1))) for each in range(100)]
+    asking = [asyncio.create_task(database.newer.than(StreamVersion(UUID(int=each), 1))) for each in range(100)]
     await database.begun(1)
     database.queries[0].set_result(None)
     assert await asyncio.gather(*asking) == [[[]]] * 100
@@ -55,7 +55,7 @@ async def test_all_who_ask_together_are_answered_by_one_query() -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No query is slow."""
-    monkeypatch.setattr("shared.eventstore.newer.SLOW", 60.0)
+    monkeypatch.setattr("shared.eventstore.newer_events.SLOW_AFTER", 60.0)
 
 
 @pytest.mark.asyncio
@@ -63,10 +63,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
     """What was recorded before somebody asked is shown to him, though another's query was on its way."""
     database = Database()
-    first = asyncio.create_task(database.newer.than(Known(STREAM, FEW)))
+    first = asyncio.create_task(database.newer.than(StreamVersion(STREAM, MAX_EVENTS)))
     await database.begun(1)
-    database.versions[STREAM] = FEW + 1
-    later = [asyncio.create_task(database.newer.than(Known(STREAM, version))) for version in (FEW, FEW + 1)]
+    database.versions[STREAM] = MAX_EVENTS + 1
+    later = [
+        asyncio.create_task(database.newer.than(StreamVersion(STREAM, version)))
+        for version in (MAX_EVENTS, MAX_EVENTS + 1)
+    ]
     await asyncio.sleep(0)
     assert len(database.queries) == 1
     database.queries[0].set_result(None)
@@ -80,13 +83,13 @@ async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
 @pytest.mark.asyncio
 async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
     database = Database()
-    silent = asyncio.create_task(database.newer.than(Known(STREAM, 1)))
+    silent = asyncio.create_task(database.newer.than(StreamVersion(STREAM, 1)))
     await database.begun(1)
-    other = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
+    other = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
     await database.begun(2)
     database.queries[1].set_result(None)
     assert await other == [[]]
-    third = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
+    third = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
     await database.begun(3)
     database.queries[2].set_result(None)
     assert await third == [[]]
@@ -99,10 +102,10 @@ async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
 @pytest.mark.usefixtures("patient")
 async def test_a_query_that_fails_fails_for_those_who_asked_it_only() -> None:
     database = Database()
-    failing = [asyncio.create_task(database.newer.than(Known(STREAM, 1))) for _ in range(2)]
+    failing = [asyncio.create_task(database.newer.than(StreamVersion(STREAM, 1))) for _ in range(2)]
     await database.begun(1)
-    gone = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
-    other = asyncio.create_task(database.newer.than(Known(OTHER, 1)))
+    gone = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
+    other = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
     await asyncio.sleep(0)
     gone.cancel()
     database.queries[0].set_exception(StoreUnavailable("it is gone"))
@@ -118,11 +121,13 @@ async def test_a_query_that_fails_fails_for_those_who_asked_it_only() -> None:
 async def test_a_query_asks_for_so_many_streams_at_most() -> None:
     database = Database()
     asking = [
-        asyncio.create_task(database.newer.than(Known(UUID(int=2 * each), 1), Known(UUID(int=2 * each + 1), 1)))
-        for each in range(MOST_STREAMS)
+        asyncio.create_task(
+            database.newer.than(StreamVersion(UUID(int=2 * n), 1), StreamVersion(UUID(int=2 * n + 1), 1))
+        )
+        for n in range(MAX_STREAMS)
     ]
     for number in (1, 2):
         await database.begun(number)
         database.queries[number - 1].set_result(None)
     await asyncio.gather(*asking)
-    assert database.streams == [MOST_STREAMS, MOST_STREAMS]
+    assert database.streams == [MAX_STREAMS, MAX_STREAMS]

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import psycopg
-from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
@@ -15,6 +14,7 @@ from psycopg.types.json import Json
 
 from shared.eventstore import RecordedEvent
 from shared.projections.projection import Key, Projection, Rows, Touched, fold_batch
+from shared.projections.table_statements import TableStatements
 
 STAGE_FROM = 50
 """From this number of changed rows on, COPY into a staging table and one merge are faster than single statements."""
@@ -82,7 +82,7 @@ class Table:
         self._key = tuple(projection.columns.index(column) for column in projection.key)
         self.is_of_fixed_size = not (self._json or self._texts)
         """No column may grow: not with a text, nor with JSON."""
-        self._statements = _Statements(projection, name, types)
+        self._statements = TableStatements(projection, name, types)
         self._at_once = FEW if (self._json or self._texts) and not projection.append_only else MANY
 
     @classmethod
@@ -256,59 +256,3 @@ class _JsonBytes(Loader):
 
     def load(self, data: Buffer) -> bytes:
         return bytes(data)
-
-
-class _Statements:
-    """A table's SQL, composed and rendered once: psycopg would render it at each execution."""
-
-    def __init__(self, projection: Projection[Any], name: str, types: dict[str, tuple[int, str]]) -> None:
-        def names(columns: Iterable[str]) -> sql.Composed:
-            return sql.SQL(", ").join(map(sql.Identifier, columns))
-
-        table, staged = sql.Identifier(name), sql.Identifier(f"staged_{name}")
-        columns, key = names(projection.columns), names(projection.key)
-        rest = [column for column in projection.columns if column not in projection.key]
-        sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in rest)
-        resolve = sql.SQL("update set {}").format(sets) if rest else sql.SQL("nothing")
-        arrays = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.key)
-        self.copy = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns).as_bytes()
-        self.copy_staged = sql.SQL("copy {} ({}) from stdin (format binary)").format(staged, columns).as_bytes()
-        self.stage = (
-            sql.SQL("create temporary table if not exists {} (like {}) on commit delete rows")
-            .format(staged, table)
-            .as_bytes()
-        )
-        self.empty_stage = sql.SQL("delete from {}").format(staged).as_bytes()  # truncate would write to the catalogue
-        self.merge = (
-            sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do {}")
-            .format(table, columns, columns, staged, key, resolve)
-            .as_bytes()
-        )
-        self.upsert = (
-            sql.SQL("insert into {} ({}) values ({}) on conflict ({}) do {}")
-            .format(table, columns, sql.SQL(", ").join(sql.Placeholder() for _ in projection.columns), key, resolve)
-            .as_bytes()
-        )
-        self.upsert_many: bytes | None = None
-        """None for a table with an array in its rows: an array of arrays is not a list of them."""
-        if not any(types[column][1].endswith("[]") for column in projection.columns):
-            values = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.columns)
-            self.upsert_many = (
-                sql.SQL("insert into {} ({}) select * from unnest({}) on conflict ({}) do {}")
-                .format(table, columns, values, key, resolve)
-                .as_bytes()
-            )
-        self.select = (
-            sql.SQL("select {} from {} join unnest({}) as wanted ({}) using ({})")
-            .format(columns, table, arrays, key, key)
-            .as_bytes()
-        )
-        self.delete = (
-            sql.SQL("delete from {} using unnest({}) as gone ({}) where ({}) = ({})")
-            .format(table, arrays, key, _of(table, projection.key), _of(sql.Identifier("gone"), projection.key))
-            .as_bytes()
-        )
-
-
-def _of(table: sql.Identifier, columns: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(table + sql.SQL(".") + sql.Identifier(column) for column in columns)

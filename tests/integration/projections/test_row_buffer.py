@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
-from shared.projections import Projection, Stuck, following, rebuild, tables, unwritten
+from shared.projections import Projection, Stuck, catch_up, rebuild, row_buffer
+from shared.projections import table as table_module
 from tests.integration.eventstore.tally import Counted, context, counted
 from tests.integration.projections.histories import projected, some_history
 from tests.integration.projections.tables import ALL, STEPS, TALLIES, TallyRow, expected, rows, tally
@@ -30,16 +31,18 @@ async def long_streams(store: EventStore) -> None:
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[tables.Changes]:
+def written(monkeypatch: pytest.MonkeyPatch) -> list[table_module.Changes]:
     """What is written to tables, piece by piece."""
-    writes: list[tables.Changes] = []
-    original = tables.Table.write
+    writes: list[table_module.Changes] = []
+    original = table_module.Table.write
 
-    async def noting(table: tables.Table, connection: psycopg.AsyncConnection, changes: tables.Changes) -> None:
+    async def noting(
+        table: table_module.Table, connection: psycopg.AsyncConnection, changes: table_module.Changes
+    ) -> None:
         writes.append(changes)
         await original(table, connection, changes)
 
-    monkeypatch.setattr(tables.Table, "write", noting)
+    monkeypatch.setattr(table_module.Table, "write", noting)
     return writes
 
 
@@ -47,13 +50,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tables.Changes]:
 def keys_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each read asked for."""
     asked: list[int] = []
-    original = tables.Table.read
+    original = table_module.Table.read
 
-    async def noting(table: tables.Table, connection: psycopg.AsyncConnection, keys: list[Any]) -> Any:
+    async def noting(table: table_module.Table, connection: psycopg.AsyncConnection, keys: list[Any]) -> Any:
         asked.append(len(keys))
         return await original(table, connection, keys)
 
-    monkeypatch.setattr(tables.Table, "read", noting)
+    monkeypatch.setattr(table_module.Table, "read", noting)
     return asked
 
 
@@ -61,13 +64,13 @@ async def test_a_row_is_written_once_for_many_events(
     store: EventStore,
     sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
-    written: list[tables.Changes],
+    written: list[table_module.Changes],
     keys_read: list[int],
 ) -> None:
     """200 events of 5 rows, in batches of 5 events: 5 + 10 + 20 + 40 + 80 and the rest are written together."""
     await long_streams(store)
     await projected(store, TALLIES)
-    monkeypatch.setattr(following, "BATCH", STREAMS)
+    monkeypatch.setattr(catch_up, "BATCH", STREAMS)
     written.clear()
     keys_read.clear()
     assert (await rebuild(store, TALLIES)).same
@@ -87,8 +90,8 @@ async def test_whatever_is_held(
     value: int,
 ) -> None:
     """Rows are dropped from memory when there are too many, and read again: the table is the same."""
-    monkeypatch.setattr(following, "BATCH", 7)
-    monkeypatch.setattr(unwritten, name, value)
+    monkeypatch.setattr(catch_up, "BATCH", 7)
+    monkeypatch.setattr(row_buffer, name, value)
     await some_history(store)
     await long_streams(store)
     await projected(store, projection)
@@ -100,8 +103,8 @@ async def test_what_was_not_written_is_made_again(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancelled between two writes: the position is that of the rows, and not that of the events folded."""
-    monkeypatch.setattr(following, "BATCH", 5)
-    monkeypatch.setattr(unwritten, "MOST_EVENTS", 1 << 30)
+    monkeypatch.setattr(catch_up, "BATCH", 5)
+    monkeypatch.setattr(row_buffer, "MOST_EVENTS", 1 << 30)
     await long_streams(store)
     head = await projected(store, TALLIES)
     folded: list[int] = []
@@ -128,7 +131,7 @@ async def test_an_event_that_fails_late(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those before it are in the table, and it is named, however many were folded together with it."""
-    monkeypatch.setattr(following, "BATCH", 5)
+    monkeypatch.setattr(catch_up, "BATCH", 5)
     await long_streams(store)
     await projected(store, TALLIES, STEPS)
     poison = 150
@@ -172,7 +175,7 @@ async def test_a_row_may_take_anothers_place(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that go are deleted before those that come are written: a unique value may move from one to the other."""
-    monkeypatch.setattr(following, "BATCH", 2)
+    monkeypatch.setattr(catch_up, "BATCH", 2)
     for version in range(9):
         await store.append(counted(uuid4(), 0, version), context())
     await projected(store, SEATS)
@@ -198,7 +201,7 @@ async def test_an_event_that_adds_several_rows(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, append_only: bool
 ) -> None:
     projection = replace(COUNTS, append_only=append_only)
-    monkeypatch.setattr(following, "BATCH", 2)
+    monkeypatch.setattr(catch_up, "BATCH", 2)
     for version in range(9):
         await store.append(counted(uuid4(), 0, version), context())
     await projected(store, projection)

@@ -13,32 +13,23 @@ from functools import partial
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from shared.eventstore import Batch, EventStore, StoreUnavailable
-from shared.eventstore.connections import PASSING, within
+from shared.eventstore import Batch
+from shared.eventstore.connections import within
 from shared.projections import positions
-from shared.projections.failures import Stuck, TableFailed
+from shared.projections.failures import TableFailed
 from shared.projections.projection import Touched, fold_batch
-from shared.projections.tables import Changes, Table, TooManyBytes
-from shared.projections.unwritten import Unwritten
-from shared.stopping import stop
+from shared.projections.row_buffer import RowBuffer
+from shared.projections.table import Changes, Table, TooManyBytes
 
-BATCH = 2_000
-"""Events per transaction of a table that catches up: enough to make COPY worthwhile. With ten times as many, an event
-takes 1.5 times as long, because the garbage collector visits more objects."""
 FEW = 32
 """Up to this many events, which change up to as many rows of each table, are applied in one pipeline."""
 ENDS_WITHIN = 60.0
 """Seconds that a batch may take; the connection's settings bound each of its statements."""
-FEWER = 16
-"""A batch that failed is divided by this, to find the event that causes the failure."""
-
 Fence = Callable[[psycopg.AsyncConnection], Awaitable[None]]
 """Is called in each transaction; it raises when the lease is lost."""
-Progress = Callable[[int, int], None]
-"""Is called with the position reached and the one to be reached."""
 
 
-class Group:
+class TableGroup:
     """Tables at one position, with the connection that moves them."""
 
     def __init__(
@@ -163,7 +154,7 @@ class Group:
         with self._blaming(table):
             return table.touched(batch.events)
 
-    def unwritten(self, table: Table, first: int) -> Unwritten:
+    def unwritten(self, table: Table, first: int) -> RowBuffer:
         """For a group of this one table: rows that are folded in memory, and written as `apply` would write them."""
 
         async def write(changes: Changes, position: int) -> None:
@@ -172,7 +163,7 @@ class Group:
                     await table.write(self.connection, changes)
 
         blaming = partial(self._blaming, table)
-        return Unwritten(table, self.connection, write, blaming, first=first, is_empty=not self.position)
+        return RowBuffer(table, self.connection, write, blaming, first=first, is_empty=not self.position)
 
     @contextlib.asynccontextmanager
     async def _moving(self, position: int) -> AsyncIterator[None]:
@@ -196,91 +187,3 @@ class Group:
             if self.connection.broken or self.connection.closed:
                 raise
             raise TableFailed(table, error) from error
-
-
-async def read(store: EventStore, group: Group, limit: int, upto: int | None = None) -> Batch:
-    """The next batch; without `upto`, what the process's other followers read is shared.
-
-    Raises TableFailed when an event can't be decoded; a lost connection raises its own error.
-    """
-    try:
-        if upto is None:
-            return await store.follow(group.position, limit, group.types)
-        return await store.read_batch(group.position, limit, group.types, upto=upto)
-    except (StoreUnavailable, *PASSING):
-        raise
-    except Exception as error:
-        raise TableFailed(None, error) from error
-
-
-async def advance(store: EventStore, group: Group, upto: int, *, progress: Progress | None = None) -> int:
-    """Brings one table up to the position `upto`; returns how many events were applied.
-
-    After a failure, smaller and smaller batches are applied, up to the event that fails. Raises Stuck at that one.
-    """
-    events, limit = 0, BATCH
-    while group.position < upto:
-        before = group.position
-        try:
-            if limit == BATCH and upto - before > BATCH:
-                events += await _advance_at_full_speed(store, group, upto, progress)
-            else:
-                events += await _step(store, group, limit, upto)
-                limit = min(limit * FEWER, BATCH)
-        except TableFailed as failure:
-            if limit == 1 and group.position == before:
-                event = await positions.next_event(group.connection, group.position)
-                if event is None or event.position not in group.tables[0].skips:
-                    raise Stuck(group.names[0], event, failure.cause) from failure
-                await group.apply(Batch([], event.position, 1))  # skipped; it can't be decoded
-            limit = max(1, limit // FEWER)
-        if progress:
-            progress(group.position, upto)
-    return events
-
-
-async def _step(store: EventStore, group: Group, limit: int, upto: int) -> int:
-    batch = await read(store, group, limit, upto)
-    # Positions have gaps: when no event is left, the goal is reached.
-    await group.apply(batch if batch.size else Batch([], upto, 0))
-    return batch.size
-
-
-async def _advance_at_full_speed(store: EventStore, group: Group, upto: int, progress: Progress | None) -> int:
-    """Reads the next batch while this one is folded and the rows before are written, so that nobody waits."""
-    [table] = group.tables
-    events, unwritten = 0, group.unwritten(table, BATCH)
-
-    def read_behind(position: int) -> asyncio.Task[Batch]:
-        return asyncio.create_task(store.read_batch(position, BATCH, group.types, upto=upto))
-
-    at = group.position
-    reading = read_behind(at)
-    try:
-        while True:
-            try:
-                batch = await reading
-            except (StoreUnavailable, *PASSING):
-                raise
-            except Exception as error:
-                await unwritten.written()
-                if at > group.position:
-                    await unwritten.write(at)
-                raise TableFailed(None, error) from error
-            at = batch.position if batch.size else upto
-            if at < upto:
-                reading = read_behind(at)
-            await unwritten.take(batch.events)
-            events += batch.size
-            if at >= upto:
-                await unwritten.write(at)
-                await unwritten.written()
-                return events
-            await unwritten.write_if_enough(at, batch.size)
-            if progress:
-                progress(group.position, upto)
-    except Exception:
-        await unwritten.written()  # whoever goes on needs the connection, and where the table is
-        raise
-    finally:
-        await stop(reading, *unwritten.tasks)

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from shared.eventstore import EventStore
-from shared.projections import comparing, rebuild
+from shared.projections import comparison, rebuild
 from tests.integration.projections.histories import projected, some_history, tables
 from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, expected, rows
 
@@ -62,7 +62,7 @@ async def compare(store: EventStore) -> tuple[int, int]:
 
 async def test_many_ranges(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are compared in ranges of keys, of one column or several; what differs anywhere is counted once."""
-    monkeypatch.setattr(comparing, "RANGE", 3)
+    monkeypatch.setattr(comparison, "RANGE", 3)
     await some_history(store)
     await projected(store)
     for projection in ALL:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import psycopg
 
 from shared.eventstore import EventStore
-from shared.projections import Projector, users
+from shared.projections import Projector, table_usage
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.projections.tables import SUMS, TALLIES, projecting
 from tests.support.patience import PATIENCE, eventually
@@ -23,14 +23,14 @@ def forget(sql: psycopg.Connection, table: str) -> None:
 async def test_a_process_says_what_it_uses(store: EventStore) -> None:
     async with projecting(store, TALLIES, SUMS):
         await eventually(lambda: seen(store, "tallies_v1"), "it is seen")
-    (sums, tallies) = await users.uses(store)
+    (sums, tallies) = await table_usage.list_usage(store)
     assert (sums.name, tallies.name) == ("sums_v1", "tallies_v1")
-    assert await users.unused(store) == []
-    assert await users.unused(store, grace_days=0) == ["sums_v1", "tallies_v1"]
+    assert await table_usage.list_unused(store) == []
+    assert await table_usage.list_unused(store, grace_days=0) == ["sums_v1", "tallies_v1"]
 
 
 async def seen(store: EventStore, table: str) -> bool:
-    return any(each.users for each in await users.uses(store) if each.name == table)
+    return any(each.users for each in await table_usage.list_usage(store) if each.name == table)
 
 
 async def test_a_version_that_nobody_uses_is_dropped(store: EventStore, sql: psycopg.Connection) -> None:
@@ -43,7 +43,7 @@ async def test_a_version_that_nobody_uses_is_dropped(store: EventStore, sql: psy
     second = replace(TALLIES, version=2)
     async with projecting(store, second):
         await eventually(lambda: sql.execute("select to_regclass('tallies_v1')").fetchone() == (None,), "it is dropped")
-    assert {each.name for each in await users.uses(store)} == {"sums_v1", "tallies_v2"}
+    assert {each.name for each in await table_usage.list_usage(store)} == {"sums_v1", "tallies_v2"}
 
 
 async def test_one_that_comes_back_is_built_anew(store: EventStore, sql: psycopg.Connection) -> None:
@@ -51,7 +51,7 @@ async def test_one_that_comes_back_is_built_anew(store: EventStore, sql: psycopg
     async with projecting(store, TALLIES) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-    assert await users.drop_unused(store, grace_days=0) == ["tallies_v1"]
+    assert await table_usage.drop_unused(store, grace_days=0) == ["tallies_v1"]
     async with EventStore.open(store.dsn, CODEC) as later, projecting(later, TALLIES) as projector:
         assert await projector.caught_up(appended.position, PATIENCE)
     assert sql.execute("select total, changes from tallies_v1").fetchall() == [(1, 1)]
@@ -62,7 +62,7 @@ async def test_one_that_is_read_stays_until_later(store: EventStore, sql: psycop
     await Projector(store, (TALLIES,)).prepare()
     with psycopg.connect(store.dsn) as reader:
         reader.execute("select count(*) from tallies_v1")
-        assert await users.drop_unused(store, grace_days=0) == []
+        assert await table_usage.drop_unused(store, grace_days=0) == []
         reader.rollback()
-    assert await users.drop_unused(store, grace_days=0) == ["tallies_v1"]
+    assert await table_usage.drop_unused(store, grace_days=0) == ["tallies_v1"]
     assert sql.execute("select to_regclass('tallies_v1')").fetchone() == (None,)

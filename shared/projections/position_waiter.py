@@ -25,7 +25,7 @@ select name, position, status = 'failed', (select coalesce(max(position), 0) fro
 from read_tables where name = any(%b)"""
 
 
-class Shown:
+class PositionWaiter:
     """One per process."""
 
     def __init__(self, store: EventStore, tables: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from shared.garbage import SELDOM, collected_seldom
+from shared.garbage_collection import SELDOM, collected_seldom
 
 
 def test_blocks_overlap() -> None:

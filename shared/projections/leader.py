@@ -14,13 +14,14 @@ from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import PASSING, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.garbage import collected_seldom
+from shared.garbage_collection import collected_seldom
 from shared.projections import positions
+from shared.projections.catch_up import advance, read
 from shared.projections.failures import Stuck, TableFailed, describe
-from shared.projections.following import Fence, Group, advance, read
 from shared.projections.positions import Fenced
 from shared.projections.projection import WANTED_WATERMARK, Projection, watermark
-from shared.projections.tables import Table
+from shared.projections.table import Table
+from shared.projections.table_group import Fence, TableGroup
 from shared.stopping import stop, together
 
 TOGETHER = 1_000
@@ -86,8 +87,8 @@ class Leader:
 
     def _group(
         self, connection: psycopg.AsyncConnection, tables: Sequence[Table], position: int, status: str = "live"
-    ) -> Group:
-        return Group(connection, tables, position, lease=self._lease, status=status, fence=self._fence)
+    ) -> TableGroup:
+        return TableGroup(connection, tables, position, lease=self._lease, status=status, fence=self._fence)
 
     async def _claim(self, connection: psycopg.AsyncConnection) -> dict[str, tuple[int, str]]:
         """The tables that this leader has newly claimed, with position and status."""

@@ -1,4 +1,4 @@
-"""Commands that were sent before: a command is known by the id of its first event."""
+"""Finds commands that are recorded already, by the id of their first event."""
 
 from uuid import UUID
 
@@ -10,20 +10,21 @@ SELECT_STREAM_ID = "select stream_id from events where event_id = %b"
 SELECT_METADATA = "select metadata from events where event_id = %b"
 
 
-async def came_before(pool: ReadingPool, stream_id: UUID, context: Context) -> bool:
-    """Whether this command has been recorded. A command that recorded no events is decided again."""
+async def is_recorded(pool: ReadingPool, stream_id: UUID, context: Context) -> bool:
+    """Whether this command has recorded events. Raises ValueError when it did so in another stream."""
     rows = await pool.rows(SELECT_STREAM_ID, (event_id(context.command_id, 0),))
-    check_same_stream(context, all(row[0] == stream_id for row in rows))
+    check_same_stream(context, same=all(row[0] == stream_id for row in rows))
     return bool(rows)
 
 
-def check_same_stream(context: Context, same: bool) -> None:  # noqa: FBT001
+def check_same_stream(context: Context, *, same: bool) -> None:
+    """Raises ValueError unless the command was recorded in the `same` stream."""
     if not same:
-        raise ValueError(f"command {context.command_id} was another stream's: each needs an id of its own")
+        raise ValueError(f"command id {context.command_id} was used for another stream: use a new one per command")
 
 
 async def check_same_content(pool: ReadingPool, context: Context) -> None:
-    """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request of another content."""
+    """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request with other content."""
     if context.fingerprint is None:
         return
     for (metadata,) in await pool.rows(SELECT_METADATA, (event_id(context.command_id, 0),)):

@@ -15,7 +15,7 @@ import psycopg
 from shared.eventstore import RecordedEvent
 from shared.eventstore.connections import within
 from shared.projections.projection import Key, Rows, Touched
-from shared.projections.tables import ROWS_BYTES, Changes, Table, TooManyBytes
+from shared.projections.table import ROWS_BYTES, Changes, Table, TooManyBytes
 from shared.stopping import stop
 
 MOST_ROWS = 1 << 16
@@ -40,7 +40,7 @@ class _Cell:
         self.key, self.row, self.is_stored, self.is_changed = key, row, is_stored, False
 
 
-class Unwritten:
+class RowBuffer:
     """Folds events into rows, and writes them when there are enough, while the next events are folded.
 
     `first` events are enough at first, then twice as many each time: a table that can't be built shows that soon.

@@ -15,7 +15,7 @@ from shared.projections.projection import Projection, rebuild_name
 
 GRACE_DAYS = 7.0
 """Days after which a table that no process has used counts as unused: until then, its release can be gone back to."""
-SEE_EVERY = 600.0
+RECORD_EVERY = 600.0
 """Seconds between two times that a process records which tables it uses."""
 LOCK_TIMEOUT = "200ms"
 
@@ -48,7 +48,7 @@ DELETE_USERS = "delete from read_table_users where table_name = %s"
 log = structlog.get_logger()
 
 
-class TableUse(msgspec.Struct, frozen=True):
+class TableUsage(msgspec.Struct, frozen=True):
     """A read table, and when a process recorded last that it uses it. `users`: releases, each with its instances."""
 
     name: str
@@ -57,18 +57,18 @@ class TableUse(msgspec.Struct, frozen=True):
     users: str
 
 
-async def see(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
+async def record(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
     """Records that this process uses these tables."""
     async with store.pool.connection() as connection:
         await connection.execute(UPSERT_USERS, (instance, release, [each.table for each in projections]))
 
 
-async def uses(store: EventStore) -> list[TableUse]:
+async def list_usage(store: EventStore) -> list[TableUsage]:
     async with store.pool.connection() as connection:
-        return [TableUse(*row) for row in await (await connection.execute(SELECT_USES)).fetchall()]
+        return [TableUsage(*row) for row in await (await connection.execute(SELECT_USES)).fetchall()]
 
 
-async def unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
+async def list_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
     """Tables that no process has used or moved for `grace_days`."""
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(SELECT_UNUSED, (grace_days, grace_days))).fetchall()
@@ -82,7 +82,7 @@ async def drop_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list
     timeout.
     """
     dropped = []
-    for name in await unused(store, grace_days):
+    for name in await list_unused(store, grace_days):
         try:
             async with store.pool.connection() as connection, connection.transaction():
                 await connection.execute(LOCK_MIGRATIONS)

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, recent
-from shared.eventstore import reading as reading_module
+from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, recent_events
+from shared.eventstore.sequence_reader import SELECT_SEQUENCE
 from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.eventstore.waiting import soon
 from tests.support.patience import eventually
@@ -43,7 +43,7 @@ class Queries:
         rows = store.pool.rows
 
         async def counting(query: Any, parameters: Any) -> Any:
-            if query != reading_module.SELECT_SEQUENCE:
+            if query != SELECT_SEQUENCE:
                 return await rows(query, parameters)
             self.count += 1
             await self.before.wait()
@@ -99,7 +99,7 @@ async def test_nothing_committed_before_the_call_is_missed(
     """A query that began before another process's append does not answer a call that came after it."""
     await append(store)
     await everything(store)
-    monkeypatch.setattr(recent, "FRESH", 0.0)
+    monkeypatch.setattr(recent_events, "FRESH", 0.0)
     asked = queries.count
     queries.after.clear()
     early = asyncio.create_task(store.follow(1, 100))
@@ -135,11 +135,11 @@ async def test_what_this_process_records_is_not_read(store: EventStore, other: E
 
 async def test_one_that_is_behind_reads_by_itself(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """And then goes with the others. What is held is bounded, in number and in bytes."""
-    for bound, value in (("MOST_EVENTS", 3), ("MOST_BYTES", 500)):
-        monkeypatch.setattr(recent, bound, value)
+    for bound, value in (("MAX_EVENTS", 3), ("MAX_BYTES", 500)):
+        monkeypatch.setattr(recent_events, bound, value)
         head = await append(store, 20)
         assert [event.position for event in await everything(store)] == list(range(1, head + 1))
-        assert len(store.recent.held) <= 5
+        assert len(store.recent.events) <= 5
         assert await store.recent.after(0, 100) is None
         assert (await store.follow(0, 4)).position == 4, "it reads by itself"
         assert await store.recent.after(head - 1, 100)
@@ -187,7 +187,7 @@ async def test_the_store_went_back(store: EventStore) -> None:
         sql.execute("alter table events alter column position restart with 3")
     await append(store, 4)
     assert await store.recent.after(5, 100, seen[-1].event_id) is None, "its event is gone: it finds out by itself"
-    assert not store.recent.held
+    assert not store.recent.events
     assert [event.event_id for event in await everything(store)] == [event.event_id for event in await store.read_all()]
 
 
@@ -207,7 +207,7 @@ async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
     assert (await store.follow(0, 100)).position == 2
     with pytest.raises(Exception, match="Input data was truncated"):
         await store.follow(2, 100)
-    batch = await store.follow_entries(0, 100)
+    batch = await store.follow_held(0, 100)
     assert batch is not None
     assert batch.position == 5
     await append(store)
@@ -216,7 +216,7 @@ async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
 
 async def test_large_events(store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one query gave is held until those who asked have it, however large its events are."""
-    monkeypatch.setattr(recent, "FRESH", 1e9)
+    monkeypatch.setattr(recent_events, "FRESH", 1e9)
     large = b'{"type":"tally_counted.v1","by":1,"note":"' + b"x" * 700_000 + b'"}'
     for _ in range(12):
         await append(store)

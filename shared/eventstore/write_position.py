@@ -1,0 +1,36 @@
+"""The position up to which one piece of work (an HTTP request) has written, so that its answer can include it.
+
+Every append and every command notes its position in the current context, so that no handler can forget to. Without a
+`begin` in the context (consumers, processes), nothing is noted.
+"""
+
+from contextvars import ContextVar, Token
+
+
+class WritePosition:
+    """The highest position of the events that the work has recorded, or that a repeated command has recorded; or 0."""
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position = 0
+
+
+_current: ContextVar[WritePosition | None] = ContextVar("write_position", default=None)
+
+
+def begin(written: WritePosition) -> Token[WritePosition | None]:
+    """Notes positions in `written` from now on, in this context and in tasks started in it, until `end(token)`."""
+    return _current.set(written)
+
+
+def end(token: Token[WritePosition | None]) -> None:
+    """Stops noting positions: the counterpart of `begin`."""
+    _current.reset(token)
+
+
+def note(position: int) -> None:
+    """Notes that a read includes what the current work did once it includes this position."""
+    written = _current.get()
+    if written is not None and position > written.position:
+        written.position = position
