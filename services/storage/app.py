@@ -4,13 +4,15 @@ import asyncio
 from pathlib import Path
 
 from services.storage.consumers import consumers
-from services.storage.content import read_content
-from services.storage.handlers import ASSET, Files
+from services.storage.deciders import ASSET, PACKAGE
+from services.storage.handlers.asset import CommandHandlers
+from services.storage.handlers.package import MAX_BUILDS, PIECE_SECONDS, PackageHandlers
 from services.storage.health import FileStoreCheck
-from services.storage.packages import MAX_BUILDS, PACKAGE, PIECE_SECONDS, Packages, package_consumers
+from services.storage.packaging.artworks import Artworks
 from services.storage.projections.assets import ASSETS
 from services.storage.providers.s3 import S3Store
-from services.storage.routes import list_assets, read_asset, store_asset, upload
+from services.storage.queries import Queries
+from services.storage.routes import ROUTES
 from services.storage.settings import StorageSettings
 from services.storage.views import Links
 from shared.backoff import Backoff
@@ -34,7 +36,7 @@ async def build(runtime: Runtime) -> Parts:
     assert isinstance(settings, StorageSettings), "storage runs with its own settings"
     objects = S3Store(settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key, settings.s3_bucket)
     links = Links(settings.public_url, settings.cdn_url)
-    files = Files(
+    handlers = CommandHandlers(
         runtime.store,
         objects,
         links.link,
@@ -42,8 +44,7 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
         idle_seconds=settings.upload_idle_seconds,
     )
-
-    package_files = Files(
+    package_files = CommandHandlers(
         runtime.store,
         objects,
         links.link,
@@ -51,7 +52,8 @@ async def build(runtime: Runtime) -> Parts:
         at_once=MAX_BUILDS,
         idle_seconds=PIECE_SECONDS,
     )
-    packages = Packages(runtime.store, objects, package_files)
+    package_handlers = PackageHandlers(runtime.store, Artworks(runtime.store, objects), package_files)
+    queries = Queries(runtime.store, runtime.projector)
 
     async def keep_bucket() -> None:
         """Creates the bucket as soon as the store is reachable; until then the service is not ready."""
@@ -63,15 +65,9 @@ async def build(runtime: Runtime) -> Parts:
 
     runtime.checks["file store"] = FileStoreCheck(objects, settings.service_instance)
     return Parts(
-        route_handlers=[upload, store_asset, list_assets, read_asset, read_content],
-        dependencies={
-            "files": files,
-            "objects": objects,
-            "store": runtime.store,
-            "projector": runtime.projector,
-            "links": links,
-        },
-        consumers=[*consumers(files, runtime.store), *package_consumers(packages)],
+        route_handlers=ROUTES,
+        dependencies={"handlers": handlers, "queries": queries, "objects": objects, "links": links},
+        consumers=consumers(handlers, package_handlers, queries),
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
     )

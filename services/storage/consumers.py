@@ -1,46 +1,61 @@
-"""Turns finished generations into descriptions of the files that they made."""
+"""Events of other services → commands: finished generations describe their files, package requests are carried out."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from services.storage import queries
 from services.storage.domain.asset import DescribeAsset
-from services.storage.handlers import Files
+from services.storage.handlers.asset import CommandHandlers
+from services.storage.handlers.package import PackageHandlers
+from services.storage.queries import Queries
+from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
-from shared.eventstore import EventStore, RecordedEvent
+from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 from shared.telemetry import get_logger
 
 GENERATIONS = "storage-generations-v1"
+PACKAGES = "storage-packages-v1"
 
 log = get_logger("storage")
 
 
-def consumers(files: Files, store: EventStore) -> list[Consumer]:
+def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, queries: Queries) -> list[Consumer]:
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, GenerationCompleted | GenerationFailed), recorded.type
         gen_in_data, gen_out_data = event.gen_in_data, out_data(event)
         for output in made_files(event):
             assert output.asset_id is not None
-            row = await queries.asset(store, output.asset_id)
+            row = await queries.asset(output.asset_id)
             if row is None:
                 log.warning("a generation names a file that isn't ours", gid=str(event.gid), asset_id=output.asset_id)
                 continue
             command = DescribeAsset(output.asset_id, event.user_id, event.job_id, event.gid, gen_in_data, gen_out_data)
             context = recorded.context.caused(recorded.event_id, f"{GENERATIONS}:{output.asset_id}")
-            await files.describe(row.path, command, context)
+            await handlers.describe(row.path, command, context)
 
+    async def on_package(recorded: RecordedEvent) -> None:
+        context = recorded.context.caused(recorded.event_id, PACKAGES)
+        match recorded.event:
+            case PackagePartListed() as part:
+                await package_handlers.take_part(part, context)
+            case PackageRequested() as request:
+                await package_handlers.build(request, context)
+            case _:
+                raise AssertionError(f"{recorded.type} is not an event of a package request")
+
+    generation_events = (GenerationCompleted, GenerationFailed)
+    package_events = (PackagePartListed, PackageRequested)
     return [
-        Consumer(
-            name=GENERATIONS, owner="generation", events=(GenerationCompleted, GenerationFailed), handle=on_generation
-        )
+        Consumer(name=GENERATIONS, owner="generation", events=generation_events, handle=on_generation),
+        Consumer(name=PACKAGES, owner="collections", events=package_events, handle=on_package),
     ]
 
 
 def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output]:
+    """The outputs of a generation that are files."""
     for step in event.outputs:
         for output in step.outputs:
             if output.kind == "asset" and output.asset_id is not None:

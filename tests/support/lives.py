@@ -20,8 +20,8 @@ from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
 from services.generation.handlers import GENERATION, JOB, SOURCE
 from services.generation.job_specifications import WORKFLOW
-from services.storage.handlers import ASSET
-from services.storage.packages import PACKAGE as STORED_PACKAGE
+from services.storage.deciders import ASSET
+from services.storage.deciders import PACKAGE as STORED_PACKAGE
 from shared.contracts import collections as contracts
 from shared.contracts.event import Event
 from shared.contracts.generation import (

@@ -28,7 +28,7 @@ class Asset(msgspec.Struct, frozen=True):
     gen_out_data: dict[str, Any] | None = None
 
 
-# What happens
+# Events
 
 
 def evolve(asset: Asset | None, event: Event) -> Asset | None:
@@ -42,7 +42,7 @@ def evolve(asset: Asset | None, event: Event) -> Asset | None:
             raise AssertionError(f"{event!r} is not an event of an asset")
 
 
-# What is asked
+# Commands
 
 
 class StoreAsset(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class DescribeAsset(msgspec.Struct, frozen=True):
 
 Command = StoreAsset | DescribeAsset
 
-# What is decided
+# Decisions
 
 
 def decide(command: Command, asset: Asset | None) -> list[Event]:

@@ -1,7 +1,7 @@
 """One attempt to build a publish package: its parts arrive, then it is stored or failed."""
 
 from typing import assert_never
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -10,6 +10,12 @@ from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.event import Event
 from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
 from shared.persistent import Map
+
+
+def package_stream(package_id: UUID, attempt: int) -> UUID:
+    """The stream of one attempt; each has its own, so parts of an earlier attempt never count."""
+    return uuid5(package_id, str(attempt))
+
 
 # State
 
@@ -38,7 +44,7 @@ class Package(msgspec.Struct, frozen=True):
 
 NOTHING = Package()
 
-# What happens
+# Events
 
 
 def evolve(state: Package, event: Event) -> Package:
@@ -51,7 +57,7 @@ def evolve(state: Package, event: Event) -> Package:
             raise AssertionError(f"{event!r} is not an event of a package")
 
 
-# What is asked
+# Commands
 
 
 class TakePart(msgspec.Struct, frozen=True):
@@ -66,7 +72,7 @@ class EndPackage(msgspec.Struct, frozen=True):
 
 Command = TakePart | EndPackage
 
-# What is decided
+# Decisions
 
 
 def decide(command: Command, state: Package) -> list[Event]:

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from services.storage.packages import PACKAGE, attempt_stream
+from services.storage.deciders import PACKAGE
+from services.storage.domain.package import package_stream
 from shared.content.package import Contents, plan
 from shared.content.verification import verify
 from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
@@ -53,7 +54,7 @@ async def ask(asking: Publisher, wanted: PackageRequested, made: Contents, comma
 
 
 async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | PackageFailed:
-    stream = attempt_stream(wanted.package_id, wanted.attempt)
+    stream = package_stream(wanted.package_id, wanted.attempt)
 
     async def look() -> PackageStored | PackageFailed | None:
         return (await api.runtime.store.load(PACKAGE, stream)).state.outcome
@@ -110,7 +111,7 @@ async def test_a_package_that_is_asked_for_twice_is_built_once(storage: Api, ask
     marker = request(made)
     await ask(asking, marker, made)
     await outcome(storage, marker)
-    history = await storage.runtime.store.read_stream(attempt_stream(wanted.package_id, 1))
+    history = await storage.runtime.store.read_stream(package_stream(wanted.package_id, 1))
     assert [recorded.type for recorded in history] == ["package_part_taken.v1", "package_stored.v1"]
     assert history[-1].event == first
 

@@ -14,26 +14,26 @@ from uuid import UUID, uuid5
 import msgspec
 import psycopg
 
-from services.storage.asset_ids import AssetIds
+from services.storage.deciders import ASSET
 from services.storage.domain.asset import (
     Asset,
     DescribeAsset,
     StoreAsset,
     asset_stream,
     decide,
-    evolve,
     refuse_other_bytes,
 )
 from services.storage.providers.s3 import S3Store, S3Upload
 from shared.content.files import FileImporter
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
-from shared.eventstore import Context, Decider, EventStore, Handled, StoreUnavailable
+from shared.eventstore import Context, EventStore, Handled, StoreUnavailable
 from shared.eventstore.connections import Bounds, connected, within
 from shared.http.idempotency import reused_key
+from shared.id_blocks import IdBlocks
 
-ASSET: Decider[Asset | None] = Decider(name="asset", initial=None, evolve=evolve, state_type=Asset)
-
+ID_BLOCK = 64
+"""Ids per value of the sequence; the same as its increment in `migrations/0001_asset_ids.sql`."""
 LOCK_PATH = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 MAX_LOCKED_PATHS = 4
 """Files that one process completes at the same time; each holds a connection and its path's lock meanwhile."""
@@ -43,8 +43,8 @@ LOCK_BOUNDS = Bounds(lock=10.0, idle_in_transaction=60.0)
 """The connection is idle while the file store completes an upload, which takes long for a large file."""
 
 
-class Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    """An upload: its path, and what its sender declared about it."""
+class FileDeclaration(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an uploaded file goes, and what its sender declared about it."""
 
     user_id: UUID
     name: str
@@ -59,7 +59,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     component_id: int | None = None
 
 
-class Stored(NamedTuple):
+class StoredFile(NamedTuple):
     """`created` is False if the same file was at the path before."""
 
     asset: Asset
@@ -75,7 +75,7 @@ class Content(NamedTuple):
     cid: str
 
 
-class Files:
+class CommandHandlers:
     def __init__(
         self,
         store: EventStore,
@@ -87,52 +87,52 @@ class Files:
         idle_seconds: float,
     ) -> None:
         """`link` gives the public URL for an asset id and path; `idle_seconds` bounds the wait for the next bytes."""
-        self._store, self._objects, self._ids, self._link = store, objects, AssetIds(store), link
+        self._store, self._objects, self._link = store, objects, link
+        self._asset_ids = IdBlocks(store, "asset_ids", ID_BLOCK)
         self._max_bytes, self._idle_seconds = max_bytes, idle_seconds
         self._slots = asyncio.Semaphore(at_once)
         self._lock_slots = asyncio.Semaphore(MAX_LOCKED_PATHS)
 
-    async def take_in(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
+    async def store_file(self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context) -> StoredFile:
         """Stores and records a file. Idempotent: the same file at the same path is not stored again.
 
         Raises VALIDATION_FAILED if the bytes differ from the declared size or sha256 or stop coming, PAYLOAD_TOO_LARGE,
         CONFLICT or IDEMPOTENCY_KEY_REUSED if another file is at the path, UNAVAILABLE.
         """
-        if incoming.size is not None and incoming.size > self._max_bytes:
+        if declared.size is not None and declared.size > self._max_bytes:
             raise self._too_large()
-        loaded = await self._store.load(ASSET, asset_stream(incoming.path))
+        loaded = await self._store.load(ASSET, asset_stream(declared.path))
         if loaded.state is not None:
-            content = await self._measure(body, None)
-            _check_declared(incoming, content)
+            content = await self._receive(body, None)
+            _refuse_undeclared(declared, content)
             _refuse_other_bytes(loaded.state, content, context)
-            return Stored(loaded.state, loaded.position, created=False)
+            return StoredFile(loaded.state, loaded.position, created=False)
         async with self._slots:
-            return await self._write(incoming, body, context)
+            return await self._write(declared, body, context)
 
     async def describe(self, path: str, command: DescribeAsset, context: Context) -> Handled[Asset | None]:
         return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
 
-    async def _write(self, incoming: Incoming, body: AsyncIterator[bytes], context: Context) -> Stored:
-        upload = self._objects.upload(incoming.path, incoming.mime_type)
+    async def _write(self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context) -> StoredFile:
+        upload = self._objects.upload(declared.path, declared.mime_type)
         try:
-            content = await self._measure(body, upload)
-            _check_declared(incoming, content)
-            async with self._path_lock(incoming.path):
-                loaded = await self._store.load(ASSET, asset_stream(incoming.path))
+            content = await self._receive(body, upload)
+            _refuse_undeclared(declared, content)
+            async with self._path_lock(declared.path):
+                loaded = await self._store.load(ASSET, asset_stream(declared.path))
                 if loaded.state is not None:
                     _refuse_other_bytes(loaded.state, content, context)
-                    return Stored(loaded.state, loaded.position, created=False)
+                    return StoredFile(loaded.state, loaded.position, created=False)
                 await upload.complete()
-                return await self._record(incoming, content, context)
+                return await self._record(declared, content, context)
         finally:
             await upload.abort()
 
-    async def _record(self, incoming: Incoming, content: Content, context: Context) -> Stored:
-        declared = {name: getattr(incoming, name) for name in incoming.__struct_fields__}
-        asset_id = await self._ids.take()
-        assigned = {"asset_id": asset_id, "url": self._link(asset_id, incoming.path)}
-        stored = AssetStored(**{**declared, **assigned, **content._asdict()})
-        stream_id = asset_stream(incoming.path)
+    async def _record(self, declared: FileDeclaration, content: Content, context: Context) -> StoredFile:
+        [asset_id] = await self._asset_ids.take(1)
+        assigned = {"asset_id": asset_id, "url": self._link(asset_id, declared.path)}
+        stored = AssetStored(**{**msgspec.structs.asdict(declared), **assigned, **content._asdict()})
+        stream_id = asset_stream(declared.path)
         # The command id derives from the content, so a repeated upload is the same command. With an Idempotency-Key it
         # derives from the key, so that the key's reuse for another file is refused.
         command_id = context.command_id if context.repeatable else uuid5(stream_id, content.sha256)
@@ -142,11 +142,11 @@ class Files:
             lambda asset: decide(StoreAsset(stored), asset),
             msgspec.structs.replace(context, command_id=command_id, repeatable=False),
         )
-        assert handled.state is not None, f"{incoming.path} was recorded just now"
-        return Stored(handled.state, handled.position, created=bool(handled.events))
+        assert handled.state is not None, f"{declared.path} was recorded just now"
+        return StoredFile(handled.state, handled.position, created=bool(handled.events))
 
-    async def _measure(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
-        """Reads the body to its end, and writes it to `upload` if given. Raises as `take_in`."""
+    async def _receive(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
+        """Reads the body to its end, and writes it to `upload` if there is one. Raises as `store_file`."""
         digest, importer, size = hashlib.sha256(), FileImporter(), 0
         chunks = aiter(body)
         while True:
@@ -193,11 +193,11 @@ def _refuse_other_bytes(asset: Asset, content: Content, context: Context) -> Non
         raise
 
 
-def _check_declared(incoming: Incoming, content: Content) -> None:
+def _refuse_undeclared(declared: FileDeclaration, content: Content) -> None:
     """Raises VALIDATION_FAILED unless size and sha256 are as declared."""
-    if incoming.size is not None and incoming.size != content.size:
-        message = f"declares {incoming.size} bytes, but {content.size} came"
+    if declared.size is not None and declared.size != content.size:
+        message = f"declares {declared.size} bytes, but {content.size} came"
         raise invalid("The file is not complete", Detail("header:Content-Length", message))
-    if incoming.sha256 is not None and incoming.sha256 != content.sha256:
+    if declared.sha256 is not None and declared.sha256 != content.sha256:
         message = f"is not the sha256 of the body, which is {content.sha256}"
         raise invalid("The file does not match its declared sha256", Detail("header:X-Content-SHA256", message))

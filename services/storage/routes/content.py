@@ -7,14 +7,13 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from services.storage import queries
-from services.storage.documentation import FileDownload
 from services.storage.domain.grant import grant_of
 from services.storage.domain.ranges import ByteRange, Unsatisfiable, parse_range
 from services.storage.projections.assets import AssetRow
 from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.queries import Queries
+from services.storage.routes.documentation import FileDownload
 from shared.contracts.problem import Problem, not_found
-from shared.eventstore import EventStore
 from shared.http import ApiRequest, FromPath, User
 from shared.http.etag import is_known, refuse_other
 from shared.http.ingress import is_head
@@ -34,14 +33,14 @@ async def read_content(
     request: ApiRequest,
     asset_id: FromPath[int],
     principal: User,
-    store: NamedDependency[EventStore],
+    queries: NamedDependency[Queries],
     objects: NamedDependency[S3Store],
 ) -> Response[Any]:
     """The whole file or one `Range` of it, for its owner and for workers whose grant reads the files of its job.
 
     The ETag is the sha256: a stored file never changes.
     """
-    row = await queries.asset_of(store, asset_id, principal.user_id)
+    row = await queries.asset_of(asset_id, principal.user_id)
     if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
         raise not_found(f"Asset {asset_id}")
     headers = content_headers(row)

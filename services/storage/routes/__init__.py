@@ -1,0 +1,7 @@
+"""HTTP → command or query → response."""
+
+from services.storage.routes.assets import list_assets, read_asset
+from services.storage.routes.content import read_content
+from services.storage.routes.uploads import store_asset, upload
+
+ROUTES = [upload, store_asset, list_assets, read_asset, read_content]
