@@ -19,14 +19,17 @@ from shared.telemetry.tracing import setup_tracing
 
 OPEN_FILES = 65536
 GRACE = 5
-"""Seconds that open requests get to end when the edge stops; open streams are cut then, and clients reconnect."""
+"""Seconds for which a stopping edge waits for open requests; then it aborts open streams, and clients reconnect."""
 
 
 def allow_many_streams() -> None:
-    """Raises this process's limit of open files as far as it may: an open stream takes two, a usual limit is 1024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    """Raises the soft limit of open files to OPEN_FILES, or to the hard limit if that is lower.
+
+    An open stream takes two files, and a usual soft limit is 1024.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def serve(settings: EdgeSettings) -> None:

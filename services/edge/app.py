@@ -1,4 +1,4 @@
-"""The wiring of the edge, and nothing else. It has no store: what it knows are addresses and keys."""
+"""The wiring of the edge."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from services.edge.proxy import Proxy
 from services.edge.readiness import clock_check, keys_check, service_checks
-from services.edge.routes import document, jwks_route, proxied, viewer
+from services.edge.routes import document, jwks, proxied, viewer
 from services.edge.routing import RoutingTable
 from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
@@ -22,11 +22,11 @@ from shared.stopping import stop
 VERSION = "0.1.0"
 GRANT_ISSUER = "emprops-generation"
 KEEP_ALIVE = 4.0
-"""Seconds for which an idle connection to a service is kept: less than the services keep theirs."""
+"""Seconds for which an idle connection to a service is kept: less than the 5 s for which services keep theirs."""
 
 
 def authenticator_of(settings: EdgeSettings) -> Authenticator:
-    """Users' tokens, and upload grants: those only ever give the role worker."""
+    """Verifies users' tokens and upload grants; a grant can give no role but `worker`."""
     users = Path(settings.jwks_file).absolute().as_uri() if settings.jwks_file else settings.auth_jwks_url
     issuers = [Issuer(settings.auth_issuer, users)]
     if settings.grants_jwks_url:
@@ -50,7 +50,8 @@ def create(settings: EdgeSettings) -> Litestar:
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
         ) as session:
             watching = {
-                f"replicas of {each.name}": asyncio.create_task(each.watch(session)) for each in replicas.values()
+                f"replicas of {service.name}": asyncio.create_task(service.watch(session))
+                for service in replicas.values()
             }
             core = asyncio.create_task(until_one_ends(watching))
             core.add_done_callback(end_process)
@@ -66,7 +67,8 @@ def create(settings: EdgeSettings) -> Litestar:
 
     return create_app(
         title="emprops edge",
-        route_handlers=[viewer, document, jwks_route(settings.jwks_file), proxied],
+        route_handlers=[viewer, document, jwks, proxied],
+        parts={"settings": settings},
         authenticator=authenticator,
         readiness=readiness,
         lifespan=[connections],

@@ -1,11 +1,11 @@
-"""Headers on their way through: hop-by-hop ones stay behind (RFC 9110, section 7.6.1), ours are set."""
+"""Headers that are passed on: all but hop-by-hop ones (RFC 9110, section 7.6.1), and those that the edge sets."""
 
 from collections.abc import Iterable
 from typing import cast
 
 from litestar.types import HTTPScope
 
-from shared.contracts.problem import Detail, invalid
+from shared.contracts.problem import invalid_header
 from shared.http.context import RequestTrace
 
 HOP_BY_HOP = frozenset(
@@ -33,32 +33,30 @@ _SET_HERE = frozenset(
         b"x-forwarded-host",
     }
 )
-_NOT_SENT_ON = HOP_BY_HOP | _SET_HERE
-BEGINS_BEHIND = "Emprops-Stream-After"
-"""The service's answer to who follows: the id behind which the stream begins. Streams without it are not shared."""
-_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id", BEGINS_BEHIND.lower().encode()}
+_NOT_REQUESTED = HOP_BY_HOP | _SET_HERE
+STREAM_AFTER = "Emprops-Stream-After"
+"""A response header of services: the id after which a stream of events starts. Streams without it are not shared."""
+_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id", STREAM_AFTER.lower().encode()}
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def _named_in_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """The headers that a Connection header declares to be of this hop only."""
-    named: set[bytes] = set()
-    for name, value in headers:
-        if name == b"connection":
-            named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named)
+    """The headers that a Connection header declares to be hop-by-hop."""
+    return frozenset(
+        token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")
+    )
 
 
 def request_headers(scope: HTTPScope, trace: RequestTrace) -> list[tuple[str, str]]:
-    """What the service gets. Forwarding headers that the client sent itself are not believed and replaced.
+    """The headers that the service gets. The client's own forwarding headers are replaced, since they may be forged.
 
-    Raises VALIDATION_FAILED for a value that can't be passed on byte by byte.
+    Raises VALIDATION_FAILED for a value that is not UTF-8.
     """
-    given = cast("Headers", list(scope["headers"]))
-    dropped = _NOT_SENT_ON | _named_in_connection(given)
+    received = cast("Headers", list(scope["headers"]))
+    dropped = _NOT_REQUESTED | _named_in_connection(received)
     headers: list[tuple[str, str]] = []
-    for name, value in given:
+    for name, value in received:
         if name not in dropped:
             headers.append((name.decode("ascii"), _text(name, value)))
         elif name == b"host":
@@ -72,17 +70,15 @@ def request_headers(scope: HTTPScope, trace: RequestTrace) -> list[tuple[str, st
 
 
 def _text(name: bytes, value: bytes) -> str:
-    """What aiohttp writes as the same bytes: it encodes header values as UTF-8, and takes no bytes."""
+    """The value as a text that aiohttp writes as the same bytes: it takes no bytes, and encodes texts as UTF-8."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        title = "-".join(word.capitalize() for word in name.decode("ascii").split("-"))
-        message = "is not UTF-8"
-        raise invalid(f"{title} {message}", Detail(f"header:{title}", message)) from error
+        raise invalid_header(name.decode("ascii").title(), "is not UTF-8") from error
 
 
 def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[Headers, int | None]:
-    """What the client gets, and the Content-Length among it."""
+    """The headers that the client gets, and the Content-Length among them."""
     lowered = [(name.lower(), value) for name, value in raw]
     dropped = _NOT_ANSWERED | _named_in_connection(lowered)
     kept = [(name, value) for name, value in lowered if name not in dropped]

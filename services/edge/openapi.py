@@ -1,4 +1,4 @@
-"""One OpenAPI document out of the services' own: the operations that the edge routes, and what they refer to."""
+"""Merges the services' OpenAPI documents into the public one: the routed operations, and the components they use."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, count
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Every component reference inside a value, as `schemas/Name`."""
+    """All component references in a value, as `schemas/Name`."""
     if isinstance(value, str):
         if value.startswith(PREFIX):
             yield value.removeprefix(PREFIX)
@@ -58,7 +58,7 @@ def _public_paths(service: str, document: Document, table: RoutingTable) -> dict
 
 
 def _components(document: Document) -> dict[str, Any]:
-    """The components by `section/Name`, without the security schemes, which are the edge's."""
+    """The components by `section/Name`, without security schemes: the edge has its own."""
     return {
         f"{section}/{name}": value
         for section, entries in document.get("components", {}).items()
@@ -68,7 +68,7 @@ def _components(document: Document) -> dict[str, Any]:
 
 
 def _needed(paths: Any, components: Mapping[str, Any]) -> dict[str, Any]:
-    """The components that the paths refer to, directly or not."""
+    """The components that the paths refer to, directly or through other components."""
     needed: dict[str, Any] = {}
     open_references = set(_references(paths))
     while open_references:
@@ -80,12 +80,12 @@ def _needed(paths: Any, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _clashing(needed: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """The names that mean different things in different services, or refer to one that does."""
-    seen: dict[str, Any] = {}
+    """The names of components that differ between services, or that refer to one that does."""
+    first: dict[str, Any] = {}
     clashing: set[str] = set()
     for components in needed.values():
         for name, value in components.items():
-            if seen.setdefault(name, value) != value:
+            if first.setdefault(name, value) != value:
                 clashing.add(name)
     while True:
         more = {
@@ -100,10 +100,9 @@ def _clashing(needed: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def merge(documents: Mapping[str, Document], table: RoutingTable, *, title: str, version: str) -> Document:
-    """The public document. `documents` are the services' own, by service name.
+    """The public document. `documents` are those of the services, by service name.
 
-    A component that is the same in several services stays one; where a name stands for different things, each service's
-    gets the service's name in front.
+    A component that is equal in several services occurs once. If they differ, each gets its service's name as a prefix.
     """
     paths = {service: _public_paths(service, document, table) for service, document in documents.items()}
     needed = {service: _needed(paths[service], _components(documents[service])) for service in documents}

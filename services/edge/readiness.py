@@ -1,4 +1,4 @@
-"""When the edge can do its work: with keys, and with a replica of every service to pass requests to."""
+"""The edge is ready when it has keys to verify tokens with, and a healthy replica of every service."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,44 +19,45 @@ def keys_check(authenticator: Authenticator, iss: str) -> Check:
 
 
 def service_checks(replicas: Mapping[Upstream, Replicas]) -> tuple[Check, Check]:
-    """Whether the edge can pass requests on to every service, and whether it can reach every replica.
+    """Two checks: whether each service has a healthy replica, and whether all replicas are healthy.
 
-    By what was seen in the last moment, or is seen by a look that begins now: that is bounded, whatever is silent.
+    They rest on health checks that are current or begin now, and take at most `replicas.RESULTS_TIMEOUT` seconds.
     """
 
-    async def troubles() -> dict[Upstream, dict[str, str]]:
-        found = await asyncio.gather(*(each.troubles() for each in replicas.values()))
-        return dict(zip(replicas, found, strict=True))
+    async def unhealthy() -> dict[Upstream, dict[str, str]]:
+        by_service = await asyncio.gather(*(service.unhealthy_now() for service in replicas.values()))
+        return dict(zip(replicas, by_service, strict=True))
 
-    def told(found: Mapping[Upstream, Mapping[str, str]]) -> str:
+    def describe(faults: Mapping[Upstream, Mapping[str, str]]) -> str:
         return "; ".join(
-            f"{replicas[name].name}: {url} {fault}" for name, out in found.items() for url, fault in sorted(out.items())
+            f"{upstream}: {url} {fault}" for upstream, by_url in faults.items() for url, fault in sorted(by_url.items())
         )
 
     async def every_service() -> str | None:
-        found = await troubles()
-        if gone := {name: out for name, out in found.items() if len(out) == len(replicas[name].urls)}:
-            raise NotReady(told(gone))
+        faults = await unhealthy()
+        down = {upstream: by_url for upstream, by_url in faults.items() if len(by_url) == len(replicas[upstream].urls)}
+        if down:
+            raise NotReady(describe(down))
         return None
 
     async def every_replica() -> str | None:
-        if said := told(await troubles()):
-            raise NotReady(said)
+        if faults := describe(await unhealthy()):
+            raise NotReady(faults)
         return None
 
     return every_service, every_replica
 
 
 def clock_check(replicas: Mapping[Upstream, Replicas]) -> Check:
-    """Whether this machine's clock and those of the services agree: tokens are judged by both.
+    """Whether this machine's clock agrees with those of the services, since both judge whether a token has expired.
 
-    A service whose clock differs from PostgreSQL's says so itself; here it counts when more than half differ.
+    Fails when it differs from more than half of them. One service's own clock is that service's check, with PostgreSQL.
     """
 
     async def clock() -> str | None:
-        readings = [reading for each in replicas.values() for reading in each.clocks.values()]
+        readings = [reading for service in replicas.values() for reading in service.clocks.values()]
         if not readings:
-            return "not compared: no service tells its time"
+            return "not compared: no service has answered with a Date header"
         by_distance = sorted(readings, key=lambda reading: abs(reading.skew))
         return agreement("the services'", by_distance[(len(by_distance) - 1) // 2])
 

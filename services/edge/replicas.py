@@ -1,8 +1,8 @@
-"""The addresses of one service: asked in turn, the busier ones later, and last those that refuse or keep silent.
+"""The replicas of one service, in the order in which to try them, and the health checks that this order rests on.
 
-Each is looked at twice a second. One that does not answer comes after the others until it does again; while none does,
-all are still tried, since a look may be wrong. The only address of a service is looked at so often while requests are
-sent to it; else seldom, and when somebody asks how it is (`troubles`): there is no other one to turn to.
+Each replica is checked about twice a second. One that fails its check comes last until it passes again; it is never
+left out, since a check may be wrong. The only replica of a service is checked often while requests are sent to it, and
+otherwise seldom or when readiness is asked for, since there is no other one to choose.
 """
 
 import asyncio
@@ -18,125 +18,128 @@ from shared.clock import Reading
 from shared.stopping import together
 from shared.telemetry import get_logger
 
-DOWN_FOR = 1.0
-"""Seconds for which a replica that refused a connection is asked after the others."""
-LOOK_EVERY = 0.5
-LOOK_SELDOM = 3.5
-"""Seconds, beside LOOK_EVERY, between two looks at the only address of a service to which nobody sends requests.
+REFUSED_FOR = 1.0
+"""Seconds for which a replica that refused a connection comes after the others."""
+CHECK_INTERVAL = 0.5
+IDLE_PAUSE = 3.5
+"""Seconds, added to CHECK_INTERVAL, between two checks of a service's only replica while it gets no requests.
 
-Less than the 5 s for which a server keeps an unused connection, so that all looks need one."""
-LOOK_ON_FOR = 10.0
-"""Seconds for which it is looked at often after a request."""
-FRESH, FRESH_TROUBLE = 1.0, 2.5
-"""Seconds for which what a look found is the answer; a look at what is silent lasts longer."""
-LOOK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
-"""With the pause before it, less than the two seconds within which silence is told."""
-
-LOOKS_WITHIN = 1.45
-"""Seconds for which an answer waits for a look: as long as one may take."""
+Less than the 5 s for which a server keeps an idle connection, so that all checks use one."""
+BUSY_FOR = 10.0
+"""Seconds after a request for which the only replica is checked often."""
+FRESH, FRESH_FAILURE = 1.0, 2.5
+"""Seconds for which the result of a check is current; the check of a silent replica takes longer."""
+CHECK_TIMEOUT = aiohttp.ClientTimeout(total=1.4)
+"""With the pause before it, less than the two seconds within which readiness reports a silent replica."""
+RESULTS_TIMEOUT = 1.45
+"""Seconds for which `unhealthy_now` waits for checks: as long as one may take."""
 DATE_SECONDS = 2.0
-"""How late `Date` may be: it has whole seconds, and uvicorn makes it anew once a second."""
+"""How late the `Date` header may be: it has whole seconds, and uvicorn renews it once a second."""
 
 log = get_logger("replicas")
 
 
 class Replicas:
+    """`urls` are base URLs, without a slash at the end."""
+
     def __init__(self, name: str, urls: Sequence[str]) -> None:
         assert urls, f"the service {name} needs at least one URL"
         self.name = name
         self.urls = [url.rstrip("/") for url in urls]
-        self._next = 0
-        self._down_until = dict.fromkeys(self.urls, 0.0)
-        self._waiting = dict.fromkeys(self.urls, 0)
-        self.out: dict[str, str] = {}
-        """Those that did not answer when they were last looked at, with what they did instead."""
+        self.unhealthy: dict[str, str] = {}
+        """The replicas that failed their last check, with what they did instead."""
         self.clocks: dict[str, Reading] = {}
-        """Of those that answered when they were last looked at."""
-        self._looked_at = dict.fromkeys(self.urls, float("-inf"))
-        self._news = asyncio.Condition()
-        self._wanted = asyncio.Event()
-        """Set when the next look is not to be waited for."""
+        """The clocks of the replicas that passed their last check."""
+        self._first = 0
+        self._refused_until = dict.fromkeys(self.urls, 0.0)
+        self._in_flight = dict.fromkeys(self.urls, 0)
+        self._checked_at = dict.fromkeys(self.urls, float("-inf"))
+        self._checked = asyncio.Condition()
+        self._check_now = asyncio.Event()
+        """Ends the idle pause."""
         self._busy_until = float("-inf")
 
-    def in_turn(self) -> list[str]:
-        """All base URLs, beginning with the one for which the fewest requests wait; among equals, the next in turn."""
+    def by_preference(self) -> list[str]:
+        """All URLs: healthy ones first, then those with the fewest requests in flight; equal ones in rotation."""
         if len(self.urls) == 1:
             return self.urls
-        self._next = (self._next + 1) % len(self.urls)
-        turned = self.urls[self._next :] + self.urls[: self._next]
+        self._first = (self._first + 1) % len(self.urls)
+        rotated = self.urls[self._first :] + self.urls[: self._first]
         now = time.monotonic()
-        return sorted(turned, key=lambda url: (url in self.out, self._down_until[url] > now, self._waiting[url]))
+        return sorted(
+            rotated, key=lambda url: (url in self.unhealthy, self._refused_until[url] > now, self._in_flight[url])
+        )
 
     @contextlib.contextmanager
-    def asked(self, url: str) -> Iterator[None]:
-        """While a request waits for this replica to begin its answer."""
-        self._waiting[url] += 1
-        self._busy_until = time.monotonic() + LOOK_ON_FOR
-        self._wanted.set()
+    def request_in_flight(self, url: str) -> Iterator[None]:
+        """Wraps the time from sending a request to the beginning of its response."""
+        self._in_flight[url] += 1
+        self._busy_until = time.monotonic() + BUSY_FOR
+        self._check_now.set()
         try:
             yield
         finally:
-            self._waiting[url] -= 1
+            self._in_flight[url] -= 1
 
     def refused(self, url: str) -> None:
-        """Notes that a connection could not be made."""
-        self._down_until[url] = time.monotonic() + DOWN_FOR
+        """Records that a connection could not be made."""
+        self._refused_until[url] = time.monotonic() + REFUSED_FOR
 
-    async def troubles(self) -> dict[str, str]:
-        """Those that do not answer, with what they do instead, by looks of this moment."""
+    async def unhealthy_now(self) -> dict[str, str]:
+        """Like `unhealthy`, after waiting up to RESULTS_TIMEOUT for current checks of all replicas."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOKS_WITHIN), self._news:
-                while not all(map(self._is_known, self.urls)):
-                    self._wanted.set()
-                    await self._news.wait()
-        return dict(self.out)
+            async with asyncio.timeout(RESULTS_TIMEOUT), self._checked:
+                while not all(map(self._is_current, self.urls)):
+                    self._check_now.set()
+                    await self._checked.wait()
+        return dict(self.unhealthy)
 
-    def _is_known(self, url: str) -> bool:
-        age = time.monotonic() - self._looked_at[url]
-        return age < (FRESH_TROUBLE if url in self.out else FRESH)
+    def _is_current(self, url: str) -> bool:
+        age = time.monotonic() - self._checked_at[url]
+        return age < (FRESH_FAILURE if url in self.unhealthy else FRESH)
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
-        """Looks at each replica until cancelled."""
+        """Checks each replica until cancelled."""
         await together(*(self._watch(session, url) for url in self.urls))
 
     async def _watch(self, session: aiohttp.ClientSession, url: str) -> None:
         while True:
-            fault, clock = await _look(session, url)
-            if (fault is None) == (url in self.out):
+            fault, clock = await _check(session, url)
+            if (fault is None) == (url in self.unhealthy):
                 log.warning("replica", upstream=self.name, url=url, state=fault or "answers again")
             if fault is None:
-                self.out.pop(url, None)
+                self.unhealthy.pop(url, None)
             else:
-                self.out[url] = fault
+                self.unhealthy[url] = fault
             if clock is None:
                 self.clocks.pop(url, None)
             else:
                 self.clocks[url] = clock
-            async with self._news:
-                self._looked_at[url] = time.monotonic()
-                self._news.notify_all()
+            async with self._checked:
+                self._checked_at[url] = time.monotonic()
+                self._checked.notify_all()
             await self._pause()
 
     @property
-    def may_rest(self) -> bool:
-        """Whether there is nothing to turn to, nothing to be turned away from, and no request under way."""
-        is_busy = time.monotonic() < self._busy_until or any(self._waiting.values())
-        return len(self.urls) == 1 and not is_busy and not self.out
+    def is_idle(self) -> bool:
+        """Whether checks may be seldom: a single replica, healthy, and with no request in the last BUSY_FOR seconds."""
+        is_busy = time.monotonic() < self._busy_until or any(self._in_flight.values())
+        return len(self.urls) == 1 and not is_busy and not self.unhealthy
 
     async def _pause(self) -> None:
-        self._wanted.clear()
-        await asyncio.sleep(LOOK_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
-        if self.may_rest:
+        self._check_now.clear()
+        await asyncio.sleep(CHECK_INTERVAL * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        if self.is_idle:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SELDOM):
-                    await self._wanted.wait()
+                async with asyncio.timeout(IDLE_PAUSE):
+                    await self._check_now.wait()
 
 
-async def _look(session: aiohttp.ClientSession, url: str) -> tuple[str | None, Reading | None]:
-    """What is wrong with a replica, None when it answers; and its clock, when it told the time."""
+async def _check(session: aiohttp.ClientSession, url: str) -> tuple[str | None, Reading | None]:
+    """What is wrong with a replica, None if it is healthy; and its clock, if its response has a `Date`."""
     asked, since = time.time(), time.monotonic()
     try:
-        async with session.get(f"{url}/health/live", timeout=LOOK_TIMEOUT) as response:
+        async with session.get(f"{url}/health/live", timeout=CHECK_TIMEOUT) as response:
             clock = _clock(response.headers.get("Date", ""), asked, time.monotonic() - since)
             return (None if response.status == 200 else f"answers {response.status}"), clock
     except TimeoutError:

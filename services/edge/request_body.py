@@ -1,4 +1,4 @@
-"""The body of a request on its way through: bounded, never whole in memory unless it is small."""
+"""The body of a request on its way to a service: bounded, and only small bodies are held in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,35 +8,38 @@ from litestar.types import HTTPRequestEvent, Receive
 
 from shared.contracts.problem import Problem, invalid
 
-BUFFERED = 64 * 1024
-"""Bodies up to this many bytes are read first: only what is still here can be sent a second time."""
+MAX_SMALL = 64 * 1024
+"""Bytes up to which a body is read before it is sent: only such a body can be sent a second time."""
 
 
 class ClientGone(Exception):  # noqa: N818 - a state of the client, not an error of ours
-    """The client closed its connection before its request was over."""
+    """The client closed its connection before its body ended."""
 
 
 def _too_large(limit: int) -> Problem:
     return Problem("PAYLOAD_TOO_LARGE", f"The body is larger than the {limit} bytes that this operation takes")
 
 
-class RequestBody:
-    """What the client sends. `failure` says why it broke off, where the sending side only sees that it did.
+def _ignore() -> None:
+    pass
 
-    `limit` is in bytes; `idle` is how many seconds the client may be silent in the middle.
-    """
+
+class RequestBody:
+    """The bytes from the client. `failure` holds why they ended early; the sending side sees only that they did."""
 
     def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, limit: int, idle: float) -> None:
+        """`limit` is in bytes, `idle` in seconds between two parts. Raises PAYLOAD_TOO_LARGE."""
         self._receive = receive
         self._limit = limit
         self._idle = idle
         self.length: int | None = 0
+        """Bytes as Content-Length states them; None for a chunked body."""
         self.failure: Problem | ClientGone | None = None
-        self.taken = False
-        """Whether any of a streamed body has been taken, so that it can't be sent to another replica."""
         self.moved_at = 0.0
-        """When the last of the body came, by the event loop's clock: from then on, silence is the service's."""
+        """When the last part arrived, in the event loop's time: from then on, any silence is the service's."""
         self.waits_for_client = False
+        self.on_sent: Callable[[], None] = _ignore
+        """Called after the last byte of a streamed body."""
         for name, value in headers:
             if name == b"content-length":
                 self.length = int(value)
@@ -48,18 +51,17 @@ class RequestBody:
 
     @property
     def is_small(self) -> bool:
-        return self.length is not None and self.length <= BUFFERED
+        return self.length is not None and self.length <= MAX_SMALL
 
     async def read(self) -> bytes:
-        """The whole of a small body. Raises ClientGone, and Problem when the rest of it doesn't come."""
+        """A small body, complete. Raises ClientGone, PAYLOAD_TOO_LARGE, and VALIDATION_FAILED after `idle` seconds."""
         return b"".join([chunk async for chunk in self._chunks()])
 
-    async def stream(self, finished: Callable[[], None]) -> AsyncIterator[bytes]:
-        """The body as it comes; `finished` is called after its end."""
-        self.taken = True
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body's parts as they arrive. Raises as `read` does."""
         async for chunk in self._chunks():
             yield chunk
-        finished()
+        self.on_sent()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         total, more = 0, self.length != 0
@@ -69,7 +71,7 @@ class RequestBody:
                 async with asyncio.timeout(self._idle):
                     message = await self._receive()
             except TimeoutError as error:
-                self.failure = invalid(f"The body stopped in its middle: nothing came for {self._idle:g} s")
+                self.failure = invalid(f"The body is incomplete: no bytes arrived for {self._idle:g} s")
                 raise self.failure from error
             finally:
                 self.waits_for_client = False

@@ -1,12 +1,17 @@
-"""What the edge answers itself: the API's document and its viewer, and the public keys of the users' tokens."""
+"""The edge's own routes: the OpenAPI document and its viewer, and the public keys of the users' tokens.
+
+All other paths are passed on to a service.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import MediaType, Response, asgi, get
-from litestar.types import ControllerRouterHandler, Receive, Scope, Send
+from litestar.di import NamedDependency
+from litestar.types import Receive, Scope, Send
 
+from services.edge.settings import EdgeSettings
 from shared.contracts.problem import not_found
 from shared.http import ApiRequest
 
@@ -15,13 +20,14 @@ if TYPE_CHECKING:
     from services.edge.schema import PublicSchema
 
 ANYONE = {"public": True}
+Settings = NamedDependency[EdgeSettings]
 VIEWER = Path(__file__).with_name("schema.html").read_bytes()
 VIEWER_POLICY = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 def public_keys(document: bytes) -> bytes:
-    """A JWKS without anything private, whatever the file holds: symmetric keys are left out, private members cut."""
+    """The JWKS without symmetric keys and without private members, even if the file has them by mistake."""
     keys = msgspec.json.decode(document, type=dict[str, Any]).get("keys", [])
     public = [
         {name: value for name, value in key.items() if name not in PRIVATE_MEMBERS}
@@ -46,24 +52,20 @@ async def document(request: ApiRequest) -> Response[bytes]:
     )
 
 
-def jwks_route(jwks_file: str) -> ControllerRouterHandler:
-    """The route of the users' public keys, read at each request so that a rotation needs no restart."""
-
-    @get("/.well-known/jwks.json", opt=ANYONE, sync_to_thread=True)
-    def jwks() -> Response[bytes]:
-        if not jwks_file:
-            raise not_found("A key set of this edge")
-        return Response(
-            public_keys(Path(jwks_file).read_bytes()),
-            media_type="application/json",
-            headers={"cache-control": "public, max-age=60"},
-        )
-
-    return jwks
+@get("/.well-known/jwks.json", opt=ANYONE, sync_to_thread=True)
+def jwks(settings: Settings) -> Response[bytes]:
+    """The public keys of users' tokens. The file is read for each request, so a key rotation needs no restart."""
+    if not settings.jwks_file:
+        raise not_found("A key set of this edge")
+    return Response(
+        public_keys(Path(settings.jwks_file).read_bytes()),
+        media_type="application/json",
+        headers={"cache-control": "public, max-age=60"},
+    )
 
 
 @asgi("/", is_mount=True, copy_scope=False, opt=ANYONE)
 async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
-    """Everything else belongs to a service. The proxy itself asks for the token, by the rule of the address."""
+    """Passes the request on to a service. The proxy verifies the token, since the path's rule states the roles."""
     proxy: Proxy = scope["litestar_app"].state.proxy
-    await proxy(scope, receive, send)  # type: ignore[arg-type]  # HTTP it is: websockets are not served
+    await proxy(scope, receive, send)  # type: ignore[arg-type]  # always HTTP: websockets are not served

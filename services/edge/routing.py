@@ -1,6 +1,6 @@
-"""Which service answers which address, and who may ask: a pure table of the public API.
+"""The public API's routes: which service handles which path, and which roles may call it.
 
-Patterns are segment by segment: `{}` is any one segment, a last `**` any number of them. The first rule that fits wins.
+Patterns are compared segment by segment: `{}` matches one segment, a final `**` any number. The first match applies.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ class Upstream(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """Requests to `pattern` go to `upstream`; `roles` None means that anyone may ask, without a token."""
+    """`methods` None: any method. `roles` None: no token is needed."""
 
     pattern: str
     upstream: Upstream
     methods: frozenset[str] | None = None
     roles: frozenset[str] | None = USERS
     upload: bool = False
-    """Takes bodies up to the upload limit instead of the usual one."""
+    """Accepts bodies up to the upload limit instead of the usual one."""
     body: int | None = None
-    """Bytes of a body, where that is neither the usual limit nor the upload limit."""
+    """The limit of a body in bytes, if it is neither the usual one nor that of uploads."""
     shared: bool = False
-    """A stream of events that may be read once for several who follow it."""
+    """A stream of events that is read once for all its followers."""
     internal: bool = False
-    """For workers: routed, but no part of the public document."""
+    """For workers: not part of the public document."""
 
 
 RULES = (
@@ -61,30 +61,33 @@ RULES = (
 
 
 def segments_of(path: str) -> list[str] | None:
-    """The segments of a decoded path, without empty ones, as the services' routers see them.
+    """The segments of a decoded path, without empty ones, as the services' routers split it.
 
-    None for a path with `.` or `..` in it: it could mean one thing here and another one there.
+    None for a path with a segment `.` or `..`, which the edge and a service could resolve differently.
     """
     segments = [segment for segment in path.split("/") if segment]
     return None if "." in segments or ".." in segments else segments
 
 
 class _Pattern:
-    """The segments of a pattern that must be there, by their places."""
+    """A rule's pattern, prepared for matching."""
 
     def __init__(self, rule: Rule) -> None:
         segments = rule.pattern.strip("/").split("/")
         self.rule, self.head = rule, segments[0]
         self._is_open = segments[-1] == "**"
         self._length = len(segments) - self._is_open
-        self._fixed = [(place, each) for place, each in enumerate(segments) if place and each not in {"{}", "**"}]
+        self._literals = [
+            (index, segment) for index, segment in enumerate(segments) if index and segment not in {"{}", "**"}
+        ]
 
-    def fits(self, segments: list[str]) -> bool:
+    def matches(self, segments: list[str]) -> bool:
+        """Whether the segments match; the first one has been compared by the table's index."""
         length = len(segments)
         if length != self._length and not (self._is_open and length > self._length):
             return False
-        for place, wanted in self._fixed:  # noqa: SIM110 - a generator for each pattern costs more than the rest
-            if segments[place] != wanted:
+        for index, literal in self._literals:  # noqa: SIM110 - a generator for each pattern costs more than the rest
+            if segments[index] != literal:
                 return False
         return True
 
@@ -98,11 +101,11 @@ class RoutingTable:
             self._by_head.setdefault(pattern.head, []).append(pattern)
 
     def match(self, method: str, path: str) -> Rule | None:
-        """The rule for a request; None when no service has that address."""
+        """The rule for a request with this decoded path; None if there is none."""
         segments = segments_of(path)
         if not segments:
             return None
         for pattern in self._by_head.get(segments[0], ()):
-            if pattern.fits(segments) and (pattern.rule.methods is None or method in pattern.rule.methods):
+            if pattern.matches(segments) and (pattern.rule.methods is None or method in pattern.rule.methods):
                 return pattern.rule
         return None

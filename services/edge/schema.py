@@ -1,4 +1,4 @@
-"""The public API's document: fetched from the services, merged, kept, and refreshed when it is asked for again."""
+"""The public OpenAPI document: fetched from the services, merged, cached, and refreshed by the next request for it."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ FETCH_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 
 
 class PublicSchema:
-    """A service that is down keeps the part that it had; one that was never seen has none yet."""
+    """While a service is down, its part of the document is the last one fetched; none before the first."""
 
     def __init__(
         self, session: aiohttp.ClientSession, replicas: Mapping[Upstream, Replicas], table: RoutingTable, version: str
@@ -33,13 +33,13 @@ class PublicSchema:
         self._lock = asyncio.Lock()
 
     async def document(self) -> bytes:
-        """The merged document as JSON. Raises UNAVAILABLE while no service has ever answered."""
+        """The merged document as JSON. Raises UNAVAILABLE if no service has answered yet."""
         async with self._lock:
             complete = len(self._documents) == len(self._replicas)
             if time.monotonic() - self._refreshed_at > (REFRESH_AFTER if complete else 1.0):
                 await self._refresh()
         if self._merged is None:
-            raise Problem("UNAVAILABLE", "No service has answered with its part of the document yet")
+            raise Problem("UNAVAILABLE", "No service has returned its part of the document yet; try again in a moment")
         return self._merged
 
     async def _refresh(self) -> None:
@@ -54,9 +54,9 @@ class PublicSchema:
         self._refreshed_at = time.monotonic()
 
     async def _fetch(self, replicas: Replicas) -> Document | None:
-        for base in replicas.in_turn():
+        for url in replicas.by_preference():
             try:
-                async with self._session.get(f"{base}/schema/openapi.json", timeout=FETCH_TIMEOUT) as response:
+                async with self._session.get(f"{url}/schema/openapi.json", timeout=FETCH_TIMEOUT) as response:
                     response.raise_for_status()
                     return msgspec.json.decode(await response.read(), type=Document)
             except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:

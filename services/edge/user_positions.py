@@ -1,7 +1,7 @@
-"""What users have been answered of late: how far each service had come then, so that they are shown nothing older.
+"""The positions of each user's latest responses, so that the user's next reads show nothing older.
 
-Each edge process remembers for itself, and no longer than it takes for what was written to be shown everywhere. Clients
-that are served by several edges pass on the `Emprops-Position` of what they were answered; the two add up.
+Each edge process remembers for itself, for as long as read tables may take to show a write. Clients of several edges
+send the `Emprops-Position` of their responses themselves; both are added up.
 """
 
 import time
@@ -12,36 +12,38 @@ from services.edge.routing import Upstream
 from shared.contracts.problem import Problem
 from shared.http.positions import HEADER, Position, newest, parse_positions
 
-USERS = 50_000
-"""Users that are remembered, each with a position of every service: a kilobyte each, 50 MB of all."""
+MAX_USERS = 50_000
+"""Users that are remembered: a kilobyte each, for a position of every service; 50 MB in all."""
 SERVICES = frozenset(upstream.value for upstream in Upstream)
-REMEMBERED = 60.0
+MAX_AGE = 60.0
 """Seconds."""
 
 
 class UserPositions:
+    """Beyond MAX_USERS, the user whose last response is longest ago is forgotten."""
+
     def __init__(self) -> None:
         self._users: OrderedDict[UUID, tuple[float, dict[str, Position]]] = OrderedDict()
 
-    def note(self, user: UUID, told: str) -> None:
-        """What an answer said of itself."""
+    def note(self, user: UUID, header: str) -> None:
+        """Adds the positions of a response. A header that isn't understood is ignored: its service may be newer."""
         try:
-            positions = parse_positions(told, HEADER)
+            positions = parse_positions(header, HEADER)
         except Problem:
-            return  # a service of another release may say it otherwise
+            return
         positions = [position for position in positions if position.service in SERVICES]
-        known = self._users.pop(user, (0.0, {}))[1]
-        self._users[user] = (time.monotonic(), newest([*known.values(), *positions]))
-        if len(self._users) > USERS:
+        _, previous = self._users.pop(user, (0.0, {}))
+        self._users[user] = (time.monotonic(), newest([*previous.values(), *positions]))
+        if len(self._users) > MAX_USERS:
             self._users.popitem(last=False)
 
     def of(self, user: UUID) -> str:
-        """What to ask services for on the user's behalf; empty when there is nothing to say."""
-        known = self._users.get(user)
-        if known is None:
+        """The header to add to the user's requests; empty if nothing is remembered."""
+        entry = self._users.get(user)
+        if entry is None:
             return ""
-        at, positions = known
-        if time.monotonic() - at > REMEMBERED:
+        noted_at, positions = entry
+        if time.monotonic() - noted_at > MAX_AGE:
             del self._users[user]
             return ""
         return ", ".join(map(str, positions.values()))

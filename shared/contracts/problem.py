@@ -36,6 +36,11 @@ def invalid(detail: str, *details: Detail) -> Problem:
     return Problem("VALIDATION_FAILED", detail, *details)
 
 
+def invalid_header(name: str, message: str) -> Problem:
+    """VALIDATION_FAILED for a request header."""
+    return invalid(f"{name} {message}", Detail(f"header:{name}", message))
+
+
 def not_found(what: str) -> Problem:
     return Problem("NOT_FOUND", f"{what} does not exist, or is not yours")
 

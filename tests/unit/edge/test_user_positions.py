@@ -38,7 +38,7 @@ def test_only_positions_of_services_behind_the_edge_are_remembered() -> None:
 
 
 def test_the_users_that_were_longest_not_answered_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_positions, "USERS", 10)
+    monkeypatch.setattr(user_positions, "MAX_USERS", 10)
     remembered = UserPositions()
     for number in range(12):
         remembered.note(UUID(int=number), "credits:1:7")
