@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.cli.escaping import cell, json_shown
+from infra.cli.escaping import cell, escape_json
 from infra.cli.options import command_line, examples, fail, folder, json_option, open_set
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, Stalled, journey
@@ -82,7 +82,7 @@ def demo(data: Path | None, url: str | None, token: str | None, generations: int
     except OSError as error:
         fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     if as_json:
-        click.echo(json_shown(result))
+        click.echo(escape_json(result))
     else:
         _show(result, console)
         _show_next(result.job_id, console, data or (None if url else Path("data/demo")), served)

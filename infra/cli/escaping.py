@@ -15,17 +15,17 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 """Candidates, for `str.isprintable`: everything but printable ASCII."""
 
 
-def shown(text: str) -> str:
+def escape(text: str) -> str:
     r"""The text on one line, each unprintable character as a Python escape, such as `\x1b` or `\u202e`."""
     return _UNPRINTABLE.sub(lambda match: match[0] if match[0].isprintable() else _python_escape(match[0]), text)
 
 
 def cell(text: str, style: str = "") -> Text:
     """The text for a table, as a rich Text: brackets in it are not taken for markup."""
-    return Text(shown(text), style=style)
+    return Text(escape(text), style=style)
 
 
-def json_shown(value: Any, *, indent: int = 2) -> str:
+def escape_json(value: Any, *, indent: int = 2) -> str:
     """A value as JSON; `indent` 0 keeps it on one line."""
     encoded = msgspec.json.encode(value)
     text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()

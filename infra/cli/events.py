@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from infra.cli.escaping import json_shown, shown
+from infra.cli.escaping import escape, escape_json
 from infra.cli.history import no_stream, opened_store, run, service_option
 from infra.cli.options import data_option, examples, fail, json_option
 from shared.eventstore import EventStore, RecordedEvent, Unreadable
@@ -69,7 +69,7 @@ def events(
                 if types and types.isdisjoint((recorded.type, recorded.stored_type)):
                     continue
                 if as_json:
-                    click.echo(json_shown(_document(recorded), indent=0))
+                    click.echo(escape_json(_document(recorded), indent=0))
                 else:
                     console.print(_line(recorded))
                 if left is not None and (left := left - 1) == 0:
@@ -127,7 +127,7 @@ def _line(recorded: RecordedEvent) -> Text:
         (f"{recorded.recorded_at:%Y-%m-%d %H:%M:%S.%f} ", "dim"),
         (f"{recorded.stream_id}@{recorded.version} ", "cyan"),
         (f"{_type(recorded)} ", "bold"),
-        (f"by {shown(recorded.context.actor)} ", "dim"),
+        (f"by {escape(recorded.context.actor)} ", "dim"),
         fields,
     )
 
@@ -135,10 +135,10 @@ def _line(recorded: RecordedEvent) -> Text:
 def _type(recorded: RecordedEvent) -> str:
     """The newest version of the event's type; for an unreadable event, the stored type too."""
     if isinstance(recorded.event, Unreadable):
-        return f"{recorded.type} {shown(recorded.stored_type)}"
+        return f"{recorded.type} {escape(recorded.stored_type)}"
     return recorded.type
 
 
 def _short(value: Any, width: int = 60) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return shown(text if len(text) <= width else text[: width - 1] + "…")
+    return escape(text if len(text) <= width else text[: width - 1] + "…")

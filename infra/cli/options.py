@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from infra.cli.escaping import shown
+from infra.cli.escaping import escape
 from infra.embedded.set_file import SetFile, SetNotFoundError, find_set
 from infra.embedded.set_lock import is_held
 
@@ -40,7 +40,7 @@ def examples(*lines: str) -> str:
 def fail(sentence: str, *lines: str, code: int = 1) -> NoReturn:
     """Print what is wrong and what to do on standard error, with more `lines` below; exit with `code`."""
     for line in (f"emprops: {sentence}", *lines):
-        click.echo(shown(line), err=True)
+        click.echo(escape(line), err=True)
     raise SystemExit(code)
 
 

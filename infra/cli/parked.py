@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.escaping import cell, json_shown
+from infra.cli.escaping import cell, escape_json
 from infra.cli.history import SERVICES, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, json_option
 from shared.eventstore.migrate import migrate
@@ -63,7 +63,7 @@ def list_(data: Path, service: str | None, consumer: str | None, *, as_json: boo
         _with_connection(data, service_name, collect)
     if as_json:
         rows = [{"service": name, **msgspec.to_builtins(row)} for name, row in parked_rows]
-        click.echo(json_shown(rows, indent=0))
+        click.echo(escape_json(rows, indent=0))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("service", "id", "status", "by", "type", "stream", "attempts", "error"):
@@ -85,7 +85,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
         row, actions = await operator_actions.inspect(connection, parked_id)
         body = row.body.decode(errors="replace")
         document = {**msgspec.to_builtins(row), "body": body, "actions": msgspec.to_builtins(actions)}
-        click.echo(json_shown(document))
+        click.echo(escape_json(document))
 
     _with_connection(data, service, show)
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.escaping import json_shown, shown
+from infra.cli.escaping import escape, escape_json
 from infra.cli.history import definition_of, opened_store, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
 from shared.eventstore import EventStore
@@ -264,8 +264,8 @@ def _table(*columns: str) -> Table:
 
 def _plain(text: str) -> Text:
     """A text from an event or an error, without control characters and markup."""
-    return Text(shown(text))
+    return Text(escape(text))
 
 
 def _print_json(value: object) -> None:
-    click.echo(json_shown(value))
+    click.echo(escape_json(value))

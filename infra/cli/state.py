@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from infra.cli.escaping import json_shown
+from infra.cli.escaping import escape_json
 from infra.cli.history import definition_of, no_stream, opened_store, parse_as_of, run, service_option
 from infra.cli.options import command_line, data_option, examples, fail, json_option
 from shared.eventstore.decider import encode_state
@@ -52,7 +52,7 @@ def state(data: Path, service: str, stream: UUID, as_of: str | None, *, as_json:
                 "state": msgspec.Raw(encode_state(loaded.state)),
             }
 
-    document = json_shown(run(load()))
+    document = escape_json(run(load()))
     if as_json:
         click.echo(document)
     else:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.escaping import cell, json_shown, shown
+from infra.cli.escaping import cell, escape, escape_json
 from infra.cli.options import data_option, examples, folder, json_option, not_running, open_set
 from infra.cli.process_report import Process, inspect_processes, supervisor_troubles
 from infra.embedded.set_lock import holder_of
@@ -41,7 +41,7 @@ def status(data: Path, *, as_json: bool) -> None:
     why = [not_running(data)] if holder is None else [*supervisor_troubles(file, holder), *why]
     report = Status(holder is not None, not why, why, file.url, str(folder(data)), processes)
     if as_json:
-        click.echo(json_shown(report))
+        click.echo(escape_json(report))
     else:
         _show(report)
     raise SystemExit(0 if report.ready else 1)
@@ -57,18 +57,18 @@ def _show(report: Status) -> None:
             state = "not ready" if process.state == "ready" and process.ready is False else process.state
             table.add_row(
                 cell(process.name),
-                Text(shown(state), style="red" if process.troubles else "green"),
+                Text(escape(state), style="red" if process.troubles else "green"),
                 str(process.pid or "-"),
                 str(process.restarts),
                 cell(_waiting(process)),
             )
         console.print(table)
     for sentence in dict.fromkeys(sentence for process in report.processes for sentence in _notes(process)):
-        console.print(Text(shown(sentence)), soft_wrap=True)
+        console.print(Text(escape(sentence)), soft_wrap=True)
     if report.why:
         console.print("Problems:", style="bold")
         for sentence in report.why:
-            console.print(Text(f"  {shown(sentence)}"), soft_wrap=True)
+            console.print(Text(f"  {escape(sentence)}"), soft_wrap=True)
     else:
         console.print("No problems found.")
 

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from infra.cli.escaping import cell, json_shown, shown
+from infra.cli.escaping import cell, escape, escape_json
 from infra.cli.options import examples, fail, json_option
 from shared.content.verification import Difference, Verified, verify
 
@@ -37,7 +37,7 @@ def verify_package(file: Path, *, as_json: bool) -> None:
     except OSError as error:
         fail(f"{file} can't be read: {error.strerror}")
     if as_json:
-        click.echo(json_shown({"ok": True, **msgspec.structs.asdict(verified)}))
+        click.echo(escape_json({"ok": True, **msgspec.structs.asdict(verified)}))
     else:
         _print(verified)
 
@@ -64,7 +64,7 @@ def _print(verified: Verified) -> None:
 def _print_difference(file: Path, difference: Difference, *, as_json: bool) -> None:
     if as_json:
         document = {"path": difference.path, "offset": difference.offset, "message": difference.message}
-        click.echo(json_shown({"ok": False, "difference": document}))
+        click.echo(escape_json({"ok": False, "difference": document}))
     else:
         where = f"{difference.path}, at byte {difference.offset} of {file}"
-        click.echo(shown(f"emprops: the package is not intact: {where}: {difference.message}"), err=True)
+        click.echo(escape(f"emprops: the package is not intact: {where}: {difference.message}"), err=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.credits.domain.amounts import to_credits
+from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 from shared.http.amounts import Credits

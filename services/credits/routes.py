@@ -11,11 +11,12 @@ from litestar.di import NamedDependency
 from litestar.params import KwargDefinition
 from msgspec import Meta
 
-from services.credits.domain.amounts import to_credits, to_micro
+from services.credits.domain.amounts import to_micro
 from services.credits.domain.closed import grant_after
 from services.credits.domain.decisions import GrantCredits
 from services.credits.handlers import CommandHandlers
 from services.credits.queries import Balance, LedgerEntry, Queries
+from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Detail, Problem
 from shared.contracts.times import in_utc
 from shared.http import (

@@ -1,9 +1,9 @@
 """What happens in other services, turned into commands of this one."""
 
-from services.generation.domain.amounts import credits_text
 from services.generation.domain.collection_source import Adopt, Place, Revise
 from services.generation.domain.job import Authorize, Reject
 from services.generation.handlers import Engine
+from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
     CollectionCreated,
     CollectionRetitled,

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.amounts import to_credits
 from services.generation.domain.workflow import read_definition
+from shared.contracts.amounts import to_credits
 from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore
 from shared.http.amounts import Credits

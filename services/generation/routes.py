@@ -11,13 +11,13 @@ from litestar.openapi import ResponseSpec
 from litestar.response import Stream
 
 from services.generation import queries
-from services.generation.domain.amounts import to_credits
 from services.generation.domain.planning.job_plan import Request
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import MEDIA_TYPE, last_event_id, stream
 from services.generation.job_requests import GenerationRequests
 from services.generation.queries import GenerationView, HistoryEntry, JobSummary, JobView, WorkflowView
 from services.generation.upload_grants import GrantSigner
+from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note

@@ -153,7 +153,7 @@ def _payload_faults(step: Step, declared: AbstractSet[str]) -> Iterator[Detail]:
     for where, value in values(step.payload, f"{step.pointer}/nodePayload"):
         if isinstance(value, dict):
             if "$text" in value:
-                yield Detail(str(where.under("$text")), "$text is reserved")
+                yield Detail(str(where.child("$text")), "$text is reserved")
         elif isinstance(value, str):
             for name in dict.fromkeys(names_in(value)):
                 if name not in declared:

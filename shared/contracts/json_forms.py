@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail
 
 MAX_NUMBER = 40
@@ -53,11 +54,6 @@ def number_fault(written: str) -> str | None:
     return None
 
 
-def escape_pointer(token: str) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3)."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
 class _Doubled(Exception):  # noqa: N818 - what was found
     """An object has duplicate members."""
 
@@ -97,7 +93,7 @@ def _faults(value: Any, pointer: str = "") -> Iterator[Detail]:
 def _member_faults(members: _Members, pointer: str) -> Iterator[Detail]:
     seen: set[str] = set()
     for name, member in members:
-        place = f"{pointer}/{escape_pointer(name)}"
+        place = f"{pointer}/{escape_token(name)}"
         if fault := _text_fault(name):
             yield Detail(pointer, f"the name of a member {fault}")
         elif name in seen:

@@ -61,7 +61,7 @@ def shortened(text: str, most: int = MAX_TEXT) -> str:
     return f"{text}…"
 
 
-def shown(value: object, most: int = 60) -> str:
+def quote(value: object, most: int = 60) -> str:
     """A value of the input for a message, at most `most` characters: its repr, or "an object" or "a list"."""
     if isinstance(value, str):
         text = repr(value[: most + 1])

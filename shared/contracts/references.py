@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from shared.contracts.pointers import Place, below, escaped
-from shared.contracts.problem import Detail, shown
+from shared.contracts.pointers import JsonPointer, child_values
+from shared.contracts.problem import Detail, quote
 
-__all__ = ["MAX_DEPTH", "MAX_STEPS", "TOKEN", "Reference", "depth", "escaped", "faults", "malformed", "rewrite", "walk"]
+__all__ = ["MAX_DEPTH", "MAX_STEPS", "TOKEN", "Reference", "depth", "faults", "malformed", "rewrite", "walk"]
 
 MAX_DEPTH = 64
 """Levels of nesting that a payload may have; `faults` refuses more, and `rewrite` relies on that."""
@@ -44,7 +44,7 @@ _MAX_STEP_ID = 2**63 - 1
 
 
 class Reference(NamedTuple):
-    pointer: Place
+    pointer: JsonPointer
     """Of the value of the `$ref`, or of the string that contains the token."""
     step_id: int
 
@@ -96,7 +96,7 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
     details: list[Detail] = []
     places = {step_id: index for index, (step_id, _) in enumerate(steps)}
     is_ordered = True
-    edges: list[tuple[Place, int, int]] = []
+    edges: list[tuple[JsonPointer, int, int]] = []
     for index, (step_id, payload) in enumerate(steps):
         pointer = f"{prefix}/steps/{index}/nodePayload"
         if depth(payload) > MAX_DEPTH:
@@ -116,7 +116,7 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
 
 def _fault(step_id: int, target: int | None, written: Any) -> str:
     if target is None:
-        reference = written.token[:60] if isinstance(written, _Token) else f"$ref {shown(written)}"
+        reference = written.token[:60] if isinstance(written, _Token) else f"$ref {quote(written)}"
         return f"{reference} is not a valid reference: it must be a step's id, a positive integer"
     if target == step_id:
         return f"step {step_id} refers to itself"
@@ -138,20 +138,20 @@ class _Token(NamedTuple):
     step_id: int | None
 
 
-def _written(payload: Any, pointer: str) -> Iterator[tuple[Place, Any]]:
+def _written(payload: Any, pointer: str) -> Iterator[tuple[JsonPointer, Any]]:
     """Every value in the form of a reference, with a valid id or not. Not recursive: the depth is not checked yet."""
-    stack: list[tuple[Place, Any]] = [(Place(pointer), payload)]
+    stack: list[tuple[JsonPointer, Any]] = [(JsonPointer(pointer), payload)]
     while stack:
         where, value = stack.pop()
         if isinstance(value, dict) and "$ref" in value:
-            yield where.under("$ref"), value["$ref"]
+            yield where.child("$ref"), value["$ref"]
         elif isinstance(value, str):
             for token in TOKEN.finditer(value):
                 if token[1].strip().startswith("$ref"):
                     well_formed = _REF_TOKEN.fullmatch(token[0])
                     yield where, _Token(token[0], int(well_formed[2]) if well_formed else None)
         else:
-            stack.extend(below(where, value))
+            stack.extend(child_values(where, value))
 
 
 def _step_id(written: Any) -> int | None:
@@ -167,7 +167,7 @@ def _rewritten(token: re.Match[str], mapping: Mapping[int, int]) -> str:
     return f"{token[1]}{mapping[step_id]}{token[3]}" if step_id <= _MAX_STEP_ID else token[0]
 
 
-def _cycles(edges: Sequence[tuple[Place, int, int]]) -> Iterator[Detail]:
+def _cycles(edges: Sequence[tuple[JsonPointer, int, int]]) -> Iterator[Detail]:
     """A fault for each reference that is part of a cycle; the first ones name the steps of the shortest one."""
     needs: dict[int, dict[int, None]] = {}
     for _, step, target in edges:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from shared.contracts.problem import Detail, about, shown
+from shared.contracts.problem import Detail, about, quote
 
 VariableType = Literal["pick", "text", "number"]
 ValueType = Literal["strings", "numbers", "images"]
@@ -172,7 +172,7 @@ def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
         return
     for index, item in enumerate(values):
         if not fits(item, value_type):
-            yield Detail(f"{where}/value/values/{index}", f"{shown(item)} is not {_ONE_OF[value_type]}")
+            yield Detail(f"{where}/value/values/{index}", f"{quote(item)} is not {_ONE_OF[value_type]}")
     names = value.get("display_names")
     if names is not None:
         yield from _parallel_faults(names, len(values), f"{where}/value/display_names", "a string", str)
@@ -185,7 +185,7 @@ def _weight_faults(weights: Any, count: int, where: str) -> Iterator[Detail]:
     faults = list(_parallel_faults(weights, count, where, "a number", int | float))
     for index, weight in enumerate(weights if not faults else ()):
         if not is_number(weight) or weight < 0:
-            faults.append(Detail(f"{where}/{index}", f"{shown(weight)} is not a valid weight: a number of at least 0"))
+            faults.append(Detail(f"{where}/{index}", f"{quote(weight)} is not a valid weight: a number of at least 0"))
     if not faults and not any(weights):
         faults.append(Detail(where, "at least one weight must be more than 0"))
     yield from faults
@@ -197,4 +197,4 @@ def _parallel_faults(listed: Any, count: int, where: str, what: str, kind: Any) 
         return
     for index, item in enumerate(listed):
         if not isinstance(item, kind):
-            yield Detail(f"{where}/{index}", f"{shown(item)} is not {what}")
+            yield Detail(f"{where}/{index}", f"{quote(item)} is not {what}")

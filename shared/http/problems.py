@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.params import ParameterKwarg
 from litestar.types import Send
 
-from shared.contracts.json_forms import escape_pointer
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import StoreUnavailable
 from shared.telemetry.logging import get_logger
@@ -155,9 +155,9 @@ def detail_of(error: msgspec.ValidationError) -> Detail:
             if name is None and index is None:
                 text += " (in one of its members)"
                 break
-            pointer += f"/{escape_pointer(name) if name is not None else index}"
+            pointer += f"/{escape_token(name) if name is not None else index}"
     if named := _NAMED.match(text):
-        pointer += f"/{escape_pointer(named['field'])}"
+        pointer += f"/{escape_token(named['field'])}"
         text = "is required" if named["what"] == "missing required" else "is not known here"
     return Detail(pointer, text)
 

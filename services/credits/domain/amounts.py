@@ -1,10 +1,10 @@
-"""Converts between decimal credits of the API and the integers of 10^-6 credit (micro-credits) used internally."""
+"""Bounds of amounts, and decimal credits of the API as integers of 10^-6 credit (micro-credits)."""
 
 from decimal import Decimal
 
+from shared.contracts.amounts import MICRO
 from shared.contracts.problem import Detail, invalid
 
-MICRO = 1_000_000
 MAX_CREDITS = 1_000_000_000
 """Largest amount of one grant, in credits."""
 
@@ -35,10 +35,3 @@ def to_micro(amount: Decimal, pointer: str) -> int:
     if rest:
         raise too_many_decimals
     return micro
-
-
-def to_credits(micro: int) -> Decimal:
-    """The exact decimal of an amount in micro-credits, without trailing zeros and never with an exponent."""
-    whole, fraction = divmod(abs(micro), MICRO)
-    sign = "-" if micro < 0 else ""
-    return Decimal(f"{sign}{whole}.{fraction:06d}".rstrip("0").rstrip("."))

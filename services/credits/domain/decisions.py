@@ -12,9 +12,10 @@ from uuid import UUID
 import msgspec
 
 from services.credits.domain.account import Account, Hold, split
-from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits
+from services.credits.domain.amounts import ACCOUNT_LIMIT
 from services.credits.domain.closed import GrantTerms, HoldOutcome
 from services.credits.domain.grants import Grant
+from shared.contracts.amounts import to_credits
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,

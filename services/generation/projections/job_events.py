@@ -5,9 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.amounts import to_credits
 from services.generation.projections.jobs import EVENTS
 from services.generation.projections.outputs import is_image, output_view, outputs_view
+from shared.contracts.amounts import to_credits
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationEvent,

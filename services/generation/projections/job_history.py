@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.amounts import credits_text
 from services.generation.projections.jobs import EVENTS
+from shared.contracts.amounts import credits_text
 from shared.contracts.generation import (
     JobAuthorized,
     JobCompleted,

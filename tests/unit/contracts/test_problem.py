@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.problem import MAX_ANSWER, MAX_TEXT, Detail, invalid, shortened, shown
+from shared.contracts.problem import MAX_ANSWER, MAX_TEXT, Detail, invalid, quote, shortened
 
 TEXTS = (
     st.text(max_size=40) | st.integers(0, 5000).map(lambda n: "\0" * n) | st.integers(0, 5000).map(lambda n: "é" * n)
@@ -47,6 +47,6 @@ def test_a_lone_surrogate_is_not_handed_on():
 
 def test_a_value_is_quoted_without_being_written_whole():
     """A string is cut; a list is only named as one."""
-    assert shown("x" * 10**6) == f"'{'x' * 56}..."
-    assert shown(["x"] * 10**6) == "a list"
-    assert len(shown(10**4000)) == 60
+    assert quote("x" * 10**6) == f"'{'x' * 56}..."
+    assert quote(["x"] * 10**6) == "a list"
+    assert len(quote(10**4000)) == 60

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from services.credits.domain.account import split
-from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits
+from services.credits.domain.amounts import ACCOUNT_LIMIT
 from services.credits.domain.decisions import (
     LATEST_EXPIRY,
     MAX_OPEN_GRANTS,
@@ -22,6 +22,7 @@ from services.credits.domain.decisions import (
     ReleaseHold,
     ReleaseOpenHold,
 )
+from shared.contracts.amounts import to_credits
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.credits.domain.amounts import ACCOUNT_LIMIT, to_credits, to_micro
+from services.credits.domain.amounts import ACCOUNT_LIMIT, to_micro
+from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Problem
 
 

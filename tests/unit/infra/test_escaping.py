@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cli.escaping import cell, json_shown, shown
+from infra.cli.escaping import cell, escape, escape_json
 from infra.cli.options import fail
 
 EVIL = "\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x00\x7f\u2028 [red]markup[/]"
@@ -14,19 +14,19 @@ EVIL = "\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x00\x7f\u2028 [red]markup[/
 
 @given(st.text())
 def test_a_text_is_one_line_of_visible_characters(text):
-    assert shown(text).isprintable()
+    assert escape(text).isprintable()
 
 
 def test_what_is_visible_stays():
     """Letters of any script, emoji, and a plain space."""
-    assert shown("Ærø 東京 🖼 “fox”") == "Ærø 東京 🖼 “fox”"
-    assert shown(EVIL).startswith(r"\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x00\x7f\u2028 ")
+    assert escape("Ærø 東京 🖼 “fox”") == "Ærø 東京 🖼 “fox”"
+    assert escape(EVIL).startswith(r"\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x00\x7f\u2028 ")
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5))
 def test_json_says_the_same_with_visible_characters(value):
     for indent in (0, 2):
-        text = json_shown(value, indent=indent)
+        text = escape_json(value, indent=indent)
         assert json.loads(text) == value
         assert text.replace("\n", "").isprintable()
 

@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.contracts.generation_input import MAX_DETAILS, MAX_NAMES, known_names
-from shared.contracts.pointers import escaped
-from shared.contracts.problem import Detail, invalid, shown
+from shared.contracts.pointers import escape_token
+from shared.contracts.problem import Detail, invalid, quote
 from shared.contracts.variables import Variable
 
 SEED_MAX = 2**32 - 1
@@ -64,7 +64,7 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
     for name, value in request.items():
         fault = _fault(known, name, value)
         if fault is not None:
-            faults.append(Detail(f"{pointer}/{escaped(name)}", fault))
+            faults.append(Detail(f"{pointer}/{escape_token(name)}", fault))
         elif known[name].type == "pick":
             place = known[name].place_of(value)
             assert place is not None, "a pick's choice that has no fault is one of its values"
@@ -72,7 +72,7 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
         else:
             chosen[name] = value
     faults.extend(
-        Detail(f"{pointer}/{escaped(variable.name)}", f"the collection gives {variable.name!r} no value: set one")
+        Detail(f"{pointer}/{escape_token(variable.name)}", f"the collection gives {variable.name!r} no value: set one")
         for variable in variables
         if not variable.values and variable.name not in request
     )
@@ -84,11 +84,11 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
 def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
     variable = known.get(name)
     if variable is None:
-        return f"there is no variable {shown(name)}; {known_names(known.keys())}"
+        return f"there is no variable {quote(name)}; {known_names(known.keys())}"
     if variable.locked:
         return f"{name!r} is locked by the collection's creator"
     if variable.type == "pick" and (not variable.accepts(value) or variable.place_of(value) is None):
-        listed = ", ".join(map(shown, variable.values[:MAX_NAMES]))
+        listed = ", ".join(map(quote, variable.values[:MAX_NAMES]))
         more = ", …" if len(variable.values) > MAX_NAMES else ""
         return f"{name!r} takes one of {listed}{more}"
     if not variable.accepts(value):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
-from services.generation.domain.amounts import MICRO
+from shared.contracts.amounts import MICRO
 
 MAX_COST = 10**12
 """Micro-credits that one step may cost: a million credits."""

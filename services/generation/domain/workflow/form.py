@@ -14,8 +14,8 @@ import msgspec
 
 from services.generation.domain.payload.substitution import drawn, is_document, longest_prompt, text_length
 from shared.contracts.generation_input import names_in
-from shared.contracts.pointers import escaped
-from shared.contracts.problem import Detail, shown
+from shared.contracts.pointers import escape_token
+from shared.contracts.problem import Detail, quote
 from shared.contracts.references import TOKEN, walk
 from shared.contracts.variables import is_number
 
@@ -90,7 +90,7 @@ def payload_faults(
 ) -> Iterator[Detail]:
     """What is wrong with a step's payload, which stands at `pointer`."""
     for field in fields:
-        where = f"{pointer}/{escaped(field.id)}"
+        where = f"{pointer}/{escape_token(field.id)}"
         value = payload.get(field.id)
         if value is None or value == "":
             if field.must_be_set:
@@ -142,7 +142,7 @@ def _text_faults(field: Field, text: str, possible: Possible, where: str) -> Ite
         value = drawn(text, drawn_values)
         fault = value_fault(field, value) if value not in (None, "") else None
         if fault is not None:
-            said = ", ".join(f"{name} = {shown(each)}" for name, each in drawn_values.items())
+            said = ", ".join(f"{name} = {quote(each)}" for name, each in drawn_values.items())
             yield Detail(where, f"with {said}: {fault}")
             return
 
@@ -158,18 +158,18 @@ def _text(field: Field, value: Any) -> str | None:
 
 def _within(field: Field, value: Any) -> str | None:
     if not is_number(value):
-        return f"takes a number, not {shown(value)}"
+        return f"takes a number, not {quote(value)}"
     if field.is_seed and value == -1:
         return None
     limits = field.limits
     if limits.min is not None and value < limits.min:
-        return f"takes a number of at least {limits.min}, not {shown(value)}"
+        return f"takes a number of at least {limits.min}, not {quote(value)}"
     if limits.max is not None and value > limits.max:
-        return f"takes a number of at most {limits.max}, not {shown(value)}"
+        return f"takes a number of at most {limits.max}, not {quote(value)}"
     if limits.step:
         offset = Fraction(repr(value)) - Fraction(repr(limits.min or 0))
         if offset % Fraction(repr(limits.step)):
-            return f"takes steps of {limits.step} from {limits.min or 0}, not {shown(value)}"
+            return f"takes steps of {limits.step} from {limits.min or 0}, not {quote(value)}"
     return None
 
 
@@ -177,7 +177,7 @@ def _one_of(field: Field, value: Any) -> str | None:
     options = [_option(option) for option in field.options or []]
     if not options or any(option == value and type(option) is type(value) for option in options):
         return None
-    return f"takes one of {', '.join(map(str, options[:50]))}, not {shown(value)}"
+    return f"takes one of {', '.join(map(str, options[:50]))}, not {quote(value)}"
 
 
 def _option(option: Any) -> Any:
@@ -193,11 +193,11 @@ def _image(_: Field, value: Any) -> str | None:
 
 
 def _truth(_: Field, value: Any) -> str | None:
-    return None if isinstance(value, bool) else f"takes true or false, not {shown(value)}"
+    return None if isinstance(value, bool) else f"takes true or false, not {quote(value)}"
 
 
 def _colour(_: Field, value: Any) -> str | None:
-    return None if isinstance(value, str) else f"takes a colour such as #e2725b, not {shown(value)}"
+    return None if isinstance(value, str) else f"takes a colour such as #e2725b, not {quote(value)}"
 
 
 _CHECKS: Mapping[str, Callable[[Field, Any], str | None]] = {
