@@ -1,9 +1,10 @@
-"""given(events).when(command).then(events): the grammar of every test of a decider here."""
+"""Aggregates of collections in the grammar of tests.support.specification, and events that tests begin with."""
 
 import sys
+from collections.abc import Iterable
 from decimal import Decimal
-from functools import reduce
 from types import ModuleType
+from typing import Any
 from uuid import UUID
 
 from services.collections.domain.collection import creation
@@ -12,7 +13,7 @@ from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.fields import FieldChanges
 from shared.contracts.collections import CollectionCreated, PreviewCreated, ProjectCreated
 from shared.contracts.event import Event
-from shared.contracts.problem import Detail, Problem
+from tests.support.specification import Aggregate, Specification
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 PROJECT, OTHER_PROJECT = UUID(int=10), UUID(int=11)
@@ -21,37 +22,15 @@ SELLABLE = {"blockchain": "BASE", "editions": 10, "price": Decimal("0.05")}
 """What a collection needs beside its title and its steps to be published."""
 
 
-class Given:
-    """A past, and what then happens."""
-
-    def __init__(self, aggregate: ModuleType, events: tuple[Event, ...]) -> None:
-        self.state = reduce(aggregate.evolve, events, aggregate.NOTHING)
-        self.outcome: list[Event] | Problem = []
-
-    def when(self, command) -> "Given":
-        try:
-            # A command stands in one module with what decides on it.
-            self.outcome = sys.modules[type(command).__module__].decide(command, self.state)
-        except Problem as problem:
-            self.outcome = problem
-        return self
-
-    def then(self, *events: Event) -> None:
-        assert self.outcome == list(events)
-
-    def then_nothing_happens(self) -> None:
-        assert self.outcome == []
-
-    def then_refused(self, code: str, *pointers: str) -> list[Detail]:
-        assert isinstance(self.outcome, Problem), f"it was not refused: {self.outcome}"
-        assert self.outcome.code == code
-        assert self.outcome.detail
-        assert [detail.pointer for detail in self.outcome.details] == list(pointers)
-        return self.outcome.details
+def given(aggregate: ModuleType, *events: Event) -> Specification:
+    """The history of an aggregate, which is a module with NOTHING and `evolve`."""
+    return Aggregate(aggregate.NOTHING, aggregate.evolve, _decide).given(*events)
 
 
-def given(aggregate: ModuleType, *events: Event) -> Given:
-    return Given(aggregate, events)
+def _decide(command: Any, state: Any) -> Iterable[Event]:
+    """By the module of the command, which decides on it."""
+    events: Iterable[Event] = sys.modules[type(command).__module__].decide(command, state)
+    return events
 
 
 def two_steps() -> dict:

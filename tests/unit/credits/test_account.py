@@ -1,7 +1,6 @@
 """What an account decides: which grants pay, what a job's hold may become, and what a repetition does (nothing)."""
 
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 from uuid import UUID
 
 import pytest
@@ -18,7 +17,7 @@ from shared.contracts.credits import (
     HoldPlaced,
     HoldReleased,
 )
-from shared.contracts.problem import Problem
+from tests.support.specification import Aggregate
 
 USER = UUID(int=1)
 JOB = UUID(int=100)
@@ -77,18 +76,15 @@ def expired(grant_id, amount):
     return GrantExpired(grant_id, USER, amount)
 
 
-def decided(given, when):
-    """On the account after these events, told what they say of the grant or hold that the command names."""
-    account = reduce(evolve, given, Account())
-    if isinstance(when, GrantCredits):
-        return decide(when, account, grant=grant_after(None, given, when.grant_id))
-    return decide(when, account, hold=outcome_after(None, given, when.job_id))
+def account(*events):
+    """The account after these events; its decisions get the command's grant or hold as they look it up."""
 
+    def decide_with_closed(command, state):
+        if isinstance(command, GrantCredits):
+            return decide(command, state, grant=grant_after(None, events, command.grant_id))
+        return decide(command, state, hold=outcome_after(None, events, command.job_id))
 
-def refused(given, when):
-    with pytest.raises(Problem) as problem:
-        decided(given, when)
-    return problem.value
+    return Aggregate(Account(), evolve, decide_with_closed).given(*events)
 
 
 DECISIONS = {
@@ -204,7 +200,7 @@ DECISIONS = {
 
 @pytest.mark.parametrize(("given", "when", "then"), DECISIONS.values(), ids=DECISIONS.keys())
 def test_an_account_decides(given, when, then):
-    assert decided(given, when) == then
+    account(*given).when(when).then(*then)
 
 
 REFUSALS = {
@@ -266,6 +262,4 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("given", "when", "code", "pointer"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_an_account_refuses(given, when, code, pointer):
-    problem = refused(given, when)
-    assert problem.code == code
-    assert [detail.pointer for detail in problem.details] == ([pointer] if pointer else [])
+    account(*given).when(when).then_refused(code, *([pointer] if pointer else []))
