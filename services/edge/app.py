@@ -14,13 +14,13 @@ from services.edge.routes import document, jwks, proxied, viewer
 from services.edge.routing import RoutingTable
 from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
+from shared.contracts import grants
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness
 from shared.runtime.core_tasks import end_process, until_one_ends
 from shared.stopping import stop
 
 VERSION = "0.1.0"
-GRANT_ISSUER = "emprops-generation"
 KEEP_ALIVE = 4.0
 """Seconds for which an idle connection to a service is kept: less than the 5 s for which services keep theirs."""
 
@@ -30,7 +30,7 @@ def authenticator_of(settings: EdgeSettings) -> Authenticator:
     users = Path(settings.jwks_file).absolute().as_uri() if settings.jwks_file else settings.auth_jwks_url
     issuers = [Issuer(settings.auth_issuer, users)]
     if settings.grants_jwks_url:
-        issuers.append(Issuer(GRANT_ISSUER, settings.grants_jwks_url, roles_allowed=frozenset({"worker"})))
+        issuers.append(Issuer(grants.ISSUER, settings.grants_jwks_url, roles_allowed=grants.ROLES))
     return Authenticator(issuers, settings.auth_audience)
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import jwt
 import msgspec
 
-from services.generation.domain.generation import step_prefix
 from shared.contracts.generation import StepScheduled
+from shared.contracts.grants import ISSUER, Grant, step_prefix
 from shared.contracts.work import UploadGrant
 
-ISSUER = "emprops-generation"
 OUTLIVES_DEADLINE = timedelta(minutes=65)
 """A result that is sent just before its deadline may have an upload on its way still; and storage's clock may be an
 hour ahead, after a step that is put right again. A grant lets its bearer write one step's files, and nothing else."""
@@ -54,15 +53,15 @@ class GrantSigner:
             "sub": str(step.user_id),
             "roles": ["worker"],
             "exp": int((deadline + OUTLIVES_DEADLINE).timestamp()),
-            "grant": {
-                "prefix": step_prefix(step.user_id, step.job_id, step.gid, step.sid),
-                "job_id": str(step.job_id),
-                "gid": str(step.gid),
-                "sid": str(step.sid),
-                "collection_id": str(step.collection_id),
-                "component_id": step.component_id,
-                "read_job": str(step.job_id),
-            },
+            "grant": Grant(
+                prefix=step_prefix(step.user_id, step.job_id, step.gid, step.sid),
+                job_id=step.job_id,
+                gid=step.gid,
+                sid=step.sid,
+                collection_id=step.collection_id,
+                component_id=step.component_id,
+                read_job=step.job_id,
+            ),
         }
         return UploadGrant(url=self._url, token=self._signed(claims))
 

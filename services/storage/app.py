@@ -16,6 +16,7 @@ from services.storage.routes import ROUTES
 from services.storage.settings import StorageSettings
 from services.storage.views import Links
 from shared.backoff import Backoff
+from shared.contracts import grants
 from shared.contracts.problem import Problem
 from shared.contracts.storage import EVENTS, UPCASTERS
 from shared.http import Issuer
@@ -69,5 +70,5 @@ async def build(runtime: Runtime) -> Parts:
         dependencies={"handlers": handlers, "queries": queries, "objects": objects, "links": links},
         consumers=consumers(handlers, package_handlers, queries),
         background=[keep_bucket],
-        issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, frozenset({"worker"}))],
+        issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )

@@ -1,5 +1,6 @@
 """Settings of the storage service, read from its environment."""
 
+from shared.contracts import grants
 from shared.runtime import ServiceSettings
 
 
@@ -11,7 +12,7 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     s3_bucket: str = "emprops"
     grants_jwks_url: str
     """JWKS URL of the generation service, whose keys verify upload grants."""
-    grants_issuer: str = "emprops-generation"
+    grants_issuer: str = grants.ISSUER
     cdn_url: str = ""
     """Base of the files' public URLs; when empty, clients read them from this service, through the edge."""
     upload_max_bytes: int = 5 * 1024**3

@@ -19,11 +19,6 @@ CHARSET = re.compile(r"charset\s*=\s*\"?([a-z0-9_.:+-]{1,40})\"?", re.ASCII | re
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,99}/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}")
 
 
-def generation_prefix(user_id: UUID, job_id: UUID, gid: UUID, sid: UUID) -> str:
-    """The folder of one step's files."""
-    return f"generations/{user_id}/{job_id}/{gid}/{sid}/"
-
-
 def upload_prefix(user_id: UUID, upload_id: UUID) -> str:
     """The folder of one file that a user uploaded."""
     return f"uploads/{user_id}/{upload_id}/"

@@ -10,10 +10,10 @@ from services.storage.domain.paths import (
     MAX_NAME,
     clean_name,
     decode_name,
-    generation_prefix,
     media_type,
     upload_prefix,
 )
+from shared.contracts.grants import step_prefix
 from shared.contracts.problem import Problem
 
 
@@ -101,7 +101,7 @@ def test_encoded_traversal_is_traversal():
 
 def test_paths_follow_the_scheme():
     user, job, gid, sid = (UUID(int=number) for number in range(1, 5))
-    assert generation_prefix(user, job, gid, sid) == f"generations/{user}/{job}/{gid}/{sid}/"
+    assert step_prefix(user, job, gid, sid) == f"generations/{user}/{job}/{gid}/{sid}/"
     assert upload_prefix(user, job) == f"uploads/{user}/{job}/"
 
 

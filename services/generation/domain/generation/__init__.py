@@ -10,7 +10,6 @@ from services.generation.domain.generation.state import (
     decide,
     evolve,
     ready_at,
-    step_prefix,
 )
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "decide",
     "evolve",
     "ready_at",
-    "step_prefix",
 ]

@@ -27,6 +27,7 @@ from shared.contracts.generation import (
     StepOutputs,
     StepScheduled,
 )
+from shared.contracts.grants import step_prefix
 from shared.contracts.sizes import MAX_SCHEDULED, encoded_size
 from shared.persistent import Map
 
@@ -124,11 +125,6 @@ def decide(command: Command, state: Generation) -> Sequence[Event]:
         case TakeResult():
             return _take(command, state)
     assert_never(command)
-
-
-def step_prefix(user_id: UUID, job_id: UUID, gid: UUID, sid: UUID) -> str:
-    """The path below which a step's files lie, and below which its worker may write."""
-    return f"generations/{user_id}/{job_id}/{gid}/{sid}/"
 
 
 def ready_at(event: StepScheduled, recorded_at: datetime) -> datetime:
