@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from services.collections.views import (
 from shared.contracts.problem import Problem, not_found
 from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore, Handled, Loaded
-from shared.http import Page, decode_cursor, encode_cursor
+from shared.http import Page, cursor_number, decode_cursor, encode_cursor, next_cursor
 
 
 class Place(NamedTuple):
@@ -186,9 +187,9 @@ class Queries:
     async def history(self, user_id: UUID, collection_id: UUID, limit: int, cursor: str | None) -> Page[HistoryEntry]:
         """The history of the user's collection, oldest first. Raises NOT_FOUND."""
         await self.owned_collection(user_id, collection_id)
-        after = decode_cursor(cursor, int) if cursor else 0
+        after = cursor_number(cursor, 0)
         recorded = await self.store.read_stream(collection_id, after=after, limit=limit + 1)
-        more = encode_cursor(recorded[limit - 1].version) if len(recorded) > limit else None
+        more = next_cursor(recorded, limit, attrgetter("version"))
         return Page([history_entry(event) for event in recorded[:limit]], more)
 
     async def owned_collection(self, user_id: UUID, collection_id: UUID) -> CollectionView:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID, uuid5
 
@@ -20,6 +21,7 @@ from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Detail, Problem
 from shared.contracts.times import in_utc
 from shared.http import (
+    LAST_NUMBER,
     CommandContext,
     Cursor,
     Envelope,
@@ -28,14 +30,13 @@ from shared.http import (
     Limit,
     Page,
     User,
-    decode_cursor,
-    encode_cursor,
+    cursor_number,
+    next_cursor,
 )
 from shared.http.amounts import Credits, ExactResponse
 from shared.http.positions import following
 from shared.runtime import Runtime
 
-NEWEST = 2**62
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -86,10 +87,9 @@ async def list_entries(
     job_id: FromQuery[UUID | None] = None,
 ) -> Page[LedgerEntry]:
     """Every movement of your credits, newest first; with `job_id`, those of one job."""
-    before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+    before = cursor_number(cursor, LAST_NUMBER)
     entries = await queries.entries(principal.user_id, before=before, limit=limit + 1, job_id=job_id)
-    page = entries[:limit]
-    return Page(page, encode_cursor(page[-1].position) if len(entries) > limit else None)
+    return Page(entries[:limit], next_cursor(entries, limit, attrgetter("position")))
 
 
 @post("/credits/grants", summary="Give a user credits", response_class=ExactResponse, opt={"roles": {"operator"}})

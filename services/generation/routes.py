@@ -1,6 +1,7 @@
 """HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
 
 from collections.abc import AsyncIterator
+from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note
 from shared.http import (
+    LAST_NUMBER,
     ApiRequest,
     CommandContext,
     Cursor,
@@ -32,14 +34,14 @@ from shared.http import (
     Limit,
     Page,
     User,
-    decode_cursor,
+    cursor_number,
     encode_cursor,
+    next_cursor,
 )
 from shared.http.amounts import Credits, ExactResponse
 from shared.http.positions import following
 from shared.http.problems import ProblemBody
 
-NEWEST = 2**62
 JobStatus = Literal["pending", "processing", "rejected", "completed", "partially_completed", "failed"]
 GenerationStatus = Literal["pending", "processing", "completed", "failed"]
 
@@ -145,7 +147,7 @@ def _job_routes(store: EventStore) -> Handlers:
         status: FromQuery[JobStatus | None] = None,
     ) -> Page[JobSummary]:
         """The newest first, without their generations."""
-        before = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+        before = cursor_number(cursor, LAST_NUMBER)
         found = await queries.job_list(
             store,
             principal.user_id,
@@ -154,8 +156,7 @@ def _job_routes(store: EventStore) -> Handlers:
             collection_id=collection_id,
             status=status,
         )
-        page = found[:limit]
-        return Page([summary for _, summary in page], _cursor(page, more=len(found) > limit))
+        return Page([summary for _, summary in found[:limit]], next_cursor(found, limit, itemgetter(0)))
 
     @get("/jobs/{job_id:uuid}", summary="A job with its first generations")
     async def read_job(job_id: FromPath[UUID], principal: User) -> Envelope[JobView]:
@@ -186,7 +187,7 @@ def _job_routes(store: EventStore) -> Handlers:
         With `status`, those that are in it when their page is read: one that changes meanwhile may be on none.
         """
         await _note_end(await _must_own(store, job_id, principal.user_id))
-        after = -1 if cursor is None else max(-1, min(decode_cursor(cursor, int), NEWEST))
+        after = cursor_number(cursor, -1)
         found = await queries.generations(store, job_id, after=after, limit=limit, status=status)
         return Page(found.page, _place(found.last))
 
@@ -201,10 +202,9 @@ def _job_routes(store: EventStore) -> Handlers:
     ) -> Page[HistoryEntry]:
         """Every change, the oldest first."""
         await _must_own(store, job_id, principal.user_id)
-        after = 0 if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+        after = cursor_number(cursor, 0)
         found = await queries.job_history(store, job_id, after=after, limit=limit + 1)
-        page = found[:limit]
-        return Page([entry for _, entry in page], _cursor(page, more=len(found) > limit))
+        return Page([entry for _, entry in found[:limit]], next_cursor(found, limit, itemgetter(0)))
 
     return [list_jobs, read_job, list_generations, read_history]
 
@@ -252,10 +252,6 @@ async def _must_own(store: EventStore, job_id: UUID, user_id: UUID) -> JobSummar
     if summary is None:
         raise not_found("The job")
     return summary
-
-
-def _cursor(page: list[tuple[int, Any]], *, more: bool) -> str | None:
-    return encode_cursor(page[-1][0]) if more else None
 
 
 def _place(last: int | None) -> str | None:

@@ -9,12 +9,23 @@ if TYPE_CHECKING:
 
     from shared.http.app import CommandContext, GivenPrecondition, User, create_app
     from shared.http.auth import Authenticator, Issuer, Principal, require_role
-    from shared.http.envelope import Cursor, Envelope, Limit, Page, decode_cursor, encode_cursor
+    from shared.http.envelope import (
+        LAST_NUMBER,
+        Cursor,
+        Envelope,
+        Limit,
+        Page,
+        cursor_number,
+        decode_cursor,
+        encode_cursor,
+        next_cursor,
+    )
     from shared.http.etag import Precondition, versioned
     from shared.http.health import NotReady
     from shared.http.request import ApiRequest
 
 __all__ = [
+    "LAST_NUMBER",
     "ApiRequest",
     "Authenticator",
     "CommandContext",
@@ -32,8 +43,10 @@ __all__ = [
     "Principal",
     "User",
     "create_app",
+    "cursor_number",
     "decode_cursor",
     "encode_cursor",
+    "next_cursor",
     "require_role",
     "versioned",
 ]
@@ -43,7 +56,17 @@ __getattr__ = lazily(
     {
         "shared.http.app": ("CommandContext", "GivenPrecondition", "User", "create_app"),
         "shared.http.auth": ("Authenticator", "Issuer", "Principal", "require_role"),
-        "shared.http.envelope": ("Cursor", "Envelope", "Limit", "Page", "decode_cursor", "encode_cursor"),
+        "shared.http.envelope": (
+            "LAST_NUMBER",
+            "Cursor",
+            "Envelope",
+            "Limit",
+            "Page",
+            "cursor_number",
+            "decode_cursor",
+            "encode_cursor",
+            "next_cursor",
+        ),
         "shared.http.etag": ("Precondition", "versioned"),
         "shared.http.health": ("NotReady",),
         "shared.http.request": ("ApiRequest",),

@@ -1,5 +1,6 @@
 """A user's files: what they are, not their bytes."""
 
+from operator import attrgetter
 from uuid import UUID
 
 from litestar import get
@@ -7,10 +8,19 @@ from litestar.di import NamedDependency
 
 from services.storage.queries import Queries
 from services.storage.views import AssetView, Links
-from shared.http import Cursor, Envelope, FromPath, FromQuery, Limit, Page, User, decode_cursor, encode_cursor
+from shared.http import (
+    LAST_NUMBER,
+    Cursor,
+    Envelope,
+    FromPath,
+    FromQuery,
+    Limit,
+    Page,
+    User,
+    cursor_number,
+    next_cursor,
+)
 from shared.http.positions import following
-
-NEWEST = 2**53
 
 
 @get("/assets", summary="Your files", opt=following("generation"))
@@ -24,12 +34,11 @@ async def list_assets(
     collection_id: FromQuery[UUID | None] = None,
 ) -> Page[AssetView]:
     """Newest first; with `job_id` or `collection_id`, those made by one job or for one collection."""
-    below = NEWEST if cursor is None else max(0, min(decode_cursor(cursor, int), NEWEST))
+    below = cursor_number(cursor, LAST_NUMBER)
     rows = await queries.assets_of_user(
         principal.user_id, below=below, limit=limit + 1, job_id=job_id, collection_id=collection_id
     )
-    page, more = rows[:limit], len(rows) > limit
-    return Page([links.view(row) for row in page], encode_cursor(page[-1].asset_id) if more else None)
+    return Page([links.view(row) for row in rows[:limit]], next_cursor(rows, limit, attrgetter("asset_id")))
 
 
 @get("/assets/{asset_id:int}", summary="One of your files", opt=following("generation"))

@@ -1,6 +1,7 @@
 """ETags, If-Match, If-None-Match, and cursors."""
 
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from litestar.testing import RequestFactory
 
 from shared.contracts.problem import Problem
-from shared.http.envelope import decode_cursor, encode_cursor
+from shared.http.envelope import LAST_NUMBER, cursor_number, decode_cursor, encode_cursor, next_cursor
 from shared.http.etag import etag, is_known, precondition, versioned
 
 
@@ -131,3 +132,13 @@ def test_a_cursor_of_another_list_is_refused() -> None:
     """A whole cursor with a position of another shape is VALIDATION_FAILED too."""
     with pytest.raises(Problem):
         decode_cursor(encode_cursor({"a": 1}), tuple[int, str])
+
+
+def test_a_page_has_a_cursor_if_there_are_more_rows_than_its_limit() -> None:
+    """The cursor is the place of the page's last row, and is within a bigint whatever a client makes up."""
+    rows = [(7, "a"), (5, "b"), (3, "c")]
+    assert next_cursor(rows, 3, itemgetter(0)) is None
+    assert cursor_number(next_cursor(rows, 2, itemgetter(0)), LAST_NUMBER) == 5
+    assert cursor_number(None, LAST_NUMBER) == LAST_NUMBER
+    assert cursor_number(encode_cursor(2**63), 0) == LAST_NUMBER
+    assert cursor_number(encode_cursor(-(2**63)), 0) == -1
