@@ -10,7 +10,7 @@ ROOT_OFFSET = 1 + len(_BEFORE_ROOT)
 HEADER_LENGTH = 1 + len(_BEFORE_ROOT) + LENGTH + len(_AFTER_ROOT)
 
 
-class NotACar(ValueError):  # noqa: N818 - what was found
+class NotACar(ValueError):  # noqa: N818 - named for what the data is not
     """The data is not a CAR file of version 1 with one root; the message says why."""
 
 
@@ -33,5 +33,5 @@ def root_of(data: bytes) -> Cid:
 
 
 def frame(cid: Cid, length: int) -> bytes:
-    """What precedes a block of `length` bytes: the length of CID and block together, then the CID."""
+    """The bytes before a block of `length` bytes: the length of CID and block together, then the CID."""
     return varint.encode(LENGTH + length) + cid.encoded

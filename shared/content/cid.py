@@ -11,16 +11,19 @@ LENGTH = 36
 """Bytes: version, codec, hash function and digest length are one each, the digest is 32."""
 
 
-class NotACid(ValueError):  # noqa: N818 - what was found
+class NotACid(ValueError):  # noqa: N818 - named for what the data is not
     """Not a CIDv1 of raw or dag-pb content with sha2-256; the message says why."""
 
 
 class Cid(NamedTuple):
+    """`codec` is RAW or DAG_PB; `digest` is the sha256 of the block. `str()` gives the text `b…`."""
+
     codec: int
     digest: bytes
 
     @classmethod
     def of(cls, codec: int, block: bytes) -> "Cid":
+        """The CID of a block's bytes."""
         return cls(codec, hashlib.sha256(block).digest())
 
     @classmethod
@@ -47,6 +50,7 @@ class Cid(NamedTuple):
 
     @property
     def encoded(self) -> bytes:
+        """Its 36 bytes."""
         return bytes([1, self.codec]) + SHA2_256 + self.digest
 
     def __str__(self) -> str:

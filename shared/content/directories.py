@@ -32,7 +32,7 @@ class _Hashed(NamedTuple):
 
 
 def directory(entries: Sequence[Entry]) -> Node:
-    """The directory of these entries, given in any order; its children are in the order of its links."""
+    """The directory of these entries, whose order does not matter; its children are in the order of its links."""
     assert len({entry.name for entry in entries}) == len(entries), "names in a directory are unique"
     size = _EMPTY + sum(link_length(entry.name, entry.size) for entry in entries)
     if size <= BLOCK_LIMIT:
@@ -48,7 +48,7 @@ def hash_of(name: str) -> bytes:
 
 
 def _shard(entries: Sequence[_Hashed], level: int) -> Node:
-    assert level < 8, "a hash of eight bytes tells the names of a directory apart"
+    assert level < 8, "two names of a directory have the same hash of eight bytes"
     slots: dict[int, list[_Hashed]] = {}
     for hashed in entries:
         slots.setdefault(hashed.digest[level], []).append(hashed)

@@ -20,36 +20,35 @@ class Leaf(NamedTuple):
 
     @classmethod
     def of(cls, content: bytes) -> "Leaf":
+        """The leaf of a chunk's bytes, at most CHUNK of them."""
         return cls(Cid.of(RAW, content), len(content))
 
 
 class FileImporter:
-    """Computes a file's DAG from its bytes as they arrive; keeps the leaves' CIDs, not the bytes.
-
-    A file of 1 TiB has a million leaves of 36 bytes and a number each.
-    """
+    """Computes a file's DAG from its bytes as they arrive. Memory holds a CID and a size per leaf of 1 MiB."""
 
     def __init__(self) -> None:
         self.leaves: list[Leaf] = []
         self._digest, self._length = hashlib.sha256(), 0
 
     def update(self, data: bytes) -> None:
+        """Adds the file's next bytes, any number of them."""
         view = memoryview(data)
         while view:
-            taken = view[: CHUNK - self._length]
-            self._digest.update(taken)
-            self._length += len(taken)
+            part = view[: CHUNK - self._length]
+            self._digest.update(part)
+            self._length += len(part)
             if self._length == CHUNK:
-                self._cut()
-            view = view[len(taken) :]
+                self._end_leaf()
+            view = view[len(part) :]
 
     def finish(self) -> "Node | Leaf":
-        """The file's root: the leaf of a file with only one, else the top node. Call it once, at the end."""
+        """The file's root: its leaf if it has only one, else the top node. Call it once, after the last `update`."""
         if self._length or not self.leaves:
-            self._cut()
+            self._end_leaf()
         return balanced(self.leaves)
 
-    def _cut(self) -> None:
+    def _end_leaf(self) -> None:
         self.leaves.append(Leaf(Cid(RAW, self._digest.digest()), self._length))
         self._digest, self._length = hashlib.sha256(), 0
 
@@ -68,7 +67,7 @@ def balanced(leaves: Sequence[Leaf]) -> Node | Leaf:
 
 
 def _above(level: Sequence[tuple[Leaf | Node, int]]) -> tuple[Node, int]:
-    """A node over its children, which come with their bytes of content; returns it with the sum of these."""
+    """The node above these children, each with its bytes of content; and the sum of these bytes."""
     links = tuple(Link(child.cid, "", child.size) for child, _ in level)
     sizes = tuple(size for _, size in level)
     children = [child if isinstance(child, Node) else None for child, _ in level]
@@ -77,7 +76,7 @@ def _above(level: Sequence[tuple[Leaf | Node, int]]) -> tuple[Node, int]:
 
 @lru_cache(maxsize=4096)
 def dag_size(size: int) -> int:
-    """Bytes of all blocks of a file of `size` bytes, for links to it: it does not depend on the content."""
+    """Bytes of all blocks of a file of `size` bytes, as links to it state them; the content does not matter."""
     if size <= CHUNK:
         return size
     full, rest = divmod(size, CHUNK)

@@ -1,7 +1,8 @@
 """The nodes of files and directories: UnixFS within dag-pb, both protobuf messages in canonical form.
 
 Formats: https://ipld.io/specs/codecs/dag-pb/spec/ and https://specs.ipfs.tech/unixfs/. Links come before data, as the
-dag-pb specification requires; UnixFS fields come in the order of their numbers.
+dag-pb specification requires; UnixFS fields come in the order of their numbers. Written by hand, since no maintained
+Python library writes UnixFS, and protobuf's own does not promise canonical bytes.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ _KIND, _BITS, _FILE_SIZE, _SIZE, _HASH_TYPE, _FANOUT = b"\x08", b"\x12", b"\x18"
 """Protobuf tags (field number and wire type) of the fields of a node, of a link, and of UnixFS."""
 
 
-class NotANode(ValueError):  # noqa: N818 - what was found
+class NotANode(ValueError):  # noqa: N818 - named for what the data is not
     """Not a node of a file or directory in canonical form; the message says why."""
 
 
@@ -54,6 +55,7 @@ class Node(NamedTuple):
 
 
 def node(content: Block, children: Sequence[Node | None]) -> Node:
+    """The node with this content; `children` are in the order of its links."""
     block = encode(content)
     return Node(
         Cid.of(DAG_PB, block), block, content, tuple(children), len(block) + sum(link.size for link in content.links)
@@ -61,6 +63,7 @@ def node(content: Block, children: Sequence[Node | None]) -> Node:
 
 
 def encode(content: Block) -> bytes:
+    """The node's bytes in canonical form."""
     links = b"".join(_LINK + _with_length(_link(link)) for link in content.links)
     return links + _DATA + _with_length(_unixfs(content))
 

@@ -31,7 +31,7 @@ PROVENANCE = (
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a package is made of. A display has the number of the token whose artwork it shows."""
+    """The parts of a package. A display has the number of the token whose artwork it shows."""
 
     collection_id: UUID
     job_id: UUID
@@ -42,7 +42,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A package as far as it is known without reading the artworks' bytes."""
+    """All of a package that can be computed without reading the artworks' bytes."""
 
     root: Node
     texts: Mapping[str, bytes]
@@ -53,7 +53,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def canonical(value: Any) -> bytes:
-    """Canonical JSON: members sorted by name, no spaces, UTF-8."""
+    """Canonical JSON: members sorted by their names' code points, no spaces, UTF-8, numbers as msgspec writes them.
+
+    Not RFC 8785: that rejects the artists' integers beyond 2^53, and would change the bytes of packages (1.0 to 1).
+    """
     return msgspec.json.encode(value, order="sorted")
 
 

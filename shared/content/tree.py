@@ -1,7 +1,7 @@
 """A folder of files as one DAG, and the order of its blocks in a CAR file.
 
-The order is depth-first from the root, each block once, where it first occurs: IPIP-0412 calls it `order=dfs;dups=n`.
-A reader knows the CID and the path of each block before it reads it.
+The order is depth-first from the root, with each block once, at its first occurrence (`order=dfs;dups=n` in IPIP-0412).
+So a reader knows each block's CID and path before it reads the block.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def folder(files: Mapping[str, File]) -> Node:
         for parent in parents:
             inside = inside.setdefault(parent, {})
             assert isinstance(inside, dict), f"{path} lies in a file"
-        assert name not in inside, f"{path} is there twice"
+        assert name not in inside, f"{path} occurs twice"
         inside[name] = file
     return _directory(tree)
 

@@ -3,12 +3,13 @@
 MAX_BYTES = 9
 
 
-class BadVarint(ValueError):  # noqa: N818 - what was found
+class BadVarint(ValueError):  # noqa: N818 - named for what the data is not
     """Not a varint in its shortest form, of at most nine bytes; the message says why."""
 
 
 def encode(number: int) -> bytes:
-    assert 0 <= number < 1 << 63, f"{number} is no unsigned integer of 63 bits"
+    """The bytes of a number from 0 to 2^63 - 1."""
+    assert 0 <= number < 1 << 63, f"{number} is not an unsigned integer of 63 bits"
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -1,8 +1,8 @@
 """Verifies that a CAR file is a complete publish package and has no other bytes.
 
-The file is read once, in order. Each block's CID is known before it is read: the root's from the header, all others
-from earlier nodes. So the first difference is reported with its path and its byte offset, and every byte is covered.
-Memory holds one block, and the offset of each.
+Blocks are read in their order in the file. Each block's CID is known before it is read: the root's from the header, all
+others from earlier nodes. So the first difference is reported with its path and its byte offset, and every byte is
+covered. Memory holds one block, the offset of each block, a digest of each file, and the manifest.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ MAX_DEPTH = 12
 """Levels of blocks in one directory or file, and of nested directories; no package has as many."""
 
 
-class Difference(Exception):  # noqa: N818 - what was found
+class Difference(Exception):  # noqa: N818 - the result of a comparison
     """The first difference from a valid package: `path` in the package, `offset` in bytes in the CAR file."""
 
     def __init__(self, path: str, offset: int, message: str) -> None:
@@ -41,6 +41,8 @@ class VerifiedFile(NamedTuple):
 
 
 class Verified(msgspec.Struct, frozen=True):
+    """A valid package: its root CID, counts, size in bytes, provenance hash, and the ids of its collection and job."""
+
     root: str
     blocks: int
     files: int
@@ -147,7 +149,7 @@ class _Reader:
 
 
 class _Walk:
-    """A depth-first walk through the package; `files` are those seen so far, by path."""
+    """A depth-first walk through the package; `files` are those visited so far, by path."""
 
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader

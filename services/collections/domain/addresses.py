@@ -61,6 +61,7 @@ def _checksummed(digits: str) -> str:
 
 
 def _tezos(address: str) -> str:
+    """Decoded here: the library `base58` has had no release since 2021, and accepts spaces after an address."""
     prefix = _TEZOS[address[:3]]
     number = 0
     for character in address:

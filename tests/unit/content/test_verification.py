@@ -160,3 +160,11 @@ def test_the_packages_bytes_are_the_same_for_ever() -> None:
     """Golden: whoever has such a package can make it again with any later version."""
     assert str(plan(contents(ARTWORKS)).root.cid) == "bafybeibsmueufzyujucplblqob3r6evzvd2rpj7jci7eptrsh2j5eo3qg4"
     assert hashlib.sha256(SMALL).hexdigest() == "3ce806841ccfb1f7940beaf31d61a793a56ada9d6e3f546b2474e25f973fbe30"
+
+
+def test_canonical_json_keeps_numbers_and_sorts_by_code_points() -> None:
+    """Unlike RFC 8785, which would change the bytes of packages: 1.0 to 1, no integer beyond 2^53, UTF-16 order."""
+    document = {"b": 1.0, "a": 2**60, "\U0001f600": None, "\uff5e": [1e21, "é/\u001f"]}
+    assert canonical(document).decode() == (
+        '{"a":1152921504606846976,"b":1.0,"\uff5e":[1e21,"é/\\u001f"],"\U0001f600":null}'
+    )
