@@ -10,7 +10,7 @@ import psycopg
 from eventsourcing.persistence import AggregateRecorder, IntegrityError, StoredEvent
 from eventsourcing.utils import retry
 
-from shared.eventsourcing_adapter.database import PASSING, Database
+from shared.eventsourcing_adapter.database import TRANSIENT_ERRORS, Database
 from shared.eventstore.append_statement import APPEND_LOCK
 from shared.eventstore.event_rows import NO_LIMIT
 from shared.eventstore.records import Context
@@ -67,7 +67,7 @@ class StoreAggregateRecorder(AggregateRecorder):
         self._record(stored_events, **kwargs)
         return None
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def select_events(
         self,
         originator_id: UUID | str,
@@ -99,7 +99,7 @@ class StoreAggregateRecorder(AggregateRecorder):
                 raise
         return positions
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def _insert(
         self, ids: list[UUID], stored_events: Sequence[StoredEvent], metadata: bytes, also: Also | None
     ) -> list[int]:
@@ -129,7 +129,7 @@ class StoreAggregateRecorder(AggregateRecorder):
                 connection.commit()
             return positions
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def _recorded_before(self, ids: list[UUID]) -> list[int]:
         with self.database.connection() as connection:
             return [row[0] for row in connection.execute(SELECT_POSITIONS, (ids,), binary=True)]
@@ -141,7 +141,7 @@ class StoreSnapshotRecorder(AggregateRecorder):
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         columns = (
             [event.originator_id for event in stored_events],
@@ -153,7 +153,7 @@ class StoreSnapshotRecorder(AggregateRecorder):
             connection.execute(INSERT_SNAPSHOTS, columns, binary=True)
         return None
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def select_events(
         self,
         originator_id: UUID | str,

@@ -17,7 +17,7 @@ from eventsourcing.utils import retry
 
 from shared.backoff import Backoff
 from shared.eventsourcing_adapter.aggregate import StoreAggregateRecorder
-from shared.eventsourcing_adapter.database import PASSING
+from shared.eventsourcing_adapter.database import TRANSIENT_ERRORS
 from shared.eventstore.connections import connect_sync
 from shared.eventstore.event_rows import NO_LIMIT
 from shared.eventstore.sequence_reader import SELECT_LAST_POSITION
@@ -40,7 +40,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         return self._record(stored_events, **kwargs)
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def select_notifications(
         self,
         start: int | None,
@@ -61,7 +61,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
                 cursor = connection.execute(SELECT_NOTIFICATIONS, (first, last, limit), binary=True)
             return [Notification(*row) for row in cursor.fetchall()]
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def max_notification_id(self) -> int | None:
         with self.database.connection() as connection:
             row = connection.execute(SELECT_LAST_POSITION).fetchone()

@@ -32,7 +32,7 @@ ERRORS: dict[type, type[persistence.PersistenceError]] = {
 
 ANSWERS_WITHIN = 30.0
 """Seconds that a block on one connection may take."""
-PASSING = (persistence.InterfaceError, persistence.OperationalError)
+TRANSIENT_ERRORS = (persistence.InterfaceError, persistence.OperationalError)
 """Errors that may not come again at the next try."""
 
 

@@ -6,7 +6,7 @@ import psycopg
 from eventsourcing.persistence import IntegrityError, Tracking, TrackingRecorder
 from eventsourcing.utils import retry
 
-from shared.eventsourcing_adapter.database import PASSING, Database
+from shared.eventsourcing_adapter.database import TRANSIENT_ERRORS, Database
 
 ADVANCE_TRACKING = """
 insert into recorder_tracking as t (follower, application_name, notification_id) values (%s, %s, %s)
@@ -22,12 +22,12 @@ class StoreTrackingRecorder(TrackingRecorder):
     def __init__(self, database: Database, follower: str) -> None:
         self.database, self.follower = database, follower
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def insert_tracking(self, tracking: Tracking) -> None:
         with self.database.connection() as connection:
             self._insert_tracking(connection.cursor(), tracking)
 
-    @retry(PASSING, max_attempts=10, wait=0.2)
+    @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def max_tracking_id(self, application_name: str) -> int | None:
         with self.database.connection() as connection:
             row = connection.execute(SELECT_TRACKING, (self.follower, application_name)).fetchone()

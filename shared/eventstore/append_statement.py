@@ -1,4 +1,4 @@
-"""The statement that appends: a batch of commands' events as its arguments, and its rows as their answers."""
+"""The statement that appends a batch: its arguments, made of the appends, and their results, made of its rows."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from shared.eventstore.arrays import BinaryArray, byteas, int4s, int8s, texts, u
 from shared.eventstore.records import Appended
 
 APPEND_LOCK = 0x656D70726F7073
-"""The advisory lock of appends ("emprops"), as in `append_events_2`; advisory locks belong to one database each."""
+"""The advisory lock of appends ("emprops" in ASCII), as in `append_events_2`; it belongs to one database."""
 
 APPEND_EVENTS = """
 select append, position, repeated, stream_id, actual, recorded_at, before, before_id from append_events_2(
@@ -23,6 +23,8 @@ select max(position), stream_id, max(version) from events where event_id = any(%
 
 @dataclass(slots=True)
 class PreparedEvent:
+    """An event, encoded."""
+
     event_id: UUID
     type: str
     data: bytes
@@ -30,7 +32,7 @@ class PreparedEvent:
 
 @dataclass(slots=True)
 class Append:
-    """One command's events, encoded: they are all written, or none is. Each stream stands once."""
+    """One command's events, encoded: all are written, or none. Each stream occurs once."""
 
     streams: Sequence[tuple[UUID, int, Sequence[PreparedEvent]]]
     """(stream id, expected version, events)"""
@@ -39,22 +41,24 @@ class Append:
     deadline: float
     """By the event loop's clock."""
     size: int
-    """Bytes, about: what it holds of memory while it waits."""
+    """Bytes of memory that it needs while it waits, about."""
     generation: int
-    """Of the store's life that it was decided on: see `Epochs`."""
+    """The generation of `Epochs` when the state was read on which it was decided."""
     is_out: bool = False
-    """It is being written at this moment, or was sent before and its answer did not come."""
+    """It has been sent and is not answered: whether it is recorded is unknown."""
 
     @property
     def key(self) -> UUID:
-        """The first event's id stands for the command: it is derived from the command's id."""
+        """The id of its first event, which identifies the command, since it is derived from the command's id."""
         return self.streams[0][2][0].event_id
 
     def succeed(self, result: Appended) -> None:
+        """Answers the caller, unless its deadline has passed."""
         if not self.done.done():
             self.done.set_result(result)
 
     def fail(self, error: BaseException) -> None:
+        """As `succeed`, with an error."""
         if not self.done.done():
             self.done.set_exception(error)
 
@@ -94,39 +98,40 @@ def arguments(batch: list[Append]) -> tuple[BinaryArray, ...]:
 
 
 Row = tuple[Any, ...]
-"""An event as a reader gets it: position, event_id, stream_id, version, type, data, metadata, recorded_at."""
+"""A row of the event table: position, event_id, stream_id, version, type, data, metadata, recorded_at."""
 
 
-class Answers(NamedTuple):
-    """What `append_events_2` said; appends by their numbers."""
+class BatchResult(NamedTuple):
+    """The result of `append_events_2`; appends are identified by their numbers, from 1."""
 
     positions: list[int]
-    """Of the events written, in order."""
+    """Positions of the events written, in order."""
     repeated: set[int]
-    """Appends whose command has been recorded before."""
-    late: dict[int, tuple[UUID, int]]
-    """Appends of which a stream is not at the expected version: that stream, and the version it is at."""
+    """Appends whose command was recorded before."""
+    conflicts: dict[int, tuple[UUID, int]]
+    """Appends with a version conflict: the stream that is not at the expected version, and its version."""
     recorded_at: datetime | None
-    """Of all events written."""
+    """The time of all events written."""
     before: tuple[int, UUID] | None
     """Position and id of the event before them; None in an empty store, or when nothing was written."""
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[Any, ...]]) -> "Answers":
+    def of(cls, rows: Sequence[tuple[Any, ...]]) -> "BatchResult":
+        """From the rows that the statement returned."""
         first = next((row for row in rows if row[1] is not None and row[6] is not None), None)
-        answers = cls([], set(), {}, rows[0][5] if rows else None, (first[6], first[7]) if first else None)
+        result = cls([], set(), {}, rows[0][5] if rows else None, (first[6], first[7]) if first else None)
         for place, position, is_repeat, stream, actual, *_ in rows:
             if position is not None:
-                answers.positions.append(position)
+                result.positions.append(position)
             elif is_repeat:
-                answers.repeated.add(place)
+                result.repeated.add(place)
             else:
-                answers.late.setdefault(place, (stream, actual))
-        answers.positions.sort()
-        return answers
+                result.conflicts.setdefault(place, (stream, actual))
+        result.positions.sort()
+        return result
 
     def rows_of(self, batch: Sequence[Append]) -> list[Row]:
-        """The events written, in order, as a query would give them."""
+        """The events written, in order, as a query would return them."""
         positions = iter(self.positions)
         return [
             (
@@ -140,7 +145,7 @@ class Answers(NamedTuple):
                 self.recorded_at,
             )
             for place, append in enumerate(batch, 1)
-            if place not in self.late and place not in self.repeated
+            if place not in self.conflicts and place not in self.repeated
             for stream, expected, events in append.streams
             for version, event in enumerate(events, expected + 1)
         ]

@@ -1,4 +1,6 @@
-"""Lists as PostgreSQL's binary arrays, built with one join each: most of psycopg's time for an append is in its arrays.
+"""Encodes lists as PostgreSQL's binary arrays.
+
+Hand-written because psycopg spent most of the time of an append in its array dumper; this needs one join per list.
 
 The format is that of `array_send` in PostgreSQL's arrayfuncs.c: dimensions, a null flag, the element's oid, then length
 and lower bound, then each element with its length.
@@ -33,25 +35,31 @@ class _BinaryArrayDumper(Dumper):
 
 
 def register(connection: psycopg.AsyncConnection) -> None:
+    """Lets the connection accept BinaryArray as a parameter."""
     connection.adapters.register_dumper(BinaryArray, _BinaryArrayDumper)
 
 
 def uuids(values: Sequence[UUID]) -> BinaryArray:
+    """Encodes a `uuid[]`."""
     return BinaryArray(UUID_OID, len(values), b"".join([b"\0\0\0\x10" + value.bytes for value in values]))
 
 
 def byteas(values: Sequence[bytes]) -> BinaryArray:
+    """Encodes a `bytea[]`."""
     return BinaryArray(BYTEA_OID, len(values), b"".join([pack(">i", len(value)) + value for value in values]))
 
 
 def texts(values: Sequence[str]) -> BinaryArray:
+    """Encodes a `text[]`."""
     encoded = [value.encode() for value in values]
     return BinaryArray(TEXT_OID, len(values), b"".join([pack(">i", len(value)) + value for value in encoded]))
 
 
 def int8s(values: Sequence[int]) -> BinaryArray:
+    """Encodes a `bigint[]`."""
     return BinaryArray(INT8_OID, len(values), b"".join([pack(">iq", 8, value) for value in values]))
 
 
 def int4s(values: Sequence[int]) -> BinaryArray:
+    """Encodes a `integer[]`."""
     return BinaryArray(INT4_OID, len(values), b"".join([pack(">ii", 4, value) for value in values]))

@@ -1,4 +1,4 @@
-"""Checkpoints: the position that each named follower of a store has reached."""
+"""Checkpoints: the position that each follower of a store has reached, stored under its name."""
 
 from shared.eventstore.lease import Lease
 from shared.eventstore.store import EventStore
@@ -11,6 +11,7 @@ where c.position < excluded.position or %s"""
 
 
 async def checkpoint(store: EventStore, name: str) -> int:
+    """The position; 0 for a follower without a checkpoint."""
     async with store.pool.connection() as connection:
         row = await (await connection.execute(SELECT_CHECKPOINT, (name,))).fetchone()
         return int(row[0]) if row else 0
@@ -21,7 +22,7 @@ async def set_checkpoint(
 ) -> None:
     """Moves a checkpoint forward, or also back if it `may_go_back`.
 
-    Raises Fenced when the `lease` under which the position was reached is another's by now.
+    Raises Fenced when another process holds the `lease` now, under which the position was reached.
     """
     async with store.pool.connection() as connection, connection.transaction():
         if lease:

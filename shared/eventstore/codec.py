@@ -1,4 +1,4 @@
-"""Events to bytes and back: one JSON object each, tagged with its type, upcast when it is of an older version."""
+"""Encodes and decodes events: one JSON object each, tagged with its type; old versions are upcast."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -17,16 +17,16 @@ NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 MAX_MESSAGE = sizes.MAX_EVENT
-"""Bytes of a message with its headers that every NATS server takes, unless it was told otherwise."""
+"""Bytes of a message with its headers that every NATS server accepts by default."""
 MAX_METADATA = 2048
-"""Bytes of the metadata beside an event, from which its message's headers are made."""
+"""Bytes of an event's metadata, from which its message's headers are made."""
 MAX_EVENT = MAX_MESSAGE - 8 * 1024
-"""Bytes of an event as JSON: what a message has room for beside its headers. Those take a kilobyte, and three times the
-metadata when each of its characters is percent-encoded."""
+"""Bytes of an event as JSON: a message without its headers. These need about 1 KiB, and three times the metadata when
+each character is percent-encoded."""
 
 
-class UnknownEventType(Exception):  # noqa: N818 - names what was found
-    """A type that this release's contracts don't list."""
+class UnknownEventType(Exception):  # noqa: N818 - a state of the data, not a fault
+    """An event has a type that this release's contracts don't list."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"this release knows no event of type {tag}")
@@ -34,19 +34,19 @@ class UnknownEventType(Exception):  # noqa: N818 - names what was found
 
 
 class Unreadable(Event, frozen=True, tag="unreadable"):
-    """Replaces an event that can't be decoded (damaged, or of a newer release), for readers that ask for this."""
+    """Replaces an event that can't be decoded (damaged, or of a newer release), for readers with `keep_unreadable`."""
 
     reason: str
 
 
 UNREADABLE = (UnknownEventType, msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding may raise; ValueError for bytes that are not UTF-8, and for a seal that does not open."""
+"""What decoding may raise; ValueError for bytes that are not UTF-8, or that another seal has closed."""
 
 
 class Codec:
-    """Encodes and decodes the events of one owner. Each of `upcasters` turns an old version of a type into the next.
+    """The events of one service. Each of `upcasters` converts an old version of a type to the next one.
 
-    `decode` gives the newest version. Raises ValueError for an upcaster that does not lead to one of `events`.
+    `decode` returns the newest version. Raises ValueError for an upcaster that does not lead to one of `events`.
     """
 
     def __init__(self, events: Iterable[type[Event]], *, upcasters: Mapping[str, Upcaster] | None = None) -> None:
@@ -61,9 +61,10 @@ class Codec:
 
     @classmethod
     def of(cls, language: Language) -> "Codec":
+        """The codec of a published language."""
         return cls(language.events, upcasters=language.upcasters)
 
-    # What tags mean
+    # Tags
 
     def knows(self, tag: str) -> bool:
         """Whether the tag is the newest or an older version of a type that this release has."""
@@ -83,7 +84,7 @@ class Codec:
     def _any_version(self, tag: str) -> str | None:
         """The newest tag of the type, also for a version that is newer than this release knows."""
         return self._newest.get(tag) or next(
-            (self._newest[known] for known, name in self._names.items() if name == _name(tag)), None
+            (self._newest[other] for other, name in self._names.items() if name == _name(tag)), None
         )
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
@@ -97,9 +98,9 @@ class Codec:
         It raises UnknownEventType for a version of such a type that is later than this release knows.
         """
         types = frozenset(types)
-        known = self._wanted_of.get(types)
-        if known is not None:
-            return known
+        cached = self._wanted_of.get(types)
+        if cached is not None:
+            return cached
         tags = self.stored_tags(types)
         names = {self._names[tag] for tag in tags}
 
@@ -114,16 +115,16 @@ class Codec:
         return is_wanted
 
     def decoders(self, types: frozenset[str] | None) -> Mapping[str, Callable[[bytes], Event] | None]:
-        """For each stored tag what decodes it; None for one that is of none of these types (newest tags).
+        """The decoder of each stored tag; None for a tag of another type than these (newest tags).
 
-        Tags that this release does not know are not there: of those, `wanted` says what to do.
+        It lacks tags that this release does not know: pass those to the filter that `wanted` returns.
         """
-        found = self._decoders_of.get(types)
-        if found is None:
+        decoders = self._decoders_of.get(types)
+        if decoders is None:
             tags = self.stored_tags(types) if types is not None else self._newest
-            found = {tag: self._decoder(tag) if tag in tags else None for tag in self._newest}
-            self._decoders_of[types] = found
-        return found
+            decoders = {tag: self._decoder(tag) if tag in tags else None for tag in self._newest}
+            self._decoders_of[types] = decoders
+        return decoders
 
     def _decoder(self, tag: str) -> Callable[[bytes], Event]:
         return partial(self._upcast, tag) if tag in self._upcasters else self._decoders[tag].decode
@@ -133,27 +134,29 @@ class Codec:
         while tag in self._upcasters:
             tag = _next_version(tag)
         if tag not in self.events:
-            raise ValueError(f"{first} is upcast to {tag}, which is none of the events")
+            raise ValueError(f"{first} is upcast to {tag}, which is not in `events`: add it, or its upcaster")
         return tag
 
-    # Events and bytes
+    # Encoding and decoding
 
     def encode(self, event: Event) -> tuple[str, bytes]:
-        """Its type and its bytes. Raises UnknownEventType for an event that isn't this service's to record.
+        """Returns tag and bytes. Raises UnknownEventType for an event of another service.
 
-        Raises Problem VALIDATION_FAILED for a NUL character, which PostgreSQL's texts can't hold, so that every read
-        table would stop at the event; and PAYLOAD_TOO_LARGE for an event of more than MAX_EVENT bytes, which the broker
-        might refuse.
+        Raises Problem VALIDATION_FAILED for a NUL character, which PostgreSQL's text columns can't store, so that every
+        read table would stop at the event; and PAYLOAD_TOO_LARGE for an event of more than MAX_EVENT bytes, which the
+        broker might reject.
         """
         tag = event_type(event)
         if tag not in self._decoders:
             raise UnknownEventType(tag)
         data = self._encode(event)
         if len(data) > MAX_EVENT:
-            size = f"{len(data):,} bytes, and an event may have {MAX_EVENT:,}"
-            raise Problem("PAYLOAD_TOO_LARGE", f"a {tag} with all of this would have {size}")
+            raise Problem(
+                "PAYLOAD_TOO_LARGE",
+                f"the event {tag} would have {len(data):,} bytes; at most {MAX_EVENT:,} are accepted",
+            )
         if b"\\u0000" in data and NUL.search(data):
-            raise Problem("VALIDATION_FAILED", f"a text in {tag} contains the NUL character, which can't be kept")
+            raise Problem("VALIDATION_FAILED", f"a text in {tag} contains a NUL character, which can't be stored")
         return tag, data
 
     def decode(self, tag: str, data: bytes) -> Event:
@@ -166,7 +169,7 @@ class Codec:
         return self._upcast(tag, data)
 
     def current(self, event: Event) -> Event:
-        """An event as readers will get it: in the newest version, also when it is still written in an older one."""
+        """The event as it will be read: in the newest version, even if it is still written in an older one."""
         tag = event_type(event)
         return self._upcast(tag, self._encode(event)) if tag in self._upcasters else event
 

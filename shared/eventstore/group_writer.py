@@ -19,13 +19,13 @@ from shared.eventstore.append_queue import AppendQueue
 from shared.eventstore.append_statement import (
     APPEND_EVENTS,
     SELECT_FIRST_RESULT,
-    Answers,
     Append,
+    BatchResult,
     PreparedEvent,
     Row,
     arguments,
 )
-from shared.eventstore.connections import APPENDS, PASSING, connect, within
+from shared.eventstore.connections import APPENDS, TRANSIENT_ERRORS, connect, within
 from shared.eventstore.epochs import Epochs, WentBack
 from shared.eventstore.records import Appended, StoreUnavailable, VersionConflict
 
@@ -65,7 +65,7 @@ class GroupWriter:
         self._connection: psycopg.AsyncConnection | None = None
         self._cursor: psycopg.AsyncCursor[tuple[Any, ...]] | None = None
         """Of that connection, for all batches."""
-        self._backoff = Backoff("writer", on=PASSING, first=0.05, longest=1.0)
+        self._backoff = Backoff("writer", on=TRANSIENT_ERRORS, first=0.05, longest=1.0)
         self.writing = 0
         """Appends in the batch that was sent and is not answered yet."""
         self._busy_since: float | None = None
@@ -143,7 +143,7 @@ class GroupWriter:
         while batch := [append for append in batch if not append.done.done()]:
             try:
                 await self._write(batch)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 if isinstance(error, BUSY):
                     self._fail_those_without_time(batch, error)
                 else:
@@ -200,17 +200,17 @@ class GroupWriter:
         cursor = self._cursor
         assert cursor is not None, "created with the connection"
         await cursor.execute(APPEND_EVENTS, arguments(batch))
-        answers = Answers.of(await cursor.fetchall())
-        positions, repeated, late, recorded_at = answers.positions, answers.repeated, answers.late, answers.recorded_at
+        result = BatchResult.of(await cursor.fetchall())
+        positions, recorded_at = result.positions, result.recorded_at
         written, last = 0, batch[0]
         for place, append in enumerate(batch, 1):
-            if place in late:
+            if place in result.conflicts:
                 self.conflicts += 1
-                stream, actual = late[place]
+                stream, actual = result.conflicts[place]
                 self._queue.note_version(stream, actual)
                 expected = next(expected for stream_id, expected, _ in append.streams if stream_id == stream)
                 append.fail(VersionConflict(stream, expected, actual))
-            elif place not in repeated:
+            elif place not in result.repeated:
                 self.appends += 1
                 last, versions = append, {}
                 for stream, expected, events in append.streams:
@@ -220,14 +220,14 @@ class GroupWriter:
                 append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
         if positions:  # now, so that the callers of `append` continue before the followers
             self.batches += 1
-            if answers.before is not None and self._on_recorded is not None:
-                self._on_recorded(answers.before, answers.rows_of(batch))
+            if result.before is not None and self._on_recorded is not None:
+                self._on_recorded(result.before, result.rows_of(batch))
             self._epochs.trail.note(positions[-1], last.streams[-1][2][-1].event_id)
             self._on_commit(positions[-1])
-        for append in [batch[place - 1] for place in repeated]:
-            result = await self._first_result(connection, append)
-            self._on_commit(result.position)  # this may be our own commit, whose answer was lost
-            append.succeed(result)
+        for append in [batch[place - 1] for place in result.repeated]:
+            first_result = await self._first_result(connection, append)
+            self._on_commit(first_result.position)  # this may be our own commit, whose answer was lost
+            append.succeed(first_result)
 
     async def _first_result(self, connection: psycopg.AsyncConnection, append: Append) -> Appended:
         ids = [event.event_id for _, _, events in append.streams for event in events]

@@ -1,14 +1,14 @@
-"""Numbered migrations: the tables and functions of a service's database, brought up to this release when it starts.
+"""Numbered migrations: they bring the tables and functions of a service's database to this release when it starts.
 
 Each schema (`Schema`: the store, messaging, a service's own, …) is a folder of numbered SQL files and a version table
-`<name>_migrations` that says which of them were applied. `yoyo` reads, orders, runs and marks them; but not under its
-own lock, which is a row that a killed process leaves behind, and not in its own two transactions, between which a
-killed process leaves a migration applied and not marked. Here the lock is an advisory one, which PostgreSQL frees by
-itself, and a migration is applied and marked in one transaction.
+`<name>_migrations` of the applied ones. `yoyo` reads, orders, runs and marks them. Two parts of it are replaced: its
+lock is a row that a killed process leaves behind, so here the lock is an advisory one, which PostgreSQL releases; and
+it applies and marks a migration in two transactions, so that a killed process may leave one applied and unmarked, so
+here both are one transaction.
 
-A migration must not stop commands and queries: when it has waited `LOCK_TIMEOUT` for a table, it gives up, so that the
-others need not queue behind it for longer, and tries again later. README.md of shared/eventstore/migrations says what a
-migration may contain.
+A migration must not stop commands and queries: when it has waited `LOCK_TIMEOUT` for a table, it gives up, since later
+queries queue behind it, and tries again later. shared/eventstore/migrations/README.md says what a migration may
+contain.
 """
 
 import asyncio
@@ -27,21 +27,20 @@ from shared.backoff import Backoff
 from shared.eventstore.connections import LONG, parameters, within_sync
 
 PATIENCE = 60.0
-"""Seconds for which migrations are tried again that find their tables locked, or no free moment of the server, before
-the service's start fails."""
+"""Seconds for which blocked migrations, and connecting to a busy server, are retried before the start fails."""
 LOCK_TIMEOUT = 0.5
 """Seconds that a migration waits for a lock; later queries on the table queue behind it for as long."""
 STATEMENT_TIMEOUT = 15
 """Seconds that a statement of a migration may take."""
-LOOKS_WITHIN, APPLIES_WITHIN = 20.0, 120.0
+LOOK_UP_WITHIN, APPLY_WITHIN = 20.0, 120.0
 """Seconds that the server may be silent while missing migrations are looked up, and while one is applied."""
 ONLINE_TIMEOUT = 3600
-"""Seconds that a statement outside of a transaction may take or wait: it stops no other query."""
+"""Seconds that a statement outside of a transaction may take or wait for locks: it blocks no other query."""
 
 TRY_LOCK_MIGRATIONS = "select pg_try_advisory_lock(hashtext('migrate'))"
-"""One for all schemas of a database; the same that releases without version tables take."""
+"""One lock for all schemas of a database; releases without version tables use the same one."""
 LOCK_MIGRATIONS = "select pg_advisory_xact_lock(hashtext('migrate'))"
-"""The same lock until the transaction ends, for those who create or drop tables of their own."""
+"""The same lock until the transaction ends, for code that creates or drops tables at run time."""
 
 
 class Schema(NamedTuple):
@@ -63,38 +62,38 @@ BLOCKED = (
     Busy,
     psycopg.errors.LockNotAvailable,
     psycopg.errors.DeadlockDetected,
-    psycopg.errors.ConnectionTimeout,  # of a server that is busy; one that is down refuses
+    psycopg.errors.ConnectionTimeout,  # of a busy server; one that is down refuses the connection
 )
-"""Errors that may not come again at the next try."""
+"""Errors that may not recur at the next try."""
 
 
 async def migrate(dsn: str, *schemas: Schema) -> None:
-    """Applies the missing migrations; replicas that start at the same time don't collide.
+    """Applies the missing migrations; replicas may start at the same time.
 
-    Raises Busy or psycopg's LockNotAvailable when the tables were in use for too long, psycopg's ConnectionTimeout when
-    the server was busy for as long, and psycopg.Error.
+    Raises Busy, or psycopg's LockNotAvailable, DeadlockDetected or ConnectionTimeout, when one of these recurred for
+    PATIENCE seconds; any other psycopg.Error at once.
     """
     backoff = Backoff("migrations", on=BLOCKED, longest=5.0)
     await backoff.call(lambda: asyncio.to_thread(apply_migrations, dsn, schemas), timeout=PATIENCE)
 
 
 def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
-    """One try, for callers without an event loop."""
+    """`migrate` without retries, for callers without an event loop."""
     for schema in schemas:
         with _opened(dsn, schema) as backend:
-            wanted = read_migrations(glob.escape(str(schema.folder)))
-            with within_sync(LOOKS_WITHIN, backend.connection):
-                if backend.migration_table in backend.list_tables() and not backend.to_apply(wanted):
+            migrations = read_migrations(glob.escape(str(schema.folder)))
+            with within_sync(LOOK_UP_WITHIN, backend.connection):
+                if backend.migration_table in backend.list_tables() and not backend.to_apply(migrations):
                     continue
                 (is_free,) = backend.execute(TRY_LOCK_MIGRATIONS).fetchone()
                 if not is_free:
                     raise Busy("another process is migrating this database")
                 _make_version_table(backend)
-                missing = backend.to_apply(wanted)
+                missing = backend.to_apply(migrations)
             for migration in missing:
                 migration.load()
                 if migration.use_transactions:
-                    with within_sync(APPLIES_WITHIN, backend.connection), backend.transaction():
+                    with within_sync(APPLY_WITHIN, backend.connection), backend.transaction():
                         migration.process_steps(backend, "apply")
                         backend.mark_one(migration, log=False)
                 else:
@@ -107,12 +106,12 @@ def apply_migrations(dsn: str, schemas: Sequence[Schema]) -> None:
 
 @contextmanager
 def _opened(dsn: str, schema: Schema) -> Iterator[PostgresqlPsycopgBackend]:
-    """Connects with what libpq reads from the connection string, whatever its form."""
-    given = {name: str(value) for name, value in parameters(dsn, "migrations", LONG).items()}
-    database = given.pop("dbname", None)
-    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, given)
+    """Connects as libpq does for this connection string: yoyo itself accepts only URLs."""
+    settings = {name: str(value) for name, value in parameters(dsn, "migrations", LONG).items()}
+    database = settings.pop("dbname", None)
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, database, settings)
     with PostgresqlPsycopgBackend(uri, schema.version_table) as backend:
-        with within_sync(LOOKS_WITHIN, backend.connection):
+        with within_sync(LOOK_UP_WITHIN, backend.connection):
             _set_timeouts(backend)
         yield backend
 
@@ -123,11 +122,11 @@ def _set_timeouts(
     backend.execute(f"set lock_timeout = {lock * 1000:.0f}")
     backend.execute(f"set statement_timeout = {statement * 1000:.0f}")
     backend.execute("set idle_in_transaction_session_timeout = '30 s'")
-    backend.execute("set client_connection_check_interval = '1 s'")  # a killed process leaves nothing running
+    backend.execute("set client_connection_check_interval = '1 s'")  # so that no statement of a killed process goes on
 
 
 def _make_version_table(backend: PostgresqlPsycopgBackend) -> None:
-    """Creates it in `yoyo`'s form, so that its commands can read it; yoyo's own tables are shared by all schemas."""
+    """Creates it as `yoyo` does, so that its commands can read it, and yoyo's tables that all schemas share."""
     tables = backend.list_tables()
     if backend.version_table not in tables:
         internalmigrations.upgrade(backend)

@@ -1,4 +1,4 @@
-"""A pool of connections for reading: it hands out none that the server has closed, and bounds every wait."""
+"""A pool of connections for reading: it lends none that the server has closed, and bounds every wait."""
 
 import asyncio
 import contextlib
@@ -12,24 +12,24 @@ from shared.eventstore.arrays import register
 from shared.eventstore.connections import READS, NoAnswer, parameters, within
 from shared.eventstore.records import StoreUnavailable
 
-ANSWERS_WITHIN = 5.0
-"""Seconds after which a read that has no rows yet fails."""
-FIRST_TRY = 0.6
-"""The first try gets this share of ANSWERS_WITHIN; the rest is for a second try over another connection."""
-ASK_AGAIN = 1.0
-"""Seconds after which a waiting reader asks the pool again, so that the pool tries to connect."""
+READ_WITHIN = 5.0
+"""Seconds after which a read fails, the wait for a connection included."""
+FIRST_TRY_SHARE = 0.6
+"""The share of the first try in READ_WITHIN; the rest is for a second try over another connection."""
+GET_AGAIN_AFTER = 1.0
+"""Seconds after which a waiting reader requests a connection again, so that the pool tries to connect."""
 IDLE_SECONDS = 3.0
-"""So often one connection is closed, if not all of them were needed in the meantime; one stays."""
-LOSSES = 3
-"""How many connections one query may lose: when the server ends, the next ones from the pool are about to end, too."""
+"""So often the pool closes one connection, if not all were needed in the meantime; one stays open."""
+MAX_LOST = 3
+"""Connections that one query may lose before it fails: when the server stops, they end one after another."""
 
 
 class ReadingPool(AsyncConnectionPool):
-    """Connections in autocommit mode, for one query each. The pool must be opened.
+    """Connections in autocommit mode, each lent for one query. Open the pool with `async with`.
 
-    After a restart of the server, the pool holds dead connections, and each would make one reader fail. The pool's own
+    After a restart of the server, the pool holds dead connections, and each would make one reader fail. psycopg's own
     `check` pauses longer after each of them; here dead ones are skipped at once. When one connection was silent, all
-    are replaced: they lead to the same server.
+    are replaced, since they lead to the same server.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class ReadingPool(AsyncConnectionPool):
                 await on_connect(connection)
 
         settings = {"autocommit": True, "prepare_threshold": 0, **parameters(dsn, "reader", READS)}
-        # The pool tries twice to connect and then gives up until the next reader asks: with more tries, its pauses
-        # would double, and become too long.
+        # The pool tries twice to connect and then gives up until the next request: with more tries, its pauses would
+        # double, and become too long.
         super().__init__(
             min_size=1,
             max_size=size,
             max_idle=IDLE_SECONDS,
             open=False,
-            timeout=ANSWERS_WITHIN,
+            timeout=READ_WITHIN,
             reconnect_timeout=0.0,
             configure=configure,
             kwargs=settings,
@@ -58,12 +58,13 @@ class ReadingPool(AsyncConnectionPool):
         self._drained_last = 0.0
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection:  # noqa: ASYNC109 - psycopg's
+        """A connection that the server has not closed. Raises PoolTimeout after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self.timeout if timeout is None else timeout)
         while True:
             left = deadline - loop.time()
             try:
-                connection = await super().getconn(min(left, ASK_AGAIN))
+                connection = await super().getconn(min(left, GET_AGAIN_AFTER))
             except PoolTimeout:
                 if loop.time() >= deadline:
                     raise
@@ -85,13 +86,13 @@ class ReadingPool(AsyncConnectionPool):
             async with super().connection(timeout) as connection, within(deadline - loop.time(), connection):
                 yield connection
         except NoAnswer:
-            await self._doubt()
+            await self._replace_all()
             raise
 
-    async def _doubt(self) -> None:
-        """Replaces all connections after one was silent: they lead to the same server."""
+    async def _replace_all(self) -> None:
+        """Replaces all connections, at most once per READ_WITHIN."""
         now = asyncio.get_running_loop().time()
-        if now - self._drained_last > ANSWERS_WITHIN:
+        if now - self._drained_last > READ_WITHIN:
             self._drained_last = now
             await self.drain()
 
@@ -108,10 +109,10 @@ class ReadingPool(AsyncConnectionPool):
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
     async def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """A query's rows, in bounded time. When its connection is lost, it is sent again: reading changes nothing."""
+        """A query's rows; sends it again when its connection is lost. Raises StoreUnavailable after READ_WITHIN."""
         loop = asyncio.get_running_loop()
-        deadline, seconds = loop.time() + self.timeout, self.timeout * FIRST_TRY
-        for _ in range(LOSSES):
+        deadline, seconds = loop.time() + self.timeout, self.timeout * FIRST_TRY_SHARE
+        for _ in range(MAX_LOST):
             try:
                 return await self._rows(query, parameters, seconds)
             except StoreUnavailable as error:
@@ -121,7 +122,7 @@ class ReadingPool(AsyncConnectionPool):
         return await self._rows(query, parameters, seconds)
 
     async def _rows(self, query: LiteralString, parameters: Sequence[object], seconds: float) -> list[tuple[Any, ...]]:
-        """Does without the context managers of `reader`, which cost as much as a short query: no commit is needed."""
+        """Without the context managers of `reader`: they cost as much as a short query, and no commit is needed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         try:
@@ -134,12 +135,16 @@ class ReadingPool(AsyncConnectionPool):
                 await self.putconn(connection)
         except psycopg.OperationalError as error:
             if isinstance(error, NoAnswer):
-                await self._doubt()
+                await self._replace_all()
             raise StoreUnavailable(f"PostgreSQL can't be reached: {error}") from error
 
 
 def _is_alive(connection: psycopg.AsyncConnection) -> bool:
-    """Needs no round trip. The first read may give the server's last message, and only the second one the end."""
+    """Detects a closed connection without a round trip.
+
+    Called twice because libpq's `PQconsumeInput` may read the server's last message first, and the end of the stream
+    only at the next call.
+    """
     try:
         connection.pgconn.consume_input()
         connection.pgconn.consume_input()

@@ -1,4 +1,4 @@
-"""What goes into the event store and what comes out of it."""
+"""The types that the event store takes and returns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from shared.contracts.event import Event, event_type
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who commands, and why: stored beside each event as its metadata.
+    """Who issued a command, and what caused it; stored beside each event as its metadata.
 
     `command_id` identifies the command: an append that is sent twice under one id is recorded once. `repeatable` says
     that the command may have been sent before (a client's Idempotency-Key), so the store looks for its events before it
-    decides. `fingerprint` identifies the request's content: a command id can't be used for another content.
+    decides. `fingerprint` identifies the request's content: a command id can't be used for other content.
     """
 
     command_id: UUID
@@ -37,21 +37,21 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
             traceparent=self.traceparent,
         )
 
-    def told(self, traceparent: str) -> "Context":
-        """What others are told of it: not how its command may be repeated, which matters to its own store only."""
+    def for_publication(self, traceparent: str) -> "Context":
+        """The part to publish, with another traceparent: only the own store needs `repeatable` and `fingerprint`."""
         return Context(self.command_id, self.actor, self.correlation_id, self.causation_id, traceparent)
 
 
 def event_id(command_id: UUID, index: int) -> UUID:
-    """uuid5(command_id, str(index)), the id of a command's event, in half the time of the standard library's uuid5."""
+    """The id of a command's event: uuid5(command_id, str(index)), in half the time of the standard library's uuid5."""
     return UUID(bytes=sha1(command_id.bytes + b"%d" % index, usedforsecurity=False).digest()[:16], version=5)
 
 
 class RecordedEvent(msgspec.Struct, frozen=True):
-    """An event as it is stored, and decoded in the newest version of its type.
+    """An event, as it is stored and decoded.
 
-    `event` is the newest version; `stored_type` and `data` are the tag and the JSON under which it was stored;
-    `metadata` is a Context as JSON bytes.
+    `event` is in the newest version of its type; `stored_type` and `data` are the tag and the JSON under which it was
+    stored; `metadata` is a Context as JSON bytes.
     """
 
     position: int
@@ -71,10 +71,12 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
     @property
     def aggregate(self) -> str:
+        """The name of the event's aggregate."""
         return self.event.aggregate
 
     @property
     def context(self) -> Context:
+        """The context of the command that recorded the event."""
         return decode_context(self.metadata)
 
 
@@ -93,6 +95,7 @@ class UndecodedEvent(msgspec.Struct, frozen=True):
 
     @property
     def context(self) -> Context:
+        """The context of the command that recorded the event."""
         return decode_context(self.metadata)
 
 
@@ -106,7 +109,7 @@ def decode_context(metadata: bytes) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class StreamAppend:
-    """Events for one stream. `expected_version` is the version of its last event; 0 when it must not exist yet."""
+    """Events for one stream. `expected_version` is that of the stream's last event, or 0 for a new stream."""
 
     stream_id: UUID
     expected_version: int
@@ -115,18 +118,18 @@ class StreamAppend:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What an append did. `replayed`: the command had been recorded before, and this is its first result."""
+    """The result of an append. `replayed`: the command was recorded before, and this is its first result."""
 
     position: int
     """Position of the last event written."""
     versions: dict[UUID, int] = field(default_factory=dict)
     replayed: bool = False
     recorded_at: datetime | None = field(default=None, compare=False)
-    """The time of all of its events; None for a replayed one."""
+    """When the events were recorded; None for a replayed append."""
 
 
-class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of the API
-    """Another command was faster: the stream is not at the version on which the decision was based."""
+class VersionConflict(Exception):  # noqa: N818 - the name of the API's error code
+    """The stream is not at the version on which the decision was based, because of another command."""
 
     def __init__(self, stream_id: UUID, expected: int, actual: int) -> None:
         super().__init__(f"stream {stream_id} is at version {actual}, not at {expected}")
@@ -136,8 +139,8 @@ class VersionConflict(Exception):  # noqa: N818 - the word of the domain and of 
 class StoreUnavailable(Exception):  # noqa: N818 - a state of the store, not a fault of the call
     """PostgreSQL did not answer in time.
 
-    `maybe_done`: an append was sent and its answer did not come, so it may have been recorded; repeat it under the same
-    command id. Otherwise it is certain that nothing was done.
+    `maybe_done`: an append was sent and not answered, so it may have been recorded; repeat it under the same command
+    id. Otherwise it is certain that nothing was recorded.
     """
 
     def __init__(self, message: str, *, maybe_done: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""How a store compresses and encrypts its data, with the `eventsourcing` library's compressors and ciphers."""
+"""Compresses and encrypts a store's data, with the compressors and ciphers of the `eventsourcing` library."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,17 @@ from eventsourcing.persistence import Cipher, Compressor
 
 @dataclass(frozen=True)
 class Seal:
-    """Events and snapshots are compressed first, then encrypted; reading from the store gives them plain again.
+    """Compresses events and snapshots, then encrypts them; the store opens them when it reads.
 
     So the relay publishes plain JSON, which consumers read without the key. Types, metadata and read tables are not
-    sealed.
+    sealed (decision 14).
     """
 
     compressor: Compressor | None = None
     cipher: Cipher | None = None
 
     def close(self, data: bytes) -> bytes:
+        """Compresses and encrypts."""
         if self.compressor:
             data = self.compressor.compress(data)
         if self.cipher:
@@ -24,7 +25,7 @@ class Seal:
         return data
 
     def open(self, data: bytes) -> bytes:
-        """Raises ValueError for bytes that were sealed with another key, or damaged since."""
+        """Reverses `close`. Raises ValueError for bytes that another key has sealed, or that are damaged."""
         if self.cipher:
             data = self.cipher.decrypt(data)
         if self.compressor:

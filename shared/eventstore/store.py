@@ -12,7 +12,7 @@ import psycopg
 from shared.backoff import Backoff
 from shared.eventstore.append_statement import Row
 from shared.eventstore.codec import Codec
-from shared.eventstore.connections import PASSING, WORK, connected
+from shared.eventstore.connections import TRANSIENT_ERRORS, WORK, connected
 from shared.eventstore.decider import StateCache
 from shared.eventstore.epochs import Epoch, Epochs
 from shared.eventstore.event_rows import EventRows
@@ -157,4 +157,4 @@ class EventStore(StreamWriter, SequenceReader):
                 await self.epochs.check(connection)
                 await self.epochs.read(connection)
 
-        await Backoff("epochs", on=PASSING).forever(check)
+        await Backoff("epochs", on=TRANSIENT_ERRORS).forever(check)

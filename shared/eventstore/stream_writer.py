@@ -200,11 +200,11 @@ class StreamWriter(StreamReader):
             appended.recorded_at,
             before.size + size,
             before.began_at if before.version else appended.recorded_at,
-            before.kept,
+            before.snapshot_version,
         )
         is_due = _is_snapshot_due(decider.snapshot_every, before, after)
         if is_due:
-            after = replace(after, kept=after.version)
+            after = replace(after, snapshot_version=after.version)
         if generation == self.epochs.generation:
             self._cache.put(decider, stream_id, after)
         if is_due:
@@ -276,7 +276,7 @@ def _is_snapshot_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> 
     """After every so many events, and when more than so many had to be folded now."""
     if every is None:
         return False
-    return after.version // every > before.version // every or after.version - after.kept >= every
+    return after.version // every > before.version // every or after.version - after.snapshot_version >= every
 
 
 async def _look_up_in_time(

@@ -1,16 +1,18 @@
-"""Named numbers that grow, shared by the processes of a service: how far the store and each projection have come.
+"""Watermarks: named numbers that grow, such as the last positions of the store and of each projection.
 
-A waiter is woken at once: directly when its own process advances the number, by PostgreSQL's NOTIFY when another one
-does. A notification is sent after the commit that it announces, over a connection of its own, and several are sent as
-one: a NOTIFY inside the append's transaction would hold a cluster-wide lock during its fsync.
+The processes of a service share them. A waiter is woken at once: directly when its own process advances the number, by
+PostgreSQL's NOTIFY when another one does. A notification is sent after the commit that it announces, over a connection
+of its own, and several are sent as one: a NOTIFY inside the append's transaction would hold a cluster-wide lock during
+its fsync.
 
-A notification is lost when its sender dies, or while the listening connection is broken. No waiter polls because of
-that as long as this process renews its leases: each renewal also reads the store's last position (`heard`), which is
-the number that most waiters wait for. When renewals stop, and when the listening connection is a new one, all waiters
-are woken and query the database themselves; without renewals they do so every `FALLBACK` seconds.
+A notification is lost when its sender dies, or while the listening connection is broken. Waiters need not poll because
+of that as long as this process renews its leases: each renewal also reads the store's last position
+(`database_reached`), which is the number that most waiters wait for. When renewals stop, and when the listening
+connection is a new one, all waiters are woken and query the database themselves; without renewals they do so every
+`FALLBACK` seconds.
 
-A process that listens says so (`HERE`) when it begins to, and at intervals. Who has heard of no other process for a
-while sends nothing: a process alone would only tell itself.
+A listening process announces itself (`HERE`) when it starts to listen, and at intervals. A process that has received
+nothing from another one for a while is alone, and sends nothing.
 """
 
 import asyncio
@@ -28,50 +30,53 @@ CHANNEL = "watermarks"
 HEAD_WATERMARK = "events"
 """The watermark of the position up to which events are recorded."""
 INTERVAL = 0.01
-"""Least time in seconds between two notifications of one process: one connection's cost stays small under load."""
+"""Seconds between two notifications of one process, at least; those between are sent as one."""
 FALLBACK = 1.0
-"""Seconds after which a waiter queries the database when nobody else does for it."""
+"""Seconds after which a waiter queries the database while no renewals do."""
 QUIET = 120.0
-"""The same, while the process renews its leases."""
-HEARD_FOR = 6.0
-"""Seconds for which a renewal counts: two come in this time."""
+"""Seconds after which a waiter queries the database while the process renews its leases."""
+RENEWAL_COUNTS_FOR = 6.0
+"""Seconds after a renewal in which waiters rely on the next one: time for two."""
 ANSWERS_WITHIN = 3.0
-LOOK_EVERY = 15.0
-"""Seconds between two checks whether the listening connection is still alive."""
+ANNOUNCE_EVERY = 15.0
+"""Seconds between two announcements, which also check that the listening connection is alive."""
 HERE = "here"
-ALONE_AFTER = 2.5 * LOOK_EVERY
-"""Seconds without a notification of another process after which there is none."""
+ALONE_AFTER = 2.5 * ANNOUNCE_EVERY
+"""Seconds without a notification of another process after which this one is alone."""
 SENDS_FOR = 30.0
-"""Seconds after the last notification for which the connection that sends them stays open."""
+"""Seconds for which the sending connection stays open after the last notification."""
 
 
 class Watermarks:
+    """The watermarks as one process knows them."""
+
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._values: defaultdict[str, int] = defaultdict(int)
         self._waiters: defaultdict[str, set[tuple[int, asyncio.Future[None]]]] = defaultdict(set)
-        self._patient: set[asyncio.Future[None]] = set()
-        """Those of the waiters that have no time of their own after which they query the database."""
-        self._heard_at = float("-inf")
+        self._without_timeout: set[asyncio.Future[None]] = set()
+        """The waiters without a timeout of their own."""
+        self._reached_at = float("-inf")
         self._others_at: float | None = None
-        """When another process was heard last; at first, when this one began to listen."""
+        """When another process's notification came last; at first, when this one began to listen."""
         self._listens_as: int | None = None
-        """Server process of the connection that listens."""
+        """PID of the server process behind the listening connection."""
         self._sent_as: deque[int] = deque(maxlen=8)
-        """Server processes of the connections that sent, the newest."""
+        """PIDs of the server processes behind the newest sending connections."""
         self._counted: set[str] = set()
-        """Names of numbers that count signals: see `count`."""
+        """Names of the numbers that `count` has raised."""
         self._sent: defaultdict[str, int] = defaultdict(int)
         self._unsent: dict[str, int] = {}
         self._to_send = asyncio.Event()
 
     def value(self, name: str) -> int:
+        """The number as this process knows it; 0 when it does not."""
         return self._values[name]
 
     def advance(self, name: str, value: int) -> None:
-        """Raises the number in this process at once, and in the others soon."""
+        """Raises the number: in this process at once, in the others by a notification."""
         self._raise(name, value)
-        # Also when this process knew the value already: a tailer here may have read it first, and the others not.
+        # Even if this process has the value already: a tailer here may have read it before the others did.
         if value > self._sent[name]:
             self._sent[name] = value
             if not self._is_alone():
@@ -79,7 +84,7 @@ class Watermarks:
                 self._to_send.set()
 
     def observe(self, name: str, value: int) -> None:
-        """Raises the number in this process only: it was read from the database, where the others find it, too."""
+        """Raises the number in this process only: it was read from the database, and the others read it there, too."""
         self._raise(name, value)
 
     def lower(self, name: str, value: int) -> None:
@@ -88,40 +93,40 @@ class Watermarks:
         self._sent[name] = min(self._sent[name], value)
 
     def forget(self) -> None:
-        """Forgets all numbers because the store went back; they grow again from what is read and announced."""
+        """Resets all numbers because the store went back; reads and notifications raise them again."""
         self._values = defaultdict(int, {name: self._values[name] for name in self._counted})
         self._sent.clear()
         self._unsent.clear()
-        self._wake_patient()
+        self._wake_without_timeout()
 
     def count(self, name: str) -> None:
-        """Raises the number by one, in this process. A notification of a name without a number does this."""
+        """Raises the number by one, in this process. A notification with a name only does this, too."""
         self._counted.add(name)
         self._raise(name, self._values[name] + 1)
 
-    def heard(self, head: int) -> None:
-        """The database was reached just now, and its last position is `head`."""
-        self._heard_at = asyncio.get_running_loop().time()
+    def database_reached(self, head: int) -> None:
+        """A renewal has just reached the database; its last position is `head`."""
+        self._reached_at = asyncio.get_running_loop().time()
         self.observe(HEAD_WATERMARK, head)
 
-    def unheard(self) -> None:
-        """The database can't be reached, or notifications may have been lost: waiters must see for themselves."""
-        self._heard_at = float("-inf")
-        self._wake_patient()
+    def notifications_lost(self) -> None:
+        """Wakes the waiters to query the database: renewals have stopped, so notifications may be lost unnoticed."""
+        self._reached_at = float("-inf")
+        self._wake_without_timeout()
 
     async def wait_beyond(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Waits until the number is greater than `value`; False when the caller had better query the database.
+        """Waits until the number is greater than `value`. Returns False when the caller should query the database.
 
-        That is after `timeout` seconds; by default, when notifications may have been lost (see above).
+        That is after `timeout` seconds; by default, when notifications may have been lost (see the module).
         """
         return await self.wait_for_any({name: value + 1}, timeout)
 
     async def wait_for(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Waits until the number is at least `value`; False as `wait_beyond`."""
+        """Waits until the number is at least `value`. Returns False as `wait_beyond` does."""
         return await self.wait_for_any({name: value}, timeout)
 
     async def wait_for_any(self, values: Mapping[str, int], timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Waits until one of the numbers is at least the value given with it; False as `wait_beyond`."""
+        """Waits until one of the numbers is at least its value in `values`. Returns False as `wait_beyond` does."""
         if self._has_any(values):
             return True
         loop = asyncio.get_running_loop()
@@ -129,14 +134,14 @@ class Watermarks:
         for name, value in values.items():
             self._waiters[name].add((value, future))
         if timeout is None:
-            self._patient.add(future)
-            timeout = QUIET if loop.time() - self._heard_at < HEARD_FOR else FALLBACK
+            self._without_timeout.add(future)
+            timeout = QUIET if loop.time() - self._reached_at < RENEWAL_COUNTS_FOR else FALLBACK
         timer = loop.call_later(timeout, _wake, future)
         try:
             await future
         finally:
             timer.cancel()
-            self._patient.discard(future)
+            self._without_timeout.discard(future)
             for name, value in values.items():
                 self._waiters[name].discard((value, future))
         return self._has_any(values)
@@ -144,8 +149,8 @@ class Watermarks:
     def _has_any(self, values: Mapping[str, int]) -> bool:
         return any(self._values[name] >= value for name, value in values.items())
 
-    def _wake_patient(self) -> None:
-        for future in self._patient:
+    def _wake_without_timeout(self) -> None:
+        for future in self._without_timeout:
             _wake(future)
 
     def _raise(self, name: str, value: int) -> None:
@@ -167,7 +172,7 @@ class Watermarks:
         return connected(self._dsn, "watermarks", autocommit=True, prepare_threshold=0)
 
     async def _send(self) -> None:
-        """Sends what there is, over a connection that is closed when there was nothing for a while."""
+        """Sends notifications over a connection that is closed after SENDS_FOR seconds without any."""
         await self._to_send.wait()
         async with self._connected() as connection:
             self._sent_as.append(connection.info.backend_pid)
@@ -178,24 +183,24 @@ class Watermarks:
                     async with asyncio.timeout(SENDS_FOR):
                         await self._to_send.wait()
                     self._to_send.clear()
-                    news, self._unsent = self._unsent, {}
-                    text = ",".join(f"{name}={value}" for name, value in news.items())
+                    unsent, self._unsent = self._unsent, {}
+                    text = ",".join(f"{name}={value}" for name, value in unsent.items())
                     try:
                         async with within(ANSWERS_WITHIN, connection):
                             await connection.execute("select pg_notify(%s, %s)", (CHANNEL, text))
                     except BaseException:
-                        self._send_again(news)
+                        self._send_again(unsent)
                         raise
                     await asyncio.sleep(INTERVAL)
 
-    def _send_again(self, news: Mapping[str, int]) -> None:
-        """The connection was lost: the next one sends them, but for those that were forgotten meanwhile."""
-        known = {name: value for name, value in news.items() if value <= self._sent[name]}
-        self._unsent = known | self._unsent
+    def _send_again(self, unsent: Mapping[str, int]) -> None:
+        """Sends them over the next connection, without those that `lower` or `forget` has reset meanwhile."""
+        valid = {name: value for name, value in unsent.items() if value <= self._sent[name]}
+        self._unsent = valid | self._unsent
         self._to_send.set()
 
-    def _hear_another(self) -> None:
-        """Another process is there; if there was none before, it is told everything."""
+    def _note_other_process(self) -> None:
+        """Another process listens; if this one was alone before, it sends all of its numbers."""
         if self._is_alone():
             self._unsent.update(self._sent)
             self._to_send.set()
@@ -213,21 +218,21 @@ class Watermarks:
                 await connection.execute("set synchronous_commit to off")
                 await connection.execute(f"listen {CHANNEL}")
             while True:
-                async with within(ANSWERS_WITHIN, connection):  # repeated: only a query shows that the server is silent
+                async with within(ANSWERS_WITHIN, connection):  # LISTEN again: only a statement detects a silent server
                     await connection.execute(f"notify {CHANNEL}, '{HERE}'")
                     await connection.execute(f"listen {CHANNEL}")
-                await self._take(connection)  # what came together with the answer
+                await self._take(connection)  # notifications that came with the response
                 if is_new:
-                    self._wake_patient()  # what was sent before has not come here
+                    self._wake_without_timeout()  # earlier notifications did not reach this connection
                     is_new = False
-                until = asyncio.get_running_loop().time() + LOOK_EVERY
+                until = asyncio.get_running_loop().time() + ANNOUNCE_EVERY
                 while await readable(connection, until - asyncio.get_running_loop().time()):
                     await self._take(connection)
 
     async def _take(self, connection: psycopg.AsyncConnection) -> None:
         async for notification in connection.notifies(timeout=INTERVAL):
             if notification.pid != self._listens_as and notification.pid not in self._sent_as:
-                self._hear_another()
+                self._note_other_process()
             for pair in notification.payload.split(","):
                 name, is_number, value = pair.rpartition("=")
                 if pair == HERE:

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from shared.eventstore import EventStore
 from shared.eventstore.epochs import Epoch
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
 from shared.handling.lanes import Lanes
@@ -111,7 +111,7 @@ class ConsumerRunner:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
         await retry_database(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
-        await while_leader(self.store, f"consumer:{name}", self.consume)
+        await run_as_leader(self.store, f"consumer:{name}", self.consume)
 
     async def consume(self, lease: Lease | None = None) -> None:
         """What the lease's holder does, until it loses NATS. It begins with what the database says."""

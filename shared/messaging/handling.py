@@ -169,7 +169,7 @@ class Handling:
         try:
             name = f"{self.consumer.name} {recorded.type}"
             with span(name, traceparent=context.traceparent, kind="consumer") as current:
-                metadata = msgspec.json.encode(context.told(current.traceparent))
+                metadata = msgspec.json.encode(context.for_publication(current.traceparent))
                 await self._within_bounds(msgspec.structs.replace(recorded, metadata=metadata))
         finally:
             structlog.contextvars.reset_contextvars(**bound)

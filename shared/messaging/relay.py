@@ -25,7 +25,7 @@ from shared.backoff import Backoff
 from shared.eventstore import EventStore, StoreUnavailable, UndecodedEvent, UnknownEventType
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK, QUIET
 from shared.handling import parking
@@ -116,7 +116,7 @@ class Relay:
 
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
-        await while_leader(self.store, NAME, self.publish)
+        await run_as_leader(self.store, NAME, self.publish)
 
     async def publish(self, lease: Lease | None = None) -> None:
         """What the lease's holder does. After `give_up_after` seconds of failures it returns, so that another leads.

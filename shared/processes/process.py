@@ -14,7 +14,7 @@ from shared.contracts.event import Event, event_type
 from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
 from shared.eventstore.epochs import Epoch, WentBack
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.handling import parking
@@ -111,7 +111,7 @@ class ProcessRunner:
     async def run(self) -> None:
         """Runs until cancelled."""
         await retry_database(lambda: migrate(self.store.dsn, SCHEMA), self.process.name, self._retries)
-        await while_leader(self.store, f"process:{self.process.name}", self._lead)
+        await run_as_leader(self.store, f"process:{self.process.name}", self._lead)
 
     async def _lead(self, lease: Lease) -> None:
         """Begins from the checkpoint; nothing that is remembered outlives the lease or the store's epoch."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from shared.eventstore import Batch, EventStore, StoreUnavailable
-from shared.eventstore.connections import PASSING
+from shared.eventstore.connections import TRANSIENT_ERRORS
 from shared.projections import positions
 from shared.projections.failures import Stuck, TableFailed
 from shared.projections.table_group import TableGroup
@@ -29,7 +29,7 @@ async def read(store: EventStore, group: TableGroup, limit: int, upto: int | Non
         if upto is None:
             return await store.follow(group.position, limit, group.types)
         return await store.read_batch(group.position, limit, group.types, upto=upto)
-    except (StoreUnavailable, *PASSING):
+    except (StoreUnavailable, *TRANSIENT_ERRORS):
         raise
     except Exception as error:
         raise TableFailed(None, error) from error
@@ -82,7 +82,7 @@ async def _advance_at_full_speed(store: EventStore, group: TableGroup, upto: int
         while True:
             try:
                 batch = await reading
-            except (StoreUnavailable, *PASSING):
+            except (StoreUnavailable, *TRANSIENT_ERRORS):
                 raise
             except Exception as error:
                 await unwritten.written()

@@ -11,7 +11,7 @@ import structlog
 
 from shared.backoff import Backoff
 from shared.eventstore import Batch, EventStore, StoreUnavailable
-from shared.eventstore.connections import PASSING, WORK, connected
+from shared.eventstore.connections import TRANSIENT_ERRORS, WORK, connected
 from shared.eventstore.lease import Fenced as LeaseLost
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.garbage_collection import collected_seldom
@@ -248,7 +248,7 @@ class Leader:
 
     async def _say_failed(self, name: str, error: Exception) -> None:
         """Records the table's error in the database, where every replica reads it; an outage is not recorded."""
-        if isinstance(error, (*PASSING, StoreUnavailable)):
+        if isinstance(error, (*TRANSIENT_ERRORS, StoreUnavailable)):
             return
         event, cause = (error.event, error.cause) if isinstance(error, Stuck) else (None, error)
         with contextlib.suppress(psycopg.Error, OSError):

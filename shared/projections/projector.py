@@ -23,8 +23,8 @@ import structlog
 from shared import progress
 from shared.backoff import Backoff
 from shared.eventstore import EventStore, Schema, StoreUnavailable
-from shared.eventstore.connections import LONG, PASSING, connected
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.connections import LONG, TRANSIENT_ERRORS, connected
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
 from shared.projections import positions, table_usage
 from shared.projections.leader import REST, Leader
@@ -104,7 +104,7 @@ class Projector:
             return
         seeing = asyncio.create_task(self._be_seen())
         try:
-            await while_leader(self.store, self.lease, self._lead)
+            await run_as_leader(self.store, self.lease, self._lead)
         finally:
             await stop(seeing)
 
@@ -141,12 +141,12 @@ class Projector:
 
     async def _be_seen(self) -> None:
         """Records at intervals which tables this process uses, and drops those that no process has used for long."""
-        backoff = Backoff("users of read tables", on=(*PASSING, StoreUnavailable), longest=60.0)
+        backoff = Backoff("users of read tables", on=(*TRANSIENT_ERRORS, StoreUnavailable), longest=60.0)
         while True:
             try:
                 await table_usage.record(self.store, self.projections, self._instance, self._release)
                 await table_usage.drop_unused(self.store, self._grace_days)
-            except (*PASSING, StoreUnavailable) as error:
+            except (*TRANSIENT_ERRORS, StoreUnavailable) as error:
                 await backoff.pause(error)
             else:
                 backoff.reset()

@@ -23,7 +23,7 @@ from services.generation.stored_files import StoredFiles, UnknownFile, bare, nam
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_STREAM, WorkResult
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
 from shared.handling.parking import SCHEMA
@@ -90,7 +90,7 @@ class ResultsIntake:
         await retry_database(lambda: migrate(self._engine.store.dsn, SCHEMA), DURABLE, RetrySettings())
         backoff = Backoff("results", on=(*TROUBLE, NotFoundError))
         async with Group() as tasks:
-            tasks.create_task(while_leader(self._engine.store, f"parked:{DURABLE}", self._retry_parked))
+            tasks.create_task(run_as_leader(self._engine.store, f"parked:{DURABLE}", self._retry_parked))
             while True:
                 try:
                     await stoppable(self._round(tasks))

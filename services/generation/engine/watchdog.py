@@ -23,7 +23,7 @@ from services.generation.processes.dispatch_steps import Dispatcher, work_subjec
 from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.stored_files import StoredFiles
 from shared.contracts.work import WORK_STREAM
-from shared.eventstore.lease import Lease, while_leader
+from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 
 NAME = "generation-watchdog"
@@ -71,7 +71,7 @@ class Watchdog:
         self.lost = 0
 
     async def run(self) -> None:
-        await while_leader(self._engine.store, NAME, self.watch)
+        await run_as_leader(self._engine.store, NAME, self.watch)
 
     async def watch(self, _lease: Lease | None = None) -> None:
         """What the lease's holder does. Two at once are wasteful, not wrong: an attempt takes one result."""

@@ -20,7 +20,7 @@ async def main(dsn: str, name: str, ttl: float) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(leases.run())
-        tasks.create_task(leases.while_leader("x", write))
+        tasks.create_task(leases.run_as_leader("x", write))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ async def test_who_comes_is_told_everything(
 async def test_it_knows_itself_after_many_connections(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It opens one each time that it has something to tell after a while, and never takes itself for another one."""
     monkeypatch.setattr(watermarks, "SENDS_FOR", 0.0)
-    monkeypatch.setattr(watermarks, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(watermarks, "ANNOUNCE_EVERY", 0.05)
     monkeypatch.setattr(watermarks, "ALONE_AFTER", PATIENCE)
     marks = Watermarks(database)
     running = asyncio.create_task(marks.run())

@@ -163,7 +163,7 @@ async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups:
             started.append(lease)
             await asyncio.Event().wait()
 
-        leading = asyncio.create_task(store.leases.while_leader("x", follow))
+        leading = asyncio.create_task(store.leases.run_as_leader("x", follow))
         await eventually(lambda: started, "it leads")
         await store.append(counted(uuid4(), 0, 1), context())
         async with away(proxy):
@@ -276,9 +276,9 @@ def test_a_trail_keeps_the_newest_and_fewer_of_the_older() -> None:
     for position in range(1, 100_000):
         trail.note(position, uuid4())
     assert trail.newest == 99_999
-    kept = list(trail._seen)
-    assert len(kept) <= 512
-    assert kept[-256:] == list(range(99_744, 100_000))
-    assert kept[0] < 50_000
+    events = list(trail._events)
+    assert len(events) <= 512
+    assert events[-256:] == list(range(99_744, 100_000))
+    assert events[0] < 50_000
     trail.cut(99_990)
     assert trail.newest == 99_989

@@ -157,7 +157,7 @@ async def test_what_waits_is_bounded_in_bytes(database: str, proxy: SilentProxy)
             await eventually(lambda: writer.writing, "one is out")
             inside = [asyncio.create_task(writer.append(*prepared(60_000))) for _ in range(2)]
             await asyncio.sleep(0)
-            with pytest.raises(StoreUnavailable, match="too much waits") as caught:
+            with pytest.raises(StoreUnavailable, match="too many appends wait") as caught:
                 await within_seconds(0.3, writer.append(*prepared(10), seconds=0.3))
             assert not caught.value.maybe_done
             outside = asyncio.create_task(writer.append(*prepared(10)))

@@ -15,7 +15,7 @@ from services.collections.settings import CollectionsSettings
 from services.generation.app import SERVICE as GENERATION
 from services.generation.app import build as build_generation
 from services.generation.settings import GenerationSettings
-from shared.eventstore.lease import KEEP
+from shared.eventstore.lease import KEEP_LEASES
 from shared.eventstore.watermarks import CHANNEL, HERE
 from shared.runtime import Build, ServiceDefinition, ServiceSettings, running
 from shared.runtime.serve import Running
@@ -42,7 +42,7 @@ class Statements:
         execute = psycopg.AsyncCursor.execute
 
         async def counted(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-            if query == KEEP:
+            if query == KEEP_LEASES:
                 self.rounds.append(Counter())
             self.rounds[-1][" ".join(str(query).split())] += 1
             return await execute(cursor, query, *arguments, **options)
@@ -56,7 +56,7 @@ class Statements:
 
     @staticmethod
     def busy(a_round: Counter[str]) -> Counter[str]:
-        renewal = " ".join(KEEP.split())
+        renewal = " ".join(KEEP_LEASES.split())
         return Counter({each: n for each, n in a_round.items() if each != renewal and not each.startswith(RARE)})
 
 

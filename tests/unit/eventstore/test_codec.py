@@ -173,7 +173,7 @@ def test_an_event_has_so_many_bytes_at_most() -> None:
     codec = Codec([Counted])
     assert len(codec.encode(counted(MAX_EVENT))[1]) == MAX_EVENT
     for event in (counted(MAX_EVENT + 1), Counted(1, "\U0001f411" * (MAX_EVENT // 4))):
-        with pytest.raises(Problem, match=r"a counted\.v1 .* bytes, and an event may have 1,040,384") as refused:
+        with pytest.raises(Problem, match=r"the event counted\.v1 would have .* bytes; at most 1,040,384") as refused:
             codec.encode(event)
         assert refused.value.code == "PAYLOAD_TOO_LARGE"
 

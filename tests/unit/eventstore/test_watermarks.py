@@ -77,12 +77,12 @@ async def test_other_processes_are_told_what_they_may_not_know() -> None:
 async def test_who_can_hear_waits_without_a_query() -> None:
     """As long as renewals tell the last position; their end wakes all who left it to us to say when to query."""
     marks = Watermarks("")
-    marks.heard(3)
+    marks.database_reached(3)
     assert await marks.wait_for("events", 3, FOREVER)
     patient = asyncio.create_task(marks.wait_beyond("events", 3))
     own_bound = asyncio.create_task(marks.wait_beyond("events", 3, FOREVER))
     await asyncio.sleep(0)
-    marks.unheard()
+    marks.notifications_lost()
     assert not await patient
     assert not own_bound.done()
     own_bound.cancel()
@@ -91,7 +91,7 @@ async def test_who_can_hear_waits_without_a_query() -> None:
 async def test_a_store_that_went_back_wakes_who_waits() -> None:
     """What they wait for may never come: they query."""
     marks = Watermarks("")
-    marks.heard(3)
+    marks.database_reached(3)
     waiting = asyncio.create_task(marks.wait_beyond("events", 3))
     await asyncio.sleep(0)
     marks.forget()

@@ -23,7 +23,7 @@ class Replica:
         self.tasks: list[asyncio.Task[None]] = [asyncio.create_task(self.leases.run())]
 
     def wants(self, *names: str) -> "Replica":
-        self.tasks += [asyncio.create_task(self.leases.while_leader(name, self.work)) for name in names]
+        self.tasks += [asyncio.create_task(self.leases.run_as_leader(name, self.work)) for name in names]
         return self
 
     async def work(self, lease: Lease) -> None:

@@ -118,7 +118,7 @@ async def test_work_that_loses_a_cancellation_has_ended_before_the_lease_goes(
             ended.set()
 
     first = start("a", ttl=60)
-    first.tasks.append(asyncio.create_task(first.leases.while_leader("x", stubborn)))
+    first.tasks.append(asyncio.create_task(first.leases.run_as_leader("x", stubborn)))
     await eventually(lambda: "x" in first.leases._held, "it leads")
     second = start("b", ttl=60).wants("x")
     closing = asyncio.create_task(first.close())
