@@ -64,21 +64,21 @@ class Follower:
         """Passes on the channel's frames: False at the stream's end, True once the channel has dropped the next one."""
         channel = stream.channel
         try:
-            with channel.following(self._after) as cursor:
+            with channel.subscribe(self._after) as subscriber:
                 await self._begin(stream.head, stream.retry_field)
-                while channel.reaches(cursor.after):
-                    if frames := channel.take(cursor):
-                        self._after = cursor.after
-                        self._has_ended = channel.is_over and channel.error is None
-                        await self._write(b"".join([frame.sent for frame in frames]), more=not self._has_ended)
+                while channel.reaches(subscriber.after):
+                    if frames := channel.take(subscriber):
+                        self._after = subscriber.after
+                        self._has_ended = channel.is_closed and channel.error is None
+                        await self._write(b"".join([frame.encoded for frame in frames]), more=not self._has_ended)
                         if self._has_ended:
                             return False
-                    elif channel.is_over:
+                    elif channel.is_closed:
                         if channel.error is not None:
                             raise StreamBroken("the service's stream broke off")  # its reader has logged the cause
                         return False
                     else:
-                        await channel.news(cursor)
+                        await channel.wait(subscriber)
         finally:
             await self._streams.close_unused(self._key, stream)
         return True
@@ -104,7 +104,7 @@ class Follower:
                 return stream
             await self._begin(ResponseHead.of(response))
             async for frame in read_frames(response):
-                await self._write(frame.sent)
+                await self._write(frame.encoded)
                 self._after = frame.id or self._after
                 stream = self._reached_stream()
                 if stream is not None:

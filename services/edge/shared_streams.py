@@ -113,13 +113,13 @@ class SharedStream:
         """Adds frames to the channel until the stream ends, no faster than the fastest follower takes them."""
         try:
             async for frame in read_frames(self._response):
-                if frame.sent.startswith(b"retry:"):
-                    self.retry_field = frame.sent
-                await self.channel.room(frame)
-                key = None if frame.sent.startswith(b":") else self.channel.told
+                if frame.encoded.startswith(b"retry:"):
+                    self.retry_field = frame.encoded
+                await self.channel.wait_for_room(frame)
+                key = None if frame.encoded.startswith(b":") else self.channel.added
                 self.channel.add(frame, key)
         except (aiohttp.ClientError, OSError, StreamBroken) as error:
-            log.warning("stream broken off", error=repr(error), followers=self.channel.followers)
+            log.warning("stream broken off", error=repr(error), followers=self.channel.subscribers)
             self.channel.close(error)
         else:
             self.channel.close()
@@ -140,7 +140,7 @@ class SharedStreams:
     def current(self, key: StreamKey) -> SharedStream | None:
         """The open stream, None if there is none or if it has ended."""
         stream, _ = self._open.get(key, (None, None))
-        return stream if stream is not None and not stream.channel.is_over else None
+        return stream if stream is not None and not stream.channel.is_closed else None
 
     async def wait_for(self, key: StreamKey) -> SharedStream | None:
         """The open stream. If another client is opening it, waits for the result; None if that fails."""
@@ -177,7 +177,7 @@ class SharedStreams:
     async def close_unused(self, key: StreamKey, stream: SharedStream) -> None:
         """Closes the stream if it has no followers left."""
         current, reader = self._open.get(key, (None, None))
-        if not stream.channel.followers and current is stream and reader is not None:
+        if not stream.channel.subscribers and current is stream and reader is not None:
             self._forget(key, stream)
             await stop(reader)
 

@@ -1,12 +1,12 @@
-"""One stream of server-sent events for many followers: its newest frames are kept once, and a follower is a cursor.
+"""A channel: one stream of server-sent events for many subscribers, whose newest frames are kept once.
 
-A frame is made once, as the bytes that are sent. Those with an id are recorded somewhere: the channel keeps the newest
-of them, all those behind its `floor`, and who is further behind reads them where they are recorded. Those without an id
-are told to who is there, the newest of each key.
+A frame holds the bytes that are sent, made once for all subscribers. Frames with an id are recorded elsewhere: the
+channel keeps the newest of them, all those after its `floor`, and a subscriber that is further behind reads the record.
+Frames without an id are transient: only current subscribers get them, and of each key only the newest.
 
-Followers are woken in rounds: so many at a time that other requests get their turn, and the more there are, the longer
-the pause between two rounds, in which frames collect. So the cost of many followers has a bound, whatever the stream
-tells; its end is told at once.
+Followers are woken in rounds. Each round wakes a batch at a time, so that other requests get their turn, and the more
+subscribers there are, the longer is the pause to the next round, in which frames collect. This bounds the cost of many
+subscribers, however many frames there are. The last frame is delivered without a pause.
 """
 
 import asyncio
@@ -20,54 +20,56 @@ import msgspec
 
 from shared.contracts.sizes import KIB
 
-MOST_KEPT = 500
-"""Frames that a channel keeps, with an id and without one."""
-KEPT_OF_ONE, KEPT_BYTES = 32 * KIB, 512 * KIB
-"""Bytes of frames with an id that are kept for each follower, and at most. The newest one is kept in any case."""
-PASSING_LOOK = 32
-"""After so many frames without an id, those that all followers have taken are dropped."""
-AT_ONCE = 50
+MAX_FRAMES = 500
+"""Frames that a channel keeps, for those with an id and for transient ones each."""
+BYTES_PER_SUBSCRIBER, MAX_BYTES = 32 * KIB, 512 * KIB
+"""Bytes of frames with an id that are kept for each subscriber, and at most. The newest frame is always kept."""
+SWEEP_INTERVAL = 32
+"""Frames after which transient ones that all subscribers have taken are dropped."""
+WAKE_BATCH = 50
 """Followers that are woken in one turn of the event loop."""
-PAUSE_OF_ONE = 100e-6
-"""Seconds between two rounds for each follower: a few times what it takes to send it something."""
-SHORTEST_PAUSE = 1e-3
+PAUSE_PER_SUBSCRIBER = 100e-6
+"""Seconds between two rounds, for each subscriber: a few times what sending to one takes."""
+MIN_PAUSE = 1e-3
+"""Seconds; a round that is due sooner begins at once."""
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """A part of the stream as it is sent; `id` is what a client continues behind."""
+    """A part of the stream. `id` is the id after which a client continues, None for a transient frame."""
 
     id: int | None
-    sent: bytes
+    encoded: bytes
     is_last: bool = False
 
 
 F = TypeVar("F", bound=Frame)
 
 
-class Cursor:
-    """How far one follower has come: in ids, and in all that was told."""
+class Subscriber:
+    """How far one subscriber has come: the id of the last frame taken, and the count of frames added by then."""
 
-    __slots__ = ("after", "heard")
+    __slots__ = ("added", "after")
 
-    def __init__(self, after: int, heard: int) -> None:
-        self.after, self.heard = after, heard
+    def __init__(self, after: int, added: int) -> None:
+        self.after, self.added = after, added
 
 
 class Channel(Generic[F]):
+    """`floor`: all frames with a greater id are in the channel; None while that is not known for any id."""
+
     def __init__(self, floor: int | None) -> None:
         self.floor = floor
-        """All frames with greater ids that were told are here; None while that is not known of any id."""
         self.kept_bytes = 0
-        self.is_over = False
+        self.is_closed = False
         self.error: BaseException | None = None
-        """What the stream broke off with, when it is over."""
+        """What ended the stream early, if the channel is closed."""
         self._frames: list[F] = []
         self._ids: list[int] = []
-        self._passing: dict[Hashable, tuple[int, F]] = {}
-        self._told = 0
-        self._taken = 0
-        """The greatest id that some follower has taken."""
-        self._cursors: set[Cursor] = set()
+        self._transient: dict[Hashable, tuple[int, F]] = {}
+        self._added = 0
+        self._max_taken = 0
+        """The greatest id that any subscriber has taken."""
+        self._subscribers: set[Subscriber] = set()
         self._room: asyncio.Future[None] | None = None
         self._waiting: dict[asyncio.Future[None], None] = {}
         self._next_round: asyncio.TimerHandle | None = None
@@ -75,59 +77,60 @@ class Channel(Generic[F]):
 
     @property
     def newest(self) -> int:
-        """The greatest id that was told; 0 before one was."""
+        """The greatest id in the channel, 0 if there is none."""
         return self._ids[-1] if self._ids else 0
 
     @property
-    def told(self) -> int:
-        """How many frames were told."""
-        return self._told
+    def added(self) -> int:
+        """How many frames were added so far."""
+        return self._added
 
     @property
-    def followers(self) -> int:
-        return len(self._cursors)
+    def subscribers(self) -> int:
+        """How many subscribers there are now."""
+        return len(self._subscribers)
 
     @contextmanager
-    def following(self, after: int) -> Iterator[Cursor]:
-        """A follower for the length of a block: of what is recorded behind `after`, and of what is said from now on."""
-        cursor = Cursor(after, self._told)
-        self._cursors.add(cursor)
+    def subscribe(self, after: int) -> Iterator[Subscriber]:
+        """A subscriber, until the block ends, to the frames with ids greater than `after` and to new transient ones."""
+        subscriber = Subscriber(after, self._added)
+        self._subscribers.add(subscriber)
         try:
-            yield cursor
+            yield subscriber
         finally:
-            self._cursors.discard(cursor)
+            self._subscribers.discard(subscriber)
 
     def reaches(self, after: int) -> bool:
-        """Whether everything behind an id is here."""
+        """Whether all frames after this id are in the channel."""
         return self.floor is not None and after >= self.floor
 
     def add(self, frame: F, key: Hashable = None) -> None:
-        """Tells a frame. One without an id replaces that of the same key."""
-        self._told += 1
+        """Adds a frame at the end. A transient one replaces that of the same key."""
+        self._added += 1
         if frame.id is None:
-            self._passing.pop(key, None)
-            self._passing[key] = (self._told, frame)
-            self._drop_passing()
+            self._transient.pop(key, None)
+            self._transient[key] = (self._added, frame)
+            self._drop_transient()
         else:
             self._frames.append(frame)
             self._ids.append(frame.id)
-            self.kept_bytes += len(frame.sent)
+            self.kept_bytes += len(frame.encoded)
             self._evict()
         self._wake(at_once=frame.is_last)
 
     def add_before(self, after: int, frames: list[F]) -> None:
-        """Keeps recorded frames from behind `after` up to the floor, if there is room; it is then at `after`."""
+        """Adds recorded frames from after the id `after` up to the floor, if there is room, and lowers the floor."""
         assert self.floor is not None
         older = [frame for frame in frames if frame.id is not None and frame.id <= self.floor]
-        size = sum(len(frame.sent) for frame in older)
-        if after < self.floor and not self._is_too_much(size, len(older)):
+        size = sum(len(frame.encoded) for frame in older)
+        if after < self.floor and not self._exceeds_bounds(size, len(older)):
             self._frames[:0] = older
             self._ids[:0] = [frame.id for frame in older if frame.id is not None]
             self.kept_bytes += size
             self.floor = after
 
-    def start_again(self, floor: int | None) -> None:
-        """Forgets everything: what is told from now on is all behind `floor`."""
+    def reset(self, floor: int | None) -> None:
+        """Drops all frames with an id, and sets the floor for those to come."""
         self._frames.clear()
         self._ids.clear()
         self.kept_bytes = 0
@@ -135,73 +138,73 @@ class Channel(Generic[F]):
         self._wake()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Nothing more will be told."""
-        self.is_over, self.error = True, error
+        """No more frames will be added."""
+        self.is_closed, self.error = True, error
         self._wake(at_once=True)
 
-    def take(self, cursor: Cursor) -> list[F]:
-        """What is new for a follower, in order. Only for one that the channel reaches, or that has read the rest."""
-        news = self._frames[bisect_right(self._ids, cursor.after) :]
-        passing = []
-        for told, frame in reversed(self._passing.values()):
-            if told <= cursor.heard:
+    def take(self, subscriber: Subscriber) -> list[F]:
+        """The frames that are new to a subscriber, in order. The channel must reach its `after`."""
+        frames = self._frames[bisect_right(self._ids, subscriber.after) :]
+        transient = []
+        for added, frame in reversed(self._transient.values()):
+            if added <= subscriber.added:
                 break
-            passing.append(frame)
-        cursor.heard = self._told
-        if news:
-            cursor.after = self._ids[-1]
-        self._taken = max(self._taken, cursor.after)
+            transient.append(frame)
+        subscriber.added = self._added
+        if frames:
+            subscriber.after = self._ids[-1]
+        self._max_taken = max(self._max_taken, subscriber.after)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-        return [*news, *reversed(passing)]
+        return [*frames, *reversed(transient)]
 
-    async def news(self, cursor: Cursor) -> None:
-        """Waits for the next round with something that the follower has not taken."""
+    async def wait(self, subscriber: Subscriber) -> None:
+        """Waits for the next round in which there is something for the subscriber to take."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = None
-        if self.is_over or cursor.heard < self._told:
-            self._wake(at_once=self.is_over or self._ends)
+        if self.is_closed or subscriber.added < self._added:
+            self._wake(at_once=self.is_closed or self._has_last)
         try:
             await waiter
         finally:
             self._waiting.pop(waiter, None)
 
-    async def room(self, frame: F) -> None:
-        """Waits, where keeping a frame means to drop others, until some follower has taken all that was told."""
-        while self._ids and self._ids[-1] > self._taken and self._is_too_much(len(frame.sent), 1):
+    async def wait_for_room(self, frame: F) -> None:
+        """If adding the frame would drop others, waits until a subscriber has taken every frame with an id."""
+        while self._ids and self._ids[-1] > self._max_taken and self._exceeds_bounds(len(frame.encoded), 1):
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
     @property
-    def _most(self) -> int:
-        return min(KEPT_BYTES, KEPT_OF_ONE * max(len(self._cursors), 1))
+    def _byte_limit(self) -> int:
+        return min(MAX_BYTES, BYTES_PER_SUBSCRIBER * max(len(self._subscribers), 1))
 
     @property
-    def _ends(self) -> bool:
+    def _has_last(self) -> bool:
         return bool(self._frames) and self._frames[-1].is_last
 
-    def _is_too_much(self, more_bytes: int, more: int) -> bool:
-        return self.kept_bytes + more_bytes > self._most or len(self._frames) + more > MOST_KEPT
+    def _exceeds_bounds(self, more_bytes: int, more_frames: int) -> bool:
+        return self.kept_bytes + more_bytes > self._byte_limit or len(self._frames) + more_frames > MAX_FRAMES
 
-    def _drop_passing(self) -> None:
-        if self._told % PASSING_LOOK == 0:
-            heard = min((cursor.heard for cursor in self._cursors), default=self._told)
-            for key in [key for key, (told, _) in self._passing.items() if told <= heard]:
-                del self._passing[key]
-        if len(self._passing) > MOST_KEPT:
-            del self._passing[next(iter(self._passing))]
+    def _drop_transient(self) -> None:
+        if self._added % SWEEP_INTERVAL == 0:
+            taken_by_all = min((subscriber.added for subscriber in self._subscribers), default=self._added)
+            for key in [key for key, (added, _) in self._transient.items() if added <= taken_by_all]:
+                del self._transient[key]
+        if len(self._transient) > MAX_FRAMES:
+            del self._transient[next(iter(self._transient))]
 
     def _evict(self) -> None:
         drop = 0
-        while len(self._frames) - drop > 1 and self._is_too_much(0, -drop):
-            self.kept_bytes -= len(self._frames[drop].sent)
+        while len(self._frames) - drop > 1 and self._exceeds_bounds(0, -drop):
+            self.kept_bytes -= len(self._frames[drop].encoded)
             drop += 1
         if drop:
             self.floor = self._ids[drop - 1]
             del self._frames[:drop], self._ids[:drop]
 
     def _wake(self, *, at_once: bool = False) -> None:
-        """Sees to it that a round begins."""
+        """Begins a round, or schedules one unless that has been done."""
         if not self._waiting:
             return
         loop = asyncio.get_running_loop()
@@ -209,8 +212,8 @@ class Channel(Generic[F]):
             if not at_once:
                 return
             self._next_round.cancel()
-        pause = 0.0 if at_once else self._last_round + PAUSE_OF_ONE * len(self._waiting) - loop.time()
-        if pause < SHORTEST_PAUSE:
+        pause = 0.0 if at_once else self._last_round + PAUSE_PER_SUBSCRIBER * len(self._waiting) - loop.time()
+        if pause < MIN_PAUSE:
             self._begin_round()
         else:
             self._next_round = loop.call_later(pause, self._begin_round)
@@ -219,12 +222,12 @@ class Channel(Generic[F]):
         self._next_round = None
         self._last_round = asyncio.get_running_loop().time()
         waiting, self._waiting = self._waiting, {}
-        self._wake_some(deque(waiting))
+        self._wake_batch(deque(waiting))
 
-    def _wake_some(self, waiting: "deque[asyncio.Future[None]]") -> None:
-        for _ in range(min(AT_ONCE, len(waiting))):
+    def _wake_batch(self, waiting: "deque[asyncio.Future[None]]") -> None:
+        for _ in range(min(WAKE_BATCH, len(waiting))):
             waiter = waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
         if waiting:
-            asyncio.get_running_loop().call_soon(self._wake_some, waiting)
+            asyncio.get_running_loop().call_soon(self._wake_batch, waiting)

@@ -23,7 +23,7 @@ from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import FALLBACK
 from shared.handling.transient import is_transient
-from shared.http.channel import Channel, Cursor, Frame
+from shared.http.channel import Channel, Frame, Subscriber
 
 PAGE = 1000
 PAGE_BYTES = 4 * 1024 * KIB
@@ -68,7 +68,7 @@ def recorded_event(position: int, event: str, data: str) -> JobEvent:
     json = data.encode()
     return JobEvent(
         id=position,
-        sent=b"id: %d\nevent: %s\ndata: %s\n\n" % (position, event.encode(), json),
+        encoded=b"id: %d\nevent: %s\ndata: %s\n\n" % (position, event.encode(), json),
         is_last=event == "job_status" and msgspec.json.decode(json)["status"] in TERMINAL,
         event=event,
         json=json,
@@ -78,9 +78,9 @@ def recorded_event(position: int, event: str, data: str) -> JobEvent:
 class Follower:
     """One who follows a job, from behind position `after`."""
 
-    def __init__(self, job: "_Followed", cursor: Cursor) -> None:
-        self._job, self._cursor = job, cursor
-        self._sure = cursor.after
+    def __init__(self, job: "_Followed", subscriber: Subscriber) -> None:
+        self._job, self._subscriber = job, subscriber
+        self._sure = subscriber.after
         """Up to here it has been told everything."""
         self._has_read = False
 
@@ -90,18 +90,18 @@ class Follower:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while not news:
-                    await self._job.channel.news(self._cursor)
+                    await self._job.channel.wait(self._subscriber)
                     news = await self._news()
         return news
 
     async def _news(self) -> list[JobEvent]:
         if not self._is_behind():
-            return self._job.channel.take(self._cursor)
-        page = await self._job.read(self._cursor.after)
+            return self._job.channel.take(self._subscriber)
+        page = await self._job.read(self._subscriber.after)
         if page.rows:
             assert page.rows[-1].id is not None
-            self._cursor.after = page.rows[-1].id
-        self._sure = max(self._sure, self._cursor.after)
+            self._subscriber.after = page.rows[-1].id
+        self._sure = max(self._sure, self._subscriber.after)
         if page.is_all:
             self._has_read = True
             self._sure = max(self._sure, page.floor or 0)
@@ -110,7 +110,7 @@ class Follower:
     def _is_behind(self) -> bool:
         """Whether what it has not been told is only in the table."""
         floor = self._job.channel.floor
-        return not self._has_read if floor is None else max(self._sure, self._cursor.after) < floor
+        return not self._has_read if floor is None else max(self._sure, self._subscriber.after) < floor
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ class _Followed:
     def tell(self, position: int, event: str, data: str | None) -> None:
         """A row of the table, to all who follow. None: its data was not read, since nobody followed then."""
         if data is None:
-            self.channel.start_again(position)
+            self.channel.reset(position)
         else:
             self.channel.add(recorded_event(position, event, data))
 
@@ -212,13 +212,13 @@ class JobEventHub:
         if job is None:
             job = self._jobs[job_id] = _Followed(self._store, self._broker, job_id, self._last)
         try:
-            with job.channel.following(after) as cursor:
+            with job.channel.subscribe(after) as subscriber:
                 async with contextlib.AsyncExitStack() as stack:
                     if progress:
                         await stack.enter_async_context(job.progress())
-                    yield Follower(job, cursor)
+                    yield Follower(job, subscriber)
         finally:
-            if not job.channel.followers:
+            if not job.channel.subscribers:
                 del self._jobs[job_id]
 
     async def _go_on(self) -> int:
@@ -251,7 +251,7 @@ class JobEventHub:
     def _start_at(self, last: int | None) -> None:
         self._last = last
         for job in self._jobs.values():
-            job.channel.start_again(last)
+            job.channel.reset(last)
 
 
 def _is_last_page(sizes: list[int]) -> bool:
@@ -269,4 +269,4 @@ def told(said: Progress) -> JobEvent:
         "message": said.message[:MOST_SAID],
     }
     json = msgspec.json.encode(data)
-    return JobEvent(id=None, sent=b"event: node_progress\ndata: %s\n\n" % json, event="node_progress", json=json)
+    return JobEvent(id=None, encoded=b"event: node_progress\ndata: %s\n\n" % json, event="node_progress", json=json)

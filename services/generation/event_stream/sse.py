@@ -35,6 +35,6 @@ async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float
             if not news:
                 yield b": still here\n\n"
                 continue
-            yield b"".join([told.sent for told in news])
+            yield b"".join([told.encoded for told in news])
             if any(told.is_last for told in news):
                 return

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from shared.contracts.sizes import KIB
-from shared.http.channel import KEPT_OF_ONE, MOST_KEPT
+from shared.http.channel import BYTES_PER_SUBSCRIBER, MAX_FRAMES
 from tests.support.edge_client import EdgeClient
 from tests.support.patience import eventually
 from tests.support.upstream import Exchange, UpstreamStub
@@ -172,10 +172,10 @@ async def test_who_is_further_behind_gets_a_stream_of_its_own_until_it_has_come_
 ) -> None:
     """Then it shares the one of all."""
     async with following(edge) as first:
-        job.tell(*range(1, 3 * MOST_KEPT))
-        assert len(await ids(first, 3 * MOST_KEPT - 1)) == 3 * MOST_KEPT - 1
+        job.tell(*range(1, 3 * MAX_FRAMES))
+        assert len(await ids(first, 3 * MAX_FRAMES - 1)) == 3 * MAX_FRAMES - 1
         async with following(edge, 5) as second:
-            assert await ids(second, 3 * MOST_KEPT - 1) == list(range(6, 3 * MOST_KEPT))
+            assert await ids(second, 3 * MAX_FRAMES - 1) == list(range(6, 3 * MAX_FRAMES))
             assert len(job.service.requests) == 2
             await eventually(lambda: job.open == 1, "its own stream to be closed")
             job.tell(10_000, over=True)
@@ -184,7 +184,7 @@ async def test_who_is_further_behind_gets_a_stream_of_its_own_until_it_has_come_
 
 async def test_one_that_is_too_slow_misses_nothing(edge: EdgeClient, job: Job) -> None:
     """While others go on: what is kept for it is bounded, and the rest comes from the service."""
-    job.size = KEPT_OF_ONE // 2
+    job.size = BYTES_PER_SUBSCRIBER // 2
     many = 400
     async with following(edge) as slow, following(edge) as fast:
         for number in range(1, many):

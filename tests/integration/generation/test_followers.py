@@ -23,7 +23,7 @@ from services.generation.projections.job_events import JOB_EVENTS
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore
-from shared.http.channel import KEPT_BYTES, MOST_KEPT
+from shared.http.channel import MAX_BYTES, MAX_FRAMES
 from shared.stopping import stop
 from tests.support.apps.generation import ALICE, FOXES, Api, created
 from tests.support.patience import eventually
@@ -91,7 +91,7 @@ async def test_one_that_is_slow_reads_the_table_instead_of_being_kept_for(api: A
         assert positions(await told(follower, 1)) == first
         rows = await insert(api.store, job_id, range(2, 12), 60_000)
         assert positions(await told(other, 11)) == [*first, *rows]
-        assert 0 < hub.kept_bytes(job_id) <= KEPT_BYTES, "what fits is kept"
+        assert 0 < hub.kept_bytes(job_id) <= MAX_BYTES, "what fits is kept"
         assert positions(await told(follower, 11)) == rows
 
 
@@ -101,7 +101,7 @@ async def test_a_row_that_is_larger_than_what_is_kept_is_told(api: Api, hub: Job
     async with hub.follow(job_id) as follower:
         await insert(api.store, job_id, range(1, 2), size=10)
         await told(follower, 1)
-        await insert(api.store, job_id, range(2, 3), size=KEPT_BYTES)
+        await insert(api.store, job_id, range(2, 3), size=MAX_BYTES)
         assert positions(await told(follower, 2)) == [2]
         await insert(api.store, job_id, range(3, 4), size=10)
         assert positions(await told(follower, 3)) == [3]
@@ -115,12 +115,12 @@ async def test_progress_is_kept_of_so_many_steps_and_characters(api: Api, nats_u
         hub.follow(job_id, after=2**62, progress=True) as follower,
     ):
         client = await broker.client()
-        for number in range(MOST_KEPT + 50):
+        for number in range(MAX_FRAMES + 50):
             said = Progress(job_id, uuid4(), UUID(int=number), 1, 0.5, "m" * 100_000)
             await client.publish(f"progress.{job_id}.g.{number}", msgspec.json.encode(said))
-        await eventually(lambda: client.stats["in_msgs"] >= MOST_KEPT + 50, "all to have come")
+        await eventually(lambda: client.stats["in_msgs"] >= MAX_FRAMES + 50, "all to have come")
         news = await follower.next(60)
-    assert [UUID(each.data["sid"]).int for each in news] == list(range(50, MOST_KEPT + 50))
+    assert [UUID(each.data["sid"]).int for each in news] == list(range(50, MAX_FRAMES + 50))
     assert {len(each.data["message"]) for each in news} == {MOST_SAID}
 
 
@@ -176,7 +176,7 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         assert subscribed == [f"progress.{job_id}.>"]
     for turns in (first, then, [[news] for news in heard]):
         for number, frame in enumerate(event for turn in turns[0] for event in turn):
-            assert all([event for turn in each for event in turn][number].sent is frame.sent for each in turns)
+            assert all([event for turn in each for event in turn][number].encoded is frame.encoded for each in turns)
 
 
 async def test_a_follower_misses_nothing_where_reading_and_telling_meet(api: Api, hub: JobEventHub) -> None:
