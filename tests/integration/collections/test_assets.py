@@ -9,7 +9,8 @@ from services.collections.projections.component_assets import COMPONENT_ASSETS
 from services.collections.queries import PAGE_BYTES
 from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
 from shared.projections import rebuild
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher, publisher
 

@@ -3,7 +3,8 @@
 import asyncio
 from uuid import uuid4
 
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 
 
 async def test_a_collection_is_created_from_data(api: Api):

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 
 
 async def lived(api: Api):

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.support.apps.collections import BOB, Answer, Api
+from tests.support.apps.client import BOB, Answer
+from tests.support.apps.collections import Api
 
 KEY = {"Idempotency-Key": "one"}
 REUSED = (422, "IDEMPOTENCY_KEY_REUSED")

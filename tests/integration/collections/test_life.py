@@ -3,7 +3,8 @@
 import asyncio
 from uuid import UUID, uuid4
 
-from tests.support.apps.collections import BOB, SELLABLE, Api, collections_service, two_steps
+from tests.support.apps.client import BOB
+from tests.support.apps.collections import SELLABLE, Api, collections_service, two_steps
 
 
 def path_of(collection) -> str:

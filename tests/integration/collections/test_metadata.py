@@ -20,7 +20,8 @@ from shared.contracts.generation import (
 )
 from shared.contracts.storage import EVENTS, AssetStored
 from shared.projections import rebuild
-from tests.support.apps.collections import ALICE, BOB, SELLABLE, Answer, Api, two_steps
+from tests.support.apps.client import ALICE, BOB, Answer
+from tests.support.apps.collections import SELLABLE, Api, two_steps
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher, publisher
 

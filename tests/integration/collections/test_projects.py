@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.support.apps.collections import ALICE, BOB, Api
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api
 
 
 async def test_a_project_is_created_and_listed(api: Api):

@@ -2,7 +2,8 @@
 
 from services.collections.app import SERVICE
 from shared.projections import rebuild
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 

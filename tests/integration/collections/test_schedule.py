@@ -5,7 +5,8 @@ from uuid import UUID
 
 from services.collections import scheduler
 from services.collections.scheduler import Scheduler
-from tests.support.apps.collections import ALICE, BOB, SELLABLE, Api, collections_service
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import SELLABLE, Api, collections_service
 from tests.support.patience import eventually
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -1,6 +1,7 @@
 """Opening collections to others over HTTP: previews, the feed, remixes, custody, receivers, the current one."""
 
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 OPEN = {"enabled": True, "max_generations": 5, "is_remixable": True}

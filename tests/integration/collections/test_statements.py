@@ -11,7 +11,8 @@ from services.collections.domain import artwork, series
 from services.collections.handlers import Handlers
 from shared.contracts.generation import GenerationStarted
 from shared.eventstore import Context
-from tests.support.apps.collections import ALICE, BOB, SELLABLE, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import SELLABLE, Api, two_steps
 from tests.support.statements import statements
 
 APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "title, description, status"

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from tests.integration.eventstore.waiting import take_append_lock, writers_waiting
-from tests.support.apps.collections import Answer, Api, collections_service
+from tests.support.apps.client import Answer
+from tests.support.apps.collections import Api, collections_service
 from tests.support.patience import eventually
 from tests.support.silence import SilentProxy
 

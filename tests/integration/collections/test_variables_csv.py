@@ -1,7 +1,8 @@
 """Variables as a table over HTTP."""
 
 from services.collections.routes.changing import MAX_TABLE
-from tests.support.apps.collections import BOB, Api, two_steps
+from tests.support.apps.client import BOB
+from tests.support.apps.collections import Api, two_steps
 
 
 async def test_variables_go_out_as_csv_and_come_back(api: Api):

@@ -21,7 +21,7 @@ from services.credits.handlers import ACCOUNT, CommandHandlers
 from shared.contracts.problem import Problem
 from shared.runtime import Runtime
 from tests.integration.credits.test_ledger import NOW, context, give, replica
-from tests.support.apps.credits import ALICE, BOB
+from tests.support.apps.client import ALICE, BOB
 
 GIVEN = GrantCredits(UUID(int=7), ALICE, 5, "shop", 3, NOW + timedelta(days=1), "order 7", NOW)
 CAPTURED, RELEASED, DECLINED, FREE = (UUID(int=70 + number) for number in range(4))

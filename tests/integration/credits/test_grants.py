@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.support.apps.credits import ALICE, BOB, Api
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.credits import Api
 
 
 async def test_a_user_without_credits_has_zeros(api: Api):

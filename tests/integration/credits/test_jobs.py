@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from shared.contracts.credits import HoldPlaced
 from shared.contracts.generation import JobCompleted, JobFailed, JobPartiallyCompleted, JobRejected
-from tests.support.apps.credits import ALICE, BOB, Api, requested
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.credits import Api, requested
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 

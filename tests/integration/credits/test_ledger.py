@@ -20,7 +20,8 @@ from shared.eventstore import Context
 from shared.projections import rebuild
 from shared.runtime import Runtime, opened
 from shared.stopping import stop
-from tests.support.apps.credits import ALICE, BOB, Api
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.credits import Api
 from tests.support.patience import PATIENCE
 from tests.unit.credits import full_ledger
 

@@ -24,7 +24,8 @@ from shared.eventstore import Codec, EventStore, StreamAppend
 from shared.eventstore.records import Context
 from shared.messaging import connected
 from shared.stopping import stop
-from tests.support.apps.generation import ALICE, Api, created, data
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import Api, created, data
 from tests.support.patience import PATIENCE, eventually
 
 LARGE = 400_000

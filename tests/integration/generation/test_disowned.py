@@ -7,8 +7,9 @@ from services.credits.handlers import CommandHandlers
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
 from tests.integration.generation.working import Worker
+from tests.support.apps.client import ALICE
 from tests.support.apps.credits import Api as CreditsApi
-from tests.support.apps.generation import ALICE, FOXES, Api, created
+from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
 
 CREDIT = 1_000_000

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.apps.generation import ALICE, ANSWERED, Api, created, data
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import ANSWERED, Api, created, data
 from tests.support.loop_steps import LoopSteps
 
 MOST = 130_000

@@ -7,7 +7,8 @@ from services.generation.broker import Broker
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import stream
 from tests.integration.generation.working import Worker
-from tests.support.apps.generation import ALICE, FOXES, Api, created
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import FOXES, Api, created
 
 
 async def test_a_follower_is_told_everything_in_order(api: Api, collections, credits_, worker_: Worker):

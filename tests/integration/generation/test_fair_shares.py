@@ -14,8 +14,9 @@ from shared.contracts.work import WORK_STREAM
 from shared.eventstore import StreamAppend
 from shared.eventstore.records import Context
 from tests.integration.generation.working import Worker
+from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.credits import Api as CreditsApi
-from tests.support.apps.generation import ALICE, BOB, ONE_STEP, Api, created, generation_service
+from tests.support.apps.generation import ONE_STEP, Api, created, generation_service
 from tests.support.patience import PATIENCE, eventually
 from tests.support.tokens import TokenIssuer
 

@@ -25,7 +25,8 @@ from shared.contracts.work import Progress
 from shared.eventstore import EventStore
 from shared.http.channel import MAX_BYTES, MAX_FRAMES
 from shared.stopping import stop
-from tests.support.apps.generation import ALICE, FOXES, Api, created
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
 from tests.support.tokens import TokenIssuer
 

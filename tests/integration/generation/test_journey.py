@@ -5,7 +5,8 @@ from uuid import UUID
 
 from shared.contracts.collections import CollectionRetitled, InstructionsRevised
 from tests.integration.generation.working import Worker
-from tests.support.apps.generation import ALICE, FOXES, Api, created, data
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import FOXES, Api, created, data
 from tests.support.patience import eventually
 
 

@@ -10,7 +10,8 @@ import pytest
 from services.generation.queries import GENERATIONS, GENERATIONS_OF_STATUS, NAMES_BYTES, PAGE_BYTES
 from shared.eventstore import EventStore
 from tests.integration.generation.working import Worker, failed, finished
-from tests.support.apps.generation import ALICE, BOB, FOXES, Api, created
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.generation import FOXES, Api, created
 
 MOST = 100_000
 """Bytes of an answer that shows a job."""

@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.integration.generation.working import Worker
-from tests.support.apps.generation import ANSWERED, BOB, FOXES, STYLE, Api, created, data
+from tests.support.apps.client import BOB
+from tests.support.apps.generation import ANSWERED, FOXES, STYLE, Api, created, data
 from tests.support.patience import eventually
 
 DANGLING = {"id": 1, "nodeName": "frame", "nodePayload": {"image": {"$ref": 9}}}
@@ -107,7 +108,7 @@ async def test_a_collection_that_is_known_to_its_creator_is_never_a_404(api: Api
     """Its creation was answered, and has not come here yet: 503, until it is here."""
     collection = await created(collections, FOXES)
     ANSWERED[collection] += 1  # not told yet
-    api.is_patient = False
+    api.waits_for_tables = False
     answer = await api.generate(collection, dry_run=True)
     assert (answer.status, answer.body["code"]) == (503, "UNAVAILABLE")
     await created(collections, FOXES)

@@ -21,7 +21,8 @@ from shared.contracts.language import language_of
 from shared.contracts.work import WorkResult
 from shared.eventstore import Codec, EventStore, StreamAppend
 from shared.eventstore.records import Context
-from tests.support.apps.generation import ALICE, data
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import data
 
 SKETCH = {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "foxes"}}
 GENERATIONS = 64

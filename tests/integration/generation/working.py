@@ -18,7 +18,7 @@ from shared.contracts.storage import EVENTS as STORAGE_EVENTS
 from shared.contracts.storage import AssetStored
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
 from shared.messaging.connection import connected
-from tests.support.apps.generation import ALICE
+from tests.support.apps.client import ALICE
 from tests.support.publishing import Publisher, publisher
 
 Behaviour = Callable[[WorkMessage], WorkResult | None]

@@ -20,7 +20,8 @@ from shared.contracts.generation import (
     StepOutputs,
 )
 from shared.contracts.storage import AssetStored, PackageFailed, PackageStored
-from tests.support.apps.collections import ALICE, BOB, Api, two_steps
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.collections import Api, two_steps
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 from tests.unit.content.package_file import packaged

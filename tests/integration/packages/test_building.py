@@ -15,7 +15,8 @@ from shared.content.package import Contents, plan
 from shared.content.verification import verify
 from shared.contracts.collections import PackagedArtwork, PackagePartListed, PackageRequested
 from shared.contracts.storage import PackageFailed, PackageStored
-from tests.support.apps.storage import ALICE, BOB, Api
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.storage import Api
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 from tests.unit.content.contents import MIB, content, pieces

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from tests.support.apps.storage import ALICE, BOB, JOB, Api, sha256
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.storage import JOB, Api, sha256
 
 CONTENT = bytes(range(256)) * 40
 
@@ -34,7 +35,7 @@ async def test_a_file_of_a_user_never_runs_as_a_page_of_ours(api: Api):
 
 async def test_head_says_what_get_would_without_the_bytes(api: Api, content: str):
     got = await api.get(content)
-    head = await api.send("HEAD", content, api.users.bearer(ALICE))
+    head = await api.ask("HEAD", content, api.users.bearer(ALICE))
     assert (head.status, head.body) == (200, b"")
     for name in ("content-length", "content-type", "etag", "accept-ranges"):
         assert head.headers[name] == got.headers[name]
@@ -42,7 +43,7 @@ async def test_head_says_what_get_would_without_the_bytes(api: Api, content: str
 
 async def test_head_has_no_ranges(api: Api, content: str):
     """Range is defined for GET alone."""
-    head = await api.send("HEAD", content, {**api.users.bearer(ALICE), "range": "bytes=0-9"})
+    head = await api.ask("HEAD", content, {**api.users.bearer(ALICE), "range": "bytes=0-9"})
     assert (head.status, head.headers["content-length"]) == (200, str(len(CONTENT)))
     assert "content-range" not in head.headers
 
@@ -65,8 +66,8 @@ async def test_a_file_keeps_its_own_charset(api: Api):
 async def test_a_key_stands_for_one_file(api: Api):
     """The same again is the same asset; another body, name or type is told so, and nothing more is stored."""
     headers = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
-    first = await api.send("POST", "/assets", headers, data=b"one")
-    again = await api.send("POST", "/assets", headers, data=b"one")
+    first = await api.ask("POST", "/assets", headers, data=b"one")
+    again = await api.ask("POST", "/assets", headers, data=b"one")
     assert (first.status, again.status, again.data) == (201, 200, first.data)
     for changed, body in (
         ({}, b"two"),
@@ -74,7 +75,7 @@ async def test_a_key_stands_for_one_file(api: Api):
         ({"content-type": "image/gif"}, b"one"),
         ({"x-filename": "b.png"}, b"two"),
     ):
-        other = await api.send("POST", "/assets", headers | changed, data=body)
+        other = await api.ask("POST", "/assets", headers | changed, data=body)
         assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
     assert len((await api.get("/assets")).data) == 1
 
@@ -83,13 +84,13 @@ async def test_the_announced_sha256_is_part_of_a_request(api: Api):
     """Under one key: another one, or none, makes it another request, also when the bytes are the same."""
     announced = {"x-content-sha256": sha256(b"one")}
     headers = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
-    first = await api.send("POST", "/assets", headers | announced, data=b"one")
-    again = await api.send("POST", "/assets", headers | announced, data=b"one")
+    first = await api.ask("POST", "/assets", headers | announced, data=b"one")
+    again = await api.ask("POST", "/assets", headers | announced, data=b"one")
     assert (first.status, again.status, again.data) == (201, 200, first.data)
     for changed, body in (({}, b"one"), ({"x-content-sha256": sha256(b"two")}, b"two")):
-        other = await api.send("POST", "/assets", headers | changed, data=body)
+        other = await api.ask("POST", "/assets", headers | changed, data=body)
         assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"]), (changed, body)
-    wrong = await api.send("POST", "/assets", headers | announced, data=b"two")
+    wrong = await api.ask("POST", "/assets", headers | announced, data=b"two")
     assert wrong.refusal == (400, "VALIDATION_FAILED", ["header:X-Content-SHA256"])
     assert len((await api.get("/assets")).data) == 1
 
@@ -142,8 +143,8 @@ async def test_nobody_else_reads_it_or_learns_that_it_exists(api: Api, content: 
     other_job = UUID(int=999)
     attempts = {
         "another user": [await api.get(content, BOB), await api.get(metadata, BOB)],
-        "a worker of another job": [await api.send("GET", content, api.grant(read_job=str(other_job)))],
-        "a worker of another user": [await api.send("GET", content, api.grant(BOB))],
+        "a worker of another job": [await api.ask("GET", content, api.grant(read_job=str(other_job)))],
+        "a worker of another user": [await api.ask("GET", content, api.grant(BOB))],
     }
     assert {who: [answer.refusal[:2] for answer in answers] for who, answers in attempts.items()} == {
         "another user": [(404, "NOT_FOUND"), (404, "NOT_FOUND")],
@@ -151,14 +152,14 @@ async def test_nobody_else_reads_it_or_learns_that_it_exists(api: Api, content: 
         "a worker of another user": [(404, "NOT_FOUND")],
     }
     for path in (content, metadata):
-        assert (await api.send("GET", path, {})).refusal[:2] == (401, "UNAUTHENTICATED")
-    assert (await api.send("GET", metadata, api.grant())).refusal[:2] == (403, "FORBIDDEN")
+        assert (await api.ask("GET", path, {})).refusal[:2] == (401, "UNAUTHENTICATED")
+    assert (await api.ask("GET", metadata, api.grant())).refusal[:2] == (403, "FORBIDDEN")
 
 
 async def test_a_worker_reads_the_files_of_its_job(api: Api, content: str):
     later_step = api.grant(sid=UUID(int=98))
-    assert (await api.send("GET", content, later_step)).body == CONTENT
-    assert (await api.send("GET", content, later_step | {"range": "bytes=0-3"})).body == CONTENT[:4]
+    assert (await api.ask("GET", content, later_step)).body == CONTENT
+    assert (await api.ask("GET", content, later_step | {"range": "bytes=0-3"})).body == CONTENT[:4]
 
 
 async def test_what_does_not_exist_is_not_found(api: Api):
@@ -186,26 +187,26 @@ async def test_a_user_lists_own_files_newest_first(api: Api):
 
 async def test_a_user_stores_a_file_of_their_own(api: Api):
     headers = {**api.users.bearer(ALICE), "content-type": "image/png", "x-filename": "mine.png"}
-    answer = await api.send("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
-    again = await api.send("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
+    answer = await api.ask("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
+    again = await api.ask("POST", "/assets", {**headers, "Idempotency-Key": "k"}, data=CONTENT)
     assert (answer.status, again.status) == (201, 200)
     asset = answer.data
     assert again.data == asset
     assert asset["path"].startswith(f"uploads/{ALICE}/")
     assert (await api.get(f"/assets/{asset['id']}/content")).body == CONTENT
     assert (await api.get(f"/assets/{asset['id']}", BOB)).status == 404
-    other = await api.send("POST", "/assets", headers, data=CONTENT)
+    other = await api.ask("POST", "/assets", headers, data=CONTENT)
     assert other.data["id"] != asset["id"]
 
 
 async def test_a_form_is_not_a_file(api: Api):
     headers = {**api.users.bearer(ALICE), "content-type": "multipart/form-data; boundary=x", "x-filename": "a.png"}
-    answer = await api.send("POST", "/assets", headers, data=b"--x--")
+    answer = await api.ask("POST", "/assets", headers, data=b"--x--")
     assert answer.refusal == (415, "UNSUPPORTED_MEDIA_TYPE", ["header:Content-Type"])
 
 
 async def test_the_document_says_that_files_are_bodies(api: Api):
-    paths = (await api.send("GET", "/schema/openapi.json", {})).body["paths"]
+    paths = (await api.ask("GET", "/schema/openapi.json", {})).body["paths"]
     for path in ("/uploads", "/assets"):
         operation = paths[path]["post"]
         assert operation["requestBody"]["content"]["*/*"]["schema"]["format"] == "binary"

@@ -7,7 +7,8 @@ import msgspec
 from services.storage.app import SERVICE
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output, StepError, StepOutputs
 from shared.projections import rebuild
-from tests.support.apps.storage import ALICE, BOB, GID, JOB, Api
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.storage import GID, JOB, Api
 from tests.support.publishing import Publisher
 
 GEN_IN = {"version": "v2", "steps": [{"id": 77, "nodeName": "sketch", "nodePayload": {"seed": 9007199254740993}}]}

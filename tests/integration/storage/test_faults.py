@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from services.storage.projections.assets import ASSETS
 from shared.projections import pending_rows
-from tests.support.apps.storage import ALICE, BOB, GID, JOB, SID, Api, storage_service
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.storage import GID, JOB, SID, Api, storage_service
 from tests.support.gate import Gate, gate_to
 from tests.support.patience import eventually
 from tests.support.servers import Bucket
@@ -36,7 +37,7 @@ async def gated(database: str, nats_url: str, bucket: Bucket, tmp_path: Path) ->
 
 
 async def ready(api: Api) -> tuple[int, str]:
-    answer = await api.send("GET", "/health/ready", {})
+    answer = await api.ask("GET", "/health/ready", {})
     return answer.status, answer.body["checks"]["file store"]["status"]
 
 

@@ -11,7 +11,8 @@ import aiohttp
 import psutil
 import pytest_asyncio
 
-from tests.support.apps.storage import ALICE, GID, JOB, SID
+from tests.support.apps.client import ALICE
+from tests.support.apps.storage import GID, JOB, SID
 from tests.support.patience import eventually
 from tests.support.servers import Bucket
 from tests.support.serving import free_port

@@ -5,18 +5,8 @@ from pathlib import Path
 from uuid import UUID
 
 from shared.content.files import cid_of
-from tests.support.apps.storage import (
-    ALICE,
-    BOB,
-    COLLECTION,
-    GID,
-    JOB,
-    PUBLIC_URL,
-    SID,
-    Api,
-    sha256,
-    storage_service,
-)
+from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.storage import COLLECTION, GID, JOB, PUBLIC_URL, SID, Api, sha256, storage_service
 from tests.support.servers import Bucket
 
 PATH = f"generations/{ALICE}/{JOB}/{GID}/{SID}"

@@ -39,7 +39,7 @@ def file_store(folder: Path, logs: Path) -> Iterator[Bucket]:
 
 
 async def says(api: Api, status: int, of_the_store: str) -> bool:
-    answer = await api.send("GET", "/health/ready", {})
+    answer = await api.ask("GET", "/health/ready", {})
     return (answer.status, answer.body["checks"]["file store"]["status"]) == (status, of_the_store)
 
 

@@ -2,11 +2,10 @@
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -15,54 +14,20 @@ from services.collections.app import SERVICE, build
 from services.collections.settings import CollectionsSettings
 from shared.eventstore import EventStore
 from shared.runtime import Parts, Runtime, running
-from tests.support.patience import asked_again
+from tests.support.apps.client import ALICE, Answer, Client
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
-ALICE, BOB = UUID(int=1), UUID(int=2)
 SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
 """What a collection needs beside its title and its steps to be published."""
 
 
-class Answer(NamedTuple):
-    status: int
-    body: Any
-    headers: Mapping[str, str]
-
-    @property
-    def data(self) -> Any:
-        assert self.status < 300, self.body
-        assert self.body["error"] is None
-        return self.body["data"]
-
-    @property
-    def code(self) -> tuple[int, str]:
-        return self.status, self.body["code"]
-
-    @property
-    def pointers(self) -> list[str]:
-        return [detail["pointer"] for detail in self.body["details"]]
-
-
-class Api:
+class Api(Client):
     """Requests of one user or another."""
 
-    def __init__(self, url: str, issuer: TokenIssuer, store: EventStore, session: aiohttp.ClientSession) -> None:
-        self.is_patient = True  # whether it asks again while it is told that something is not shown yet
-        self.url, self.store, self._issuer, self._session = url, store, issuer, session
-
-    async def send(self, method: str, path: str, user: UUID | None = ALICE, **request: Any) -> Answer:
-        headers = {**(self._issuer.bearer(user) if user else {}), **request.pop("headers", {})}
-        ask = partial(self._send, method, path, headers, request)
-        return await (asked_again(ask) if self.is_patient else ask())
-
-    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
-        async with self._session.request(method, self.url + path, headers=headers, **request) as response:
-            body = await response.json(content_type=None) if response.content_length else None
-            return Answer(response.status, body, response.headers)
-
-    async def get(self, path: str, user: UUID | None = ALICE, **request: Any) -> Answer:
-        return await self.send("GET", path, user, **request)
+    def __init__(self, url: str, issuer: TokenIssuer, session: aiohttp.ClientSession, store: EventStore) -> None:
+        super().__init__(url, issuer, session)
+        self.store = store
 
     async def post(self, path: str, body: Any = None, user: UUID | None = ALICE, **request: Any) -> Answer:
         return await self.send("POST", path, user, json={} if body is None else body, **request)
@@ -71,9 +36,9 @@ class Api:
         return await self.send("PUT", path, user, json=body, **request)
 
     async def text(self, path: str, user: UUID = ALICE) -> str:
-        async with self._session.get(self.url + path, headers=self._issuer.bearer(user)) as response:
-            assert response.status == 200
-            return await response.text()
+        answer = await self.get(path, user)
+        assert answer.status == 200
+        return answer.text
 
     async def create(self, body: Any = None, user: UUID = ALICE, query: str = "", **request: Any) -> Any:
         return (await self.post(f"/projects/collections{query}", body, user, **request)).data
@@ -103,7 +68,7 @@ async def collections_service(
         serving(service.app) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Api(url, issuer, service.runtime.store, session)
+        yield Api(url, issuer, session, service.runtime.store)
 
 
 def two_steps() -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -15,52 +14,22 @@ from services.credits.app import SERVICE, build
 from services.credits.settings import CreditsSettings
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.runtime import Running, running
-from tests.support.patience import asked_again, eventually
+from tests.support.apps.client import ALICE, Answer, Client
+from tests.support.patience import eventually
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
-ALICE, BOB, OPERATOR = UUID(int=1), UUID(int=2), UUID(int=3)
+OPERATOR = UUID(int=3)
 
 
-class Answer(NamedTuple):
-    status: int
-    body: Any
-    text: str
-    headers: Mapping[str, str] = {}
-
-    @property
-    def data(self) -> Any:
-        assert self.status < 300, self.body
-        assert self.body["error"] is None
-        return self.body["data"]
-
-    @property
-    def refusal(self) -> tuple[int, str, list[str]]:
-        return self.status, self.body["code"], [detail["pointer"] for detail in self.body["details"]]
-
-
-class Api:
+class Api(Client):
     """Requests of one user or another; numbers in answers are exact (Decimal)."""
 
-    def __init__(self, url: str, issuer: TokenIssuer, service: Running, session: aiohttp.ClientSession) -> None:
-        self.is_patient = True  # whether it asks again while it is told that something is not shown yet
-        self.url, self.runtime, self.consumers = url, service.runtime, service.parts.consumers
-        self._issuer, self._session = issuer, session
+    parse_float = Decimal
 
-    async def send(self, method: str, path: str, user: UUID | None, *roles: str, **request: Any) -> Answer:
-        headers = {**(self._issuer.bearer(user, *roles) if user else {}), **request.pop("headers", {})}
-        ask = partial(self._send, method, path, headers, request)
-        return await (asked_again(ask) if self.is_patient else ask())
-
-    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
-        async with self._session.request(method, self.url + path, headers=headers, **request) as response:
-            text = await response.text()
-            return Answer(
-                response.status, json.loads(text, parse_float=Decimal) if text else None, text, response.headers
-            )
-
-    async def get(self, path: str, user: UUID | None = ALICE) -> Answer:
-        return await self.send("GET", path, user)
+    def __init__(self, url: str, issuer: TokenIssuer, session: aiohttp.ClientSession, service: Running) -> None:
+        super().__init__(url, issuer, session)
+        self.runtime, self.consumers = service.runtime, service.parts.consumers
 
     async def grant(self, body: dict[str, Any] | str, *roles: str, **request: Any) -> Answer:
         text = body if isinstance(body, str) else json.dumps(body)
@@ -100,7 +69,7 @@ async def credits_service(database: str, nats_url: str, folder: Path) -> AsyncIt
         serving(service.app) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Api(url, issuer, service, session)
+        yield Api(url, issuer, session, service)
 
 
 def requested(job_id: UUID, quoted: int, user: UUID = ALICE) -> JobRequested:

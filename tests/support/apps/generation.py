@@ -4,7 +4,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -17,12 +16,12 @@ from services.generation.app import SERVICE, build
 from services.generation.settings import GenerationSettings
 from shared.contracts.collections import CollectionCreated
 from shared.runtime import Running, running
-from tests.support.patience import PATIENCE, asked_again, eventually
+from tests.support.apps.client import ALICE, Answer, Client
+from tests.support.patience import PATIENCE, eventually
 from tests.support.publishing import Publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
-ALICE, BOB = UUID(int=1), UUID(int=2)
 PROJECT = UUID(int=51)
 ANSWERED: dict[UUID, int] = {}
 """The position of each collection's creation."""
@@ -39,22 +38,6 @@ ONE_STEP = data(SKETCH, variables=[STYLE])
 FOXES = data(SKETCH, FRAME, variables=[STYLE], generations={"generations": 2})
 
 
-class Answer(NamedTuple):
-    status: int
-    body: Any
-    text: str
-
-    @property
-    def data(self) -> Any:
-        assert self.status < 300, self.body
-        assert self.body["error"] is None
-        return self.body["data"]
-
-    @property
-    def refusal(self) -> tuple[int, str, list[str]]:
-        return self.status, self.body["code"], [detail["pointer"] for detail in self.body["details"]]
-
-
 class Told(NamedTuple):
     """One server-sent event; `id` is None for those that are not recorded."""
 
@@ -63,26 +46,14 @@ class Told(NamedTuple):
     data: Any
 
 
-class Api:
+class Api(Client):
     """The service over HTTP, for one user or another; numbers in answers are exact (Decimal)."""
 
-    def __init__(self, url: str, issuer: TokenIssuer, service: Running, session: aiohttp.ClientSession) -> None:
-        self.is_patient = True  # whether it asks again while it is told that something is not shown yet
-        self.url, self.service, self.store = url, service, service.runtime.store
-        self._issuer, self._session = issuer, session
+    parse_float = Decimal
 
-    async def send(self, method: str, path: str, user: UUID | None = ALICE, **request: Any) -> Answer:
-        headers = {**(self._issuer.bearer(user) if user else {}), **request.pop("headers", {})}
-        ask = partial(self._send, method, path, headers, request)
-        return await (asked_again(ask) if self.is_patient else ask())
-
-    async def _send(self, method: str, path: str, headers: dict[str, str], request: dict[str, Any]) -> Answer:
-        async with self._session.request(method, self.url + path, headers=headers, **request) as response:
-            text = await response.text()
-            return Answer(response.status, json.loads(text, parse_float=Decimal) if text else None, text)
-
-    async def get(self, path: str, user: UUID | None = ALICE) -> Answer:
-        return await self.send("GET", path, user)
+    def __init__(self, url: str, issuer: TokenIssuer, session: aiohttp.ClientSession, service: Running) -> None:
+        super().__init__(url, issuer, session)
+        self.service, self.store = service, service.runtime.store
 
     async def generate(
         self, collection: UUID, user: UUID | None = ALICE, key: str | None = None, **body: Any
@@ -110,10 +81,10 @@ class Api:
     @contextlib.asynccontextmanager
     async def follow(self, job_id: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Told]]:
         await self.job(job_id)  # a busy service may not show it yet
-        headers = {**self._issuer.bearer(ALICE), **({"Last-Event-ID": str(after)} if after is not None else {})}
+        headers = {**self.issuer.bearer(ALICE), **({"Last-Event-ID": str(after)} if after is not None else {})}
         url = f"{self.url}/jobs/{job_id}/events"
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        async with self._session.get(url, headers=headers, timeout=timeout) as response:
+        async with self.session.get(url, headers=headers, timeout=timeout) as response:
             assert response.status == 200
             assert response.content_type == "text/event-stream"
             yield _events(response)
@@ -168,7 +139,7 @@ async def generation_service(
         serving(service.app) as url,
         aiohttp.ClientSession() as session,
     ):
-        yield Api(url, issuer, service, session)
+        yield Api(url, issuer, session, service)
 
 
 async def created(collections: Publisher, written: dict[str, Any], user: UUID = ALICE, title: str = "Foxes") -> UUID:
