@@ -17,15 +17,15 @@ class IdBlocks:
         self._block = iter(range(0))
         self._fetching = asyncio.Lock()
 
-    async def take(self, count: int, excluding: Collection[int] = ()) -> list[int]:
-        """`count` ids that were never taken, none of them in `excluding`. Raises StoreUnavailable."""
+    async def take(self, count: int, apart_from: Collection[int] = ()) -> list[int]:
+        """`count` ids that were never taken, none of them in `apart_from`. Raises StoreUnavailable."""
         async with self._fetching:
             ids: list[int] = []
             while len(ids) < count:
                 candidate = next(self._block, None)
                 if candidate is None:
                     self._block = iter(await self._next_block())
-                elif candidate not in excluding:
+                elif candidate not in apart_from:
                     ids.append(candidate)
             return ids
 
