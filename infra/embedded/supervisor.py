@@ -10,17 +10,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
 
+from infra.embedded.child import Child, Launcher
 from infra.embedded.errors import SetError
-from infra.embedded.fork_client import ForkClient, Forked
-from infra.embedded.process import ProcessSpec, last_lines, launch_command, open_log, popen_arguments
+from infra.embedded.fork_client import ForkClient
+from infra.embedded.process import ProcessSpec, last_lines
 from infra.embedded.process_start import start_of_pid
 from infra.embedded.set_file import ProcessInfo, State
 from shared.backoff import Backoff
-from shared.runtime.delayed_start import START_WHEN_STDIN_ENDS
 from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
@@ -71,24 +71,6 @@ def _ignoring_os_errors(write: Callable[[T], None]) -> Callable[[T], None]:
     return write_if_possible
 
 
-@dataclass
-class Child:
-    spec: ProcessSpec
-    info: ProcessInfo
-    process: asyncio.subprocess.Process | Forked | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while the process serves; cleared when it dies."""
-    has_been_ready: bool = False
-    failed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it has died GIVE_UP times and has never been ready."""
-    ending: str = ""
-    """How it last ended, for messages."""
-    keeper: asyncio.Task[None] | None = None
-    """Starts the process, and restarts it when it dies."""
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the earlier stages are ready."""
-
-
 GIVE_UP = 5
 """Deaths of a process that has never been ready after which `start` fails."""
 
@@ -115,7 +97,8 @@ class Supervisor:
         self._logs, self._stages = logs, stages
         self._say, self._changed = _ignoring_os_errors(say), _ignoring_os_errors(changed)
         self._first_pause, self._longest_pause = first_pause, longest_pause
-        self._start_seconds, self._fork_client = start_seconds, fork_client
+        self._start_seconds = start_seconds
+        self._launcher = Launcher(logs, fork_client, self._say)
         self._stopping = asyncio.Event()
         # A probe of a hanging server blocks its thread: with two threads per process, others still get one.
         self._threads = ThreadPoolExecutor(2 * sum(len(stage.processes) for stage in stages))
@@ -159,8 +142,7 @@ class Supervisor:
         self._stopping.set()
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
-        if self._fork_client is not None:
-            await self._fork_client.stop()
+        await self._launcher.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -193,11 +175,11 @@ class Supervisor:
         await self._in_thread(spec.prepare)
         if self._stopping.is_set():
             return "was not started"
-        process = await self._launch(child)
+        process = await self._launcher.launch(child)
         child.process = process
         self._note(child, "starting", pid=process.pid)
         if self._stopping.is_set():  # `stop` was called while it was being started
-            self._signal(child, spec.stop_signal)
+            child.signal(spec.stop_signal)
         prober = asyncio.create_task(self._probe(child), name=f"probe {spec.name}")
         try:
             code = await process.wait()
@@ -212,43 +194,10 @@ class Supervisor:
             return "has ended"
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
-    async def _launch(self, child: Child) -> asyncio.subprocess.Process | Forked:
-        spec, fork_client = child.spec, self._fork_client
-        if fork_client is not None and fork_client.can_fork(spec):
-            try:
-                await fork_client.loaded()
-                with self._open_log(spec.name) as log:
-                    arguments, is_held = self._arguments(child)
-                    return await fork_client.fork(spec, arguments, log, is_held=is_held)
-            except OSError as error:
-                self._say(f"{spec.name} is started without a fork, and takes more memory: {error}")
-        with self._open_log(spec.name) as log:
-            arguments, is_held = self._arguments(child)
-            stdin = {"stdin": asyncio.subprocess.PIPE} if is_held else {}
-            # In the loop's thread: the kernel ends the child when the thread that forked it ends.
-            return await asyncio.create_subprocess_exec(*launch_command(spec), stdout=log, **{**arguments, **stdin})
-
-    @staticmethod
-    def _arguments(child: Child) -> tuple[dict[str, Any], bool]:
-        """Its keyword arguments, and whether it is held: it waits until its standard input ends."""
-        arguments, is_held = popen_arguments(child.spec), child.spec.is_held and not child.turn.is_set()
-        return {**arguments, "env": {**arguments["env"], **({START_WHEN_STDIN_ENDS: "1"} if is_held else {})}}, is_held
-
-    def _open_log(self, name: str) -> IO[bytes]:
-        """The process's log; /dev/null if it can't be opened, since the process can run without."""
-        try:
-            return open_log(self._logs, name)
-        except OSError as error:
-            self._say(f"{name}.log can't be written ({error.strerror}); {name} is started without one")
-            return Path(os.devnull).open("ab")
-
     async def _probe(self, child: Child) -> None:
         if child.spec.is_held:
             await child.turn.wait()
-        if isinstance(child.process, Forked):
-            child.process.release()
-        elif child.process is not None and child.process.stdin is not None:
-            child.process.stdin.close()
+        child.release()
         began = time.monotonic()
         while True:
             try:
@@ -285,23 +234,18 @@ class Supervisor:
         """Send a process its stop signal; its keeper then starts it again."""
         self._say(f"{name} is restarted: {why}")
         child = self.children[name]
-        self._signal(child, child.spec.stop_signal)
+        child.signal(child.spec.stop_signal)
 
     async def _stop_child(self, child: Child) -> None:
         if child.keeper is None:
             return
-        self._signal(child, child.spec.stop_signal)
+        child.signal(child.spec.stop_signal)
         done, _ = await asyncio.wait({child.keeper}, timeout=child.spec.grace_seconds)
         if not done:
             if child.process is not None:
                 self._say(f"{child.spec.name} did not stop in {child.spec.grace_seconds:g} s and is killed")
-                self._signal(child, signal.SIGKILL)
+                child.signal(signal.SIGKILL)
             await child.keeper
-
-    def _signal(self, child: Child, number: signal.Signals) -> None:
-        if child.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                child.process.send_signal(number)
 
     def _describe(self, spec: ProcessSpec) -> ProcessInfo:
         log = str(self._logs / f"{spec.name}.log")
