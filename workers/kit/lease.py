@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import nats.errors
 from nats.aio.msg import Msg
 
+from shared.stopping import stop
+
 
 class Lease:
     """Of one step's attempt; a broker that forgot about it may deliver it to us again, and then the newest counts."""
@@ -21,9 +23,7 @@ class Lease:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     async def _keep(self) -> None:
         while True:

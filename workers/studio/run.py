@@ -18,6 +18,7 @@ from shared.messaging import connect
 from shared.messaging.connection import close
 from shared.runtime import SettingsError, from_environment
 from shared.runtime.delayed_start import wait_for_start
+from shared.stopping import stop
 from shared.telemetry import configure_logging
 from shared.telemetry.metrics import create_registry
 from shared.telemetry.tracing import setup_tracing
@@ -87,8 +88,7 @@ async def _connected(settings: WorkerSettings, checks: dict[str, Check], stoppin
     stopped.cancel()
     if connecting.done():
         return connecting.result()
-    connecting.cancel()
-    await asyncio.gather(connecting, return_exceptions=True)
+    await stop(connecting)
     return None
 
 

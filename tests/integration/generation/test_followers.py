@@ -120,6 +120,7 @@ async def test_progress_is_kept_of_so_many_steps_and_characters(api: Api, nats_u
             said = Progress(job_id, uuid4(), UUID(int=number), 1, 0.5, "m" * 100_000)
             await client.publish(f"progress.{job_id}.g.{number}", msgspec.json.encode(said))
         await eventually(lambda: client.stats["in_msgs"] >= MAX_FRAMES + 50, "all to have come")
+        await client.flush()  # the answer comes behind them, when all of them were handed to the hub
         news = await follower.next(60)
     assert [UUID(each.data["sid"]).int for each in news] == list(range(50, MAX_FRAMES + 50))
     assert {len(each.data["message"]) for each in news} == {MOST_SAID}

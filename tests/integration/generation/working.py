@@ -18,6 +18,7 @@ from shared.contracts.storage import EVENTS as STORAGE_EVENTS
 from shared.contracts.storage import AssetStored
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
 from shared.messaging.connection import connected
+from shared.stopping import stop
 from tests.support.apps.client import ALICE
 from tests.support.publishing import Publisher, publisher
 
@@ -135,6 +136,4 @@ async def worker(nats_url: str, storage_database: str) -> AsyncIterator[Worker]:
         try:
             yield played
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)  # nats-py's fetch may lose a cancellation

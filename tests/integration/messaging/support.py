@@ -18,6 +18,7 @@ from nats.js.errors import NotFoundError
 
 from infra.embedded.nats import NatsServer
 from infra.embedded.process import start, stop
+from shared import stopping
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
 from shared.messaging import Consumer, ConsumerRunner, Relay, RetrySettings, SubscriptionSettings, connected
@@ -168,9 +169,7 @@ async def background(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None
         for task in tasks:
             assert not task.done() or task.exception() is None, f"a loop broke: {task.exception()!r}"
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopping.stop(*tasks)
 
 
 def relay(store: EventStore, url: str, **settings: Any) -> Relay:

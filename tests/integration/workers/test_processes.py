@@ -47,6 +47,12 @@ async def test_probes_and_metrics_tell_how_it_is(start_worker: Start, engine: En
     assert 'worker_steps_total{code="",service_required="caption",status="completed"} 1.0' in metrics
 
 
+async def has_compared_clocks(worker: WorkerProcess) -> bool:
+    """False on a busy machine, too, where NATS may take longer over its answer than a check has."""
+    checks = json.loads((await worker.get("/health/ready"))[1]).get("checks", {})
+    return str(checks.get("clock", {}).get("detail")).endswith("s from NATS's")
+
+
 @pytest.mark.parametrize(("offset", "side"), [(HOUR, "ahead of"), (-HOUR, "behind")])
 async def test_it_tells_that_its_clock_is_another(
     start_worker: Start, engine: Engine, tmp_path: Path, offset: timedelta, side: str
@@ -54,7 +60,7 @@ async def test_it_tells_that_its_clock_is_another(
     """It works all the same, and is ready for that."""
     clock = SteppedClock(tmp_path / "clock")
     worker = await start_worker(**clock.environment).ready()
-    assert json.loads((await worker.get("/health/ready"))[1])["checks"]["clock"]["status"] == "ok"
+    await eventually(lambda: has_compared_clocks(worker), "the worker to compare its clock with NATS's")
     with clock.off_by(offset):
         assert (await engine.run(engine.work("caption", prompt="x"))).status == "completed"
         status, body = await worker.get("/health/ready")

@@ -10,6 +10,7 @@ from uuid import UUID
 import aiohttp
 
 from tests.support.patience import asked_again
+from tests.support.positions import SeenPositions
 from tests.support.tokens import TokenIssuer
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
@@ -56,7 +57,9 @@ class Client:
     def __init__(self, url: str, issuer: TokenIssuer, session: aiohttp.ClientSession) -> None:
         self.url, self.issuer, self.session = url, issuer, session
         self.waits_for_tables = True
-        """Whether a request is repeated while it is answered 503 because read tables are behind."""
+        """Whether reads bring the positions that writes were answered with, as the edge's do, and a request is repeated
+        while it is answered 503 because read tables are behind."""
+        self._seen = SeenPositions()
 
     async def send(
         self,
@@ -77,7 +80,10 @@ class Client:
         return await (asked_again(once) if self.waits_for_tables else once())
 
     async def _once(self, method: str, path: str, headers: Mapping[str, str], request: dict[str, Any]) -> Answer:
+        if self.waits_for_tables:
+            headers = {**headers, **self._seen.headers_for(method, headers)}
         async with self.session.request(method, self.url + path, headers=headers, **request) as response:
+            self._seen.note(response.headers)
             raw = await response.read()
             return Answer(response.status, self._body(response.content_type, raw), raw, response.headers)
 
