@@ -28,7 +28,7 @@ class Aggregate:
 
 
 class Specification:
-    """A history, and the outcome of the last command on it: its events, or the Problem that it raised."""
+    """A history, and the outcome of the last `when`: the events of its commands, or the Problem that one raised."""
 
     def __init__(self, aggregate: Aggregate, events: Sequence[Event]) -> None:
         self._aggregate = aggregate
@@ -41,14 +41,18 @@ class Specification:
             self._add(list(self._aggregate.decide(command, self.state)))
         return self
 
-    def when(self, command: Any) -> Self:
-        """Decides on a command; its events become part of the history."""
-        try:
-            self.outcome = list(self._aggregate.decide(command, self.state))
-        except Problem as problem:
-            self.outcome = problem
-        else:
-            self._add(self.outcome)
+    def when(self, *commands: Any) -> Self:
+        """Decides on each command in turn; its events become part of the history. The first refusal is the outcome."""
+        events: list[Event] = []
+        self.outcome = events
+        for command in commands:
+            try:
+                decision = list(self._aggregate.decide(command, self.state))
+            except Problem as problem:
+                self.outcome = problem
+                break
+            self._add(decision)
+            events += decision
         return self
 
     def _add(self, events: list[Event]) -> None:
@@ -56,7 +60,7 @@ class Specification:
 
     @property
     def events(self) -> list[Event]:
-        """The events of the last command. Fails if it was refused."""
+        """The events of the last `when`. Fails if a command was refused."""
         assert isinstance(self.outcome, list), f"it was refused: {self.outcome}"
         return self.outcome
 
