@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.eventstore.decider import encode_state
-from tests.support.lives import LIVES, Life, folded
+from tests.support.histories import LIVES, Life, folded
 
 GROWN = 10
 """So many times the size at which the tests count steps and bytes."""

@@ -217,9 +217,9 @@ async def test_upgraded_and_rolled_back_under_load(ground: Scene, tmp_path: Path
                     assert await until_settled(client) == {"available": GRANTED - spent, "held": 0, "spent": spent}
             await assert_published_once_in_order(ground)
         for fleet in (old, new, again):
-            assert fleet.said(level="error") == []
-        assert [line for line in old.said() + again.said() if line.get("event") == "projection_rebuilds"] == []
-        assert [line for line in new.said() if line.get("event") == "read_table_falls_behind"] == []
+            assert fleet.entries(level="error") == []
+        assert [line for line in old.entries() + again.entries() if line.get("event") == "projection_rebuilds"] == []
+        assert [line for line in new.entries() if line.get("event") == "read_table_falls_behind"] == []
         await assert_old_tables_are_right(ground, again)
         await assert_new_tables_are_right(ground, new_tables)
 

@@ -87,7 +87,7 @@ class Fleet:
             process.wait()
         self.processes.clear()
 
-    def said(self, *, level: str = "") -> list[dict[str, Any]]:
+    def entries(self, *, level: str = "") -> list[dict[str, Any]]:
         """The entries of all its logs, of one level or all."""
         lines = []
         for path in sorted(self.logs.glob(f"{self.name}-*.log")):

@@ -18,7 +18,7 @@ class Publisher:
         self.store = store
         self._versions: dict[UUID, int] = {}
 
-    async def say(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> int:
+    async def publish(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> int:
         """Appends events to the end of a stream; returns the position of the last one."""
         context = Context(command_id=command_id or uuid4(), actor="test")
         version = self._versions.get(stream_id, 0)

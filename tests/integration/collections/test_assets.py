@@ -53,9 +53,9 @@ async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):
     """Newest first, with inputs and outputs once they are known; for the collection's owner alone."""
     collection = await api.create({"data": two_steps()})
     for asset_id in (71, 72):
-        await storage.say(UUID(int=asset_id), stored(collection, asset_id))
+        await storage.publish(UUID(int=asset_id), stored(collection, asset_id))
     assert {each["id"] for each in await listed(api, collection, lambda found: len(found) == 2)} == {71, 72}
-    await storage.say(UUID(int=71), AssetDescribed(71, collection["data"], {"status": "completed"}))
+    await storage.publish(UUID(int=71), AssetDescribed(71, collection["data"], {"status": "completed"}))
     found = await listed(api, collection, lambda found: any(each["gen_in_data"] for each in found))
     (described,) = [each for each in found if each["id"] == 71]
     assert described["gen_in_data"] == collection["data"]
@@ -76,7 +76,7 @@ async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher
     made_from = {"prompt": "x" * (PAGE_BYTES // 5)}
     for asset_id in range(71, 81):
         described = AssetDescribed(asset_id, made_from, {})
-        await storage.say(UUID(int=asset_id), stored(collection, asset_id), described)
+        await storage.publish(UUID(int=asset_id), stored(collection, asset_id), described)
     await listed(api, collection, lambda found: len(found) == 4 and all(each["gen_in_data"] for each in found))
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
@@ -96,7 +96,7 @@ async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher
 async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage: Publisher):
     """Before the body's `data`; its steps come from the components that made the asset, and share none of them."""
     first = await api.create({"data": two_steps()})
-    await storage.say(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
+    await storage.publish(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
     await listed(api, first, lambda found: any(each["gen_in_data"] for each in found))
     made = await api.create({"title": "Again", "data": {"version": "none"}}, query="?asset_id=71")
     assert made["title"] == "Again"
@@ -106,7 +106,7 @@ async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage
 
 async def test_an_asset_that_is_not_yours_or_not_described_makes_no_collection(api: Api, storage: Publisher):
     collection = await api.create({"data": two_steps()})
-    await storage.say(UUID(int=71), stored(collection, 71))
+    await storage.publish(UUID(int=71), stored(collection, 71))
     await listed(api, collection, bool)
     head = await api.store.head()
     path = "/projects/collections?asset_id"

@@ -49,7 +49,7 @@ async def run_job(engine: Publisher, collection, moods: list[str | None], first_
     """
     job_id, collection_id, data = uuid4(), UUID(collection["id"]), collection["data"]
     gids = [uuid4() for _ in moods]
-    await engine.say(
+    await engine.publish(
         job_id,
         JobRequested(
             job_id=job_id,
@@ -72,7 +72,7 @@ async def run_job(engine: Publisher, collection, moods: list[str | None], first_
             **said, collection_id=collection_id, hash=f"{place:064x}", variables=drawn, steps=[]
         )
         if mood is None:
-            await engine.say(gid, started)
+            await engine.publish(gid, started)
             continue
         asset = first_asset + place
         output = Output(
@@ -85,10 +85,10 @@ async def run_job(engine: Publisher, collection, moods: list[str | None], first_
             size=10,
         )
         made = [StepOutputs(data["steps"][1]["id"], [Output(kind="text", text="x"), output])]
-        await engine.say(gid, started, GenerationCompleted(**said, outputs=made, gen_in_data=data))
+        await engine.publish(gid, started, GenerationCompleted(**said, outputs=made, gen_in_data=data))
     failed = moods.count(None)
     end = JobPartiallyCompleted(job_id, ALICE, 1, failed) if failed else JobCompleted(job_id, ALICE, 1)
-    await engine.say(job_id, end)
+    await engine.publish(job_id, end)
     return job_id
 
 
@@ -166,7 +166,7 @@ async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, sto
         component_id=made["data"]["steps"][1]["id"],
         cid=CID,
     )
-    await storage.say(UUID(int=70), stored)
+    await storage.publish(UUID(int=70), stored)
     await run_job(engine, made, ["noir"], 70)
     path = f"/collections/{made['id']}/tokens/1/metadata"
     named = await until(api, path, lambda answer: answer.status == 200 and answer.data["image"].startswith("ipfs"))

@@ -29,9 +29,9 @@ async def hold_status(api: Api, job_id: UUID) -> str | None:
 async def test_a_job_is_held_then_charged_for_what_succeeded_and_the_rest_comes_back(api: Api, generation: Publisher):
     await api.give("10")
     job = uuid4()
-    await generation.say(job, requested(job, 5 * CREDIT))
+    await generation.publish(job, requested(job, 5 * CREDIT))
     await api.settled(("5", "5", "0"))
-    await generation.say(job, JobPartiallyCompleted(job, ALICE, captured=3_750_000, failed=1))
+    await generation.publish(job, JobPartiallyCompleted(job, ALICE, captured=3_750_000, failed=1))
     await api.settled(("6.25", "0", "3.75"))
     assert await kinds(api, job) == ["held", "captured", "released"]
     assert await hold_status(api, job) == "captured"
@@ -40,7 +40,7 @@ async def test_a_job_is_held_then_charged_for_what_succeeded_and_the_rest_comes_
 async def test_a_completed_job_is_charged_whole(api: Api, generation: Publisher):
     await api.give("10")
     job = uuid4()
-    await generation.say(job, requested(job, 10 * CREDIT), JobCompleted(job, ALICE, captured=10 * CREDIT))
+    await generation.publish(job, requested(job, 10 * CREDIT), JobCompleted(job, ALICE, captured=10 * CREDIT))
     await api.settled(("0", "0", "10"))
     assert await kinds(api, job) == ["held", "captured"]
 
@@ -48,7 +48,7 @@ async def test_a_completed_job_is_charged_whole(api: Api, generation: Publisher)
 async def test_a_failed_job_costs_nothing(api: Api, generation: Publisher):
     await api.give("10")
     job = uuid4()
-    await generation.say(job, requested(job, 4 * CREDIT), JobFailed(job, ALICE, "the workers burnt down"))
+    await generation.publish(job, requested(job, 4 * CREDIT), JobFailed(job, ALICE, "the workers burnt down"))
     await eventually(lambda: _is(hold_status(api, job), "released"), "the hold to be released")
     assert await api.balance() == (10, 0, 0)
     assert await kinds(api, job) == ["held", "released"]
@@ -58,21 +58,21 @@ async def test_a_job_beyond_the_balance_is_declined_and_stays_so(api: Api, gener
     """Credits that come later don't revive it, nor does its rejection move any."""
     await api.give("1")
     job = uuid4()
-    await generation.say(job, requested(job, 2 * CREDIT))
+    await generation.publish(job, requested(job, 2 * CREDIT))
     await eventually(lambda: _is(hold_status(api, job), "declined"), "the job to be declined")
     await api.give("10")
-    await generation.say(job, JobRejected(job, "INSUFFICIENT_CREDITS", "1 of 2 credits", ALICE))
+    await generation.publish(job, JobRejected(job, "INSUFFICIENT_CREDITS", "1 of 2 credits", ALICE))
     later = uuid4()
-    await generation.say(later, requested(later, CREDIT))
+    await generation.publish(later, requested(later, CREDIT))
     await api.settled(("10", "1", "0"))
     assert await kinds(api, job) == []
 
 
 async def test_a_job_that_costs_nothing_needs_no_credits(api: Api, generation: Publisher):
     job = uuid4()
-    await generation.say(job, requested(job, 0))
+    await generation.publish(job, requested(job, 0))
     await eventually(lambda: _is(hold_status(api, job), "held"), "the job to be held")
-    await generation.say(job, JobCompleted(job, ALICE, captured=0))
+    await generation.publish(job, JobCompleted(job, ALICE, captured=0))
     await eventually(lambda: _is(hold_status(api, job), "released"), "the job to be resolved")
     assert await api.balance() == (0, 0, 0)
 
@@ -82,7 +82,7 @@ async def test_many_jobs_at_once_never_spend_a_credit_twice(api: Api, generation
     await api.give("7.5", priority=2)
     await api.give("2.5", priority=1)
     jobs = [uuid4() for _ in range(40)]
-    await asyncio.gather(*(generation.say(job, requested(job, CREDIT)) for job in jobs))
+    await asyncio.gather(*(generation.publish(job, requested(job, CREDIT)) for job in jobs))
 
     async def decided() -> bool:
         return all([await hold_status(api, job) for job in jobs])
@@ -93,7 +93,7 @@ async def test_many_jobs_at_once_never_spend_a_credit_twice(api: Api, generation
     assert await api.balance() == (0, 10, 0)
     await asyncio.gather(
         *(
-            generation.say(job, JobCompleted(job, ALICE, captured=CREDIT))
+            generation.publish(job, JobCompleted(job, ALICE, captured=CREDIT))
             for job, status in zip(jobs, statuses, strict=True)
             if status == "held"
         )
@@ -105,7 +105,7 @@ async def test_users_do_not_see_each_others_ledgers(api: Api, generation: Publis
     await api.give("10")
     await api.give("10", user=BOB)
     job = uuid4()
-    await generation.say(job, requested(job, CREDIT, BOB))
+    await generation.publish(job, requested(job, CREDIT, BOB))
     await api.settled(("9", "1", "0"), BOB)
     assert await api.balance() == (10, 0, 0)
     assert (await api.get(f"/credits/entries?job_id={job}", ALICE)).data == []
@@ -116,7 +116,7 @@ async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Pu
     """Redelivery, by calling the service's own consumer once more with the very same event."""
     await api.give("10")
     job = uuid4()
-    await generation.say(job, requested(job, CREDIT))
+    await generation.publish(job, requested(job, CREDIT))
     await api.settled(("9", "1", "0"))
     head = await api.runtime.store.head()
     [first] = await generation.store.read_stream(job)
@@ -129,7 +129,7 @@ async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Pu
 async def test_a_hold_names_the_event_that_caused_it(api: Api, generation: Publisher):
     await api.give("10")
     job = uuid4()
-    await generation.say(job, requested(job, CREDIT))
+    await generation.publish(job, requested(job, CREDIT))
     await api.settled(("9", "1", "0"))
     [cause] = await generation.store.read_stream(job)
     held = next(each for each in await api.runtime.store.read_stream(ALICE) if isinstance(each.event, HoldPlaced))
@@ -142,8 +142,8 @@ async def test_a_charge_beyond_the_hold_is_parked_and_others_go_on(api: Api, gen
     """Nothing is guessed: what can't be is left to operators, and costs nobody else anything."""
     await api.give("10")
     wrong, right = uuid4(), uuid4()
-    await generation.say(wrong, requested(wrong, CREDIT), JobCompleted(wrong, ALICE, captured=2 * CREDIT))
-    await generation.say(right, requested(right, CREDIT), JobCompleted(right, ALICE, captured=CREDIT))
+    await generation.publish(wrong, requested(wrong, CREDIT), JobCompleted(wrong, ALICE, captured=2 * CREDIT))
+    await generation.publish(right, requested(right, CREDIT), JobCompleted(right, ALICE, captured=CREDIT))
     await api.settled(("8", "1", "1"))
     assert await hold_status(api, wrong) == "held"
 
@@ -151,7 +151,9 @@ async def test_a_charge_beyond_the_hold_is_parked_and_others_go_on(api: Api, gen
 async def test_the_ledger_explains_every_balance(api: Api, generation: Publisher):
     await api.give("3", external_id="a")
     job = uuid4()
-    await generation.say(job, requested(job, 2 * CREDIT), JobPartiallyCompleted(job, ALICE, captured=500_000, failed=3))
+    await generation.publish(
+        job, requested(job, 2 * CREDIT), JobPartiallyCompleted(job, ALICE, captured=500_000, failed=3)
+    )
     await api.settled(("2.5", "0", "0.5"))
     found = [
         (entry["kind"], entry["amount"], entry["balance_after"], entry["job_id"])

@@ -135,7 +135,7 @@ async def test_a_revised_collection_is_generated_as_it_is_now(api: Api, collecti
     """Generation follows what collections says happened."""
     collection = await created(collections, data())
     caption = {"id": 5, "nodeName": "caption", "nodePayload": {"prompt": "owls"}}
-    await collections.say(
+    await collections.publish(
         collection, CollectionRetitled(collection, "Owls"), InstructionsRevised(collection, data(caption))
     )
 

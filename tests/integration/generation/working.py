@@ -73,7 +73,7 @@ class Worker:
                 assert output.path is not None
                 if (told := self.told(result, output)) is not None:
                     self._stored.add(output.path)
-                    await self.storage.say(uuid5(result.sid, output.path), told)
+                    await self.storage.publish(uuid5(result.sid, output.path), told)
 
     async def answer(self, result: WorkResult, message_id: str | None = None) -> None:
         headers = {"Nats-Msg-Id": message_id or f"{result.sid}:{result.attempt}"}

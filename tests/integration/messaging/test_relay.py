@@ -24,8 +24,8 @@ from tests.integration.messaging.support import (
     published,
     relay,
 )
-from tests.support.hearing import listen
 from tests.support.patience import eventually
+from tests.support.subscribing import listen
 
 
 async def positions(store: EventStore) -> list[int]:

@@ -14,7 +14,7 @@ from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.messaging import StreamLimits, connected
 from shared.messaging.streams import ensure_stream
 from tests.integration.messaging.support import OWNER, STREAM, Broker
-from tests.support.hearing import listen
+from tests.support.subscribing import listen
 
 Ensure = Callable[[Client, StreamLimits | None], Awaitable[object]]
 

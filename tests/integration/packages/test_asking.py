@@ -47,7 +47,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
         generations=[RequestedGeneration(gid, f"{number:064x}", 1) for number, gid in enumerate(gids)],
         quoted=2,
     )
-    await generating.say(job, wanted, JobAuthorized(job, 2))
+    await generating.publish(job, wanted, JobAuthorized(job, 2))
     for asset_id, gid, style in ((102, gids[1], "noir"), (101, gids[0], "noir")):
         content = CONTENT[asset_id]
         path = f"generations/{ALICE}/{job}/{gid}/x/{asset_id}.png"
@@ -66,12 +66,12 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
             component_id=data["steps"][1]["id"],
             cid=like.cid,
         )
-        await storing.say(uuid4(), stored)
+        await storing.publish(uuid4(), stored)
         output = Output("asset", asset_id, "https://edge.test/x", path, "image/png", like.sha256, len(content))
         started = GenerationStarted(gid, job, ALICE, collection_id, "ab" * 32, {"style": style}, [], 1)
         outputs = [StepOutputs(data["steps"][1]["id"], [output])]
-        await generating.say(gid, started, GenerationCompleted(gid, job, ALICE, 1, outputs, data))
-    await generating.say(job, JobCompleted(job, ALICE, 2))
+        await generating.publish(gid, started, GenerationCompleted(gid, job, ALICE, 1, outputs, data))
+    await generating.publish(job, JobCompleted(job, ALICE, 2))
     return collection, job
 
 
@@ -142,7 +142,7 @@ async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, gen
     made = (await asked(collections, collection, job)).data
     parts, request = await listed(collections, made["id"])
     stored = delivered(parts, request)
-    await storing.say(uuid4(), stored)
+    await storing.publish(uuid4(), stored)
     path = f"/collections/{collection['id']}/packages/{made['id']}"
     shown = await until(collections, path, "stored")
     assert (shown["root"], shown["asset_id"], shown["size"]) == (stored.root, 900, 5000)
@@ -166,13 +166,13 @@ async def test_another_attempt_is_made_when_the_last_one_failed_or_the_collectio
     made = (await asked(collections, collection, job)).data
     assert (await asked(collections, collection, job)).data == made
     path = f"/collections/{collection['id']}/packages/{made['id']}"
-    await storing.say(uuid4(), PackageFailed(UUID(made["id"]), 1, "An artwork is lost"))
+    await storing.publish(uuid4(), PackageFailed(UUID(made["id"]), 1, "An artwork is lost"))
     assert (await until(collections, path, "failed"))["reason"] == "An artwork is lost"
     second = (await asked(collections, collection, job)).data
     assert (second["id"], second["status"], second["attempt"], second["reason"]) == (made["id"], "requested", 2, None)
     late, current = [delivered(*await listed(collections, made["id"])) for _ in range(2)]
-    await storing.say(uuid4(), msgspec.structs.replace(late, attempt=1, root="late"))
-    await storing.say(uuid4(), current)
+    await storing.publish(uuid4(), msgspec.structs.replace(late, attempt=1, root="late"))
+    await storing.publish(uuid4(), current)
     assert (await until(collections, path, "stored"))["root"] == current.root
     edit = f"/projects/{collection['project_id']}/collections/{collection['id']}"
     assert (await collections.put(edit, {"title": "Ebb"})).status == 204
@@ -209,7 +209,7 @@ async def test_what_can_not_be_packaged_is_refused_and_nothing_is_recorded(
         generations=[RequestedGeneration(uuid4(), "ab" * 32, 1)],
         quoted=1,
     )
-    await generating.say(running, begun)
+    await generating.publish(running, begun)
 
     async def known() -> Any:
         answer = await collections.post(path, {"job_id": str(running)})

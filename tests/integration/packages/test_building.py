@@ -51,7 +51,7 @@ async def ask(asking: Publisher, wanted: PackageRequested, made: Contents, comma
         )
         for number in range(wanted.parts)
     ]
-    await asking.say(wanted.package_id, *parts, wanted, command_id=command_id)
+    await asking.publish(wanted.package_id, *parts, wanted, command_id=command_id)
 
 
 async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | PackageFailed:

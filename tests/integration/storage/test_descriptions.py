@@ -33,7 +33,7 @@ async def described(api: Api, asset_id: int) -> dict:
 
 async def test_a_completed_generation_describes_its_files(api: Api, generation: Publisher):
     ids = [(await api.upload(b"x", name)).data["id"] for name in ("a.png", "b.png")]
-    await generation.say(GID, completed(*ids))
+    await generation.publish(GID, completed(*ids))
     for asset_id in ids:
         asset = await described(api, asset_id)
         assert asset["gen_in_data"] == GEN_IN
@@ -52,7 +52,7 @@ async def test_numbers_come_out_as_they_were_recorded(api: Api, generation: Publ
     """Byte for byte, and in the order in which they were said."""
     said = {"z": [1e22, -0.0, 1e308, 5e-324, 2**64, -(2**70)], "a": {"2": 0.1, "1": 1.0, "é": "é"}}
     asset_id = (await api.upload(b"x")).data["id"]
-    await generation.say(GID, msgspec.structs.replace(completed(asset_id), gen_in_data=said))
+    await generation.publish(GID, msgspec.structs.replace(completed(asset_id), gen_in_data=said))
     await described(api, asset_id)
     async with api.session.get(f"{api.url}/assets/{asset_id}", headers=api.users.bearer(ALICE)) as response:
         shown = await response.read()
@@ -72,7 +72,7 @@ async def test_a_failed_generation_describes_what_its_steps_had_made(api: Api, g
         outputs=[StepOutputs(77, [Output(kind="asset", asset_id=asset_id)])],
         gen_in_data=GEN_IN,
     )
-    await generation.say(GID, failed)
+    await generation.publish(GID, failed)
     asset = await described(api, asset_id)
     assert asset["gen_out_data"]["status"] == "failed"
     assert asset["gen_out_data"]["error"] == {"code": "WORKER_LOST", "message": "no answer", "retryable": True}
@@ -83,15 +83,15 @@ async def test_what_a_generation_says_of_files_that_it_did_not_make_is_not_belie
     mine = (await api.upload(b"x")).data["id"]
     yours = (await api.upload(b"x", grant=api.grant(BOB))).data["id"]
     other = uuid4()
-    await generation.say(other, completed(mine, yours, 999_999, gid=other))
-    await generation.say(GID, completed(mine))
+    await generation.publish(other, completed(mine, yours, 999_999, gid=other))
+    await generation.publish(GID, completed(mine))
     assert (await described(api, mine))["gen_out_data"]["gid"] == str(GID)
     assert (await api.get(f"/assets/{yours}", BOB)).data["gen_out_data"] is None
 
 
 async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Publisher):
     asset_id = (await api.upload(b"x")).data["id"]
-    await generation.say(GID, completed(asset_id))
+    await generation.publish(GID, completed(asset_id))
     await described(api, asset_id)
     head = await api.runtime.store.head()
     [recorded] = await generation.store.read_stream(GID)
@@ -103,7 +103,7 @@ async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Pu
 async def test_a_rebuilt_table_equals_the_live_one(api: Api, generation: Publisher):
     ids = [(await api.upload(b"x", f"{number}.png")).data["id"] for number in range(5)]
     await api.upload(b"x", grant=api.grant(BOB))
-    await generation.say(GID, completed(*ids[:3]))
+    await generation.publish(GID, completed(*ids[:3]))
     for asset_id in ids[:3]:
         await described(api, asset_id)
     [projection] = SERVICE.projections

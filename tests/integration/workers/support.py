@@ -34,8 +34,8 @@ from shared.contracts.work import (
     WorkResult,
 )
 from tests.support import patience
-from tests.support.hearing import listen
 from tests.support.serving import free_port
+from tests.support.subscribing import listen
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ3b3JrZXIifQ.c2lnbmF0dXJl"

@@ -12,8 +12,8 @@ from shared.contracts.work import WORK_STREAM
 from shared.messaging import connected
 from tests.integration.messaging.support import Broker
 from tests.integration.workers.support import Engine, Storage, WorkerProcess, eventually
-from tests.support.hearing import listen
 from tests.support.patience import PATIENCE
+from tests.support.subscribing import listen
 
 Start = Callable[..., WorkerProcess]
 SKETCH = {"prompt": "harbour", "width": 96, "height": 96}

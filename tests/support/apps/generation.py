@@ -146,5 +146,5 @@ async def created(collections: Publisher, written: dict[str, Any], user: UUID = 
     """A collection that the collections service says was created."""
     collection = uuid4()
     said = CollectionCreated(collection, PROJECT, user, title, "", written)
-    ANSWERED[collection] = await collections.say(collection, said)
+    ANSWERED[collection] = await collections.publish(collection, said)
     return collection

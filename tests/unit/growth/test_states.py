@@ -17,7 +17,7 @@ from services.credits.handlers import ACCOUNT
 from services.generation.app import SERVICE as GENERATION
 from services.storage.app import SERVICE as STORAGE
 from shared.eventstore.decider import decode_state, encode_state
-from tests.support.lives import LIVES, NOW, USER, AccountLife, folded, of_edits, spent
+from tests.support.histories import LIVES, NOW, USER, AccountLife, folded, of_edits, spent
 from tests.support.steps import folding_bytes, steps
 
 AT_MOST, BYTES_AT_MOST = 2.2, 2.6
