@@ -157,7 +157,7 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
             projector = Projector(store, definition_of(service).projections)
             await projector.prepare()
             tables = await projector.lag()
-            return Listed(tables, await skips.skipped(store, [table.name for table in tables]))
+            return Listed(tables, await skips.list_skips(store, [table.name for table in tables]))
 
     listed = run(go())
     if as_json:

@@ -1,4 +1,4 @@
-"""Read tables: what they are (`Projection`), how they follow the store (`Projector`), how they are built anew."""
+"""Read tables: their definition (`Projection`), how they follow the store (`Projector`), how they are rebuilt."""
 
 from shared.projections.failures import Stuck
 from shared.projections.projection import Key, Projection

@@ -17,11 +17,11 @@ FEWER = 16
 """A batch that failed is divided by this, to find the event that causes the failure."""
 
 Progress = Callable[[int, int], None]
-"""Is called with the position reached and the one to be reached."""
+"""Called with the position reached, and the one to reach."""
 
 
 async def read(store: EventStore, group: TableGroup, limit: int, upto: int | None = None) -> Batch:
-    """The next batch; without `upto`, what the process's other followers read is shared.
+    """The next batch for the group; without `upto`, shares what other followers of the process read.
 
     Raises TableFailed when an event can't be decoded; a lost connection raises its own error.
     """
@@ -36,9 +36,9 @@ async def read(store: EventStore, group: TableGroup, limit: int, upto: int | Non
 
 
 async def advance(store: EventStore, group: TableGroup, upto: int, *, progress: Progress | None = None) -> int:
-    """Brings one table up to the position `upto`; returns how many events were applied.
+    """Brings a group of one table up to the position `upto`; returns how many events were applied.
 
-    After a failure, smaller and smaller batches are applied, up to the event that fails. Raises Stuck at that one.
+    After a failure, smaller and smaller batches are applied, until the event that fails is alone. Raises Stuck then.
     """
     events, limit = 0, BATCH
     while group.position < upto:
@@ -47,37 +47,37 @@ async def advance(store: EventStore, group: TableGroup, upto: int, *, progress: 
             if limit == BATCH and upto - before > BATCH:
                 events += await _advance_at_full_speed(store, group, upto, progress)
             else:
-                events += await _step(store, group, limit, upto)
+                events += await _apply_one_batch(store, group, limit, upto)
                 limit = min(limit * FEWER, BATCH)
         except TableFailed as failure:
             if limit == 1 and group.position == before:
                 event = await positions.next_event(group.connection, group.position)
                 if event is None or event.position not in group.tables[0].skips:
                     raise Stuck(group.names[0], event, failure.cause) from failure
-                await group.apply(Batch([], event.position, 1))  # skipped; it can't be decoded
+                await group.apply(Batch([], event.position, 1))  # a skipped event that can't be decoded
             limit = max(1, limit // FEWER)
         if progress:
             progress(group.position, upto)
     return events
 
 
-async def _step(store: EventStore, group: TableGroup, limit: int, upto: int) -> int:
+async def _apply_one_batch(store: EventStore, group: TableGroup, limit: int, upto: int) -> int:
     batch = await read(store, group, limit, upto)
-    # Positions have gaps: when no event is left, the goal is reached.
+    # Positions have gaps: without an event up to `upto`, it is reached.
     await group.apply(batch if batch.size else Batch([], upto, 0))
     return batch.size
 
 
 async def _advance_at_full_speed(store: EventStore, group: TableGroup, upto: int, progress: Progress | None) -> int:
-    """Reads the next batch while this one is folded and the rows before are written, so that nobody waits."""
+    """Reads the next batch while this one is folded and earlier rows are written."""
     [table] = group.tables
-    events, unwritten = 0, group.unwritten(table, BATCH)
+    events, buffer = 0, group.row_buffer(table, BATCH)
 
-    def read_behind(position: int) -> asyncio.Task[Batch]:
+    def start_reading(position: int) -> asyncio.Task[Batch]:
         return asyncio.create_task(store.read_batch(position, BATCH, group.types, upto=upto))
 
-    at = group.position
-    reading = read_behind(at)
+    position = group.position
+    reading = start_reading(position)
     try:
         while True:
             try:
@@ -85,24 +85,24 @@ async def _advance_at_full_speed(store: EventStore, group: TableGroup, upto: int
             except (StoreUnavailable, *TRANSIENT_ERRORS):
                 raise
             except Exception as error:
-                await unwritten.written()
-                if at > group.position:
-                    await unwritten.write(at)
+                await buffer.wait_until_written()
+                if position > group.position:
+                    await buffer.start_write(position)
                 raise TableFailed(None, error) from error
-            at = batch.position if batch.size else upto
-            if at < upto:
-                reading = read_behind(at)
-            await unwritten.take(batch.events)
+            position = batch.position if batch.size else upto
+            if position < upto:
+                reading = start_reading(position)
+            await buffer.add(batch.events)
             events += batch.size
-            if at >= upto:
-                await unwritten.write(at)
-                await unwritten.written()
+            if position >= upto:
+                await buffer.start_write(position)
+                await buffer.wait_until_written()
                 return events
-            await unwritten.write_if_enough(at, batch.size)
+            await buffer.write_when_due(position, batch.size)
             if progress:
                 progress(group.position, upto)
     except Exception:
-        await unwritten.written()  # whoever goes on needs the connection, and where the table is
+        await buffer.wait_until_written()  # the caller continues with this connection, from the position written
         raise
     finally:
-        await stop(reading, *unwritten.tasks)
+        await stop(reading, *buffer.tasks)

@@ -1,4 +1,4 @@
-"""Comparing two read tables row by row, in ranges of their keys, in one snapshot and without locks."""
+"""Compares two read tables row by row, in ranges of their keys, in one snapshot and without locks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from psycopg import sql
 from shared.projections.projection import Projection
 
 RANGE = 50_000
-"""Rows per statement. Each takes well under a second, so that cancelling is quick and progress is shown."""
+"""Rows per statement. Each takes well under a second, so that it can be cancelled, and progress be shown."""
 
 SELECT_COLUMNS = """
 select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
@@ -19,7 +19,10 @@ where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attna
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`missing`: rows of the live table that the rebuilt one lacks or has with other values; `extra`: the reverse."""
+    """`missing`: rows of the live table that the rebuilt one lacks or has with other values; `extra`: vice versa.
+
+    `not_compared`: why the tables could not be compared.
+    """
 
     missing: int = 0
     extra: int = 0
@@ -35,16 +38,16 @@ async def compare(
     """Compares the live table with the rebuilt one, in the connection's snapshot."""
     columns = await _columns(connection, projection.table)
     if columns != await _columns(connection, rebuilt):
-        return Comparison(not_compared="their columns are not the same")
+        return Comparison(not_compared="their columns differ")
     ranges = _Ranges(projection, rebuilt, columns)
     missing = extra = rows = 0
     after: tuple[Any, ...] | None = None
     while True:
         end = await _one(connection, ranges.end(after), after or ())
         bounds = (*(after or ()), *(end or ()))
-        found = await _one(connection, ranges.differences(after, end), (*bounds, *bounds))
-        assert found is not None, "an aggregate has a row"
-        missing, extra, rows = missing + found[0], extra + found[1], rows + found[2]
+        counts = await _one(connection, ranges.differences(after, end), (*bounds, *bounds))
+        assert counts is not None, "an aggregate has a row"
+        missing, extra, rows = missing + counts[0], extra + counts[1], rows + counts[2]
         if progress:
             progress(rows)
         if end is None:
@@ -64,7 +67,7 @@ async def _columns(connection: psycopg.AsyncConnection, table: str) -> list[tupl
 
 
 class _Ranges:
-    """The statements for ranges of keys; a bound of None leaves that side of the range open."""
+    """The statements for ranges of keys. A bound of None leaves that side of the range open."""
 
     def __init__(self, projection: Projection[Any], rebuilt: str, columns: list[tuple[str, str]]) -> None:
         self._key = [sql.Identifier(column) for column in projection.key]
@@ -84,7 +87,7 @@ class _Ranges:
         return sql.SQL("row({})").format(sql.SQL(", ").join(cells))
 
     def end(self, after: tuple[Any, ...] | None) -> sql.Composed:
-        """The key of the last row of the next range; none when no row is left."""
+        """Selects the last key of the next range; returns no row when none is left."""
         backwards = sql.SQL(", ").join(sql.SQL("{} desc").format(column) for column in self._key)
         return sql.SQL(
             "select {keys} from (select {keys} from {table}{where} order by {keys} limit {limit}) as next"
@@ -98,7 +101,7 @@ class _Ranges:
         )
 
     def differences(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
-        """How many rows only the live table has, only the rebuilt one, and how many there are."""
+        """Counts the rows that only the live table has, those that only the rebuilt one has, and all."""
         where, first = self._where(after, end), self._key[0]
         return sql.SQL(
             "select count(*) filter (where differ and in_live), count(*) filter (where differ and in_rebuilt), count(*)"

@@ -1,4 +1,4 @@
-"""A fingerprint of the code that makes a read table: other code must not continue an unfinished rebuild."""
+"""The fingerprint of a projection's code: a rebuild that other code began must not be continued."""
 
 import inspect
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from shared.projections.projection import Projection
 
 
 def fingerprint(projection: Projection[Any]) -> str:
-    """Of the table's definition, and of the files that its functions and rows are written in."""
+    """A hash of the table's definition, and of the source files of its functions and row type."""
     parts = [projection.table, projection.ddl, *projection.columns, *sorted(projection.types)]
     digest = sha256("\0".join(parts).encode())
-    for source in sorted({_file(each) for each in (projection.keys, projection.project, projection.row)}):
+    for source in sorted({_file(item) for item in (projection.keys, projection.project, projection.row)}):
         digest.update(Path(source).read_bytes())
     return digest.hexdigest()[:32]
 
 
-def _file(made: Callable[..., Any]) -> str:
-    return inspect.getfile(made)
+def _file(item: Callable[..., Any]) -> str:
+    return inspect.getfile(item)

@@ -1,4 +1,4 @@
-"""What a read table is: its rows, and how an event changes a row. Pure code; the projector reads and writes."""
+"""Projections: the rows of a read table, and how an event changes them. Pure code; the projector reads and writes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,30 +12,32 @@ from shared.eventstore import RecordedEvent
 
 R = TypeVar("R", bound=msgspec.Struct)
 Key = tuple[Any, ...]
-
+"""The values of a row's key columns."""
 
 WANTED_WATERMARK = "read_tables_wanted"
-"""The watermark of the position that somebody waits for: who moves the tables need not hurry otherwise."""
+"""The watermark of the highest position that a reader waits for; the projector may rest while none waits."""
 
 
 def watermark(table: str) -> str:
+    """The name of the watermark of a table's position."""
     return f"read_table:{table}"
 
 
 def rebuild_name(table: str) -> str:
-    """What a table is called while it is built anew beside the live one."""
+    """The name of the table that is rebuilt beside the live one."""
     return f"{table}__rebuild"
 
 
 @dataclass(frozen=True)
 class Projection(Generic[R]):
-    """A read table.
+    """The definition of a read table.
 
-    `keys(event)` gives the keys of the rows that an event changes; `project(row, event)` gives such a row after the
-    event, or None to delete it. `row`'s fields are the table's columns: plain values, and lists, dicts or Structs for
-    `json`, which keeps every byte (`jsonb` changes numbers, so it is refused). `ddl` creates `{table}` with a primary
-    key over `key`; its indexes are named `{table}_…`. Raise `version` when columns change, or when `project` gives
-    other rows: the new table is built beside the old one, which the previous release goes on to project and to read.
+    `keys(event)` returns the keys of the rows that an event changes; `project(row, event)` returns such a row after the
+    event, or None to delete it. The fields of `row` are the table's columns: plain values, and lists, dicts or Structs
+    for `json`, which preserves every byte (`jsonb` changes numbers, so it is rejected). `ddl` creates `{table}` with a
+    primary key over `key`; its indexes are named `{table}_…`. Increment `version` when columns change, or when
+    `project` returns other rows: the new table is built beside the old one, which the previous release still projects
+    and reads.
     """
 
     name: str
@@ -47,14 +49,14 @@ class Projection(Generic[R]):
     keys: Callable[[RecordedEvent], Iterable[Key]]
     project: Callable[[R | None, RecordedEvent], R | None]
     append_only: bool = False
-    """Each event only adds rows, with keys of its own (a history), so no rows are read."""
+    """Each event only inserts rows, with keys that no other event has (a history), so no rows are read."""
     adds: Callable[[RecordedEvent], Mapping[Key, R]] | None = None
-    """The rows that an event adds itself, where it adds several that differ: one for each of its keys. Empty for the
-    other events, which `project` folds."""
+    """The rows by key for an event that inserts several different ones, one for each of its keys. Empty for the events
+    that `project` folds."""
 
     @cached_property
     def table(self) -> str:
-        """The table's name in the database, with its version; queries use this name."""
+        """The table's name in the database, which includes the version; queries use this name."""
         return f"{self.name}_v{self.version}"
 
     @cached_property
@@ -64,25 +66,27 @@ class Projection(Generic[R]):
 
     @cached_property
     def types(self) -> frozenset[str]:
+        """Newest tags of the events that change rows."""
         return frozenset(event_type(event) for event in self.events)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
+        """The fields of `row`."""
         return self.row.__struct_fields__
 
 
 Rows = dict[Key, Any]
-"""Rows by key; None where there is none."""
-Touched = tuple[RecordedEvent, tuple[Key, ...]]
-"""An event with the keys of the rows that it touches."""
+"""Rows by key; None for a deleted row."""
+KeyedEvent = tuple[RecordedEvent, tuple[Key, ...]]
+"""An event with the keys of the rows that it changes."""
 
 
-def fold_batch(projection: Projection[R], events: Sequence[Touched], rows: Rows) -> Rows:
-    """Applies events in order to the rows that they change; returns the changed rows."""
+def fold_batch(projection: Projection[R], events: Sequence[KeyedEvent], rows: Rows) -> Rows:
+    """Applies events in order to `rows`, those that they change; returns the changed rows."""
     changed: Rows = {}
     for event, keys in events:
-        if projection.adds is not None and (added := projection.adds(event)):
-            changed.update(added)
+        if projection.adds is not None and (new_rows := projection.adds(event)):
+            changed.update(new_rows)
             continue
         for key in keys:
             before = changed[key] if key in changed else rows.get(key)

@@ -1,8 +1,8 @@
-"""The projector: it follows its service's own store and applies each event once to the service's read tables.
+"""The projector: it follows its service's store and applies each event once to the service's read tables.
 
-Rows and positions are committed in one transaction, which also checks the positions: so a second projector that still
-believes that it leads is fenced off. Tables at the same position advance together: each event is read and decoded once,
-in one transaction. A table that is behind (new, rebuilt, or stuck on an event) catches up alone, and then joins them.
+Rows and positions are committed in one transaction, which also checks the positions, so a second projector that has
+lost the lease without knowing it can't write. Tables at the same position advance as one group, which reads and decodes
+each event once. A table that is behind (new, rebuilt, or stuck on an event) catches up alone, and then joins the group.
 
 A table's version is part of its name, and each release projects its own tables; the lease is named after them. A table
 that two releases share is projected by the release that claimed it first, as long as that one's lease is valid.
@@ -35,7 +35,7 @@ from shared.stopping import stop
 
 SCHEMA = Schema("projections", Path(__file__).parent / "migrations")
 
-# Up to 10,000 waiting events are counted: more need no exact number.
+# Counts up to 10,000 events per table, so that the query stays cheap.
 SELECT_LAG = """
 select t.name, t.position, t.status, t.error, t.event, t.leader,
        (select count(*) from (select 1 from events e where e.position > t.position limit 10000) behind) as events,
@@ -49,10 +49,10 @@ log = structlog.get_logger()
 
 
 class Lag(msgspec.Struct, frozen=True):
-    """How far a read table is behind: in events, and in seconds since the first event it has not seen was recorded.
+    """How far a read table is behind: in events (up to 10,000), and in seconds since the first of them was recorded.
 
-    `status` is live, building (it catches up) or failed: then `event` is the one on which it is stuck, and `error` that
-    of the last try. `skipped` is the number of events that an operator has left out.
+    `status` is live, building (it catches up) or failed; then `event` is the one on which it is stuck, and `error` that
+    of the last try. `skipped` is the number of events that an operator has skipped.
     """
 
     name: str
@@ -67,6 +67,8 @@ class Lag(msgspec.Struct, frozen=True):
 
 
 class Projector:
+    """One per process: it projects while it holds the lease, and reports progress always."""
+
     def __init__(
         self,
         store: EventStore,
@@ -81,12 +83,12 @@ class Projector:
         self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
         self._names = [projection.table for projection in projections]
         self.lease = f"projector {sha256(' '.join(sorted(self._names)).encode()).hexdigest()[:12]}"
-        """The lease's name: of all replicas with the same tables, one projects them."""
+        """The lease's name: one of the replicas with the same tables projects them."""
         self._rest = rest
         self.caught_up = PositionWaiter(store, self._names).caught_up
 
     async def prepare(self) -> None:
-        """Creates tables that are missing, so that queries find them before the first event."""
+        """Creates the missing tables, so that queries work before the first event."""
         await migrate(self.store.dsn, SCHEMA)
         blocked = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
         await Backoff("read tables", on=blocked).call(self._create_missing, timeout=PATIENCE)
@@ -99,33 +101,33 @@ class Projector:
                 await positions.register(connection, projection.table)
 
     async def run(self) -> None:
-        """Projects whenever this replica holds the lease, until cancelled."""
+        """Projects while this replica holds the lease, until cancelled."""
         if not self.projections:
             return
-        seeing = asyncio.create_task(self._be_seen())
+        recording = asyncio.create_task(self._record_usage())
         try:
             await run_as_leader(self.store, self.lease, self._lead)
         finally:
-            await stop(seeing)
+            await stop(recording)
 
     async def lag(self) -> list[Lag]:
-        """Of each table, ordered by name."""
+        """The lag of each table, ordered by name."""
         async with self.store.pool.connection() as connection:
             rows = await (await connection.execute(SELECT_LAG, (self._names,))).fetchall()
         return [Lag(*row) for row in rows]
 
     async def progress(self) -> list[progress.Progress]:
-        """Works on any replica, and also shows a table that is stuck, or that no replica projects."""
+        """The same on every replica, also for a table that is stuck, or that no replica projects."""
         return [
             progress.Progress(
-                name=f"projection {each.name}",
-                waiting=each.events,
-                waiting_seconds=each.seconds,
-                event=each.event,
-                error=each.error or ("it is being built" if each.status == "building" and each.events else None),
-                leader=each.leader or None,
+                name=f"projection {table.name}",
+                waiting=table.events,
+                waiting_seconds=table.seconds,
+                event=table.event,
+                error=table.error or ("it is being built" if table.status == "building" and table.events else None),
+                leader=table.leader or None,
             )
-            for each in await self.lag()
+            for table in await self.lag()
         ]
 
     async def _lead(self, lease: Lease) -> None:
@@ -139,8 +141,8 @@ class Projector:
         )
         await leader.run()
 
-    async def _be_seen(self) -> None:
-        """Records at intervals which tables this process uses, and drops those that no process has used for long."""
+    async def _record_usage(self) -> None:
+        """Records at intervals which tables this process uses; drops those unused by all for `grace_days`."""
         backoff = Backoff("users of read tables", on=(*TRANSIENT_ERRORS, StoreUnavailable), longest=60.0)
         while True:
             try:

@@ -1,12 +1,12 @@
 """Builds a read table from position 0 beside the live one, compares the two, and swaps them.
 
-It holds locks that stop others only for as long as a rename takes:
-- The build commits each batch with its position. When it is cancelled, the next one goes on from there.
+It blocks others only for as long as a rename takes:
+- The build commits each batch with its position. After a cancellation, the next rebuild continues from there.
 - The comparison reads both tables in one transaction's snapshot, in which the live table does not change. It takes no
   locks, whatever the tables' size.
-- The swap locks the live table's position, so that its projector waits, applies the events that came since, and renames
-  both tables. If a lock is not free within `LOCK_TIMEOUT`, the transaction is rolled back and tried again.
-- The old table is dropped afterwards, when no query reads it any more.
+- The swap locks the live table's position, so that its projector waits, applies the events recorded since, and renames
+  both tables. If a lock is not free within `LOCK_TIMEOUT`, the transaction is rolled back and retried.
+- The old table is dropped afterwards, once no query reads it.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ from shared.projections.table import Table
 from shared.projections.table_group import TableGroup
 
 LOCK_TIMEOUT = "100ms"
-"""How long a rename or a drop may wait for its lock: later queries on the table queue behind it."""
+"""The time that a rename or a drop may wait for its lock, since later queries on the table queue behind it."""
 SWAP_WITHIN = 300.0
-"""Seconds for which the swap is tried."""
-NEAR = 100
-"""How many positions may be left to apply while the live table's position is locked."""
+"""Seconds for which the swap is retried."""
+MAX_UNDER_LOCK = 100
+"""Positions that the swap may have to apply while it locks the live table's position."""
 
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -42,16 +42,16 @@ LOCK_POSITION = "select position from read_tables where name = %s for update"
 DELETE_POSITION = "delete from read_tables where name = %s"
 SELECT_FINGERPRINT = "select fingerprint, to_regclass(name) is not null from read_tables where name = %s"
 SELECT_INDEXES = "select indexname from pg_indexes where schemaname = current_schema() and tablename = %s"
-COMMIT_SOON = "set synchronous_commit = off"
-"""Rows and position are of one transaction: a crash of PostgreSQL loses both, and the next rebuild makes them again."""
-COMMIT_DURABLY = "set local synchronous_commit = on"
-"""For the swap; everything that was committed before it is durable then, too."""
+SET_COMMIT_ASYNC = "set synchronous_commit = off"
+"""Rows and position are in one transaction: a crash of PostgreSQL may lose both, and the next rebuild writes them."""
+SET_COMMIT_DURABLE = "set local synchronous_commit = on"
+"""For the swap; makes all earlier commits durable, too."""
 TRY_LOCK_REBUILD = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """How a rebuild went. `missing` and `extra` are rows that only the live or only the rebuilt table had.
+    """The result of a rebuild. `missing` and `extra` count rows that only the live or only the rebuilt table has.
 
     `not_compared` says why the tables were not compared; then both are 0.
     """
@@ -62,10 +62,11 @@ class Rebuilt:
     extra: int
     not_compared: str | None = None
     resumed_at: int = 0
-    """The position from which an earlier, unfinished rebuild was continued."""
+    """The position from which an unfinished rebuild was continued; 0 for a new one."""
 
     @property
     def same(self) -> bool:
+        """Whether the tables were compared and have equal rows."""
         return not (self.missing or self.extra or self.not_compared)
 
 
@@ -78,23 +79,23 @@ async def rebuild(
     progress: Progress | None = None,
     compared: Callable[[int], None] | None = None,
 ) -> Rebuilt:
-    """Rebuilds one table while its projector goes on.
+    """Rebuilds one table while its projector continues.
 
-    When it is cancelled, the live table is unchanged, and the next rebuild goes on from the same position, unless the
-    projection's code has changed or `fresh` is set. `swap=False` only compares, and drops the built table.
-    `progress` gets (position reached, position of the live table); `compared` the number of rows compared so far.
+    A cancellation leaves the live table unchanged, and the next rebuild continues from the position reached, unless the
+    projection's code has changed or `fresh` is set. `swap=False` only compares, and drops the rebuilt table.
+    `progress` is called with (position reached, position of the live table), `compared` with the rows compared so far.
     Raises Stuck at an event that the rebuilt table can't apply.
     """
     name = rebuild_name(projection.table)
     async with (
         connected(store.dsn, "rebuild", WORK, autocommit=True, prepare_threshold=0) as connection,
-        _alone(connection, name),
+        _only_rebuild(connection, name),
     ):
-        await connection.execute(COMMIT_SOON)
+        await connection.execute(SET_COMMIT_ASYNC)
         with collected_seldom():
-            group = await _opened(connection, projection, name, fresh=fresh)
+            group = await _open(connection, projection, name, fresh=fresh)
             resumed_at, events = group.position, 0
-            # Never further than the live table: after the swap, its projector goes on from the live table's position.
+            # Not further than the live table: after the swap, the projector continues from the live table's position.
             while True:
                 events += await advance(store, group, await _live(connection, projection), progress=progress)
                 if await _live(connection, projection) - group.position <= BATCH:
@@ -102,13 +103,15 @@ async def rebuild(
             async with _snapshot(connection):
                 live = await _live(connection, projection)
                 events += await advance(store, group, live, progress=progress)
-                found = await compare(connection, projection, name, compared)
+                comparison = await compare(connection, projection, name, compared)
         if swap:
             events += await _swap(store, group, projection)
         await _drop(connection, name)
         if progress:
             progress(live, live)
-        return Rebuilt(events, group.position, found.missing, found.extra, found.not_compared, resumed_at)
+        return Rebuilt(
+            events, group.position, comparison.missing, comparison.extra, comparison.not_compared, resumed_at
+        )
 
 
 async def _live(connection: psycopg.AsyncConnection, projection: Projection[Any]) -> int:
@@ -117,29 +120,29 @@ async def _live(connection: psycopg.AsyncConnection, projection: Projection[Any]
 
 
 @contextlib.asynccontextmanager
-async def _alone(connection: psycopg.AsyncConnection, name: str) -> AsyncIterator[None]:
-    """One rebuild of a table at a time: a second operator's waits."""
+async def _only_rebuild(connection: psycopg.AsyncConnection, name: str) -> AsyncIterator[None]:
+    """Waits until no other process rebuilds the table; holds an advisory lock until the connection ends."""
 
-    async def take() -> None:
+    async def lock() -> None:
         row = await (await connection.execute(TRY_LOCK_REBUILD, (name,))).fetchone()
         if not (row and row[0]):
-            raise _Busy(f"{name} is being built by somebody else")
+            raise _Busy(f"another process is building {name}")
 
-    await Backoff(name, on=(_Busy,), longest=1.0).call(take)
-    yield  # the lock ends with the connection
+    await Backoff(name, on=(_Busy,), longest=1.0).call(lock)
+    yield
 
 
 class _Busy(Exception):  # noqa: N818 - a state
-    pass
+    """Another process rebuilds the table."""
 
 
-async def _opened(
+async def _open(
     connection: psycopg.AsyncConnection, projection: Projection[Any], name: str, *, fresh: bool
 ) -> TableGroup:
-    """The table to build: an unfinished one of an earlier rebuild, or a new one."""
+    """The table to build: that of an unfinished rebuild, or a new one."""
     code = fingerprint(projection)
-    begun = await (await connection.execute(SELECT_FINGERPRINT, (name,))).fetchone()
-    if begun is not None and (fresh or begun != (code, True)):
+    unfinished = await (await connection.execute(SELECT_FINGERPRINT, (name,))).fetchone()
+    if unfinished is not None and (fresh or unfinished != (code, True)):
         await _drop(connection, name)
     async with connection.transaction():
         await positions.register(connection, name, fingerprint=code)
@@ -151,20 +154,22 @@ async def _opened(
 
 @contextlib.asynccontextmanager
 async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
-    """A transaction in whose snapshot the live table does not change, while others write to it."""
+    """A transaction with one snapshot, in which the live table does not change, though others write to it."""
     async with connection.transaction():
         await connection.execute("set transaction isolation level repeatable read")
-        await connection.execute("set local enable_seqscan = off")  # ranges of keys, whatever the statistics say
+        await connection.execute(
+            "set local enable_seqscan = off"
+        )  # read ranges of keys by the index, whatever the statistics say
         yield
 
 
 async def _swap(store: EventStore, group: TableGroup, projection: Projection[Any]) -> int:
-    """Replaces the live table by the rebuilt one; returns how many events were applied for this."""
+    """Replaces the live table with the rebuilt one; returns how many events it applied for this."""
     connection, live, events = group.connection, projection.table, 0
 
     async def catch_up() -> None:
         nonlocal events
-        while (goal := await positions.position_of(connection, live)) - group.position > NEAR:
+        while (goal := await positions.position_of(connection, live)) - group.position > MAX_UNDER_LOCK:
             events += await advance(store, group, goal)
 
     async def swap() -> None:
@@ -173,7 +178,7 @@ async def _swap(store: EventStore, group: TableGroup, projection: Projection[Any
         began = group.position
         try:
             async with connection.transaction():
-                await connection.execute(COMMIT_DURABLY)
+                await connection.execute(SET_COMMIT_DURABLE)
                 await connection.execute(sql.SQL("set local lock_timeout = {}").format(LOCK_TIMEOUT))
                 goal = await _locked(connection, live)
                 last = await advance(store, group, goal)
@@ -185,7 +190,7 @@ async def _swap(store: EventStore, group: TableGroup, projection: Projection[Any
             raise
         events += last
 
-    await _drop_table(connection, f"{live}__old")  # left by a rebuild that ended before its drop
+    await _drop_table(connection, f"{live}__old")  # left by a rebuild that was interrupted before its drop
     await Backoff(f"swap of {live}", on=BUSY, first=0.05, longest=1.0).call(swap, timeout=SWAP_WITHIN)
     await _drop_table(connection, f"{live}__old")
     return events

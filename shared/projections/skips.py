@@ -1,4 +1,4 @@
-"""Events that an operator leaves out of a read table, permanently and with a reason."""
+"""Events that an operator skips for a read table, permanently and with a reason."""
 
 from datetime import datetime
 
@@ -20,6 +20,8 @@ where table_name = any(%s) order by table_name, position"""
 
 
 class Skip(msgspec.Struct, frozen=True):
+    """A skipped event. `error` is the one that the table had at it."""
+
     table: str
     position: int
     event: str
@@ -30,9 +32,10 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 async def skip(store: EventStore, table: str, position: int, *, reason: str, actor: str) -> Skip:
-    """Lets the table go on without the event at `position`, now and in every rebuild.
+    """Lets the table continue without the event at `position`, now and in every rebuild.
 
-    Raises NOT_FOUND for a table or an event that does not exist, and CONFLICT for an event that the table has applied.
+    Raises Problem NOT_FOUND for a table or an event that does not exist, and CONFLICT for an event that the table has
+    applied, or that is skipped already.
     """
     async with store.pool.connection() as connection, connection.transaction():
         rows = await (await connection.execute(LOCK_POSITIONS, (table, rebuild_name(table)))).fetchall()
@@ -42,15 +45,19 @@ async def skip(store: EventStore, table: str, position: int, *, reason: str, act
         if event is None or event.position != position:
             raise Problem("NOT_FOUND", f"there is no event at position {position}")
         if all(at >= position for _, at, _, _ in rows):
-            raise Problem("CONFLICT", f"{table} has taken in the event at {position}: only a new version can undo that")
+            raise Problem(
+                "CONFLICT",
+                f"{table} has applied the event at {position}: only a new table version can undo that",
+            )
         error = next((error or "" for _, _, stuck_at, error in rows if stuck_at == position), "")
         recorded = await connection.execute(INSERT_SKIP, (table, position, event.text, error, reason, actor))
         if not recorded.rowcount:
-            raise Problem("CONFLICT", f"the event at {position} is left out of {table} already")
-    return next(each for each in await skipped(store, [table]) if each.position == position)
+            raise Problem("CONFLICT", f"the event at {position} is already skipped for {table}")
+    return next(skip for skip in await list_skips(store, [table]) if skip.position == position)
 
 
-async def skipped(store: EventStore, tables: list[str]) -> list[Skip]:
+async def list_skips(store: EventStore, tables: list[str]) -> list[Skip]:
+    """The skips of these tables, ordered by table and position."""
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(SELECT_SKIPS, (tables,))).fetchall()
     return [Skip(*row) for row in rows]

@@ -1,8 +1,7 @@
-"""Moving read tables along the store's sequence: each batch is one transaction, which writes rows and positions.
+"""A group of read tables at one position: each batch is one transaction, which writes their rows and positions.
 
-Tables at the same position move together, so that a query over two of them sees one moment, and each event is decoded
-once. When one table can't go on, `TableFailed` names it; the batch is rolled back, and the others repeat it without
-that table.
+They move together, so that a query over two of them sees one moment, and each event is decoded once. When one table
+can't apply a batch, `TableFailed` names it; the batch is rolled back, and the others repeat it without that table.
 """
 
 import asyncio
@@ -17,16 +16,16 @@ from shared.eventstore import Batch
 from shared.eventstore.connections import within
 from shared.projections import positions
 from shared.projections.failures import TableFailed
-from shared.projections.projection import Touched, fold_batch
+from shared.projections.projection import KeyedEvent, fold_batch
 from shared.projections.row_buffer import RowBuffer
 from shared.projections.table import Changes, Table, TooManyBytes
 
-FEW = 32
-"""Up to this many events, which change up to as many rows of each table, are applied in one pipeline."""
-ENDS_WITHIN = 60.0
+SMALL_BATCH = 32
+"""Up to so many events, which change up to so many rows of each table, are applied in one pipeline."""
+APPLY_WITHIN = 60.0
 """Seconds that a batch may take; the connection's settings bound each of its statements."""
 Fence = Callable[[psycopg.AsyncConnection], Awaitable[None]]
-"""Is called in each transaction; it raises when the lease is lost."""
+"""Called in each transaction; raises when the lease is lost."""
 
 
 class TableGroup:
@@ -45,95 +44,107 @@ class TableGroup:
         self.connection = connection
         self.tables: list[Table] = []
         self.types: frozenset[str] = frozenset()
-        """Of the events that change their rows."""
+        """Newest tags of the events that change their rows."""
         for table in tables:
             self.add(table)
         self._lease, self._status, self._fence = lease, status, fence
         self._unwritten_since: float | None = None
-        """When the tables passed the first event that changes no row, and of which the database does not know yet."""
-        self._position = self._written = position
+        """When the tables passed the first event whose position is not written yet, since it changes no row."""
+        self._position = self._stored_position = position
 
     @property
     def position(self) -> int:
-        """Up to where the tables show everything."""
+        """All events up to this position are in the tables."""
         return self._position
 
     @position.setter
     def position(self, position: int) -> None:
-        """As the database says it."""
-        self._position = self._written = position
+        """Sets it as read from the database."""
+        self._position = self._stored_position = position
         self._unwritten_since = None
 
     @property
     def names(self) -> list[str]:
+        """Of the tables."""
         return [table.name for table in self.tables]
 
     def add(self, table: Table) -> None:
-        self._have([*self.tables, table])
+        """Adds a table, which must be at the group's position."""
+        self._set_tables([*self.tables, table])
 
     def remove(self, table: Table) -> None:
-        self._have([each for each in self.tables if each is not table])
+        """Removes a table."""
+        self._set_tables([other for other in self.tables if other is not table])
 
-    def _have(self, tables: list[Table]) -> None:
+    def _set_tables(self, tables: list[Table]) -> None:
         self.tables = tables
         self.types = frozenset[str]().union(*(table.projection.types for table in tables))
 
     async def apply(self, batch: Batch) -> None:
-        """Applies a batch, all or nothing. Raises TableFailed, Fenced, and the errors of a lost connection."""
-        if len(batch.events) <= FEW and await self._apply_few(batch):
+        """Applies a batch, all or nothing.
+
+        Raises TableFailed, OutdatedPosition, what the fence raises, and errors of a lost connection.
+        """
+        if len(batch.events) <= SMALL_BATCH and await self._apply_small(batch):
             return
         while True:
             try:
-                async with self._moving(batch.position):
+                async with self._transaction(batch.position):
                     for table in self.tables:
-                        with self._blaming(table):
+                        with self._attributing_errors(table):
                             await table.apply(self.connection, batch.events)
-            except TooManyBytes:  # the table takes fewer rows at a time from now on
+            except TooManyBytes:  # from now on, the table reads fewer rows at a time
                 continue
             return
 
     async def pass_over(self, position: int, seconds: float) -> None:
-        """Moves the tables past events that change no row; `write_position` tells the database of it."""
+        """Moves the tables past events that change no row; writes the position if it was not for `seconds`."""
         if self._unwritten_since is None:
             self._unwritten_since = asyncio.get_running_loop().time()
         self._position = position
         await self.write_position(seconds)
 
     async def write_position(self, seconds: float = 0.0) -> None:
-        """Writes where the tables are, if the database has not known it for so many seconds."""
+        """Writes the position, if it has been unwritten for so many seconds."""
         if self.seconds_to_write(seconds) == 0:
             await self.apply(Batch([], self.position, 0))
 
     def seconds_to_write(self, seconds: float) -> float | None:
-        """Seconds until the position must be written, so that it is known after `seconds`; None: it is written."""
+        """Seconds until the position has been unwritten for `seconds`; None if it is written."""
         if self._unwritten_since is None:
             return None
         return max(0.0, self._unwritten_since + seconds - asyncio.get_running_loop().time())
 
-    async def _apply_few(self, batch: Batch) -> bool:
-        """Applies a batch in two round trips instead of four and two to four for each table: most batches are small.
+    async def _apply_small(self, batch: Batch) -> bool:
+        """Applies a batch in two round trips instead of four, plus two to four per table: most batches are small.
 
-        False when that can't be done: nothing has changed, and `apply` finds out what is wrong, and with which table.
+        Returns False when it can't; then nothing has changed, and `apply` finds the cause and the table.
         """
-        touched = [(table, self._touched(table, batch)) for table in self.tables]
-        touched = [(table, events) for table, events in touched if events]
-        keys = [list({key for _, keys in events for key in keys}) for _, events in touched]
-        if any(len(each) > min(FEW, table.at_once) for (table, _), each in zip(touched, keys, strict=True)):
+        changes_of = [(table, self._with_keys(table, batch)) for table in self.tables]
+        changes_of = [(table, events) for table, events in changes_of if events]
+        keys = [list({key for _, keys in events for key in keys}) for _, events in changes_of]
+        if any(
+            len(some) > min(SMALL_BATCH, table.rows_at_once) for (table, _), some in zip(changes_of, keys, strict=True)
+        ):
             return False
         if self._is_in_transaction():
             return False
-        at, is_done = (self.names, self._written, self._lease, batch.position, self._status), False
+        advance = (self.names, self._stored_position, self._lease, batch.position, self._status)
+        is_done = False
         try:
-            async with within(ENDS_WITHIN, self.connection), self.connection.pipeline(), self.connection.transaction():
+            async with within(APPLY_WITHIN, self.connection), self.connection.pipeline(), self.connection.transaction():
                 if self._fence:
                     await self._fence(self.connection)
-                moved = await self.connection.execute(positions.MOVE_IF_AT, at)
-                asked = [await table.ask(self.connection, each) for (table, _), each in zip(touched, keys, strict=True)]
-                if len(await moved.fetchall()) != len(self.tables):
-                    raise psycopg.Rollback  # leaves the transaction's block, which ends there
-                for (table, events), asking in zip(touched, asked, strict=True):
-                    before = await table.answered(asking)
-                    with self._blaming(table):
+                advanced = await self.connection.execute(positions.ADVANCE_TABLES, advance)
+                reads = [
+                    await table.start_read(self.connection, some)
+                    for (table, _), some in zip(changes_of, keys, strict=True)
+                ]
+                if len(await advanced.fetchall()) != len(self.tables):
+                    raise psycopg.Rollback  # ends the transaction's block only
+                for (table, events), read in zip(changes_of, reads, strict=True):
+                    before = await table.finish_read(read)
+                    with self._attributing_errors(table):
                         changes = Changes.between(before, fold_batch(table.projection, events, before))
                     await table.send(self.connection, changes)
                 is_done = True
@@ -150,35 +161,35 @@ class TableGroup:
     def _is_in_transaction(self) -> bool:
         return self.connection.info.transaction_status != TransactionStatus.IDLE
 
-    def _touched(self, table: Table, batch: Batch) -> list[Touched]:
-        with self._blaming(table):
-            return table.touched(batch.events)
+    def _with_keys(self, table: Table, batch: Batch) -> list[KeyedEvent]:
+        with self._attributing_errors(table):
+            return table.with_keys(batch.events)
 
-    def unwritten(self, table: Table, first: int) -> RowBuffer:
-        """For a group of this one table: rows that are folded in memory, and written as `apply` would write them."""
+    def row_buffer(self, table: Table, first: int) -> RowBuffer:
+        """For a group of this table only: folds rows in memory, and writes them in transactions as `apply` does."""
 
         async def write(changes: Changes, position: int) -> None:
-            async with self._moving(position):
-                with self._blaming(table):
+            async with self._transaction(position):
+                with self._attributing_errors(table):
                     await table.write(self.connection, changes)
 
-        blaming = partial(self._blaming, table)
-        return RowBuffer(table, self.connection, write, blaming, first=first, is_empty=not self.position)
+        attributing_errors = partial(self._attributing_errors, table)
+        return RowBuffer(table, self.connection, write, attributing_errors, first=first, is_empty=not self.position)
 
     @contextlib.asynccontextmanager
-    async def _moving(self, position: int) -> AsyncIterator[None]:
-        """A transaction that moves the tables to a position, unless somebody else has moved or claimed one."""
-        async with within(ENDS_WITHIN, self.connection), self.connection.transaction():
+    async def _transaction(self, position: int) -> AsyncIterator[None]:
+        """A transaction that moves the tables to a position. Raises OutdatedPosition as `positions.lock` does."""
+        async with within(APPLY_WITHIN, self.connection), self.connection.transaction():
             if self._fence:
                 await self._fence(self.connection)
-            await positions.lock(self.connection, self.names, self._written, self._lease)
+            await positions.lock(self.connection, self.names, self._stored_position, self._lease)
             yield
             await positions.move(self.connection, self.names, position, self._status)
         self.position = position
 
     @contextlib.contextmanager
-    def _blaming(self, table: Table) -> Iterator[None]:
-        """Raises what the table raises as TableFailed; when the connection is lost, the table is not the cause."""
+    def _attributing_errors(self, table: Table) -> Iterator[None]:
+        """Raises the block's errors as TableFailed, but not those of a lost connection."""
         try:
             yield
         except (TooManyBytes, TableFailed):

@@ -9,7 +9,7 @@ from shared.projections.projection import Projection
 
 
 class TableStatements:
-    """A table's SQL, composed and rendered once: psycopg would render it at each execution."""
+    """A table's SQL, rendered once, since psycopg would render a composed statement at each execution."""
 
     def __init__(self, projection: Projection[Any], name: str, types: dict[str, tuple[int, str]]) -> None:
         def names(columns: Iterable[str]) -> sql.Composed:
@@ -28,7 +28,8 @@ class TableStatements:
             .format(staged, table)
             .as_bytes()
         )
-        self.empty_stage = sql.SQL("delete from {}").format(staged).as_bytes()  # truncate would write to the catalogue
+        # `truncate` would write to the catalogue.
+        self.empty_stage = sql.SQL("delete from {}").format(staged).as_bytes()
         self.merge = (
             sql.SQL("insert into {} ({}) select {} from {} on conflict ({}) do {}")
             .format(table, columns, columns, staged, key, resolve)
@@ -40,7 +41,7 @@ class TableStatements:
             .as_bytes()
         )
         self.upsert_many: bytes | None = None
-        """None for a table with an array in its rows: an array of arrays is not a list of them."""
+        """Upserts rows, one array per column; None for a table with an array column, since `unnest` flattens it."""
         if not any(types[column][1].endswith("[]") for column in projection.columns):
             values = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.columns)
             self.upsert_many = (

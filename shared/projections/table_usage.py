@@ -1,4 +1,4 @@
-"""Which processes use which read tables; tables that no process uses any more are dropped."""
+"""Records which processes use which read tables, and drops those that no process uses any more."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,10 +14,11 @@ from shared.eventstore.migrate import LOCK_MIGRATIONS
 from shared.projections.projection import Projection, rebuild_name
 
 GRACE_DAYS = 7.0
-"""Days after which a table that no process has used counts as unused: until then, its release can be gone back to."""
+"""Days after its last use after which a table is unused: so long, operators can return to its release."""
 RECORD_EVERY = 600.0
-"""Seconds between two times that a process records which tables it uses."""
+"""Seconds between two records of a process."""
 LOCK_TIMEOUT = "200ms"
+"""The time that a drop may wait for its lock, since later queries on the table queue behind it."""
 
 UPSERT_USERS = """
 insert into read_table_users (table_name, instance, release) select name, %s, %s from unnest(%s::text[]) as name
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 
 
 class TableUsage(msgspec.Struct, frozen=True):
-    """A read table, and when a process recorded last that it uses it. `users`: releases, each with its instances."""
+    """A read table, and when a process last recorded its use. `users`: the releases with their instances."""
 
     name: str
     position: int
@@ -60,26 +61,26 @@ class TableUsage(msgspec.Struct, frozen=True):
 async def record(store: EventStore, projections: Sequence[Projection[Any]], instance: str, release: str) -> None:
     """Records that this process uses these tables."""
     async with store.pool.connection() as connection:
-        await connection.execute(UPSERT_USERS, (instance, release, [each.table for each in projections]))
+        await connection.execute(UPSERT_USERS, (instance, release, [projection.table for projection in projections]))
 
 
 async def list_usage(store: EventStore) -> list[TableUsage]:
+    """All read tables of the database, of all releases, ordered by name."""
     async with store.pool.connection() as connection:
         return [TableUsage(*row) for row in await (await connection.execute(SELECT_USES)).fetchall()]
 
 
 async def list_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
-    """Tables that no process has used or moved for `grace_days`."""
+    """Names of the tables that no process has used or moved for `grace_days`."""
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(SELECT_UNUSED, (grace_days, grace_days))).fetchall()
     return [row[0] for row in rows]
 
 
 async def drop_unused(store: EventStore, grace_days: float = GRACE_DAYS) -> list[str]:
-    """Drops unused tables, each in a transaction of its own; returns those that were dropped.
+    """Drops unused tables, each in a transaction of its own; returns the names of those that were dropped.
 
-    A table that a query reads at this moment stays until the next time: no query waits for longer than the lock's
-    timeout.
+    A table that a query is reading remains until the next call: no query waits for longer than LOCK_TIMEOUT.
     """
     dropped = []
     for name in await list_unused(store, grace_days):

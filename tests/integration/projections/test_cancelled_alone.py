@@ -35,8 +35,8 @@ async def test_a_table_that_is_behind_catches_up_all_the_same(
     await some_history(store, streams=300)
     await projected(store, *ALL[1:])
     async with projecting(store, *ALL):
-        await eventually(lambda: running("Leader._keep_catching_up"), "the table is behind", every=0)
-        cancel_alone("Leader._keep_catching_up")
+        await eventually(lambda: running("Leader._catch_up"), "the table is behind", every=0)
+        cancel_alone("Leader._catch_up")
         head = await store.head()
         position = "select position from read_tables where name = 'tallies_v1'"
         await eventually(lambda: sql.execute(position).fetchone() == (head,), "it has caught up")

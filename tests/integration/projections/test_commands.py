@@ -140,7 +140,7 @@ async def test_what_a_table_is_stuck_on_is_shown_and_skipped(database: str, data
         call, data, "skip", "--table", "entries_v1", "--position", "3", "--reason", "too late"
     )
     assert refused.exit_code == 1
-    assert "has taken in the event at 3" in refused.output
+    assert "has applied the event at 3" in refused.output
 
 
 async def test_versions_that_nobody_uses_are_shown_and_dropped(database: str, data: Path) -> None:

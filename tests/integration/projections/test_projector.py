@@ -12,7 +12,7 @@ import pytest
 from shared.eventstore import Codec, EventStore, RecordedEvent, StoreUnavailable, StreamAppend
 from shared.projections import Projector
 from shared.projections.leader import Leader
-from shared.projections.positions import Fenced
+from shared.projections.positions import OutdatedPosition
 from shared.stopping import stop
 from tests.integration.eventstore.tally import CODEC, Closed, Counted, Opened, context, counted
 from tests.integration.eventstore.waiting import soon
@@ -133,7 +133,7 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
         while True:
             try:
                 await Leader(store, ALL, lease="one lease", instance=instance).run()
-            except (Fenced, psycopg.OperationalError):  # the latter: a deadlock, which PostgreSQL resolves
+            except (OutdatedPosition, psycopg.OperationalError):  # the latter: a deadlock, which PostgreSQL resolves
                 fenced += 1
 
     async with EventStore.open(store.dsn, CODEC) as other:

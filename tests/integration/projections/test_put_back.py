@@ -9,7 +9,7 @@ from psycopg.sql import SQL
 
 from shared.eventstore import EventStore, StreamAppend
 from shared.projections.leader import Leader
-from shared.projections.positions import Fenced
+from shared.projections.positions import OutdatedPosition
 from shared.stopping import stop
 from tests.integration.eventstore.tally import Counted, Opened, context
 from tests.integration.projections.tables import TALLIES, expected, projecting, rows
@@ -49,7 +49,7 @@ async def test_a_leader_ends_when_the_store_went_back(store: EventStore, sql: ps
         position = (await store.append([StreamAppend(uuid4(), 0, [Opened("b")])], context())).position
         assert await projector.caught_up(position, PATIENCE)
         await put_back(store, sql, position - 1)
-        with pytest.raises(Fenced, match="went back"):
+        with pytest.raises(OutdatedPosition, match="went back"):
             await asyncio.wait_for(leading, PATIENCE)
     finally:
         await stop(leading)

@@ -174,7 +174,7 @@ class TestLocks:
         sql.execute("alter table tallies_v1 add extra text")
         result = await rebuild(store, TALLIES, swap=False)
         assert not result.same
-        assert result.not_compared == "their columns are not the same"
+        assert result.not_compared == "their columns differ"
 
 
 def waits_for_a_lock(sql: psycopg.Connection) -> bool:

@@ -74,13 +74,13 @@ async def test_a_row_is_written_once_for_many_events(
     written.clear()
     keys_read.clear()
     assert (await rebuild(store, TALLIES)).same
-    assert [len(each.added) + len(each.edited) for each in written] == [STREAMS] * 6
+    assert [len(changes.inserted) + len(changes.updated) for changes in written] == [STREAMS] * 6
     assert not keys_read, "the table was empty, and its rows are held"
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 @pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
-@pytest.mark.parametrize(("name", "value"), [("MOST_ROWS", 3), ("MOST_EVENTS", 8), ("ROWS_BYTES", 50)])
+@pytest.mark.parametrize(("name", "value"), [("MAX_ROWS", 3), ("MAX_EVENTS", 8), ("ROWS_BYTES", 50)])
 async def test_whatever_is_held(
     store: EventStore,
     sql: psycopg.Connection,
@@ -104,7 +104,7 @@ async def test_what_was_not_written_is_made_again(
 ) -> None:
     """Cancelled between two writes: the position is that of the rows, and not that of the events folded."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
-    monkeypatch.setattr(row_buffer, "MOST_EVENTS", 1 << 30)
+    monkeypatch.setattr(row_buffer, "MAX_EVENTS", 1 << 30)
     await long_streams(store)
     head = await projected(store, TALLIES)
     folded: list[int] = []

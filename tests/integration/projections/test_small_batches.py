@@ -13,7 +13,7 @@ import pytest
 from shared.eventstore import EventStore, RecordedEvent, StreamAppend
 from shared.projections import Projection
 from shared.projections.table import Table
-from shared.projections.table_group import FEW
+from shared.projections.table_group import SMALL_BATCH
 from tests.integration.eventstore.tally import Closed, Counted, context, counted
 from tests.integration.projections.histories import some_history
 from tests.integration.projections.tables import ALL, SUMS, TALLIES, expected, projecting, rows
@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(Table, name, counting)
 
-    for name in ("read", "write", "ask", "send"):
+    for name in ("read", "write", "start_read", "send"):
         count(name)
     return counts
 
@@ -68,7 +68,7 @@ async def test_one_event(
             assert await projector.caught_up(position, PATIENCE)
             told = [each for each in statements if "lease" not in each.split("(")[0] or "fence(" in each]
             assert len(told) == 2 + 2 * 2, told
-            assert calls == {"ask": 2, "send": 2}
+            assert calls == {"start_read": 2, "send": 2}
     for projection in (TALLIES, SUMS):
         assert rows(sql, projection.table) == await expected(store, projection)
 
@@ -91,7 +91,7 @@ async def test_more_than_a_small_batch(store: EventStore, sql: psycopg.Connectio
         for number in range(3):
             statements.clear()
             assert await projector.caught_up(
-                (await store.append(several(number, 3 * FEW), context())).position, PATIENCE
+                (await store.append(several(number, 3 * SMALL_BATCH), context())).position, PATIENCE
             )
             written = [each for each in statements if "insert into" in each or "staged_" in each]
         assert len(written) == 2, written  # the first time, tables read their rows in smaller pieces
@@ -111,7 +111,7 @@ async def test_new_rows_of_a_batch_that_is_not_small(
     async with projecting(store, TALLIES, SUMS) as projector:
         assert await projector.caught_up((await store.append(counted(uuid4(), 0, 1), context())).position, PATIENCE)
         statements.clear()
-        new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(FEW + 1)]
+        new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(SMALL_BATCH + 1)]
         assert await projector.caught_up((await store.append(new, context())).position, PATIENCE)
         assert not [each for each in statements if "tallies_v1" in each]
     for projection in (TALLIES, SUMS):
@@ -121,7 +121,7 @@ async def test_new_rows_of_a_batch_that_is_not_small(
 async def test_of_any_size(store: EventStore, sql: psycopg.Connection, calls: Counter[str]) -> None:
     """Below the bound and above it, with rows that come, change and go."""
     async with projecting(store, *ALL) as projector:
-        for size in (1, 2, FEW - 1, FEW, FEW + 1, 3 * FEW):
+        for size in (1, 2, SMALL_BATCH - 1, SMALL_BATCH, SMALL_BATCH + 1, 3 * SMALL_BATCH):
             await asyncio.gather(*(store.append(counted(uuid4(), 0, number), context()) for number in range(size)))
             await some_history(store, 3)
             assert await projector.caught_up(await store.head(), PATIENCE)

@@ -8,7 +8,7 @@ import psycopg
 
 from shared.eventstore import EventStore
 from shared.projections import Projector
-from shared.projections.position_waiter import LOOK_EVERY
+from shared.projections.position_waiter import QUERY_EVERY
 from tests.integration.eventstore.tally import context, counted
 from tests.integration.projections.tables import ALL, projecting
 from tests.support.patience import PATIENCE
@@ -35,7 +35,7 @@ async def test_a_hundred_waiters_cost_as_much_as_one(store: EventStore, sql: psy
     began, before = time.monotonic(), commits(sql)
     waits = (projector.caught_up(appended.position, WAIT_SECONDS) for _ in range(WAITERS))
     assert not any(await asyncio.gather(*waits)), "no replica projects"
-    looks = (time.monotonic() - began) / LOOK_EVERY + 1
+    looks = (time.monotonic() - began) / QUERY_EVERY + 1
     assert commits(sql) - before <= looks + OTHERS
     async with projecting(store) as other:
         assert all(await asyncio.gather(*(other.caught_up(appended.position, PATIENCE) for _ in range(WAITERS))))

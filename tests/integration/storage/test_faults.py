@@ -152,7 +152,7 @@ async def test_files_are_read_while_their_table_stands_still(api: Api):
 
 
 async def test_a_table_that_is_too_far_behind_is_no_404(api: Api, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pending_rows, "MOST_EVENTS", 1)
+    monkeypatch.setattr(pending_rows, "MAX_EVENTS", 1)
     monkeypatch.setattr(pending_rows, "PAGE", 1)
     with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
         sql.execute("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'x'; end $$")
