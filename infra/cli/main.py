@@ -8,22 +8,26 @@ import click
 from infra.cli.options import examples
 
 
-class Entry(NamedTuple):
+class Subcommand(NamedTuple):
     module: str
     summary: str
 
 
 COMMANDS = {
-    "up": Entry("infra.cli.up", "Run the whole set in the foreground: servers, services, workers."),
-    "demo": Entry("infra.cli.demo", "Create, generate, download and pay for a collection, as an API client would."),
-    "status": Entry("infra.cli.status", "Show each process, its readiness and what its followers have yet to process."),
-    "token": Entry("infra.cli.token", "Print a JWT from the set's own development issuer."),
-    "events": Entry("infra.cli.events", "Print the history of a service or of one stream."),
-    "state": Entry("infra.cli.state", "Show a stream's state, now or at an earlier version or time."),
-    "projections": Entry("infra.cli.projections", "Rebuild a service's read tables from its history."),
-    "asyncapi": Entry("infra.cli.asyncapi", "Describe the events that a service publishes and consumes."),
-    "parked": Entry("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
-    "verify-package": Entry("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),
+    "up": Subcommand("infra.cli.up", "Run the whole set in the foreground: servers, services, workers."),
+    "demo": Subcommand(
+        "infra.cli.demo", "Create, generate, download and pay for a collection, as an API client would."
+    ),
+    "status": Subcommand(
+        "infra.cli.status", "Show each process, its readiness and what its followers have yet to process."
+    ),
+    "token": Subcommand("infra.cli.token", "Print a JWT from the set's own development issuer."),
+    "events": Subcommand("infra.cli.events", "Print the history of a service or of one stream."),
+    "state": Subcommand("infra.cli.state", "Show a stream's state, now or at an earlier version or time."),
+    "projections": Subcommand("infra.cli.projections", "Rebuild a service's read tables from its history."),
+    "asyncapi": Subcommand("infra.cli.asyncapi", "Describe the events that a service publishes and consumes."),
+    "parked": Subcommand("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
+    "verify-package": Subcommand("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),
 }
 """Each module holds a click command of its own name."""
 
@@ -33,16 +37,16 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        subcommand = COMMANDS.get(cmd_name)
+        if subcommand is None:
             return None
-        command = getattr(importlib.import_module(entry.module), cmd_name.replace("-", "_"))
+        command = getattr(importlib.import_module(subcommand.module), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, subcommand.summary) for name, subcommand in COMMANDS.items()])
 
 
 @click.group(

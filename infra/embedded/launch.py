@@ -19,7 +19,7 @@ def main() -> None:
     command = sys.argv[4:]
     kernel = ctypes.CDLL(None, use_errno=True)
     try:
-        take(identity, kernel)
+        assume(identity, kernel)
     except OSError as error:
         sys.exit(f"can't run as {identity}: {error}")
     # After the change of user, which clears the death signal.
@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit(f"{command[0]}: {error.strerror}")
 
 
-def take(identity: str, kernel: ctypes.CDLL) -> None:
+def assume(identity: str, kernel: ctypes.CDLL) -> None:
     """Changes this process's user. Raises `OSError`."""
     kind, *numbers = identity.split(":")
     if kind == "user":

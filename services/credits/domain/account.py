@@ -97,7 +97,7 @@ class Account(msgspec.Struct, frozen=True):
 
 Pot = Literal["available", "held", "spent", "expired"]
 
-# What happens
+# Events
 
 
 def evolve(account: Account, event: Event) -> Account:

@@ -103,7 +103,7 @@ def decide(
     """
     match command:
         case GrantCredits():
-            return _give(command, account, account.grants.get(command.grant_id) or grant)
+            return _grant(command, account, account.grants.get(command.grant_id) or grant)
         case PlaceHold():
             return _place(command, account, account.holds.get(command.job_id) or hold)
         case CaptureHold():
@@ -116,13 +116,17 @@ def decide(
             assert_never(command)
 
 
-def _give(command: GrantCredits, account: Account, known: Grant | GrantTerms | None) -> list[Event]:
-    if known is not None:
-        if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):
+def _grant(command: GrantCredits, account: Account, existing: Grant | GrantTerms | None) -> list[Event]:
+    if existing is not None:
+        if (existing.amount, existing.expires_at, existing.priority) == (
+            command.amount,
+            command.expires_at,
+            command.priority,
+        ):
             return []
         raise Problem(
             "IDEMPOTENCY_KEY_REUSED",
-            f"This grant exists already, with {to_credits(known.amount)} credits",
+            f"This grant exists already, with {to_credits(existing.amount)} credits",
             Detail("/external_id", "names a grant with another amount, priority or expiry"),
         )
     if command.expires_at is not None and command.expires_at <= command.now:
@@ -149,12 +153,12 @@ def _give(command: GrantCredits, account: Account, known: Grant | GrantTerms | N
     return [*_expiries(account, command.user_id, command.now), granted]
 
 
-def _place(command: PlaceHold, account: Account, known: Hold | HoldOutcome | None) -> list[Event]:
-    if known is not None:
-        if known.amount != command.amount:
+def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | None) -> list[Event]:
+    if existing is not None:
+        if existing.amount != command.amount:
             raise Problem(
                 "HOLD_AMOUNT_DIFFERS",
-                f"Job {command.job_id} has a hold of {known.amount}, not {command.amount} micro-credits",
+                f"Job {command.job_id} has a hold of {existing.amount}, not {command.amount} micro-credits",
             )
         return []
     expiries = _expiries(account, command.user_id, command.now)
@@ -177,12 +181,12 @@ def _declined(command: PlaceHold, available: int) -> HoldDeclined:
 
 
 def _resolve(
-    account: Account, command: CaptureHold | ReleaseHold | ReleaseOpenHold, captured: int, known: HoldOutcome | None
+    account: Account, command: CaptureHold | ReleaseHold | ReleaseOpenHold, captured: int, existing: HoldOutcome | None
 ) -> list[Event]:
     user_id, job_id, now = command.user_id, command.job_id, command.now
     hold = account.holds.get(job_id)
     if hold is None:
-        _check_resolved(job_id, captured, known)
+        _check_resolved(job_id, captured, existing)
         return []
     if captured > hold.amount:
         raise Problem(
@@ -199,16 +203,16 @@ def _resolve(
     return events
 
 
-def _check_resolved(job_id: UUID, captured: int, known: HoldOutcome | None) -> None:
+def _check_resolved(job_id: UUID, captured: int, existing: HoldOutcome | None) -> None:
     """Raises HOLD_NOT_FOUND or HOLD_RESOLVED if a closed hold was not resolved with `captured`."""
-    if known is None or known.status == "declined":
+    if existing is None or existing.status == "declined":
         if captured:
             message = f"Job {job_id} has no hold to capture {captured} micro-credits of"
             raise Problem("HOLD_NOT_FOUND", message)
-    elif known.captured != captured:
+    elif existing.captured != captured:
         raise Problem(
             "HOLD_RESOLVED",
-            f"The hold of job {job_id} was resolved with {known.captured}, not {captured} micro-credits",
+            f"The hold of job {job_id} was resolved with {existing.captured}, not {captured} micro-credits",
         )
 
 

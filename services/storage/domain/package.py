@@ -28,14 +28,14 @@ class Package(msgspec.Struct, frozen=True):
 
     def contents(self, request: PackageRequested) -> Contents:
         """The contents of the package. Requires all parts: see `missing`."""
-        listed = [self.parts[number] for number in sorted(self.parts)]
+        parts = [self.parts[number] for number in sorted(self.parts)]
         return Contents(
             collection_id=request.collection_id,
             job_id=request.job_id,
             title=request.title,
-            artworks=[artwork for part in listed for artwork in part.artworks],
-            displays=[display for part in listed for display in part.displays],
-            documents=[document for part in listed for document in part.documents],
+            artworks=[artwork for part in parts for artwork in part.artworks],
+            displays=[display for part in parts for display in part.displays],
+            documents=[document for part in parts for document in part.documents],
         )
 
     def missing(self, request: PackageRequested) -> list[int]:

@@ -36,10 +36,10 @@ class Multipart:
 
     def complete(self, upload_id: str, parts: Sequence[Part]) -> None:
         """Raises S3Error also for a 200: a store may send the status first and fail afterwards."""
-        listed = "".join(
+        elements = "".join(
             f'<Part><PartNumber>{part.part_number}</PartNumber><ETag>"{part.etag}"</ETag></Part>' for part in parts
         )
-        body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+        body = f"<CompleteMultipartUpload>{elements}</CompleteMultipartUpload>".encode()
         answer = self._ask("POST", {"uploadId": upload_id}, body, {"Content-Type": "application/xml"})
         if b"<Error>" in answer.data:
             raise S3Error.fromxml(answer)
