@@ -44,39 +44,39 @@ class GenerationInput(msgspec.Struct, frozen=True):
     """The document that it was read from."""
 
 
-def read(written: Any, pointer: str = "/data") -> GenerationInput:
+def read(document: Any, pointer: str = "/data") -> GenerationInput:
     """The GenerationInput at `pointer`. Raises VALIDATION_FAILED with up to MAX_DETAILS faults."""
     faults: list[Detail] = []
-    if not isinstance(written, dict):
+    if not isinstance(document, dict):
         message = "must be an object with version, steps and variables"
         raise invalid("A GenerationInput must be an object", Detail(pointer, message))
-    if written.get("version") != "v2":
-        faults.append(about(written, "version", pointer, 'version must be "v2"'))
-    if "steps" not in written:
-        faults.append(about(written, "steps", pointer, "steps must be a list"))
-    steps = _steps(written.get("steps", []), f"{pointer}/steps", faults)
-    variables = read_variables(written.get("variables"), f"{pointer}/variables", faults)
-    count, hashes, custom = _generations(written.get("generations"), f"{pointer}/generations", faults)
+    if document.get("version") != "v2":
+        faults.append(about(document, "version", pointer, 'version must be "v2"'))
+    if "steps" not in document:
+        faults.append(about(document, "steps", pointer, "steps must be a list"))
+    steps = _steps(document.get("steps", []), f"{pointer}/steps", faults)
+    variables = read_variables(document.get("variables"), f"{pointer}/variables", faults)
+    count, hashes, custom = _generations(document.get("generations"), f"{pointer}/generations", faults)
     faults.extend(reference_faults([(step.id, step.payload) for step in steps], pointer))
-    declared = _declared(written.get("variables"))
+    declared = _declared(document.get("variables"))
     for step in steps:
         if len(faults) < MAX_DETAILS:
             faults.extend(islice(_payload_faults(step, declared), MAX_DETAILS))
     if faults:
         raise invalid("The collection's data is not a valid GenerationInput", *faults[:MAX_DETAILS])
-    return GenerationInput(steps, variables, count, hashes, custom, written)
+    return GenerationInput(steps, variables, count, hashes, custom, document)
 
 
-def _steps(written: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]:
-    if not isinstance(written, list):
+def _steps(documents: Any, pointer: str, faults: list[Detail]) -> tuple[Step, ...]:
+    if not isinstance(documents, list):
         faults.append(Detail(pointer, "steps must be a list"))
         return ()
-    if len(written) > MAX_STEPS:
-        faults.append(Detail(pointer, f"at most {MAX_STEPS} steps are allowed; there are {len(written)}"))
+    if len(documents) > MAX_STEPS:
+        faults.append(Detail(pointer, f"at most {MAX_STEPS} steps are allowed; there are {len(documents)}"))
         return ()
     steps: list[Step] = []
     first: dict[int, int] = {}
-    for index, step in enumerate(written):
+    for index, step in enumerate(documents):
         where = f"{pointer}/{index}"
         step_faults = list(_step_faults(step, where))
         if not step_faults:
@@ -108,14 +108,14 @@ def _step_faults(step: Any, where: str) -> Iterator[Detail]:
         yield Detail(f"{where}/alias", "alias must be a string")
 
 
-def _generations(written: Any, pointer: str, faults: list[Detail]) -> tuple[int, tuple[str, ...], bool]:
-    if written is None:
+def _generations(document: Any, pointer: str, faults: list[Detail]) -> tuple[int, tuple[str, ...], bool]:
+    if document is None:
         return 1, (), False
-    if not isinstance(written, dict):
+    if not isinstance(document, dict):
         faults.append(Detail(pointer, "generations must be an object with generations, hashes and use_custom_hashes"))
         return 1, (), False
-    count, hashes = written.get("generations", 1), written.get("hashes")
-    custom = written.get("use_custom_hashes", False)
+    count, hashes = document.get("generations", 1), document.get("hashes")
+    custom = document.get("use_custom_hashes", False)
     if count is not None:
         faults.extend(count_faults(count, f"{pointer}/generations"))
     if hashes is not None:

@@ -71,18 +71,18 @@ def shares_of(weights: list[int | float]) -> tuple[int, ...]:
     return tuple(int(weight * scale) for weight in exact)
 
 
-def read_variables(written: Any, pointer: str, faults: list[Detail]) -> tuple[Variable, ...]:
+def read_variables(documents: Any, pointer: str, faults: list[Detail]) -> tuple[Variable, ...]:
     """The valid variables at `pointer`; faults of the others are added to `faults`."""
-    if written is None:
+    if documents is None:
         return ()
-    if not isinstance(written, list):
+    if not isinstance(documents, list):
         faults.append(Detail(pointer, "variables must be a list"))
         return ()
-    if len(written) > MAX_VARIABLES:
-        faults.append(Detail(pointer, f"at most {MAX_VARIABLES} variables are allowed; there are {len(written)}"))
+    if len(documents) > MAX_VARIABLES:
+        faults.append(Detail(pointer, f"at most {MAX_VARIABLES} variables are allowed; there are {len(documents)}"))
         return ()
     variables: dict[str, Variable] = {}
-    for index, document in enumerate(written):
+    for index, document in enumerate(documents):
         where = f"{pointer}/{index}"
         if not isinstance(document, dict):
             faults.append(Detail(where, "a variable must be an object with a name, a type and a value"))
@@ -97,52 +97,52 @@ def read_variables(written: Any, pointer: str, faults: list[Detail]) -> tuple[Va
     return tuple(variables.values())
 
 
-def _variable(written: dict[str, Any]) -> Variable:
-    values = _listed(written)
-    weights = written["value"].get("weights") if isinstance(written.get("value"), dict) else None
+def _variable(document: dict[str, Any]) -> Variable:
+    values = _drawable_values(document)
+    weights = document["value"].get("weights") if isinstance(document.get("value"), dict) else None
     shares = shares_of(weights) if weights else (1,) * len(values)
     places: dict[str | int | float, int] = {}
     for place, value in enumerate(values):
         places.setdefault(value, place)
     return Variable(
-        name=written["name"],
-        type=written["type"],
-        value_type=_value_type(written),
-        locked=written.get("lock_value") or False,
+        name=document["name"],
+        type=document["type"],
+        value_type=_value_type(document),
+        locked=document.get("lock_value") or False,
         values=tuple(values),
         shares=shares,
-        test_value=written.get("test_value"),
+        test_value=document.get("test_value"),
         places=places,
         sums=tuple(accumulate(shares)),
     )
 
 
-def _value_type(written: dict[str, Any]) -> ValueType:
-    value_type: ValueType = written.get("value_type") or _DEFAULT_VALUE_TYPE[written["type"]]
+def _value_type(document: dict[str, Any]) -> ValueType:
+    value_type: ValueType = document.get("value_type") or _DEFAULT_VALUE_TYPE[document["type"]]
     return value_type
 
 
-def _listed(written: dict[str, Any]) -> list[Any]:
+def _drawable_values(document: dict[str, Any]) -> list[Any]:
     """The values that can be drawn: a pick's list, or the value of a text or number, if any."""
-    value = written.get("value")
+    value = document.get("value")
     if isinstance(value, dict):
         return value.get("values") or []
     return [] if value is None else [value]
 
 
-def _faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
-    name = written.get("name")
+def _faults(document: dict[str, Any], where: str) -> Iterator[Detail]:
+    name = document.get("name")
     if not isinstance(name, str) or not name or name != name.strip():
-        yield about(written, "name", where, "a variable's name must be a non-empty string without spaces around it")
+        yield about(document, "name", where, "a variable's name must be a non-empty string without spaces around it")
     elif "{" in name or "}" in name or name.startswith("$") or len(name) > 100:
         yield Detail(
             f"{where}/name", "a variable's name must have at most 100 characters and no braces, and not begin with $"
         )
-    if not isinstance(written.get("lock_value", False), bool | None):
+    if not isinstance(document.get("lock_value", False), bool | None):
         yield Detail(f"{where}/lock_value", "lock_value must be true or false")
-    kind, value_type = written.get("type"), written.get("value_type")
+    kind, value_type = document.get("type"), document.get("value_type")
     if kind not in get_args(VariableType):
-        yield about(written, "type", where, f"a variable's type must be one of {', '.join(get_args(VariableType))}")
+        yield about(document, "type", where, f"a variable's type must be one of {', '.join(get_args(VariableType))}")
         return
     if value_type is not None and value_type not in get_args(ValueType):
         yield Detail(f"{where}/value_type", f"a variable's value_type must be one of {', '.join(get_args(ValueType))}")
@@ -150,15 +150,15 @@ def _faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
     if value_type is not None and kind != "pick" and (kind == "number") != (value_type == "numbers"):
         yield Detail(f"{where}/value_type", f"a variable of type {kind} can't have the value_type {value_type}")
         return
-    yield from _value_faults(written, where)
+    yield from _value_faults(document, where)
 
 
-def _value_faults(written: dict[str, Any], where: str) -> Iterator[Detail]:
-    value, value_type = written.get("value"), _value_type(written)
+def _value_faults(document: dict[str, Any], where: str) -> Iterator[Detail]:
+    value, value_type = document.get("value"), _value_type(document)
     if not isinstance(value, dict):
-        if written["type"] == "pick":
+        if document["type"] == "pick":
             yield about(
-                written, "value", where, "a pick's value must be an object with values, weights and display_names"
+                document, "value", where, "a pick's value must be an object with values, weights and display_names"
             )
         elif value is not None and not fits(value, value_type):
             yield Detail(f"{where}/value", f"the value must be {_ONE_OF[value_type]}")
