@@ -162,7 +162,7 @@ async def test_what_waits_is_bounded_in_bytes(database: str, proxy: SilentProxy)
             assert not caught.value.maybe_done
             outside = asyncio.create_task(writer.append(*prepared(10)))
             await asyncio.sleep(0)
-            assert len(writer._waiting) == 2
+            assert writer.waiting == 2
         await within_seconds(AFTERWARDS, asyncio.gather(first_, *inside, outside))
     finally:
         await stop(running)
