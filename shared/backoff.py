@@ -1,21 +1,22 @@
-"""Trying again: how long to wait, for how long to go on, and how often to say so. Over `stamina`; nothing else pauses.
+"""Retries with backoff and jitter, over `stamina`: pauses, time bounds, and how often an error is logged.
 
 Three shapes:
 
-- `await Backoff("…", on=PASSING).call(work)`: one thing, until it succeeds, or until `timeout` seconds are over.
-- `await Backoff("…", on=PASSING).forever(round_)`: a loop that lives through outages (relay, consumer, listener). A
-  round that returns is followed by the next one after the shortest pause.
-- A loop of another shape keeps a `Backoff`, calls `await backoff.pause(error)` where it would have slept, and
-  `backoff.reset()` when something got done.
+- `await Backoff("…", on=TRANSIENT_ERRORS).call(work)`: calls `work` until it succeeds, for `timeout` seconds at most.
+- `await Backoff("…", on=TRANSIENT_ERRORS).forever(work)`: a loop that survives outages (relay, consumer). When `work`
+  returns, it is called again after the shortest pause.
+- Any other loop has a `Backoff`, calls `await backoff.pause(error)` after a failure, and `backoff.reset()` after a
+  success.
 
-Pauses double from `first` to `longest` seconds, and each is shortened by up to a half at random, so that replicas that
-failed together don't come back together. A try that lasted longer than `longest` had got somewhere: the next pause is
-the first one again. What is not in `on` is raised at once. Cancelling ends a pause as it ends a try.
+Pauses double from `first` to `longest` seconds, and each is shortened by up to a half at random (jitter), so that
+replicas that failed together don't retry together. A try that lasted longer than `longest` counts as progress: the next
+pause is the first one again. Errors that are not in `on` are raised at once. Cancellation ends a pause as it ends a
+try.
 
-The same error is logged when it comes first and then every `SAY_AGAIN_AFTER` seconds, with the number of tries so far;
+An error is logged when it first occurs, and then every `SAY_AGAIN_AFTER` seconds, with the number of failures so far;
 the end of an outage is logged once.
 
-This is for waiting in a process. What must survive one (the next try of a step, of a dead letter) is recorded instead.
+This is for retries within a process. Retries that must survive it (of a step, of a dead letter) are recorded instead.
 """
 
 import asyncio
@@ -29,31 +30,31 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 
 SAY_AGAIN_AFTER = 30.0
-"""Seconds for which the same error of the same work is not logged again."""
+"""Seconds for which the same error is not logged again."""
 MOST_DOUBLINGS = 16
 REMEMBERED = 16
-"""How many errors of one piece of work are remembered as told."""
+"""Different errors remembered as logged."""
 
 T = TypeVar("T")
 Passing = tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""Which errors another try may find gone."""
+"""The errors that are retried."""
 
 log = structlog.get_logger()
 
 
 @functools.cache
 def _stamina() -> Any:
-    """Imported for `call`: who reckons pauses only does without."""
+    """Imported at the first retry: code that only computes pauses does not need it."""
     stamina = importlib.import_module("stamina")
-    # Its own hooks log every try, and count them by their number, which has no bound where tries have none.
+    # Its own hooks log every try, and count tries in a metric with a label per number, which is unbounded here.
     importlib.import_module("stamina.instrumentation").set_on_retry_hooks([])
     return stamina
 
 
 class Backoff:
-    """Of one piece of work, named `name` in logs; not shared between tasks.
+    """The retries of one piece of work, which logs call `name`. Don't share it between tasks.
 
-    `quiet`: nothing is logged, for command lines, whose output is an answer.
+    `quiet`: logs nothing, for commands, whose output is their result.
     """
 
     def __init__(
@@ -68,22 +69,22 @@ class Backoff:
         self.name, self._on, self._first, self._longest = name, on, first, longest
         self._quiet = quiet
         self.failures = 0
-        """Tries that failed since the last one that worked."""
+        """Failures since the last success."""
         self.error: str | None = None
-        """What the last try failed with; None once one has worked."""
+        """The last failure's error; None after a success."""
         self._began = self._failing_since = time.monotonic()
-        self._told: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     async def call(self, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
-        """What `work` returns, once it does. After `timeout` seconds, the error of the last try is raised.
+        """Returns what `work` returns. Raises the last error after `timeout` seconds.
 
-        With no time left (`timeout` of 0 or less) it is tried once.
+        With a `timeout` of 0 or less, it calls `work` once.
         """
-        # Nearly every first try works. It is made without stamina, whose preparations take longer than most work here.
+        # Nearly every first try succeeds. It runs without stamina, whose setup takes longer than most work here.
         self._began = began = time.monotonic()
         try:
             result = await work()
-        except Exception as raised:  # noqa: BLE001 - whether it is tried again is decided below
+        except Exception as raised:  # noqa: BLE001 - `_delay_after` decides whether it is retried
             failed: Exception | None = raised
         else:
             self.reset()
@@ -104,13 +105,13 @@ class Backoff:
         return result
 
     async def forever(self, work: Callable[[], Awaitable[object]]) -> NoReturn:
-        """Calls `work` again and again, until cancelled or until it raises what is not in `on`."""
+        """Calls `work` repeatedly, until cancelled or until it raises an error that is not in `on`."""
         while True:
             await self.call(work)
             await asyncio.sleep(self.next_pause())
 
     async def pause(self, error: Exception) -> None:
-        """Waits as long as `error`, which a try has just ended with, asks for. One that is not in `on` is raised."""
+        """Waits after a try that failed with `error`. Raises it if it is not in `on`."""
         await asyncio.sleep(self.pause_after(error))
         self._began = time.monotonic()
 
@@ -120,7 +121,7 @@ class Backoff:
         self._began = time.monotonic()
 
     def pause_after(self, error: Exception) -> float:
-        """The seconds that `pause` would wait, for a loop that waits in another way. The next try begins after them."""
+        """The seconds that `pause` would wait, for a loop that waits in another way."""
         seconds = self._delay_after(error)
         if seconds is False:
             raise error
@@ -128,7 +129,7 @@ class Backoff:
         return seconds
 
     def reset(self) -> None:
-        """Something worked: the next pause is the first one."""
+        """Call it after a success: the next pause is the first one."""
         if self.failures and not self._quiet:
             log.info(
                 "works_again",
@@ -137,15 +138,15 @@ class Backoff:
                 seconds=round(time.monotonic() - self._failing_since, 1),
             )
         self.failures, self.error = 0, None
-        self._told.clear()
+        self._logged_at.clear()
 
     def next_pause(self) -> float:
-        """Seconds, at random within the bounds for so many failures."""
+        """A pause in seconds, at random within the bounds for the number of failures."""
         longest: float = min(self._longest, self._first * 2 ** min(max(self.failures - 1, 0), MOST_DOUBLINGS))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
     def _delay_after(self, error: Exception) -> bool | float:
-        """The pause in seconds; False says that the error is to be raised. A hook of stamina's."""
+        """The pause in seconds; False to raise the error. A hook of stamina."""
         if not (isinstance(error, self._on) if isinstance(self._on, tuple) else self._on(error)):
             return False
         now = time.monotonic()
@@ -156,10 +157,10 @@ class Backoff:
         self.failures += 1
         self.error = next(iter(str(error).splitlines()), "") or repr(error)
         pause = self.next_pause()
-        if not self._quiet and now - self._told.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
-            if len(self._told) >= REMEMBERED:
-                self._told.clear()
-            self._told[self.error] = now
+        if not self._quiet and now - self._logged_at.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
+            if len(self._logged_at) >= REMEMBERED:
+                self._logged_at.clear()
+            self._logged_at[self.error] = now
             log.warning(
                 "tries_again",
                 what=self.name,

@@ -1,11 +1,11 @@
-"""The time, without jumps: what deadlines and tokens are reckoned with while a machine's clock is put forward or back.
+"""A clock without jumps, for deadlines and tokens while the system's clock is set forward or back.
 
-Three rules, for whoever compares times:
+Three rules for comparing times:
 
 1. Inside one process, durations and deadlines use the monotonic clock (`loop.time()`).
-2. What the database recorded is compared with the database's clock (`clock_timestamp()`); where the consequence can't
-   be taken back, this clock must agree.
-3. Between machines there is a tolerance, and a refusal for time alone is a passing error.
+2. Times that the database recorded are compared with the database's clock (`clock_timestamp()`); where the consequence
+   can't be undone, this clock must agree.
+3. Between machines there is a tolerance, and a rejection because of time alone is a transient error.
 """
 
 import time
@@ -14,34 +14,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 NOTICEABLE = 2.0
-"""Seconds of skew that are worth telling an operator."""
+"""Seconds of skew from which an operator is warned."""
 SLEW = 0.05
-"""How much faster or slower than real this clock runs while the system's clock is another: 3 seconds in a minute."""
+"""How much faster or slower this clock runs to approach the system's clock: 3 seconds per minute."""
 
 
 def _boot_time() -> float:
-    """Seconds, monotonic, and counting on while the machine is suspended where the system offers that."""
+    """Monotonic seconds, which include time in suspension where the system supports it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One look at another machine's clock; all in seconds."""
+    """One reading of another machine's clock, in seconds."""
 
     theirs: float
     asked: float
-    """By the system's clock here, when the question was sent."""
+    """The local system's time when the request was sent."""
     took: float
-    """Until the answer was here."""
+    """Seconds until the response arrived."""
 
     @property
     def skew(self) -> float:
-        """How far the system's clock here is ahead; up to half of `took` more or less."""
+        """How far the local system's clock is ahead; the error is half of `took` at most."""
         return self.asked + self.took / 2 - self.theirs
 
     @property
     def is_noticeable(self) -> bool:
-        """Whether the clocks differ by more than the way of question and answer explains."""
+        """Whether the clocks differ by more than the round trip explains."""
         return abs(self.skew) > NOTICEABLE + self.took
 
 

@@ -1,17 +1,17 @@
-"""Work on many small objects, with fewer visits of Python's garbage collector to them."""
+"""Settings of Python's garbage collector, for work on many small objects and for services."""
 
 import contextlib
 import gc
 from collections.abc import Iterator
 
 SELDOM = (50_000, 20, 20)
-"""Python's own is (700, 10, 10): with that, a third of a rebuild's time is the collector's, which finds nothing:
-events and rows refer to nothing in circles. Circles of other code wait for as many allocations."""
+"""Thresholds of `gc`. With Python's default, (700, 10, 10), the collector takes a third of a rebuild's time and frees
+nothing, since events and rows have no reference cycles. Cycles of other code are freed later."""
 
 SERVING = (10_000, 20, 20)
-"""Of a service. A step of a job, or a creation, makes some hundred objects that live until it is recorded and
-published. At Python's own thresholds, generation spent 14 % of its time on looking through those and through its states
-again and again, 47 ms at once when it visited everything. See decision 35."""
+"""Thresholds of a service. A step of a job, or a creation, allocates some hundred objects, which live until it is
+recorded and published. At Python's default, generation spent 14 % of its time in the collector, 47 ms at once in a full
+collection. See decision 35."""
 
 _depth = 0
 _before = (0, 0, 0)
@@ -19,7 +19,7 @@ _before = (0, 0, 0)
 
 @contextlib.contextmanager
 def collected_seldom() -> Iterator[None]:
-    """For a block that makes and drops many objects. Blocks may overlap: the last one restores what was set before."""
+    """For a block that allocates and frees many objects. Blocks may overlap: the last one restores the thresholds."""
     global _depth, _before  # noqa: PLW0603 - as the collector's thresholds are the process's
     if not _depth:
         _before = gc.get_threshold()
@@ -34,5 +34,5 @@ def collected_seldom() -> Iterator[None]:
 
 
 def collect_for_serving() -> None:
-    """For the life of a process that serves: see SERVING."""
+    """Sets the thresholds of a service, for the life of the process: see SERVING."""
     gc.set_threshold(*SERVING)

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when somebody asks for them: a process loads only the parts that it uses.
+"""Packages whose names are imported at their first use, so that a process loads only the modules that it uses.
 
 A worker needs the clients of `shared.messaging` and nothing of its consumers. Loading all of it would cost each process
 that does so a second of CPU at its start, and tens of MiB.

@@ -1,4 +1,4 @@
-"""A mapping that never changes, for states that get a new one with each event."""
+"""A persistent (immutable) mapping, for states that are replaced with each event."""
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -12,10 +12,10 @@ EMPTY: "HashTrieMap[Any, Any]" = HashTrieMap()
 
 
 class Map(Mapping[K, V]):
-    """Immutable and hashable. `set` and `delete` return another one that shares all but a few nodes with this one.
+    """Immutable and hashable. `set`, `delete` and `update` return a map that shares all but a few nodes with this one.
 
-    A class of our own around rpds's map, since that one can't be annotated with the types of its keys and values at run
-    time, from which a stored state is decoded. rpds and not `immutables`, which has no wheel for Python 3.14.
+    It wraps rpds's map, which can't be annotated with the types of its keys and values at run time; stored states are
+    decoded by these. rpds rather than `immutables`, which has no wheel for Python 3.14.
     """
 
     __slots__ = ("_trie",)
@@ -24,13 +24,15 @@ class Map(Mapping[K, V]):
         self._trie: HashTrieMap[K, V] = entries if isinstance(entries, HashTrieMap) else HashTrieMap(entries)
 
     def set(self, key: K, value: V) -> "Map[K, V]":
+        """A map with this entry, added or replaced."""
         return Map(self._trie.insert(key, value))
 
     def delete(self, key: K) -> "Map[K, V]":
-        """Raises KeyError where there is no such key."""
+        """A map without this key. Raises KeyError if it is missing."""
         return Map(self._trie.remove(key))
 
     def update(self, entries: Mapping[K, V]) -> "Map[K, V]":
+        """A map with these entries, added or replaced."""
         return Map(self._trie.update(entries))
 
     def __getitem__(self, key: K) -> V:

@@ -1,7 +1,7 @@
-"""What a follower of history says of its own progress: a read table, the relay, a consumer, a process.
+"""The progress that a follower of history (read table, relay, consumer, process) reports.
 
-Readiness, metrics and `emprops status` all judge by this, and by nothing else: what has been waiting, for how long, on
-which event, with which error. A heartbeat proves only that a loop turns, not that anything gets done.
+Readiness, metrics and `emprops status` all use this only: how many events wait, for how long, at which event, with
+which error. A heartbeat would prove that a loop runs, not that it makes progress.
 """
 
 from typing import Protocol
@@ -13,25 +13,25 @@ PATIENCE = 10.0
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot, cheap to make: no query per event that waits."""
+    """A snapshot. Cheap: no query per waiting event."""
 
     name: str
     """The follower, as operators know it: `projection jobs_v3`, `relay`, `consumer credits-jobs-v1`."""
     waiting: int = 0
-    """Events or messages that are not done yet. A lower bound where counting all would cost too much."""
+    """Events or messages not processed yet. A lower bound where counting all would cost too much."""
     waiting_seconds: float = 0.0
     """How long the oldest of them has waited."""
     event: str | None = None
-    """The event it is stuck on, with what finds it: its type, id and position."""
+    """The event on which it is stuck: its type, id and position."""
     error: str | None = None
-    """The last error; None once something got done again."""
+    """The last error; None after the next success."""
     parked: int = 0
-    """Dead letters that need an operator, and the events that wait behind them."""
+    """Dead letters that need an operator, and the events that wait for them."""
     leader: str | None = None
-    """The instance that leads; None when nobody does."""
+    """The instance that leads; None without a leader."""
 
     def stuck(self, patience: float = PATIENCE) -> str | None:
-        """The sentence that says what is not as it should be; None when all is well."""
+        """A sentence about the problem; None if there is none."""
         if self.parked:
             return f"{self.name}: {self.parked} parked: see emprops parked list"
         if self.waiting and self.waiting_seconds > patience:
@@ -41,7 +41,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Follower(Protocol):
-    """Whoever follows history."""
+    """Anything that follows history."""
 
     async def progress(self) -> list[Progress]:
         """One or more, always under the same names."""

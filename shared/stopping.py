@@ -1,12 +1,11 @@
-"""Tasks that are stopped have ended: one guarantee for everything that starts tasks.
+"""Stopping tasks: when a function of this module returns or raises, the tasks passed to it or started by it have ended.
 
-Whatever happens to who awaits a function of this module (it may be cancelled, several times), no task that the function
-was given, or has started, goes on behind its back. What a lease protects may therefore be given up when they return.
+That holds even if its caller is cancelled, several times. So a lease may be released afterwards.
 
-Cancelling once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client leans on, loses a cancellation
-that comes in the very moment in which what it waits for is done; nats-py drops some of its own accord, and so does
-psycopg_pool when it comes while a connection is handed out or taken back. `asyncio.TaskGroup` cancels its tasks once,
-and then waits for them without a bound; and it goes on without a task that was cancelled alone: use `Group`.
+Cancelling once is not enough: in Python 3.11 `asyncio.wait_for`, which the NATS client uses, loses a cancellation that
+arrives in the moment in which the awaited task is done; nats-py itself swallows some, and so does psycopg_pool while it
+lends or takes back a connection. `asyncio.TaskGroup` cancels its tasks once, then waits for them without a bound; and
+it continues without a task that was cancelled alone: use `Group` instead.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ from typing import Any, NoReturn, Self, TypeVar
 import structlog
 
 PATIENCE = 2.0
-"""Seconds that a task gets to end after it was cancelled, before it is cancelled again: longer than it takes to close a
-connection, which must not be broken off."""
+"""Seconds after which a task that was cancelled and has not ended is cancelled again. Longer than closing a connection
+takes, which must not be interrupted."""
 SAY_AFTER = 5
-"""A task that has been cancelled so often is worth a line in the log."""
+"""Cancellations of a task after which it is logged."""
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ class EndedError(RuntimeError):
 
 
 async def stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancels tasks until they have ended; what they raise is dropped. Cancelled itself, it sees their end first."""
+    """Cancels tasks until they have ended, and discards their errors. Cancelled itself, it raises only after that."""
     cancelled: asyncio.CancelledError | None = None
     times = 0
     while pending := [task for task in tasks if not task.done()]:
@@ -55,10 +54,10 @@ async def stop(*tasks: "asyncio.Future[Any]") -> None:
 
 
 class Group(asyncio.TaskGroup):
-    """A TaskGroup whose tasks are cancelled until they have ended, once it is to end.
+    """A TaskGroup that cancels its tasks repeatedly until they have ended.
 
-    A task that is cancelled alone, perhaps because it awaited a future that somebody cancelled, ends the group with an
-    EndedError that names it: work that stopped would be missing where everything else looks well.
+    A task that is cancelled alone, for example because it awaited a cancelled future, ends the group with an EndedError
+    that names it: otherwise its work would be missing without a sign.
     """
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ class Group(asyncio.TaskGroup):
         self._is_to_end = False
         self._is_at_exit = False
         self._lost: EndedError | None = None
-        """Of the last task, when none is left that could raise it."""
+        """The error for the last task, when no task is left that could raise it."""
 
     async def __aenter__(self) -> Self:
         self._parent = asyncio.current_task()
@@ -127,12 +126,12 @@ class Group(asyncio.TaskGroup):
 
 
 async def _raise(error: Exception) -> NoReturn:
-    """The way to end a TaskGroup from outside of its tasks."""
+    """Ends a TaskGroup as a task of it."""
     raise error
 
 
 async def stoppable(work: Coroutine[None, None, T]) -> T:
-    """Awaits work that may lose a cancellation, and sees to it that it ends when we are cancelled."""
+    """Awaits work that may lose a cancellation; when the caller is cancelled, the work has ended before this raises."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -141,7 +140,7 @@ async def stoppable(work: Coroutine[None, None, T]) -> T:
 
 
 async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Runs `work` until it ends, or stops it when the event comes."""
+    """Runs `work` until it ends, or stops it when the event is set."""
     task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
     try:
         await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -152,10 +151,9 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
 
 
 async def together(*loops: Coroutine[None, None, object]) -> NoReturn:
-    """Runs loops that never end, until cancelled. The first that ends, however it does, ends all, and it is said which.
+    """Runs endless loops until cancelled. When one ends, stops all; raises its error, or EndedError with its name.
 
-    A task group would notice one that raises, and go on without one that returned: a process that looks well, and has
-    stopped doing something.
+    A task group would continue without a loop that returned, and nothing would show that its work is missing.
     """
     tasks = [asyncio.ensure_future(loop) for loop in loops]
     names = [getattr(loop, "__qualname__", repr(loop)) for loop in loops]

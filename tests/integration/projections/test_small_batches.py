@@ -22,7 +22,7 @@ from tests.support.patience import PATIENCE, eventually
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often tables are read and written by themselves (`read`, `write`), and in a pipeline (`ask`, `send`)."""
+    """How often tables are read and written alone (`read`, `write`), and in a pipeline (`start_read`, `send`)."""
     counts: Counter[str] = Counter()
 
     def count(name: str) -> None:
