@@ -203,7 +203,7 @@ class Handlers:
         """Appends what `decide` returns. Raises NOT_FOUND, and VERSION_CONFLICT if `precondition` is not met."""
         async with self.turns.setdefault(collection_id, asyncio.Lock()):
             expected = None
-            if precondition.asks:
+            if precondition.is_conditional:
                 # The owner is checked before the version, so that another user's collection is NOT_FOUND.
                 now = await self.store.load(COLLECTION, collection_id)
                 collection.owned(now.state, user_id)

@@ -68,7 +68,7 @@ def create(settings: EdgeSettings) -> Litestar:
     return create_app(
         title="emprops edge",
         route_handlers=[viewer, document, jwks, proxied],
-        parts={"settings": settings},
+        dependencies={"settings": settings},
         authenticator=authenticator,
         readiness=readiness,
         lifespan=[connections],

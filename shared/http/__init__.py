@@ -1,4 +1,4 @@
-"""What every service's HTTP has in common: tokens, the error body, envelopes, ETags, correlation, health."""
+"""HTTP for all services: tokens, error bodies, envelopes, pages, ETags, idempotency keys, positions and readiness."""
 
 from typing import TYPE_CHECKING
 

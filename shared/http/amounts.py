@@ -1,4 +1,4 @@
-"""Amounts of credits in JSON: numbers, written and read digit by digit, which never pass through a float."""
+"""Amounts of credits in JSON: exact decimal numbers, which are never converted to a float."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class ExactResponse(Response[Any]):
-    """JSON in which a Decimal is a number, digit by digit: the `response_class` of routes that answer amounts."""
+    """JSON in which a Decimal is an exact number: the `response_class` of routes that return amounts."""
 
     def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
         return _encode(content)

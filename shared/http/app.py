@@ -1,4 +1,4 @@
-"""The one way to make a service's HTTP application."""
+"""Makes the HTTP application of a service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ from shared.http.openapi import openapi_config
 from shared.http.operator_routes import health_routes, metrics_route
 from shared.http.positions import History, freshness
 from shared.http.problems import EXCEPTION_HANDLERS
-from shared.http.providers import Provider, given_what_it_takes
+from shared.http.providers import Provider, with_dependencies
 from shared.http.request import ApiRequest
 from shared.http.strict_urls import strict_urls
 from shared.telemetry.metrics import RequestMetrics, create_registry
@@ -27,11 +27,11 @@ from shared.telemetry.metrics import RequestMetrics, create_registry
 MAX_BODY = 1024 * 1024
 
 User = NamedDependency[Principal]
-"""`principal: User`: who asks, verified."""
+"""`principal: User`: the verified user of the request."""
 CommandContext = NamedDependency[Context]
-"""`context: CommandContext`: the event store's context of the command that the request is."""
+"""`context: CommandContext`: the event store's context for the request's command."""
 GivenPrecondition = NamedDependency[Precondition]
-"""`precondition: GivenPrecondition`: what If-Match and If-None-Match ask for."""
+"""`precondition: GivenPrecondition`: what If-Match and If-None-Match require."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -40,7 +40,7 @@ def _principal(request: Request[Principal, Any, Any]) -> Principal:
     return request.user
 
 
-def _given(value: object) -> Provider:
+def _constant(value: object) -> Provider:
     def provide() -> Any:
         return value
 
@@ -54,9 +54,9 @@ def create_app(
     authenticator: Authenticator,
     readiness: Readiness | None = None,
     registry: CollectorRegistry | None = None,
-    parts: Mapping[str, object] | None = None,
+    dependencies: Mapping[str, object] | None = None,
     providers: Mapping[str, Provider] | None = None,
-    contexts: Provider = command_context,
+    context: Provider = command_context,
     lifespan: Sequence[Lifespan] = (),
     max_body_bytes: int = MAX_BODY,
     version: str = "0.1.0",
@@ -64,27 +64,27 @@ def create_app(
     documented: bool = True,
     history: History | None = None,
 ) -> Litestar:
-    """A Litestar application with what every service's HTTP has in common.
+    """A Litestar application with everything that all services have in common.
 
-    Handlers may take, beside their own dependencies, `principal: User`, `context: CommandContext` and
-    `precondition: GivenPrecondition`; a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`. Bodies are
-    bounded by `max_body_bytes`; a route that streams sets its own `request_max_body_size`. With `documented=False`
-    there is no /schema: the edge has one of its own. `history` is that of a service with a store, and `contexts` makes
-    its commands' contexts. `parts` are a service's own objects, by the names under which handlers take them;
-    `providers` make more of these for each request.
+    Handlers can have these parameters: `principal: User`, `context: CommandContext`, `precondition: GivenPrecondition`,
+    a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`, and the service's own, by name: `dependencies`
+    are its objects, and `providers` make further ones for each request.
+
+    `max_body_bytes` bounds bodies; a route that streams sets its own `request_max_body_size`. `history` and `context`
+    are for a service with an event store. `documented=False` leaves out /schema: the edge has one of its own.
     """
     registry = create_registry() if registry is None else registry
-    # What may refuse a request comes last.
+    # The order of resolution: providers that may refuse a request come last.
     all_providers: dict[str, Provider] = {
         "principal": _principal,
-        **{name: _given(value) for name, value in (parts or {}).items()},
-        "context": contexts,
+        **{name: _constant(value) for name, value in (dependencies or {}).items()},
+        "context": context,
         "precondition": precondition,
         **(providers or {}),
     }
     app = Litestar(
         route_handlers=[
-            *[given_what_it_takes(each, all_providers) for each in route_handlers],
+            *[with_dependencies(handler, all_providers) for handler in route_handlers],
             *health_routes(readiness or Readiness()),
             metrics_route(registry),
         ],
@@ -97,6 +97,6 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    # Around Litestar's own exception handling and router: app-level middleware would not see unknown routes.
+    # Around Litestar's own exception handling and router, since app-level middleware does not see unknown routes.
     app.asgi_handler = Ingress(app.asgi_handler, RequestMetrics(registry))
     return app

@@ -1,8 +1,8 @@
-"""Who is asking: bearer tokens (RFC 6750, JWT) verified in every service, so that nothing behind the edge is trusted.
+"""Authentication by bearer tokens (RFC 6750, JWT), verified in every service, so that no header of the edge is trusted.
 
-Algorithms are pinned by the type of the key, never taken from the token. Routes need a user or an operator unless they
-say otherwise: `opt={"public": True}`, with `"recognizes": True` beside it where one who sends a token sees more; or
-`opt={"roles": {"worker", …}}` with the roles that they take.
+The type of a key determines its algorithm; the token's own claim is never used. Routes need the role user or operator
+unless their `opt` states otherwise: `{"public": True}` needs no token, `{"public": True, "recognizes": True}` none but
+uses one that is sent, and `{"roles": {"worker", …}}` needs one of these roles.
 """
 
 import hashlib
@@ -24,9 +24,11 @@ __all__ = ["Authenticator", "Issuer", "Principal", "authentication", "require_ro
 
 DEFAULT_ROLES = frozenset({"user", "operator"})
 LEEWAY = 10.0
-"""Seconds that clocks may differ."""
+"""Seconds by which clocks may differ."""
 MAX_TOKEN = 8 * 1024
+"""Bytes."""
 CACHE_SIZE = 10_000
+"""Verified tokens that are remembered."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -47,12 +49,12 @@ class _Verified(msgspec.Struct, frozen=True):
     generation: int
 
 
-def _refused(why: str) -> Problem:
+def _invalid_token(why: str) -> Problem:
     return Problem("UNAUTHENTICATED", f"The bearer token is not valid: {why}")
 
 
 class Authenticator:
-    """Verifies tokens of the given issuers for one audience, and remembers the verified ones until they expire."""
+    """Verifies tokens of these issuers for one audience; verified ones are cached until they expire."""
 
     def __init__(
         self,
@@ -69,24 +71,24 @@ class Authenticator:
         self._verified: dict[bytes, _Verified] = {}
 
     async def authenticate(self, headers: Headers) -> Principal:
-        """The principal of a request's raw headers; UNAUTHENTICATED without one valid bearer token."""
-        given = [value for name, value in headers if name == b"authorization"]
-        if not given:
+        """The principal of a request's headers. Raises as `verify`, and UNAUTHENTICATED without one bearer token."""
+        values = [value for name, value in headers if name == b"authorization"]
+        if not values:
             raise Problem("UNAUTHENTICATED", "This needs a token: send Authorization: Bearer <JWT>")
-        scheme, _, token = given[0].partition(b" ")
-        if len(given) > 1 or scheme.lower() != b"bearer":
+        scheme, _, token = values[0].partition(b" ")
+        if len(values) > 1 or scheme.lower() != b"bearer":
             raise Problem("UNAUTHENTICATED", "Send exactly one Authorization header, with the scheme Bearer")
         return await self.verify(token.strip())
 
     async def verify(self, token: bytes) -> Principal:
-        """The principal that a token names; UNAUTHENTICATED, or UNAVAILABLE when its issuer's keys can't be had."""
+        """The principal of a token. Raises UNAUTHENTICATED, and UNAVAILABLE if its issuer's keys can't be fetched."""
         if len(token) > MAX_TOKEN:
-            raise _refused("it is too long")
+            raise _invalid_token(f"it has more than {MAX_TOKEN} bytes")
         digest = hashlib.sha256(token).digest()
-        known = self._verified.get(digest)
-        if known is not None:
-            if known.generation == self._keys[known.issuer].generation and self._clock() < known.expires_at:
-                return known.principal
+        cached = self._verified.get(digest)
+        if cached is not None:
+            if cached.generation == self._keys[cached.issuer].generation and self._clock() < cached.expires_at:
+                return cached.principal
             del self._verified[digest]
         verified = await self._verify(token)
         if len(self._verified) >= CACHE_SIZE:
@@ -95,7 +97,7 @@ class Authenticator:
         return verified.principal
 
     async def has_keys(self, iss: str) -> bool:
-        """Whether the keys of an issuer are there, or can be fetched now."""
+        """Whether the keys of an issuer are cached, or can be fetched now."""
         try:
             await self._keys[iss].get(None)
         except KeysUnavailable:
@@ -107,10 +109,10 @@ class Authenticator:
             header = jwt.get_unverified_header(token)
             claimed = jwt.decode(token, options={"verify_signature": False}).get("iss")
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise _refused("it is not a JWT") from error
+            raise _invalid_token("it is not a JWT") from error
         issuer = self._issuers.get(claimed) if isinstance(claimed, str) else None
         if issuer is None:
-            raise _refused("its issuer is not one of ours")
+            raise _invalid_token("its issuer (iss) is not accepted here")
         key = await self._key(issuer, header)
         try:
             claims = jwt.decode(
@@ -125,13 +127,14 @@ class Authenticator:
             user_id = UUID(claims["sub"])
             expires_at = float(claims["exp"]) + LEEWAY
         except jwt.PyJWTError as error:
-            raise _refused(_reason(error)) from error
+            raise _invalid_token(_reason(error)) from error
         except (ValueError, TypeError, OverflowError) as error:
-            raise _refused("sub is not a UUID, or a date is none") from error
+            raise _invalid_token("sub is not a UUID, or exp is not a time") from error
         if expires_at <= self._clock():
-            raise _refused("it has expired")
-        given = claims.get("roles")
-        roles = frozenset(role for role in given if isinstance(role, str)) if isinstance(given, list) else frozenset()
+            raise _invalid_token("it has expired")
+        claimed_roles = claims.get("roles")
+        listed = claimed_roles if isinstance(claimed_roles, list) else []
+        roles = frozenset(role for role in listed if isinstance(role, str))
         return _Verified(
             principal=Principal(user_id, roles & issuer.roles_allowed, claims),
             expires_at=expires_at,
@@ -142,7 +145,7 @@ class Authenticator:
     async def _key(self, issuer: Issuer, header: dict[str, Any]) -> VerificationKey:
         kid = header.get("kid")
         if kid is not None and not isinstance(kid, str):
-            raise _refused("kid is not a string")
+            raise _invalid_token("kid is not a string")
         try:
             key = await self._keys[issuer.iss].get(kid)
         except KeysUnavailable as error:
@@ -150,9 +153,9 @@ class Authenticator:
                 "UNAVAILABLE", "The token's keys can't be fetched right now; try again in a moment"
             ) from error
         if key is None:
-            raise _refused("its key is not known")
+            raise _invalid_token("its issuer has no key with its key id (kid)")
         if header.get("alg") != key.algorithm:
-            raise _refused("its algorithm is not the one of its key")
+            raise _invalid_token("its algorithm (alg) is not that of its key")
         return key
 
 
@@ -163,17 +166,17 @@ def _reason(error: jwt.PyJWTError) -> str:
         case jwt.ImmatureSignatureError():
             return "it is not valid yet"
         case jwt.InvalidAudienceError():
-            return "it is meant for another audience"
+            return "it is for another audience (aud)"
         case jwt.MissingRequiredClaimError():
             return f"{error.claim} is missing"
         case jwt.InvalidSignatureError():
             return "its signature is wrong"
         case _:
-            return "its claims are not in order"
+            return "its claims are not valid"
 
 
 def check_roles(principal: Principal, allowed: Iterable[str]) -> None:
-    """FORBIDDEN unless the principal has one of the roles."""
+    """Raises FORBIDDEN unless the principal has one of the roles."""
     if principal.roles.isdisjoint(allowed):
         raise Problem("FORBIDDEN", f"This needs the role {' or '.join(sorted(allowed))}")
 
@@ -181,7 +184,7 @@ def check_roles(principal: Principal, allowed: Iterable[str]) -> None:
 def authentication(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]:
     """Litestar middleware for the whole app: sets `request.user` from the token, and checks the route's roles.
 
-    Plain ASGI and no guard: Litestar copies the route handler for each guarded request, which costs more than this.
+    It is plain ASGI rather than a guard, since Litestar copies the route handler for each guarded request.
     """
 
     def wrap(app: ASGIApp) -> ASGIApp:
@@ -204,9 +207,9 @@ def authentication(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]
 
 
 def require_role(*roles: str) -> Guard:
-    """A guard for routes that take only some roles, such as `guards=[require_role("operator")]`.
+    """A guard for routes that need one of these roles, such as `guards=[require_role("operator")]`.
 
-    `opt={"roles": {"operator"}}` says the same and is cheaper; a guard can narrow down what a router above it allows.
+    `opt={"roles": {"operator"}}` does the same at less cost; a guard can further restrict what a router allows.
     """
 
     def guard(connection: Connection, _handler: BaseRouteHandler) -> None:

@@ -1,6 +1,6 @@
-"""An answer's head and its body, which uvicorn writes one after the other, leave with one system call.
+"""Sends a response's head and body, which uvicorn writes one after the other, with one system call.
 
-And as one packet: who reads them, the edge above all, is woken once.
+They leave as one packet, so the receiving process, mostly the edge, is woken once.
 """
 
 import asyncio
@@ -13,19 +13,19 @@ Data = bytes | bytearray | memoryview
 
 
 class CoalescingTransport(asyncio.Transport):
-    """Writes by two: the first waits for the second, but no longer than for this turn of the event loop."""
+    """Joins two writes: the first waits for the second, at most until the end of this turn of the event loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport, self._loop = transport, loop
-        self._held: Data = b""
+        self._waiting: Data = b""
 
     def write(self, data: Data) -> None:
-        if self._held:
-            both, self._held = (self._held, data), b""
-            self._transport.writelines(both)
+        if self._waiting:
+            parts, self._waiting = (self._waiting, data), b""
+            self._transport.writelines(parts)
         elif data:
-            self._held = data
+            self._waiting = data
             self._loop.call_soon(self.flush)
 
     def writelines(self, list_of_data: Iterable[Data]) -> None:
@@ -33,17 +33,17 @@ class CoalescingTransport(asyncio.Transport):
         self._transport.writelines(list_of_data)
 
     def flush(self) -> None:
-        """Sends what waits, unless nobody is there any more."""
-        held, self._held = self._held, b""
-        if held and not self._transport.is_closing():
-            self._transport.write(held)
+        """Sends a waiting write, unless the transport is closing."""
+        data, self._waiting = self._waiting, b""
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         self.flush()
         self._transport.close()
 
     def abort(self) -> None:
-        self._held = b""
+        self._waiting = b""
         self._transport.abort()
 
     def write_eof(self) -> None:
@@ -60,7 +60,7 @@ class CoalescingTransport(asyncio.Transport):
         return self._transport.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size() + len(self._held)
+        return self._transport.get_write_buffer_size() + len(self._waiting)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._transport.get_write_buffer_limits()
@@ -85,7 +85,7 @@ class CoalescingTransport(asyncio.Transport):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=…)`."""
+    """uvicorn's protocol over a CoalescingTransport, for `uvicorn.Config(http=…)`."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(CoalescingTransport(cast("asyncio.Transport", transport), self.loop))

@@ -1,7 +1,7 @@
-"""Conditional requests (RFC 9110, section 13): an ETag names a version, and which form of it: `"7"`, `"7-csv"`.
+"""Conditional requests (RFC 9110, section 13). An ETag states a version and a representation: `"7"`, `"7-csv"`.
 
-Each representation has a tag of its own, so that 304 never leaves a client with another one. If-Match asks about the
-resource: any of its tags names the version that a change is based on.
+Each representation has its own tag, so that 304 never stands for a different one. In If-Match of a write, any of a
+version's tags states the version that the change is based on.
 """
 
 import re
@@ -20,30 +20,30 @@ _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 
 def etag(version: int, variant: str = "") -> str:
-    """The entity tag of a version's representation, with its quotes. The plain one has no `variant`."""
+    """The entity tag of a version's representation, in quotes. The main representation has no `variant`."""
     return f'"{version}-{variant}"' if variant else f'"{version}"'
 
 
 class Precondition(msgspec.Struct, frozen=True):
-    """What a write asks of the version that it meets. Without either header, nothing."""
+    """The versions that If-Match and If-None-Match allow a write to change."""
 
     any_of: frozenset[int] | None = None
-    """The versions that If-Match names; None without it, or with `*`."""
+    """The versions in If-Match; None without the header, or for `*`."""
     none_of: frozenset[int] | None = frozenset()
-    """The versions that If-None-Match names; None for `*`, which is every one."""
+    """The versions in If-None-Match; None for `*`, which is every version."""
 
     @property
-    def asks(self) -> bool:
-        """Whether it asks anything."""
+    def is_conditional(self) -> bool:
+        """Whether either header restricts the write."""
         return self.any_of is not None or self.none_of != frozenset()
 
     def expected(self, version: int) -> int | None:
-        """The version that the write expects to meet when it meets this one; None when any will do.
+        """The version that the write expects, given the current one; None if any version is accepted.
 
-        Raises VERSION_CONFLICT when it must not meet what is there.
+        Raises VERSION_CONFLICT if If-None-Match excludes the current version.
         """
         if self.none_of is None or version in self.none_of:
-            message = "names what is there"
+            message = "matches the current version"
             raise Problem("VERSION_CONFLICT", f"If-None-Match {message}", Detail("header:If-None-Match", message))
         if self.any_of is None:
             return None
@@ -53,8 +53,8 @@ class Precondition(msgspec.Struct, frozen=True):
 def precondition(request: Request[Any, Any, Any]) -> Precondition:
     """The precondition of a write.
 
-    If-Match compares strongly: weak tags, and those that are none of ours, match nothing. When none is left, it is a
-    stale one: VERSION_CONFLICT, answered as 412. So is what is not a list of tags at all.
+    If-Match is compared strongly: weak tags and tags of another form match nothing. Raises VERSION_CONFLICT, answered
+    as 412, if no tag is left, or if the header is not a list of tags.
     """
     if_match, if_none_match = _header(request, b"if-match"), _header(request, b"if-none-match")
     none_of: frozenset[int] | None = frozenset()
@@ -64,7 +64,7 @@ def precondition(request: Request[Any, Any, Any]) -> Precondition:
         return Precondition(None, none_of)
     if versions := _versions(if_match, weak=False):
         return Precondition(versions, none_of)
-    message = f'must be an ETag as it was answered, such as "3", or several, not {if_match[:80]}'
+    message = f'must be one or several ETags of earlier responses, such as "3", not {if_match[:80]}'
     raise Problem("VERSION_CONFLICT", f"If-Match {message}", Detail("header:If-Match", message))
 
 
@@ -76,36 +76,38 @@ def _versions(listed: str, *, weak: bool) -> frozenset[int]:
 
 
 def is_known(if_none_match: str | None, tag: str) -> bool:
-    """Whether If-None-Match names this representation, so that 304 says it all: weak comparison."""
+    """Whether If-None-Match has this tag (weak comparison), so that the response is 304."""
     if if_none_match is None:
         return False
-    return if_none_match.strip() == "*" or any(f'"{known}"' == tag for _, known in _TAG.findall(if_none_match))
+    return if_none_match.strip() == "*" or any(f'"{value}"' == tag for _, value in _TAG.findall(if_none_match))
 
 
 def is_other(if_match: str | None, tag: str) -> bool:
-    """Whether If-Match asks for another representation than this one, so that 412 says it all: strong comparison."""
+    """Whether If-Match lacks this tag (strong comparison), so that the response is 412."""
     if if_match is None or if_match.strip() == "*":
         return False
-    return not any(not weak and f'"{wanted}"' == tag for weak, wanted in _TAG.findall(if_match))
+    return not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match))
 
 
 def refuse_other(request: Request[Any, Any, Any], tag: str) -> None:
-    """VERSION_CONFLICT (412) for a read whose If-Match is not of what would be answered."""
-    given = _header(request, b"if-match")
-    if is_other(given, tag):
-        message = f"names another representation than {tag}, which is there"
+    """Raises VERSION_CONFLICT (412) for a read whose If-Match lacks the tag of the response."""
+    if is_other(_header(request, b"if-match"), tag):
+        message = f"does not match the current representation {tag}"
         raise Problem("VERSION_CONFLICT", f"If-Match {message}", Detail("header:If-Match", message))
 
 
-def _header(request: Request[Any, Any, Any], wanted: bytes) -> str | None:
-    """Without Litestar's object of all headers: most requests have neither, and need it for nothing else."""
-    return next((value.decode("latin-1") for name, value in request.scope["headers"] if name == wanted), None)
+def _header(request: Request[Any, Any, Any], name: bytes) -> str | None:
+    """A header's value, from the raw headers: most requests don't need Litestar's object of all headers."""
+    return next((value.decode("latin-1") for key, value in request.scope["headers"] if key == name), None)
 
 
 def versioned(
     request: Request[Any, Any, Any], body: T, version: int, variant: str = "", *, status: int = 200, **options: Any
 ) -> Response[T | None]:
-    """The body with its ETag, or 304 without a body when the client has it already. `options` are the response's."""
+    """The body with its ETag, or 304 if the client has this representation. `options` go to the response.
+
+    Raises VERSION_CONFLICT (412) for a read whose If-Match lacks the tag.
+    """
     tag = etag(version, variant)
     headers = {"etag": tag, **options.pop("headers", {})}
     if status == 200:

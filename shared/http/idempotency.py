@@ -1,10 +1,10 @@
-"""`Idempotency-Key` (IETF draft): a key stands for one request, and the same request sent again is done once.
+"""`Idempotency-Key` (IETF draft): a request that is sent again with its key is done once.
 
-Nothing is kept for it beside the events: a command's id follows from its key, and its first event knows a digest of the
-request. Who sends another request under the key is told so, instead of getting the answer to the first.
+Only events are stored: a command's id is derived from its key, and its first event has a fingerprint of the request. A
+different request with the same key is refused, instead of getting the response to the first one.
 
-A write with If-Match needs no key to be recognised: a version is met once, so the same write based on it is the same
-command, whose first answer may have been lost.
+A write with If-Match needs no key: a version can be changed once only, so an equal write based on the same version is
+the same command, sent again because its response was lost.
 """
 
 import re
@@ -22,41 +22,42 @@ from shared.http.auth import Principal
 from shared.http.context import command_context
 
 BODY_HEADERS = ("content-type", "x-filename", "x-content-sha256")
-"""The headers that say what a body is, and so are part of the request."""
+"""The headers that describe a body, and so are part of the request's fingerprint."""
 
 _ONE_TAG = re.compile(r'"[!#-~]*"')
 
 
 def command_contexts(store: EventStore) -> Callable[[Request[Principal, Any, Any]], Awaitable[Context]]:
-    """The dependency `context` of a service with a history; Problem IDEMPOTENCY_KEY_REUSED where it applies."""
+    """The dependency `context` of a service with an event store. It raises IDEMPOTENCY_KEY_REUSED."""
 
-    async def context(request: Request[Principal, Any, Any]) -> Context:
-        made = command_context(request)
-        if made.repeatable:
-            made = msgspec.structs.replace(made, fingerprint=await _fingerprint(request))
-            await store.refuse_reuse(made)
+    async def provide_context(request: Request[Principal, Any, Any]) -> Context:
+        context = command_context(request)
+        if context.repeatable:
+            context = msgspec.structs.replace(context, fingerprint=await _fingerprint(request))
+            await store.refuse_reuse(context)
         elif (tag := request.headers.get("if-match")) and _ONE_TAG.fullmatch(tag):
             name = f"{request.method} {request.scope['path']} {tag} {await _fingerprint(request)}"
-            made = msgspec.structs.replace(made, command_id=uuid5(request.user.user_id, name), repeatable=True)
-        return made
+            context = msgspec.structs.replace(context, command_id=uuid5(request.user.user_id, name), repeatable=True)
+        return context
 
-    return context
+    return provide_context
 
 
 def reused_key() -> Problem:
-    """A key stands for one request."""
+    """The error for a different request with the same key."""
     message = "was used for another request"
     return Problem(
         "IDEMPOTENCY_KEY_REUSED",
-        f"This Idempotency-Key {message}: give each request a key of its own",
+        f"This Idempotency-Key {message}: send a new key with each new request",
         Detail("header:Idempotency-Key", message),
     )
 
 
 async def _fingerprint(request: Request[Principal, Any, Any]) -> str:
-    """Of the query, of what the headers say of the body, and of the body, byte by byte.
+    """A hex digest of the query, of BODY_HEADERS, and of the body's bytes.
 
-    A file that streams through is not waited for, and not in it: who takes it in compares its sha256.
+    The body of a route with `opt={"streams": True}` is left out, since it is not in memory: its handler compares the
+    file's sha256 with the first one's.
     """
     digest = blake2b(request.scope["query_string"], digest_size=16)
     for name in BODY_HEADERS:

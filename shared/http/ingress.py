@@ -1,7 +1,7 @@
-"""The outermost layer of every service: names each request, measures it, and logs what failed.
+"""The outermost layer of every service: gives each request a correlation id, measures it, and logs failures.
 
-Plain ASGI around Litestar's own stack, so that also unknown routes and broken requests have a correlation id. What no
-router should see is refused here: addresses and headers that could mean one thing here and another one elsewhere.
+It is plain ASGI around Litestar's own stack, so that it also covers unknown routes and malformed requests. It refuses
+URLs and headers that this service and a proxy before it could read differently.
 """
 
 import time
@@ -13,7 +13,7 @@ from uuid import uuid4
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.problem import Problem, invalid_header
 from shared.http.context import RequestTrace, attach_trace, parse_uuid
 from shared.http.problems import send_problem
 from shared.http.strict_urls import check_escapes
@@ -22,12 +22,12 @@ from shared.telemetry.metrics import RequestMetrics
 from shared.telemetry.tracing import Span
 
 CLIENT_CLOSED = 499
-"""What metrics and logs call a request whose client went away before it was answered; nobody is sent this."""
+"""The status in metrics and logs of a request whose client disconnected before the response; it is never sent."""
 SINGLE_HEADERS = frozenset(
     {b"idempotency-key", b"content-type", b"x-filename", b"x-content-sha256", b"last-event-id", b"range", b"if-range"}
 )
 CHECKED_HEADERS = SINGLE_HEADERS | {b"if-match", b"if-none-match"}
-"""The headers that the API reads: visible ASCII, and but for lists of tags, once."""
+"""The headers that the API reads. All must be visible ASCII, and SINGLE_HEADERS must occur once."""
 
 _HEAD = "emprops.head"
 
@@ -35,37 +35,35 @@ log = get_logger("http")
 
 
 def is_head(scope: Scope) -> bool:
-    """Whether a request that is handled as a GET wants the headers only."""
+    """Whether a request that is handled as a GET was a HEAD."""
     return bool(scope.get(_HEAD))
 
 
 def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raises VALIDATION_FAILED for a header of ours whose bytes could be read in more than one way."""
-    seen: set[bytes] = set()
+    """Raises VALIDATION_FAILED for one of CHECKED_HEADERS that is not visible ASCII or is repeated."""
+    names: set[bytes] = set()
     for name, value in headers:
         if name in CHECKED_HEADERS:
-            title = "-".join(word.capitalize() for word in name.decode().split("-"))
             if not value.isascii() or not value.decode().isprintable():
-                message = "must be visible ASCII"
-                raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
-            if name in SINGLE_HEADERS and name in seen:
-                message = "is given more than once"
-                raise invalid(f"{title} {message}", Detail(f"header:{title}", message))
-            seen.add(name)
+                raise invalid_header(name.decode().title(), "must be visible ASCII")
+            if name in SINGLE_HEADERS and name in names:
+                raise invalid_header(name.decode().title(), "is given more than once")
+            names.add(name)
 
 
-def _names(scope: HTTPScope) -> tuple[str | None, str | None]:
-    given = trace = None
+def _trace_headers(scope: HTTPScope) -> tuple[str | None, str | None]:
+    """X-Correlation-ID and traceparent."""
+    correlation_id = traceparent = None
     for name, value in scope["headers"]:
         if name == b"x-correlation-id":
-            given = value.decode("latin-1")
+            correlation_id = value.decode("latin-1")
         elif name == b"traceparent":
-            trace = value.decode("latin-1")
-    return given, trace
+            traceparent = value.decode("latin-1")
+    return correlation_id, traceparent
 
 
 class Ingress:
-    """ASGI application around the router; `metrics` counts every request that came in."""
+    """An ASGI application around the router; `metrics` observes every request."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
@@ -75,22 +73,22 @@ class Ingress:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        given, parent = _names(scope)
-        correlation_id = parse_uuid(given) or uuid4()
+        sent_id, parent = _trace_headers(scope)
+        correlation_id = parse_uuid(sent_id) or uuid4()
         span = Span(scope["method"], parent, "server")
         trace = RequestTrace(correlation_id, span.traceparent)
         text = str(correlation_id)
         token = correlation.set(text)
 
-        def answers(status: int, seconds: float) -> None:
+        def observe(status: int, seconds: float) -> None:
             self._metrics.observe(scope["method"], _route(request.scope, trace), status, seconds)
 
-        request = _Request(scope, receive, send, text, answers)
+        request = _Request(scope, receive, send, text, observe)
         attach_trace(request.scope, trace)
         try:
             await self._handle(request)
         except Exception:
-            # The status line was out already: all that is left is to cut the connection, lest it look complete.
+            # The status line was sent already: the connection is aborted, so the response does not look complete.
             log.exception("response broken off", method=scope["method"], route=_route(request.scope, trace))
             raise
         finally:
@@ -118,14 +116,14 @@ class Ingress:
             http__response__status_code=status,
         )
         if failed and not route.startswith("/health/"):
-            # The answer names its correlation id: who comes with one must find it here.
+            # The response has the correlation id, by which an operator finds this entry.
             log.warning("request not served", method=method, route=route, status=status, seconds=round(seconds, 6))
         elif is_debugging():
             log.debug("request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
 
 class _Request:
-    """One request on its way through. HEAD is handled as GET (RFC 9110, section 9.3.2), and its content left out."""
+    """One request. HEAD is handled as GET (RFC 9110, section 9.3.2), and the response's content is left out."""
 
     def __init__(
         self,
@@ -133,43 +131,45 @@ class _Request:
         receive: Receive,
         send: Send,
         correlation_id: str,
-        answers: Callable[[int, float], None],
+        observe: Callable[[int, float], None],
     ) -> None:
         self.method = scope["method"]
         self.started = time.perf_counter()
         self.status = 0
-        """Of the answer that has begun; 499 for a client that did not wait for it, and 0 before either."""
+        """That of the response, once it has begun; 499 if the client disconnected before; else 0."""
         self.scope = scope
         self._receive, self._send, self._correlation_id = receive, send, correlation_id
-        self._answers = answers
+        self._observe = observe
         self._only_headers = self.method == "HEAD"
-        self._over = False
+        self._has_ended = False
         if self._only_headers:
             self.scope = cast("HTTPScope", cast("Any", {**scope, "method": "GET", _HEAD: True}))
 
     async def receive(self) -> Any:
-        if self._over:
+        """ASGI's `receive`."""
+        if self._has_ended:
             return {"type": "http.disconnect"}
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            self._is(CLIENT_CLOSED)
+            self._set_status(CLIENT_CLOSED)
         return message
 
     async def send(self, message: Message) -> None:
+        """ASGI's `send`; adds X-Correlation-ID to the response."""
         if message["type"] == "http.response.start":
-            self._is(message["status"])
+            self._set_status(message["status"])
             message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", self._correlation_id.encode())]
         elif self._only_headers:
-            if self._over:
+            if self._has_ended:
                 return
-            self._over = True
+            self._has_ended = True
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
-    def _is(self, status: int) -> None:
+    def _set_status(self, status: int) -> None:
         if not self.status:
             self.status = status
-            self._answers(status, time.perf_counter() - self.started)
+            self._observe(status, time.perf_counter() - self.started)
 
 
 def _route(scope: HTTPScope, trace: RequestTrace) -> str:

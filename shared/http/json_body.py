@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly and once, straight into the handler's type (docs/reference/http.md)."""
+"""Decodes JSON bodies strictly, once, and straight into the handler's type (docs/reference/http.md)."""
 
 import re
 from functools import lru_cache
@@ -13,9 +13,9 @@ from shared.contracts.problem import Detail, Problem, invalid
 from shared.http.problems import invalid_body
 
 MAX_DEPTH = 100
-"""Levels of arrays and objects in a body. What passes here can be walked recursively by anyone."""
+"""Levels of arrays and objects in a body: few enough to traverse them recursively."""
 OFF_LOOP = 64 * 1024
-"""Bytes from which on decoding may take so long that it must not hold up the event loop."""
+"""Bytes from which on a body is decoded in a thread, so that it does not block the event loop."""
 EVERY_ITEM = "*"
 """In the path of a decimal: every item of an array."""
 
@@ -31,9 +31,10 @@ def _malformed(why: str) -> Problem:
 
 
 def is_too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Whether JSON nests deeper than `limit`: whether so many rounds of removing the innermost pairs leave some over.
+    """Whether JSON nests deeper than `limit` levels. The result for other texts has no meaning.
 
-    All steps run at the speed of C, so a megabyte of brackets costs milliseconds. What isn't JSON is not too deep.
+    Removes the innermost pairs of brackets `limit` times, and looks whether any are left. All of it runs in C, so a
+    megabyte of brackets costs milliseconds.
     """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
@@ -49,7 +50,7 @@ def _decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode_body(body: bytes, annotation: Any) -> Any:
-    """The body as the given type; VALIDATION_FAILED with the JSON pointer of what is wrong."""
+    """The body as the given type. Raises VALIDATION_FAILED with the JSON pointer of the fault."""
     if is_too_deep(body):
         raise _malformed(f"it nests deeper than {MAX_DEPTH} levels")
     try:
@@ -73,7 +74,7 @@ def decode_body(body: bytes, annotation: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def decimals_of(annotation: Any) -> tuple[Path, ...]:
-    """Where a body of this type has exact decimals: they may be texts, and Python's Decimal reads many that aren't."""
+    """The paths of a type's decimals. They may be strings, of which Python's Decimal accepts more than the API does."""
     return tuple(_decimals(inspect.type_info(annotation)))
 
 
@@ -82,7 +83,7 @@ def _decimals(kind: inspect.Type) -> list[Path]:
         case inspect.DecimalType():
             return [()]
         case inspect.UnionType(types=types):
-            return [path for each in types for path in _decimals(each)]
+            return [path for member in types for path in _decimals(member)]
         case inspect.ListType(item_type=item):
             return [(EVERY_ITEM, *path) for path in _decimals(item)]
         case inspect.StructType(fields=fields):
@@ -97,12 +98,12 @@ def _decimal_fault(value: Any, paths: tuple[Path, ...]) -> Detail | None:
         places: list[tuple[str, Any]] = [("", value)]
         for step in path:
             if step == EVERY_ITEM:
-                lists = [(pointer, each) for pointer, each in places if isinstance(each, list)]
-                places = [(f"{pointer}/{n}", item) for pointer, each in lists for n, item in enumerate(each)]
+                lists = [(pointer, node) for pointer, node in places if isinstance(node, list)]
+                places = [(f"{pointer}/{index}", item) for pointer, node in lists for index, item in enumerate(node)]
             else:
-                objects = [(pointer, each) for pointer, each in places if isinstance(each, dict)]
-                places = [(f"{pointer}/{step}", each[step]) for pointer, each in objects if step in each]
-        for pointer, each in places:
-            if isinstance(each, str) and not DECIMAL.fullmatch(each):
-                return Detail(pointer, "is a decimal such as 12.5, as a number or as a text of digits")
+                objects = [(pointer, node) for pointer, node in places if isinstance(node, dict)]
+                places = [(f"{pointer}/{step}", node[step]) for pointer, node in objects if step in node]
+        for pointer, node in places:
+            if isinstance(node, str) and not DECIMAL.fullmatch(node):
+                return Detail(pointer, 'must be a decimal, as a number (12.5) or as a string of digits ("12.5")')
     return None

@@ -1,4 +1,4 @@
-"""Public keys of token issuers: fetched, cached, refreshed, and kept while their host is down (RFC 7517)."""
+"""The public keys of token issuers (RFC 7517): fetched, refreshed, and cached for when their host is down."""
 
 import asyncio
 import time
@@ -20,22 +20,22 @@ log = get_logger("jwks")
 
 MAX_DOCUMENT = 256 * 1024
 FETCH_TIMEOUT = 2.0
-"""Seconds for each of the addresses."""
+"""Seconds, for each URL."""
 REFRESH_AFTER = 300.0
 """Seconds after which keys are fetched again in the background."""
 MIN_INTERVAL = 10.0
-"""Seconds between two fetches that unknown key ids may cause: forged ids must not become a flood of requests."""
+"""Seconds between two fetches because of unknown key ids, so that forged ids can't cause a flood of requests."""
 RETRY_INTERVAL = 1.0
 """Seconds between two fetches while there are no keys at all."""
 
 
 @dataclass(frozen=True)
 class Issuer:
-    """Who may sign tokens, where its keys are, and the roles that it can give at most."""
+    """An issuer of tokens: its `iss`, where its keys are, and the roles that its tokens can give at most."""
 
     iss: str
     jwks_url: str
-    """An http, https or file URL; several with commas between, of replicas that have the same keys."""
+    """An http, https or file URL; or several, comma-separated, of replicas that have the same keys."""
     roles_allowed: frozenset[str] = frozenset({"user", "operator"})
 
 
@@ -48,11 +48,11 @@ class VerificationKey:
 
 
 class KeysUnavailable(Exception):  # noqa: N818 - a state, as StoreUnavailable is
-    """The issuer's keys have never been seen, and can't be fetched now."""
+    """The issuer's keys were never fetched, and can't be fetched now."""
 
 
 def parse_jwks(document: bytes) -> dict[str, VerificationKey]:
-    """The usable signing keys by key id. The type of a key pins its algorithm; anything else in the set is left out."""
+    """The usable signing keys by key id. A key's type determines its algorithm; unsuitable entries are left out."""
     keys: dict[str, VerificationKey] = {}
     for entry in msgspec.json.decode(document, type=dict[str, Any]).get("keys", []):
         if entry.get("use", "sig") != "sig":
@@ -80,9 +80,9 @@ def _algorithm_of(key: object) -> str | None:
 
 @dataclass
 class KeySet:
-    """The keys of one issuer; `generation` counts their changes, so that what old keys proved can be forgotten.
+    """The keys of one issuer. `generation` counts their changes: a token that older keys verified is verified again.
 
-    Of several addresses (`url`, with commas between) the one that answered last is asked first.
+    Of several URLs (comma-separated in `url`), the one that answered last is tried first.
     """
 
     url: str
@@ -98,9 +98,9 @@ class KeySet:
     _background: asyncio.Task[None] | None = None
 
     async def get(self, kid: str | None) -> VerificationKey | None:
-        """The key of that id (the only key, where a token names none); None when the issuer doesn't have it.
+        """The key with that id, or the only key if a token has no key id; None if the issuer has no such key.
 
-        Raises KeysUnavailable when no keys were ever fetched.
+        Raises KeysUnavailable if no keys were ever fetched.
         """
         if not self._keys or self._find(kid) is None:
             await self._refresh(RETRY_INTERVAL if not self._keys else self.min_interval)
@@ -120,24 +120,24 @@ class KeySet:
         self._background = None
 
     async def _refresh(self, interval: float) -> None:
-        asked_at = time.monotonic()
+        called_at = time.monotonic()
         async with self._lock:
-            # Whoever waited for the lock while another one fetched takes that result.
-            if self._tried_at > asked_at or time.monotonic() - self._tried_at < interval:
+            # A fetch that ended while this call waited for the lock counts for it too.
+            if self._tried_at > called_at or time.monotonic() - self._tried_at < interval:
                 return
             try:
-                for url in self._in_turn:
-                    if await self._fetched(url):
+                for url in self._urls:
+                    if await self._fetch_from(url):
                         self._last_url, self._fetched_at = url, time.monotonic()
                         return
             finally:
                 self._tried_at = time.monotonic()
 
     @property
-    def _in_turn(self) -> list[str]:
+    def _urls(self) -> list[str]:
         return sorted((url.strip() for url in self.url.split(",")), key=lambda url: url != self._last_url)
 
-    async def _fetched(self, url: str) -> bool:
+    async def _fetch_from(self, url: str) -> bool:
         try:
             document = await _fetch(url)
             keys = parse_jwks(document)

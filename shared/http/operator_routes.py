@@ -1,4 +1,4 @@
-"""The routes that operators ask: `/health/live`, `/health/ready` and `/metrics`. See health.py and metrics.py."""
+"""The routes for operators: `/health/live`, `/health/ready` and `/metrics`."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler

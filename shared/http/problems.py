@@ -1,7 +1,6 @@
-"""The one error body (RFC 9457 problem details, plus the platform's `code`, `details`, `data` and `error`).
+"""The body of all error responses: RFC 9457 problem details, with `code`, `details`, `data` and `error`.
 
-Whatever goes wrong leaves as this body: a domain refusal, a body that doesn't parse, an unknown route, a bug.
-A pointer in `details` is a JSON pointer into the body; `?limit` names a query parameter, `header:If-Match` a header.
+A pointer in `details` is a JSON pointer into the body, `?limit` for a query parameter, `header:If-Match` for a header.
 """
 
 import re
@@ -48,7 +47,7 @@ STATUS: dict[str, tuple[int, str]] = {
     "MODEL_UNAVAILABLE": (503, "The model is not available"),
     "UNAVAILABLE": (503, "Not available right now"),
 }
-"""Each code's status and title. A code that is not listed is a refusal all the same: 400."""
+"""Each code's status and title. Codes that are not listed have status 400."""
 
 _CODE_OF_STATUS = {
     400: "VALIDATION_FAILED",
@@ -86,12 +85,12 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
-    """The body of a problem; `status` overrides the code's own, as 412 does for a stale If-Match."""
-    known, title = STATUS.get(problem.code, (400, "Refused"))
+    """The body of a problem; `status` overrides the code's own, such as 412 for a stale If-Match."""
+    default, title = STATUS.get(problem.code, (400, "Refused"))
     return ProblemBody(
         type=f"urn:emprops:problem:{problem.code.lower().replace('_', '-')}",
         title=title,
-        status=status or known,
+        status=status or default,
         detail=problem.detail,
         code=problem.code,
         details=problem.details,
@@ -100,7 +99,7 @@ def problem_body(problem: Problem, *, status: int | None = None) -> ProblemBody:
 
 
 def problem_headers(status: int) -> dict[str, str]:
-    """The headers that HTTP asks for beside some statuses."""
+    """The headers that HTTP requires for some statuses."""
     if status == HTTPStatus.UNAUTHORIZED:
         return {"www-authenticate": 'Bearer realm="emprops"'}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -122,7 +121,7 @@ def respond(
 
 
 async def send_problem(send: Send, problem: Problem, *, status: int | None = None) -> None:
-    """Sends the error body as a whole response, for code that speaks ASGI itself."""
+    """Sends a problem as a response, for plain ASGI code."""
     body = problem_body(problem, status=status)
     content = msgspec.json.encode(body)
     headers = [
@@ -134,17 +133,17 @@ async def send_problem(send: Send, problem: Problem, *, status: int | None = Non
     await send({"type": "http.response.body", "body": content, "more_body": False})
 
 
-# --- from msgspec's words to ours ---
+# --- faults in bodies ---
 
 _AT = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
-_NAMED = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<field>.*)`$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<field>.*)`$", re.DOTALL)
 _TOKEN = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
 def detail_of(error: msgspec.ValidationError) -> Detail:
-    """Turns "Expected `int`, got `str` - at `$.steps[0].id`" into the pointer `/steps/0/id` and the message.
+    """Splits "Expected `int`, got `str` - at `$.steps[0].id`" into the pointer `/steps/0/id` and the message.
 
-    msgspec writes `[...]` for a key of a free-form object: the pointer then names that object.
+    For a member of a free-form object msgspec writes `[...]`: then the pointer is that of the object.
     """
     text = str(error)
     pointer = ""
@@ -156,17 +155,19 @@ def detail_of(error: msgspec.ValidationError) -> Detail:
                 text += " (in one of its members)"
                 break
             pointer += f"/{escape_token(name) if name is not None else index}"
-    if named := _NAMED.match(text):
-        pointer += f"/{escape_token(named['field'])}"
-        text = "is required" if named["what"] == "missing required" else "is not known here"
+    if field := _FIELD.match(text):
+        pointer += f"/{escape_token(field['field'])}"
+        text = "is required" if field["what"] == "missing required" else "is not known here"
     return Detail(pointer, text)
 
 
 def invalid_body(error: msgspec.ValidationError) -> Problem:
-    """The refusal of a body that is JSON, but not the JSON asked for."""
+    """The problem for a body that is JSON, but not of the expected type."""
     detail = detail_of(error)
     return Problem("VALIDATION_FAILED", f"The body is not valid: {detail.pointer or 'it'}: {detail.message}", detail)
 
+
+# --- faults in parameters ---
 
 _MISSING = re.compile(r"^Missing required (?P<kind>\w+) parameter '(?P<name>.+)' for path ")
 
@@ -177,7 +178,7 @@ def _place(kind: ParamType | str | None, name: str) -> str:
 
 
 def _wire_name(request: Request[Any, Any, Any], name: str) -> str:
-    """The name that the client knows of a handler's argument: its alias, where it has one."""
+    """The name that clients use for a handler's argument: its alias, if it has one."""
     field = request.route_handler.parsed_fn_signature.parameters.get(name)
     kwarg = field.kwarg_definition if field is not None else None
     if isinstance(kwarg, ParameterKwarg):
@@ -231,13 +232,15 @@ def _on_unavailable(_request: Request[Any, Any, Any], error: StoreUnavailable) -
 
 
 def _on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
-    gone = isinstance(error, InternalServerException) and error.detail == "client disconnected prematurely"
-    if gone:
+    if isinstance(error, InternalServerException) and error.detail == "client disconnected prematurely":
         log.info("client went away while sending its body", method=request.method, path=request.scope["path"])
     else:
         log.error("request failed", method=request.method, path=request.scope["path"], exc_info=error)
     return respond(
-        Problem("INTERNAL_ERROR", "This is an error of ours; the X-Correlation-ID of this answer finds it in our logs")
+        Problem(
+            "INTERNAL_ERROR",
+            "The service has failed to handle this request; report it with the X-Correlation-ID of this response",
+        )
     )
 
 

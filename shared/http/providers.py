@@ -1,8 +1,8 @@
-"""Dependencies that are resolved one after the other, and for each handler only those that it takes.
+"""Dependencies that are resolved in sequence, and only those that a handler needs.
 
-Litestar resolves those that don't depend on each other in a task group, a task for each: that costs more than the rest
-of a request does, and ours have nothing to wait for. So each is made to depend on the one before it; and since it would
-be resolved for those behind it too, each handler has a chain of its own.
+Litestar resolves dependencies that don't depend on each other in a task group, with a task for each, which costs more
+than the rest of a request. So each provider is made to depend on the one before it. Such a chain resolves all of its
+providers; hence each handler has its own chain.
 """
 
 import inspect
@@ -19,52 +19,52 @@ Provider = Callable[..., Any]
 Anything = NamedDependency[Any]
 
 
-def given_what_it_takes(handler: ControllerRouterHandler, providers: Mapping[str, Provider]) -> ControllerRouterHandler:
-    """The handler with the dependencies that it takes, and with those that these take; a router has them all."""
+def with_dependencies(handler: ControllerRouterHandler, providers: Mapping[str, Provider]) -> ControllerRouterHandler:
+    """The handler with the providers of its parameters, and of these providers' own. A router gets all providers."""
     if isinstance(handler, Router):
         return Router("/", route_handlers=[handler], dependencies=in_sequence(providers))
     if not isinstance(handler, HTTPRouteHandler):
         return handler
-    wanted, looked_at = list(inspect.signature(handler.fn).parameters), set[str]()
-    while wanted:
-        name = wanted.pop()
-        if name in providers and name not in looked_at:
-            looked_at.add(name)
-            wanted += inspect.signature(providers[name]).parameters
-    taken = {name: provider for name, provider in providers.items() if name in looked_at}
-    made = copy(handler)  # as Litestar does: one handler may be part of several applications
-    made.dependencies = {**(handler.dependencies or {}), **in_sequence(taken)}
-    return made
+    parameters, needed = list(inspect.signature(handler.fn).parameters), set[str]()
+    while parameters:
+        name = parameters.pop()
+        if name in providers and name not in needed:
+            needed.add(name)
+            parameters += inspect.signature(providers[name]).parameters
+    chain = in_sequence({name: provider for name, provider in providers.items() if name in needed})
+    result = copy(handler)  # as Litestar does: one handler may be part of several applications
+    result.dependencies = {**(handler.dependencies or {}), **chain}
+    return result
 
 
 def in_sequence(providers: Mapping[str, Provider]) -> dict[str, Provide]:
-    """Each is resolved after those before it, so what may refuse a request comes last."""
+    """The providers as a chain, in which each is resolved after those before it."""
     chained: dict[str, Provide] = {}
     previous: str | None = None
     for name, provider in providers.items():
-        made = provider if previous is None else _after(previous, provider)
-        chained[name] = Provide(made) if inspect.iscoroutinefunction(made) else Provide(made, sync_to_thread=False)
+        link = provider if previous is None else _after(previous, provider)
+        chained[name] = Provide(link) if inspect.iscoroutinefunction(link) else Provide(link, sync_to_thread=False)
         previous = name
     return chained
 
 
 def _after(previous: str, provider: Provider) -> Provider:
-    """The provider with one parameter more, which it is called without."""
+    """The provider with an additional parameter for the previous dependency, which is not passed on to it."""
     signature = inspect.signature(provider)
     if previous in signature.parameters:
         return provider
 
-    def provide(**given: Any) -> Any:
-        del given[previous]
-        return provider(**given)
+    def provide(**values: Any) -> Any:
+        del values[previous]
+        return provider(**values)
 
-    async def provide_later(**given: Any) -> Any:
-        del given[previous]
-        return await provider(**given)
+    async def provide_async(**values: Any) -> Any:
+        del values[previous]
+        return await provider(**values)
 
-    chained: Any = provide_later if inspect.iscoroutinefunction(provider) else provide
+    chained: Any = provide_async if inspect.iscoroutinefunction(provider) else provide
     added = inspect.Parameter(previous, inspect.Parameter.KEYWORD_ONLY, annotation=Anything)
-    kept = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()]
-    chained.__signature__ = signature.replace(parameters=[*kept, added])
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
+    chained.__signature__ = signature.replace(parameters=[*own, added])
     chained.__annotations__ = {**inspect.get_annotations(provider, eval_str=True), previous: Anything}
     return chained  # type: ignore[no-any-return]  # a function with a signature of our own

@@ -1,7 +1,7 @@
-"""The request class of all services: decodes a JSON body once, straight into the handler's type, and strictly.
+"""The request class of all services: decodes a JSON body strictly, once, and straight into the handler's type.
 
-Litestar's own way decodes to plain objects and converts them leniently ("5" passes for 5), and loses the place of a
-fault below a field that is itself called `data`.
+Litestar itself decodes to plain objects and converts these leniently ("5" is accepted for 5), and loses the pointer of
+a fault below a field that is called `data`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _DECODED = "emprops.decoded"
 
 
 def refuse_charset(request: Request[Any, Any, Any]) -> None:
-    """UNSUPPORTED_MEDIA_TYPE unless a text in the body is UTF-8: nothing else is decoded, and nothing guessed."""
+    """Raises UNSUPPORTED_MEDIA_TYPE if Content-Type states another charset than UTF-8."""
     charset = request.content_type[1].get("charset", "utf-8").strip("\"'").lower()
     if charset not in {"utf-8", "utf8", "us-ascii"}:
         message = f"must be in UTF-8, not in {charset[:40]}"
@@ -29,9 +29,9 @@ class ApiRequest(Request[Principal, Any, State]):
     """`request.user` is the verified Principal (None on public routes)."""
 
     async def json(self) -> Any:
-        """The body, decoded as the type of the handler's `data`; it must be sent as JSON."""
-        kept: dict[str, Any] = self.scope  # type: ignore[assignment]  # an extra key of ours beside ASGI's own
-        if _DECODED not in kept:
+        """The body as the type of the handler's `data`. Raises UNSUPPORTED_MEDIA_TYPE and VALIDATION_FAILED."""
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # an extra key of ours beside ASGI's own
+        if _DECODED not in scope:
             media_type = self.content_type[0]
             if media_type and media_type != "application/json" and not media_type.endswith("+json"):
                 raise Problem(
@@ -44,7 +44,7 @@ class ApiRequest(Request[Principal, Any, State]):
             annotation = field.annotation if field is not None else Any
             body = await self.body()
             if len(body) < OFF_LOOP:
-                kept[_DECODED] = decode_body(body, annotation)
+                scope[_DECODED] = decode_body(body, annotation)
             else:
-                kept[_DECODED] = await asyncio.to_thread(decode_body, body, annotation)
-        return kept[_DECODED]
+                scope[_DECODED] = await asyncio.to_thread(decode_body, body, annotation)
+        return scope[_DECODED]

@@ -1,7 +1,7 @@
-"""The one form that paths and queries have (docs/reference/http.md), checked before anything else looks at them.
+"""Accepts paths and query parameters in one form only (docs/reference/http.md).
 
-Converters are kinder than that: Python's `int` takes ` 1_3`, `+13` and `١٣`, its UUID takes braces, msgspec takes `1`
-for true. Then one thing has many addresses, and caches, logs and rules at a proxy disagree on which one it is.
+Converters accept more: Python's `int` takes ` 1_3`, `+13` and `١٣`, its UUID takes braces, msgspec takes `1` for true.
+Then one resource would have many URLs, and caches, logs and proxy rules would treat them as different ones.
 """
 
 import re
@@ -28,6 +28,7 @@ TIME = re.compile(
     re.ASCII,
 )
 MAX_ECHO = 80
+"""Characters of an unknown parameter's name that an error repeats."""
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FORMS: Mapping[type, tuple[re.Pattern[str], str]] = {
@@ -38,12 +39,12 @@ _FORMS: Mapping[type, tuple[re.Pattern[str], str]] = {
 
 
 def read_whole_number(text: str) -> int | None:
-    """The whole number that a text is in its one form; None when it is none."""
+    """The whole number that the text is: ASCII digits, without sign `+`, leading zeros or separators. Else None."""
     return int(text) if WHOLE_NUMBER.fullmatch(text) else None
 
 
 def read_time(text: str) -> datetime | None:
-    """The time that a text is as RFC 3339 writes it, with its zone, in UTC; None when it is none."""
+    """The time that the text is in RFC 3339's form with a UTC offset; the result is in UTC. Else None."""
     if not TIME.fullmatch(text):
         return None
     try:
@@ -53,7 +54,7 @@ def read_time(text: str) -> datetime | None:
 
 
 def strict_urls(app: ASGIApp) -> ASGIApp:
-    """Litestar middleware for the whole app, behind routing."""
+    """Litestar middleware, after routing. Raises NOT_FOUND and VALIDATION_FAILED."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -66,9 +67,9 @@ def strict_urls(app: ASGIApp) -> ASGIApp:
 
 
 def check_escapes(scope: HTTPScope) -> None:
-    """Before routing. Raises VALIDATION_FAILED for an address that isn't percent-encoded UTF-8 without U+0000.
+    """Checks a URL before routing. Raises VALIDATION_FAILED unless it is percent-encoded UTF-8 without U+0000.
 
-    An encoded slash is refused too: here it would separate segments, and elsewhere it would not.
+    An encoded slash is refused too: this router would separate segments at it, and others would not.
     """
     raw_path = scope.get("raw_path") or scope["path"].encode()
     for part, raw in (("path", raw_path), ("query", scope["query_string"])):
@@ -76,11 +77,11 @@ def check_escapes(scope: HTTPScope) -> None:
             continue
         text = unquote_to_bytes(raw)
         if _BAD_ESCAPE.search(raw) or not _is_utf8(text):
-            raise invalid(f"The {part} of the address is not percent-encoded UTF-8")
+            raise invalid(f"The {part} of the URL is not percent-encoded UTF-8")
         if b"\0" in text:
-            raise invalid(f"The {part} of the address contains the character U+0000")
+            raise invalid(f"The {part} of the URL contains the character U+0000")
         if part == "path" and text.count(b"/") > raw.count(b"/"):
-            raise invalid("The path of the address contains an encoded slash")
+            raise invalid("The path of the URL contains an encoded slash (%2F)")
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -92,41 +93,41 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _check_path(scope: HTTPScope) -> None:
-    """Raises NOT_FOUND unless each id stands in its one form: what is written otherwise names nothing."""
-    given: Mapping[str, Any] = scope.get("path_params") or {}
-    if any(isinstance(value, int | UUID) for value in given.values()):
-        written = scope["path"].rstrip("/").split("/")
-        for place, segment in enumerate(str(scope["path_template"]).split("/")):
-            value = given.get(segment[1:-1]) if segment.startswith("{") else None
-            if isinstance(value, UUID) and not CANONICAL_UUID.fullmatch(written[place]):
+    """Raises NOT_FOUND for an id in another form than its only one."""
+    parameters: Mapping[str, Any] = scope.get("path_params") or {}
+    if any(isinstance(value, int | UUID) for value in parameters.values()):
+        segments = scope["path"].rstrip("/").split("/")
+        for index, placeholder in enumerate(str(scope["path_template"]).split("/")):
+            value = parameters.get(placeholder[1:-1]) if placeholder.startswith("{") else None
+            if isinstance(value, UUID) and not CANONICAL_UUID.fullmatch(segments[index]):
                 raise Problem("NOT_FOUND", "There is nothing at this address")
-            if isinstance(value, int) and not WHOLE_NUMBER.fullmatch(written[place]):
+            if isinstance(value, int) and not WHOLE_NUMBER.fullmatch(segments[index]):
                 raise Problem("NOT_FOUND", "There is nothing at this address")
 
 
 @lru_cache(maxsize=1024)
 def _parameters(handler: BaseRouteHandler) -> Mapping[str, type | None]:
-    """The query parameters of a handler by the names that clients use, with the type whose form is checked here."""
-    found: dict[str, type | None] = {PARAMETER: None}
+    """A handler's query parameters by the names that clients use, with the type whose form is checked, or None."""
+    parameters: dict[str, type | None] = {PARAMETER: None}
     for name, field in handler.parsed_fn_signature.parameters.items():
         if isinstance(field.kwarg_definition, QueryParameter):
             types = {field.annotation, *get_args(field.annotation)}
-            found[field.kwarg_definition.query or name] = next((each for each in _FORMS if each in types), None)
-    return found
+            parameters[field.kwarg_definition.query or name] = next((kind for kind in _FORMS if kind in types), None)
+    return parameters
 
 
-def _check_query(raw: bytes, known: Mapping[str, type | None]) -> None:
-    """Raises VALIDATION_FAILED for a parameter that is unknown, given twice, or not in its form."""
-    seen: set[str] = set()
+def _check_query(raw: bytes, parameters: Mapping[str, type | None]) -> None:
+    """Raises VALIDATION_FAILED for a parameter that is unknown, repeated, or not in its form."""
+    names: set[str] = set()
     for name, value in _pairs(raw):
-        if name not in known:
-            raise _refused(name, "is not known here")
-        if name in seen:
-            raise _refused(name, "is given more than once")
-        seen.add(name)
-        kind = known[name]
+        if name not in parameters:
+            raise _invalid_parameter(name, "is not a parameter of this operation")
+        if name in names:
+            raise _invalid_parameter(name, "is given more than once")
+        names.add(name)
+        kind = parameters[name]
         if kind is not None and not _FORMS[kind][0].fullmatch(value):
-            raise _refused(name, _FORMS[kind][1])
+            raise _invalid_parameter(name, _FORMS[kind][1])
 
 
 def _pairs(raw: bytes) -> Iterator[tuple[str, str]]:
@@ -136,6 +137,6 @@ def _pairs(raw: bytes) -> Iterator[tuple[str, str]]:
             yield unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
 
 
-def _refused(name: str, message: str) -> Problem:
+def _invalid_parameter(name: str, message: str) -> Problem:
     place = f"?{name if len(name) <= MAX_ECHO else name[:MAX_ECHO] + '…'}"
     return invalid(f"{place} {message}", Detail(place, message))

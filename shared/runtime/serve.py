@@ -85,9 +85,9 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             authenticator=Authenticator([user_issuer, *parts.issuers], settings.auth_audience),
             readiness=runtime.readiness,
             registry=runtime.registry,
-            parts=parts.dependencies,
+            dependencies=parts.dependencies,
             providers=parts.providers,
-            contexts=command_contexts(runtime.store),
+            context=command_contexts(runtime.store),
             max_body_bytes=parts.max_body_bytes,
             history=runtime.history,
         )

@@ -59,7 +59,7 @@ async def openapi(runtime: Runtime, parts: Parts) -> Document:
         route_handlers=parts.route_handlers,
         authenticator=Authenticator([Issuer("nobody", f"http://{NOWHERE}/jwks.json")], "emprops"),
         registry=runtime.registry,
-        parts=parts.dependencies,
+        dependencies=parts.dependencies,
         providers=parts.providers,
         max_body_bytes=parts.max_body_bytes,
     )

@@ -1,4 +1,4 @@
-"""What handlers take is made for each request in one order, and what they don't take is not made."""
+"""Dependencies are resolved in sequence, and only those that a handler needs."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ async def takes_what_takes_another(third: Text, name: Text) -> list[str]:
     return [third, name]
 
 
-async def test_a_handler_is_given_what_it_takes_and_nothing_else_is_made(tmp_path: Path) -> None:
-    """Also where two handlers have one address, and where two applications have one handler."""
+async def test_only_the_dependencies_of_a_handler_are_resolved(tmp_path: Path) -> None:
+    """Also if two handlers have the same path, or two applications the same handler."""
     made: list[str] = []
 
     def first() -> str:
@@ -54,7 +54,7 @@ async def test_a_handler_is_given_what_it_takes_and_nothing_else_is_made(tmp_pat
             title="x",
             route_handlers=[takes_nothing, takes_one, takes_what_takes_another],
             authenticator=authenticator,
-            parts={"name": name, "unused": object()},
+            dependencies={"name": name, "unused": object()},
             providers=providers,
         )
         async with serving(app) as url, aiohttp.ClientSession() as session:
