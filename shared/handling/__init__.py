@@ -1,4 +1,9 @@
-"""Handling events reliably: what consumers of other services' events and processes over own events have in common.
+"""Handling events at least once, in order per stream and in parallel across streams.
 
-Lanes and a window bound what is handled at once; failures are retried, then parked until an operator decides.
+Consumers (events of other services) and processes (events of the own store) share this package:
+
+- `delivery`: one event that is to be handled, and the form in which it is parked.
+- `in_flight`: the deliveries that are not settled yet, bounded by `window`, ordered by `lanes`.
+- `delivery_handler`: settles a delivery: handles it (`attempts`, `retry`, `transient`) or parks it (`parking`).
+- `operator_actions`: what operators do about parked events.
 """

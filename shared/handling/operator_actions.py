@@ -47,7 +47,7 @@ async def list_parked(
 ) -> list[Parked]:
     """The oldest first; `after` is the id of the last one seen."""
     parameters = {"consumer": consumer, "statuses": list(statuses), "after": after, "limit": limit}
-    return await (await parking.rows(connection).execute(SELECT_PAGE, parameters)).fetchall()
+    return await (await parking.parked_cursor(connection).execute(SELECT_PAGE, parameters)).fetchall()
 
 
 async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
@@ -61,13 +61,13 @@ async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason:
     async with connection.transaction():
         parked = await _locked(connection, parked_id)
         if parked.status == "waiting":
-            first = await parking.head(connection, parked.consumer, parked.stream_id)
+            first = await parking.first_unresolved(connection, parked.consumer, parked.stream_id)
             assert first is not None, "a waiting event is unresolved itself"
             raise invalid(f"parked event {parked_id} waits behind {first.id} of the same stream: retry that one")
         if parked.status not in UNRESOLVED:
             raise invalid(f"parked event {parked_id} is {parked.status} already")
         await connection.execute(UPDATE_TO_RETRYING, (parked_id,))
-        await parking.note(connection, parked_id, "retry", by, reason)
+        await parking.record_action(connection, parked_id, "retry", by, reason)
 
 
 async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reason: str) -> None:
@@ -79,13 +79,13 @@ async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reaso
         if parked.status not in UNRESOLVED:
             raise invalid(f"parked event {parked_id} is {parked.status} already")
         await parking.resolve(connection, parked_id, "discarded", by, reason)
-        first = await parking.head(connection, parked.consumer, parked.stream_id)
+        first = await parking.first_unresolved(connection, parked.consumer, parked.stream_id)
         if first and first.status == "waiting":
             await connection.execute(UPDATE_TO_RETRYING, (first.id,))
 
 
 async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
-    parked = await parking.get(connection, parked_id)
+    parked = await parking.find(connection, parked_id)
     if parked is None:
         raise not_found(f"parked event {parked_id}")
     return parked

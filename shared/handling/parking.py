@@ -1,13 +1,12 @@
-"""Parked events: those that a consumer could not handle, those that wait behind them, and what operators do about them.
+"""The table of parked events: those that could not be handled, and those of the same streams that wait behind them.
 
-A `parked` event needs an operator. A `waiting` one is behind a parked event of its stream. For a `retrying` one an
-operator has asked for a retry, and its consumer does it in the order of its stream. In the end an event is `handled` or
-`discarded`. A stream's unresolved events are handled in position order, so those behind the first one continue once it
-is retried or discarded.
+Statuses: `parked` needs an operator. `waiting` is behind a parked event of its stream. `retrying` was requested by an
+operator, and its consumer does it in the order of its stream. `handled` and `discarded` are final; the other three are
+unresolved. A stream's unresolved events are handled in position order, so those behind the first one continue once it
+is handled or discarded.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, LiteralString
@@ -17,16 +16,17 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import RowMaker
 from psycopg.types.json import Jsonb
 
-from shared.eventstore import RecordedEvent, Schema
+from shared.eventstore import Schema
+from shared.handling.delivery import Message
 
 SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
-"""The tables of messaging in a service's database: what is parked, and consumers' marks."""
+"""The tables of parked events and of consumers' checkpoints, in each service's own database."""
 
 RETRYING = "retrying"
-"""The watermark that counts how often an event became `retrying` (migrations/0003_signal.sql)."""
+"""The watermark that counts the events that became `retrying`; migrations/0003_signal.sql raises it."""
 EPOCH_HEADER = "parked-epoch"
-"""The epoch of the event, kept beside the message's own headers. A column for it would break the release before, which
-reads `*` by prepared statements. What that release has parked is of the first epoch."""
+"""The header that holds the event's epoch. A new column would break the release before, whose prepared statements read
+`*`. Rows that it parked have no such header, and are of the first epoch."""
 
 LOCK_STREAM: LiteralString = "select pg_advisory_xact_lock(hashtextextended('parked:' || %s || ':' || %s, 0))"
 INSERT_PARKED: LiteralString = """
@@ -38,7 +38,7 @@ with row as (
   on conflict (consumer, message_id) do nothing returning id)
 insert into parked_actions (parked_id, action, actor, detail)
 select id, %(status)s, %(consumer)s, %(error)s from row"""
-UPDATE_WITHHELD: LiteralString = """
+UPDATE_PLACEHOLDER: LiteralString = """
 with row as (
   update parked set headers = %(headers)s, body = %(body)s, subject = %(subject)s,
     status = case status when 'parked' then 'retrying' else status end
@@ -46,7 +46,7 @@ with row as (
     and headers ? 'ce-withheld' returning id)
 insert into parked_actions (parked_id, action, actor, detail)
 select id, 'supplied', %(consumer)s, 'its owner has published it after all' from row returning parked_id"""
-SELECT_IS_PARKED: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
+SELECT_WAS_PARKED: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
 SELECT_BLOCKED_STREAMS: LiteralString = """
 select distinct stream_id from parked
 where consumer = %s and stream_id is not null and status in ('parked', 'waiting', 'retrying')"""
@@ -77,6 +77,8 @@ INSERT_ACTION: LiteralString = "insert into parked_actions (parked_id, action, a
 
 @dataclass(frozen=True)
 class Parked:
+    """A row of the table; `position` and `stream_id` are None for a message that names none."""
+
     id: int
     consumer: str
     message_id: str
@@ -98,31 +100,17 @@ class Parked:
 FIELDS = frozenset(field.name for field in fields(Parked))
 
 
-@dataclass(frozen=True)
-class Message:
-    """A message as far as it could be read."""
-
-    message_id: str
-    subject: str
-    headers: Mapping[str, str]
-    body: bytes
-    stream_id: UUID | None = None
-    position: int | None = None
-    epoch: int = 1
-    decode: Callable[[], RecordedEvent] | None = field(default=None, repr=False, compare=False)
-    """For a message that is made of an event of this process's own store: decodes it, once for all of its followers."""
-    identity: Any = field(default=None, repr=False, compare=False)
-    """What the headers say about the event, where they have been read."""
-
-
 async def park(
     connection: AsyncConnection, consumer: str, message: Message, *, status: str, error: str | None, attempts: int = 0
 ) -> bool:
-    """Parks a message, once. A `waiting` one only while its stream has an unresolved one: False, when it has none."""
+    """Parks a message. Idempotent per consumer and message id.
+
+    Returns False, and parks nothing, for a `waiting` message whose stream has no unresolved event (any more).
+    """
     row = {
         **_columns(consumer, message),
         "status": status,
-        "error": _text(error),
+        "error": _without_nul(error),
         "attempts": attempts,
     }
     if status != "waiting":
@@ -130,102 +118,109 @@ async def park(
         return True
     async with connection.transaction():
         await connection.execute(LOCK_STREAM, (consumer, str(message.stream_id)))
-        if await head(connection, consumer, message.stream_id) is None:
+        if await first_unresolved(connection, consumer, message.stream_id) is None:
             return False
         await connection.execute(INSERT_PARKED, row)
         return True
 
 
-async def supply(connection: AsyncConnection, consumer: str, message: Message) -> bool:
-    """Puts an event into the place that was kept for it; it is tried then. False when there is none (any more)."""
+async def replace_placeholder(connection: AsyncConnection, consumer: str, message: Message) -> bool:
+    """Puts an event in place of the parked message that named it without content, to be retried; False without one."""
     row = _columns(consumer, message)
-    return await (await connection.execute(UPDATE_WITHHELD, row)).fetchone() is not None
+    return await (await connection.execute(UPDATE_PLACEHOLDER, row)).fetchone() is not None
 
 
 def _columns(consumer: str, message: Message) -> dict[str, Any]:
-    headers = {_text(name): _text(value) for name, value in message.headers.items()}
+    headers = {_without_nul(name): _without_nul(value) for name, value in message.headers.items()}
     return {
         "consumer": consumer,
         "message_id": message.message_id,
         "stream_id": message.stream_id,
         "position": message.position,
-        "type": _text(message.headers.get("ce-type")),
-        "subject": _text(message.subject),
+        "type": _without_nul(message.type),
+        "subject": _without_nul(message.subject),
         "headers": Jsonb({**headers, EPOCH_HEADER: str(message.epoch)}),
         "body": message.body,
     }
 
 
-async def known(connection: AsyncConnection, consumer: str, message_id: str) -> bool:
-    """Whether a message was ever parked: what becomes of it is decided there, not by its redelivery."""
-    return await (await connection.execute(SELECT_IS_PARKED, (consumer, message_id))).fetchone() is not None
+async def was_parked(connection: AsyncConnection, consumer: str, message_id: str) -> bool:
+    """Whether a message was ever parked, whatever its status now: its redelivery must not be handled."""
+    return await (await connection.execute(SELECT_WAS_PARKED, (consumer, message_id))).fetchone() is not None
 
 
-async def blocked(connection: AsyncConnection, consumer: str) -> set[UUID]:
-    """The streams that wait."""
+async def blocked_streams(connection: AsyncConnection, consumer: str) -> set[UUID]:
+    """Streams with unresolved events."""
     return {row[0] for row in await (await connection.execute(SELECT_BLOCKED_STREAMS, (consumer,))).fetchall()}
 
 
-async def highest(connection: AsyncConnection, consumer: str) -> int:
-    """The greatest position ever parked: no event after it can be `known`."""
+async def highest_position(connection: AsyncConnection, consumer: str) -> int:
+    """The highest position that was ever parked; 0 without any."""
     row = await (await connection.execute(SELECT_HIGHEST_POSITION, (consumer,))).fetchone()
     return int(row[0]) if row else 0
 
 
-async def head(connection: AsyncConnection, consumer: str, stream_id: UUID | None) -> Parked | None:
-    """A stream's first unresolved one."""
-    return await (await rows(connection).execute(SELECT_FIRST_UNRESOLVED, (consumer, stream_id))).fetchone()
+async def first_unresolved(connection: AsyncConnection, consumer: str, stream_id: UUID | None) -> Parked | None:
+    """A stream's first unresolved event."""
+    return await (await parked_cursor(connection).execute(SELECT_FIRST_UNRESOLVED, (consumer, stream_id))).fetchone()
 
 
-async def get(connection: AsyncConnection, parked_id: int) -> Parked | None:
-    return await (await rows(connection).execute(SELECT_PARKED, (parked_id,))).fetchone()
+async def find(connection: AsyncConnection, parked_id: int) -> Parked | None:
+    """The row with this id."""
+    return await (await parked_cursor(connection).execute(SELECT_PARKED, (parked_id,))).fetchone()
 
 
 async def runnable(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    """Streams' first ones that need no operator: what a consumer that died has left half done, too."""
-    return await (await rows(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
+    """Each stream's first unresolved event, if it needs no operator: also what a crashed consumer left unfinished."""
+    return await (await parked_cursor(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
 
 
 async def retrying(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    return await (await rows(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
+    """Events that operators want retried, oldest first."""
+    return await (await parked_cursor(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
 
 
-async def counts(connection: AsyncConnection, consumer: str) -> dict[str, int]:
-    """How many are unresolved, by status."""
+async def count_unresolved(connection: AsyncConnection, consumer: str) -> dict[str, int]:
+    """The number of unresolved events by status; statuses without any are absent."""
     return dict(await (await connection.execute(COUNT_UNRESOLVED, (consumer,))).fetchall())
 
 
-async def handled(connection: AsyncConnection, parked: Parked) -> None:
+async def mark_handled(connection: AsyncConnection, parked: Parked) -> None:
+    """Records that a parked event has been handled."""
     async with connection.transaction():
         await resolve(connection, parked.id, "handled", parked.consumer, None)
 
 
-async def failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
-    """It failed again, and needs an operator again."""
+async def mark_failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
+    """Records that a retry failed, after so many attempts: the event needs an operator again."""
     async with connection.transaction():
-        await connection.execute(UPDATE_TO_PARKED, (_text(error), attempts, parked.id))
-        await note(connection, parked.id, "failed", parked.consumer, error)
+        await connection.execute(UPDATE_TO_PARKED, (_without_nul(error), attempts, parked.id))
+        await record_action(connection, parked.id, "failed", parked.consumer, error)
 
 
-async def resolve(connection: AsyncConnection, parked_id: int, status: str, by: str, reason: str | None) -> None:
-    await connection.execute(UPDATE_TO_RESOLVED, (status, by, _text(reason), parked_id))
-    await note(connection, parked_id, status, by, reason)
+async def resolve(connection: AsyncConnection, parked_id: int, status: str, actor: str, reason: str | None) -> None:
+    """Gives an unresolved event its final status, `handled` or `discarded`."""
+    await connection.execute(UPDATE_TO_RESOLVED, (status, actor, _without_nul(reason), parked_id))
+    await record_action(connection, parked_id, status, actor, reason)
 
 
-async def note(connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None) -> None:
-    await connection.execute(INSERT_ACTION, (parked_id, action, actor, _text(detail)))
+async def record_action(
+    connection: AsyncConnection, parked_id: int, action: str, actor: str, detail: str | None
+) -> None:
+    """Adds to the event's audit trail."""
+    await connection.execute(INSERT_ACTION, (parked_id, action, actor, _without_nul(detail)))
 
 
-def rows(connection: AsyncConnection) -> AsyncCursor[Parked]:
+def parked_cursor(connection: AsyncConnection) -> AsyncCursor[Parked]:
+    """A cursor whose rows are Parked; columns that a newer release has added are ignored."""
     return connection.cursor(row_factory=_parked_row)
 
 
 def _parked_row(cursor: AsyncCursor[Any]) -> RowMaker[Parked]:
-    """Columns that a newer version of us has added are passed over."""
     names = [column.name for column in cursor.description or ()]
     return lambda values: Parked(**{name: value for name, value in zip(names, values, strict=True) if name in FIELDS})
 
 
-def _text(text: Any) -> Any:
-    """PostgreSQL's text can't hold a NUL, which a malformed message can."""
+def _without_nul(text: Any) -> Any:
+    """PostgreSQL's text can't hold the NUL character, which a malformed message may contain."""
     return text.replace("\0", "\ufffd") if isinstance(text, str) else text

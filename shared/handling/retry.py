@@ -1,7 +1,7 @@
-"""Retries: how often and how long a failing event is tried again, and work in PostgreSQL that outlives an outage."""
+"""Retry settings, and database work that is retried through outages of PostgreSQL."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,59 +15,36 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetrySettings:
-    """In seconds. While a server is away, tries go on without a limit, with pauses up to `longest_pause`."""
+    """In seconds. While a server is unreachable, retries go on without limit, at most `longest_pause` apart."""
 
     attempts: int = 5
+    """Failures after which an event is parked; transient errors (`is_transient`) do not count."""
     attempts_while_others_pass: int = 10
-    """An error that looks like an outage, but comes this often while other events succeed, is the event's own."""
+    """Transient errors after which an event is parked: those that occur while other events succeed."""
     first_pause: float = 0.2
     longest_pause: float = 10.0
     longest_call: float = 120.0
-    """A handler that takes longer is stopped, and has failed."""
+    """A handler that takes longer is cancelled, which counts as a failure."""
     look_at_parked_every: float | None = None
-    """By default, as often as a notification of an operator's retry may have been lost."""
+    """Poll interval for retries that operators request; by default, the watermarks' own fallback interval."""
 
 
-class Overdue(Exception):  # noqa: N818 - what happened to the handler
-    """The handler took longer than it may."""
+async def retry_database(work: Callable[[], Awaitable[T]], name: str, settings: RetrySettings) -> T:
+    """Calls `work` until it succeeds, as long as its errors mean that PostgreSQL is unreachable; raises any other."""
 
-
-@dataclass(frozen=True)
-class Failure:
-    error: str
-    attempts: int
-
-
-@dataclass
-class Failing:
-    """An event that has failed and waits for its next try. `since` is the event loop's time."""
-
-    type: str
-    event_id: str
-    position: int
-    key: Hashable
-    since: float
-    error: str = ""
-    attempts: int = 0
-    while_others_passed: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id} at {self.position}"
-
-
-async def retry_database(work: Callable[[], Awaitable[T]], consumer: str, retries: RetrySettings) -> T:
-    """Repeats `work` while PostgreSQL is away."""
-
-    def passing(error: Exception) -> bool:
+    def is_outage(error: Exception) -> bool:
         raise_if_cancelled()
         return isinstance(error, psycopg.Error | OSError) and is_transient(error)
 
-    backoff = Backoff(f"{consumer} in PostgreSQL", on=passing, first=retries.first_pause, longest=retries.longest_pause)
+    backoff = Backoff(f"{name} in PostgreSQL", on=is_outage, first=settings.first_pause, longest=settings.longest_pause)
     return await backoff.call(work)
 
 
 def raise_if_cancelled() -> None:
-    """For loops that go on after an error: nats-py turns a cancellation into an error of its own."""
+    """Raises CancelledError if this task is being cancelled: nats-py turns a cancellation into an error of its own.
+
+    For loops that go on after an error.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -14,7 +14,7 @@ from faststream.specification import AsyncAPI
 
 from shared.contracts.event import Event, event_type
 from shared.messaging.cloudevents import CONTENT_TYPE
-from shared.messaging.handling import Consumer
+from shared.messaging.consumers import Consumer
 from shared.messaging.streams import stream_name, subject_of
 
 STREAM_ID = "stream_id"

@@ -8,8 +8,7 @@ A message with `ce-withheld` replaces an event that the broker refused: it has t
 such an event when it is published later, because an operator retried it.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -17,8 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.event import Event
-from shared.eventstore import Codec, Context, RecordedEvent, UndecodedEvent, UnknownEventType
+from shared.eventstore import Codec, Context, RecordedEvent, UndecodedEvent
+from shared.handling.delivery import Malformed, decoding
 from shared.messaging.streams import FIRST_EPOCH, MSG_ID, message_id, subject_of
 
 CONTENT_TYPE = "application/json"
@@ -33,10 +32,6 @@ _IDENTITY = {
 }
 
 Headers = Mapping[str, str]
-
-
-class Malformed(Exception):  # noqa: N818 - names what was found
-    """A message that is not an event's, or whose type this consumer's contracts don't have."""
 
 
 class ReceivedEvent(RecordedEvent, frozen=True):
@@ -86,29 +81,6 @@ def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch:
     if context.traceparent:
         headers["traceparent"] = context.traceparent
     return headers
-
-
-class EventHeaders(Headers):
-    """`event_headers` of an event, made when the first asks for more than its type: a process asks only to park it."""
-
-    def __init__(self, service: str, recorded: RecordedEvent | UndecodedEvent, epoch: int) -> None:
-        self._service, self._recorded, self._epoch = service, recorded, epoch
-        self._made: dict[str, str] | None = None
-
-    @property
-    def _all(self) -> dict[str, str]:
-        if self._made is None:
-            self._made = event_headers(self._service, self._recorded, self._epoch)
-        return self._made
-
-    def __getitem__(self, name: str) -> str:
-        return self._recorded.stored_type if name == "ce-type" else self._all[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
 
 
 def identify(headers: Headers) -> Identity | None:
@@ -176,7 +148,8 @@ def read_event(
         raise Malformed(f"a header has the wrong form: {error}") from error
     if identity is None:
         raise Malformed(foreign(owner, headers, identity) or "it has no identity")
-    event = _decode(codec, tag, body)
+    with decoding(tag):
+        event = codec.decode(tag, body)
     expected = subject_of(owner, event.aggregate, identity.stream_id, tag)
     if subject != expected:
         raise Malformed(f"the headers belong to the subject {expected}, not to {subject}")
@@ -192,42 +165,6 @@ def read_event(
         identity.recorded_at,
         identity.epoch,
     )
-
-
-def stored_event(tag: str, epoch: int, decode: Callable[[], RecordedEvent]) -> ReceivedEvent:
-    """The event that `read_event` would read from the message that is made of it, but with all of its metadata.
-
-    Raises Malformed with the reason.
-    """
-    with _malformed(tag):
-        recorded = decode()
-    return ReceivedEvent(
-        recorded.position,
-        recorded.event_id,
-        recorded.stream_id,
-        recorded.version,
-        recorded.stored_type,
-        recorded.event,
-        recorded.data,
-        recorded.metadata,
-        recorded.recorded_at,
-        epoch,
-    )
-
-
-def _decode(codec: Codec, tag: str, body: bytes) -> Event:
-    with _malformed(tag):
-        return codec.decode(tag, body)
-
-
-@contextlib.contextmanager
-def _malformed(tag: str) -> Iterator[None]:
-    try:
-        yield
-    except UnknownEventType as error:
-        raise Malformed(f"this consumer knows no event of type {tag}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"the body is not a {tag}: {error}") from error
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -1,45 +1,75 @@
 """Consumers: a service handles the events of another service.
 
-Events are handled in order per stream, and in parallel across streams. An event that fails is retried in its lane, then
-parked; the later events of its stream wait behind it, and those of all other streams go on. One replica of a service is
-active per consumer. The mark up to which all events are settled is in the service's own database, and the next active
-replica begins there; what the broker says about it does not count. Delivery is at least once: an effect happens once
-because the handler derives its command id from the event (`recorded.context.caused(recorded.event_id, name)`).
+Events are handled in order per stream, and in parallel across streams. A failing event is retried, then parked; the
+later events of its stream are parked behind it, and those of all other streams go on. A message is settled when it has
+been handled or parked (`shared.handling.delivery_handler`).
+
+One replica of a service is active per consumer. Its checkpoint, up to which all messages are settled, is in the
+service's own database, and the next active replica begins there; the broker's record does not count. Delivery is at
+least once: handlers are idempotent because they derive their command id from the event
+(`recorded.context.caused(recorded.event_id, name)`).
 """
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from typing import NamedTuple
 
+import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from shared.eventstore import EventStore
+from shared.contracts.event import Event, event_type
+from shared.contracts.language import Language, language_of
+from shared.eventstore import Codec, EventStore
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
-from shared.handling.lanes import Lanes
-from shared.handling.parking import SCHEMA, Message
+from shared.handling.delivery_handler import DeliveryHandler
+from shared.handling.in_flight import InFlight
+from shared.handling.parking import SCHEMA
 from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
-from shared.messaging import marks
-from shared.messaging.cloudevents import LATE, Identity, foreign, identify
-from shared.messaging.handling import Consumer, Handling
-from shared.messaging.marks import Mark
-from shared.messaging.places import Unreadable
+from shared.messaging import consumer_checkpoints
+from shared.messaging.cloudevents import LATE, ReceivedEvent, foreign, identify
+from shared.messaging.consumer_checkpoints import HistoryPoint
 from shared.messaging.pulling import OVERHEAD, size_of
+from shared.messaging.received import MessageReader, ReceivedMessage
 from shared.messaging.streams import filters, stream_name
 from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings, deliveries_name
+from shared.messaging.unreadable import UnreadableMessage
 from shared.progress import Progress
 from shared.stopping import Group, unless
 
-LAST_WORDS = 1.0
-"""Seconds for which a consumer that stops tries to record its mark."""
+LAST_CHECKPOINT_TIMEOUT = 1.0
+"""Seconds for which a consumer that stops tries to save its checkpoint."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """`handle` is called for each of `events` of the service `owner`, at least once.
+
+    `name` identifies the consumer's checkpoint and never changes. Put a version in it (`credits-jobs-v1`), and raise
+    that to begin again from the first event, or when `events` grows: a consumer does not return to events that it has
+    skipped. `events` are newest versions; events that were published in older ones are upcast by the owner's `language`
+    (by default its contracts).
+    """
+
+    name: str
+    owner: str
+    events: tuple[type[Event], ...]
+    handle: Callable[[ReceivedEvent], Awaitable[None]]
+    language: Language | None = None
+
+    def codec(self) -> Codec:
+        """For all events that the owner publishes; for an owner without contracts, those that are consumed."""
+        language = self.language or language_of(self.owner)
+        return Codec(dict.fromkeys((*language.events, *self.events)), upcasters=language.upcasters)
 
 
 @dataclass(frozen=True)
@@ -53,21 +83,16 @@ class ConsumerLag:
     waiting: int
 
 
-@dataclass(eq=False)
-class Held:
-    """A message that is not settled yet. `before` and `sequence_before` are those of the message before it.
+class Floor(NamedTuple):
+    """How far a consumer had received its owner's events."""
 
-    `since` is the event loop's time.
-    """
-
-    before: Mark | None
-    sequence_before: int
-    since: float
-    what: str
+    point: HistoryPoint | None
+    sequence: int
+    """Of the message in the stream."""
 
 
 class _WentBack(Exception):  # noqa: N818 - what happened
-    """This service's own store was put back to an earlier moment."""
+    """This service's own store was restored to an earlier moment."""
 
 
 class ConsumerRunner:
@@ -86,47 +111,59 @@ class ConsumerRunner:
     ) -> None:
         self.store, self.consumer, self._remember_every = store, consumer, remember_every
         self._instance = instance or "this replica"
-        self.handling = Handling(store, consumer, retries or RetrySettings())
+        codec = consumer.codec()
+        wanted = codec.stored_tags(event_type(event) for event in consumer.events)
+        self._reader = MessageReader(consumer.owner, codec, wanted)
+        self.handler = DeliveryHandler(
+            store, consumer.name, consumer.handle, self._reader.read_parked, retries or RetrySettings()
+        )
         self._settings = settings or SubscriptionSettings()
         subjects = filters(consumer.owner, consumer.events)
         self.subscription = Subscription(consumer.owner, consumer.name, subjects, nats_url, self._settings)
-        self._lanes = Lanes(Group())
-        self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
-        self._numbers = count()
-        self._held: dict[int, Held] = {}
-        self.last: Mark | None = None
-        self._settled: Mark | None = None
-        self._comes_again = False
+        self._in_flight = self._new_in_flight(Group())
+        self.last: HistoryPoint | None = None
+        """The last event that was received in order."""
+        self._saved: HistoryPoint | None = None
+        """The checkpoint in the database."""
+        self._is_replay = False
+        """Whether messages up to `last` are delivered again."""
         self._received = 0
         """Stream sequence of the last message that was received in this round."""
         self._deliveries = 0
         """Number of that delivery."""
         self._moved = asyncio.Event()
-        """Set when the mark may have moved."""
+        """Set when the checkpoint may have moved."""
         self._restart: asyncio.Event | None = None
         store.on_epoch(self._went_back)
         self.active = False
 
+    def _new_in_flight(self, tasks: Group) -> InFlight[Floor]:
+        bounds = (self._settings.max_in_flight, self._settings.max_bytes)
+        return InFlight(self.handler, tasks, bounds, self._publish_settled)
+
+    @property
+    def window(self) -> Window:
+        return self._in_flight.window
+
     async def run(self) -> None:
         """Runs until cancelled, through outages of NATS and PostgreSQL of any length."""
         name = self.consumer.name
-        await retry_database(lambda: migrate(self.store.dsn, SCHEMA), name, self.handling.retries)
+        await retry_database(lambda: migrate(self.store.dsn, SCHEMA), name, self.handler.settings)
         await run_as_leader(self.store, f"consumer:{name}", self.consume)
 
     async def consume(self, lease: Lease | None = None) -> None:
-        """What the lease's holder does, until it loses NATS. It begins with what the database says."""
-        self.handling.lease = lease
-        self._held, self._comes_again = {}, False
-        await self.handling.recall()
-        self.last = self._settled = await self.handling.database(lambda it: marks.settled(it, self.consumer.name))
+        """Consumes from the checkpoint on, while this replica holds the lease, until it loses NATS."""
+        self.handler.lease = lease
+        self._is_replay = False
+        await self.handler.load()
+        load = partial(consumer_checkpoints.load, consumer=self.consumer.name)
+        self.last = self._saved = await self.handler.database(load)
         self.active = True
         try:
             async with Group() as tasks:
-                self._lanes = Lanes(tasks)
-                self.window = Window(self._settings.max_in_flight, self._settings.max_bytes, self._stalled)
-                self.handling.on_failing = self.window.changed
-                tasks.create_task(self.handling.resume_parked(self._lanes))
-                tasks.create_task(self._remember())
+                self._in_flight = self._new_in_flight(tasks)
+                tasks.create_task(self.handler.resume_parked(self._in_flight.lanes))
+                tasks.create_task(self._save_checkpoints())
                 await self._follow()
         except* _WentBack:
             log.warning("consumer_starts_over", consumer=self.consumer.name, reason="this service's store went back")
@@ -134,7 +171,7 @@ class ConsumerRunner:
             log.warning("consumer_gives_up", consumer=self.consumer.name, error=str(lost.exceptions[0]))
         finally:
             self.active = False
-            await self._remember_at_the_end()
+            await self._save_last_checkpoint()
 
     async def _follow(self) -> None:
         self._restart = asyncio.Event()
@@ -142,43 +179,38 @@ class ConsumerRunner:
         raise _WentBack
 
     def _went_back(self, _: Epoch) -> None:
-        """Starts over from the mark in the database: what this process remembers may be from before the restore."""
+        """Restarts from the checkpoint in the database: what is in memory may be from before the restore."""
         if self._restart is not None:
             self._restart.set()
 
-    def _stalled(self) -> int:
-        """How many unsettled messages wait for a retry, or behind a message that does."""
-        failing = self.handling.failing.values()
-        return sum(1 + self._lanes.waiting(each.key) for each in failing)
+    # Called by the subscription
 
-    # What the subscription delivers
+    def start_round(self, *, is_replay: bool) -> None:
+        self._is_replay = is_replay
 
-    def begin(self, *, comes_again: bool) -> None:
-        self._comes_again = comes_again
-
-    def began(self, sequence: int) -> None:
+    def round_started(self, sequence: int) -> None:
         self._received = sequence
         self._deliveries = 0
-        self._tell_settled()
+        self._publish_settled()
 
     def receive(self, message: Msg) -> None:
         self._take(message)
         self._received = message.metadata.sequence.stream
         self._deliveries = message.metadata.sequence.consumer
-        if not self._held:
-            self._tell_settled()
+        if not self._in_flight:
+            self._publish_settled()
 
     def _take(self, message: Msg) -> None:
-        owner, headers = self.consumer.owner, message.headers or {}
+        owner, headers, reader = self.consumer.owner, message.headers or {}, self._reader
         identity = identify(headers)
-        refused = foreign(owner, headers, identity)
+        reason = foreign(owner, headers, identity)
         at = message.metadata
-        if refused or identity is None:
-            stands_for = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
-            stray = Message(stands_for, message.subject, headers, message.data)
-            self._hold(stray, size_of(message), f"not of the owner's relay: {refused}")
+        if reason or identity is None:
+            message_id = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
+            stray = ReceivedMessage(message_id, message.subject, headers, message.data, reader=reader)
+            self._put(stray, size_of(message), f"not of the owner's relay: {reason}")
             return
-        event = Message(
+        event = ReceivedMessage(
             str(identity.event_id),
             message.subject,
             headers,
@@ -186,105 +218,87 @@ class ConsumerRunner:
             identity.stream_id,
             identity.position,
             identity.epoch,
+            reader=reader,
             identity=identity,
         )
         if headers.get(LATE):
-            self._hold(event, size_of(message), None)
+            self._put(event, size_of(message))
             return
-        mark = _mark(identity, at.sequence.stream)
-        if self._comes_again:
-            # Received before. This is checked only while history is delivered again; otherwise no message is old.
-            if self.last and self.last.covers(mark):
+        point = HistoryPoint.of(identity, at.sequence.stream)
+        if self._is_replay:
+            # Checked only during a replay; otherwise no message was received before.
+            if self.last and self.last.covers(point):
                 return
-            self._comes_again = False
-        self._hold(event, size_of(message), None)
-        self.last = mark
+            self._is_replay = False
+        self._put(event, size_of(message))
+        self.last = point
 
-    def receive_unreadable(self, message: Unreadable) -> None:
-        stands_for = f"{stream_name(self.consumer.owner)}:{message.sequence}:{message.time}"
+    def receive_unreadable(self, message: UnreadableMessage) -> None:
+        message_id = f"{stream_name(self.consumer.owner)}:{message.sequence}:{message.time}"
         headers = {"raw": message.headers.decode(errors="backslashreplace")}
-        stray = Message(stands_for, message.subject, headers, message.body)
+        stray = ReceivedMessage(message_id, message.subject, headers, message.body, reader=self._reader)
         size = len(message.body) + OVERHEAD
-        self._hold(stray, size, "its subject or headers are not UTF-8: no client can be given it")
+        self._put(stray, size, "its subject or headers are not UTF-8, so no client can receive it")
 
-    def _hold(self, message: Message, size: int, refused: str | None) -> None:
-        number, now = next(self._numbers), asyncio.get_running_loop().time()
-        what = f"{message.headers.get('ce-type', 'a message')} {message.message_id} at {message.position}"
-        self._held[number] = Held(self.last, self._received, now, what)
-        self.window.take(size)
-        self._lanes.put(message.stream_id or message.message_id, partial(self._work, number, message, size, refused))
+    def _put(self, message: ReceivedMessage, size: int, rejection: str | None = None) -> None:
+        self._in_flight.take(message, size, Floor(self.last, self._received), rejection)
 
-    async def _work(self, number: int, message: Message, size: int, refused: str | None) -> None:
-        await self.handling.settle(message, refused)
-        del self._held[number]
-        self.window.give_back(size)
-        self._tell_settled()
+    # Checkpoint
 
-    def _tell_settled(self) -> None:
-        """Tells every replica what is settled: see arrivals.py."""
+    def _publish_settled(self) -> None:
+        """Publishes to every replica, as watermarks, up to where messages are settled: see arrivals.py."""
         self._moved.set()
-        oldest = next(iter(self._held.values()), None)
-        settled = self._received if oldest is None else oldest.sequence_before
+        oldest = self._in_flight.oldest
+        settled = self._received if oldest is None else oldest.floor.sequence
         self.store.watermarks.advance(self.subscription.settled_name, settled)
         if oldest is None:
             self.store.watermarks.advance(deliveries_name(self.subscription.settled_name), self._deliveries)
 
-    async def _remember(self) -> None:
-        """Records the mark at intervals. Messages come in order, so all before the oldest held one are settled."""
+    async def _save_checkpoints(self) -> None:
         while True:
             await self._moved.wait()
             await asyncio.sleep(self._remember_every)
             self._moved.clear()
-            await self._keep_mark()
+            await self._save_checkpoint()
 
-    async def _keep_mark(self) -> None:
-        oldest = next(iter(self._held.values()), None)
-        mark = self.last if oldest is None else oldest.before
-        if mark and mark != self._settled:
-            await self.handling.database(partial(marks.settle, consumer=self.consumer.name, mark=mark))
-            self._settled = mark
+    async def _save_checkpoint(self) -> None:
+        """Messages are taken in order, so all before the oldest one in flight are settled."""
+        oldest = self._in_flight.oldest
+        point = self.last if oldest is None else oldest.floor.point
+        if point and point != self._saved:
+            await self.handler.database(partial(consumer_checkpoints.save, consumer=self.consumer.name, point=point))
+            self._saved = point
 
-    async def _remember_at_the_end(self) -> None:
-        """Tries to record the mark, so that the next replica repeats nothing; not after the store went back."""
+    async def _save_last_checkpoint(self) -> None:
+        """Tries to save it, so that the next replica repeats nothing; not after the store went back."""
         if self._restart is None or self._restart.is_set():
             return
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(LAST_WORDS):
-                await self._keep_mark()
+            async with asyncio.timeout(LAST_CHECKPOINT_TIMEOUT):
+                await self._save_checkpoint()
 
-    # What operators see
+    # Observation
 
     async def lag(self) -> ConsumerLag:
+        """Counts parked events on any replica, and messages on the active one."""
         async with self.store.pool.connection() as connection:
-            counts = await parking.counts(connection, self.consumer.name)
+            counts = await parking.count_unresolved(connection, self.consumer.name)
         parked = counts.get("parked", 0) + counts.get("retrying", 0)
-        return ConsumerLag(self.active, self.subscription.pending, len(self._held), parked, counts.get("waiting", 0))
+        in_flight = len(self._in_flight)
+        return ConsumerLag(self.active, self.subscription.pending, in_flight, parked, counts.get("waiting", 0))
 
     async def progress(self) -> list[Progress]:
         """On the active replica: what is unsettled, and what NATS has not delivered yet."""
         async with self.store.pool.connection() as connection:
-            parked = sum((await parking.counts(connection, self.consumer.name)).values())
+            parked = sum((await parking.count_unresolved(connection, self.consumer.name)).values())
             leader = await self.store.leases.leader(f"consumer:{self.consumer.name}", connection)
         name = f"consumer {self.consumer.name}"
         if not self.active:
             return [Progress(name=name, parked=parked, leader=leader)]
-        now = asyncio.get_running_loop().time()
-        oldest = next(iter(self._held.values()), None)
-        failing = next(iter(self.handling.failing.values()), None)
-        trouble = self.subscription.trouble
-        since = [each.since for each in (oldest, failing) if each] + ([self.subscription.since] if trouble else [])
-        return [
-            Progress(
-                name=name,
-                waiting=len(self._held) + self.subscription.pending + (1 if trouble else 0),
-                waiting_seconds=max((now - each for each in since), default=0.0),
-                event=str(failing) if failing else oldest.what if oldest else None,
-                error=failing.error if failing else trouble,
-                parked=parked,
-                leader=self._instance,
-            )
-        ]
-
-
-def _mark(identity: Identity, sequence: int) -> Mark:
-    return Mark(identity.epoch, identity.position, identity.recorded_at, identity.event_id, sequence)
+        progress = self._in_flight.progress(name, parked=parked, leader=self._instance)
+        waiting, seconds = progress.waiting + self.subscription.pending, progress.waiting_seconds
+        if trouble := self.subscription.trouble:
+            waiting += 1
+            seconds = max(seconds, asyncio.get_running_loop().time() - self.subscription.since)
+        error = progress.error or trouble
+        return [msgspec.structs.replace(progress, waiting=waiting, waiting_seconds=seconds, error=error)]

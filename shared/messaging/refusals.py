@@ -13,7 +13,8 @@ import structlog
 
 from shared.eventstore import EventStore, UndecodedEvent, UnknownEventType
 from shared.handling import operator_actions, parking
-from shared.handling.parking import Message, Parked
+from shared.handling.delivery import Message
+from shared.handling.parking import Parked
 from shared.messaging.cloudevents import LATE, event_headers, event_subject, late_id
 from shared.messaging.outbox import Outbox, named
 from shared.messaging.publishing import Publisher, Refused
@@ -100,9 +101,9 @@ class Refusals:
             refused = await self._retry(publisher, parked, expected, timeout)
             async with self._store.pool.connection() as connection:
                 if refused is None:
-                    await parking.handled(connection, parked)
+                    await parking.mark_handled(connection, parked)
                 else:
-                    await parking.failed(connection, parked, refused, 1)
+                    await parking.mark_failed(connection, parked, refused, 1)
         return bool(wanted)
 
     async def _retry(

@@ -300,7 +300,7 @@ class Relay:
     async def progress(self) -> list[Progress]:
         lag = await self.lag()
         async with self.store.pool.connection() as connection:
-            parked = sum((await parking.counts(connection, NAME)).values())
+            parked = sum((await parking.count_unresolved(connection, NAME)).values())
             leader = await self.store.leases.leader(NAME, connection)
         trouble = self.trouble if self.active else None
         since = _now() - self._well_at if trouble else 0.0

@@ -22,9 +22,9 @@ from nats.js.errors import NotFoundError
 
 from shared.eventstore import EventStore
 from shared.messaging.cloudevents import LATE, Identity, identify
-from shared.messaging.marks import Mark
+from shared.messaging.consumer_checkpoints import HistoryPoint
+from shared.messaging.message_search import STEPS, point_of
 from shared.messaging.outbox import BEGINNING, Outbox, Place
-from shared.messaging.places import STEPS, mark_of
 from shared.messaging.streams import stream_name
 
 NAMED = 1000
@@ -44,7 +44,7 @@ class Found:
     """What a stream holds after the common message."""
 
     place: Place
-    taken_back: list[Mark] = field(default_factory=list)
+    taken_back: list[HistoryPoint] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Type and id of the first of them."""
     strays: int = 0
@@ -91,13 +91,13 @@ class Resuming:
             await self._store.begin_epoch(WENT_BACK, first, details, after=beyond)
         log.error("events_were_taken_back", service=self._service, epoch=self._store.epoch_of(first), **details)
 
-    async def _is_history(self, mark: Mark) -> bool:
+    async def _is_history(self, mark: HistoryPoint) -> bool:
         event = await self._outbox.read(mark.position)
         if event is None:
             return False
         return (self._store.epoch_of(event.position), event.event_id) == (mark.epoch, mark.event_id)
 
-    async def _last_common(self, js: JetStreamContext, state: StreamState) -> Mark | None:
+    async def _last_common(self, js: JetStreamContext, state: StreamState) -> HistoryPoint | None:
         """The common message: searched from the end by strides that double, then by halving the last stride."""
         high, stride, low = state.last_seq, 1, None
         sequence = state.last_seq
@@ -120,7 +120,7 @@ class Resuming:
                 high = middle - 1
         return low
 
-    async def _ours_from(self, js: JetStreamContext, sequence: int) -> Mark | None:
+    async def _ours_from(self, js: JetStreamContext, sequence: int) -> HistoryPoint | None:
         """The first message at or after a sequence that says it is from our relay."""
         for _ in range(STEPS):
             message = await self._next(js, sequence)
@@ -131,9 +131,9 @@ class Resuming:
             sequence = message.seq + 1
         return None
 
-    def _ours(self, message: RawStreamMsg) -> Mark | None:
+    def _ours(self, message: RawStreamMsg) -> HistoryPoint | None:
         """The message's mark, if all its headers and its subject are those of our relay; an id alone proves nothing."""
-        mark = mark_of(self._service, message)
+        mark = point_of(self._service, message)
         if mark is None:
             return None
         identity = identify(message.headers or {})

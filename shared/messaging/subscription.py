@@ -24,10 +24,11 @@ from nats.js.errors import NotFoundError
 from shared.backoff import Backoff
 from shared.handling.window import Window
 from shared.messaging.connection import SELDOM, connected
-from shared.messaging.marks import Mark
-from shared.messaging.places import API_TIMEOUT, Unreadable, locate, unreadable
+from shared.messaging.consumer_checkpoints import HistoryPoint
+from shared.messaging.message_search import locate
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent
 from shared.messaging.streams import stream_name
+from shared.messaging.unreadable import API_TIMEOUT, UnreadableMessage, unreadable
 from shared.stopping import stoppable, unless
 
 CONNECT_WITHIN = 5.0
@@ -58,22 +59,23 @@ class SubscriptionSettings:
 class Follower(Protocol):
     """Receives the messages."""
 
-    window: Window
+    @property
+    def window(self) -> Window: ...
 
     @property
-    def last(self) -> Mark | None:
+    def last(self) -> HistoryPoint | None:
         """The last message of the owner's relay that was received, in this process or before."""
 
-    def begin(self, *, comes_again: bool) -> None:
-        """A round begins after `last`, or (`comes_again`) at the first message: then those up to `last` come again."""
+    def start_round(self, *, is_replay: bool) -> None:
+        """A round begins after `last`, or (`is_replay`) at the first message: those up to `last` come again."""
 
-    def began(self, sequence: int) -> None:
+    def round_started(self, sequence: int) -> None:
         """All messages up to this sequence were received in an earlier round, or are not for this consumer."""
 
     def receive(self, message: Msg) -> None:
         """Takes one message; it must not wait."""
 
-    def receive_unreadable(self, message: Unreadable) -> None: ...
+    def receive_unreadable(self, message: UnreadableMessage) -> None: ...
 
 
 def ordered_name(consumer: str) -> str:
@@ -153,7 +155,7 @@ class Subscription:
         self._expected, self._sequence, self.pending = 1, start - 1, made.num_pending or 0
         self.rounds += 1
         self.settled_name = settled_name(self.name, made)
-        follower.began(start - 1)
+        follower.round_started(start - 1)
         log.info("consumer_subscribed", consumer=self.name, start=start, pending=self.pending)
         pull = Pull(
             client,
@@ -182,7 +184,7 @@ class Subscription:
         """The sequence at which this round begins."""
         mark = follower.last
         found = await locate(js, self.owner, info.state, mark) if mark else 0
-        follower.begin(comes_again=found is None)
+        follower.start_round(is_replay=found is None)
         if found is None:
             log.warning("consumer_begins_again", consumer=self.name, settled=str(mark))
         elif found and info.state.first_seq > found + 1:

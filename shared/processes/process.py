@@ -18,12 +18,12 @@ from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.handling import parking
-from shared.handling.lanes import Lanes
-from shared.handling.parking import SCHEMA, Message
+from shared.handling.delivery_handler import DeliveryHandler
+from shared.handling.in_flight import InFlight
+from shared.handling.parking import SCHEMA
 from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
-from shared.messaging.cloudevents import EventHeaders, event_subject
-from shared.messaging.handling import Consumer, Handling
+from shared.processes.local_event import LocalEvent, decode, read_parked
 from shared.progress import Progress
 from shared.stopping import Group, unless
 
@@ -37,8 +37,6 @@ CHECKPOINT_EVERY = 0.25
 """Seconds between two writings of the checkpoint. After a crash, `react` is called again for the events after it."""
 CHECKPOINT_SELDOM = 5.0
 """The same while events are only passed over: after a crash, those are read again, and that is all."""
-
-Decode = Callable[[], RecordedEvent]
 
 log = structlog.get_logger()
 
@@ -88,14 +86,12 @@ class ProcessRunner:
         self.store, self.process, self._owner = store, process, owner
         self._retries = retries or RetrySettings()
         self._types = frozenset(event_type(event) for event in process.events)
-        self.handling = Handling(
-            store, Consumer(process.name, owner, process.events, process.react), self._retries, store.codec
+        wanted = store.codec.stored_tags(self._types)
+        self.handler = DeliveryHandler(
+            store, process.name, process.react, partial(read_parked, store, wanted), self._retries
         )
         self._instance = instance or "this replica"
-        self._lanes = Lanes(Group())
-        self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
-        self._open: dict[int, float] = {}
-        """When each unfinished event was taken, by its position, in the event loop's time."""
+        self._in_flight = self._new_in_flight(Group())
         self._read_to = 0
         self._moved, self._reacted = asyncio.Event(), asyncio.Event()
         """Set when the checkpoint may have moved; the second when that took a call of `react`."""
@@ -103,10 +99,17 @@ class ProcessRunner:
         store.on_epoch(self._went_back)
         self.active = False
 
+    def _new_in_flight(self, tasks: Group) -> InFlight[int]:
+        return InFlight(self.handler, tasks, (IN_FLIGHT, IN_FLIGHT_BYTES), self._settled)
+
+    @property
+    def window(self) -> Window:
+        return self._in_flight.window
+
     @property
     def failing(self) -> dict[str, str]:
         """Events that fail at the moment, by id, with the last error: readiness shows them."""
-        return {each.event_id: each.error for each in self.handling.failing.values()}
+        return {event.event_id: event.error for event in self.handler.attempts.failing.values()}
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -115,19 +118,17 @@ class ProcessRunner:
 
     async def _lead(self, lease: Lease) -> None:
         """Begins from the checkpoint; nothing that is remembered outlives the lease or the store's epoch."""
-        self.handling.lease = lease
-        await self.handling.recall()
-        self._open, self._read_to = {}, await self._checkpoint()
+        self.handler.lease = lease
+        await self.handler.load()
+        self._read_to = await self._checkpoint()
         if self.process.begin is not None:
             await self.process.begin()
         self._restart = asyncio.Event()
         self.active = True
         try:
             async with Group() as tasks:
-                self._lanes = Lanes(tasks)
-                self.window = Window(IN_FLIGHT, IN_FLIGHT_BYTES, self._stalled)
-                self.handling.on_failing = self.window.changed
-                tasks.create_task(self.handling.resume_parked(self._lanes))
+                self._in_flight = self._new_in_flight(tasks)
+                tasks.create_task(self.handler.resume_parked(self._in_flight.lanes))
                 tasks.create_task(self._keep_checkpoint(lease))
                 tasks.create_task(self._give_up())
                 for loop in self.process.beside:
@@ -157,18 +158,14 @@ class ProcessRunner:
         if self._restart is not None:
             self._restart.set()
 
-    def _stalled(self) -> int:
-        """How many unfinished events wait for a retry, or behind an event that does."""
-        return sum(1 + self._lanes.waiting(each.key) for each in self.handling.failing.values())
-
     async def _follow(self) -> None:
         """Takes the store's events in order, as long as there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
             taken, read_to = await backoff.call(self._read)
-            for event, decode in taken:
+            for event in taken:
                 await self.window.wait_for_room()
-                self._take(event, decode)
+                self._in_flight.take(event, len(event.event.data), event.position - 1)
             if read_to > self._read_to:
                 self._read_to = read_to
                 self._moved.set()
@@ -177,46 +174,30 @@ class ProcessRunner:
             else:
                 await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
-    async def _read(self) -> tuple[list[tuple[UndecodedEvent, Decode | None]], int]:
+    async def _read(self) -> tuple[list[LocalEvent], int]:
         """Reads undecoded events, so that one that can't be decoded stops only its own stream; also where they end.
 
-        Those that other followers of this process read, too, come with what decodes them once for all.
+        Those that other followers of this process read, too, are decoded once for all.
         """
-        held = await self.store.follow_held(self._read_to, PIECE, self._types)
-        if held is not None:
-            return [(entry.undecoded(), entry.recorded) for entry in held.events], held.position
+        recent = await self.store.follow_held(self._read_to, PIECE, self._types)
+        if recent is not None:
+            return [self._local(entry.undecoded(), entry.recorded) for entry in recent.events], recent.position
         batch = await self.store.read_undecoded(self._read_to, PIECE, self._types)
-        return [(event, None) for event in batch.events], batch.position
+        codec = self.store.codec
+        return [self._local(event, partial(decode, codec, event)) for event in batch.events], batch.position
 
-    def _take(self, event: UndecodedEvent, decode: Decode | None) -> None:
-        epoch = self.store.epoch_of(event.position)
-        message = Message(
-            str(event.event_id),
-            event_subject(self._owner, event),
-            EventHeaders(self._owner, event, epoch),
-            event.data,
-            event.stream_id,
-            event.position,
-            epoch,
-            decode,
-        )
-        self._open[event.position] = asyncio.get_running_loop().time()
-        self.window.take(len(event.data))
-        self._lanes.put(event.stream_id, partial(self._react, message))
+    def _local(self, event: UndecodedEvent, decode_event: Callable[[], RecordedEvent]) -> LocalEvent:
+        return LocalEvent(self._owner, event, self.store.epoch_of(event.position), decode_event)
 
-    async def _react(self, message: Message) -> None:
-        await self.handling.settle(message)
-        assert message.position is not None, "it came from the store"
-        del self._open[message.position]
-        self.window.give_back(len(message.body))
+    def _settled(self) -> None:
         self._moved.set()
         self._reacted.set()
 
     @property
     def _done_to(self) -> int:
-        """All events up to here are done. They are taken in position order, so the first open one is the smallest."""
-        first = next(iter(self._open), None)
-        return self._read_to if first is None else min(self._read_to, first - 1)
+        """All events up to here are settled: they are taken in position order."""
+        oldest = self._in_flight.oldest
+        return self._read_to if oldest is None else min(self._read_to, oldest.floor)
 
     async def _keep_checkpoint(self, lease: Lease) -> None:
         kept = 0
@@ -243,24 +224,9 @@ class ProcessRunner:
     async def progress(self) -> list[Progress]:
         """On the active replica, what is unfinished; on any, what is parked."""
         async with self.store.pool.connection() as connection:
-            parked = sum((await parking.counts(connection, self.process.name)).values())
+            parked = sum((await parking.count_unresolved(connection, self.process.name)).values())
             leader = await self.store.leases.leader(f"process:{self.process.name}", connection)
         name = f"process {self.process.name}"
         if not self.active:
             return [Progress(name=name, parked=parked, leader=leader)]
-        now = asyncio.get_running_loop().time()
-        oldest = next(iter(self._open.items()), None)
-        failing = next(iter(self.handling.failing.values()), None)
-        since = [failing.since] if failing else []
-        since += [oldest[1]] if oldest else []
-        return [
-            Progress(
-                name=name,
-                waiting=len(self._open),
-                waiting_seconds=max((now - each for each in since), default=0.0),
-                event=str(failing) if failing else f"the event at {oldest[0]}" if oldest else None,
-                error=failing.error if failing else None,
-                parked=parked,
-                leader=self._instance,
-            )
-        ]
+        return [self._in_flight.progress(name, parked=parked, leader=self._instance)]

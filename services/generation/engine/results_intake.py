@@ -26,14 +26,15 @@ from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
+from shared.handling.delivery import Message
 from shared.handling.parking import SCHEMA
 from shared.handling.retry import RetrySettings, raise_if_cancelled, retry_database
 from shared.handling.transient import is_transient
 from shared.handling.window import Window
 from shared.messaging.arrivals import Arrivals
 from shared.messaging.connection import SELDOM, connected
-from shared.messaging.places import first_unreadable
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent, size_of
+from shared.messaging.unreadable import first_unreadable
 from shared.progress import Progress
 from shared.stopping import Group, stoppable, unless
 
@@ -137,7 +138,7 @@ class ResultsIntake:
         while message := await first_unreadable(client, RESULTS_STREAM, "results.>", last):
             said = {"raw": message.headers.decode(errors="backslashreplace")}
             stands_for = f"{RESULTS_STREAM}:{message.sequence}:{message.time}"
-            parked = parking.Message(stands_for, message.subject, said, message.body)
+            parked = Message(stands_for, message.subject, said, message.body)
             await self._park(parked, "its subject or headers are not UTF-8: no client can be given it")
             await js.delete_msg(RESULTS_STREAM, message.sequence)
 
@@ -201,9 +202,9 @@ class ResultsIntake:
                     error = str(failure) or repr(failure)
                 async with store.pool.connection() as connection:
                     if error is None:
-                        await parking.handled(connection, parked)
+                        await parking.mark_handled(connection, parked)
                     else:
-                        await parking.failed(connection, parked, error, 1)
+                        await parking.mark_failed(connection, parked, error, 1)
             await store.watermarks.wait_beyond(parking.RETRYING, seen)
 
     async def progress(self) -> list[Progress]:
@@ -212,7 +213,7 @@ class ResultsIntake:
         self._failing = {place: each for place, each in self._failing.items() if now - each.last < COMES_AGAIN}
         failing = next(iter(self._failing.values()), None)
         async with self._engine.store.pool.connection() as connection:
-            parked = sum((await parking.counts(connection, DURABLE)).values())
+            parked = sum((await parking.count_unresolved(connection, DURABLE)).values())
         since = [failing.since] if failing else []
         since += [self._trouble_since] if self._trouble else []
         return [
@@ -259,13 +260,13 @@ class ResultsIntake:
             error = StepError("UNKNOWN_FILE", f"The result names a file, and {unknown}", retryable=True)
             return msgspec.structs.replace(result, outputs=[], error=error)
 
-    async def _park(self, message: parking.Message, why: str) -> None:
+    async def _park(self, message: Message, why: str) -> None:
         async with self._engine.store.pool.connection() as connection:
             await parking.park(connection, DURABLE, message, status="parked", error=why)
         log.error("result_parked", subject=message.subject, error=why)
 
 
-def _parked(message: Msg) -> parking.Message:
+def _parked(message: Msg) -> Message:
     at = message.metadata
     stands_for = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
-    return parking.Message(stands_for, message.subject, message.headers or {}, message.data)
+    return Message(stands_for, message.subject, message.headers or {}, message.data)

@@ -17,6 +17,7 @@ from shared.contracts.collections import ProjectCreated
 from shared.eventstore import Context, EventStore, StreamAppend
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
+from shared.handling.delivery import Message
 from shared.handling.parking import SCHEMA
 
 EVIL = "\x1b[2Jred\x07\x9b31m\u202eerutuf\r\nforged \x7f\u2028 [red]markup[/]"
@@ -31,7 +32,7 @@ async def data(database: str, tmp_path: Path) -> AsyncIterator[Path]:
         await store.append([StreamAppend(PROJECT, 0, [created])], Context(command_id=uuid4(), actor=EVIL))
         await migrate(store.dsn, SCHEMA)
         async with store.pool.connection() as connection:
-            message = parking.Message(EVIL, EVIL, {"ce-type": EVIL}, EVIL.encode())
+            message = Message(EVIL, EVIL, {"ce-type": EVIL}, EVIL.encode())
             await parking.park(connection, EVIL, message, status="parked", error=EVIL)
     process = ProcessInfo(name="collections-1", state="ready", pid=1, url="http://127.0.0.1:1", tells_health=True)
     made = SetFile(

@@ -94,7 +94,7 @@ async def test_one_consumer_that_is_behind_is_enough(owner: EventStore, service:
         arriving(service, nats_url, runs.consumer, idle) as arrivals,
     ):
         position = await count(owner, uuid4(), 1)
-        await eventually(lambda: runs.handling.handled == 1, "handled by the one")
+        await eventually(lambda: runs.handler.attempts.handled == 1, "handled by the one")
         assert not await arrivals.wait(OWNER, (1, position), NOT_YET)
         async with background(ConsumerRunner(service, idle, nats_url).run):
             assert await arrivals.wait(OWNER, (1, position), PATIENCE)

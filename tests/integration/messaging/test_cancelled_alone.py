@@ -26,7 +26,7 @@ class Effects:
         self.numbers.append(number)
 
 
-@pytest.mark.parametrize("task", ["ConsumerRunner._remember", "Handling.resume_parked"])
+@pytest.mark.parametrize("task", ["ConsumerRunner._save_checkpoints", "DeliveryHandler.resume_parked"])
 async def test_the_mark_is_kept_and_parked_events_are_retried(
     owner: EventStore, service: EventStore, nats_url: str, task: str
 ) -> None:

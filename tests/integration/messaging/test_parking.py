@@ -77,4 +77,4 @@ async def test_a_handler_that_takes_too_long_has_failed(owner: EventStore, servi
     async with background(relay(owner, nats_url).run, runner(service, nats_url, hang, retries=retries).run):
         await count(owner, uuid4(), 1)
         [row] = await eventually(lambda: parked(service), "parked")
-    assert (row.error, row.attempts, stopped) == ("Overdue('stopped after 0.05 s')", 2, 2)
+    assert (row.error, row.attempts, stopped) == ("HandlerTimeout('stopped after 0.05 s')", 2, 2)

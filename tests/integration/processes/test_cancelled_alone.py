@@ -15,7 +15,9 @@ from tests.support.patience import eventually
 from tests.support.tasks import cancel_alone
 
 
-@pytest.mark.parametrize("task", ["ProcessRunner._keep_checkpoint", "ProcessRunner._give_up", "Handling.resume_parked"])
+@pytest.mark.parametrize(
+    "task", ["ProcessRunner._keep_checkpoint", "ProcessRunner._give_up", "DeliveryHandler.resume_parked"]
+)
 async def test_all_that_it_does_beside_its_reactions_goes_on(store: EventStore, task: str) -> None:
     """It keeps its checkpoint, retries what was parked, and gives up when it has lost what it needs."""
     seen, ill, cut_off = Seen(), uuid4(), asyncio.Event()

@@ -1,7 +1,7 @@
 """An event becomes a message and the message the same event again; anything else is called malformed, and why."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, RecordedEvent
-from shared.messaging import ReceivedEvent, cloudevents
+from shared.handling.delivery import Malformed
+from shared.messaging import ReceivedEvent
 from shared.messaging.cloudevents import (
-    LATE,
-    EventHeaders,
-    Malformed,
     event_headers,
     event_subject,
     identify,
@@ -69,24 +67,6 @@ def test_the_same_event_comes_back(context: Context, words: str, position: int, 
     known = identify(received)
     assert known == (sent.event_id, sent.stream_id, sent.position, sent.recorded_at, epoch)
     assert read_event("singing", CODEC, event_subject("singing", sent), received, sent.data, known) == read
-
-
-def test_headers_are_made_when_someone_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that handles an event asks for its type only; one that parks it gets all that a message has."""
-    made, all_headers = [], event_headers("singing", SONG, 2)
-
-    def counted(*given: Any) -> dict[str, str]:
-        made.append(given)
-        return all_headers
-
-    monkeypatch.setattr(cloudevents, "event_headers", counted)
-    headers = EventHeaders("singing", SONG, 2)
-    assert headers.get("ce-type") == headers["ce-type"] == "sung.v1"
-    assert not made
-    assert LATE not in headers
-    assert dict(headers) == all_headers
-    assert len(headers) == len(all_headers)
-    assert len(made) == 1
 
 
 @pytest.mark.parametrize(

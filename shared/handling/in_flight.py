@@ -1,0 +1,92 @@
+"""Deliveries in flight: taken, and not settled yet."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from shared.handling.delivery import Delivery
+from shared.handling.delivery_handler import DeliveryHandler
+from shared.handling.lanes import Lanes
+from shared.handling.window import Window
+from shared.progress import Progress
+from shared.stopping import Group
+
+F = TypeVar("F")
+"""A position in the history that is followed."""
+
+
+@dataclass(eq=False, slots=True)
+class Taken(Generic[F]):
+    """A delivery in flight; `since` is the event loop's time."""
+
+    delivery: Delivery[Any]
+    floor: F
+    """The position before this delivery: all up to there is settled once this is the oldest one."""
+    since: float
+
+    def __str__(self) -> str:
+        return f"{self.delivery.type or 'a message'} {self.delivery.message_id} at {self.delivery.position}"
+
+
+class InFlight(Generic[F]):
+    """Those of one leadership, oldest first: in order per stream, bounded in number and bytes by `window`.
+
+    `on_settled` is called after each. `tasks` is the group in which they are handled.
+    """
+
+    def __init__(
+        self,
+        handler: DeliveryHandler[Any],
+        tasks: Group,
+        window: tuple[int, int],
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._handler, self._on_settled = handler, on_settled
+        self.lanes = Lanes(tasks)
+        self.window = Window(*window, self._stalled)
+        self._taken: dict[int, Taken[F]] = {}
+        self._numbers = count()
+        handler.attempts.on_failing_changed = self.window.changed
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    @property
+    def oldest(self) -> Taken[F] | None:
+        return next(iter(self._taken.values()), None)
+
+    def take(self, delivery: Delivery[Any], size: int, floor: F, rejection: str | None = None) -> None:
+        """Takes a delivery of `size` bytes; deliveries must be taken in the order of history."""
+        number = next(self._numbers)
+        self._taken[number] = Taken(delivery, floor, asyncio.get_running_loop().time())
+        self.window.take(size)
+        key = delivery.stream_id or delivery.message_id
+        self.lanes.put(key, partial(self._settle, number, delivery, size, rejection))
+
+    async def _settle(self, number: int, delivery: Delivery[Any], size: int, rejection: str | None) -> None:
+        await self._handler.settle(delivery, rejection)
+        del self._taken[number]
+        self.window.give_back(size)
+        self._on_settled()
+
+    def _stalled(self) -> int:
+        """How many wait for a retry, or behind one that does."""
+        return sum(1 + self.lanes.waiting(event.key) for event in self._handler.attempts.failing.values())
+
+    def progress(self, name: str, *, parked: int, leader: str) -> Progress:
+        now = asyncio.get_running_loop().time()
+        oldest = self.oldest
+        failing = next(iter(self._handler.attempts.failing.values()), None)
+        since = [entry.since for entry in (oldest, failing) if entry]
+        return Progress(
+            name=name,
+            waiting=len(self),
+            waiting_seconds=now - min(since, default=now),
+            event=str(failing or oldest) if failing or oldest else None,
+            error=failing.error if failing else None,
+            parked=parked,
+            leader=leader,
+        )
