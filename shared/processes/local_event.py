@@ -5,6 +5,7 @@ from uuid import UUID
 
 from shared.backoff import Backoff
 from shared.eventstore import Codec, EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent
+from shared.eventstore.codec import UNREADABLE
 from shared.handling.delivery import Malformed, Message, decoding
 from shared.handling.parking import Parked
 from shared.messaging.cloudevents import event_headers, event_subject
@@ -78,7 +79,10 @@ async def read_parked(store: EventStore, wanted: frozenset[str], parked: Parked)
         return None
     position = parked.position or 0
     backoff = Backoff(f"parked event {parked.id}", on=(StoreUnavailable,))
-    batch = await backoff.call(lambda: store.read_undecoded(position - 1, 1, keep_unknown=True))
+    try:
+        batch = await backoff.call(lambda: store.read_undecoded(position - 1, 1, keep_unknown=True))
+    except UNREADABLE as error:
+        raise Malformed(f"the stored event at position {position} can't be read: {error}") from error
     if not batch.events or str(batch.events[0].event_id) != parked.message_id:
         raise Malformed(f"the store holds no event {parked.message_id} at position {position} any more")
     with decoding(batch.events[0].stored_type):
