@@ -51,6 +51,14 @@ class HistoryPoint(NamedTuple):
         return same and (self.event_id is None or self.event_id == other.event_id)
 
 
+class Floor(NamedTuple):
+    """How far a consumer had received its owner's events."""
+
+    point: HistoryPoint | None
+    sequence: int
+    """Of the message in the stream."""
+
+
 async def load(connection: AsyncConnection, consumer: str) -> HistoryPoint | None:
     row = await (await connection.execute(SELECT_CHECKPOINT, (consumer,))).fetchone()
     return HistoryPoint(*row) if row else None

@@ -15,7 +15,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -35,7 +34,7 @@ from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
 from shared.messaging import consumer_checkpoints
 from shared.messaging.cloudevents import LATE, ReceivedEvent, foreign, identify
-from shared.messaging.consumer_checkpoints import HistoryPoint
+from shared.messaging.consumer_checkpoints import Floor, HistoryPoint
 from shared.messaging.pulling import OVERHEAD, size_of
 from shared.messaging.received import MessageReader, ReceivedMessage
 from shared.messaging.streams import filters, stream_name
@@ -81,14 +80,6 @@ class ConsumerLag:
     in_flight: int
     parked: int
     waiting: int
-
-
-class Floor(NamedTuple):
-    """How far a consumer had received its owner's events."""
-
-    point: HistoryPoint | None
-    sequence: int
-    """Of the message in the stream."""
 
 
 class _WentBack(Exception):  # noqa: N818 - what happened
