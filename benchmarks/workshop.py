@@ -13,7 +13,7 @@ import uvloop
 from benchmarks.accounting import database_url
 from infra.demo.client import Client
 from infra.demo.journey import ENDED
-from services.generation.handlers import Engine
+from services.generation.handlers import CommandHandlers
 from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.eventstore import Codec, Context, EventStore
 from tests.support.running_set import RunningSet
@@ -81,9 +81,9 @@ class Workshop:
     async def _register(self) -> None:
         codec = Codec(EVENTS, upcasters=UPCASTERS)
         async with EventStore.open(database_url(self.running, "generation"), codec) as store:
-            engine = Engine(store, lambda: datetime.now(UTC), uuid4)
+            handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
             for name in (SERVICE, TELLING):
-                await engine.register_workflow(name, definition(name), Context(uuid4(), "bench"))
+                await handlers.register_workflow(name, definition(name), Context(uuid4(), "bench"))
 
     @property
     def nats_url(self) -> str:

@@ -1,7 +1,7 @@
-"""The service's connection to NATS for work, results and progress, and the two streams that these travel on.
+"""The service's connection to NATS for work, results and progress, and the streams of work and results.
 
-Both are work queues: a message stays until it is acknowledged, and then it is gone. Whoever comes first makes them; a
-broker that lost its data gets them again.
+Both streams are work queues: a message is deleted when it is acknowledged. Every user creates them if they are missing,
+so a broker that lost its data has them again.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from shared.messaging.streams import DUPLICATES_NS, StreamLimits, ensure
 
 ACK_TIMEOUT = 5.0
 PUBLISH_WITHIN = 10.0
-"""Seconds, a wait for the connection included."""
-RECONNECT_LOOK = 0.1
-LOST_LOOK = 1.0
+"""Seconds, including a wait for the connection."""
+RECONNECT_POLL = 0.1
+LOST_POLL = 1.0
 LOST_AFTER = 3.0
-"""Seconds without a connection after which another replica had better do what needs one."""
+"""Seconds without a connection after which this replica gives up the lease of a process that needs one."""
 
 STREAMS = {WORK_STREAM: ["work.>"], RESULTS_STREAM: ["results.>"]}
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 async def ensure_work_streams(client: Client, limits: StreamLimits | None = None) -> None:
-    """Makes the streams of work and results where they are missing; of those that exist, changes only `limits`."""
+    """Creates the streams of work and results if they are missing; changes only the `limits` of existing ones."""
     limits = limits or StreamLimits()
     for name, subjects in STREAMS.items():
         new = {
@@ -48,10 +48,10 @@ async def ensure_work_streams(client: Client, limits: StreamLimits | None = None
 
 
 class Broker:
-    """One connection, made in the background and repaired for ever; whoever needs it waits for it."""
+    """One connection, opened in the background and reopened until cancelled. Users of it wait until it is open."""
 
     def __init__(self, nats_url: str, name: str, limits: StreamLimits | None = None) -> None:
-        """`limits` are those of the two streams, for whoever makes sure that they exist."""
+        """`limits`: of the two streams."""
         self.url, self._name, self.limits = nats_url, name, limits
         self._client: asyncio.Future[Client] | None = None
         self._publisher: Publisher | None = None
@@ -82,10 +82,10 @@ class Broker:
         await ensure_work_streams(await self.client(), self.limits)
 
     async def publish(self, subject: str, body: bytes, message_id: str) -> bool:
-        """Stores a message of work, when there is a connection. False when JetStream knew its id already.
+        """Stores a message of work; False if JetStream has one with this id already.
 
-        Raises MaxPayloadError for one that will never go through; another nats.errors.Error, or TimeoutError, for what
-        may the next time.
+        Raises MaxPayloadError for a message that is too large; another nats.errors.Error, or TimeoutError, for an error
+        that may pass.
         """
         if self.is_connected():
             with contextlib.suppress(NoStreamResponseError):
@@ -93,13 +93,13 @@ class Broker:
         async with asyncio.timeout(PUBLISH_WITHIN):
             client = await self.client()
             while not client.is_connected:  # noqa: ASYNC110 - nats-py has a callback for it, but only one
-                await asyncio.sleep(RECONNECT_LOOK)
+                await asyncio.sleep(RECONNECT_POLL)
             await self.ensure_streams()
             return not (await self._acknowledged(subject, body, message_id)).duplicate
 
     async def _acknowledged(self, subject: str, body: bytes, message_id: str) -> Ack:
-        """Over one inbox for all answers: nats-py's own publish takes three times as long to read one."""
-        assert self._publisher is not None, "it comes with the connection"
+        """All acknowledgements share one inbox: nats-py's own publish takes three times as long to read one."""
+        assert self._publisher is not None, "the publisher is made with the connection"
         answer = await self._publisher.publish(subject, body, {"Nats-Msg-Id": message_id})
         try:
             async with asyncio.timeout(ACK_TIMEOUT):
@@ -114,23 +114,23 @@ class Broker:
         return self._client is not None and self._client.done() and self._client.result().is_connected
 
     async def lost(self) -> None:
-        """Returns when there has been no connection for `LOST_AFTER` seconds on end."""
+        """Returns after LOST_AFTER seconds without a connection."""
         loop = asyncio.get_running_loop()
         since: float | None = None
         while since is None or loop.time() - since < LOST_AFTER:
-            await asyncio.sleep(LOST_LOOK)
+            await asyncio.sleep(LOST_POLL)
             if self.is_connected():
                 since = None
             elif since is None:
                 since = loop.time()
 
 
-TROUBLE = (nats.errors.Error, OSError)
-"""What a broker that is away looks like."""
+BROKER_ERRORS = (nats.errors.Error, OSError)
+"""The errors of a broker that can't be reached."""
 
 
 def raise_if_stopped() -> None:
-    """For loops that go on after an error: nats-py makes errors of its own out of cancellations."""
+    """Raises CancelledError if the task is being cancelled: nats-py turns cancellations into errors of its own."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

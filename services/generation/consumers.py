@@ -1,8 +1,9 @@
-"""What happens in other services, turned into commands of this one."""
+"""Events of other services → commands of this one."""
 
-from services.generation.domain.collection_source import Adopt, Place, Revise
+from services.generation.domain.collection_source import Adopt, Revise, SourcePosition
 from services.generation.domain.job import Authorize, Reject
-from services.generation.handlers import Engine
+from services.generation.handlers import CommandHandlers
+from services.generation.stored_files import StoredFiles
 from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
     CollectionCreated,
@@ -12,21 +13,29 @@ from shared.contracts.collections import (
     InstructionsRevised,
 )
 from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.contracts.storage import AssetStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer, ReceivedEvent
 
 COLLECTIONS = "generation-collections-v2"
 HOLDS = "generation-holds-v1"
+FILES = "generation-files-v1"
 
 
-def consumers(engine: Engine) -> list[Consumer]:
+def consumers(handlers: CommandHandlers, stored_files: StoredFiles) -> list[Consumer]:
     async def on_collection(recorded: ReceivedEvent) -> None:
-        await engine.adopt(adoption(recorded), recorded.context.caused(recorded.event_id, COLLECTIONS))
+        context = recorded.context.caused(recorded.event_id, COLLECTIONS)
+        await handlers.adopt_collection(adoption(recorded), context)
 
     async def on_hold(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, HoldPlaced | HoldDeclined)
-        await engine.command_job(event.job_id, verdict(event), recorded.context.caused(recorded.event_id, HOLDS))
+        context = recorded.context.caused(recorded.event_id, HOLDS)
+        await handlers.command_job(event.job_id, hold_decision(event), context)
+
+    async def on_file(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, AssetStored)
+        await stored_files.add(recorded.event, recorded.recorded_at)
 
     return [
         Consumer(
@@ -36,12 +45,13 @@ def consumers(engine: Engine) -> list[Consumer]:
             handle=on_collection,
         ),
         Consumer(name=HOLDS, owner="credits", events=(HoldPlaced, HoldDeclined), handle=on_hold),
+        Consumer(name=FILES, owner="storage", events=(AssetStored,), handle=on_file),
     ]
 
 
 def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
-    """What an event of a collection changes in what generation knows of it."""
-    source = Place(recorded.version, recorded.epoch, recorded.recorded_at)
+    """The command that a collection's event is for generation's copy of it."""
+    source = SourcePosition(recorded.version, recorded.epoch, recorded.recorded_at)
     match recorded.event:
         case CollectionCreated() as event:
             return Adopt(
@@ -62,11 +72,11 @@ def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
         case CustodyTransferred(collection_id, user_id, project_id):
             return Revise(collection_id, source, user_id=user_id, project_id=project_id)
         case _:
-            raise AssertionError(f"{recorded.type} changes nothing here")
+            raise AssertionError(f"{recorded.type} changes nothing of a collection's source")
 
 
-def verdict(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
-    """What credits said about a job's quote."""
+def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
+    """The command that credits' decision on a job's quote is for the job."""
     if isinstance(event, HoldPlaced):
         return Authorize(event.job_id, event.user_id, event.amount)
     return Reject(

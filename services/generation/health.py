@@ -1,59 +1,50 @@
-"""What operators see of the engine: whether work goes out and comes back, what waits for too long, and gauges."""
-
-from typing import LiteralString
+"""What operators see of the engine: readiness, progress of what waits too long, and gauges."""
 
 from prometheus_client import Gauge
 
 from services.generation.broker import Broker
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.engine.watchdog import Watchdog
+from services.generation.projections.jobs import count_long_pending
+from services.generation.projections.open_steps import OpenSteps
 from shared.eventstore import EventStore
 from shared.http import NotReady
 from shared.progress import Progress
 from shared.runtime import Runtime
 
-VERDICT_SECONDS = 60.0
-"""Credits answers in milliseconds; a job that waits longer, waits for something that is not there."""
+MAX_PENDING = 60.0
+"""Seconds. Credits decides in milliseconds; a job that is pending for longer waits for a service that is away."""
 DEADLINE_SLACK = 60.0
-"""The watchdog looks at overdue attempts every few seconds: one that is overdue by so much, nobody looks at."""
-
-JOBS_WITHOUT_VERDICT: LiteralString = """
-select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
-       (select job_id::text from jobs_v2 where status = 'pending' order by created_at limit 1)
-from jobs_v2 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %b::float8)"""
-OVERDUE_ATTEMPTS: LiteralString = """
-select count(*), extract(epoch from clock_timestamp() - min(ready_at))::float8,
-       (select sid::text from open_steps_v1 order by ready_at limit 1)
-from open_steps_v1 where ready_at < clock_timestamp() - make_interval(secs => %b::float8)"""
-COUNT_OF_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v1"
+"""Seconds. The watchdog acts on overdue attempts every few seconds; an older one shows that no watchdog runs."""
 
 
-class Engine:
-    """Jobs without a verdict and attempts past their deadline: only those that wait too long are counted."""
+class StuckWork:
+    """Jobs that wait too long for credits, and attempts that are past their deadline."""
 
     def __init__(self, store: EventStore, step_deadline: float) -> None:
         self._store, self._step_deadline = store, step_deadline
+        self._open_steps = OpenSteps(store)
 
     async def progress(self) -> list[Progress]:
-        [(jobs, since, job)] = await self._store.pool.rows(JOBS_WITHOUT_VERDICT, (VERDICT_SECONDS,))
-        [(steps, late, step)] = await self._store.pool.rows(OVERDUE_ATTEMPTS, (self._step_deadline + DEADLINE_SLACK,))
+        jobs, pending_seconds, job_id = await count_long_pending(self._store, MAX_PENDING)
+        steps, overdue_seconds, sid = await self._open_steps.count_overdue(self._step_deadline + DEADLINE_SLACK)
         return [
             Progress(
                 name="jobs that wait for credits",
                 waiting=jobs,
-                waiting_seconds=since or 0.0,
-                event=f"job {job}" if jobs else None,
+                waiting_seconds=pending_seconds,
+                event=f"job {job_id}" if jobs else None,
             ),
             Progress(
                 name="attempts past their deadline",
                 waiting=steps,
-                waiting_seconds=late or 0.0,
-                event=f"step {step}" if steps else None,
+                waiting_seconds=overdue_seconds,
+                event=f"step {sid}" if steps else None,
             ),
         ]
 
 
-def report(
+def add_health_checks(
     runtime: Runtime, broker: Broker, intake: ResultsIntake, watchdog: Watchdog, *, step_deadline: float
 ) -> None:
     gauges = {
@@ -71,11 +62,11 @@ def report(
         return None
 
     async def steps() -> str | None:
-        [(count,)] = await runtime.store.pool.rows(COUNT_OF_OPEN_STEPS, ())
+        count = await OpenSteps(runtime.store).count()
         open_steps.set(count)
         return f"{count} steps wait for results"
 
     runtime.checks["engine"] = engine
     runtime.order["steps"] = steps
     runtime.readiness.followers["results"] = intake
-    runtime.readiness.followers["engine's watch"] = Engine(runtime.store, step_deadline)
+    runtime.readiness.followers["engine's watch"] = StuckWork(runtime.store, step_deadline)

@@ -1,4 +1,4 @@
-"""A request to generate: from the collection and the body to a job, or to the reason why not."""
+"""Requests for generations: planned from the collection and the request's body, recorded, and decided by credits."""
 
 import asyncio
 import hashlib
@@ -8,11 +8,14 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from services.generation.deciders import JOB, SOURCE
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
+from services.generation.domain.job.request import disowned_problem
 from services.generation.domain.payload.draws import choose, draw
-from services.generation.domain.planning.job_plan import Definitions, JobPlan, Request, plan_job, wanted
-from services.generation.handlers import JOB, SOURCE, Engine
+from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
+from services.generation.domain.planning.steps import Definitions
+from services.generation.handlers import CommandHandlers
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem, not_found
@@ -22,99 +25,107 @@ from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.eventstore.write_position import note
 from shared.http.positions import History, not_yet
 
-SAMPLES, SAMPLE_BYTES = 100, 256 * KIB
-"""How many generations, and how many bytes of what they draw, a dry run shows."""
+MAX_SAMPLES, MAX_SAMPLE_BYTES = 100, 256 * KIB
+"""Generations, and bytes of their drawn variables, that a dry run shows."""
 COLLECTIONS = "collections"
-"""The service that says which collections there are."""
-LOOK_SECONDS = 0.02
-"""Seconds at least between two looks into history for what another replica may have taken in."""
+"""The service that owns collections."""
+POLL_SECONDS = 0.02
+"""Least time between two queries for events that another replica may have recorded."""
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """A job that could be requested, with what it would draw."""
+class PlannedJob(msgspec.Struct, frozen=True):
+    """A valid request, with what it would cost and draw."""
 
     source: CollectionSource
-    given: GenerationInput
+    generation_input: GenerationInput
     definitions: Definitions
     plan: JobPlan
 
     def samples(self) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
-        """The first generations with what each draws, as many as an answer has room for; one at least."""
-        room = SAMPLE_BYTES
-        for each in self.plan.generations[:SAMPLES]:
-            drawn = draw(self.given.variables, self.plan.chosen, each.hash)
-            room -= encoded_size(drawn)
-            if room < 0 and each is not self.plan.generations[0]:
+        """The first generations with their variables: MAX_SAMPLES and MAX_SAMPLE_BYTES at most, but at least one."""
+        room = MAX_SAMPLE_BYTES
+        for index, generation in enumerate(self.plan.generations[:MAX_SAMPLES]):
+            values = draw(self.generation_input.variables, self.plan.chosen, generation.hash)
+            room -= encoded_size(values)
+            if room < 0 and index:
                 return
-            yield each, drawn
+            yield generation, values
 
 
-class GenerationRequests:
-    """`verdict_wait` and `adoption_wait` are seconds, as in the settings."""
+class JobRequests:
+    """`verdict_wait` and `adoption_wait`: seconds; as in the settings."""
 
-    def __init__(self, engine: Engine, history: History, *, verdict_wait: float, adoption_wait: float) -> None:
-        self._engine, self._history = engine, history
+    def __init__(
+        self, handlers: CommandHandlers, history: History, *, verdict_wait: float, adoption_wait: float
+    ) -> None:
+        self._handlers, self._history = handlers, history
         self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
 
-    async def plan(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> Planned:
-        """Everything that can be wrong is found here, and nothing recorded. Raises Problem."""
+    async def plan(self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context) -> PlannedJob:
+        """Checks a request and quotes it; records nothing.
+
+        Raises Problem: NOT_FOUND, UNAVAILABLE, WORKFLOW_NOT_FOUND or VALIDATION_FAILED.
+        """
         source = await self._source(collection_id, user_id)
-        given, count = await asyncio.to_thread(_read, source.data, request)
-        names = dict.fromkeys(step.workflow for step in given.steps)
-        found = {name: await self._engine.workflows.newest(name) for name in names}
-        definitions = {name: definition for name, definition in found.items() if definition is not None}
+        generation_input, count = await asyncio.to_thread(_read, source.data, request)
+        names = dict.fromkeys(step.workflow for step in generation_input.steps)
+        newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
+        definitions = {name: definition for name, definition in newest.items() if definition is not None}
         job_id = job_id_of(context)
 
-        def planned() -> JobPlan:
-            return plan_job(given, definitions, request, job_id, made_hashes(context.command_id, count))
+        def plan() -> JobPlan:
+            hashes = default_hashes(context.command_id, count)
+            return plan_job(generation_input, definitions, request, job_id, hashes)
 
-        plan = await asyncio.to_thread(planned)
-        return Planned(source, given, definitions, plan)
+        return PlannedJob(source, generation_input, definitions, await asyncio.to_thread(plan))
 
-    async def request(self, collection_id: UUID, user_id: UUID, request: Request, context: Context) -> tuple[UUID, Job]:
-        """The job, and its state after the verdict or after waiting for it.
+    async def request(
+        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context
+    ) -> tuple[UUID, Job]:
+        """Requests a job, and waits for the decision of credits: the job's id and its state then.
 
-        The same command again gives the same job. Raises Problem, INSUFFICIENT_CREDITS when credits declined it.
+        Idempotent by the context's command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS if credits declined
+        the job, and CONFLICT if it was lost in a restore.
         """
         job_id = job_id_of(context)
-        before = await self._engine.store.load(JOB, job_id) if context.repeatable else None
-        if before is None or not before.version:
+        existing = await self._handlers.store.load(JOB, job_id) if context.repeatable else None
+        if existing is None or not existing.version:
             planned = await self.plan(collection_id, user_id, request, context)
             command = _command(job_id, collection_id, planned)
-            # The id is the command's own, so whether it came before shows in the job's state.
-            await self._engine.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
-        job = await self._verdict(job_id)
-        note(job.position)  # what is read after the answer is not older than it
+            # The job's id is derived from the command's, so its state shows whether the command was carried out.
+            await self._handlers.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
+        job = await self._decided(job_id)
+        note(job.position)  # the caller's next reads include it
         if job.state.status == "disowned":
-            raise Problem("CONFLICT", "This request was taken back with later history: send it with another key")
+            raise disowned_problem()
         if job.state.status == "rejected":
             raise Problem("INSUFFICIENT_CREDITS", job.state.error)
         return job_id, job.state
 
-    async def _verdict(self, job_id: UUID) -> Loaded[Job]:
-        """The job when credits has said whether it holds what the job needs, or when that has taken too long.
+    async def _decided(self, job_id: UUID) -> Loaded[Job]:
+        """The job when credits has decided, or still pending after `verdict_wait`.
 
-        A replica that takes the answer in itself has the job's state in hand then, without a query.
+        The replica that consumes the decision has the job's state in memory; others query it every POLL_SECONDS.
         """
-        store, loop = self._engine.store, asyncio.get_running_loop()
-        until, next_look = loop.time() + self._verdict_wait, loop.time() + LOOK_SECONDS
+        store, loop = self._handlers.store, asyncio.get_running_loop()
+        until, next_query = loop.time() + self._verdict_wait, loop.time() + POLL_SECONDS
         while True:
-            seen = store.watermarks.value(HEAD_WATERMARK)
+            head = store.watermarks.value(HEAD_WATERMARK)
             job = store.cached(JOB, job_id)
             now = loop.time()
-            if job is None or (job.state.status == "pending" and now >= next_look):
+            if job is None or (job.state.status == "pending" and now >= next_query):
                 job = await store.load(JOB, job_id)
-                next_look, patience = loop.time() + LOOK_SECONDS, until - loop.time()
+                next_query, patience = loop.time() + POLL_SECONDS, until - loop.time()
             else:
-                patience = min(next_look, until) - now
+                patience = min(next_query, until) - now
             if job.state.status != "pending" or loop.time() >= until:
                 return job
-            await store.watermarks.wait_beyond(HEAD_WATERMARK, seen, max(patience, 0))
+            await store.watermarks.wait_beyond(HEAD_WATERMARK, head, max(patience, 0))
 
     async def _source(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
-        """The user's collection. One that was created a moment ago may still be on its way here.
+        """The user's collection; one that was just created may not have arrived yet, and is waited for.
 
-        Not found is only what is still unknown when everything that collections had told has been taken in.
+        Raises NOT_FOUND only when all events that collections had published have been consumed, else UNAVAILABLE.
         """
         source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
         if source is None:
@@ -126,39 +137,40 @@ class GenerationRequests:
         return source
 
     async def _adopted(self, collection_id: UUID) -> CollectionSource | None:
-        loaded = await self._engine.store.load(SOURCE, collection_id)
+        loaded = await self._handlers.store.load(SOURCE, collection_id)
         return loaded.state if loaded.version else None
 
     async def _just_adopted(self, collection_id: UUID) -> CollectionSource | None:
-        """Waits for it, a moment: for those who don't say what they have seen."""
-        store, loop = self._engine.store, asyncio.get_running_loop()
+        """Waits up to `adoption_wait` for the collection: not all clients send the position that they have seen."""
+        store, loop = self._handlers.store, asyncio.get_running_loop()
         until = loop.time() + self._adoption_wait
-        while (left := until - loop.time()) > 0:
-            seen = store.watermarks.value(HEAD_WATERMARK)
+        while (remaining := until - loop.time()) > 0:
+            head = store.watermarks.value(HEAD_WATERMARK)
             if source := await self._adopted(collection_id):
                 return source
-            await asyncio.sleep(min(LOOK_SECONDS, left))
-            await store.watermarks.wait_beyond(HEAD_WATERMARK, seen, max(until - loop.time(), 0))
+            await asyncio.sleep(min(POLL_SECONDS, remaining))
+            await store.watermarks.wait_beyond(HEAD_WATERMARK, head, max(until - loop.time(), 0))
         return None
 
 
-def _read(data: dict[str, Any], request: Request) -> tuple[GenerationInput, int]:
-    given = read(data)
-    choose(given.variables, request.variables)
-    return given, wanted(given, request)
+def _read(data: dict[str, Any], request: JobRequest) -> tuple[GenerationInput, int]:
+    """Raises VALIDATION_FAILED for data, variables or a count that is not valid, before hashes are made."""
+    generation_input = read(data)
+    choose(generation_input.variables, request.variables)
+    return generation_input, generation_count(generation_input, request)
 
 
 def job_id_of(context: Context) -> UUID:
-    """A command asks for one job: the same command again, for the same."""
+    """Derived from the command's id, so that a repeated command is for the same job."""
     return uuid5(context.command_id, "job")
 
 
-def made_hashes(command_id: UUID, count: int) -> Sequence[str]:
-    """As many hashes as a job needs, from the id of the command that asks for it: 64 hex digits each."""
+def default_hashes(command_id: UUID, count: int) -> Sequence[str]:
+    """Hashes for a job that states none, derived from its command's id: 64 hex digits each."""
     return [hashlib.sha256(command_id.bytes + index.to_bytes(4, "big")).hexdigest() for index in range(count)]
 
 
-def _command(job_id: UUID, collection_id: UUID, planned: Planned) -> RequestJob:
+def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJob:
     source, plan = planned.source, planned.plan
     assert source.user_id is not None, "an adopted collection has an owner"
     assert source.project_id is not None, "an adopted collection has a project"

@@ -1,4 +1,4 @@
-"""Upload grants: short-lived tokens with which a worker writes below one step's path, and reads what it refers to."""
+"""Signing upload grants: short-lived tokens with which a worker writes one step's files and reads its job's files."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -14,8 +14,8 @@ from shared.contracts.grants import ISSUER, Grant, step_prefix
 from shared.contracts.work import UploadGrant
 
 OUTLIVES_DEADLINE = timedelta(minutes=65)
-"""A result that is sent just before its deadline may have an upload on its way still; and storage's clock may be an
-hour ahead, after a step that is put right again. A grant lets its bearer write one step's files, and nothing else."""
+"""How long a grant is valid after the attempt's deadline: an upload may still be running, and storage's clock may be an
+hour ahead. That is harmless, since a grant only allows one step's files to be written."""
 
 
 class GrantSigner:
@@ -39,13 +39,13 @@ class GrantSigner:
         self._url, self._audience = f"{storage_url.rstrip('/')}/uploads", audience
 
     def jwks(self) -> dict[str, Any]:
-        """The public key, as a JWK set."""
+        """The public key as a JWK set (RFC 7517)."""
         return {"keys": [self._public]}
 
     def grant(self, step: StepScheduled, *, deadline: datetime) -> UploadGrant:
-        """Made when the work is sent, and nowhere kept.
+        """A grant for one attempt. Sign it when the work is sent, and don't store it.
 
-        It does not say when: a storage whose clock is behind would take it for one that is not valid yet.
+        It has no `iat` or `nbf`: a storage whose clock is behind would reject it as not valid yet.
         """
         claims = {
             "iss": ISSUER,
@@ -66,7 +66,7 @@ class GrantSigner:
         return UploadGrant(url=self._url, token=self._signed(claims))
 
     def _signed(self, claims: dict[str, Any]) -> str:
-        """RFC 7515's compact form. PyJWT makes the header anew for each token, and takes twice as long as signing."""
+        """RFC 7515's compact form. PyJWT encodes the header for each token, which takes twice as long as signing."""
         signed = self._header + b"." + _base64(claims)
         signature = self._key.key.sign(signed)
         return (signed + b"." + urlsafe_b64encode(signature).rstrip(b"=")).decode()

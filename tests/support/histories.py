@@ -15,11 +15,10 @@ from services.credits.domain.account import Account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.credits.handlers import ACCOUNT
+from services.generation.deciders import GENERATION, JOB, SOURCE, WORKFLOW
 from services.generation.domain import job
 from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
-from services.generation.handlers import GENERATION, JOB, SOURCE
-from services.generation.job_specifications import WORKFLOW
 from services.storage.deciders import ASSET
 from services.storage.deciders import PACKAGE as STORED_PACKAGE
 from shared.contracts import collections as contracts

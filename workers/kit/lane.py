@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from services.generation.broker import ACK_TIMEOUT, TROUBLE, ensure_work_streams
+from services.generation.broker import ACK_TIMEOUT, BROKER_ERRORS, ensure_work_streams
 from shared.contracts.work import WORK_STREAM
 
 PULL_SECONDS = 1.0
@@ -47,9 +47,9 @@ class Lane:
                 try:
                     await self._pull(subscription)
                 finally:
-                    with contextlib.suppress(*TROUBLE):
+                    with contextlib.suppress(*BROKER_ERRORS):
                         await subscription.unsubscribe()
-            except (*TROUBLE, TimeoutError) as error:
+            except (*BROKER_ERRORS, TimeoutError) as error:
                 log.warning("lane_waits", service_required=self.service, error=str(error) or repr(error))
             finally:
                 self.bound = False

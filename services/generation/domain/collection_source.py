@@ -1,4 +1,4 @@
-"""A collection as generation knows it: its owner, its title and its data, taken from the collections service."""
+"""Generation's copy of a collection: its owner, title and data, made from the events of the collections service."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,37 +11,37 @@ from shared.contracts.event import Event
 from shared.contracts.generation import CollectionAdopted
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Of an event in its collection's history: the version of the collection, in which epoch of its owner's store.
+class SourcePosition(msgspec.Struct, frozen=True):
+    """The position of an event in its collection's history: the collection's version, in an epoch of its store.
 
-    A store that was restored to an earlier moment gives versions a second time, to other events: in a later epoch; or,
-    when it was restored together with the broker so that no epoch began, at a later time.
+    After a restore to an earlier moment, the store assigns the same versions to other events: in a later epoch, or at a
+    later time if the broker was restored too, so that no epoch began.
     """
 
     version: int
     epoch: int = 1
     recorded_at: datetime | None = None
-    """None: not known, of events that an earlier release has taken in."""
+    """None for events that an earlier release took."""
 
-    def covers(self, other: "Place") -> bool:
-        """Whether an event at the other place is this one, or came before it in the same history."""
+    def covers(self, other: "SourcePosition") -> bool:
+        """Whether the event at the other position is this one, or an earlier one of the same history."""
         return (other.epoch, other.version) <= (self.epoch, self.version) and not (
             self.recorded_at and other.recorded_at and other.recorded_at > self.recorded_at
         )
 
 
 class CollectionSource(msgspec.Struct, frozen=True):
-    """State. `source`: the last event that was taken in; version 0: the collection was not adopted."""
+    """`source`: the last event that was taken; version 0: the collection was not adopted."""
 
     user_id: UUID | None = None
     project_id: UUID | None = None
     title: str = ""
     data: dict[str, Any] = {}
     encryption_enabled: bool = False
-    source: Place = Place(0)
+    source: SourcePosition = SourcePosition(0)
 
 
-def evolve(state: CollectionSource, event: Event) -> CollectionSource:
+def evolve(_: CollectionSource, event: Event) -> CollectionSource:
     if isinstance(event, CollectionAdopted):
         return CollectionSource(
             user_id=event.user_id,
@@ -49,26 +49,28 @@ def evolve(state: CollectionSource, event: Event) -> CollectionSource:
             title=event.title,
             data=event.data,
             encryption_enabled=event.encryption_enabled,
-            source=Place(event.source_version, event.source_epoch, event.source_recorded_at),
+            source=SourcePosition(event.source_version, event.source_epoch, event.source_recorded_at),
         )
-    return state
+    raise AssertionError(f"{event!r} is not an event of a collection's source")
 
 
 class Adopt(msgspec.Struct, frozen=True):
+    """A collection was created."""
+
     collection_id: UUID
     project_id: UUID
     user_id: UUID
     title: str
     data: dict[str, Any]
     encryption_enabled: bool
-    source: Place
+    source: SourcePosition
 
 
 class Revise(msgspec.Struct, frozen=True):
-    """What changed of a collection that was adopted before; None: as it was."""
+    """An adopted collection was changed. None: not by this event."""
 
     collection_id: UUID
-    source: Place
+    source: SourcePosition
     title: str | None = None
     data: dict[str, Any] | None = None
     encryption_enabled: bool | None = None
@@ -77,16 +79,16 @@ class Revise(msgspec.Struct, frozen=True):
 
 
 def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
-    """Nothing for what is known already, or older than what is known.
+    """No events if the change was taken already, or is older than one that was.
 
-    But for a new owner: the consumer did not always listen for that, so later revisions may be known already.
-    A revision of a collection that was never adopted raises LookupError: its creation must have come before.
+    A change of owner is taken in any case: earlier releases did not consume those events, but later ones of the same
+    collection. Raises LookupError for a revision of a collection that was not adopted: its creation must come first.
     """
-    if state.source.covers(command.source) and not _hands_over(command, state):
+    if state.source.covers(command.source) and not _changes_owner(command, state):
         return []
     if isinstance(command, Revise):
-        command = _whole(command, state)
-    source = _furthest(state.source, command.source)
+        command = _revised(command, state)
+    source = _latest(state.source, command.source)
     return [
         CollectionAdopted(
             collection_id=command.collection_id,
@@ -102,24 +104,25 @@ def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     ]
 
 
-def _furthest(known: Place, taken: Place) -> Place:
-    """The place up to which history is known once the event at `taken` is.
+def _latest(current: SourcePosition, taken: SourcePosition) -> SourcePosition:
+    """The position of the copy after the event at `taken`.
 
-    The time never goes back, even where the clock of the owner's database did: what was covered stays covered.
+    Its time never decreases, even if the clock of the owner's database did: what was covered stays covered.
     """
-    if known.covers(taken):
-        return known
-    times = [each.recorded_at for each in (known, taken) if each.recorded_at]
+    if current.covers(taken):
+        return current
+    times = [position.recorded_at for position in (current, taken) if position.recorded_at]
     return msgspec.structs.replace(taken, recorded_at=max(times, default=None))
 
 
-def _hands_over(command: Adopt | Revise, state: CollectionSource) -> bool:
+def _changes_owner(command: Adopt | Revise, state: CollectionSource) -> bool:
     return isinstance(command, Revise) and command.user_id is not None and command.user_id != state.user_id
 
 
-def _whole(command: Revise, state: CollectionSource) -> Adopt:
+def _revised(command: Revise, state: CollectionSource) -> Adopt:
+    """The whole collection after the revision."""
     if state.project_id is None or state.user_id is None:
-        raise LookupError(f"collection {command.collection_id} was revised before it was known")
+        raise LookupError(f"collection {command.collection_id} was revised before it was adopted")
     return Adopt(
         collection_id=command.collection_id,
         project_id=command.project_id or state.project_id,

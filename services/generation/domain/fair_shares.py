@@ -1,13 +1,12 @@
-"""Fair shares: which generations of which jobs begin next, as a function of what is open.
+"""Fair shares: which generations of which jobs start next, as a function of what is open.
 
-- A job has at most `window` generations that are started and not ended, however many it asks for. So the queues of all
-  that follows a start (dispatch, workers, results, read tables) hold a bounded part of it, and a job that comes later
-  is behind that part only.
-- What may be open altogether is divided among the users who have something to do, each as much as the others; what one
-  does not need is divided among the others. A share depends on what users ask for, not on what they have open: whoever
-  holds generations that never end takes nothing from others.
-- Users begin in turn. A user's own jobs begin in the order of their priority, and a job that waits gains one point
-  with each start that passes it by: priorities are 0 to 100, so none waits for more than about a hundred of them.
+- A job has at most `window` open generations (started, and not ended). So every queue that follows a start (dispatch,
+  workers, results, read tables) holds a bounded part of it, and a later job waits behind that part only.
+- `most_open` is divided evenly among the users who have something to do; what one does not need is divided among the
+  others. A share depends on what users request, not on what they have open, so generations that never end take
+  nothing from other users.
+- Users start in turn. A user's own jobs start in the order of their priority, and a waiting job gains one point for
+  each start of another one: priorities are 0 to 100, so none waits for more than about a hundred starts.
 """
 
 from collections import defaultdict
@@ -17,14 +16,14 @@ from uuid import UUID
 
 import msgspec
 
-LEAST = 4
-"""A user may have so many generations open, however many users there are."""
+LEAST_SHARE = 4
+"""Generations that a user may have open, however many users there are."""
 
 K = TypeVar("K")
 
 
 class OpenJob(msgspec.Struct, frozen=True):
-    """A job that is not over. Its generations begin in the order in which they were requested."""
+    """A job that has not ended. Its generations start in the order in which they were requested."""
 
     job_id: UUID
     user_id: UUID
@@ -33,65 +32,65 @@ class OpenJob(msgspec.Struct, frozen=True):
     ended: int = 0
     priority: int = 50
     served: int = 0
-    """Its user's starts, counted over all of the user's jobs, when it began its last one (or was admitted)."""
+    """How many generations its user's jobs had started together, when this job last started one (or was admitted)."""
 
     @property
     def open(self) -> int:
         return max(0, self.started - self.ended)
 
     def room(self, window: int) -> int:
-        """How many of its generations may begin now."""
+        """How many of its generations may start now."""
         return max(0, min(self.total - self.started, window - self.open))
 
 
-def shares(demands: Mapping[K, int], most: int, least: int = LEAST) -> dict[K, int]:
-    """Divides `most` among those who ask: nobody gets more than asked for, and nobody less than others who want more.
+def shares(demands: Mapping[K, int], most: int, least: int = LEAST_SHARE) -> dict[K, int]:
+    """Divides `most` so that nobody gets more than their demand, or less than another with a greater demand.
 
-    Each gets `least` in any case, if asked for: with very many who ask, that is more than `most` altogether.
+    Each gets `least` if demanded, even if that is more than `most` altogether.
     """
-    given: dict[K, int] = {}
-    left = most
-    for place, (key, demand) in enumerate(sorted(demands.items(), key=lambda each: each[1])):
-        share = max(left // (len(demands) - place), least)
-        given[key] = min(demand, share)
-        left = max(0, left - given[key])
-    return given
+    allotted: dict[K, int] = {}
+    remaining = most
+    for place, (key, demand) in enumerate(sorted(demands.items(), key=lambda entry: entry[1])):
+        share = max(remaining // (len(demands) - place), least)
+        allotted[key] = min(demand, share)
+        remaining = max(0, remaining - allotted[key])
+    return allotted
 
 
-def next_starts(jobs: Iterable[OpenJob], window: int, most: int) -> list[OpenJob]:
-    """What may begin at once, in this order: each entry is a job with one more generation started than before."""
-    of_user: defaultdict[UUID, list[OpenJob]] = defaultdict(list)
+def next_starts(jobs: Iterable[OpenJob], window: int, most_open: int) -> list[OpenJob]:
+    """All that may start now, in this order; each entry is a job with one more generation started than before."""
+    jobs_by_user: defaultdict[UUID, list[OpenJob]] = defaultdict(list)
     for job in jobs:
-        of_user[job.user_id].append(job)
-    demands = {user: sum(job.open + job.room(window) for job in own) for user, own in of_user.items()}
-    allowed = shares(demands, most)
-    turns = [
-        (sum(job.open for job in own), _turns_of(own, window, allowed[user] - sum(job.open for job in own)))
-        for user, own in of_user.items()
-    ]
-    return _interleaved(turns)
+        jobs_by_user[job.user_id].append(job)
+    demands = {user: sum(job.open + job.room(window) for job in own) for user, own in jobs_by_user.items()}
+    allotted = shares(demands, most_open)
+    starts = []
+    for user, own in jobs_by_user.items():
+        already_open = sum(job.open for job in own)
+        starts.append((already_open, _starts_of_user(own, window, allotted[user] - already_open)))
+    return _interleaved(starts)
 
 
-def _turns_of(jobs: Sequence[OpenJob], window: int, count: int) -> list[OpenJob]:
-    """One user's next starts, at most `count`."""
-    turn = max(job.served for job in jobs)
+def _starts_of_user(jobs: Sequence[OpenJob], window: int, most: int) -> list[OpenJob]:
+    """One user's next starts, at most `most`."""
+    served = max(job.served for job in jobs)
     waiting = {job.job_id: job for job in jobs if job.room(window)}
-    chosen: list[OpenJob] = []
-    while waiting and len(chosen) < count:
-        # The first of those that are equal is the one that was admitted first.
-        job = max(waiting.values(), key=lambda each: each.priority + turn - each.served)
-        turn += 1
-        job = msgspec.structs.replace(job, started=job.started + 1, served=turn)
-        chosen.append(job)
+    starts: list[OpenJob] = []
+    while waiting and len(starts) < most:
+        # max() takes the first of equal ones: the job that was admitted first.
+        job = max(waiting.values(), key=lambda candidate: candidate.priority + served - candidate.served)
+        served += 1
+        job = msgspec.structs.replace(job, started=job.started + 1, served=served)
+        starts.append(job)
         if job.room(window):
             waiting[job.job_id] = job
         else:
             del waiting[job.job_id]
-    return chosen
+    return starts
 
 
-def _interleaved(turns: Iterable[tuple[int, list[OpenJob]]]) -> list[OpenJob]:
-    """One of each user after the other; whoever has fewer open generations comes first in a round that is equal."""
-    ordered = sorted(turns, key=lambda each: each[0])
-    placed = [(already + place, job) for already, own in ordered for place, job in enumerate(own)]
-    return [job for _, job in sorted(placed, key=lambda each: each[0])]
+def _interleaved(starts_by_user: Iterable[tuple[int, list[OpenJob]]]) -> list[OpenJob]:
+    """The starts of all users in rounds; a user's first round follows from how many generations are open already."""
+    ordered = sorted(starts_by_user, key=lambda entry: entry[0])
+    rounds = [(already_open + index, job) for already_open, own in ordered for index, job in enumerate(own)]
+    return [job for _, job in sorted(rounds, key=lambda entry: entry[0])]

@@ -1,4 +1,4 @@
-"""What a worker's message says: a result within bounds, or nothing that is one."""
+"""Reading a worker's result message, within bounds."""
 
 from typing import Any
 
@@ -8,42 +8,46 @@ from shared.contracts.generation import StepError
 from shared.contracts.work import WorkResult
 
 MAX_BODY = 1_000_000
+"""Bytes of a message."""
 MAX_MESSAGE = 2_000
+"""Characters of an error's message; the rest is cut."""
+MAX_CODE = 100
+"""Characters of an error's code; the rest is cut."""
 
 _decoder = msgspec.json.Decoder(WorkResult)
 
 
-class Malformed(Exception):  # noqa: N818 - names what was found
-    """A message that is no result."""
+class MalformedResult(Exception):  # noqa: N818 - names what was found
+    """A message that is not a WorkResult."""
 
 
 def read_result(body: bytes) -> WorkResult:
-    """What a worker says, within bounds. A result that can't be kept counts as failed; Malformed is no result."""
+    """The result in a message. One that can't be recorded becomes a failed attempt. Raises MalformedResult."""
     try:
         result = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"this is no result: {error}") from error
-    error_: StepError | None = None
+        raise MalformedResult(f"the message is not a result: {error}") from error
+    step_error: StepError | None = None
     if len(body) > MAX_BODY:
-        error_ = StepError("INVALID_RESULT", f"The result is larger than {MAX_BODY} bytes", retryable=False)
+        step_error = StepError("INVALID_RESULT", f"The result is larger than {MAX_BODY} bytes", retryable=False)
     elif b"\\u0000" in body and _has_nul(msgspec.json.decode(body)):
-        # PostgreSQL's text and jsonb can't hold it.
-        error_ = StepError("INVALID_RESULT", "The result contains the character U+0000", retryable=False)
+        # PostgreSQL can store it neither as text nor as jsonb.
+        step_error = StepError("INVALID_RESULT", "The result contains the character U+0000", retryable=False)
     elif result.status == "failed":
-        said = result.error or StepError("STEP_FAILED", "The worker did not say why", retryable=False)
-        error_ = StepError(said.code[:100], said.message[:MAX_MESSAGE], said.retryable)
-    return msgspec.structs.replace(result, error=error_, outputs=[] if error_ else result.outputs)
+        reported = result.error or StepError("STEP_FAILED", "The worker reported no error", retryable=False)
+        step_error = StepError(reported.code[:MAX_CODE], reported.message[:MAX_MESSAGE], reported.retryable)
+    return msgspec.structs.replace(result, error=step_error, outputs=[] if step_error else result.outputs)
 
 
 def _has_nul(value: Any) -> bool:
     stack = [value]
     while stack:
-        each = stack.pop()
-        if isinstance(each, str):
-            if "\0" in each:
+        item = stack.pop()
+        if isinstance(item, str):
+            if "\0" in item:
                 return True
-        elif isinstance(each, dict):
-            stack.extend((*each.keys(), *each.values()))
-        elif isinstance(each, list):
-            stack.extend(each)
+        elif isinstance(item, dict):
+            stack.extend((*item.keys(), *item.values()))
+        elif isinstance(item, list):
+            stack.extend(item)
     return False

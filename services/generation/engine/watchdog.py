@@ -1,15 +1,13 @@
-"""The watchdog: what stopped goes on. It looks at the steps that wait for a result, and finds three kinds.
+"""The watchdog: no step waits for ever. It reads the table of open steps, and acts on three kinds of them.
 
-- *Due*: a retry whose backoff is over. It is sent.
-- *Missing*: ready for a while, and no longer in the work queue, though no result came: the broker lost the message or
-  its result. The same attempt is sent again; should two results come, the second changes nothing.
-- *Overdue*: past its deadline. The attempt counts as lost, and the next one follows, or the generation fails.
+- *Due*: a retry whose backoff is over is sent.
+- *Lost by the queue*: the step was ready a while ago, and neither its message nor its result is there. The same attempt
+  is sent again; if two results come, the second changes nothing.
+- *Overdue*: the attempt is past its deadline, and counts as lost. The next one follows, or the generation fails.
 """
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -18,83 +16,76 @@ from nats.js.errors import NotFoundError
 
 from services.generation.broker import Broker, raise_if_stopped
 from services.generation.domain.generation import LOST
-from services.generation.handlers import Engine
-from services.generation.processes.dispatch_steps import Dispatcher, work_subject
-from services.generation.projections.open_steps import OPEN_STEPS
+from services.generation.engine.dispatcher import Dispatcher
+from services.generation.handlers import CommandHandlers
+from services.generation.processes.dispatch_steps import work_subject
+from services.generation.processes.resend_steps import lost_before, lost_steps
+from services.generation.projections.open_steps import OPEN_STEPS, OpenStepRow, OpenSteps
 from services.generation.stored_files import StoredFiles
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 
 NAME = "generation-watchdog"
-LOOK_SECONDS = 0.5
-"""Seconds between two looks at what is due."""
-QUEUE_LOOK_SECONDS = 5.0
-FORGET_SECONDS = 60.0
-"""Seconds between two times that old files are forgotten, at least."""
+DUE_EVERY = 0.5
+"""Seconds between two checks for due retries."""
+QUEUES_EVERY = 5.0
+"""Seconds between two checks for overdue and lost steps; less if `missing_after` is small."""
+FILES_EVERY = 60.0
+"""Seconds between two deletions of old files."""
 RESEND_WINDOW = timedelta(minutes=2)
-"""A new leader sends again what became due so long ago: JetStream knows its message ids for as long."""
-LOOK_BACK = timedelta(seconds=20)
-"""The table of open steps may be behind by so much, and a retry still be sent when it is due."""
+"""A new leader sends again what became due this recently: as long as JetStream recognizes the ids of messages."""
+TABLE_LAG = timedelta(seconds=20)
+"""How far the table may be behind without a retry being missed."""
 MAX_ROWS = 500
 MAX_DUE_ROWS = 10_000
-SLACK = timedelta(seconds=60)
-"""Clocks of broker and database may differ by so much. Where they differ by more, a step may be sent twice."""
-
-ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v1)"
-DUE_RETRIES: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
-where is_delayed and ready_at > %b and ready_at <= %b order by ready_at limit %b"""
-WORK_KINDS: LiteralString = """
-select workflow_type, service_required from open_steps_v1
-where ready_at <= %b group by workflow_type, service_required"""
-STEPS_OF_WORK_KIND: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
-where workflow_type = %b and service_required = %b and ready_at <= %b order by ready_at limit %b"""
-OVERDUE_ATTEMPTS: LiteralString = """
-select sid, gid, job_id, attempt, stream_version, ready_at from open_steps_v1
-where ready_at <= least(%b, clock_timestamp()) - %b::interval order by ready_at limit %b"""
 
 log = structlog.get_logger()
 
 
 class Watchdog:
-    """One per service does the looking; the others wait for its lease. `missing_after`: see the settings."""
+    """Runs on the replica that holds the lease. `missing_after`: see the settings."""
 
     def __init__(
-        self, engine: Engine, broker: Broker, dispatcher: Dispatcher, files: StoredFiles, missing_after: timedelta
+        self,
+        handlers: CommandHandlers,
+        broker: Broker,
+        dispatcher: Dispatcher,
+        stored_files: StoredFiles,
+        missing_after: timedelta,
     ) -> None:
-        self._engine, self._broker, self._dispatcher, self._files = engine, broker, dispatcher, files
+        self._handlers, self._broker, self._dispatcher = handlers, broker, dispatcher
+        self._stored_files = stored_files
         self._missing_after = missing_after
+        self._open_steps = OpenSteps(handlers.store)
         self._sent: dict[tuple[UUID, int], datetime] = {}
         self.resent = 0
         self.lost = 0
 
     async def run(self) -> None:
-        await run_as_leader(self._engine.store, NAME, self.watch)
+        await run_as_leader(self._handlers.store, NAME, self.watch)
 
     async def watch(self, _lease: Lease | None = None) -> None:
-        """What the lease's holder does. Two at once are wasteful, not wrong: an attempt takes one result."""
-        loop, marks = asyncio.get_running_loop(), self._engine.store.watermarks
-        since = self._engine.clock() - RESEND_WINDOW
-        looked = forgot = loop.time()
+        """The leader's loop. Two at once do needless work, but no harm: an attempt takes one result."""
+        loop, marks = asyncio.get_running_loop(), self._handlers.store.watermarks
+        since = self._handlers.clock() - RESEND_WINDOW
+        queues_checked = files_deleted = loop.time()
+        queues_every = min(QUEUES_EVERY, self._missing_after.total_seconds() / 2)
         while True:
             seen, is_idle = marks.value(OPEN_STEPS.watermark), False
             try:
-                now = self._engine.clock()
-                is_idle = not await self._has_open_steps()
+                now = self._handlers.clock()
+                is_idle = not await self._open_steps.any()
                 if not is_idle:
                     await self.send_due(since, now)
-                since = now - LOOK_BACK
-                if not is_idle and loop.time() - looked >= min(
-                    QUEUE_LOOK_SECONDS, self._missing_after.total_seconds() / 2
-                ):
+                since = now - TABLE_LAG
+                if not is_idle and loop.time() - queues_checked >= queues_every:
                     await self.give_up_overdue(now)
-                    await self.send_missing(now)
-                    looked = loop.time()
-                if loop.time() - forgot >= FORGET_SECONDS:
-                    await self._files.forget()
-                    forgot = loop.time()
+                    await self.resend_lost(now)
+                    queues_checked = loop.time()
+                if loop.time() - files_deleted >= FILES_EVERY:
+                    await self._stored_files.delete_old()
+                    files_deleted = loop.time()
             except Exception as error:
                 raise_if_stopped()
                 if not is_transient(error):
@@ -102,51 +93,44 @@ class Watchdog:
                 log.warning("watchdog_waits", error=repr(error))
             if is_idle:
                 await marks.wait_beyond(OPEN_STEPS.watermark, seen)  # until the table changes
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def _has_open_steps(self) -> bool:
-        ((found,),) = await self._engine.store.pool.rows(ANY_OPEN_STEP, ())
-        return bool(found)
+            await asyncio.sleep(DUE_EVERY)
 
     async def send_due(self, after: datetime, until: datetime) -> None:
-        """Sends the retries whose backoff ended in between, except those that this process has sent already."""
-        for row in await self._rows(DUE_RETRIES, (after, until, MAX_DUE_ROWS)):
-            if (row.sid, row.attempt) not in self._sent:
-                self._sent[row.sid, row.attempt] = until
-                await self._send(row)
+        """Sends the retries whose backoff ended in between, except those that this process has sent."""
+        for step in await self._open_steps.due_retries(after, until, MAX_DUE_ROWS):
+            if (step.sid, step.attempt) not in self._sent:
+                self._sent[step.sid, step.attempt] = until
+                await self._send(step)
 
     async def give_up_overdue(self, now: datetime) -> None:
-        """A lost attempt can't be taken back: both our clock and the database's must say that its time is over."""
-        for row in await self._rows(OVERDUE_ATTEMPTS, (now, self._dispatcher.step_deadline, MAX_ROWS)):
-            log.warning("step_lost", sid=str(row.sid), attempt=row.attempt, job_id=str(row.job_id))
+        """Counts overdue attempts as lost: see `OpenSteps.overdue` for the clocks."""
+        for step in await self._open_steps.overdue(now, self._dispatcher.step_deadline, MAX_ROWS):
+            log.warning("step_lost", sid=str(step.sid), attempt=step.attempt, job_id=str(step.job_id))
             self.lost += 1
-            await self._engine.take_result(
-                job_id=row.job_id, gid=row.gid, sid=row.sid, attempt=row.attempt, outputs=[], error=LOST
+            await self._handlers.take_result(
+                job_id=step.job_id, gid=step.gid, sid=step.sid, attempt=step.attempt, outputs=[], error=LOST
             )
 
-    async def send_missing(self, now: datetime) -> None:
-        """Queues are in order: a step that was ready before the oldest message in its queue is not in it any more."""
-        before = now - self._missing_after
+    async def resend_lost(self, now: datetime) -> None:
+        """Sends the steps that the work queue has lost: see `processes/resend_steps.py`."""
+        ready_before = now - self._missing_after
         self._sent = {key: at for key, at in self._sent.items() if at > now - self._dispatcher.step_deadline}
-        async with self._engine.store.reader() as cursor:
-            await cursor.execute(WORK_KINDS, (before,))
-            queues = await cursor.fetchall()
-        if not queues:
+        kinds = await self._open_steps.kinds_of_work(ready_before)
+        if not kinds:
             return
         js = await self._broker.jetstream()
-        for workflow_type, service_required in queues:
-            oldest = await self._oldest(js, work_subject(workflow_type, service_required))
-            until = before if oldest is None else min(before, oldest - SLACK)
-            for row in await self._rows(STEPS_OF_WORK_KIND, (workflow_type, service_required, until, MAX_ROWS)):
-                key = (row.sid, row.attempt)
-                sent = self._sent.get(key, row.ready_at)
-                if sent <= until and await self._engine.waits_for(row.gid, row.sid, row.attempt):
-                    log.warning("step_sent_again", sid=str(row.sid), attempt=row.attempt, job_id=str(row.job_id))
+        for workflow_type, service_required in kinds:
+            oldest = await self._oldest_message(js, work_subject(workflow_type, service_required))
+            until = lost_before(oldest, ready_before)
+            steps = await self._open_steps.of_kind(workflow_type, service_required, until, MAX_ROWS)
+            for step in lost_steps(steps, until, self._sent):
+                if await self._handlers.is_current(step.gid, step.sid, step.attempt):
+                    log.warning("step_sent_again", sid=str(step.sid), attempt=step.attempt, job_id=str(step.job_id))
                     self.resent += 1
-                    self._sent[key] = now
-                    await self._send(row)
+                    self._sent[step.sid, step.attempt] = now
+                    await self._send(step)
 
-    async def _oldest(self, js: JetStreamContext, subject: str) -> datetime | None:
+    async def _oldest_message(self, js: JetStreamContext, subject: str) -> datetime | None:
         """When the oldest message of a queue was sent; None for an empty one."""
         try:
             message = await js.get_msg(WORK_STREAM, seq=1, subject=subject, next=True)
@@ -155,22 +139,8 @@ class Watchdog:
             return None
         return message.time
 
-    async def _send(self, row: "_Step") -> None:
-        events = await self._engine.store.read_stream(
-            row.gid, after=row.stream_version - 1, to_version=row.stream_version
+    async def _send(self, step: OpenStepRow) -> None:
+        events = await self._handlers.store.read_stream(
+            step.gid, after=step.stream_version - 1, to_version=step.stream_version
         )
         await self._dispatcher.send(events[0])
-
-    async def _rows(self, query: LiteralString, parameters: Sequence[Any]) -> "list[_Step]":
-        async with self._engine.store.reader() as cursor:
-            await cursor.execute(query, parameters)
-            return [_Step(*row) for row in await cursor.fetchall()]
-
-
-class _Step(NamedTuple):
-    sid: UUID
-    gid: UUID
-    job_id: UUID
-    attempt: int
-    stream_version: int
-    ready_at: datetime

@@ -1,4 +1,4 @@
-"""A job's events as Server-Sent Events (WHATWG HTML, section 9.2)."""
+"""A job's events as a stream of server-sent events (WHATWG HTML, section 9.2)."""
 
 from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
@@ -9,32 +9,32 @@ from shared.http.strict_urls import read_whole_number
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT = 15.0
-"""Seconds of silence after which a comment line shows that the stream is alive."""
+"""Seconds without an event after which a comment is sent, so that clients and proxies keep the connection."""
 RETRY = 1000
-"""Milliseconds after which a client that lost its stream comes again."""
+"""Milliseconds after which a disconnected client reconnects."""
 
 
 def last_event_id(headers: Mapping[str, str]) -> int:
-    """The position that the client has seen, 0 when it names none. Raises VALIDATION_FAILED for another kind of id."""
-    given = headers.get("last-event-id", "")
-    if not given:
+    """The position in `Last-Event-ID`; 0 without the header. Raises VALIDATION_FAILED if it is not a position."""
+    value = headers.get("last-event-id", "")
+    if not value:
         return 0
-    position = read_whole_number(given)
+    position = read_whole_number(value)
     if position is None or position < 0:
-        message = f"must be the id of an event of this stream, not {given[:40]!r}"
+        message = f"must be the id of an event of this stream, not {value[:40]!r}"
         raise invalid(f"Last-Event-ID {message}", Detail("header:Last-Event-ID", message))
     return position
 
 
 async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
-    """The job's events behind position `after`, those recorded and then those that come, to the terminal one."""
+    """The job's events after a position, recorded and new, until the terminal one."""
     yield b"retry: %d\n\n" % RETRY
     async with hub.follow(job_id, after, progress=True) as follower:
         while True:
-            news = await follower.next(heartbeat)
-            if not news:
+            events = await follower.next(heartbeat)
+            if not events:
                 yield b": still here\n\n"
                 continue
-            yield b"".join([told.encoded for told in news])
-            if any(told.is_last for told in news):
+            yield b"".join([event.encoded for event in events])
+            if any(event.is_last for event in events):
                 return

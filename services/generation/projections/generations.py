@@ -1,4 +1,4 @@
-"""One row per generation: where it stands in its job, what was drawn for it, and what it made."""
+"""One row per generation: its place in the job, its drawn variables, and its outputs."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.contracts.sizes import encoded_size
 from shared.eventstore import RecordedEvent
 from shared.projections import Key, Projection
 
-# A page of a job, and one of its generations of one status, read the rows that they show, in the request's order.
+# The two indexes are for pages of a job's generations in the request's order, of all statuses and of one.
 DDL = """
 create table {table} (
   gid       uuid primary key,
@@ -32,8 +32,8 @@ create table {table} (
 );
 create index {table}_of_job on {table} (job_id, place);
 create index {table}_of_status on {table} (job_id, status, place)"""
-PART = 10**6
-"""Between the places of the first generations of two parts of a request, which have far fewer each."""
+PART_PLACES = 10**6
+"""Places for each part of a request: more than a part can have generations."""
 
 
 class GenerationRow(msgspec.Struct, frozen=True):
@@ -54,19 +54,21 @@ class GenerationRow(msgspec.Struct, frozen=True):
 def keys(recorded: RecordedEvent) -> list[Key]:
     event = recorded.event
     if isinstance(event, JobRequested | JobGenerationsListed):
-        return [(each.gid,) for each in event.generations]
+        return [(generation.gid,) for generation in event.generations]
     return [(recorded.stream_id,)]
 
 
 def adds(recorded: RecordedEvent) -> dict[Key, GenerationRow]:
-    """A job's generations are there from its request on."""
+    """A job's generations have rows from its request on."""
     event = recorded.event
     if not isinstance(event, JobRequested | JobGenerationsListed):
         return {}
-    first = event.number * PART if isinstance(event, JobGenerationsListed) else 0
+    first = event.number * PART_PLACES if isinstance(event, JobGenerationsListed) else 0
     return {
-        (each.gid,): _sized(GenerationRow(each.gid, event.job_id, place, each.hash, "pending", {}, None, [], 0))
-        for place, each in enumerate(event.generations, start=first)
+        (generation.gid,): _sized(
+            GenerationRow(generation.gid, event.job_id, place, generation.hash, "pending", {}, None, [], 0)
+        )
+        for place, generation in enumerate(event.generations, start=first)
     }
 
 

@@ -1,6 +1,6 @@
-"""What clients that follow a job are told: one row per event, whose id is the event's position in the store."""
+"""The events that clients who follow a job receive: one row per event; its id is the event's position in the store."""
 
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -27,7 +27,7 @@ from shared.eventstore import RecordedEvent
 from shared.projections import Projection
 
 TERMINAL = frozenset({"completed", "partially_completed", "failed", "rejected", "cancelled", "expired"})
-"""Statuses after which a job tells nothing more."""
+"""Statuses after which a job has no more events."""
 
 DDL = """
 create table {table} (
@@ -37,6 +37,26 @@ create table {table} (
   data     json not null
 );
 create index {table}_of_job on {table} (job_id, position)"""
+
+# Both queries end a page with the row that brings its data to so many bytes. The data of jobs that nobody follows is
+# not read.
+SELECT_NEW_EVENTS: LiteralString = """
+select position, job_id, event, data, size from (
+  select page.*, sum(size) over (order by position) - size as before from (
+    select position, job_id, event, followed.data, coalesce(octet_length(followed.data), 0) as size
+    from job_events_v2 row
+      cross join lateral (select case when job_id = any(%s) then row.data::text end as data) followed
+    where position > %s order by position limit %s) page) counted
+where before < %s order by position"""
+"""Of all jobs, after a position; with the data of the jobs that are followed."""
+SELECT_EVENTS_OF_JOB: LiteralString = """
+select position, job_id, event, data from (
+  select page.*, sum(octet_length(data)) over (order by position) - octet_length(data) as before from (
+    select position, job_id, event, data::text as data
+    from job_events_v2 where job_id = %s and position > %s order by position limit %s) page) counted
+where before < %s order by position"""
+SELECT_NEWEST_POSITION: LiteralString = "select coalesce(max(position), 0) from job_events_v2"
+SELECT_LAST_POSITION_OF_JOB: LiteralString = "select max(position) from job_events_v2 where job_id = %s"
 
 
 class JobEventRow(msgspec.Struct, frozen=True):
@@ -54,17 +74,18 @@ def keys(recorded: RecordedEvent) -> list[tuple[int]]:
 
 def project(_: JobEventRow | None, recorded: RecordedEvent) -> JobEventRow | None:
     event = recorded.event
-    told = _of_generation(event) if isinstance(event, GenerationEvent) else _of_job(recorded)
-    if told is None:
+    client_event = _of_generation(event) if isinstance(event, GenerationEvent) else _of_job(recorded)
+    if client_event is None:
         return None
-    name, job_id, data = told
+    name, job_id, data = client_event
     return JobEventRow(recorded.position, job_id, name, {"job_id": job_id, **data})
 
 
-Told = tuple[str, UUID, dict[str, Any]]
+ClientEvent = tuple[str, UUID, dict[str, Any]]
+"""Name, job id and data."""
 
 
-def _of_job(recorded: RecordedEvent) -> Told:
+def _of_job(recorded: RecordedEvent) -> ClientEvent:
     progress = 0.0
     more: dict[str, Any] = {}
     match recorded.event:
@@ -86,11 +107,11 @@ def _of_job(recorded: RecordedEvent) -> Told:
         case JobFailed(error=error):
             status, progress, more = "failed", 1.0, {"error": error}
         case _:
-            raise AssertionError(f"{recorded.type} is not told to clients")
+            raise AssertionError(f"{recorded.type} has no client event")
     return "job_status", recorded.stream_id, {"status": status, "progress": progress, **more}
 
 
-def _of_generation(event: GenerationEvent) -> Told | None:
+def _of_generation(event: GenerationEvent) -> ClientEvent | None:
     match event:
         case StepScheduled():
             data = {**_step(event), "workflow": event.workflow, "not_before": event.not_before}
@@ -104,7 +125,7 @@ def _of_generation(event: GenerationEvent) -> Told | None:
         case GenerationCompleted():
             images = [view for view in outputs_view(event.outputs) if is_image(view)]
             if images:
-                # The last image in the order of steps is the artwork; those before it went into it.
+                # The last image in the order of steps is the artwork; earlier ones went into it.
                 return "image_generated", event.job_id, {"gid": event.gid, **images[-1], "images": images}
     return None
 

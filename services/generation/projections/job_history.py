@@ -1,4 +1,4 @@
-"""A job's history as its user reads it: one row per change, in words."""
+"""A job's history for its user: one row per change, with a message."""
 
 from datetime import datetime
 from typing import Any
@@ -52,37 +52,38 @@ def keys(recorded: RecordedEvent) -> list[tuple[UUID, int]]:
 
 def project(_: HistoryRow | None, recorded: RecordedEvent) -> HistoryRow:
     (key,) = keys(recorded)
-    status, message, data = _told(recorded)
+    status, message, data = _entry(recorded)
     return HistoryRow(*key, status, message, data, recorded.recorded_at)
 
 
-def _told(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
-    told: tuple[str, str, dict[str, Any]]
+def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
+    """Status, message and data."""
+    entry: tuple[str, str, dict[str, Any]]
     match recorded.event:
         case JobRequested(count=count, quoted=quoted):
             message = f"{_count(count)} requested for {credits_text(quoted)} credits"
-            told = "pending", message, {"generations": count}
+            entry = "pending", message, {"generations": count}
         case JobAuthorized(held=held):
-            told = "processing", f"{credits_text(held)} credits are held", {}
+            entry = "processing", f"{credits_text(held)} credits are held", {}
         case JobRejected(code=code, reason=reason):
-            told = "rejected", reason, {"code": code}
+            entry = "rejected", reason, {"code": code}
         case JobGenerationCompleted(gid=gid, ended=ended, total=total):
-            told = "processing", f"A generation completed: {ended} of {total} ended", {"gid": gid}
+            entry = "processing", f"A generation completed: {ended} of {total} ended", {"gid": gid}
         case JobGenerationFailed(gid=gid, error=error, ended=ended, total=total):
             message = f"A generation failed: {ended} of {total} ended"
-            told = "processing", message, {"gid": gid, "error": error}
+            entry = "processing", message, {"gid": gid, "error": error}
         case StepFailed() as event:
-            told = "processing", _step_failed(event), {"gid": event.gid, "step_id": event.component_id}
+            entry = "processing", _step_failed(event), {"gid": event.gid, "step_id": event.component_id}
         case JobCompleted(captured=captured):
-            told = "completed", f"Every generation completed for {credits_text(captured)} credits", {}
+            entry = "completed", f"Every generation completed for {credits_text(captured)} credits", {}
         case JobPartiallyCompleted(captured=captured, failed=failed):
             message = f"{_count(failed)} failed; the others took {credits_text(captured)} credits"
-            told = "partially_completed", message, {"failed": failed}
+            entry = "partially_completed", message, {"failed": failed}
         case JobFailed(error=error):
-            told = "failed", f"Every generation failed: {error}", {}
+            entry = "failed", f"Every generation failed: {error}", {}
         case _:
-            raise AssertionError(f"{recorded.type} is no part of a job's history")
-    return told
+            raise AssertionError(f"{recorded.type} is not in a job's history")
+    return entry
 
 
 def _step_failed(event: StepFailed) -> str:

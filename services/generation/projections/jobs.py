@@ -1,7 +1,7 @@
 """One row per job: what its user sees of it, except its generations, which are only counted."""
 
 from datetime import datetime
-from typing import assert_never
+from typing import LiteralString, assert_never
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ from shared.contracts.generation import (
     JobRejected,
     JobRequested,
 )
-from shared.eventstore import RecordedEvent
+from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Projection
 
 DDL = """
@@ -48,12 +48,17 @@ create table {table} (
 create index {table}_of_user on {table} (user_id, position desc);
 create index {table}_pending on {table} (created_at) where status = 'pending'"""
 
+COUNT_LONG_PENDING: LiteralString = """
+select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
+       (select job_id::text from jobs_v2 where status = 'pending' order by created_at limit 1)
+from jobs_v2 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %s::float8)"""
+
 
 class JobRow(msgspec.Struct, frozen=True):
     """`position` is that of the request: newer jobs have greater ones. Amounts are micro-credits.
 
-    `ended` counts what the job has been told of its generations; `started`, `completed` and `failed` count what the
-    table of generations shows.
+    `ended` counts the ends that are recorded in the job's stream; `started`, `completed` and `failed` count the events
+    of its generations, and so agree with the table of generations.
     """
 
     job_id: UUID
@@ -87,21 +92,27 @@ EVENTS: tuple[type[JobEvent], ...] = (
     JobPartiallyCompleted,
     JobFailed,
 )
-"""What a job's history tells."""
-OF_GENERATION = (GenerationStarted, GenerationCompleted, GenerationFailed)
+"""The events of a job that clients see."""
+GENERATION_EVENTS = (GenerationStarted, GenerationCompleted, GenerationFailed)
+
+
+async def count_long_pending(store: EventStore, seconds: float) -> tuple[int, float, str | None]:
+    """How many jobs have been pending for longer than this, the longest time in seconds, and that job's id."""
+    [(count, longest, job_id)] = await store.pool.rows(COUNT_LONG_PENDING, (seconds,))
+    return count, longest or 0.0, job_id
 
 
 def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
     event = recorded.event
-    return [(event.job_id if isinstance(event, OF_GENERATION) else recorded.stream_id,)]
+    return [(event.job_id if isinstance(event, GENERATION_EVENTS) else recorded.stream_id,)]
 
 
 def project(row: JobRow | None, recorded: RecordedEvent) -> JobRow:
     event, at = recorded.event, recorded.recorded_at
     if isinstance(event, JobRequested):
         return _requested(event, recorded)
-    assert row is not None, f"{recorded.type} at {recorded.position} comes before its job"
-    if isinstance(event, OF_GENERATION):
+    assert row is not None, f"{recorded.type} at {recorded.position} comes before the job was requested"
+    if isinstance(event, GENERATION_EVENTS):
         return _counted(row, event)
     replace = msgspec.structs.replace
     match event:
@@ -164,7 +175,7 @@ JOBS = Projection(
     row=JobRow,
     key=("job_id",),
     ddl=DDL,
-    events=(*EVENTS, *OF_GENERATION),
+    events=(*EVENTS, *GENERATION_EVENTS),
     keys=keys,
     project=project,
 )

@@ -1,4 +1,4 @@
-"""How a step's outputs look to clients: in a job, and in its progress."""
+"""A step's outputs as clients see them, in a job and in its events."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ from shared.contracts.generation import Output, StepOutputs
 
 
 def output_view(step_id: int, output: Output) -> dict[str, Any]:
-    """One output. `json` is there for outputs of that kind only."""
+    """One output. Only an output of kind `json` has the member `json`."""
     view = {
         "step_id": step_id,
         "kind": output.kind,

@@ -52,7 +52,7 @@ async def test_a_file_that_storage_never_tells_of_fails_the_attempt(
     api: Api, collections, credits_, worker_: Worker, monkeypatch: pytest.MonkeyPatch
 ):
     """After a while in which storage has told of all that it has: so often as other passing faults, and no longer."""
-    monkeypatch.setattr(results_intake, "FILE_DELIVERIES", 1)
+    monkeypatch.setattr(results_intake, "MAX_FILE_DELIVERIES", 1)
     worker_.told = lambda _result, _output: None
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     job = await api.ended(job_id, "failed")

@@ -14,8 +14,8 @@ from services.generation.broker import Broker, ensure_work_streams
 from services.generation.domain.generation import Start
 from services.generation.engine import results_intake
 from services.generation.engine.results_intake import ResultsIntake
-from services.generation.job_requests import SAMPLE_BYTES, SAMPLES
-from services.generation.job_specifications import Jobs, Workflows
+from services.generation.job_requests import MAX_SAMPLE_BYTES, MAX_SAMPLES
+from services.generation.job_specifications import JobSpecifications, WorkflowDefinitions
 from services.generation.processes.start_generations import MAX_BATCH, MAX_BATCH_BYTES, next_batch
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.language import language_of
@@ -76,20 +76,20 @@ async def test_facts_of_jobs_are_remembered_up_to_so_many_bytes(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of those that were used last; small ones are all remembered."""
-    monkeypatch.setattr(job_specifications, "REMEMBERED_BYTES", MOST)
-    jobs, readings = Jobs(store, Workflows(store)), Readings(store, monkeypatch)
+    monkeypatch.setattr(job_specifications, "MAX_CACHED_BYTES", MOST)
+    specifications, readings = JobSpecifications(store, WorkflowDefinitions(store)), Readings(store, monkeypatch)
     large = [await requested(store, LARGE) for _ in range(4)]
     for job_id in large:
-        assert await jobs.facts(job_id) is not None
+        assert await specifications.get(job_id) is not None
     assert readings.count == 4
     for job_id in large[2:]:
-        await jobs.facts(job_id)
+        await specifications.get(job_id)
     assert readings.count == 4, "two of them fit"
-    await jobs.facts(large[0])
+    await specifications.get(large[0])
     assert readings.count == 5, "four do not"
     small = [await requested(store, 10) for _ in range(10)]
     for job_id in 2 * small:
-        await jobs.facts(job_id)
+        await specifications.get(job_id)
     assert readings.count == 15
 
 
@@ -124,10 +124,10 @@ async def test_results_are_taken_in_up_to_so_many_bytes(
     store: EventStore, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More stays in the queue."""
-    monkeypatch.setattr(results_intake, "TAKEN_BYTES", MOST)
-    engine: Any = msgspec.defstruct("OnlyAStore", [("store", Any)])(store)
+    monkeypatch.setattr(results_intake, "MAX_CONCURRENT_BYTES", MOST)
+    handlers: Any = msgspec.defstruct("OnlyAStore", [("store", Any)])(store)
     unused: Any = None
-    intake = SlowIntake(engine, Broker(nats_url, "unused"), unused, unused)
+    intake = SlowIntake(handlers, Broker(nats_url, "unused"), unused, unused)
     intake.may = asyncio.Semaphore(0)
     running = asyncio.create_task(intake.run())
     try:
@@ -151,8 +151,8 @@ async def test_a_dry_run_shows_samples_up_to_so_many_bytes(api: Api, collections
     collection = await created(collections, data(STEP, variables=[unused]))
     answer = await api.generate(collection, dry_run=True, generations=10_000)
     assert (answer.status, answer.data["total"], len(answer.data["generations"])) == (200, 10_000, 2)
-    assert len(answer.text) <= SAMPLE_BYTES + 1000
+    assert len(answer.text) <= MAX_SAMPLE_BYTES + 1000
     small = await created(collections, data(STEP, variables=[unused | {"value": "x" * 1000}]))
     answer = await api.generate(small, dry_run=True, generations=10_000)
-    assert (answer.data["total"], len(answer.data["generations"])) == (10_000, SAMPLES)
-    assert len(answer.text) <= SAMPLE_BYTES
+    assert (answer.data["total"], len(answer.data["generations"])) == (10_000, MAX_SAMPLES)
+    assert len(answer.text) <= MAX_SAMPLE_BYTES

@@ -5,9 +5,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from services.generation.broker import Broker
+from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.watchdog import Watchdog
-from services.generation.handlers import Engine
-from services.generation.processes.dispatch_steps import Dispatcher
+from services.generation.handlers import CommandHandlers
 from services.generation.stored_files import StoredFiles
 from services.generation.upload_grants import GrantSigner
 from tests.integration.generation.working import Worker
@@ -17,11 +17,11 @@ from tests.support.patience import eventually
 
 def watchdog(api: Api, folder: Path, step_deadline: timedelta) -> Watchdog:
     """One that looks by itself, beside the service's own."""
-    engine = Engine(api.store, lambda: datetime.now(UTC), uuid4)
+    handlers = CommandHandlers(api.store, lambda: datetime.now(UTC), uuid4)
     broker = Broker("nats://127.0.0.1:1", "nobody")
     signer = GrantSigner(str(grant_key(folder)), "http://storage.test", "emprops")
-    dispatcher = Dispatcher(engine, broker, signer, step_deadline)
-    return Watchdog(engine, broker, dispatcher, StoredFiles(api.store, ""), timedelta(hours=9))
+    dispatcher = Dispatcher(handlers, broker, signer, step_deadline)
+    return Watchdog(handlers, broker, dispatcher, StoredFiles(api.store, ""), timedelta(hours=9))
 
 
 async def test_a_clock_an_hour_ahead_loses_no_attempt(api: Api, collections, credits_, worker_: Worker, tmp_path: Path):

@@ -17,8 +17,10 @@ import pytest
 import pytest_asyncio
 
 from services.generation.broker import Broker
-from services.generation.event_stream import hub as hub_module
-from services.generation.event_stream.hub import MOST_SAID, PAGE_BYTES, Follower, JobEvent, JobEventHub
+from services.generation.event_stream import feed
+from services.generation.event_stream.events import MAX_PROGRESS_MESSAGE, JobEvent
+from services.generation.event_stream.feed import PAGE_BYTES, Follower
+from services.generation.event_stream.hub import JobEventHub
 from services.generation.projections.job_events import JOB_EVENTS
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
@@ -123,7 +125,7 @@ async def test_progress_is_kept_of_so_many_steps_and_characters(api: Api, nats_u
         await client.flush()  # the answer comes behind them, when all of them were handed to the hub
         news = await follower.next(60)
     assert [UUID(each.data["sid"]).int for each in news] == list(range(50, MAX_FRAMES + 50))
-    assert {len(each.data["message"]) for each in news} == {MOST_SAID}
+    assert {len(each.data["message"]) for each in news} == {MAX_PROGRESS_MESSAGE}
 
 
 @contextlib.asynccontextmanager
@@ -133,7 +135,7 @@ async def connected_hub(api: Api, nats_url: str) -> AsyncIterator[tuple[JobEvent
     try:
         await broker.client()
         async with running(JobEventHub(api.store, broker)) as hub:
-            await eventually(lambda: hub._last is not None, "it knows where the table ends")
+            await eventually(lambda: hub._read_to is not None, "it knows where the table ends")
             yield hub, broker
     finally:
         await stop(connection)
@@ -149,8 +151,8 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         encoded.append(position)
         return recorded_event(position, event, data)
 
-    recorded_event = hub_module.recorded_event
-    monkeypatch.setattr(hub_module, "recorded_event", counted)
+    recorded_event = feed.recorded_event
+    monkeypatch.setattr(feed, "recorded_event", counted)
     async with connected_hub(api, nats_url) as (hub, broker), contextlib.AsyncExitStack() as stack:
         client = await broker.client()
         subscribe = client.subscribe

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from services.generation.queries import GENERATIONS, GENERATIONS_OF_STATUS, NAMES_BYTES, PAGE_BYTES
+from services.generation.queries import NAMES_BYTES, PAGE_BYTES, SELECT_GENERATIONS, SELECT_GENERATIONS_OF_STATUS
 from shared.eventstore import EventStore
 from tests.integration.generation.working import Worker, failed, finished
 from tests.support.apps.client import ALICE, BOB
@@ -132,7 +132,7 @@ async def test_a_page_costs_the_same_whatever_the_job_has(api: Api, status: str 
         await fill(api.store, job, count)
         async with await psycopg.AsyncConnection.connect(api.store.dsn, autocommit=True) as connection:
             await connection.execute("analyze generations_v3")
-            query = GENERATIONS if status is None else GENERATIONS_OF_STATUS
+            query = SELECT_GENERATIONS if status is None else SELECT_GENERATIONS_OF_STATUS
             wanted = (job,) if status is None else (job, status)
             bounds = (NAMES_BYTES, *wanted, count // 2, 51, PAGE_BYTES, NAMES_BYTES)
             explained = f"explain (analyze, format json) {query}".replace("%b", "%s").encode()

@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from services.generation.broker import Broker
+from services.generation.deciders import DECIDERS
 from services.generation.domain.generation import Start
 from services.generation.domain.job import EndGeneration
 from services.generation.engine.results_intake import ResultsIntake
-from services.generation.handlers import DECIDERS, Engine
+from services.generation.handlers import CommandHandlers
 from services.generation.stored_files import StoredFiles
 from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration
 from shared.contracts.language import language_of
@@ -63,7 +64,7 @@ def start(job_id: UUID, gid: UUID) -> Start:
     return Start(gid, job_id, ALICE, uuid4(), "ab" * 32, {}, steps, 1)
 
 
-async def running_job(engine: Engine, gids: list[UUID]) -> UUID:
+async def running_job(handlers: CommandHandlers, gids: list[UUID]) -> UUID:
     job_id = uuid4()
     job = JobRequested(
         job_id=job_id,
@@ -79,7 +80,7 @@ async def running_job(engine: Engine, gids: list[UUID]) -> UUID:
         quoted=len(gids),
     )
     held = JobAuthorized(job_id, len(gids))
-    await engine.store.append([StreamAppend(job_id, 0, [job, held])], Context(uuid4(), "tester"))
+    await handlers.store.append([StreamAppend(job_id, 0, [job, held])], Context(uuid4(), "tester"))
     return job_id
 
 
@@ -88,22 +89,22 @@ async def test_a_window_of_steps_is_read_and_committed_together(
 ) -> None:
     """Results, starts and ends that come together share their commits, and read nothing that this process knows."""
     assert DECIDERS, "the states of these are kept"
-    engine = Engine(store, lambda: datetime.now(UTC), uuid4)
+    handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
     unused: Any = None
-    intake = ResultsIntake(engine, Broker(nats_url, "unused"), StoredFiles(store, ""), unused)
+    intake = ResultsIntake(handlers, Broker(nats_url, "unused"), StoredFiles(store, ""), unused)
     gids = [uuid4() for _ in range(GENERATIONS)]
-    job_id = await running_job(engine, gids)
+    job_id = await running_job(handlers, gids)
     counting = Counting(store, monkeypatch)
 
     def context(gid: UUID) -> Context:
         return Context(uuid5(gid, "start"), "tester")
 
-    await asyncio.gather(*(engine.start_generation(start(job_id, gid), context(gid)) for gid in gids))
+    await asyncio.gather(*(handlers.start_generation(start(job_id, gid), context(gid)) for gid in gids))
     reads, commits = counting.since()
     assert reads == 0, "streams that are new are not read"
     assert commits <= 2
 
-    await engine.jobs.facts(job_id)
+    await handlers.job_specifications.get(job_id)
     counting.since()
     for number in (1, 2, 3):
         results = [
@@ -115,7 +116,7 @@ async def test_a_window_of_steps_is_read_and_committed_together(
         assert reads == 0, "the states of open generations are known"
         assert commits <= 2, f"for {GENERATIONS} results"
 
-    ends = [engine.end_generation(job_id, EndGeneration(gid, cost=1), context(gid)) for gid in gids]
+    ends = [handlers.end_generation(job_id, EndGeneration(gid, cost=1), context(gid)) for gid in gids]
     await asyncio.gather(*ends)
     reads, commits = counting.since()
     assert reads <= 2, "the job once"
@@ -128,14 +129,14 @@ async def test_a_result_that_comes_again_is_recorded_once(store: EventStore, nat
     """Though the state that it is decided on may be old."""
     unused: Any = None
     gid = uuid4()
-    engine = Engine(store, lambda: datetime.now(UTC), uuid4)
-    job_id = await running_job(engine, [gid])
-    await engine.start_generation(start(job_id, gid), Context(uuid4(), "tester"))
+    handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
+    job_id = await running_job(handlers, [gid])
+    await handlers.start_generation(start(job_id, gid), Context(uuid4(), "tester"))
     body = msgspec.json.encode(WorkResult(job_id, gid, uuid5(gid, "1"), 1, "completed", [Output("text", text="done")]))
     async with EventStore.open(store.dsn, store.codec) as elsewhere:
         for one in (store, elsewhere, store):
-            engine = Engine(one, lambda: datetime.now(UTC), uuid4)
-            intake = ResultsIntake(engine, Broker(nats_url, "unused"), StoredFiles(one, ""), unused)
+            handlers = CommandHandlers(one, lambda: datetime.now(UTC), uuid4)
+            intake = ResultsIntake(handlers, Broker(nats_url, "unused"), StoredFiles(one, ""), unused)
             await asyncio.gather(intake.take(body), intake.take(body))
     recorded = [each.type for each in await store.read_stream(gid)]
     assert recorded.count("step_completed.v1") == 1

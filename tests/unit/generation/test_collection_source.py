@@ -6,14 +6,16 @@ from uuid import UUID
 import pytest
 
 from services.generation.consumers import adoption
-from services.generation.domain.collection_source import Adopt, CollectionSource, Place, Revise, decide, evolve
+from services.generation.domain.collection_source import Adopt, CollectionSource, Revise, SourcePosition, decide, evolve
 from shared.contracts.collections import CustodyTransferred
 from shared.contracts.event import event_type
 from shared.contracts.generation import CollectionAdopted
 from shared.messaging import ReceivedEvent
 from tests.unit.generation.builders import COLLECTION, PROJECT, USER, after
 
-CREATED = Adopt(COLLECTION, PROJECT, USER, "Foxes", {"version": "v2"}, encryption_enabled=False, source=Place(1))
+at = SourcePosition
+
+CREATED = Adopt(COLLECTION, PROJECT, USER, "Foxes", {"version": "v2"}, encryption_enabled=False, source=at(1))
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
 
@@ -36,9 +38,9 @@ def test_a_revision_changes_what_it_says_and_keeps_the_rest():
     """Title, data and encryption are each told by an event of their own."""
     state = given(
         CREATED,
-        Revise(COLLECTION, Place(3), title="Wolves"),
-        Revise(COLLECTION, Place(4), data={"version": "v2", "steps": []}),
-        Revise(COLLECTION, Place(5), encryption_enabled=True),
+        Revise(COLLECTION, at(3), title="Wolves"),
+        Revise(COLLECTION, at(4), data={"version": "v2", "steps": []}),
+        Revise(COLLECTION, at(5), encryption_enabled=True),
     )
     assert (state.title, state.data, state.encryption_enabled) == ("Wolves", {"version": "v2", "steps": []}, True)
     assert (state.user_id, state.source.version) == (USER, 5)
@@ -46,40 +48,46 @@ def test_a_revision_changes_what_it_says_and_keeps_the_rest():
 
 def test_what_is_older_than_what_is_known_changes_nothing():
     """A revision that comes twice, or late."""
-    state = given(CREATED, Revise(COLLECTION, Place(3), title="Wolves"))
-    assert decide(Revise(COLLECTION, Place(3), title="Owls"), state) == []
-    assert decide(Revise(COLLECTION, Place(2), title="Owls"), state) == []
+    state = given(CREATED, Revise(COLLECTION, at(3), title="Wolves"))
+    assert decide(Revise(COLLECTION, at(3), title="Owls"), state) == []
+    assert decide(Revise(COLLECTION, at(2), title="Owls"), state) == []
 
 
 @pytest.mark.parametrize(
-    "again", [Place(5, 2, LATER), Place(4, 2, LATER), Place(5, 2, NOON - timedelta(seconds=1)), Place(5, 1, LATER)]
+    "again",
+    [
+        at(5, 2, LATER),
+        at(4, 2, LATER),
+        at(5, 2, NOON - timedelta(seconds=1)),
+        at(5, 1, LATER),
+    ],
 )
 def test_a_version_that_was_given_again_is_another_event(again):
     """The collections service was restored to an earlier moment: with or without a new epoch, in spite of a clock."""
-    state = given(CREATED, Revise(COLLECTION, Place(5, 1, NOON), title="Taken back"))
+    state = given(CREATED, Revise(COLLECTION, at(5, 1, NOON), title="Taken back"))
     anew = Revise(COLLECTION, again, title="Wolves")
     state = after(evolve, state, decide(anew, state))
     assert state.title == "Wolves"
     assert decide(anew, state) == []
-    assert decide(Revise(COLLECTION, Place(5, 1, NOON), title="Taken back"), state) == []
-    assert given(CREATED, anew, Revise(COLLECTION, Place(6, again.epoch, LATER), title="Owls")).title == "Owls"
+    assert decide(Revise(COLLECTION, at(5, 1, NOON), title="Taken back"), state) == []
+    assert given(CREATED, anew, Revise(COLLECTION, at(6, again.epoch, LATER), title="Owls")).title == "Owls"
 
 
 def test_what_an_earlier_release_has_taken_in_is_known():
     """Its events say neither epoch nor time: a version is compared within the first epoch."""
     old = CollectionAdopted(COLLECTION, PROJECT, USER, "Foxes", {}, encryption_enabled=False, source_version=5)
     state = evolve(CollectionSource(), old)
-    assert decide(Revise(COLLECTION, Place(5, 1, NOON), title="Owls"), state) == []
-    assert decide(Revise(COLLECTION, Place(5, 2, NOON), title="Owls"), state) != []
+    assert decide(Revise(COLLECTION, at(5, 1, NOON), title="Owls"), state) == []
+    assert decide(Revise(COLLECTION, at(5, 2, NOON), title="Owls"), state) != []
 
 
 def test_a_new_owner_has_the_collection_and_its_project():
     """Also when what happened after the handover was heard of first: the consumer did not always listen for it."""
     owner, project = UUID(int=77), UUID(int=78)
-    handover = Revise(COLLECTION, Place(3), user_id=owner, project_id=project)
+    handover = Revise(COLLECTION, at(3), user_id=owner, project_id=project)
     state = given(CREATED, handover)
     assert (state.user_id, state.project_id, state.title, state.source.version) == (owner, project, "Foxes", 3)
-    late = given(CREATED, Revise(COLLECTION, Place(5), title="Owls"), handover)
+    late = given(CREATED, Revise(COLLECTION, at(5), title="Owls"), handover)
     assert (late.user_id, late.project_id, late.title, late.source.version) == (owner, project, "Owls", 5)
     assert decide(handover, late) == []
 
@@ -87,10 +95,10 @@ def test_a_new_owner_has_the_collection_and_its_project():
 def test_a_custody_transfer_is_a_handover():
     event = CustodyTransferred(COLLECTION, UUID(int=77), UUID(int=78))
     recorded = ReceivedEvent(9, UUID(int=1), COLLECTION, 4, event_type(event), event, b"", b"", NOON, epoch=2)
-    assert adoption(recorded) == Revise(COLLECTION, Place(4, 2, NOON), user_id=UUID(int=77), project_id=UUID(int=78))
+    assert adoption(recorded) == Revise(COLLECTION, at(4, 2, NOON), user_id=UUID(int=77), project_id=UUID(int=78))
 
 
 def test_a_revision_before_the_creation_is_an_error():
     """It must wait, not be lost."""
     with pytest.raises(LookupError):
-        decide(Revise(COLLECTION, Place(2), title="Owls"), CollectionSource())
+        decide(Revise(COLLECTION, at(2), title="Owls"), CollectionSource())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.generation import LOST, Generation, Start, TakeResult, backoff, decide, evolve
-from services.generation.handlers import GENERATION
+from services.generation.deciders import GENERATION
+from services.generation.domain.generation import LOST, Generation, Start, TakeResult, decide, evolve, retry_delay
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationFailed,
@@ -111,7 +111,7 @@ def test_what_may_pass_is_tried_again_later():
     assert isinstance(failed, StepFailed)
     assert (failed.error, failed.final) == (BUSY, False)
     assert scheduled.attempt == 2
-    assert scheduled.not_before == (NOW + backoff(1, planned(1).sid)).isoformat()
+    assert scheduled.not_before == (NOW + retry_delay(1, planned(1).sid)).isoformat()
     assert summary(story.when(result(1, attempt=2))) == [(StepCompleted, 1), (GenerationCompleted, None)]
 
 
@@ -218,7 +218,7 @@ def test_a_lost_generation_waits_for_the_steps_that_still_run():
 def test_backoff_doubles_up_to_a_minute():
     """With up to a quarter more, by the step's own id."""
     sid = planned(1).sid
-    waits = [backoff(attempt, sid) for attempt in range(1, 12)]
+    waits = [retry_delay(attempt, sid) for attempt in range(1, 12)]
     assert waits[:3] == [timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4)]
     assert max(waits) == timedelta(seconds=60)
 

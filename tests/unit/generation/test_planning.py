@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.generation.domain.payload.draws import draw, seed
-from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps, wanted
+from services.generation.domain.planning.job_plan import JobRequest, generation_count, plan_job
+from services.generation.domain.planning.steps import plan_steps
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, GID, JOB, data, pick, step
@@ -21,7 +22,7 @@ MAIN = data(
 
 
 def plan(written, **request):
-    return plan_job(read(written), DEFINITIONS, Request(**request), JOB, MADE)
+    return plan_job(read(written), DEFINITIONS, JobRequest(**request), JOB, MADE)
 
 
 def steps(written, hash_="h", **chosen):
@@ -184,7 +185,7 @@ def test_a_payload_that_would_grow_too_large_is_refused():
     """In bytes: a long value that is named often."""
     _, found = refusal(named(300, 5_000))
     assert list(found) == ["/data/steps"]
-    assert "more than 983040" in found["/data/steps"]
+    assert "at most 983040" in found["/data/steps"]
     assert plan(named(100, 5_000)).quoted
 
 
@@ -209,7 +210,7 @@ def test_many_generations_of_a_large_collection_are_several_jobs():
     large = data(step(1, prompt="x"), variables=[{"name": "t", "type": "text", "value": "x" * 300_000}])
     _, found = refusal(large, generations=10_000)
     assert list(found) == ["/generations"]
-    most = int(found["/generations"].split(" has ")[1].split()[0])
+    most = int(found["/generations"].rpartition(" ")[2])
     assert plan(large, generations=most).quoted
     assert list(refusal(large, generations=most + 1)[1]) == ["/generations"]
 
@@ -219,7 +220,7 @@ def test_a_prompt_is_as_long_as_its_worker_takes():
     style = pick("style", "x", "y" * 1000, "z" * 5000, weights=[1, 1, 0])
     assert plan(data(step(1, prompt="{{style}}" * 4), variables=[style])).quoted
     _, found = refusal(data(step(1, prompt="{{style}}" * 4 + "."), variables=[style]))
-    message = "with its variables drawn, this has up to 4001 characters, more than 4000"
+    message = "has up to 4001 characters with its variables drawn; at most 4000 are allowed"
     assert found == {"/data/steps/0/nodePayload/prompt": message}
     rich = {"type": "doc", "content": [{"type": "p", "content": [{"text": "x" * 4001}]}]}
     assert list(refusal(data(step(1, prompt=rich)))[1]) == ["/data/steps/0/nodePayload/prompt"]
@@ -230,4 +231,8 @@ def test_a_prompt_is_as_long_as_its_worker_takes():
 def test_without_a_count_the_hashes_or_the_collection_say_how_many():
     """In this order."""
     given_ = read(MAIN)
-    assert [wanted(given_, Request(**each)) for each in ({"generations": 7}, {"hashes": ["a"]}, {})] == [7, 1, 4]
+    assert [generation_count(given_, JobRequest(**each)) for each in ({"generations": 7}, {"hashes": ["a"]}, {})] == [
+        7,
+        1,
+        4,
+    ]

@@ -3,7 +3,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.generation.domain.payload.substitution import drawn, drawn_prompt, needs, output_value, resolved
+from services.generation.domain.payload.prompts import drawn_prompt
+from services.generation.domain.payload.substitution import drawn, needs, output_value, resolved
 from shared.contracts.generation import Output
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import values

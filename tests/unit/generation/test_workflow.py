@@ -3,7 +3,7 @@
 import pytest
 
 from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
-from services.generation.domain.workflow.cost import BadCost, step_cost
+from services.generation.domain.workflow.cost import InvalidCost, step_cost
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, after, folder
@@ -70,7 +70,7 @@ def test_costs_are_exact():
     assert step_cost("0.000123", {}) == 123
     assert step_cost("0.0000001", {}) == 1
     for expression in ("NaN", "Infinity", "1e400", "", "1 credit"):
-        with pytest.raises(BadCost):
+        with pytest.raises(InvalidCost):
             step_cost(expression, {})
 
 

@@ -22,8 +22,10 @@ from services.collections.domain.collection.receivers import checked_receivers
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.collections.domain.tokens import Token
 from services.generation.domain.payload.draws import choose, draw
-from services.generation.domain.payload.substitution import drawn_prompt, needs, resolved
-from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
+from services.generation.domain.payload.prompts import drawn_prompt
+from services.generation.domain.payload.substitution import needs, resolved
+from services.generation.domain.planning.job_plan import JobRequest, plan_job
+from services.generation.domain.planning.steps import plan_steps
 from shared.contracts.collections import ArtworkFile, PackagedDocument, Trait
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
@@ -57,7 +59,7 @@ def reading(make: Callable[[int], dict[str, Any]]) -> Callable[[int], Work]:
 def planning(make: Callable[[int], dict[str, Any]]) -> Callable[[int], Work]:
     def work(size: int) -> Work:
         given = read(make(size))
-        return attempted(lambda: plan_job(given, DEFINITIONS, Request(generations=1), JOB, ["h"]))
+        return attempted(lambda: plan_job(given, DEFINITIONS, JobRequest(generations=1), JOB, ["h"]))
 
     return work
 

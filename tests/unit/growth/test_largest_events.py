@@ -25,7 +25,8 @@ from services.credits.domain import account, decisions
 from services.credits.domain.grants import Grant, OpenGrants
 from services.generation.domain import generation, job, workflow
 from services.generation.domain.payload.draws import draw
-from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
+from services.generation.domain.planning.job_plan import JobRequest, plan_job
+from services.generation.domain.planning.steps import plan_steps
 from services.storage.consumers import out_data
 from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
 from shared.contracts.event import Event, event_type
@@ -110,7 +111,7 @@ def of_a_job() -> list[Event]:
     def request(size: int, data_size: int = 280 * KIB) -> list[Event]:
         given = read({**data(step(1, prompt="x"), variables=[text()]), "more": "x" * data_size})
         chosen = {"t": "x" * size}
-        plan = plan_job(given, DEFINITIONS, Request(chosen, 1), JOB, ["h"])
+        plan = plan_job(given, DEFINITIONS, JobRequest(chosen, 1), JOB, ["h"])
         generations = [
             msgspec.structs.replace(plan.generations[0], gid=generation_id(JOB, place), hash=CONTROL * 17, cost=10**12)
             for place in range(10_000)
@@ -143,7 +144,7 @@ def of_a_generation() -> list[Event]:
         given = read(
             data(step(1, "frame", image=image), variables=variables, hashes=[CONTROL * 256], use_custom_hashes=True)
         )
-        [wanted] = plan_job(given, DEFINITIONS, Request(), JOB, ()).generations
+        [wanted] = plan_job(given, DEFINITIONS, JobRequest(), JOB, ()).generations
         values = draw(given.variables, {}, wanted.hash)
         steps = plan_steps(given, DEFINITIONS, values, wanted.gid, wanted.hash)
         command = generation.Start(wanted.gid, JOB, USER, COLLECTION, wanted.hash, values, steps, 1)

@@ -22,10 +22,11 @@ from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
 from services.credits.domain.decisions import GrantCredits, decide
 from services.generation.domain.payload.draws import draw
-from services.generation.domain.planning.job_plan import Request, plan_job, plan_steps
+from services.generation.domain.planning.job_plan import JobRequest, plan_job
+from services.generation.domain.planning.steps import plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
-from services.generation.engine.result_message import Malformed, read_result
+from services.generation.engine.result_message import MalformedResult, read_result
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, created
@@ -103,7 +104,7 @@ def test_instructions(written: Any) -> None:
     try:
         made: Any = creation.decide(command, collection.NOTHING)[0]
         planned = read(made.data)
-        plan = plan_job(planned, DEFINITIONS, Request({"free": "x"}), JOB, ["h"] * 10_000)
+        plan = plan_job(planned, DEFINITIONS, JobRequest({"free": "x"}), JOB, ["h"] * 10_000)
         values = draw(planned.variables, plan.chosen, "h")
         assert msgspec.json.encode(plan_steps(planned, DEFINITIONS, values, UUID(int=1), "h"))
     except Problem as problem:
@@ -137,7 +138,7 @@ NAMES = st.sampled_from(["style", "size", "free", "nobody", "\0", "x" * 2000])
 def test_a_request(variables: dict[str, Any], generations: Any, hashes: Any) -> None:
     """Of variables, a count and hashes that nobody has looked at."""
     try:
-        plan_job(read(VALID), DEFINITIONS, Request(variables, generations, hashes), JOB, ["h"] * 10_000)
+        plan_job(read(VALID), DEFINITIONS, JobRequest(variables, generations, hashes), JOB, ["h"] * 10_000)
     except Problem as problem:
         assert_bounded(problem)
 
@@ -229,7 +230,7 @@ def test_results(written: Any) -> None:
     """A worker's words are read, or are no result."""
     try:
         assert read_result(msgspec.json.encode(written)).outputs is not None
-    except Malformed:
+    except MalformedResult:
         return
 
 

@@ -1,16 +1,13 @@
-"""The generation aggregate: one artwork of a job, drawn from one hash, made by its steps."""
+"""The generation aggregate: one artwork of a job, drawn from one hash, made by its steps.
 
-from services.generation.domain.generation.state import (
-    LOST,
-    Command,
-    Generation,
-    Start,
-    TakeResult,
-    backoff,
-    decide,
-    evolve,
-    ready_at,
-)
+Steps whose references have their outputs run at once; each attempt is answered by one result.
+"""
+
+from services.generation.domain.generation.commands import Command, decide
+from services.generation.domain.generation.result import LOST, TakeResult
+from services.generation.domain.generation.start import Start
+from services.generation.domain.generation.state import Generation, evolve
+from services.generation.domain.generation.steps import ready_at, retry_delay
 
 __all__ = [
     "LOST",
@@ -18,8 +15,8 @@ __all__ = [
     "Generation",
     "Start",
     "TakeResult",
-    "backoff",
     "decide",
     "evolve",
     "ready_at",
+    "retry_delay",
 ]

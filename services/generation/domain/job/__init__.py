@@ -1,17 +1,10 @@
 """The job aggregate: one request for N generations, from its quote to what is captured of it."""
 
-from services.generation.domain.job.state import (
-    Abandon,
-    Authorize,
-    Command,
-    EndGeneration,
-    EndGenerations,
-    Job,
-    Reject,
-    RequestJob,
-    decide,
-    evolve,
-)
+from services.generation.domain.job.commands import Command, decide
+from services.generation.domain.job.completion import Abandon, EndGeneration, EndGenerations
+from services.generation.domain.job.hold import Authorize, Reject
+from services.generation.domain.job.request import RequestJob
+from services.generation.domain.job.state import Job, evolve
 
 __all__ = [
     "Abandon",

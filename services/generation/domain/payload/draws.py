@@ -1,16 +1,17 @@
-"""Everything random in a generation: pure functions of its hash, the same for ever, on any machine.
+"""All randomness of a generation: pure functions of its hash, the same for ever, on any machine.
 
-The source of all numbers is HMAC-SHA256 (RFC 2104, FIPS 180-4) with the generation's hash, as UTF-8, for its key. The
-message is a word for what is drawn, a zero byte, and its name, as UTF-8:
+All numbers come from HMAC-SHA256 (RFC 2104, FIPS 180-4). The key is the generation's hash as UTF-8. The message is the
+kind of draw, a zero byte, and the name of what is drawn, as UTF-8:
 
-    number(hash, what, name) = HMAC-SHA256(hash, what + 0x00 + name), read as a big-endian integer of 256 bits
+    number(hash, kind, name) = HMAC-SHA256(hash, kind + 0x00 + name), read as a big-endian integer of 256 bits
 
-**A variable** is drawn with what = `variable` and its own name. Its weights are first made integers in the same
+**A variable** is drawn with kind = `variable` and its own name. Its weights are first made integers in the same
 proportion (`variables.shares_of`); with T their sum, the point is floor(number * T / 2^256), and the value drawn is the
 first one whose running sum of weights exceeds the point. All arithmetic is on integers, so no rounding can differ.
-Since only the hash and the variable's own name go in, adding, removing or reordering other variables changes nothing.
+The draw depends on the hash and the variable's own name only, so adding, removing or reordering other variables
+changes nothing.
 
-**A seed** is drawn with what = `seed` and the step's id in decimal: low + floor(number * (high - low + 1) / 2^256).
+**A seed** is drawn with kind = `seed` and the step's id in decimal: low + floor(number * (high - low + 1) / 2^256).
 """
 
 import hashlib
@@ -24,26 +25,26 @@ from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, invalid, quote
 from shared.contracts.variables import Variable
 
-SEED_MAX = 2**32 - 1
+MAX_SEED = 2**32 - 1
 
 
-def number(hash_: str, what: str, name: str) -> int:
+def number(hash_: str, kind: str, name: str) -> int:
     """256 bits as one integer, from the generation's hash and what is drawn."""
-    return int.from_bytes(hmac.digest(hash_.encode(), what.encode() + b"\0" + name.encode(), hashlib.sha256), "big")
+    return int.from_bytes(hmac.digest(hash_.encode(), kind.encode() + b"\0" + name.encode(), hashlib.sha256), "big")
 
 
 def pick(hash_: str, name: str, sums: Sequence[int]) -> int:
-    """The index drawn for a variable; `sums` are the running sums of its values' shares, the last one above 0."""
+    """The index drawn for a variable; `sums`: the running sums of its values' shares, of which the last is above 0."""
     return bisect_right(sums, number(hash_, "variable", name) * sums[-1] >> 256)
 
 
-def seed(hash_: str, step_id: int, low: int = 0, high: int = SEED_MAX) -> int:
-    """The seed of a step that asks for one with -1 or by leaving it out; both bounds are possible values."""
+def seed(hash_: str, step_id: int, low: int = 0, high: int = MAX_SEED) -> int:
+    """The drawn seed of a step; both bounds are possible values."""
     return low + (number(hash_, "seed", str(step_id)) * (high - low + 1) >> 256)
 
 
 def draw(variables: Sequence[Variable], chosen: Mapping[str, Any], hash_: str) -> dict[str, Any]:
-    """Each variable's value in the generation of this hash; what the request chose stands."""
+    """Each variable's value in the generation of this hash; those in `chosen` are not drawn."""
     return {
         variable.name: chosen[variable.name]
         if variable.name in chosen
@@ -53,26 +54,26 @@ def draw(variables: Sequence[Variable], chosen: Mapping[str, Any], hash_: str) -
 
 
 def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: str = "/variables") -> dict[str, Any]:
-    """What the request sets itself, checked. A pick's choice becomes the pick's own value (2.0 becomes its 2).
+    """The variables that a request sets, checked. A choice for a pick becomes the pick's own value: 2.0 becomes its 2.
 
-    Raises VALIDATION_FAILED naming every unknown or locked variable, every value of the wrong type or outside its
-    pick's values, and every variable that has no value of its own and is not set.
+    Raises VALIDATION_FAILED with every unknown or locked variable, every value of the wrong type or not among its
+    pick's values, and every variable without a value of its own that the request doesn't set.
     """
-    known = {variable.name: variable for variable in variables}
+    by_name = {variable.name: variable for variable in variables}
     faults: list[Detail] = []
     chosen: dict[str, Any] = {}
     for name, value in request.items():
-        fault = _fault(known, name, value)
+        fault = _fault(by_name, name, value)
         if fault is not None:
             faults.append(Detail(f"{pointer}/{escape_token(name)}", fault))
-        elif known[name].type == "pick":
-            place = known[name].place_of(value)
-            assert place is not None, "a pick's choice that has no fault is one of its values"
-            chosen[name] = known[name].values[place]
+        elif by_name[name].type == "pick":
+            place = by_name[name].place_of(value)
+            assert place is not None, "a valid choice for a pick is one of its values"
+            chosen[name] = by_name[name].values[place]
         else:
             chosen[name] = value
     faults.extend(
-        Detail(f"{pointer}/{escape_token(variable.name)}", f"the collection gives {variable.name!r} no value: set one")
+        Detail(f"{pointer}/{escape_token(variable.name)}", f"{variable.name!r} has no value in the collection: set one")
         for variable in variables
         if not variable.values and variable.name not in request
     )
@@ -81,10 +82,10 @@ def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: s
     return chosen
 
 
-def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
-    variable = known.get(name)
+def _fault(by_name: Mapping[str, Variable], name: str, value: Any) -> str | None:
+    variable = by_name.get(name)
     if variable is None:
-        return f"there is no variable {quote(name)}; {known_names(known.keys())}"
+        return f"there is no variable {quote(name)}; {known_names(by_name.keys())}"
     if variable.locked:
         return f"{name!r} is locked by the collection's creator"
     if variable.type == "pick" and (not variable.accepts(value) or variable.place_of(value) is None):
@@ -92,5 +93,5 @@ def _fault(known: Mapping[str, Variable], name: str, value: Any) -> str | None:
         more = ", …" if len(variable.values) > MAX_NAMES else ""
         return f"{name!r} takes one of {listed}{more}"
     if not variable.accepts(value):
-        return f"{name!r} takes a value of {variable.value_type}"
+        return f"{name!r} takes a value of type {variable.value_type}"
     return None

@@ -1,12 +1,12 @@
-"""From a step's payload as written to one that a worker can run: variables first, references when they are known.
+"""Substitution in a step's payload: first the generation's variables, later the outputs of other steps.
 
-`drawn` puts a generation's variables in, once, when it starts. What it leaves open is only what refers to other steps:
+`drawn` inserts the variables once, when the generation starts. References to other steps stay open, as
 
     {"$ref": id}                       the whole value is the step's output
     {"$text": ["…", {"$ref": id}, …]}  a text with outputs in it
 
-`resolved` puts those in when the outputs exist. Neither ever looks into what it inserts: a variable whose value is
-`{{other}}` or `{{$ref:1}}` stays exactly that text, which is why a half-done text is a list and not a string.
+and `resolved` inserts the outputs when they exist. Inserted values are never parsed: a variable whose value is
+`{{other}}` or `{{$ref:1}}` stays that text. This is why a text with open references is a list and not a string.
 """
 
 import json
@@ -15,18 +15,18 @@ from itertools import groupby
 from typing import Any, cast
 
 from shared.contracts.generation import Output
-from shared.contracts.references import TOKEN, walk
+from shared.contracts.references import TOKEN
 
-Open = dict[str, Any]
-"""A reference still open: `{"$ref": id}`."""
-Segment = str | Open
+OpenReference = dict[str, Any]
+"""`{"$ref": id}`."""
+Segment = str | OpenReference
 
 
 def drawn(payload: Any, values: Mapping[str, Any]) -> Any:
     """The payload with every `{{name}}` replaced, at any depth; references stay open.
 
-    A string that is nothing but one token takes the value's own type. The payload must have been checked: an unknown
-    name raises KeyError.
+    A string that is one token becomes the variable's value, of its type. Raises KeyError for an unknown name: check the
+    payload before.
     """
     if isinstance(payload, str):
         return _drawn_text(payload, values)
@@ -39,72 +39,20 @@ def drawn(payload: Any, values: Mapping[str, Any]) -> Any:
     return payload
 
 
-def drawn_prompt(document: Any, values: Mapping[str, Any]) -> Any:
-    """The text that a prompt editor's value says: a plain string, or a rich document whose nodes are put in a row.
-
-    A node's `text` counts as written by the artist, so its tokens are replaced. A node with a `$ref`, its own or
-    among its `attrs`, is that step's output. References that stand elsewhere in a node come behind what it says, so
-    that every one that `references.walk` finds in the document is in what comes out: who checks references and who
-    waits for them go by the same. Blocks end with a line break.
-    """
-    if isinstance(document, str) or not is_document(document):
-        return drawn(document, values)
-    segments: list[Segment] = []
-    for part in _parts(document):
-        if isinstance(part, str):
-            segments.extend(_segments(part, values))
-        else:
-            segments.append(part)
-    return _text(segments)
-
-
-def longest_prompt(document: Any, longest: Mapping[str, int]) -> int:
-    """Characters of a prompt whose variables take values of their `longest` length; what references bring not counted.
-
-    `document` is one that `drawn_prompt` takes: a text, a rich document, or a reference.
-    """
-    if not isinstance(document, str) and not is_document(document):
-        return 0
-    texts = [document] if isinstance(document, str) else [part for part in _parts(document) if isinstance(part, str)]
-    return sum(_longest_text(text, longest) for text in texts)
-
-
-def _longest_text(text: str, longest: Mapping[str, int]) -> int:
-    size = len(text)
-    for token in TOKEN.finditer(text):
-        name = token[1].strip()
-        size += (0 if name.startswith("$ref") else longest[name]) - len(token[0])
-    return size
-
-
-def text_length(value: Any) -> int:
-    """Characters that a variable's value has within a text."""
-    return len(_as_text(value))
-
-
-def is_document(value: Any) -> bool:
-    """Whether a value is a rich document: a node `{type, attrs, content|children, text}`, or a list of nodes."""
-    if isinstance(value, list):
-        return bool(value) and all(is_document(node) or _is_leaf(node) for node in value)
-    return isinstance(value, dict) and (
-        isinstance(value.get("content"), list) or isinstance(value.get("children"), list)
-    )
-
-
 def needs(payload: Any) -> list[int]:
-    """The ids of the steps whose outputs a drawn payload waits for, each once, in order of appearance."""
-    found: dict[int, None] = {}
+    """The ids of the steps to which a drawn payload has open references, each once, in order of appearance."""
+    ids: dict[int, None] = {}
     stack = [payload]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
             if "$ref" in value:
-                found[value["$ref"]] = None
+                ids[value["$ref"]] = None
             else:
                 stack.extend(reversed(value.values()))
         elif isinstance(value, list):
             stack.extend(reversed(value))
-    return list(found)
+    return list(ids)
 
 
 def resolved(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
@@ -114,7 +62,7 @@ def resolved(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
             return output_value(outputs[payload["$ref"]])
         if "$text" in payload:
             return "".join(
-                part if isinstance(part, str) else _as_text(output_value(outputs[part["$ref"]]))
+                part if isinstance(part, str) else as_text(output_value(outputs[part["$ref"]]))
                 for part in payload["$text"]
             )
         return {key: resolved(value, outputs) for key, value in payload.items()}
@@ -124,7 +72,7 @@ def resolved(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
 
 
 def output_value(outputs: Sequence[Output]) -> Any:
-    """What a reference to a step takes: its first file's URL; without files its first text; else its JSON value."""
+    """The value of a reference to a step: the URL of its first file, else its first text, else its first JSON value."""
     for output in outputs:
         if output.kind == "asset":
             return output.url
@@ -134,17 +82,18 @@ def output_value(outputs: Sequence[Output]) -> Any:
     return outputs[0].json if outputs else None
 
 
-def _drawn_text(text: str, values: Mapping[str, Any]) -> Any:
-    if "{{" not in text:
-        return text
-    whole = TOKEN.fullmatch(text)
-    if whole is not None and not whole[1].strip().startswith("$ref"):
-        return values[whole[1].strip()]
-    return _text(list(_segments(text, values)))
+def as_text(value: Any) -> str:
+    """How a value is written within a text: a string as it is, any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _segments(text: str, values: Mapping[str, Any]) -> Iterator[Segment]:
-    """The text cut at its references, its variables replaced; read once from left to right."""
+def text_length(value: Any) -> int:
+    """Characters of a value within a text."""
+    return len(as_text(value))
+
+
+def segments(text: str, values: Mapping[str, Any]) -> Iterator[Segment]:
+    """The text divided at its references, with its variables replaced; read once from left to right."""
     end = 0
     for token in TOKEN.finditer(text):
         yield text[end : token.start()]
@@ -152,82 +101,32 @@ def _segments(text: str, values: Mapping[str, Any]) -> Iterator[Segment]:
         if name.startswith("$ref"):
             yield {"$ref": int(name.partition(":")[2])}
         else:
-            yield _as_text(values[name])
+            yield as_text(values[name])
         end = token.end()
     yield text[end:]
 
 
-def _text(segments: Sequence[Segment]) -> Any:
-    """A plain string where nothing is open, the reference itself where there is nothing else, else a `$text`."""
-    joined: list[Segment] = []
-    for is_text, run in groupby(segments, key=_is_text):
+def joined(parts: Sequence[Segment]) -> Any:
+    """A string if no reference is open, the reference if it is the only part, else a `$text`."""
+    merged: list[Segment] = []
+    for is_text, run in groupby(parts, key=_is_text):
         if not is_text:
-            joined.extend(run)
+            merged.extend(run)
         elif text := "".join(cast("Iterable[str]", run)):
-            joined.append(text)
-    if not joined:
+            merged.append(text)
+    if not merged:
         return ""
-    if len(joined) == 1:
-        return joined[0]
-    return {"$text": joined}
+    return merged[0] if len(merged) == 1 else {"$text": merged}
 
 
 def _is_text(segment: Segment) -> bool:
     return isinstance(segment, str)
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _is_leaf(node: Any) -> bool:
-    return isinstance(node, dict) and (isinstance(node.get("text"), str) or _reference(node) is not None)
-
-
-def _reference(node: Mapping[str, Any]) -> Open | None:
-    attributes = node.get("attrs")
-    for holder in (node, attributes):
-        if isinstance(holder, dict) and "$ref" in holder:
-            return {"$ref": holder["$ref"]}
-    return None
-
-
-def _parts(document: Any) -> Iterator[Segment]:
-    """A document's texts and references in reading order, a line break between one block and the next."""
-    block_before = False
-    for node in document if isinstance(document, list) else [document]:
-        if isinstance(node, list):
-            yield from _parts(node)
-        elif isinstance(node, dict):
-            is_block = _reference(node) is None and isinstance(_inner(node), list)
-            if block_before and is_block:
-                yield "\n"
-            yield from _node_parts(node)
-            block_before = is_block
-        else:
-            yield _as_text(node)
-
-
-def _inner(node: Mapping[str, Any]) -> Any:
-    return node.get("content", node.get("children"))
-
-
-def _node_parts(node: Mapping[str, Any]) -> Iterator[Segment]:
-    """What a node says, then the references in its other members."""
-    reference, inner = _reference(node), _inner(node)
-    said: tuple[str, ...] = ()
-    if reference is not None:
-        said = ("attrs",) if "$ref" not in node else tuple(node)
-        yield reference
-    elif isinstance(inner, list):
-        said = ("content",) if "content" in node else ("children",)
-        yield from _parts(inner)
-    elif node.get("type") == "hardBreak":
-        yield "\n"
-    elif isinstance(node.get("text"), str):
-        said = ("text",)
-        yield node["text"]
-    others = {key: value for key, value in node.items() if key not in said}
-    for step_id in dict.fromkeys(step_id for _, step_id in walk(others)):
-        if reference != {"$ref": step_id}:
-            yield {"$ref": step_id}
+def _drawn_text(text: str, values: Mapping[str, Any]) -> Any:
+    if "{{" not in text:
+        return text
+    token = TOKEN.fullmatch(text)
+    if token is not None and not token[1].strip().startswith("$ref"):
+        return values[token[1].strip()]
+    return joined(list(segments(text, values)))

@@ -1,36 +1,23 @@
-"""From a request to a job, and from a job to the steps of each of its generations.
-
-Everything that can be wrong is found here, before anything is recorded; what is planned runs as it was quoted.
-"""
+"""From a request to a job. All faults are found here, before anything is recorded; the plan runs as it was quoted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.payload.draws import choose, draw, seed
-from services.generation.domain.payload.substitution import drawn, drawn_prompt, needs
-from services.generation.domain.planning.size_limits import expansion_faults
-from services.generation.domain.workflow import Definition
+from services.generation.domain.payload.draws import choose, draw
+from services.generation.domain.planning.payload_checks import PossibleValues, payload_faults
+from services.generation.domain.planning.size_limits import size_faults
+from services.generation.domain.planning.steps import Definitions, drawn_payload
 from services.generation.domain.workflow.cost import is_constant, step_cost
-from services.generation.domain.workflow.form import Possible, payload_faults
-from shared.contracts.generation import PlannedStep, RequestedGeneration
-from shared.contracts.generation_input import (
-    MAX_DETAILS,
-    MAX_NAMES,
-    GenerationInput,
-    Step,
-    count_faults,
-    hash_faults,
-)
+from shared.contracts.generation import RequestedGeneration, generation_id
+from shared.contracts.generation_input import MAX_DETAILS, MAX_NAMES, GenerationInput, count_faults, hash_faults
 from shared.contracts.problem import Detail, Problem, invalid
 
-Definitions = Mapping[str, Definition]
 
-
-class Request(msgspec.Struct, frozen=True):
-    """What the client asks for; None leaves it to the collection's own `generations`."""
+class JobRequest(msgspec.Struct, frozen=True):
+    """What a client asks for; None: as in the collection's own `generations`."""
 
     variables: dict[str, Any] = {}
     generations: int | None = None
@@ -38,71 +25,91 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class JobPlan(msgspec.Struct, frozen=True):
+    """`chosen`: the variables that the request sets. `quoted`: micro-credits of all generations together."""
+
     chosen: dict[str, Any]
     generations: list[RequestedGeneration]
     quoted: int
-    """Micro-credits: what all generations cost together."""
 
 
 def plan_job(
-    given: GenerationInput, definitions: Definitions, request: Request, job_id: UUID, made_hashes: Sequence[str]
+    generation_input: GenerationInput,
+    definitions: Definitions,
+    request: JobRequest,
+    job_id: UUID,
+    default_hashes: Sequence[str],
 ) -> JobPlan:
-    """The job that a request asks for. `made_hashes` is used where neither request nor collection gives hashes.
+    """The job of a request. `default_hashes` are used if neither request nor collection has hashes.
 
-    Raises WORKFLOW_NOT_FOUND for steps whose workflow is not among `definitions`, and VALIDATION_FAILED for
-    everything else that is wrong. Pointers are into the request's body, or `/data/…` into the collection's.
+    Raises WORKFLOW_NOT_FOUND if `definitions` lacks the workflow of a step, and VALIDATION_FAILED for any other fault.
+    Pointers are into the request's body, or `/data/…` into the collection's.
     """
-    hashes = _hashes(given, request, made_hashes)
-    chosen = choose(given.variables, request.variables)
-    _check_steps(given, definitions, chosen, hashes)
-    same = all(is_constant(definitions[step.workflow].cost) for step in given.steps)
-    first = generation_cost(given, definitions, chosen, hashes[0])
+    hashes = _hashes(generation_input, request, default_hashes)
+    chosen = choose(generation_input.variables, request.variables)
+    _check_steps(generation_input, definitions, chosen, hashes)
+    all_alike = all(is_constant(definitions[step.workflow].cost) for step in generation_input.steps)
+    first_cost = generation_cost(generation_input, definitions, chosen, hashes[0])
     generations = [
         RequestedGeneration(
-            gid=uuid5(job_id, str(index)),
+            gid=generation_id(job_id, index),
             hash=hash_,
-            cost=first if same else generation_cost(given, definitions, chosen, hash_),
+            cost=first_cost if all_alike else generation_cost(generation_input, definitions, chosen, hash_),
         )
         for index, hash_ in enumerate(hashes)
     ]
-    return JobPlan(chosen, generations, sum(each.cost for each in generations))
+    return JobPlan(chosen, generations, sum(generation.cost for generation in generations))
 
 
-def wanted(given: GenerationInput, request: Request) -> int:
-    """How many generations the request is for. Raises VALIDATION_FAILED."""
+def generation_count(generation_input: GenerationInput, request: JobRequest) -> int:
+    """How many generations the request is for: its count, else that of its hashes, else the collection's.
+
+    Raises VALIDATION_FAILED.
+    """
     faults = list(count_faults(request.generations, "/generations")) if request.generations is not None else []
     if request.hashes is not None:
         faults.extend(hash_faults(request.hashes, "/hashes"))
         if not request.hashes:
-            faults.append(Detail("/hashes", "hashes has one hash per generation; leave it out to have them made"))
+            faults.append(Detail("/hashes", "must have a hash per generation; leave it out to have hashes made"))
     if faults:
         raise invalid("The request is not valid", *faults[:MAX_DETAILS])
     if request.generations is not None:
         return request.generations
-    return len(request.hashes) if request.hashes is not None else given.generations
+    return len(request.hashes) if request.hashes is not None else generation_input.generations
 
 
-def _hashes(given: GenerationInput, request: Request, made: Sequence[str]) -> Sequence[str]:
-    count = wanted(given, request)
+def generation_cost(
+    generation_input: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hash_: str
+) -> int:
+    """Micro-credits of one generation: the sum of its steps' costs, each with the payload that it runs with."""
+    values = draw(generation_input.variables, chosen, hash_)
+    return sum(
+        step_cost(definitions[step.workflow].cost, drawn_payload(step, definitions[step.workflow], values, hash_))
+        for step in generation_input.steps
+    )
+
+
+def _hashes(generation_input: GenerationInput, request: JobRequest, default_hashes: Sequence[str]) -> Sequence[str]:
+    count = generation_count(generation_input, request)
     if request.hashes is not None:
         if len(request.hashes) != count:
-            message = f"{count} generations take {count} hashes, here are {len(request.hashes)}"
+            message = f"{count} generations need {count} hashes; there are {len(request.hashes)}"
             raise invalid("The request is not valid", Detail("/hashes", message))
         return request.hashes
-    if given.use_custom_hashes:
-        if len(given.hashes) < count:
-            message = f"the collection has {len(given.hashes)} custom hashes, too few for {count} generations"
+    if generation_input.use_custom_hashes:
+        hashes = generation_input.hashes
+        if len(hashes) < count:
+            message = f"the collection has {len(hashes)} custom hashes, too few for {count} generations"
             raise invalid("The request is not valid", Detail("/generations", message))
-        return given.hashes[:count]
-    return made[:count]
+        return hashes[:count]
+    return default_hashes[:count]
 
 
 def _check_steps(
-    given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hashes: Sequence[str]
+    generation_input: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hashes: Sequence[str]
 ) -> None:
-    if not given.steps:
+    if not generation_input.steps:
         raise invalid("The collection has no steps, so there is nothing to generate", Detail("/data/steps", "is empty"))
-    unknown = [step for step in given.steps if step.workflow not in definitions]
+    unknown = [step for step in generation_input.steps if step.workflow not in definitions]
     if unknown:
         names = ", ".join(sorted({step.workflow for step in unknown})[:MAX_NAMES])
         raise Problem(
@@ -110,92 +117,27 @@ def _check_steps(
             f"There is no workflow named {names}",
             *(Detail(f"{step.pointer}/nodeName", f"there is no workflow {step.workflow!r}") for step in unknown),
         )
-    possible = Possible.of(
-        {
-            variable.name: [chosen[variable.name]]
-            if variable.name in chosen
-            else [value for value, share in zip(variable.values, variable.shares, strict=True) if share]
-            for variable in given.variables
-        }
-    )
+    possible = _possible_values(generation_input, chosen)
     faults = [
         fault
-        for step in given.steps
+        for step in generation_input.steps
         for fault in payload_faults(
             definitions[step.workflow].fields, step.payload, possible, f"{step.pointer}/nodePayload"
         )
     ]
     if not faults:
-        faults = list(expansion_faults(given, definitions, possible.values, chosen, hashes))
+        faults = list(size_faults(generation_input, definitions, possible.values, chosen, hashes))
     if faults:
         raise invalid("The collection's steps can't be run", *faults[:MAX_DETAILS])
 
 
-def generation_cost(given: GenerationInput, definitions: Definitions, chosen: Mapping[str, Any], hash_: str) -> int:
-    """Micro-credits that one generation costs: the sum of its steps, over the payloads that they run with."""
-    values = draw(given.variables, chosen, hash_)
-    return sum(
-        step_cost(definitions[step.workflow].cost, drawn_payload(step, definitions[step.workflow], values, hash_))
-        for step in given.steps
+def _possible_values(generation_input: GenerationInput, chosen: Mapping[str, Any]) -> PossibleValues:
+    """Values of weight 0 are never drawn."""
+    return PossibleValues.of(
+        {
+            variable.name: [chosen[variable.name]]
+            if variable.name in chosen
+            else [value for value, share in zip(variable.values, variable.shares, strict=True) if share]
+            for variable in generation_input.variables
+        }
     )
-
-
-def plan_steps(
-    given: GenerationInput, definitions: Definitions, values: Mapping[str, Any], gid: UUID, hash_: str
-) -> list[PlannedStep]:
-    """The steps of one generation, in the collection's order; the variables' `values` are those drawn for it."""
-    steps: list[PlannedStep] = []
-    for step in given.steps:
-        definition = definitions[step.workflow]
-        payload = job_payload(definition, drawn_payload(step, definition, values, hash_))
-        steps.append(
-            PlannedStep(
-                sid=uuid5(gid, str(step.id)),
-                component_id=step.id,
-                workflow=step.workflow,
-                workflow_version=definition.version,
-                workflow_type=definition.type,
-                service_required=definition.service_required,
-                payload=payload,
-                needs=needs(payload),
-                priority=definition.priority,
-            )
-        )
-    return steps
-
-
-def drawn_payload(step: Step, definition: Definition, values: Mapping[str, Any], hash_: str) -> dict[str, Any]:
-    """A step's payload with variables drawn, defaults filled in and a seed where one is wanted."""
-    prompts = {field.id for field in definition.fields if field.type == "prompt_editor"}
-    payload = {
-        key: drawn_prompt(value, values) if key in prompts else drawn(value, values)
-        for key, value in step.payload.items()
-    }
-    for field in definition.fields:
-        if payload.get(field.id) is None and field.default is not None:
-            payload[field.id] = field.default
-        if field.is_seed and payload.get(field.id) in (None, "", -1):
-            payload[field.id] = seed(hash_, step.id, *field.seed_bounds)
-    return payload
-
-
-def job_payload(definition: Definition, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What the worker gets: the job's template with each field's value at its path."""
-    built: dict[str, Any] = _copied(definition.template)
-    for entry in definition.inputs:
-        value = payload.get(entry.id)
-        if value is None:
-            value = entry.default
-        if value is None:
-            continue
-        place = built
-        for part in entry.path[:-1]:
-            place = place.setdefault(part, {})
-        place[entry.path[-1]] = value
-    return built
-
-
-def _copied(template: Any) -> Any:
-    if isinstance(template, dict):
-        return {key: _copied(value) for key, value in template.items()}
-    return [_copied(value) for value in template] if isinstance(template, list) else template

@@ -1,8 +1,7 @@
-"""What a request may grow into: the largest events that its generations can record, known before anything is charged.
+"""Upper bounds of the events that a request's generations record, so that no accepted job records one too large.
 
-A short text that names a long variable often, or a large number, would else become a generation that nothing can carry;
-and ten thousand of a large one more history than anybody wants. Everything is counted in bytes as it is stored, at
-most once per value of the input, and never less than what is really drawn.
+A short text with many tokens of a long variable, or a large number, expands in each generation. Everything is counted
+in bytes of JSON as it is stored, and never less than what is really drawn.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from services.generation.domain.payload.substitution import needs
+from services.generation.domain.planning.steps import Definitions
 from services.generation.domain.workflow import Definition
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
@@ -18,50 +18,56 @@ from shared.contracts.problem import Detail
 from shared.contracts.references import TOKEN
 from shared.contracts.sizes import MAX_CHOSEN, MAX_DATA, MAX_JOB, MAX_REPRODUCTION, MAX_STARTED, encoded_size
 
-OF_EVENT = 1024
-"""Bytes of an event's ids, of its metadata, and of what one output says of a file."""
-OF_REFERENCE = 64
-"""Bytes that an open reference takes in a text beside its token."""
-OF_SEED = 24
+EVENT_BYTES = 1024
+"""Of an event's ids and metadata, and of one file's metadata in an output."""
+REFERENCE_BYTES = 64
+"""Of an open reference in a text, besides its token."""
+SEED_BYTES = 24
 
-Largest = Mapping[str, int]
-"""The bytes that the largest value of each variable has as JSON."""
+LargestValues = Mapping[str, int]
+"""By variable: bytes of its largest value as JSON."""
 
 
-def expansion_faults(
-    given: GenerationInput,
-    definitions: Mapping[str, Definition],
+def size_faults(
+    generation_input: GenerationInput,
+    definitions: Definitions,
     possible: Mapping[str, Sequence[Any]],
     chosen: Mapping[str, Any],
     hashes: Sequence[str],
 ) -> Iterator[Detail]:
-    """What would grow too large: the first of them is enough to know. `hashes` has one for each generation."""
-    data = encoded_size(given.written)
-    if data > MAX_DATA:
-        yield Detail("/data", f"takes {data} bytes as JSON, more than {MAX_DATA}")
+    """The first limit that the job exceeds. `possible`: the values of each variable; `hashes`: one per generation."""
+    data_size = encoded_size(generation_input.written)
+    if data_size > MAX_DATA:
+        yield Detail("/data", f"takes {data_size} bytes as JSON; at most {MAX_DATA} are allowed")
         return
-    said = encoded_size(chosen)
-    # A value that is set stands once more as its own display name in what makes the artwork again.
-    reproduction = data + 2 * said + max(map(encoded_size, hashes)) + len(given.steps) * OF_SEED
-    if said > MAX_CHOSEN or reproduction > MAX_REPRODUCTION:
-        most = min(MAX_CHOSEN, (MAX_REPRODUCTION - data) // 2)
-        yield Detail("/variables", f"take {said} bytes as JSON, more than the {most} that fit beside the collection")
+    chosen_size = encoded_size(chosen)
+    # In `gen_in_data`, a chosen value is written twice: as the value, and as its display name.
+    reproduction = (
+        data_size + 2 * chosen_size + max(map(encoded_size, hashes)) + len(generation_input.steps) * SEED_BYTES
+    )
+    if chosen_size > MAX_CHOSEN or reproduction > MAX_REPRODUCTION:
+        most = min(MAX_CHOSEN, (MAX_REPRODUCTION - data_size) // 2)
+        message = f"take {chosen_size} bytes as JSON; at most {most} are allowed beside this collection's data"
+        yield Detail("/variables", message)
         return
-    largest = {name: max(map(encoded_size, each), default=2) for name, each in possible.items()}
-    steps = sum(step_size(step, definitions[step.workflow], largest) for step in given.steps)
+    largest = {name: max(map(encoded_size, options), default=2) for name, options in possible.items()}
+    steps = sum(step_size(step, definitions[step.workflow], largest) for step in generation_input.steps)
     started = sum(encoded_size(name) + size for name, size in largest.items()) + steps
     if started > MAX_STARTED:
-        message = f"with variables drawn, one generation takes up to {started} bytes as JSON, more than {MAX_STARTED}"
+        message = (
+            f"with variables drawn, one generation takes up to {started} bytes as JSON; "
+            f"at most {MAX_STARTED} are allowed"
+        )
         yield Detail("/data/steps", message)
         return
-    of_one = started + steps + reproduction + (2 * len(given.steps) + 2) * OF_EVENT
-    if of_one * len(hashes) > MAX_JOB:
-        message = f"a generation of this collection takes up to {of_one} bytes: a job has {MAX_JOB // of_one} at most"
+    generation = started + steps + reproduction + (2 * len(generation_input.steps) + 2) * EVENT_BYTES
+    if generation * len(hashes) > MAX_JOB:
+        message = f"a generation takes up to {generation} bytes, so a job can have at most {MAX_JOB // generation}"
         yield Detail("/generations", message)
 
 
-def step_size(step: Step, definition: Definition, largest: Largest) -> int:
-    """Bytes of a planned step at most: its workflow's template with the payload's fields at their paths."""
+def step_size(step: Step, definition: Definition, largest: LargestValues) -> int:
+    """An upper bound of the bytes of a planned step: its workflow's template with the fields at their paths."""
     planned = PlannedStep(
         sid=UUID(int=0),
         component_id=step.id,
@@ -77,17 +83,17 @@ def step_size(step: Step, definition: Definition, largest: Largest) -> int:
     for field in definition.fields:
         if step.payload.get(field.id) is None and field.default is not None:
             sizes[field.id] = encoded_size(field.default)
-    paths = sum(
+    fields = sum(
         len(entry.path_jq) * 2 + sizes.get(entry.id, 0) + encoded_size(entry.default) for entry in definition.inputs
     )
-    return encoded_size(planned) + len(definition.fields) * OF_SEED + paths
+    return encoded_size(planned) + len(definition.fields) * SEED_BYTES + fields
 
 
-def drawn_size(payload: Any, largest: Largest) -> int:
-    """Bytes of a payload at most, with each variable at its largest and references still open."""
+def drawn_size(payload: Any, largest: LargestValues) -> int:
+    """An upper bound of the bytes of a payload with each variable at its largest and references still open."""
     size = encoded_size(payload)
     for _, value in values(payload):
         if isinstance(value, str):
             for token in TOKEN.finditer(value):
-                size += largest.get(token[1].strip(), OF_REFERENCE)
+                size += largest.get(token[1].strip(), REFERENCE_BYTES)
     return size

@@ -1,13 +1,7 @@
-"""The workflow aggregate: a registered definition that steps name in `nodeName`, and that jobs keep the version of."""
+"""The workflow aggregate: a definition that steps name in `nodeName`, and that a job keeps the version of."""
 
-from services.generation.domain.workflow.definition import (
-    Definition,
-    Register,
-    Workflow,
-    decide,
-    evolve,
-    read_definition,
-    workflow_id,
-)
+from services.generation.domain.workflow.definition import Definition, read_definition
+from services.generation.domain.workflow.registration import Register, decide
+from services.generation.domain.workflow.state import Workflow, evolve, workflow_id
 
 __all__ = ["Definition", "Register", "Workflow", "decide", "evolve", "read_definition", "workflow_id"]

@@ -1,6 +1,6 @@
-"""What a step costs: a declarative expression of its workflow, in exact micro-credits.
+"""The cost of a step: an expression of its workflow, evaluated in exact micro-credits.
 
-The same function gives the quote and the charge, from the same drawn payload, so the two can't differ.
+Quote and charge use this function with the same drawn payload, so that they can't differ.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ MAX_COST = 10**12
 """Micro-credits that one step may cost: a million credits."""
 
 
-class BadCost(ValueError):  # noqa: N818 - the sentence it carries is the message
-    """The expression can't be evaluated."""
+class InvalidCost(ValueError):  # noqa: N818 - the message is for the API's client
+    """The expression can't be evaluated, or its value is out of range."""
 
 
 def is_constant(expression: str) -> bool:
-    """Whether the payload makes no difference, so that the generations of a job all cost the same."""
+    """Whether the cost is independent of the payload, and so the same for all generations of a job."""
     try:
         Decimal(expression)
     except InvalidOperation:
@@ -29,13 +29,14 @@ def is_constant(expression: str) -> bool:
 def step_cost(expression: str, payload: Mapping[str, Any]) -> int:
     """The cost of one step in micro-credits, rounded up to a whole one.
 
-    `expression` is a decimal number in credits, such as `0.25`. Raises BadCost for anything else.
+    `expression` is a decimal number of credits, such as `0.25`. Raises InvalidCost for anything else, and for a number
+    below 0 or above MAX_COST.
     """
-    del payload  # constants need none of it; expressions over it come with the workflows that have them
+    del payload  # the only expressions so far are constants
     try:
-        credits_ = Decimal(expression)
+        value = Decimal(expression)
     except InvalidOperation:
-        raise BadCost(f"{expression!r} is not a decimal number of credits") from None
-    if not credits_.is_finite() or not 0 <= credits_ * MICRO <= MAX_COST:
-        raise BadCost(f"a cost lies between 0 and {MAX_COST // MICRO} credits, not {expression}")
-    return int((credits_ * MICRO).to_integral_value(ROUND_CEILING))
+        raise InvalidCost(f"{expression!r} is not a decimal number of credits") from None
+    if not value.is_finite() or not 0 <= value * MICRO <= MAX_COST:
+        raise InvalidCost(f"a cost must be from 0 to {MAX_COST // MICRO} credits, not {expression}")
+    return int((value * MICRO).to_integral_value(ROUND_CEILING))

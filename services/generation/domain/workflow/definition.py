@@ -1,85 +1,31 @@
-"""A workflow: a registered definition that steps name in `nodeName`, and that jobs keep the version of."""
+"""A workflow's definition, read and checked. The only type so far is `direct_job`.
 
-import hashlib
+A definition has a member per file of the workflow's folder; the format is that of the platform's component library.
+"""
+
 import re
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID, uuid5
 
 import msgspec
 
-from services.generation.domain.workflow.cost import BadCost, step_cost
+from services.generation.domain.workflow.cost import InvalidCost, step_cost
 from services.generation.domain.workflow.form import Field
-from shared.contracts.event import Event
-from shared.contracts.generation import WorkflowRegistered
-from shared.contracts.problem import Detail, invalid
-from shared.contracts.sizes import MAX_DATA, encoded_size
+from shared.contracts.problem import Detail, Problem, invalid
 
-NAMESPACE = UUID("6f1b7c58-53f5-4d0e-9b0e-3f2d8c1c6a11")
-
+MAX_PRIORITY = 100
 
 _PATH = re.compile(r"\.?\w+(\.\w+)*")
 
 
-def workflow_id(name: str) -> UUID:
-    return uuid5(NAMESPACE, name)
-
-
-class Workflow(msgspec.Struct, frozen=True):
-    """State. Version 0: not registered."""
-
-    name: str = ""
-    version: int = 0
-    digest: str = ""
-    definition: dict[str, Any] = {}
-
-
-def evolve(state: Workflow, event: Event) -> Workflow:
-    if isinstance(event, WorkflowRegistered):
-        return Workflow(event.name, event.version, event.digest, event.definition)
-    return state
-
-
-class Register(msgspec.Struct, frozen=True):
-    """`definition` is the folder's content: `{"form": …, "inputs": …, "job": …, "cost": …}`, a key per file."""
-
-    name: str
-    definition: dict[str, Any]
-
-
-def decide(command: Register, state: Workflow) -> Sequence[Event]:
-    """Nothing when this very content is the newest version already. Raises VALIDATION_FAILED for a bad folder."""
-    digest = digest_of(command.definition)
-    if digest == state.digest:
-        return []
-    read_definition(command.name, state.version + 1, command.definition)
-    size = encoded_size(command.definition)
-    if size > MAX_DATA:
-        message = f"takes {size} bytes as JSON, more than {MAX_DATA}"
-        raise invalid(f"The workflow {command.name} {message}", Detail("", message))
-    return [
-        WorkflowRegistered(
-            workflow_id=workflow_id(command.name),
-            name=command.name,
-            version=state.version + 1,
-            digest=digest,
-            definition=command.definition,
-        )
-    ]
-
-
-def digest_of(definition: dict[str, Any]) -> str:
-    """Hex sha256 of the definition as JSON with sorted keys and no spaces."""
-    return hashlib.sha256(msgspec.json.encode(definition, order="sorted")).hexdigest()
-
-
 class Form(msgspec.Struct, frozen=True):
+    """`form.json`."""
+
     fields: list[Field]
     config: dict[str, Any] = {}
 
 
 class Input(msgspec.Struct, frozen=True, rename={"path_jq": "pathJq"}):
-    """Where one field's value goes in the job's payload: `.a.b`, with or without the leading dot."""
+    """One entry of `inputs.json`: where a field's value goes in the worker's payload, as `.a.b` or `a.b`."""
 
     id: str
     path_jq: str
@@ -92,7 +38,7 @@ class Input(msgspec.Struct, frozen=True, rename={"path_jq": "pathJq"}):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """`job.json` of a direct_job: who may do the work, and the template of what it is given."""
+    """`job.json`: which workers can run the step, and the template of the payload that they get."""
 
     service_required: str
     priority: int = 50
@@ -103,10 +49,14 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
+    """`cost.json`."""
+
     expression: str
 
 
 class DirectJob(msgspec.Struct, frozen=True):
+    """The members of a `direct_job` definition."""
+
     form: Form
     inputs: list[Input]
     job: Job
@@ -114,7 +64,7 @@ class DirectJob(msgspec.Struct, frozen=True):
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """A definition read: what planning and validation need of it."""
+    """What checks and planning need of a definition, whatever its type. `cost`: see `cost.step_cost`."""
 
     name: str
     version: int
@@ -128,25 +78,24 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 def read_definition(name: str, version: int, document: dict[str, Any]) -> Definition:
-    """Raises VALIDATION_FAILED, naming the place that can't be read."""
+    """Raises VALIDATION_FAILED with a pointer into the definition."""
     try:
         read = msgspec.convert(document, DirectJob)
-        step_cost(read.cost.expression, {})
     except msgspec.ValidationError as error:
-        raise invalid(f"The workflow {name} can't be read", Detail("", str(error))) from None
-    except BadCost as error:
-        raise invalid(f"The workflow {name} has no usable cost", Detail("/cost/expression", str(error))) from None
-    if not 0 <= read.job.priority <= 100:
-        raise invalid(f"The workflow {name} can't be read", Detail("/job/priority", "a priority is 0 to 100"))
+        raise _invalid(name, "", str(error)) from None
+    try:
+        step_cost(read.cost.expression, {})
+    except InvalidCost as error:
+        raise _invalid(name, "/cost/expression", str(error)) from None
+    if not 0 <= read.job.priority <= MAX_PRIORITY:
+        raise _invalid(name, "/job/priority", f"a priority must be an integer from 0 to {MAX_PRIORITY}")
     if not read.job.service_required.replace("-", "").replace("_", "").isalnum():
-        raise invalid(
-            f"The workflow {name} can't be read",
-            Detail("/job/service_required", "service_required has letters, digits, - and _ only"),
-        )
-    for index, each in enumerate(read.inputs):
-        if not _PATH.fullmatch(each.path_jq):
-            message = "a path is keys with dots between them, such as .prompt or .options.size"
-            raise invalid(f"The workflow {name} can't be read", Detail(f"/inputs/{index}/pathJq", message))
+        message = "service_required must have letters, digits, - and _ only, and at least one letter or digit"
+        raise _invalid(name, "/job/service_required", message)
+    for index, entry in enumerate(read.inputs):
+        if not _PATH.fullmatch(entry.path_jq):
+            message = "pathJq must be keys with dots between them, such as .prompt or .options.size"
+            raise _invalid(name, f"/inputs/{index}/pathJq", message)
     return Definition(
         name=name,
         version=version,
@@ -158,3 +107,7 @@ def read_definition(name: str, version: int, document: dict[str, Any]) -> Defini
         template=read.job.payload,
         cost=read.cost.expression,
     )
+
+
+def _invalid(name: str, pointer: str, message: str) -> Problem:
+    return invalid(f"The definition of the workflow {name} is not valid", Detail(pointer, message))

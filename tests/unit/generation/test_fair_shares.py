@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.fair_shares import LEAST, OpenJob, next_starts, shares
+from services.generation.domain.fair_shares import LEAST_SHARE, OpenJob, next_starts, shares
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 
@@ -71,7 +71,7 @@ def test_nobody_gets_more_while_others_who_want_it_have_less(jobs: list[OpenJob]
         for user, wanted in wants.items():
             if wanted:
                 # Where `most` can't be divided evenly, some have one more.
-                assert open_of[served] <= max(open_of[user] + 1, LEAST), (users, served, user)
+                assert open_of[served] <= max(open_of[user] + 1, LEAST_SHARE), (users, served, user)
 
 
 @given(open_jobs(), WINDOW, MOST)
@@ -93,14 +93,14 @@ def test_every_user_may_always_have_some(jobs: list[OpenJob], window: int) -> No
     for user in {each.user_id for each in jobs}:
         own = [each for each in now if each.user_id == user]
         wanted = sum(each.room(window) for each in own)
-        assert not wanted or sum(each.open for each in own) >= LEAST
+        assert not wanted or sum(each.open for each in own) >= LEAST_SHARE
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=20), st.integers(0, 500))
 def test_shares_are_no_more_than_there_is_or_was_asked_for(demands: list[int], most: int) -> None:
     given_out = shares(dict(enumerate(demands)), most)
     assert all(given_out[key] <= demand for key, demand in enumerate(demands))
-    assert sum(given_out.values()) <= max(most, LEAST * len(demands))
+    assert sum(given_out.values()) <= max(most, LEAST_SHARE * len(demands))
     if sum(demands) <= most:
         assert given_out == dict(enumerate(demands))
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.generation.engine.result_message import Malformed, read_result
+from services.generation.engine.result_message import MalformedResult, read_result
 from shared.contracts.generation import Output, StepError
 from shared.contracts.work import WorkResult
 
@@ -51,5 +51,5 @@ def test_a_result_that_is_too_large_fails_the_attempt():
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b"\xff", b"[" * 5000, b'{"job_id": 1}'])
 def test_anything_else_is_malformed(body):
     """With the reason."""
-    with pytest.raises(Malformed, match="this is no result"):
+    with pytest.raises(MalformedResult, match="the message is not a result"):
         read_result(body)

@@ -1,0 +1,25 @@
+"""The service's aggregates, as the event store folds them."""
+
+from typing import Any
+
+from services.generation.domain import collection_source, generation, job, workflow
+from services.generation.domain.collection_source import CollectionSource
+from services.generation.domain.generation import Generation
+from services.generation.domain.job import Job
+from services.generation.domain.workflow import Workflow
+from shared.eventstore import Decider
+
+WORKFLOW: Decider[Workflow] = Decider(name="workflow", initial=Workflow(), evolve=workflow.evolve, state_type=Workflow)
+SOURCE: Decider[CollectionSource] = Decider(
+    name="collection_source",
+    initial=CollectionSource(),
+    evolve=collection_source.evolve,
+    state_type=CollectionSource,
+)
+JOB: Decider[Job] = Decider(
+    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=2, snapshot_every=500
+)
+GENERATION: Decider[Generation] = Decider(
+    name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation
+)
+DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, SOURCE, JOB, GENERATION)

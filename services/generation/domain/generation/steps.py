@@ -1,0 +1,78 @@
+"""Scheduling a generation's steps: which of them can run, and when."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.generation.domain.generation.state import Generation, StepState
+from services.generation.domain.payload.substitution import resolved
+from shared.contracts.generation import GenerationStarted, PlannedStep, StepError, StepFailed, StepScheduled
+from shared.contracts.sizes import MAX_SCHEDULED, encoded_size
+
+FIRST_RETRY_DELAY, LONGEST_RETRY_DELAY = timedelta(seconds=1), timedelta(seconds=60)
+
+
+def ready_at(event: StepScheduled, recorded_at: datetime) -> datetime:
+    """When a scheduled step may be sent: at once, or at the end of its backoff."""
+    return datetime.fromisoformat(event.not_before) if event.not_before else recorded_at
+
+
+def retry_delay(attempt: int, sid: UUID) -> timedelta:
+    """The backoff after this attempt: 1, 2, 4, … at most 60 seconds, and up to a quarter more as jitter.
+
+    The jitter is derived from the step's id, so that steps which failed together are not retried together.
+    """
+    delay: timedelta = min(FIRST_RETRY_DELAY * 2 ** min(attempt - 1, 10), LONGEST_RETRY_DELAY)
+    return delay * (1 + sid.bytes[0] / 1024)
+
+
+def ready_steps(state: Generation) -> Iterator[StepScheduled | StepFailed]:
+    """Schedules the steps that never were, and whose references all have their outputs.
+
+    A step whose payload exceeds MAX_SCHEDULED with those outputs in it fails: they are not known when a job is checked.
+    """
+    assert state.started is not None
+    for step in state.started.steps:
+        if state.steps[step.component_id] == StepState() and all(
+            state.steps[need].status == "completed" for need in step.needs
+        ):
+            event = scheduled(state, step, 1, None)
+            size = encoded_size(event.payload)
+            yield event if size <= MAX_SCHEDULED else _too_large(state.started, step, size)
+
+
+def scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: datetime | None) -> StepScheduled:
+    """An attempt of a step, with the outputs of other steps in its payload. `not_before`: None for at once."""
+    assert state.started is not None
+    return StepScheduled(
+        gid=state.started.gid,
+        job_id=state.started.job_id,
+        user_id=state.started.user_id,
+        collection_id=state.started.collection_id,
+        sid=step.sid,
+        component_id=step.component_id,
+        attempt=attempt,
+        workflow=step.workflow,
+        workflow_type=step.workflow_type,
+        service_required=step.service_required,
+        payload=resolved(step.payload, {need: state.steps[need].outputs for need in step.needs}),
+        priority=step.priority,
+        not_before=not_before.isoformat() if not_before is not None else None,
+        hash=state.started.hash,
+    )
+
+
+def _too_large(started: GenerationStarted, step: PlannedStep, size: int) -> StepFailed:
+    message = (
+        f"With the outputs of other steps in it, the payload takes {size} bytes as JSON; "
+        f"at most {MAX_SCHEDULED} are allowed"
+    )
+    return StepFailed(
+        gid=started.gid,
+        job_id=started.job_id,
+        sid=step.sid,
+        component_id=step.component_id,
+        attempt=1,
+        error=StepError(code="PAYLOAD_TOO_LARGE", message=message, retryable=False),
+        final=True,
+    )

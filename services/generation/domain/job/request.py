@@ -1,0 +1,81 @@
+"""Requesting a job: the first event of its stream, with its quote and its generations."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.generation.domain.job.state import Job
+from shared.contracts.event import Event
+from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
+from shared.contracts.problem import Problem
+from shared.contracts.sizes import KIB, MAX_PART, encoded_size
+
+JOB_TYPE = "collection_generation"
+MAX_INLINE = 128 * KIB
+"""Bytes of generations in `job_requested` itself: about 900 of them, with hashes of 64 characters."""
+
+
+class RequestJob(msgspec.Struct, frozen=True):
+    """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits."""
+
+    job_id: UUID
+    user_id: UUID
+    collection_id: UUID
+    project_id: UUID
+    title: str
+    data: dict[str, Any]
+    workflow_versions: dict[str, int]
+    variables: dict[str, Any]
+    generations: list[RequestedGeneration]
+    quoted: int
+    encryption_enabled: bool
+
+
+def disowned_problem() -> Problem:
+    """The answer to a request whose job was disowned, that is, lost in a restore of the database."""
+    return Problem(
+        "CONFLICT", "The job of this request was lost in a restore of the database: send it with a new Idempotency-Key"
+    )
+
+
+def request(command: RequestJob, state: Job) -> Sequence[Event]:
+    """Idempotent. Raises CONFLICT for a disowned job."""
+    if state.status == "disowned":
+        raise disowned_problem()
+    if state.status:
+        return []
+    first, *others = _parts(command.generations)
+    requested = JobRequested(
+        job_id=command.job_id,
+        name=f"Collection Generation: {command.title}",
+        job_type=JOB_TYPE,
+        user_id=command.user_id,
+        collection_id=command.collection_id,
+        project_id=command.project_id,
+        data=command.data,
+        workflow_versions=command.workflow_versions,
+        variables=command.variables,
+        generations=first,
+        quoted=command.quoted,
+        encryption_enabled=command.encryption_enabled,
+        total=len(command.generations) if others else 0,
+        parts=len(others),
+    )
+    listed = (JobGenerationsListed(command.job_id, number, part) for number, part in enumerate(others, start=1))
+    return [requested, *listed]
+
+
+def _parts(generations: Sequence[RequestedGeneration]) -> list[list[RequestedGeneration]]:
+    """The generations divided so that no event is too large; the first part is the one in `job_requested`."""
+    parts: list[list[RequestedGeneration]] = [[]]
+    room = MAX_INLINE
+    for generation in generations:
+        size = encoded_size(generation) + 1
+        if size > room:
+            parts.append([])
+            room = MAX_PART
+        parts[-1].append(generation)
+        room -= size
+    return parts

@@ -1,0 +1,30 @@
+"""A workflow's state, folded from its events. Its id is derived from its name."""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from shared.contracts.event import Event
+from shared.contracts.generation import WorkflowRegistered
+
+NAMESPACE = UUID("6f1b7c58-53f5-4d0e-9b0e-3f2d8c1c6a11")
+
+
+def workflow_id(name: str) -> UUID:
+    return uuid5(NAMESPACE, name)
+
+
+class Workflow(msgspec.Struct, frozen=True):
+    """Version 0: not registered."""
+
+    name: str = ""
+    version: int = 0
+    digest: str = ""
+    definition: dict[str, Any] = {}
+
+
+def evolve(_: Workflow, event: Event) -> Workflow:
+    if isinstance(event, WorkflowRegistered):
+        return Workflow(event.name, event.version, event.digest, event.definition)
+    raise AssertionError(f"{event!r} is not an event of a workflow")

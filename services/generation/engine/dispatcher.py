@@ -1,0 +1,65 @@
+"""Sends scheduled steps to the work queue. The upload grant is signed here, and is in the message only."""
+
+from datetime import timedelta
+
+import msgspec
+import nats.errors
+
+from services.generation.broker import Broker
+from services.generation.domain.generation import ready_at
+from services.generation.handlers import CommandHandlers
+from services.generation.processes.dispatch_steps import (
+    NAME,
+    TOO_LARGE,
+    is_due,
+    message_id,
+    work_message,
+    work_subject,
+)
+from services.generation.upload_grants import GrantSigner
+from shared.contracts.generation import StepScheduled
+from shared.eventstore import RecordedEvent
+from shared.processes import Process
+
+DEDUPLICATED_FOR = timedelta(seconds=15)
+"""Well within JetStream's window for duplicates: a step scheduled so recently can be sent again without harm."""
+
+
+class Dispatcher:
+    """`step_deadline`: how long after it is ready an attempt counts as lost."""
+
+    def __init__(
+        self, handlers: CommandHandlers, broker: Broker, signer: GrantSigner, step_deadline: timedelta
+    ) -> None:
+        self._handlers, self._broker, self._signer, self.step_deadline = handlers, broker, signer, step_deadline
+
+    async def send(self, recorded: RecordedEvent) -> None:
+        """Raises nats.errors.Error, or TimeoutError, while the broker is away.
+
+        A payload that is too large for a message fails the attempt.
+        """
+        event, now = recorded.event, self._handlers.clock()
+        assert isinstance(event, StepScheduled)
+        # An older one may have been sent before a restart of this process, and may be done.
+        if now - recorded.recorded_at > DEDUPLICATED_FOR and not await self._handlers.is_current(
+            event.gid, event.sid, event.attempt
+        ):
+            return
+        deadline = ready_at(event, recorded.recorded_at) + self.step_deadline
+        upload = self._signer.grant(event, deadline=deadline)
+        message = work_message(event, upload, deadline, self.step_deadline, recorded.context.traceparent)
+        subject = work_subject(event.workflow_type, event.service_required)
+        try:
+            await self._broker.publish(subject, msgspec.json.encode(message), message_id(event))
+        except nats.errors.MaxPayloadError:
+            await self._handlers.take_result(
+                job_id=event.job_id, gid=event.gid, sid=event.sid, attempt=event.attempt, outputs=[], error=TOO_LARGE
+            )
+
+    def process(self) -> Process:
+        async def dispatch(recorded: RecordedEvent) -> None:
+            assert isinstance(recorded.event, StepScheduled)
+            if is_due(recorded.event):
+                await self.send(recorded)
+
+        return Process(NAME, (StepScheduled,), dispatch, lost=self._broker.lost)

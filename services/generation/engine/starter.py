@@ -1,0 +1,258 @@
+"""Starts the generations of authorized jobs, a stream each, so that a large job leaves room for the jobs of others.
+
+The replica that leads keeps the open jobs in memory and saves them in `open_jobs`, from which the next leader
+continues.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID, uuid5
+
+import msgspec
+import structlog
+
+from services.generation.deciders import JOB
+from services.generation.domain.fair_shares import OpenJob, next_starts
+from services.generation.domain.generation import Start
+from services.generation.domain.job import Abandon
+from services.generation.handlers import CommandHandlers
+from services.generation.job_specifications import JobSpecification
+from services.generation.open_jobs import OpenJobsTable
+from services.generation.processes.start_generations import (
+    EVENTS,
+    NAME,
+    REPLACES,
+    next_batch,
+    open_job,
+    started_counts,
+    starts_of,
+)
+from services.generation.projections.generations import GENERATIONS
+from services.generation.projections.jobs import JOBS
+from services.generation.projections.open_steps import OPEN_STEPS
+from shared.backoff import Backoff
+from shared.contracts.generation import JobAuthorized, JobGenerationCompleted, JobGenerationFailed
+from shared.eventstore import Context, RecordedEvent
+from shared.eventstore.records import decode_context
+from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.handling.transient import is_transient
+from shared.messaging.refusals import NAME as RELAY
+from shared.processes import Process
+
+SAVE_EVERY = 0.25
+"""Seconds between two writes to `open_jobs`. After a crash, generations started since then are started again."""
+MAX_LAG = 200
+"""Positions that the relay and the read tables may be behind; beyond, no generation starts."""
+MAX_LAG_WAIT = 1.0
+"""Seconds that a round waits for them. If one of them has stopped, jobs continue at one round per such wait."""
+TABLES = (JOBS, GENERATIONS, OPEN_STEPS)
+"""Read tables without a fault move together, so the furthest of these shows the projector's position."""
+
+log = structlog.get_logger()
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """The `job_authorized` that causes a job's starts."""
+
+    event_id: UUID
+    context: Context
+
+
+class GenerationStarter:
+    """`window` and `most_open` are numbers of generations: see `domain/fair_shares.py`."""
+
+    def __init__(self, handlers: CommandHandlers, window: int, most_open: int) -> None:
+        self._handlers, self._window, self._most_open = handlers, window, most_open
+        self._table = OpenJobsTable(handlers.store)
+        self._jobs: dict[UUID, OpenJob] = {}
+        self._causes: dict[UUID, Cause] = {}
+        self._unsaved_starts: set[UUID] = set()
+        self._unsaved_ends: set[UUID] = set()
+        self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
+
+    def process(self) -> Process:
+        loops = (self.start_all, self.save_all)
+        return Process(NAME, EVENTS, self.react, begin=self.begin, beside=loops, replaces=REPLACES)
+
+    async def begin(self) -> None:
+        """Drops what an earlier lease has left in memory, and reads the open jobs."""
+        self._jobs, self._causes, self._unsaved_starts, self._unsaved_ends = {}, {}, set(), set()
+        for job, event_id, context in await self._table.all():
+            try:
+                await self._take(job, Cause(event_id, decode_context(context)))
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                log.exception("job_left_out", job_id=str(job.job_id))  # others must start; the next leader retries
+
+    async def react(self, recorded: RecordedEvent) -> None:
+        match recorded.event:
+            case JobAuthorized() as event:
+                await self._admit(event, recorded)
+            case (
+                JobGenerationCompleted(job_id=job_id, ended=ended, total=total)
+                | JobGenerationFailed(job_id=job_id, ended=ended, total=total)
+            ):
+                if not total and job_id in self._jobs:  # events of early releases have no counts
+                    ended = (await self._handlers.store.load(JOB, job_id)).state.ended
+                self._note_end(job_id, ended)
+
+    async def _admit(self, event: JobAuthorized, recorded: RecordedEvent) -> None:
+        """Adds a job to `open_jobs` before the event counts as handled, so that no leader misses it."""
+        if event.job_id in self._jobs:
+            return
+        cause = Cause(recorded.event_id, recorded.context)
+        try:
+            specification = await self._specification(event.job_id)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            await self._abandon(event.job_id, cause, error)
+            return
+        await self._table.add(open_job(event.job_id, specification, ()), recorded)
+        await self._take(open_job(event.job_id, specification, self._jobs.values()), cause)
+
+    async def _take(self, job: OpenJob, cause: Cause) -> None:
+        state = (await self._handlers.store.load(JOB, job.job_id)).state
+        if state.status == "processing":
+            self._jobs[job.job_id] = msgspec.structs.replace(job, ended=state.ended)
+            self._causes[job.job_id] = cause
+        else:
+            self._note_job_end(job.job_id)
+        self._changed.set()
+
+    def _note_end(self, job_id: UUID, ended: int) -> None:
+        """Counts come in order; a redelivered event has a count that is not greater than the current one."""
+        job = self._jobs.get(job_id)
+        if job is None or ended <= job.ended:
+            return
+        self._jobs[job_id] = msgspec.structs.replace(job, ended=ended)
+        if ended >= job.total:
+            self._drop(job_id)
+            self._note_job_end(job_id)
+        self._changed.set()
+
+    def _note_job_end(self, job_id: UUID) -> None:
+        self._unsaved_ends.add(job_id)
+        self._unsaved.set()
+
+    def _drop(self, job_id: UUID) -> None:
+        self._jobs.pop(job_id, None)
+        self._causes.pop(job_id, None)
+        self._unsaved_starts.discard(job_id)
+
+    async def start_all(self) -> None:
+        """Starts what may start, whenever a job was admitted or a generation has ended, until cancelled."""
+        backoff = Backoff(NAME, on=is_transient)
+        while True:
+            self._changed.clear()
+            chosen = next_starts(self._jobs.values(), self._window, self._most_open)
+            if not chosen:
+                await self._changed.wait()
+                continue
+            try:
+                await self._wait_for_followers()
+                await self._start(chosen)
+            except Exception as error:  # noqa: BLE001 - the backoff raises what is not transient
+                await backoff.pause(error)
+            else:
+                backoff.reset()
+
+    async def _wait_for_followers(self) -> None:
+        """Until relay and read tables are at most MAX_LAG behind, since other users' requests wait for these too."""
+        marks, loop = self._handlers.store.watermarks, asyncio.get_running_loop()
+        until, goal = loop.time() + MAX_LAG_WAIT, marks.value(HEAD_WATERMARK) - MAX_LAG
+        for follower in (max((table.watermark for table in TABLES), key=marks.value), RELAY):
+            if 0 < marks.value(follower) < goal:  # 0: this process has not heard of the follower yet
+                await marks.wait_for(follower, goal, max(0.0, until - loop.time()))
+
+    async def _start(self, chosen: Sequence[OpenJob]) -> None:
+        """Raises transient errors; generations that were not started are chosen again."""
+        specifications: dict[UUID, JobSpecification] = {}
+        failed: dict[UUID, Exception] = {}
+        for job_id in dict.fromkeys(job.job_id for job in chosen):
+            try:
+                specifications[job_id] = await self._specification(job_id)
+            except Exception as error:  # noqa: BLE001 - other jobs must start whatever the error is
+                failed[job_id] = error
+        remaining = starts_of(chosen, specifications, failed)
+        while batch := await asyncio.to_thread(next_batch, remaining):  # planning takes long
+            results = await asyncio.gather(*map(self._start_one, batch), return_exceptions=True)
+            self._note_starts(chosen, batch, results, failed)
+        for job_id, failure in failed.items():
+            if is_transient(failure):
+                raise failure
+            await self._abandon_open(job_id, failure)
+
+    async def _specification(self, job_id: UUID) -> JobSpecification:
+        specification = await self._handlers.job_specifications.get(job_id)
+        assert specification is not None, "an authorized job was requested"
+        return specification
+
+    async def _start_one(self, start: Start) -> None:
+        """The command's id is derived from the generation's, so a repeated start is recorded once."""
+        cause = self._causes[start.job_id]
+        context = cause.context
+        await self._handlers.start_generation(
+            start,
+            Context(
+                command_id=uuid5(start.gid, "start"),
+                actor=NAME,
+                correlation_id=context.correlation_id or context.command_id,
+                causation_id=cause.event_id,
+                traceparent=context.traceparent,
+            ),
+        )
+
+    def _note_starts(
+        self,
+        chosen: Sequence[OpenJob],
+        batch: Sequence[Start],
+        results: Sequence[BaseException | None],
+        failed: dict[UUID, Exception],
+    ) -> None:
+        counts = started_counts(batch, results, failed)
+        served = {job.job_id: job.served for job in chosen}
+        for job_id, count in counts.items():
+            job = self._jobs.get(job_id)
+            if job is not None:
+                self._jobs[job_id] = msgspec.structs.replace(job, started=job.started + count, served=served[job_id])
+                self._unsaved_starts.add(job_id)
+                self._unsaved.set()
+
+    async def _abandon_open(self, job_id: UUID, error: Exception) -> None:
+        """Abandons a job that can't be started: its user's other jobs would wait behind it."""
+        cause = self._causes.get(job_id)
+        if cause is None:
+            return  # the job has ended
+        try:
+            await self._abandon(job_id, cause, error)
+        except Exception as failure:
+            if is_transient(failure):
+                raise
+            log.exception("job_left_out", job_id=str(job_id))
+        else:
+            self._note_job_end(job_id)
+        self._drop(job_id)
+
+    async def _abandon(self, job_id: UUID, cause: Cause, error: Exception) -> None:
+        log.error("job_abandoned", job_id=str(job_id), exc_info=error)
+        reason = f"GENERATION_FAILED: the job can't be started ({type(error).__name__})"
+        context = cause.context.caused(cause.event_id, f"{NAME}:abandon")
+        await self._handlers.command_job(job_id, Abandon(reason), context)
+
+    async def save_all(self) -> None:
+        """Saves the changes of the open jobs every SAVE_EVERY seconds, until cancelled; retries transient errors."""
+        backoff = Backoff(f"{NAME} in PostgreSQL", on=is_transient)
+        while True:
+            await self._unsaved.wait()
+            await asyncio.sleep(SAVE_EVERY)
+            self._unsaved.clear()
+            await backoff.call(partial(self._save, set(self._unsaved_starts), set(self._unsaved_ends)))
+
+    async def _save(self, starts: set[UUID], ends: set[UUID]) -> None:
+        started = {job_id: self._jobs[job_id].started for job_id in starts if job_id in self._jobs}
+        await self._table.update(started, ends)
+        self._unsaved_starts -= starts
+        self._unsaved_ends -= ends

@@ -1,0 +1,29 @@
+"""HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals."""
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+from services.generation.routes.grant_keys import list_grant_keys
+from services.generation.routes.job_events import follow_job
+from services.generation.routes.job_requests import request_job
+from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
+from services.generation.routes.workflows import list_workflows, read_workflow
+from shared.http.amounts import ExactResponse
+
+ROUTES: list[ControllerRouterHandler] = [
+    Router(
+        "/",
+        route_handlers=[
+            request_job,
+            list_jobs,
+            read_job,
+            list_generations,
+            read_history,
+            follow_job,
+            list_workflows,
+            read_workflow,
+            list_grant_keys,
+        ],
+        response_class=ExactResponse,
+    )
+]

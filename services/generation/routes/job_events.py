@@ -1,0 +1,38 @@
+"""Following a job."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.response import Stream
+
+from services.generation.event_stream.hub import JobEventHub
+from services.generation.event_stream.sse import MEDIA_TYPE, last_event_id, stream
+from services.generation.queries import Queries
+from shared.http import ApiRequest, FromPath, User
+
+
+@get("/jobs/{job_id:uuid}/events", summary="Follow a job (SSE)", media_type=MEDIA_TYPE)
+async def follow_job(
+    job_id: FromPath[UUID],
+    principal: User,
+    request: ApiRequest,
+    queries: NamedDependency[Queries],
+    hub: NamedDependency[JobEventHub],
+) -> Response[Any]:
+    """Events `job_status`, `node_started`, `node_progress`, `node_completed`, `image_generated`, `error`.
+
+    All but `node_progress` have an id; `Last-Event-ID` replays those after it. The terminal `job_status` ends the
+    stream; after it, 204.
+    """
+    after = last_event_id(request.headers)
+    summary = await queries.job_summary(job_id, principal.user_id)
+    if after > (last := await queries.last_event(job_id)):
+        # An id of another stream, or of a history that was lost in a restore: replay all.
+        after = 0
+    elif summary.completed_at is not None and after == last:
+        return Response(None, status_code=204)
+    # The edge reads `emprops-stream-after` to let followers that begin at the same position share one stream.
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no", "emprops-stream-after": str(after)}
+    return Stream(stream(hub, job_id, after), media_type=MEDIA_TYPE, headers=headers)

@@ -1,0 +1,116 @@
+"""A user's jobs, their generations and their history."""
+
+from operator import itemgetter
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from services.generation.queries import Queries
+from services.generation.views import GenerationView, HistoryEntry, JobSummary, JobView
+from shared.eventstore import EventStore
+from shared.eventstore.write_position import note
+from shared.http import (
+    LAST_NUMBER,
+    Cursor,
+    Envelope,
+    FromPath,
+    FromQuery,
+    Limit,
+    Page,
+    User,
+    cursor_number,
+    encode_cursor,
+    next_cursor,
+)
+from shared.runtime import Runtime
+
+JobStatus = Literal["pending", "processing", "rejected", "completed", "partially_completed", "failed"]
+GenerationStatus = Literal["pending", "processing", "completed", "failed"]
+
+
+@get("/jobs", summary="Your jobs")
+async def list_jobs(
+    principal: User,
+    queries: NamedDependency[Queries],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    collection_id: FromQuery[UUID | None] = None,
+    status: FromQuery[JobStatus | None] = None,
+) -> Page[JobSummary]:
+    """Newest first, without their generations."""
+    before = cursor_number(cursor, LAST_NUMBER)
+    jobs = await queries.jobs(
+        principal.user_id, before=before, limit=limit + 1, collection_id=collection_id, status=status
+    )
+    return Page([summary for _, summary in jobs[:limit]], next_cursor(jobs, limit, itemgetter(0)))
+
+
+@get("/jobs/{job_id:uuid}", summary="A job with its first generations")
+async def read_job(
+    job_id: FromPath[UUID],
+    principal: User,
+    queries: NamedDependency[Queries],
+    runtime: NamedDependency[Runtime],
+) -> Envelope[JobView]:
+    """Its status, its credits, and its first generations with variables and outputs: 100 at most, and 90 KiB.
+
+    `/jobs/{id}/generations` has the others, after `next_cursor`.
+    """
+    summary, counts = await queries.job(job_id, principal.user_id)
+    await _note_end(summary, runtime.store)
+    first = await queries.generations(job_id)
+    view = JobView(
+        **msgspec.structs.asdict(summary),
+        generation_counts=counts,
+        generations=first.generations,
+        next_cursor=_cursor_of_place(first.last),
+    )
+    return Envelope(view)
+
+
+@get("/jobs/{job_id:uuid}/generations", summary="A job's generations")
+async def list_generations(
+    job_id: FromPath[UUID],
+    principal: User,
+    queries: NamedDependency[Queries],
+    runtime: NamedDependency[Runtime],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    status: FromQuery[GenerationStatus | None] = None,
+) -> Page[GenerationView]:
+    """Their variables and outputs, in the order of the request; a page has 90 KiB at most, or one generation.
+
+    With `status`, those in it when their page is read: a generation whose status changes meanwhile may be on no page.
+    """
+    await _note_end(await queries.job_summary(job_id, principal.user_id), runtime.store)
+    after = cursor_number(cursor, -1)
+    page = await queries.generations(job_id, after=after, limit=limit, status=status)
+    return Page(page.generations, _cursor_of_place(page.last))
+
+
+@get("/jobs/{job_id:uuid}/history", summary="What happened to a job")
+async def read_history(
+    job_id: FromPath[UUID],
+    principal: User,
+    queries: NamedDependency[Queries],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[HistoryEntry]:
+    """Every change, oldest first."""
+    await queries.job_summary(job_id, principal.user_id)
+    after = cursor_number(cursor, 0)
+    entries = await queries.job_history(job_id, after=after, limit=limit + 1)
+    return Page([entry for _, entry in entries[:limit]], next_cursor(entries, limit, itemgetter(0)))
+
+
+async def _note_end(summary: JobSummary, store: EventStore) -> None:
+    """Makes the client's next reads, of any service, include what followed from the job's end."""
+    if summary.completed_at is not None:
+        note(await store.head())
+
+
+def _cursor_of_place(last: int | None) -> str | None:
+    return None if last is None else encode_cursor(last)

@@ -1,0 +1,99 @@
+"""What clients see of jobs, generations and workflows."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.http.amounts import Credits
+
+
+class JobCredits(msgspec.Struct, frozen=True):
+    """Credits, exact to 6 decimals."""
+
+    quoted: Credits
+    held: Credits
+    captured: Credits
+
+
+class GenerationView(msgspec.Struct, frozen=True):
+    """One artwork of a job. `status`: pending, processing, completed or failed."""
+
+    gid: UUID
+    hash: str
+    status: str
+    variables: dict[str, Any]
+    error: str | None
+    outputs: list[dict[str, Any]]
+
+
+class GenerationCounts(msgspec.Struct, frozen=True):
+    """How many of a job's generations are in each status."""
+
+    pending: int
+    processing: int
+    completed: int
+    failed: int
+
+
+class JobSummary(msgspec.Struct, frozen=True):
+    """A job without its generations, as in a list. `progress`: from 0 to 1."""
+
+    id: UUID
+    name: str
+    job_type: str
+    status: str
+    progress: float
+    collection_id: UUID
+    user_id: UUID
+    error: str | None
+    credits: JobCredits
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class JobView(msgspec.Struct, frozen=True):
+    """A job as its user sees it. `progress`: from 0 to 1.
+
+    `generations` are the first ones, in the order of the request; `/jobs/{id}/generations` has the others, after
+    `next_cursor`, which is null if there are none. `generation_counts` counts all of them.
+    """
+
+    id: UUID
+    name: str
+    job_type: str
+    status: str
+    progress: float
+    collection_id: UUID
+    user_id: UUID
+    error: str | None
+    credits: JobCredits
+    generation_counts: GenerationCounts
+    generations: list[GenerationView]
+    next_cursor: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """A change of a job. `status`: the job's from then on."""
+
+    status: str
+    message: str
+    data: dict[str, Any]
+    created_at: datetime
+
+
+class WorkflowView(msgspec.Struct, frozen=True):
+    """A workflow in its newest version: what a step's payload may set, and what it costs in credits."""
+
+    id: UUID
+    name: str
+    version: int
+    type: str
+    cost: Credits
+    form: dict[str, Any]
+    updated_at: datetime
