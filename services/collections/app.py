@@ -4,9 +4,10 @@ from pathlib import Path
 
 from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
-from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES, Handlers
+from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, PACKAGE, PROJECT, SERIES
+from services.collections.handlers import Handlers
 from services.collections.metadata import Metadata
-from services.collections.packages import PACKAGE, Packages, package_consumers
+from services.collections.packages import Packages, package_consumers
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS

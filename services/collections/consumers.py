@@ -1,6 +1,7 @@
 """Turns events of other services into commands: on component assets, series and artworks."""
 
-from services.collections.domain import artwork, component_asset, series
+from services.collections.domain import component_asset, series
+from services.collections.domain.artwork.commands import CompleteArtwork
 from services.collections.handlers import Handlers
 from shared.contracts.generation import (
     GenerationCompleted,
@@ -29,7 +30,7 @@ def consumers(handlers: Handlers) -> list[Consumer]:
             case GenerationStarted() as event:
                 await handlers.draw_artwork(event, context)
             case GenerationCompleted(gid=gid, outputs=outputs, gen_in_data=data):
-                command = artwork.CompleteArtwork(gid, outputs, data.get("variables") or [])
+                command = CompleteArtwork(gid, outputs, data.get("variables") or [])
                 await handlers.note_artwork(gid, command, context)
             case _:
                 await handlers.note_series(recorded.stream_id, series_command(recorded), context)

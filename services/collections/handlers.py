@@ -10,15 +10,16 @@ from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
 from services.collections.component_ids import ComponentIds
-from services.collections.domain import artwork, component_asset, project, series
-from services.collections.domain.artwork import Artwork
+from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES
+from services.collections.domain import component_asset, project, series
+from services.collections.domain.artwork import commands as artwork
+from services.collections.domain.artwork.commands import DrawArtwork
 from services.collections.domain.collection import components, creation, custody, instructions
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection, ForkCollection
 from services.collections.domain.collection.custody import TransferCustody
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.state import Collection, Custody
-from services.collections.domain.component_asset import ComponentAsset
 from services.collections.domain.project import (
     ChooseCurrentCollection,
     CreateProject,
@@ -27,21 +28,12 @@ from services.collections.domain.project import (
     create_default,
     create_untitled,
 )
-from services.collections.domain.series import Series
 from shared.contracts.event import Event
 from shared.contracts.generation import GenerationStarted
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
-from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, StreamAppend, VersionConflict
+from shared.eventstore import Context, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 from shared.http import Precondition
-
-PROJECT = Decider("project", project.NOTHING, project.evolve, Project)
-COLLECTION = Decider(
-    "collection", collection.NOTHING, collection.evolve, Collection, state_version=2, snapshot_every=100
-)
-COMPONENT_ASSET = Decider("component_asset", component_asset.NOTHING, component_asset.evolve, ComponentAsset)
-SERIES = Decider("series", series.NOTHING, series.evolve, Series)
-ARTWORK = Decider("artwork", artwork.NOTHING, artwork.evolve, Artwork)
 
 ATTEMPTS = 20
 CONTENDED = "Concurrent changes prevented this one: try again"
@@ -252,7 +244,7 @@ class Handlers:
         known = self.store.cached(SERIES, started.job_id)
         if known is None or known.state.collection_id is None:  # places never change once the series has begun
             known = await self.store.load(SERIES, started.job_id)
-        command = artwork.DrawArtwork(
+        command = DrawArtwork(
             gid=started.gid,
             job_id=started.job_id,
             collection_id=started.collection_id,
@@ -264,5 +256,5 @@ class Handlers:
         await self.note_artwork(started.gid, command, context)
 
     async def note_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
-        is_first = isinstance(command, artwork.DrawArtwork)  # a redelivery finds the stream, and has no events
+        is_first = isinstance(command, DrawArtwork)  # a redelivery finds the stream, and has no events
         await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

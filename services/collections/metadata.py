@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.collections import handlers
-from services.collections.domain.artwork import traits_of
+from services.collections.deciders import COLLECTION
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.publication_faults import faults, faults_on
 from services.collections.domain.collection.publishing import date_faults
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
-from services.collections.domain.tokens import Token
 from services.collections.queries import Queries
 from services.collections.token_list import TokenList
 from services.collections.views import ChainCheck, CollectionView, PublishCheck
@@ -50,7 +50,7 @@ class Metadata:
 
     async def check(self, user_id: UUID, collection_id: UUID, publish_date: datetime | None = None) -> PublishCheck:
         """A dry run of publishing: faults, and the metadata on each chain. Raises NOT_FOUND, CONFLICT."""
-        loaded = await self.questions.store.load(handlers.COLLECTION, collection_id)
+        loaded = await self.questions.store.load(COLLECTION, collection_id)
         state = loaded.state
         owned(state, user_id)
         refuse_archived(state)

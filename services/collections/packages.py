@@ -9,22 +9,23 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections import handlers
-from services.collections.domain import package
+from services.collections.deciders import COLLECTION, PACKAGE
+from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.state import owned
-from services.collections.domain.package import NoteOutcome, Package, RequestPackage, StoredFile
-from services.collections.domain.tokens import Token
+from services.collections.domain.package import contents
+from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
+from services.collections.domain.package.contents import StoredFile
+from services.collections.domain.package.state import Package, package_id
 from services.collections.metadata import Metadata
 from services.collections.token_list import TokenList
 from shared.content.package import PROVENANCE, Contents, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import Detail, Problem, not_found
 from shared.contracts.storage import PackageFailed, PackageStored
-from shared.eventstore import Context, Decider, EventStore, Handled, Loaded, RecordedEvent
+from shared.eventstore import Context, EventStore, Handled, Loaded, RecordedEvent
 from shared.messaging import Consumer
 
-PACKAGE = Decider("package", package.NOTHING, package.evolve, Package)
 OUTCOMES = "collections-packages-v1"
 
 SELECT_END_OF_JOB = "select finished_at from series_v1 where job_id = %s and collection_id = %s"
@@ -67,7 +68,7 @@ class Packages:
 
     async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
         """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
-        state = (await self.store.load(handlers.COLLECTION, collection_id)).state
+        state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
         series = await self.tokens.series(collection_id, None, job_id)
         if series is None:
@@ -77,15 +78,15 @@ class Packages:
         stored = await self._files(collection_id, ids)
         offer = self.metadata.offer(await self.metadata.questions.owned_collection(user_id, collection_id))
         command = await asyncio.to_thread(_requested, collection_id, job_id, user_id, offer, tokens, stored)
-        package_id = package.package_id(collection_id, job_id)
-        return await self.store.handle(PACKAGE, package_id, partial(package.decide, command), context)
+        stream_id = package_id(collection_id, job_id)
+        return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
 
     async def note(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
-        await self.store.handle(PACKAGE, outcome.package_id, partial(package.decide, NoteOutcome(outcome)), context)
+        await self.store.handle(PACKAGE, outcome.package_id, partial(decide, RecordOutcome(outcome)), context)
 
     async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
         """A package of a collection of the user's. Raises NOT_FOUND."""
-        owned((await self.store.load(handlers.COLLECTION, collection_id)).state, user_id)
+        owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
         loaded = await self.store.load(PACKAGE, package_id)
         if loaded.state.request is None or loaded.state.request.collection_id != collection_id:
             raise not_found("The package")
@@ -120,7 +121,7 @@ class Packages:
         parts = [
             event for event in history if isinstance(event, PackagePartListed) and event.attempt == request.attempt
         ]
-        contents = Contents(
+        listed = Contents(
             collection_id=request.collection_id,
             job_id=request.job_id,
             title=request.title,
@@ -128,7 +129,7 @@ class Packages:
             displays=[display for part in parts for display in part.displays],
             documents=[document for part in parts for document in part.documents],
         )
-        return await asyncio.to_thread(manifest, contents)
+        return await asyncio.to_thread(manifest, listed)
 
     async def _files(self, collection_id: UUID, asset_ids: Sequence[int]) -> dict[int, StoredFile]:
         async with self.store.reader() as cursor:
@@ -153,14 +154,14 @@ def _requested(
     collection_id: UUID, job_id: UUID, user_id: UUID, offer: Offer, tokens: list[Token], stored: dict[int, StoredFile]
 ) -> RequestPackage:
     """Takes seconds for 10,000 tokens, so it runs in a thread."""
-    return package.requested(
+    return package_request(
         collection_id,
         job_id,
         user_id,
         offer.title,
-        package.artworks(tokens, stored),
-        package.displays(tokens, stored),
-        package.documents(offer, tokens, stored),
+        contents.artworks(tokens, stored),
+        contents.displays(tokens, stored),
+        contents.documents(offer, tokens, stored),
     )
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
+from services.collections.deciders import COLLECTION, PROJECT
 from services.collections.domain.collection.state import Collection
 from services.collections.domain.project import NOTHING, Project, owned
-from services.collections.handlers import COLLECTION, PROJECT
 from services.collections.projections.collections import CollectionRow
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.projections.projects import ProjectRow

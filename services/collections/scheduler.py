@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid5
 
+from services.collections.deciders import COLLECTION
 from services.collections.domain.collection import publishing
 from services.collections.domain.collection.publishing import PublishWhenDue
-from services.collections.handlers import COLLECTION, Handlers
+from services.collections.handlers import Handlers
 from services.collections.projections.collections import COLLECTIONS
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable

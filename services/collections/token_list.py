@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.tokens import Token
+from services.collections.domain.artwork.tokens import Token
 from shared.contracts.collections import ArtworkFile, Trait
 from shared.contracts.problem import Problem, not_found
 from shared.eventstore import EventStore

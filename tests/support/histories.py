@@ -7,10 +7,11 @@ from functools import reduce
 from typing import Any
 from uuid import UUID
 
-from services.collections.domain import package
-from services.collections.domain.package import Part, RequestPackage
-from services.collections.handlers import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES
-from services.collections.packages import PACKAGE as REQUESTED_PACKAGE
+from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES
+from services.collections.deciders import PACKAGE as REQUESTED_PACKAGE
+from services.collections.domain.package import commands as package
+from services.collections.domain.package.commands import RequestPackage
+from services.collections.domain.package.contents import Part
 from services.credits.domain.account import Account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits

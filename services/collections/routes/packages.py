@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from services.collections import package_examples
-from services.collections.domain.package import package_id as id_of
+from services.collections.domain.package.state import package_id as id_of
 from services.collections.examples import JOB_ID, shown
 from services.collections.examples import data as data_of
 from services.collections.packages import Packages, PackageView

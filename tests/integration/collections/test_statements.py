@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from services.collections.component_ids import ComponentIds
-from services.collections.domain import artwork, series
+from services.collections.domain import series
+from services.collections.domain.artwork import commands as artwork
 from services.collections.handlers import Handlers
 from shared.contracts.generation import GenerationStarted
 from shared.eventstore import Context

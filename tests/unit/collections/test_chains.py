@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.collections.domain.artwork import traits_of
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.evm import token_id
 from services.collections.domain.chains.offer import Offer, basis_points
-from services.collections.domain.tokens import Token
 from shared.contracts.collections import ArtworkFile, SalesReceiver, Trait
 
 SCHEMAS = Path(__file__).parent / "schemas"

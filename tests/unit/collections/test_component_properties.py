@@ -7,10 +7,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.collections.deciders import COLLECTION
 from services.collections.domain.collection.components import step_ids, with_components
 from services.collections.domain.collection.instructions import check
 from services.collections.domain.collection.state import NOTHING, evolve
-from services.collections.handlers import COLLECTION
 from shared.contracts.collections import CollectionCreated
 from shared.contracts.references import rewrite, walk
 from shared.eventstore.decider import decode_state, encode_state

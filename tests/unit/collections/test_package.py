@@ -8,16 +8,18 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.collections.domain import package
+from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.package import NOTHING, NoteOutcome, Package, RequestPackage, StoredFile
-from services.collections.domain.tokens import Token
+from services.collections.domain.package import contents
+from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
+from services.collections.domain.package.contents import StoredFile
+from services.collections.domain.package.state import NOTHING, Package, evolve, package_id
 from shared.contracts.collections import ArtworkFile, PackageDelivered, PackageGivenUp, PackagePartListed, Trait
 from shared.contracts.problem import Problem
 from shared.contracts.storage import PackageFailed, PackageStored
 
 COLLECTION, JOB, USER = UUID(int=1), UUID(int=2), UUID(int=3)
-ID = package.package_id(COLLECTION, JOB)
+ID = package_id(COLLECTION, JOB)
 MESSAGE_LIMIT = 1024 * 1024
 STORED = PackageStored(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)
 FAILED = PackageFailed(ID, 1, "An artwork is lost")
@@ -51,26 +53,26 @@ def known(*files: ArtworkFile) -> dict[int, StoredFile]:
 def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
     stored = known(*(each for token in tokens for each in token.files))
     offer = Offer(title=title, description="Many of them")
-    return package.requested(
+    return package_request(
         COLLECTION,
         JOB,
         USER,
         title,
-        package.artworks(tokens, stored),
-        package.displays(tokens, stored),
-        package.documents(offer, tokens, stored),
+        contents.artworks(tokens, stored),
+        contents.displays(tokens, stored),
+        contents.documents(offer, tokens, stored),
     )
 
 
 def after(*commands: Any) -> Package:
     def then(state: Package, command: Any) -> Package:
-        return reduce(package.evolve, package.decide(command, state), state)
+        return reduce(evolve, decide(command, state), state)
 
     return reduce(then, commands, NOTHING)
 
 
 def test_a_request_lists_everything_and_then_asks():
-    *parts, asked = package.decide(request([token(1), token(2)]), NOTHING)
+    *parts, asked = decide(request([token(1), token(2)]), NOTHING)
     assert [type(part) for part in parts] == [PackagePartListed]
     assert (asked.package_id, asked.attempt, asked.parts) == (ID, 1, 1)
     assert [each.path for each in parts[0].artworks] == ["artworks/1.png", "artworks/2.png"]
@@ -79,7 +81,7 @@ def test_a_request_lists_everything_and_then_asks():
 
 def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
     command = request([token(number) for number in range(1, 10_001)])
-    *parts, asked = package.decide(command, NOTHING)
+    *parts, asked = decide(command, NOTHING)
     assert [part.number for part in parts] == list(range(asked.parts))
     assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT * 0.9
     assert [part.artworks for part in parts] == [part.artworks for part in command.parts]
@@ -88,19 +90,19 @@ def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
     assert sum(len(part.documents) for part in parts) == 3 * (1 + 10_000)
 
 
-@pytest.mark.parametrize("before", [(), (NoteOutcome(STORED),)], ids=["while it is made", "when it is stored"])
+@pytest.mark.parametrize("before", [(), (RecordOutcome(STORED),)], ids=["while it is made", "when it is stored"])
 def test_the_same_request_again_changes_nothing(before: tuple[Any, ...]):
     command = request([token(1)])
-    assert package.decide(command, after(command, *before)) == []
+    assert decide(command, after(command, *before)) == []
 
 
 @pytest.mark.parametrize(
     ("before", "again"),
-    [((NoteOutcome(FAILED),), request([token(1)])), ((NoteOutcome(STORED),), request([token(1)], "Ebb"))],
+    [((RecordOutcome(FAILED),), request([token(1)])), ((RecordOutcome(STORED),), request([token(1)], "Ebb"))],
     ids=["after a failure", "when the collection says something else"],
 )
 def test_there_is_another_attempt(before: tuple[Any, ...], again: RequestPackage):
-    *_, asked = package.decide(again, after(request([token(1)]), *before))
+    *_, asked = decide(again, after(request([token(1)]), *before))
     assert (asked.package_id, asked.attempt) == (ID, 2)
 
 
@@ -117,11 +119,11 @@ def test_documents_name_files_by_the_cids_that_the_artworks_have():
 
 def test_what_storage_says_of_the_attempt_is_noted_once():
     asked = after(request([token(1)]))
-    assert package.decide(NoteOutcome(STORED), asked) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
-    assert package.decide(NoteOutcome(FAILED), asked) == [PackageGivenUp(ID, 1, "An artwork is lost")]
-    assert package.decide(NoteOutcome(STORED), after(request([token(1)]), NoteOutcome(STORED))) == []
-    assert package.decide(NoteOutcome(msgspec.structs.replace(STORED, attempt=2)), asked) == []
-    assert package.decide(NoteOutcome(STORED), NOTHING) == []
+    assert decide(RecordOutcome(STORED), asked) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
+    assert decide(RecordOutcome(FAILED), asked) == [PackageGivenUp(ID, 1, "An artwork is lost")]
+    assert decide(RecordOutcome(STORED), after(request([token(1)]), RecordOutcome(STORED))) == []
+    assert decide(RecordOutcome(msgspec.structs.replace(STORED, attempt=2)), asked) == []
+    assert decide(RecordOutcome(STORED), NOTHING) == []
 
 
 def test_an_artwork_that_is_no_image_comes_with_the_one_that_shows_it():
@@ -146,5 +148,5 @@ def test_files_are_as_storage_has_described_them_not_as_a_worker_did():
 )
 def test_a_token_whose_artwork_is_not_at_hand_is_refused(tokens: list[Token], stored: dict[int, Any], code: str):
     with pytest.raises(Problem) as refused:
-        package.artworks(tokens, stored)
+        contents.artworks(tokens, stored)
     assert refused.value.code == code

@@ -4,8 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain import artwork, series
-from services.collections.domain.artwork import CompleteArtwork, DrawArtwork
+from services.collections.domain import series
+from services.collections.domain.artwork import state as artwork
+from services.collections.domain.artwork.commands import CompleteArtwork, DrawArtwork
 from services.collections.domain.series import BeginSeries, FinishSeries, Series
 from shared.contracts.collections import ArtworkDrawn, ArtworkFile, ArtworkMade, SeriesBegun, SeriesFinished, Trait
 from shared.contracts.generation import Output, StepOutputs

@@ -13,14 +13,16 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain import chains, package
-from services.collections.domain.artwork import traits_of
+from services.collections.domain import chains
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection import instructions
 from services.collections.domain.collection.components import with_components
 from services.collections.domain.collection.receivers import checked_receivers
 from services.collections.domain.collection.variable_table import table_of, variables_of
-from services.collections.domain.tokens import Token
+from services.collections.domain.package import commands as package
+from services.collections.domain.package import state as package_state
 from services.generation.domain.payload.draws import choose, draw
 from services.generation.domain.payload.prompts import drawn_prompt
 from services.generation.domain.payload.substitution import needs, resolved
@@ -120,7 +122,7 @@ def receiving(size: int) -> Work:
 def packaging(size: int) -> Work:
     documents = [PackagedDocument(f"{each}.json", "x" * 1000) for each in range(size)]
     ids = (UUID(int=1), UUID(int=2), UUID(int=3))
-    return lambda: package.decide(package.requested(*ids, "t", [], [], documents), package.NOTHING)
+    return lambda: package.decide(package.package_request(*ids, "t", [], [], documents), package_state.NOTHING)
 
 
 def metadata(size: int) -> Work:

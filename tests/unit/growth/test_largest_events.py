@@ -15,12 +15,16 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from services.collections.domain import artwork, package, series
+from services.collections.domain import series
+from services.collections.domain.artwork import commands as artwork
+from services.collections.domain.artwork import state as artwork_state
 from services.collections.domain.collection import creation, editing, receivers
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.editing import EditCollection, SetReceivers
 from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.package import commands as package
+from services.collections.domain.package import state as package_state
 from services.credits.domain import account, decisions
 from services.credits.domain.grants import Grant, OpenGrants
 from services.generation.domain import generation, job, workflow
@@ -156,7 +160,7 @@ def of_a_generation() -> list[Event]:
     drawn = artwork.DrawArtwork(
         started.gid, JOB, COLLECTION, USER, started.hash, started.variables, series.Series(COLLECTION, {started.gid: 0})
     )
-    return [*made, *artwork.decide(drawn, artwork.NOTHING)]
+    return [*made, *artwork.decide(drawn, artwork_state.NOTHING)]
 
 
 @cache
@@ -196,7 +200,7 @@ def of_files() -> list[Event]:
         said: Any = (2**63, event.gen_in_data, out_data(event))
         described += [AssetDescribed(*said), ComponentAssetDescribed(*said)]
     outputs: Any = ended[0].outputs
-    made = artwork.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
+    made = artwork_state.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
     files = [Output(kind="asset", asset_id=2**63, url="x" * 500, path="x" * 500)] * 300
     outputs[0].outputs.extend(files)
     command = artwork.CompleteArtwork(generation_id(JOB, 0), outputs, ended[0].gen_in_data["variables"])
@@ -216,7 +220,7 @@ def of_a_package() -> list[Event]:
     def request(size: int) -> list[Event]:
         documents = [PackagedDocument(f"metadata/tezos/{number}.json", '"' * size) for number in range(6)]
         return package.decide(
-            package.requested(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package.NOTHING
+            package.package_request(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package_state.NOTHING
         )
 
     made: list[Any] = most(request, 10**6)

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from services.collections.app import SERVICE as COLLECTIONS
+from services.collections.deciders import COLLECTION
 from services.collections.domain.collection.component_set import ComponentSet
-from services.collections.handlers import COLLECTION
 from services.credits.app import SERVICE as CREDITS
 from services.credits.domain.decisions import CaptureHold, PlaceHold, decide
 from services.credits.handlers import ACCOUNT

@@ -6,9 +6,9 @@ all take them from here.
 
 from typing import Any, Literal
 
+from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains import evm, tezos
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.tokens import Token
 
 Chain = Literal["ETHEREUM", "BASE", "TEZOS"]
 CHAINS: tuple[Chain, ...] = ("ETHEREUM", "BASE", "TEZOS")

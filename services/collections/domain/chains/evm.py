@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Offer, present
-from services.collections.domain.tokens import Token
 from shared.contracts.collections import Trait
 
 CHAIN = "ETHEREUM"

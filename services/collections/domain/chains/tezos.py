@@ -5,8 +5,8 @@ Royalties are the marketplaces' convention: shares out of 10^decimals, by addres
 
 from typing import Any
 
+from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Offer, present
-from services.collections.domain.tokens import Token
 from shared.contracts.collections import ArtworkFile, Trait
 
 CHAIN = "TEZOS"

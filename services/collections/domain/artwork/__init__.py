@@ -1,0 +1,1 @@
+"""The artwork aggregate: one per generation. `traits` and `tokens` are what metadata is made from."""

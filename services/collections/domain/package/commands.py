@@ -1,0 +1,123 @@
+"""Requests a package, and records whether storage built it.
+
+Idempotent: a second request makes another attempt only if the contents have changed (a draft's title, for example), or
+if the last attempt failed.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain.package import contents
+from services.collections.domain.package.contents import Part
+from services.collections.domain.package.state import Package, package_id
+from shared.contracts.collections import (
+    PackagedArtwork,
+    PackagedDocument,
+    PackageDelivered,
+    PackageGivenUp,
+    PackagePartListed,
+    PackageRequested,
+)
+from shared.contracts.event import Event
+from shared.contracts.storage import PackageFailed, PackageStored
+
+
+class RequestPackage(msgspec.Struct, frozen=True):
+    """`parts` list what it is made of; `digest` is their sha256. `package_request` computes both."""
+
+    collection_id: UUID
+    job_id: UUID
+    user_id: UUID
+    title: str
+    digest: str
+    parts: Sequence[Part]
+
+
+def package_request(
+    collection_id: UUID,
+    job_id: UUID,
+    user_id: UUID,
+    title: str,
+    artworks: Sequence[PackagedArtwork],
+    displays: Sequence[PackagedArtwork],
+    documents: Sequence[PackagedDocument],
+) -> RequestPackage:
+    """Raises CONFLICT for an entry that is larger than a part of a package may be."""
+    digest = contents.digest(title, artworks, displays, documents)
+    parts = contents.split(artworks, displays, documents)
+    return RequestPackage(collection_id, job_id, user_id, title, digest, parts)
+
+
+class RecordOutcome(msgspec.Struct, frozen=True):
+    """Storage's event on an attempt."""
+
+    outcome: PackageStored | PackageFailed
+
+
+Command = RequestPackage | RecordOutcome
+
+
+def decide(command: Command, state: Package) -> list[Event]:
+    """Idempotent. Outcomes of earlier attempts are ignored."""
+    match command:
+        case RequestPackage():
+            return _request(command, state)
+        case RecordOutcome(outcome):
+            return _record(outcome, state)
+        case _ as never:
+            assert_never(never)
+
+
+def _request(command: RequestPackage, state: Package) -> list[Event]:
+    if state.request is not None and state.status != "failed" and state.request.digest == command.digest:
+        return []
+    attempt = state.request.attempt + 1 if state.request else 1
+    stream_id = package_id(command.collection_id, command.job_id)
+    parts = [
+        PackagePartListed(
+            package_id=stream_id,
+            attempt=attempt,
+            number=number,
+            artworks=part.artworks,
+            documents=part.documents,
+            displays=part.displays,
+        )
+        for number, part in enumerate(command.parts)
+    ]
+    request = PackageRequested(
+        package_id=stream_id,
+        collection_id=command.collection_id,
+        job_id=command.job_id,
+        user_id=command.user_id,
+        title=command.title,
+        attempt=attempt,
+        parts=len(parts),
+        digest=command.digest,
+    )
+    return [*parts, request]
+
+
+def _record(outcome: PackageStored | PackageFailed, state: Package) -> list[Event]:
+    attempt = state.request.attempt if state.request else None
+    if state.status != "requested" or outcome.attempt != attempt:
+        return []
+    match outcome:
+        case PackageFailed():
+            return [PackageGivenUp(outcome.package_id, outcome.attempt, outcome.reason)]
+        case PackageStored():
+            return [
+                PackageDelivered(
+                    package_id=outcome.package_id,
+                    attempt=outcome.attempt,
+                    root=outcome.root,
+                    asset_id=outcome.asset_id,
+                    size=outcome.size,
+                    sha256=outcome.sha256,
+                    provenance=outcome.provenance,
+                )
+            ]
+        case _ as never:
+            assert_never(never)

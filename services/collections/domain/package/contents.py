@@ -1,0 +1,140 @@
+"""What a package is made of: the tokens' artworks, images that show them, and metadata on each chain."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
+from services.collections.domain.chains.offer import Offer
+from shared.content.package import canonical
+from shared.contracts.collections import ArtworkFile, PackagedArtwork, PackagedDocument
+from shared.contracts.problem import Problem
+from shared.contracts.sizes import MAX_PART, encoded_size
+
+EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/avif": "avif",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/ogg": "ogg",
+    "model/gltf-binary": "glb",
+    "application/json": "json",
+    "application/pdf": "pdf",
+    "text/html": "html",
+    "text/plain": "txt",
+}
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file as storage reported it. `size` and `cid` are None for files stored before these were recorded."""
+
+    asset_id: int
+    path: str
+    mime_type: str
+    size: int | None
+    sha256: str
+    cid: str | None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a package's list of files, small enough for one event."""
+
+    artworks: list[PackagedArtwork] = []
+    displays: list[PackagedArtwork] = []
+    documents: list[PackagedDocument] = []
+
+
+def artworks(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedArtwork]:
+    """The tokens' artworks. Raises CONFLICT for a token without one, UNAVAILABLE for a file not reported yet."""
+    for token in tokens:
+        if token.artifact is None:
+            raise Problem("CONFLICT", f"Token {token.number} has no artwork: its generation made no file")
+    return [_packaged("artworks", token, token.artifact, stored) for token in tokens if token.artifact]
+
+
+def displays(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedArtwork]:
+    """The images of artworks that are no images themselves. Raises as `artworks`."""
+    return [
+        _packaged("displays", token, token.image, stored)
+        for token in tokens
+        if token.image is not None and token.image != token.artifact
+    ]
+
+
+def documents(offer: Offer, tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedDocument]:
+    """The metadata of the collection and its tokens, at `metadata/<chain>/`.
+
+    Files are named by the CIDs in `stored`, as in the rest of the package: `tokens` may be older than these.
+    """
+    cids = {asset_id: file.cid for asset_id, file in stored.items() if file.cid}
+    tokens = [msgspec.structs.replace(token, cids=cids) for token in tokens]
+    documents = []
+    for chain in CHAINS:
+        folder = f"metadata/{chain.lower()}"
+        metadata = {"collection": collection_metadata(chain, offer)}
+        metadata |= {str(token.number): token_metadata(chain, offer, token) for token in tokens}
+        documents += [
+            PackagedDocument(f"{folder}/{name}.json", canonical(document).decode())
+            for name, document in metadata.items()
+        ]
+    return documents
+
+
+def split(
+    artworks: Sequence[PackagedArtwork], displays: Sequence[PackagedArtwork], documents: Sequence[PackagedDocument]
+) -> list[Part]:
+    """Parts of at most MAX_PART bytes, at least one. Raises CONFLICT for an entry that is larger."""
+    parts = [Part()]
+    free = MAX_PART
+    for section, entries in (("artworks", artworks), ("displays", displays), ("documents", documents)):
+        for entry in entries:
+            size = encoded_size(entry) + 1
+            if size > MAX_PART:
+                message = f"takes {size} bytes as JSON, more than the {MAX_PART} that a package takes"
+                raise Problem("CONFLICT", f"The package's entry {entry.path} {message}")
+            if size > free:
+                parts.append(Part())
+                free = MAX_PART
+            getattr(parts[-1], section).append(entry)
+            free -= size
+    return parts
+
+
+def digest(
+    title: str,
+    artworks: Sequence[PackagedArtwork],
+    displays: Sequence[PackagedArtwork],
+    documents: Sequence[PackagedDocument],
+) -> str:
+    """sha256 of a package's title and entries, in hex."""
+    contents = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
+    return hashlib.sha256(canonical(contents)).hexdigest()
+
+
+def _packaged(folder: str, token: Token, file: ArtworkFile, stored: Mapping[int, StoredFile]) -> PackagedArtwork:
+    stored_file = stored.get(file.asset_id)
+    if stored_file is None:
+        message = f"Asset {file.asset_id}, of token {token.number}, is not known here yet: try again in a moment"
+        raise Problem("UNAVAILABLE", message)
+    if stored_file.cid is None or stored_file.size is None or token.gid is None:
+        raise Problem("CONFLICT", f"Asset {file.asset_id} was stored when CIDs were not computed: generate it again")
+    return PackagedArtwork(
+        token=token.number,
+        gid=token.gid,
+        hash=token.hash,
+        path=f"{folder}/{token.number}.{EXTENSIONS.get(stored_file.mime_type, 'bin')}",
+        asset_id=stored_file.asset_id,
+        source=stored_file.path,
+        mime_type=stored_file.mime_type,
+        size=stored_file.size,
+        sha256=stored_file.sha256,
+        cid=stored_file.cid,
+    )
