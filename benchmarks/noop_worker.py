@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from benchmarks.pulling import arriving, settle_all
 from services.generation.broker import ensure_work_streams
 from shared.contracts.generation import Output
-from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
+from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult, consumer_name, work_subject
 from shared.messaging.publishing import Publisher
 
 START_SECONDS = 60.0
@@ -31,6 +31,7 @@ def had_at(text: str) -> float:
 
 
 async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> None:
+    kind = f"direct_job.{service}"
     client = await nats.connect(url)
     await ensure_work_streams(client)
     publisher = Publisher(client)
@@ -41,17 +42,17 @@ async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> Non
         work = _decoder.decode(message.data)
         if tells:
             for share in (0.0, 1.0):
-                said = Progress(work.job_id, work.gid, work.sid, work.context.component_id, share)
-                await client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(said))
+                report = Progress(work.job_id, work.gid, work.sid, work.context.component_id, share)
+                await client.publish(report.subject(kind), msgspec.json.encode(report))
         outputs = [Output(kind="text", text=str(now))]
         result = WorkResult(work.job_id, work.gid, work.sid, work.attempt, "completed", outputs)
         headers = {"Nats-Msg-Id": f"{work.sid}:{work.attempt}"}
-        await (await publisher.publish(f"results.{work.job_id}.{work.gid}", msgspec.json.encode(result), headers))
+        await (await publisher.publish(result.subject(kind), msgspec.json.encode(result), headers))
         await message.ack()
 
     gate.send("ready")
     await asyncio.to_thread(gate.recv)
-    await settle_all(arriving(client, WORK_STREAM, f"worker-{service}", f"work.direct_job.{service}"), settle)
+    await settle_all(arriving(client, WORK_STREAM, consumer_name(kind), work_subject(kind)), settle)
 
 
 def _run(url: str, service: str, gate: Connection, *, tells: bool) -> None:

@@ -1,7 +1,24 @@
-"""The messages between the generation service and its workers, built-in and external.
+"""The worker protocol: the messages between the generation service and workers, built-in and external.
 
-Work is published to `work.<workflow type>.<service_required>` of the work-queue stream `WORK`, results to
-`results.<job_id>.<gid>` of the stream `RESULTS`, progress to core NATS `progress.<job_id>.<gid>.<sid>`.
+`KIND` is a workflow type and a service: `direct_job.sketch`. JetStream streams store the first two, and keep a message
+until it is acknowledged; the others are plain NATS messages, which reach those who listen, at most once.
+
+    subject                               message        from     stream
+    work.KIND                             WorkMessage    engine   WORK
+    results.<job_id>.<gid>.KIND           WorkResult     worker   RESULTS
+    progress.<job_id>.<gid>.<sid>.KIND    Progress       worker   -
+    cancel.KIND                           CancelRequest  engine   -
+    workers.<instance>                    Announcement   worker   -
+
+The KIND at the end of results and progress is for NATS permissions: a worker may publish for its own kinds only.
+Messages of earlier releases have none.
+
+**Cancelling.** The engine records that a job, a generation or a step is cancelled, deletes its messages that still wait
+in WORK, and then publishes a CancelRequest for each kind that may be at work on it. Each worker of the kind stops the
+attempts that the request matches, publishes their results as `failed` with the code `CANCELLED`, and acknowledges the
+work. An attempt that has just ended keeps its result. A request is not remembered: it does not stop what is delivered
+later. One that gets lost costs the rest of an attempt and nothing else, since results of cancelled steps change
+nothing; the engine may repeat it while Announcements name the step.
 """
 
 from typing import Any, Literal
@@ -13,6 +30,32 @@ from shared.contracts.generation import Output, StepError
 
 WORK_STREAM = "WORK"
 RESULTS_STREAM = "RESULTS"
+CANCELLED = "CANCELLED"
+"""The error code of an attempt that a CancelRequest has stopped."""
+ANNOUNCEMENT_SECONDS = 5.0
+"""How often a worker announces itself. One that has been silent for three times as long counts as gone."""
+
+
+def work_subject(kind: str) -> str:
+    """Where work of a kind, `direct_job.sketch`, is published."""
+    return f"work.{kind}"
+
+
+def kind_of(subject: str) -> str:
+    """The kind of the work that came on this subject."""
+    return subject.removeprefix("work.")
+
+
+def consumer_name(kind: str) -> str:
+    """The durable consumer of WORK that all workers of a kind share."""
+    workflow_type, _, service = kind.partition(".")
+    # Consumers of direct_job have had this name since the first release. No direct_job service can get another's name.
+    return f"worker-{service}" if workflow_type == "direct_job" else f"worker_{workflow_type}_{service}"
+
+
+def cancel_subject(kind: str) -> str:
+    """Where requests to cancel work of a kind are published."""
+    return f"cancel.{kind}"
 
 
 class UploadGrant(msgspec.Struct, frozen=True):
@@ -58,6 +101,10 @@ class WorkResult(msgspec.Struct, frozen=True):
     outputs: list[Output] = []
     error: StepError | None = None
 
+    def subject(self, kind: str) -> str:
+        """Where it is published, for work of that kind."""
+        return f"results.{self.job_id}.{self.gid}.{kind}"
+
 
 class Progress(msgspec.Struct, frozen=True):
     job_id: UUID
@@ -67,3 +114,62 @@ class Progress(msgspec.Struct, frozen=True):
     progress: float
     """0 to 1."""
     message: str = ""
+
+    def subject(self, kind: str) -> str:
+        """Where it is published, for work of that kind."""
+        return f"progress.{self.job_id}.{self.gid}.{self.sid}.{kind}"
+
+
+class CancelRequest(msgspec.Struct, frozen=True):
+    """Stops attempts of one job: all, or those of a generation, of a step, or one."""
+
+    job_id: UUID
+    gid: UUID | None = None
+    sid: UUID | None = None
+    attempt: int | None = None
+
+    def matches(self, work: WorkMessage) -> bool:
+        """Whether it stops this attempt."""
+        return (
+            work.job_id == self.job_id
+            and self.gid in (None, work.gid)
+            and self.sid in (None, work.sid)
+            and self.attempt in (None, work.attempt)
+        )
+
+
+class OfferedService(msgspec.Struct, frozen=True):
+    """A kind of work that a worker takes."""
+
+    type: str
+    """The workflow type: `direct_job`."""
+    service: str
+    lanes: int
+    """How many steps of any kind the worker does at once. Its kinds share them."""
+
+
+class AttemptInProgress(msgspec.Struct, frozen=True):
+    """An attempt that a worker is doing."""
+
+    sid: UUID
+    attempt: int
+    since: str
+    """RFC 3339, UTC, by the worker's clock."""
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What a worker process offers and does: every ANNOUNCEMENT_SECONDS, and at its end once more, with no services."""
+
+    instance: str
+    """Unique among running processes."""
+    name: str
+    version: str
+    services: list[OfferedService]
+    working: list[AttemptInProgress]
+    started_at: str
+    """RFC 3339, UTC, by the worker's clock."""
+
+    @property
+    def subject(self) -> str:
+        """Where it is published."""
+        return f"workers.{self.instance}"

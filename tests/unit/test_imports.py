@@ -18,6 +18,7 @@ UNUSED = {
     "services.generation.app": RENDERING | NEVER | {"minio"},
     "services.credits.__main__": RENDERING | NEVER | {"minio"},
     "services.storage.__main__": RENDERING | NEVER,
+    "workers.kit.worker": DATABASE | WEB | RENDERING | NEVER | {"minio"},
     "workers.studio.run": DATABASE | WEB | NEVER | {"minio"},
     "workers.studio.rendering": DATABASE | WEB | NEVER | {"aiohttp", "minio", "nats", "structlog"},
     "infra.cli.main": DATABASE | WEB | RENDERING | NEVER | {"aiohttp", "minio", "nats"},
@@ -27,7 +28,7 @@ UNUSED = {
 LOADED = (
     "import importlib, sys; importlib.import_module(sys.argv[1]); print(*{m.partition('.')[0] for m in sys.modules})"
 )
-LAZY = ("shared.eventstore", "shared.http", "shared.messaging", "shared.runtime", "shared.telemetry")
+LAZY = ("shared.eventstore", "shared.http", "shared.messaging", "shared.runtime", "shared.telemetry", "workers.kit")
 
 
 @pytest.mark.parametrize("module", UNUSED)

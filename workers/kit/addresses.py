@@ -1,7 +1,7 @@
-"""Which addresses a worker reads pictures from, and which of them may see the step's token.
+"""Which addresses a worker reads files from, and which of them get the step's token.
 
-A payload's URL is a user's word. So: http and https only; the token goes to the storage service that gave it and to
-nobody else; any other host must be allow-listed by whoever runs the worker.
+URLs in a payload come from users. So only http and https are accepted; the token is sent to the storage service that
+the grant is for, and to no other host; any other host must be in the allow-list of whoever runs the worker.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from workers.kit.faults import lasting
+from workers.kit.faults import permanent
 
 ASSET = re.compile(r"/assets/\d+/content")
 
@@ -63,7 +63,7 @@ class Addresses:
         except ValueError:
             usable = False
         if not usable:
-            raise lasting("INPUT_REFUSED", f"/{field}: is not an http or https address of a file")
+            raise permanent("INPUT_REFUSED", f"/{field}: is not an http or https address of a file")
         storage = URL(upload_url)
         if _origin(url) == _origin(storage):
             return Address(url, bearer=True)
@@ -72,10 +72,10 @@ class Addresses:
             path = url.path.removeprefix(base)
             if url.path.startswith(base) and ASSET.fullmatch(path):
                 return Address(storage.origin().with_path(path), bearer=True)
-            raise lasting("INPUT_REFUSED", f"/{field}: is not the address of a file")
+            raise permanent("INPUT_REFUSED", f"/{field}: is not the address of a file")
         if self._is_listed(url):
             return Address(url, bearer=False)
-        raise lasting("INPUT_REFUSED", f"/{field}: files are not read from {url.host}; upload the picture first")
+        raise permanent("INPUT_REFUSED", f"/{field}: files are not read from {url.host}; upload the picture first")
 
     def _is_listed(self, url: URL) -> bool:
         host = (url.host or "").lower()

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: whether it reaches the broker and has work to pull, and whether its clock is right."""
+"""Readiness of a worker: whether NATS answers, each kind has a consumer, and the clock is right."""
 
 import time
 from collections.abc import Sequence
@@ -8,32 +8,32 @@ import msgspec
 from nats.aio.client import Client
 
 from shared.clock import Reading
-from shared.contracts.work import WORK_STREAM
-from shared.http import NotReady
-from shared.http.health import Check, agreement
+from shared.contracts.work import WORK_STREAM, consumer_name
+from shared.http.health import Check, NotReady, agreement
 from workers.kit.lane import Lane
-from workers.studio.render_pool import RenderPool
 
 FLUSH_SECONDS = 1
 ANSWER_SECONDS = 1
 
 
 class _Answer(msgspec.Struct):
-    """Of JetStream, to a question about a stream."""
+    """JetStream's answer to a request for a consumer's state."""
 
     ts: datetime | None = None
     """When it answered, by its own clock; None in an error, and from servers before 2.10."""
 
 
-_decoder = msgspec.json.Decoder(_Answer)
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 async def waiting_for_nats() -> str | None:
-    """Until there is a connection."""
+    """The check until there is a connection. Raises NotReady."""
     raise NotReady("waits for NATS")
 
 
 def nats_check(client: Client) -> Check:
+    """Whether NATS answers."""
+
     async def check() -> str | None:
         if not client.is_connected:
             raise NotReady("not connected")
@@ -46,18 +46,20 @@ def nats_check(client: Client) -> Check:
     return check
 
 
-def clock_check(client: Client) -> Check:
-    """Whether this machine's clock and that of NATS agree: the only server that a worker has an open connection to.
+def clock_check(client: Client, kind: str) -> Check:
+    """Whether this machine's clock agrees with NATS's, the only server that a worker has an open connection to.
 
-    While NATS does not tell its time, this passes: `nats_check` and `lanes_check` say why it does not.
+    Asks for the consumer of a kind that this worker takes, which is all that a worker may ask. Passes when NATS does
+    not answer: `nats_check` and `lanes_check` fail then.
     """
+    subject = f"$JS.API.CONSUMER.INFO.{WORK_STREAM}.{consumer_name(kind)}"
 
     async def clock() -> str | None:
         asked, since = time.time(), time.monotonic()
         try:
-            message = await client.request(f"$JS.API.STREAM.INFO.{WORK_STREAM}", timeout=ANSWER_SECONDS)
-            theirs = _decoder.decode(message.data).ts
-        except Exception:  # noqa: BLE001 - whatever it is, no time was told
+            message = await client.request(subject, timeout=ANSWER_SECONDS)
+            theirs = _decode(message.data).ts
+        except Exception:  # noqa: BLE001 - whatever it is, there is no time to compare
             theirs = None
         if theirs is None:
             return "not compared: NATS does not tell its time"
@@ -67,16 +69,11 @@ def clock_check(client: Client) -> Check:
 
 
 def lanes_check(lanes: Sequence[Lane]) -> Check:
+    """Whether each lane has a consumer to pull from."""
+
     async def check() -> str | None:
-        if unbound := [lane.service for lane in lanes if not lane.bound]:
+        if unbound := [lane.kind for lane in lanes if not lane.bound]:
             raise NotReady(f"no consumer yet for {', '.join(unbound)}")
-        return ", ".join(lane.service for lane in lanes)
-
-    return check
-
-
-def renderers_check(pool: RenderPool) -> Check:
-    async def check() -> str | None:
-        return f"{pool.lost} lost" if pool.lost else None
+        return ", ".join(lane.kind for lane in lanes)
 
     return check

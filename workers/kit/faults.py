@@ -1,20 +1,31 @@
-"""Why an attempt failed, and whether another one may succeed."""
+"""Why an attempt failed, and whether another attempt may succeed."""
 
 from shared.contracts.generation import StepError
 
 
 class StepFault(Exception):  # noqa: N818 - of the step, not of the worker
-    """Ends an attempt; `error` goes into its result, so it names no secret."""
+    """Ends an attempt. Code and message reach the user, so they must not contain secrets."""
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
         super().__init__(code, message)
         self.error = StepError(code=code, message=message, retryable=retryable)
 
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may succeed."""
+        return self.error.retryable
 
-def passing(code: str, message: str) -> StepFault:
-    """What may be over at the next attempt: a network, a server, a limit."""
+
+def transient(code: str, message: str) -> StepFault:
+    """A fault that another attempt may not meet: of a network, a server, a limit."""
     return StepFault(code, message, retryable=True)
 
 
-def lasting(code: str, message: str) -> StepFault:
+def permanent(code: str, message: str) -> StepFault:
+    """A fault that every attempt would meet: a wrong input, a refusal."""
     return StepFault(code, message, retryable=False)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether it is a StepFault that another try may not meet."""
+    return isinstance(error, StepFault) and error.retryable

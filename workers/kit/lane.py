@@ -1,4 +1,4 @@
-"""One kind of work, pulled from its durable consumer by every worker that offers it."""
+"""One kind of work, pulled from the durable consumer that all workers of the kind share."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,15 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from services.generation.broker import ACK_TIMEOUT, BROKER_ERRORS, ensure_work_streams
-from shared.contracts.work import WORK_STREAM
+from shared.contracts.work import WORK_STREAM, cancel_subject, consumer_name, work_subject
 
+ACK_TIMEOUT = 5.0
+"""Seconds in which the broker must answer."""
 PULL_SECONDS = 1.0
 """How long one pull waits. Stopping waits for it, so that no message is on its way to nobody."""
 PAUSE_SECONDS = 0.5
+TROUBLE = (nats.errors.Error, OSError, TimeoutError)
+"""What a broker that is away looks like."""
 
 log = structlog.get_logger()
 
@@ -25,52 +28,72 @@ class Lane:
     """Pulls one message at a time while a slot is free, for ever: through restarts and losses of the broker.
 
     What arrives in the moment when the last slot is taken waits with its lease kept; that is one message a lane.
+    `take` gets each message of work, `cancel` each request to cancel work of this kind.
     """
 
     def __init__(
-        self, client: Client, service: str, slots: asyncio.Semaphore, take: Callable[[Msg], None], *, ack_wait: float
+        self,
+        client: Client,
+        kind: str,
+        slots: asyncio.Semaphore,
+        take: Callable[[Msg], None],
+        cancel: Callable[[Msg], None],
+        *,
+        ack_wait: float,
     ) -> None:
-        self._client, self._slots, self._take, self._ack_wait = client, slots, take, ack_wait
-        self.service = service
+        self._client, self._slots, self._take, self._cancel, self._ack_wait = client, slots, take, cancel, ack_wait
+        self.kind = kind
         self.bound = False
+        """Whether there is a consumer to pull from."""
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
+        """Ends `run` after the pull that is waiting."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until it is stopped."""
-        while not self._stopping.is_set():
+        """Pulls until stopped. The engine makes the stream: before that, the lane waits."""
+        requests = await self._client.subscribe(cancel_subject(self.kind), cb=self._cancelled)
+        try:
+            while not self._stopping.is_set():
+                await self._pull_until_trouble()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+        finally:
+            with contextlib.suppress(*TROUBLE):
+                await requests.unsubscribe()
+
+    async def _cancelled(self, message: Msg) -> None:
+        self._cancel(message)
+
+    async def _pull_until_trouble(self) -> None:
+        try:
+            subscription = await self._bind()
+            self.bound = True
             try:
-                subscription = await self._bind()
-                self.bound = True
-                try:
-                    await self._pull(subscription)
-                finally:
-                    with contextlib.suppress(*BROKER_ERRORS):
-                        await subscription.unsubscribe()
-            except (*BROKER_ERRORS, TimeoutError) as error:
-                log.warning("lane_waits", service_required=self.service, error=str(error) or repr(error))
+                await self._pull(subscription)
             finally:
-                self.bound = False
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+                with contextlib.suppress(*TROUBLE):
+                    await subscription.unsubscribe()
+        except TROUBLE as error:
+            log.warning("lane_waits", kind=self.kind, error=str(error) or repr(error))
+        finally:
+            self.bound = False
 
     async def _bind(self) -> JetStreamContext.PullSubscription:
-        """The durable is made where it is missing, or brought to our settings."""
+        """Creates the consumer if missing, or brings it to this worker's settings."""
         js = self._client.jetstream(timeout=ACK_TIMEOUT)
-        await ensure_work_streams(self._client)
-        name = f"worker-{self.service}"
-        await js.add_consumer(
-            WORK_STREAM,
-            ConsumerConfig(
-                durable_name=name,
-                filter_subject=f"work.direct_job.{self.service}",
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=self._ack_wait,
-                max_ack_pending=-1,
-            ),
+        name = consumer_name(self.kind)
+        config = ConsumerConfig(
+            # With a name, the request's subject contains the filter, so that NATS permissions can bind a worker to it.
+            name=name,
+            durable_name=name,
+            filter_subject=work_subject(self.kind),
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self._ack_wait,
+            max_ack_pending=-1,
         )
+        await js.add_consumer(WORK_STREAM, config)
         return await js.pull_subscribe_bind(name, WORK_STREAM)
 
     async def _pull(self, subscription: JetStreamContext.PullSubscription) -> None:

@@ -1,47 +1,62 @@
-"""A message of work that is ours as long as we say so: three signs of life in every ack-wait."""
+"""The lease of a work message: ours as long as heartbeats reach the broker, three in every ack-wait."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import nats.errors
 from nats.aio.msg import Msg
 
-from shared.stopping import stop
-
 
 class Lease:
-    """Of one step's attempt; a broker that forgot about it may deliver it to us again, and then the newest counts."""
+    """A message of work and its heartbeats.
+
+    While the broker is away, all of these do nothing: the message is delivered again, perhaps to this worker.
+    """
 
     def __init__(self, message: Msg, ack_wait: float) -> None:
         self.message = message
-        self._every = ack_wait / 3
+        """The newest delivery: only its acknowledgement counts."""
+        self._interval = ack_wait / 3
+        self._timer: asyncio.TimerHandle | None = None
+        self._heartbeat: asyncio.Future[None] | None = None
+        """Kept, since the loop refers to tasks weakly."""
 
-    @contextlib.asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._keep())
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Sends heartbeats for the length of a block.
+
+        By a timer: a task for each message would cost more than the rest of the lease.
+        """
+        self._schedule()
         try:
             yield
         finally:
-            await stop(task)
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            with contextlib.suppress(nats.errors.Error):  # the broker is away: the lease may be lost, the work is not
-                await self.message.in_progress()
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._beat)
 
-    async def done(self) -> None:
-        """The message is answered for: it does not come again."""
-        with contextlib.suppress(nats.errors.Error):  # it comes again then, and is answered with the same result
+    def _beat(self) -> None:
+        self._heartbeat = asyncio.ensure_future(self._send_heartbeat())
+        self._schedule()
+
+    async def _send_heartbeat(self) -> None:
+        with contextlib.suppress(nats.errors.Error):
+            await self.message.in_progress()
+
+    async def acknowledge(self) -> None:
+        """The result is published: the message does not come again."""
+        with contextlib.suppress(nats.errors.Error):
             await self.message.ack()
 
-    async def refuse(self) -> None:
-        """Nobody else shall try it either."""
+    async def terminate(self) -> None:
+        """No worker can handle the message: it does not come again."""
         with contextlib.suppress(nats.errors.Error):
             await self.message.term()
 
     async def hand_back(self) -> None:
-        """Another worker may have it, at once."""
+        """Another worker may have the message at once."""
         with contextlib.suppress(nats.errors.Error):
             await self.message.nak()

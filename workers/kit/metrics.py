@@ -1,4 +1,4 @@
-"""What a worker counts."""
+"""Metrics of a worker's attempts."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -6,6 +6,8 @@ from shared.telemetry.metrics import BUCKETS
 
 
 class WorkerMetrics:
+    """Registers them; the names are those of all workers."""
+
     def __init__(self, registry: CollectorRegistry) -> None:
         self.running = Gauge("worker_steps_running", "Steps being worked on", registry=registry)
         self.malformed = Counter("worker_malformed_messages", "Messages that could not be read", registry=registry)
@@ -17,5 +19,6 @@ class WorkerMetrics:
         )
 
     def finished(self, service: str, status: str, code: str, seconds: float) -> None:
+        """Counts an attempt that has ended. `code`: of its error, or empty."""
         self._steps.labels(service, status, code).inc()
         self._seconds.labels(service).observe(seconds)

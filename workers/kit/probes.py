@@ -1,4 +1,4 @@
-"""`/health/live`, `/health/ready` and `/metrics` of a worker: all the HTTP that it has."""
+"""`/health/live`, `/health/ready` and `/metrics`: all the HTTP that a worker serves."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ def _answer(health: Health) -> web.Response:
 
 @contextlib.asynccontextmanager
 async def probes(host: str, port: int, readiness: Readiness, registry: CollectorRegistry) -> AsyncIterator[int]:
-    """Serves them for the length of a block, and yields the port."""
+    """Serves them for the length of a block, and yields the port. Port 0: any free one."""
 
     async def live(_request: web.Request) -> web.Response:
         return _answer(Health("ok", {}))

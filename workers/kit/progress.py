@@ -1,4 +1,4 @@
-"""How far a step is, said on plain NATS: the first word and the last one, and between them two a second at most."""
+"""Reports of progress on plain NATS: the first and the last always, and two a second at most between them."""
 
 import asyncio
 import contextlib
@@ -9,26 +9,24 @@ from nats.aio.client import Client
 
 from shared.contracts.work import Progress, WorkMessage
 
-AT_MOST_EVERY = 0.5
+MIN_INTERVAL = 0.5
+"""Seconds between two reports; more are dropped."""
 
 
 class Reporter:
-    """For one attempt. A word that can't be said is left out: nothing depends on it."""
+    """Of one attempt at work of a kind. A report that can't be sent is dropped: nothing depends on it."""
 
-    def __init__(self, client: Client, work: WorkMessage) -> None:
-        self._client, self._work = client, work
-        self._subject = f"progress.{work.job_id}.{work.gid}.{work.sid}"
+    def __init__(self, client: Client, work: WorkMessage, kind: str) -> None:
+        self._client, self._work, self._kind = client, work, kind
         self._next = 0.0
 
-    async def say(self, progress: float, message: str) -> None:
-        """`progress` from 0, the first, to 1, the last."""
+    async def report(self, progress: float, message: str) -> None:
+        """`progress` from 0, the first report, to 1, the last. Values outside are moved to the nearer end."""
         now = asyncio.get_running_loop().time()
         if now < self._next and progress < 1:
             return
-        self._next = now + AT_MOST_EVERY
-        work = self._work
-        body = msgspec.json.encode(
-            Progress(work.job_id, work.gid, work.sid, work.context.component_id, progress, message)
-        )
+        self._next = now + MIN_INTERVAL
+        work, share = self._work, min(max(progress, 0.0), 1.0)
+        report = Progress(work.job_id, work.gid, work.sid, work.context.component_id, share, message)
         with contextlib.suppress(nats.errors.Error):
-            await self._client.publish(self._subject, body)
+            await self._client.publish(report.subject(self._kind), msgspec.json.encode(report))

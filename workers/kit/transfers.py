@@ -1,11 +1,11 @@
-"""Files in and out over HTTP: bounded, tried again while the other side is away, and told apart by what failed."""
+"""Files in and out over HTTP: bounded in size and time, retried while the server is away, with faults by their kind."""
 
 import asyncio
 import contextlib
 import hashlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -17,27 +17,24 @@ from shared.contracts.generation import Output
 from shared.contracts.work import UploadGrant
 from shared.stopping import stop
 from workers.kit.addresses import Addresses
-from workers.kit.faults import StepFault, lasting, passing
-from workers.kit.rendered import Rendered
+from workers.kit.answers import MAX_ANSWER, classified, refusal
+from workers.kit.faults import is_transient, permanent, transient
+from workers.kit.files import File
 
 CHUNK = 256 * 1024
-MAX_ANSWER = 1024 * 1024
 MAX_REDIRECTS = 3
-PASSING_STATUSES = frozenset({408, 425, 429})
-CLOCK_WORDS = ("expired", "not valid yet", "clock")
-"""Words of a refusal of a token for its time alone: another clock, or another attempt, may be right."""
 SILENT_SECONDS = 20.0
-"""Without a byte of an answer for so long, the other side counts as silent. An edge answers within 15 in any case."""
+"""Without a byte of an answer for so long, a server counts as silent. An edge answers within 15 in any case."""
 LOOK_SECONDS = 2.0
-"""How long an edge may take over an answer before it is asked whether it lives, and how long it may take over that."""
+"""After so long without an answer, an edge's `/health/live` is requested, which must answer in the same time."""
 SLOWEST = 256 * 1024
-"""Bytes per second. A file that is taken more slowly counts as not taken: the other side reads nothing any more."""
+"""Bytes per second. An upload that is slower fails: the server has stopped reading."""
 
 T = TypeVar("T")
 
 
 class StoredFile(msgspec.Struct):
-    """What storage says of a file that it took."""
+    """Storage's record of an uploaded file."""
 
     id: int
     url: str
@@ -47,11 +44,15 @@ class StoredFile(msgspec.Struct):
     sha256: str
 
 
-class Answer(msgspec.Struct):
+class StoredAnswer(msgspec.Struct):
+    """Storage's answer to an upload."""
+
     data: StoredFile
 
 
 class Transfers:
+    """Downloads and uploads, each retried for `patience` seconds. `max_bytes` bounds a download."""
+
     def __init__(
         self, session: aiohttp.ClientSession, addresses: Addresses, *, patience: float, max_bytes: int
     ) -> None:
@@ -61,37 +62,26 @@ class Transfers:
     async def download(self, field: str, link: Any, grant: UploadGrant, traceparent: str | None) -> bytes:
         """The file that the payload's `field` refers to. Raises StepFault."""
         if not isinstance(link, str):
-            raise lasting("VALIDATION_FAILED", f"/{field}: is required, the address of a file")
+            raise permanent("VALIDATION_FAILED", f"/{field}: is required, the address of a file")
         return await self._patiently(field, lambda: self._download(field, link, grant, traceparent))
 
-    async def upload(self, rendered: Rendered, grant: UploadGrant, traceparent: str | None) -> Output:
-        """Raises StepFault. The same file at the same path again is the same asset, so trying again is safe."""
-        return await self._patiently("upload", lambda: self._upload(rendered, grant, traceparent))
+    async def upload(self, file: File, grant: UploadGrant, traceparent: str | None) -> Output:
+        """Stores a file under the grant's path. Idempotent: the same file again is the same asset. Raises StepFault."""
+        return await self._patiently("upload", lambda: self._upload(file, grant, traceparent))
 
     async def _patiently(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
-        backoff = Backoff(f"transfer of {what}", on=_passes, first=0.2, longest=3.0)
-        return await backoff.call(lambda: self._classified(what, transfer), timeout=self._patience)
-
-    async def _classified(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await transfer()
-        except TimeoutError as error:
-            raise passing("UNAVAILABLE", f"{what}: the other side did not answer in time") from error
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise lasting("INPUT_REFUSED", f"{what}: is not an address") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise passing("UNAVAILABLE", f"{what}: the connection failed ({type(error).__name__})") from error
+        backoff = Backoff(f"transfer of {what}", on=is_transient, first=0.2, longest=3.0)
+        return await backoff.call(lambda: classified(what, transfer), timeout=self._patience)
 
     @contextlib.asynccontextmanager
     async def _answered(
-        self, method: str, url: URL, headers: dict[str, str], body: bytes | None = None
+        self, method: str, url: URL, headers: dict[str, str], body: BinaryIO | None = None, size: int = 0
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer of the edge whose turn it is, or of what else the URL names. Raises TimeoutError, ClientError."""
+        """The answer of the edge whose turn it is, or of the URL's own server. Raises TimeoutError, ClientError."""
         url = self._addresses.at_edge(url)
-        total = None if body is None else 2 * SILENT_SECONDS + len(body) / SLOWEST
+        total = None if body is None else 2 * SILENT_SECONDS + size / SLOWEST
         timeout = aiohttp.ClientTimeout(total=total, sock_connect=5, sock_read=SILENT_SECONDS)
-        data = None if body is None else io.BytesIO(body)
-        request = self._session.request(method, url, data=data, headers=headers, allow_redirects=False, timeout=timeout)
+        request = self._session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
         try:
             async with await self._while_it_lives(url, request) as response:
                 yield response
@@ -100,7 +90,7 @@ class Transfers:
             raise
 
     async def _while_it_lives(self, url: URL, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
-        """What `request` returns. Raises TimeoutError when the edge stands still, where another may take its place."""
+        """What `request` returns. Raises TimeoutError if an edge does not answer while another could."""
         asked = asyncio.ensure_future(request)
         try:
             while not (await asyncio.wait((asked,), timeout=LOOK_SECONDS))[0]:
@@ -114,7 +104,7 @@ class Transfers:
             raise
 
     async def _assert_lives(self, edge: URL) -> None:
-        """Raises TimeoutError or ClientError when it does not say so."""
+        """Raises TimeoutError or ClientError unless `/health/live` answers."""
         timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
         async with self._session.get(edge.origin().with_path("/health/live"), timeout=timeout):
             pass
@@ -128,12 +118,12 @@ class Transfers:
                     link = str(address.url.join(_location(response, field)))
                     continue
                 if response.status != 200:
-                    raise await _refusal(response, field, "INPUT_UNREADABLE")
+                    raise await refusal(response, field, "INPUT_UNREADABLE")
                 return await self._body(response, field)
-        raise lasting("INPUT_UNREADABLE", f"/{field}: more than {MAX_REDIRECTS} redirects")
+        raise permanent("INPUT_UNREADABLE", f"/{field}: more than {MAX_REDIRECTS} redirects")
 
     async def _body(self, response: aiohttp.ClientResponse, field: str) -> bytes:
-        too_large = lasting("PAYLOAD_TOO_LARGE", f"/{field}: the file has more than {self._max_bytes} bytes")
+        too_large = permanent("PAYLOAD_TOO_LARGE", f"/{field}: the file has more than {self._max_bytes} bytes")
         if (response.content_length or 0) > self._max_bytes:
             raise too_large
         data = bytearray()
@@ -143,23 +133,15 @@ class Transfers:
                 raise too_large
         return bytes(data)
 
-    async def _upload(self, rendered: Rendered, grant: UploadGrant, traceparent: str | None) -> Output:
-        digest = hashlib.sha256(rendered.data).hexdigest()
-        headers = _headers(grant.token, traceparent) | {
-            "Content-Type": rendered.mime_type,
-            "X-Filename": quote(rendered.filename),
-            "X-Content-SHA256": digest,
-        }
-        async with self._answered("POST", URL(grant.url), headers, rendered.data) as response:
-            if response.status not in (200, 201):
-                raise await _refusal(response, "upload", "UPLOAD_REFUSED")
-            body = await response.content.read(MAX_ANSWER)
+    async def _upload(self, file: File, grant: UploadGrant, traceparent: str | None) -> Output:
         try:
-            stored = msgspec.json.decode(body, type=Answer).data
-        except msgspec.MsgspecError as error:
-            raise passing("UNAVAILABLE", "upload: storage answered with something else than an asset") from error
+            size, digest = await asyncio.to_thread(_measured, file)
+            with _opened(file) as body:
+                stored = await self._stored(file, body, size, digest, grant, traceparent)
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise permanent("WORKER_FAULT", f"upload: the content of {file.name} can't be read") from error
         if stored.sha256 != digest:
-            raise passing("UPLOAD_CORRUPTED", "upload: storage has other bytes than were sent")
+            raise transient("UPLOAD_CORRUPTED", "upload: storage has other bytes than were sent")
         return Output(
             kind="asset",
             asset_id=stored.id,
@@ -169,6 +151,36 @@ class Transfers:
             sha256=stored.sha256,
             size=stored.size,
         )
+
+    async def _stored(
+        self, file: File, content: BinaryIO, size: int, digest: str, grant: UploadGrant, traceparent: str | None
+    ) -> StoredFile:
+        headers = _headers(grant.token, traceparent) | {
+            "Content-Type": file.mime_type,
+            "X-Filename": quote(file.name),
+            "X-Content-SHA256": digest,
+        }
+        async with self._answered("POST", URL(grant.url), headers, content, size) as response:
+            if response.status not in (200, 201):
+                raise await refusal(response, "upload", "UPLOAD_REFUSED")
+            body = await response.content.read(MAX_ANSWER)
+        try:
+            return msgspec.json.decode(body, type=StoredAnswer).data
+        except msgspec.MsgspecError as error:
+            raise transient("UNAVAILABLE", "upload: storage answered with something else than an asset") from error
+
+
+def _opened(file: File) -> BinaryIO:
+    return io.BytesIO(file.data) if isinstance(file.data, bytes) else file.data.open("rb")
+
+
+def _measured(file: File) -> tuple[int, str]:
+    """The size in bytes and the sha256 of a file's content. Raises OSError."""
+    if isinstance(file.data, bytes):
+        return len(file.data), hashlib.sha256(file.data).hexdigest()
+    with file.data.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return content.tell(), digest
 
 
 def _headers(token: str | None, traceparent: str | None) -> dict[str, str]:
@@ -180,28 +192,4 @@ def _location(response: aiohttp.ClientResponse, field: str) -> URL:
     try:
         return URL(response.headers["Location"])
     except ValueError as error:
-        raise lasting("INPUT_UNREADABLE", f"/{field}: is redirected to something that is no address") from error
-
-
-async def _refusal(response: aiohttp.ClientResponse, what: str, code: str) -> StepFault:
-    """A status that is no success, with the other side's own words where it has some."""
-    detail = _detail(await response.content.read(MAX_ANSWER))
-    message = f"{what}: {response.status}{f' {detail}' if detail else ''}"
-    if response.status == 401 and any(word in detail for word in CLOCK_WORDS):
-        return passing("CLOCK_SKEW", f"{message}: a clock is wrong, or the work took too long")
-    if response.status >= 500 or response.status in PASSING_STATUSES:
-        return passing("UNAVAILABLE", message)
-    return lasting(code, message)
-
-
-def _detail(body: bytes) -> str:
-    """Of a problem document (RFC 9457)."""
-    try:
-        problem = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.MsgspecError:
-        return ""
-    return str(problem.get("detail") or "")[:300]
-
-
-def _passes(error: Exception) -> bool:
-    return isinstance(error, StepFault) and error.error.retryable
+        raise permanent("INPUT_UNREADABLE", f"/{field}: is redirected to something that is no address") from error

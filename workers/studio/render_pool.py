@@ -10,9 +10,7 @@ from typing import Any
 
 import structlog
 
-from shared.backoff import Backoff
-from workers.kit.faults import lasting, passing
-from workers.kit.rendered import Rendered
+from workers.kit import Backoff, File, permanent, transient
 from workers.studio.renderers.fields import Refused
 from workers.studio.rendering import PRELOADED, render, settle
 
@@ -48,7 +46,7 @@ class RenderPool:
 
     async def render(
         self, service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]
-    ) -> Rendered:
+    ) -> File | str:
         """Raises StepFault. A step whose process died with another one's is tried once more, by itself."""
         try:
             return await self._render(service, generation_hash, payload, inputs)
@@ -57,32 +55,32 @@ class RenderPool:
         try:
             return await self._render(service, generation_hash, payload, inputs)
         except BrokenProcessPool as error:
-            raise passing("RENDERER_LOST", "the rendering process died") from error
+            raise transient("RENDERER_LOST", "the rendering process died") from error
 
-    async def _render(self, service: str, *call: Any) -> Rendered:
+    async def _render(self, service: str, *call: Any) -> File | str:
         try:
             submit = Backoff("rendering", on=(NotStartedError,), longest=1.0)
             pool, rendering = await submit.call(lambda: self._submit(service, *call), timeout=STARTS_WITHIN)
         except NotStartedError as error:
-            raise passing("RENDERER_LOST", "no rendering process can be started") from error
+            raise transient("RENDERER_LOST", "no rendering process can be started") from error
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(rendering)
         except TimeoutError as error:
             self._replace(pool)
-            raise passing("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error
+            raise transient("RENDER_TIMEOUT", f"rendering took longer than {self._seconds:g} s") from error
         except BrokenProcessPool:
             self._replace(pool)
             raise
         except Refused as refused:
-            raise lasting(refused.code, refused.message) from refused
+            raise permanent(refused.code, refused.message) from refused
         except MemoryError as error:
-            raise passing("RENDERER_LOST", "the rendering process had too little memory") from error
+            raise transient("RENDERER_LOST", "the rendering process had too little memory") from error
         except Exception as error:
             log.exception("render_failed", service_required=service)
-            raise lasting("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
+            raise permanent("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
 
-    async def _submit(self, *call: Any) -> "tuple[ProcessPoolExecutor, Future[Rendered]]":
+    async def _submit(self, *call: Any) -> tuple[ProcessPoolExecutor, Future[File | str]]:
         """Begins to render. Raises NotStartedError, which is no fault of the step, and BrokenProcessPool."""
         pool = self._pool
         try:

@@ -7,14 +7,14 @@ import signal
 import threading
 from typing import Any
 
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 from workers.studio.renderers import RENDERERS
 
 PRELOADED = [__name__, *(renderer.module for renderer in RENDERERS.values())]
 """The modules that all rendering processes share the memory of."""
 
 
-def render(service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
+def render(service: str, generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> File | str:
     return RENDERERS[service].render(generation_hash, payload, inputs)
 
 

@@ -215,7 +215,7 @@ class Engine:
             assert message.data is not None
             result = msgspec.json.decode(message.data, type=WorkResult)
             if result.sid == sid:
-                assert message.subject == f"results.{result.job_id}.{result.gid}"
+                assert message.subject.startswith(f"results.{result.job_id}.{result.gid}.direct_job.")
                 assert (message.headers or {})["Nats-Msg-Id"] == f"{sid}:{result.attempt}"
                 found.append(result)
         return found

@@ -16,7 +16,7 @@ from tests.integration.workers.support import TOKEN
 from workers.kit import transfers as transfers_module
 from workers.kit.addresses import Addresses
 from workers.kit.faults import StepFault
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 from workers.kit.transfers import Transfers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -225,7 +225,7 @@ async def test_files_go_to_another_edge_while_one_is_silent(
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         addresses = Addresses("http://edge.invalid", [], [storage.url(""), elsewhere.url("")])
         transfers = Transfers(session, addresses, patience=60.0, max_bytes=LIMIT)
-        await transfers.upload(Rendered("asset", "a.png", "image/png", b"picture"), grant, None)
+        await transfers.upload(File("a.png", "image/png", b"picture"), grant, None)
         assert paths(storage) == ["POST /uploads", "GET /health/live"]
         assert paths(elsewhere) == ["POST /uploads"]
         assert elsewhere.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"

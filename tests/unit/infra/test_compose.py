@@ -22,7 +22,7 @@ SETTINGS = {
     "credits": "services.credits.settings:CreditsSettings",
     "storage": "services.storage.settings:StorageSettings",
     "edge": "services.edge.settings:EdgeSettings",
-    "worker": "workers.studio.settings:WorkerSettings",
+    "worker": "workers.studio.settings:StudioSettings",
 }
 
 

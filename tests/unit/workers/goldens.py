@@ -26,8 +26,14 @@ def golden_digests() -> dict[str, str]:
     works: dict[str, bytes] = {}
     for style in STYLES:
         payload = {"prompt": "a harbour at dawn", "style": style.name, "width": 320, "height": 256, "seed": 7}
-        works[f"sketch {style.name}"] = RENDERERS["sketch"].render(HASH, payload, {}).data
+        works[f"sketch {style.name}"] = _made("sketch", payload)
     image = works["sketch ridges"]
-    works["frame"] = RENDERERS["frame"].render(HASH, {"title": "Hafen früh am Morgen"}, {"image": image}).data
-    works["caption"] = RENDERERS["caption"].render(HASH, {"prompt": "a harbour at dawn"}, {}).text.encode()
+    works["frame"] = _made("frame", {"title": "Hafen früh am Morgen"}, image=image)
+    works["caption"] = _made("caption", {"prompt": "a harbour at dawn"})
     return {name: hashlib.sha256(data).hexdigest() for name, data in works.items()}
+
+
+def _made(service: str, payload: dict[str, object], **inputs: bytes) -> bytes:
+    """A renderer's file, or its text in UTF-8."""
+    rendered = RENDERERS[service].render(HASH, payload, inputs)
+    return rendered.encode() if isinstance(rendered, str) else rendered.read()

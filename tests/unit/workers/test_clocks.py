@@ -16,10 +16,10 @@ from services.generation.upload_grants import GrantSigner
 from shared.contracts.generation import StepScheduled
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 from workers.kit.addresses import Addresses
+from workers.kit.attempt import seconds_left
 from workers.kit.faults import StepFault
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 from workers.kit.transfers import Transfers
-from workers.studio.attempt import seconds_left
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -102,12 +102,12 @@ async def test_a_token_refused_for_its_time_is_a_passing_fault(detail: str, code
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     grant = UploadGrant(f"http://127.0.0.1:{runner.addresses[0][1]}/uploads", "token")
-    rendered = Rendered(kind="asset", filename="a.png", mime_type="image/png", data=b"x")
+    file = File("a.png", "image/png", b"x")
     try:
         async with aiohttp.ClientSession() as session:
             transfers = Transfers(session, Addresses("http://edge.test", []), patience=0.0, max_bytes=100)
             with pytest.raises(StepFault) as refused:
-                await transfers.upload(rendered, grant, None)
+                await transfers.upload(file, grant, None)
     finally:
         await runner.cleanup()
     assert (refused.value.error.code, refused.value.error.retryable) == (code, retryable)

@@ -3,27 +3,29 @@
 import pytest
 
 from shared.runtime import SettingsError, from_environment
-from workers.studio.settings import WorkerSettings
+from workers.studio.renderers import RENDERERS
+from workers.studio.settings import StudioSettings
 
 LEAST = {"NATS_URL": "nats://127.0.0.1:4222"}
+OFFERED = list(RENDERERS)
 
 
 def test_an_address_of_nats_is_enough() -> None:
-    settings = from_environment(WorkerSettings, LEAST)
-    assert settings.services == ["sketch", "frame", "caption"]
+    settings = from_environment(StudioSettings, LEAST)
+    assert settings.chosen(OFFERED) == ["sketch", "frame", "caption"]
     assert (settings.worker_concurrency, settings.worker_ack_wait) == (2, 10.0)
 
 
 def test_services_are_a_list_without_doubles() -> None:
-    settings = from_environment(WorkerSettings, LEAST | {"WORKER_SERVICES": " caption, frame ,caption"})
-    assert settings.services == ["caption", "frame"]
+    settings = from_environment(StudioSettings, LEAST | {"WORKER_SERVICES": " caption, frame ,caption"})
+    assert settings.chosen(OFFERED) == ["caption", "frame"]
 
 
 @pytest.mark.parametrize("services", ["", " , ", "sketch,paint", "SKETCH"])
-def test_a_service_without_a_renderer_is_refused(services: str) -> None:
-    settings = from_environment(WorkerSettings, LEAST | {"WORKER_SERVICES": services})
+def test_a_service_without_a_handler_is_refused(services: str) -> None:
+    settings = from_environment(StudioSettings, LEAST | {"WORKER_SERVICES": services})
     with pytest.raises(ValueError, match="WORKER_SERVICES may name sketch, frame, caption, not "):
-        _ = settings.services
+        settings.chosen(OFFERED)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +41,4 @@ def test_a_service_without_a_renderer_is_refused(services: str) -> None:
 )
 def test_values_out_of_bounds_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
-        from_environment(WorkerSettings, LEAST | wrong)
+        from_environment(StudioSettings, LEAST | wrong)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 
-Render = Callable[[str, dict[str, Any], dict[str, bytes]], Rendered]
+Render = Callable[[str, dict[str, Any], dict[str, bytes]], File | str]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from workers.kit.rendered import Rendered
 from workers.studio.renderers import limits
 from workers.studio.renderers.fields import choice, text, whole
 from workers.studio.renderers.mood import mood_of
@@ -119,7 +118,7 @@ def tidy(prompt: str, longest: int) -> str:
 
 
 def written(generation_hash: str, payload: dict[str, Any]) -> str:
-    prompt = text(payload, "prompt", default="", longest=limits.longest("caption", "prompt"))
+    prompt = text(payload, "prompt", default="", longest=limits.CAPTION_PROMPT)
     tone = choice(payload, "tone", TONES)
     seed = whole(payload, "seed", default=-1, low=-1, high=2**64 - 1)
     stream = Stream.of("caption", generation_hash, str(seed), prompt)
@@ -152,6 +151,6 @@ def capitalised(lines: str) -> str:
     return re.sub(r"(^|[.?!]\s+)(\w)", lambda match: match.group(1) + match.group(2).upper(), lines)
 
 
-def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
+def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> str:
     del inputs
-    return Rendered(kind="text", text=written(generation_hash, payload))
+    return written(generation_hash, payload)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 from workers.studio.renderers import lettering, limits, png
 from workers.studio.renderers.exact import Field, smoothstep
 from workers.studio.renderers.fields import Refused, text
@@ -186,10 +186,10 @@ def shaded(sheet: Image.Image, width: int, short: int) -> Image.Image:
     return ImageChops.multiply(sheet, Image.merge("RGB", (veil, veil, veil)))
 
 
-def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
-    title = text(payload, "title", default="", longest=limits.longest("frame", "title"))
+def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> File:
+    title = text(payload, "title", default="", longest=limits.FRAME_TITLE)
     image = sized(opened(inputs["image"]))
     stream = Stream.of("frame", generation_hash, title)
     picture, finish = composed(stream, image, title, " ".join(generation_hash[:8]))
     data = png.encode(picture, {"frame": finish})
-    return Rendered(kind="asset", filename="frame.png", mime_type="image/png", data=data)
+    return File("frame.png", "image/png", data)

@@ -1,26 +1,11 @@
-"""What a field may be, as its workflow's form says: the engine checks a job against the same file before it is paid."""
+"""What the fields of a payload may be, as the workflows' forms say: a test compares them.
 
-import json
-from functools import cache
-from pathlib import Path
-from typing import Any
+The engine checks a job against the forms before it is paid. These limits hold for what comes from elsewhere.
+"""
 
-WORKFLOWS = Path(__file__).parents[3] / "services" / "generation" / "workflows"
-
-
-@cache
-def _constraints(workflow: str, field: str) -> dict[str, Any]:
-    form = json.loads((WORKFLOWS / workflow / "form.json").read_text())
-    found: dict[str, Any] = next(each["constraints"] for each in form["fields"] if each["id"] == field)
-    return found
-
-
-def longest(workflow: str, field: str) -> int:
-    """Characters of a text."""
-    return int(_constraints(workflow, field)["maxLength"])
-
-
-def bounds(workflow: str, field: str) -> tuple[int, int]:
-    """The least and the greatest whole number."""
-    found = _constraints(workflow, field)
-    return int(found["min"]), int(found["max"])
+SKETCH_PROMPT = 4000
+"""Characters."""
+SKETCH_SIDE = (64, 2048)
+"""The least and the greatest width and height, in pixels."""
+CAPTION_PROMPT = 4000
+FRAME_TITLE = 300

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from workers.kit.rendered import Rendered
+from workers.kit.files import File
 from workers.studio.renderers import png
 from workers.studio.renderers.canvas import Canvas
 from workers.studio.renderers.fields import choice, text, whole
-from workers.studio.renderers.limits import bounds, longest
+from workers.studio.renderers.limits import SKETCH_PROMPT, SKETCH_SIDE
 from workers.studio.renderers.mood import mood_of
 from workers.studio.renderers.mount import mounted
 from workers.studio.renderers.palette import BY_NAME as PALETTE_BY_NAME
@@ -20,12 +20,9 @@ from workers.studio.renderers.styles import STYLES
 
 def painting(generation_hash: str, payload: dict[str, Any]) -> tuple[Image.Image, dict[str, str]]:
     """The picture, and the choices that made it."""
-    prompt = text(payload, "prompt", default="", longest=longest("sketch", "prompt"))
-    sides = {}
-    for side in ("width", "height"):
-        low, high = bounds("sketch", side)
-        sides[side] = whole(payload, side, default=1024, low=low, high=high)
-    width, height = sides["width"], sides["height"]
+    prompt = text(payload, "prompt", default="", longest=SKETCH_PROMPT)
+    low, high = SKETCH_SIDE
+    width, height = (whole(payload, side, default=1024, low=low, high=high) for side in ("width", "height"))
     seed = whole(payload, "seed", default=-1, low=-1, high=2**64 - 1)
     stream = Stream.of("sketch", generation_hash, str(seed), prompt)
     wish = text(payload, "palette", default="auto", longest=200).strip().lower()
@@ -57,7 +54,7 @@ def printed(image: Image.Image, stream: Stream, grain: float) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGB")
 
 
-def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> Rendered:
+def render(generation_hash: str, payload: dict[str, Any], inputs: dict[str, bytes]) -> File:
     del inputs
     image, choices = painting(generation_hash, payload)
-    return Rendered(kind="asset", filename="sketch.png", mime_type="image/png", data=png.encode(image, choices))
+    return File("sketch.png", "image/png", png.encode(image, choices))

@@ -1,0 +1,1 @@
+"""Small workers to start from."""
