@@ -1,6 +1,7 @@
 """`emprops up`."""
 
 import os
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -9,20 +10,33 @@ import click
 
 from infra.cli.options import data_option, examples, fail, folder
 from infra.embedded.errors import SetError
+from infra.embedded.nats_users import OWNERS
 from infra.embedded.set_lock import SetInUseError
 from infra.embedded.up import PortInUseError, run_set
+
+WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)*")
+TAKEN = (*OWNERS, "worker", "operator")
 
 
 @click.command(
     epilog=examples(
         "emprops up --data data/set --port 8080",
         "emprops up --data /tmp/other-set --port 0 --replicas 2",
+        "emprops up --data data/set --worker text=direct_job.text",
     )
 )
 @data_option
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The edge's; 0: any free.")
 @click.option("--replicas", type=click.IntRange(1, 16), default=1, show_default=True, help="Processes per service.")
-def up(data: Path, port: int, replicas: int) -> None:
+@click.option(
+    "--worker",
+    "workers",
+    multiple=True,
+    callback=lambda _context, _option, values: parse_workers(values),
+    metavar="NAME=KIND[,KIND]",
+    help="Let in a worker of yours that takes these kinds of work; repeatable. Settings for it: DIR/workers/NAME.env.",
+)
+def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]]) -> None:
     """Run the whole set in the foreground until Ctrl-C or SIGTERM.
 
     PostgreSQL, NATS and an S3 store, each on a free loopback port, a process per service and a worker. Prints
@@ -30,11 +44,26 @@ def up(data: Path, port: int, replicas: int) -> None:
     DIR continues with it.
     """
     try:
-        run_set(folder(data), port=port, replicas=replicas, say=_say)
+        run_set(folder(data), port=port, replicas=replicas, say=_say, workers=workers)
     except (SetInUseError, PortInUseError) as error:
         fail(str(error), code=2)
     except (SetError, OSError) as error:
         fail(str(error))
+
+
+def parse_workers(values: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The kinds of work by worker. Raises `click.BadParameter`."""
+    workers: dict[str, tuple[str, ...]] = {}
+    for value in values:
+        if not WORKER.fullmatch(value):
+            raise click.BadParameter(
+                f"{value!r} is not like text=direct_job.text or text=direct_job.text,direct_job.poem."
+            )
+        name, _, kinds = value.partition("=")
+        if name in workers or name in TAKEN:
+            raise click.BadParameter(f"{name} is the name of another worker, or of a part of the set.")
+        workers[name] = tuple(dict.fromkeys(kinds.split(",")))
+    return workers
 
 
 def _say(line: str) -> None:

@@ -4,13 +4,17 @@ Consumers trust the headers of a message because of these permissions: only the 
 stream, or change it. `tests/integration/embedded/test_nats_rights.py` tries every user on every kind of subject.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from shared.contracts.work import cancel_subject, consumer_name, work_subject
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")
 """The services: each may have a stream, named as the service is, in capitals."""
 WORK, RESULTS = "WORK", "RESULTS"
 RESULTS_INTAKE = "generation-results-v1"
+STUDIO = ("direct_job.sketch", "direct_job.frame", "direct_job.caption")
+"""The kinds of work of the built-in worker, whose user is `worker`."""
 
 CONSUMERS: dict[str, dict[str, tuple[str, ...]]] = {
     "collections": {
@@ -37,8 +41,13 @@ class NatsUser:
     subscribe: tuple[str, ...] = (">",)
 
 
-def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
-    """The users of the set, with only the permissions that this release and the previous one need."""
+def service_users(
+    passwords: Mapping[str, str], workers: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, NatsUser]:
+    """The users of the set. Services have only the permissions that this release and the previous one need.
+
+    `workers`: further ones beside the studio, with the kinds of work that each takes.
+    """
     users = {"operator": NatsUser(passwords["operator"])}
     for owner in OWNERS:
         publish = [f"events.{owner}.>", "$JS.API.INFO", *_to_define(owner.upper()), *_to_read(owner.upper())]
@@ -54,12 +63,13 @@ def service_users(passwords: Mapping[str, str]) -> dict[str, NatsUser]:
             publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
             subscribe.append("progress.>")
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe))
-    users["worker"] = NatsUser(passwords["worker"], WORKER, (INBOX,))
+    for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
+        users[name] = worker_user(name, passwords[name], kinds)
     return users
 
 
 INBOX = "_INBOX.>"
-"""The reply subjects of clients without a private inbox: workers, and services of the previous release."""
+"""The reply subjects of clients without a private inbox: services of the previous release."""
 
 
 def _to_define(stream: str) -> tuple[str, ...]:
@@ -83,13 +93,22 @@ def _to_consume(stream: str, name: str) -> tuple[str, ...]:
     )
 
 
-WORKER = (
-    "results.>",
-    "progress.>",
-    f"$JS.API.STREAM.INFO.{WORK}",
-    f"$JS.API.STREAM.INFO.{RESULTS}",
-    *(f"$JS.API.CONSUMER.{verb}.{WORK}.*" for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT")),
-    f"$JS.ACK.{WORK}.>",
-    f"$JS.ACK.*.*.{WORK}.>",
-)
-"""A worker pulls work, and publishes progress and results. It can't read events."""
+def worker_user(name: str, password: str, kinds: Sequence[str]) -> NatsUser:
+    """A worker's user: it takes work of its kinds, and publishes progress and results of these kinds.
+
+    It reads no other work, whose messages contain upload grants, no events, and no replies to other users.
+    """
+    publish = ["workers.>"]
+    for kind in kinds:
+        consumer = consumer_name(kind)
+        publish += [
+            f"results.*.*.{kind}",
+            f"progress.*.*.*.{kind}",
+            # The filter is part of the subject, and the server compares it with the request's.
+            f"$JS.API.CONSUMER.CREATE.{WORK}.{consumer}.{work_subject(kind)}",
+            f"$JS.API.CONSUMER.INFO.{WORK}.{consumer}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{consumer}",
+            f"$JS.ACK.{WORK}.{consumer}.>",
+            f"$JS.ACK.*.*.{WORK}.{consumer}.>",
+        ]
+    return NatsUser(password, tuple(publish), (f"_INBOX_{name}.>", *(cancel_subject(kind) for kind in kinds)))

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from infra.embedded.supervisor import Stage
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
 KEYS = "keys"
+WORKERS = "workers"
+"""The folder of settings for workers that somebody else starts."""
 PRELOADED = (
     "shared.runtime.serve",
     *(f"services.{name}.{part}" for name in SERVICES if name != "edge" for part in ("app", "settings")),
@@ -54,13 +56,23 @@ class Servers:
     seaweed: SeaweedServer
 
 
-def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port: int, replicas: int) -> Plan:
+def make_plan(
+    data: Path,
+    ports: PortPicker,
+    passwords: Secrets,
+    *,
+    public_port: int,
+    replicas: int,
+    workers: Mapping[str, Sequence[str]] | None = None,
+) -> Plan:
     """The whole set in `data` (an absolute path), with `replicas` processes of each service; writes its key files.
 
-    `public_port` is the port of `edge-1`; `ports` picks all others. Raises `NoFreePortError`.
+    `public_port` is the port of `edge-1`; `ports` picks all others. `workers`: by name, the kinds of work of workers
+    that somebody else starts; `workers/NAME.env` gets the settings that such a worker needs. Raises `NoFreePortError`.
     """
     keys = _ensure_keys(data / KEYS)
-    servers = _plan_servers(data, ports, passwords)
+    workers = workers or {}
+    servers = _plan_servers(data, ports, passwords, workers)
     service_ports = {
         name: [public_port if (name, n) == ("edge", 1) else ports.pick(f"{name}-{n}") for n in range(1, replicas + 1)]
         for name in SERVICES
@@ -103,6 +115,8 @@ def make_plan(data: Path, ports: PortPicker, passwords: Secrets, *, public_port:
         _worker(file, data, name, ports.pick(name), servers.nats.url("worker"))
         for name in (f"worker-{number}" for number in range(1, replicas + 1))
     ]
+    for name in workers:
+        _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
     file.ports = dict(ports.picked)
     database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
     stages = [
@@ -125,8 +139,9 @@ def _ensure_keys(folder: Path) -> Keys:
     return keys
 
 
-def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets) -> Servers:
-    users = service_users({name: passwords.get(f"nats/{name}") for name in (*SERVICES, "worker", "operator")})
+def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets, workers: Mapping[str, Sequence[str]]) -> Servers:
+    names = (*SERVICES, "worker", "operator", *workers)
+    users = service_users({name: passwords.get(f"nats/{name}") for name in names}, workers)
     return Servers(
         PostgresServer(data / "postgres", ports.pick("postgres"), passwords.get("postgres")),
         NatsServer(data / "nats", ports.pick("nats"), users),
@@ -159,14 +174,22 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
 
 def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> ProcessSpec:
     environment = {
-        "NATS_URL": nats_url,
+        **_worker_settings(file, nats_url),
         "HTTP_HOST": LOOPBACK,
         "HTTP_PORT": str(port),
-        "PUBLIC_URL": file.url,
-        "API_URLS": _urls(file, "edge"),
         "SERVICE_INSTANCE": name,
     }
     return _python_process(name, ("workers.studio",), environment, data, port)
+
+
+def _worker_settings(file: SetFile, nats_url: str) -> dict[str, str]:
+    return {"NATS_URL": nats_url, "PUBLIC_URL": file.url, "API_URLS": _urls(file, "edge")}
+
+
+def _write_worker_settings(file: SetFile, path: Path, nats_url: str) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    settings = _worker_settings(file, nats_url)
+    write_private(path, "".join(f"{name}={value}\n" for name, value in settings.items()).encode())
 
 
 def _urls(file: SetFile, service: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -27,11 +27,18 @@ class PortInUseError(SetError):
     """The requested port of the edge is in use."""
 
 
-def run_set(data: Path, *, port: int, replicas: int, say: Callable[[str], None]) -> None:
+def run_set(
+    data: Path,
+    *,
+    port: int,
+    replicas: int,
+    say: Callable[[str], None],
+    workers: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Start the set in `data`, print `ready <url>` with `say`, and run until SIGTERM, SIGHUP or Ctrl-C.
 
-    `port` 0 picks a free one. Raises `SetError`, mostly `SetInUseError`, `PortInUseError`, `StartFailedError` or
-    `SetNotFoundError`; its message says what to do.
+    `port` 0 picks a free one. `workers`: see `make_plan`. Raises `SetError`, mostly `SetInUseError`, `PortInUseError`,
+    `StartFailedError` or `SetNotFoundError`; its message says what to do.
     """
     data = data.expanduser().resolve()
     refuse_long(data)
@@ -54,7 +61,7 @@ def run_set(data: Path, *, port: int, replicas: int, say: Callable[[str], None])
         elif not ports.take("edge-1", port):
             raise PortInUseError(f"Port {port} on {LOOPBACK} is in use. Give another --port, or 0 for any free one.")
         passwords = Secrets(data)
-        plan = make_plan(data, ports, passwords, public_port=port, replicas=replicas)
+        plan = make_plan(data, ports, passwords, public_port=port, replicas=replicas, workers=workers)
         passwords.save()
         state = stack.enter_context(contextlib.closing(StateWriter(lambda encoded: write_set(data, encoded), report)))
         asyncio.run(_run(data, plan, report, state))

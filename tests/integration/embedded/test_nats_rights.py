@@ -9,20 +9,24 @@ from nats.aio.client import Client
 
 from infra.cli.asyncapi import consumers_of
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, service_users
+from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, STUDIO, service_users
 from services.generation.engine import results_intake
+from shared.contracts.work import consumer_name
 from shared.messaging.subscription import SUFFIX
 from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
 
-USERS = (*OWNERS, "worker")
+WORKERS = {"worker": STUDIO, "text": ("direct_job.text",)}
+KINDS = {kind: user for user, kinds in WORKERS.items() for kind in kinds}
+"""The user of each kind of work."""
+USERS = (*OWNERS, *WORKERS)
 STREAMS = (*(owner.upper() for owner in OWNERS), "WORK", "RESULTS")
 SERVICES = [owner for owner in OWNERS if owner != "edge"]
 
 
 @pytest.fixture(scope="module")
 def server(servers: Servers) -> Iterator[NatsServer]:
-    with servers.start_nats(service_users(dict.fromkeys((*USERS, "operator"), "secret"))) as started:
+    with servers.start_nats(service_users(dict.fromkeys((*USERS, "operator"), "secret"), WORKERS)) as started:
         yield started
 
 
@@ -42,8 +46,11 @@ def readers(stream: str) -> set[str]:
 
 def publishing() -> list[Right]:
     found = [right(f"events.{owner}.thing.id.done.v1", owner) for owner in OWNERS]
-    found += [right("work.image.paint", "generation"), right("results.job.gid", "worker")]
-    found += [right("progress.job.gid", "generation", "worker"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
+    found += [right("work.image.paint", "generation"), right("results.job.gid")]
+    found += [right(f"results.job.gid.{kind}", user) for kind, user in KINDS.items()]
+    found += [right(f"progress.job.gid.sid.{kind}", "generation", user) for kind, user in KINDS.items()]
+    found += [right("cancel.direct_job.sketch"), right("workers.studio-1", *WORKERS)]
+    found += [right("progress.job.gid", "generation"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
     found += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]
     for stream in STREAMS:
         owner = {stream.lower()} & set(OWNERS) or {"generation"}
@@ -53,14 +60,18 @@ def publishing() -> list[Right]:
             found.append(right(f"$JS.API.STREAM.{verb}.{stream}", *holders))
         looks = readers(stream) or {"generation"}
         found.append(right(f"$JS.API.STREAM.MSG.GET.{stream}", *looks))
-        workers = {"worker"} if stream in {"WORK", "RESULTS"} else set()
-        found.append(right(f"$JS.API.STREAM.INFO.{stream}", *looks, *workers))
-        offers = {"worker"} if stream == "WORK" else set()
-        for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT"):
-            found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys", *offers))
-        for verb in ("DELETE", "RESET", "PAUSE", "LEADER.STEPDOWN"):
+        found.append(right(f"$JS.API.STREAM.INFO.{stream}", *looks))
+        for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT", "DELETE", "RESET", "PAUSE", "LEADER.STEPDOWN"):
             found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys"))
-        found.append(right(f"$JS.ACK.{stream}.somebodys.1.1.1.1.1", *offers))
+        found.append(right(f"$JS.ACK.{stream}.somebodys.1.1.1.1.1"))
+    for kind, user in KINDS.items():
+        consumer = consumer_name(kind)
+        found.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.{kind}", user))
+        found += [right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}", user) for verb in ("INFO", "MSG.NEXT")]
+        for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "RESET"):
+            found.append(right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}"))
+        found.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.direct_job.another"))
+        found.append(right(f"$JS.ACK.WORK.{consumer}.1.1.1.1.1", user))
     for service, taken in CONSUMERS.items():
         for owner, names in taken.items():
             for name in (*names, *(each + ORDERED for each in names)):
@@ -82,8 +93,10 @@ def subscribing() -> list[Right]:
         right("$JS.API.>"),
     ]
     found += [right(f"events.{owner}.>") for owner in OWNERS]
-    found += [right(f"_INBOX_{owner}.answer", owner) for owner in OWNERS]
-    return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *USERS)]
+    found += [right(f"_INBOX_{user}.answer", user) for user in USERS]
+    found += [right("cancel.>"), right("workers.>"), right("secrets.>")]
+    found += [right(f"cancel.{kind}", user) for kind, user in KINDS.items()]
+    return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *OWNERS)]
 
 
 async def flush_and_close(client: Client) -> None:

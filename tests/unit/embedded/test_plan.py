@@ -17,7 +17,8 @@ from services.edge.settings import EdgeSettings
 from services.generation.settings import GenerationSettings
 from services.storage.settings import StorageSettings
 from shared.runtime.settings import ServiceSettings, from_environment
-from workers.studio.settings import WorkerSettings
+from workers.kit import WorkerSettings
+from workers.studio.settings import StudioSettings
 
 SETTINGS: dict[str, type[msgspec.Struct]] = {
     "collections": CollectionsSettings,
@@ -25,7 +26,7 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
     "credits": CreditsSettings,
     "storage": StorageSettings,
     "edge": EdgeSettings,
-    "worker": WorkerSettings,
+    "worker": StudioSettings,
 }
 
 
@@ -105,3 +106,14 @@ def test_no_password_is_on_a_command_line(plan: Plan) -> None:
     for stage in plan.stages:
         for spec in stage.processes:
             assert not [word for word in words if word in " ".join(spec.command)], spec.name
+
+
+def test_a_worker_that_somebody_else_starts_gets_a_user_and_its_settings(tmp_path: Path) -> None:
+    passwords = Secrets(tmp_path)
+    make_plan(tmp_path, PortPicker(), passwords, public_port=8080, replicas=1, workers={"text": ("direct_job.text",)})
+    settings = tmp_path / "workers" / "text.env"
+    assert settings.stat().st_mode & 0o777 == 0o600
+    environment = dict(line.split("=", 1) for line in settings.read_text().splitlines())
+    read = from_environment(WorkerSettings, environment)
+    assert urlsplit(read.nats_url).username == "text"
+    assert urlsplit(read.nats_url).password == passwords.get("nats/text")
