@@ -1,6 +1,5 @@
-"""What becomes of a handler's call: its outputs, its errors, its deadline, and its cancellation. No NATS is needed."""
+"""What becomes of a handler's call: its outputs, its errors, its retries. No NATS is needed."""
 
-import asyncio
 import contextlib
 import functools
 import threading
@@ -10,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.patience import PATIENCE, eventually
-from workers.kit import BlockingStep, File, Json, Output, Step, StepStopped, Worker, attempt, permanent, transient
+from tests.support.patience import PATIENCE
+from workers.kit import BlockingStep, File, Json, Output, Step, Worker, permanent, transient
 from workers.kit.testing import Outcome, WorkerTest
 
 
@@ -117,113 +116,6 @@ async def test_an_unexpected_error_does_not_reach_the_user_in_full() -> None:
     error = (await run(fail)).error
     assert error is not None
     assert (error.code, error.message) == ("WORKER_FAULT", "The worker itself failed (RuntimeError)")
-
-
-async def test_a_handler_is_interrupted_at_its_deadline() -> None:
-    async def wait(_step: Step) -> str:
-        await asyncio.Event().wait()
-        return ""
-
-    error = (await run(wait, seconds=0.05)).error
-    assert error is not None
-    assert (error.code, error.retryable) == ("DEADLINE_EXCEEDED", True)
-
-
-async def test_after_the_deadline_nothing_is_begun() -> None:
-    async def never(_step: Step) -> str:
-        raise AssertionError
-
-    outcome = await run(never, seconds=0.0)
-    assert outcome.error is not None
-    assert (outcome.error.code, outcome.progress) == ("DEADLINE_EXCEEDED", [])
-
-
-class Waiting:
-    """A handler that waits until it is stopped, and then cleans up."""
-
-    def __init__(self) -> None:
-        self.worker = Worker("tested")
-        self.worker.handles("service")(self.wait)
-        self.cleaned_up: list[str | None] = []
-
-    async def wait(self, step: Step) -> str:
-        try:
-            await step.progress(0.3, "waits")
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0)
-            self.cleaned_up.append(step.stopped)
-        return ""
-
-
-async def test_a_cancelled_step_ends_its_handler_which_may_clean_up() -> None:
-    waiting = Waiting()
-    async with WorkerTest(waiting.worker) as test:
-        step = test.start("service")
-        await eventually(lambda: (0.3, "waits") in step.progress, "the handler to wait")
-        step.cancel()
-        step.cancel()
-        outcome = await step.outcome()
-    assert outcome.error is not None
-    assert (outcome.error.code, outcome.error.retryable) == ("CANCELLED", False)
-    assert waiting.cleaned_up == ["cancelled"]
-
-
-async def test_a_step_that_has_ended_is_not_cancelled_any_more() -> None:
-    async def greet(_step: Step) -> str:
-        return "done"
-
-    worker = Worker("tested")
-    worker.handles("service")(greet)
-    async with WorkerTest(worker) as test:
-        step = test.start("service")
-        outcome = await step.outcome()
-        step.cancel()
-        assert outcome == await step.outcome()
-        assert outcome.status == "completed"
-
-
-async def test_a_thread_learns_that_it_is_cancelled_and_has_a_result_at_once() -> None:
-    """The thread can't be interrupted: it is asked to end, and its calls raise."""
-    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def work(step: BlockingStep) -> str:
-        began.set()
-        go_on.wait(PATIENCE)
-        try:
-            step.progress(0.5)
-        except StepStopped as stopped:
-            if str(stopped) == "cancelled":
-                ended.set()
-        return "ignored"
-
-    worker = Worker("tested")
-    worker.handles("service")(work)
-    async with WorkerTest(worker) as test:
-        step = test.start("service")
-        await eventually(began.is_set, "the thread to begin")
-        step.cancel()
-        outcome = await step.outcome()
-        assert outcome.error is not None
-        assert outcome.error.code == "CANCELLED"
-        go_on.set()
-        await eventually(ended.is_set, "the thread to learn of it")
-
-
-async def test_a_handler_that_ignores_its_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "CLEANUP_SECONDS", 0.02)
-    release = asyncio.Event()
-
-    async def stubborn(_step: Step) -> str:
-        while not release.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await release.wait()
-        return ""
-
-    error = (await run(stubborn, seconds=0.05)).error
-    release.set()
-    assert error is not None
-    assert error.code == "DEADLINE_EXCEEDED"
 
 
 async def test_a_call_is_retried_while_its_faults_are_transient() -> None:
