@@ -29,7 +29,7 @@ help:
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
 	@echo 'make test-fast  unit and contract tests'
-	@echo 'make check   format, lint, types, import rules, and whether all tests load'
+	@echo 'make check   format, lint, types, import rules, the rules of tools/rules.py, and whether all tests load'
 	@echo 'make bench   measure performance beside comparable systems (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
@@ -50,6 +50,7 @@ check: $(INSTALLED)
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+	$(RUN) tools.rules
 	@collected=$$($(RUN) pytest --collect-only -qq tests) || { echo "$$collected" >&2; exit 1; }
 
 bench: $(INSTALLED)

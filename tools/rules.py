@@ -1,0 +1,113 @@
+"""The rules of this repository that no linter knows: `python -m tools.rules`, a part of `make check`.
+
+Prints each fault and exits with 1 if there is one. A fault that exceptions.toml lists is passed over; an exception that
+is not needed any more is a fault, so the list can only shrink.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tools.exceptions import ROOT, exceptions
+
+MAX_LINES = 300
+REASON = re.compile(r"^\s*Over 300 lines: \S", re.MULTILINE)
+"""In the docstring of a file that is longer."""
+MAX_EQUAL_LINES = 11
+"""Comments, docstrings, imports and signatures don't count."""
+DOCUMENTED = ("shared", "workers/kit")
+"""Libraries: their modules, public functions and methods have docstrings."""
+DOCSTRING_RULES = "D100,D102,D103"
+
+
+def main() -> int:
+    """Runs all rules at once; most of the time is the search for duplicates, about 20 s of CPU."""
+    with ThreadPoolExecutor() as pool:
+        faults = [fault for found in pool.map(lambda rule: list(rule()), RULES) for fault in found]
+    for fault in faults:
+        print(fault)  # noqa: T201 - a command's output
+    return 1 if faults else 0
+
+
+def long_files() -> Iterator[str]:
+    """Files of more than 300 lines without a line `Over 300 lines: <reason>` in their docstring."""
+    found = set()
+    for path in python_files():
+        text = (ROOT / path).read_text()
+        if text.count("\n") > MAX_LINES and not REASON.search(text):
+            found.add(path)
+    yield from judged(
+        found, exceptions().long_files, "long_files", "has more than 300 lines and states no reason: divide it"
+    )
+
+
+def docstrings() -> Iterator[str]:
+    """Public names of libraries without a docstring."""
+    folders = [folder for folder in DOCUMENTED if (ROOT / folder).is_dir()]
+    command = ["-m", "ruff", "check", "--isolated", "--select", DOCSTRING_RULES, "--output-format", "json", *folders]
+    faults = json.loads(run(command, succeeds=(0, 1)))
+    places: dict[str, list[str]] = {}
+    for fault in faults:
+        path = str(Path(fault["filename"]).relative_to(ROOT))
+        places.setdefault(path, []).append(f"{fault['location']['row']}")
+    listed = exceptions().without_docstrings
+    for path, lines in sorted(places.items()):
+        if path not in listed:
+            yield f"{path}:{lines[0]}: public, without a docstring; lines {', '.join(lines)}"
+    yield from unneeded(set(places), listed, "without_docstrings")
+
+
+def duplicates() -> Iterator[str]:
+    """Twelve or more lines that stand in two files. Named by both: `a.py and b.py`."""
+    options = ["-i", "--ignore-docstrings", "--ignore-imports", "--ignore-signatures"]
+    program = "import sys; from pylint.checkers.symilar import Run; Run(sys.argv[1:])"
+    report = run(["-c", program, "-d", str(MAX_EQUAL_LINES), *options, *python_files()])
+    found: set[str] = set()
+    for block in re.split(r"^\d+ similar lines in \d+ files$", report, flags=re.MULTILINE)[1:]:
+        found.add(" and ".join(sorted(re.findall(r"^==(\S+):\[", block, re.MULTILINE))))
+    yield from judged(found, exceptions().duplicates, "duplicates", "have 12 equal lines or more: write them once")
+
+
+def private_attributes() -> Iterator[str]:
+    """That the exceptions of mypy's plugin are needed: mypy itself reports what is not excepted."""
+    text = "\n".join((ROOT / path).read_text() for path in python_files() if not path.startswith("tests/"))
+    listed = exceptions().private_attributes
+    yield from unneeded({name for name in listed if name.rpartition(".")[2] in text}, listed, "private_attributes")
+
+
+def judged(found: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
+    """Faults that are not listed, and what is listed without being one."""
+    yield from (f"{place}: {message}" for place in sorted(found - listed))
+    yield from unneeded(found, listed, rule)
+
+
+def unneeded(found: set[str], listed: frozenset[str], rule: str) -> Iterator[str]:
+    """Exceptions without a fault."""
+    for place in sorted(listed - found):
+        yield f"tools/exceptions.toml: {rule}: remove {place!r}, which follows the rule"
+
+
+def python_files() -> list[str]:
+    """Every Python file that git knows or would add, by its path from the root."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "*.py"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+def run(arguments: list[str], succeeds: tuple[int, ...] = (0,)) -> str:
+    """What a Python program prints. Raises CalledProcessError if it fails."""
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode not in succeeds:
+        sys.stderr.write(done.stderr)
+        raise subprocess.CalledProcessError(done.returncode, arguments)
+    return done.stdout
+
+
+RULES: tuple[Callable[[], Iterator[str]], ...] = (duplicates, docstrings, long_files, private_attributes)
+
+if __name__ == "__main__":
+    sys.exit(main())
