@@ -22,7 +22,7 @@ RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
 PIP := $(RUN) pip --disable-pip-version-check --quiet install --no-input
 
-.PHONY: help demo run test test-fast check bench lock
+.PHONY: help demo run test test-fast check docs reference bench lock
 
 help:
 	@echo 'make demo    create a collection, generate it, download the files, show the cost'
@@ -31,6 +31,8 @@ help:
 	@echo 'make test-fast  unit and contract tests'
 	@echo 'make check   format, lint, types, import rules, the rules of tools/rules.py, and whether all tests load'
 	@echo 'make bench   measure performance beside comparable systems (ROWS="P2 P5" for some; see benchmarks/README.md)'
+	@echo 'make docs    build the documentation as a site, in build/docs'
+	@echo 'make reference  write the pages of docs/reference that are generated from the code'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows, with hashes'
 
 demo: $(INSTALLED)
@@ -52,6 +54,14 @@ check: $(INSTALLED)
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 	$(RUN) tools.rules
 	@collected=$$($(RUN) pytest --collect-only -qq tests) || { echo "$$collected" >&2; exit 1; }
+
+docs: $(INSTALLED)
+	@$(RUN) sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+	@echo 'open build/docs/index.html'
+
+# A test compares the pages with the code.
+reference: $(INSTALLED)
+	@$(RUN) tools.reference
 
 bench: $(INSTALLED)
 	@$(RUN) benchmarks $(if $(filter-out 0,$(GROWTH)),--growth) $(ROWS) $(OPTIONS)

@@ -112,7 +112,13 @@ async def until_known_to_collections(shell: Shell) -> None:
 
 @pytest.mark.timeout(900)  # about a hundred commands, each of which starts Python
 async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: Shell) -> None:
-    assert set(await follow_the_documents(shell)) == {"README.md", "creators-guide.md", "publish-a-package.md"}
+    assert set(await follow_the_documents(shell)) == {
+        "README.md",
+        "creators-guide.md",
+        "investigate-a-job.md",
+        "operators-first-hour.md",
+        "publish-a-package.md",
+    }
     examples = help_examples()
     assert len(examples) > 25
     limit = asyncio.Semaphore(AT_A_TIME)

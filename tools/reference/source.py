@@ -1,0 +1,71 @@
+"""What only the source says: docstrings of fields and constants, and calls with constant arguments."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+from tools.exceptions import ROOT
+
+
+def field_docstrings(owner: type | ModuleType) -> dict[str, str]:
+    """The string after each assignment of a class or module, by the assigned name; of a class, with its bases'."""
+    if isinstance(owner, ModuleType):
+        return dict(_after_assignments(ast.parse(inspect.getsource(owner)).body))
+    found: dict[str, str] = {}
+    for base in reversed(owner.__mro__):
+        if base.__module__.partition(".")[0] in {"services", "shared", "workers"}:
+            [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            assert isinstance(definition, ast.ClassDef)
+            found |= dict(_after_assignments(definition.body))
+    return found
+
+
+def _after_assignments(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement, following in pairwise(body):
+        match statement, following:
+            case (
+                (ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)])),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, inspect.cleandoc(text)
+
+
+def calls(names: set[str], *folders: str) -> Iterator[tuple[Path, str, ast.Call]]:
+    """Every call of a function by its bare name, in all Python files of the folders, in the order of their paths."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                    yield path.relative_to(ROOT), node.func.id, node
+
+
+def texts(call: ast.Call) -> list[str]:
+    """The positional arguments that are strings, or the strings of one that is a list."""
+    items: list[ast.expr] = []
+    for argument in call.args:
+        items += argument.elts if isinstance(argument, ast.List | ast.Tuple) else [argument]
+    return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
+def keyword(call: ast.Call, name: str) -> object:
+    """A keyword argument's value if it is written out; None if it is computed, or absent."""
+    for argument in call.keywords:
+        if argument.arg == name:
+            with suppress(ValueError):
+                return ast.literal_eval(argument.value)
+    return None
+
+
+def described_names(path: Path) -> Iterator[tuple[str, str]]:
+    """The entries `"name": ("text", …)` of a file's dictionaries."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                match key, value:
+                    case ast.Constant(value=str(name)), ast.Tuple(elts=[ast.Constant(value=str(text)), *_]):
+                        yield name, text
