@@ -1,0 +1,1 @@
+"""Runs the graphs of comfy_workflow steps on ComfyUI servers."""
