@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.contracts.pointers import escaped
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail
 
 LIMITS = ("min", "max", "step", "maxLength")
@@ -17,7 +17,7 @@ def fields_of(form: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for group in groups:
         for index, field in enumerate(form[group] if isinstance(form[group], list) else ()):
             if isinstance(field, Mapping):
-                yield f"/form/{escaped(group)}/{index}", field
+                yield f"/form/{escape_token(group)}/{index}", field
 
 
 def form_faults(form: Any) -> Iterator[Detail]:

@@ -6,7 +6,7 @@ from typing import Any
 from services.generation.domain.workflow.template import Produces, Template
 from services.generation.domain.workflow.types.inputs import read_nodes
 from services.generation.domain.workflow.types.models import models_of, required_models
-from shared.contracts.pointers import escaped
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, invalid
 
 SERVICE = "comfy"
@@ -67,7 +67,7 @@ def _graph_faults(graph: Any) -> Iterator[Detail]:
         yield Detail("/workflow", f"has {len(graph)} nodes, more than {MAX_NODES}")
     else:
         for name, node in graph.items():
-            pointer = f"/workflow/{escaped(name)}"
+            pointer = f"/workflow/{escape_token(name)}"
             if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
                 yield Detail(pointer, "is a node: {class_type, inputs}")
             elif not isinstance(node.get("inputs", {}), Mapping):

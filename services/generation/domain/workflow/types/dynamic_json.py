@@ -6,7 +6,7 @@ from typing import Any
 from services.generation.domain.payload.filling import fields_in
 from services.generation.domain.workflow.template import Template
 from services.generation.domain.workflow.types.services import service_faults
-from shared.contracts.pointers import escaped
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, invalid
 
 FIELD_TYPES: Mapping[str, str] = {
@@ -78,4 +78,4 @@ def _field(name: str, member: Mapping[str, Any]) -> dict[str, Any]:
 
 def pointer_of(name: str) -> str:
     """The pointer of a variable's type, for faults of the form that is made of them."""
-    return f"/dynamic/variable_types/{escaped(name)}"
+    return f"/dynamic/variable_types/{escape_token(name)}"

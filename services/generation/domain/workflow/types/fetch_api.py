@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from services.generation.domain.workflow.template import Placement, Template
 from services.generation.domain.workflow.types.inputs import read_paths
-from shared.contracts.problem import Detail, invalid, shown
+from shared.contracts.problem import Detail, invalid, quote
 
 SERVICE = "http_api"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -53,7 +53,7 @@ def _api_faults(api: Mapping[str, Any]) -> Iterator[Detail]:
         yield Detail("/api/headers", "is an object of texts")
     fetch = api.get("fetchType", "wait")
     if fetch not in {"wait", "polling"}:
-        yield Detail("/api/fetchType", f"is wait or polling, not {shown(fetch)}")
+        yield Detail("/api/fetchType", f"is wait or polling, not {quote(fetch)}")
         return
     settings = api.get(fetch) or {}
     if not isinstance(settings, Mapping):
@@ -84,7 +84,7 @@ def _polling_faults(polling: Mapping[str, Any]) -> Iterator[Detail]:
 def _request_faults(request: Mapping[str, Any], pointer: str, default: str) -> Iterator[Detail]:
     method = request.get("method", default)
     if not isinstance(method, str) or method.upper() not in METHODS:
-        yield Detail(f"{pointer}/method", f"is one of {', '.join(sorted(METHODS))}, not {shown(method)}")
+        yield Detail(f"{pointer}/method", f"is one of {', '.join(sorted(METHODS))}, not {quote(method)}")
     url = request.get("url")
     if not isinstance(url, str) or not _is_http(url):
         yield Detail(f"{pointer}/url", "is an http or https URL")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from services.generation.domain.workflow.paths import BadPath, Path, parse_path
 from services.generation.domain.workflow.template import RESERVED, Placement
-from shared.contracts.pointers import escaped
+from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail
 
 
@@ -56,7 +56,7 @@ def read_nodes(inputs: Any, graph: Mapping[str, Any], fields: frozenset[str]) ->
 
 def _entries(inputs: Mapping[str, Any], read: ReadInputs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for node, names in inputs.items():
-        pointer = f"/inputs/{escaped(node)}"
+        pointer = f"/inputs/{escape_token(node)}"
         if not isinstance(names, Mapping):
             read.faults.append(Detail(pointer, "is an object of the node's inputs"))
             continue
@@ -64,7 +64,7 @@ def _entries(inputs: Mapping[str, Any], read: ReadInputs) -> Iterator[tuple[str,
             if isinstance(entry, Mapping):
                 yield node, name, entry
             else:
-                read.faults.append(Detail(f"{pointer}/{escaped(name)}", "is an object {value, default, is_required}"))
+                read.faults.append(Detail(f"{pointer}/{escape_token(name)}", "is an object {value, default, is_required}"))
 
 
 def _add(

@@ -1,0 +1,225 @@
+"""One call of an API: the request, the wait for its answer or for the task that it started, and the values found.
+
+The request is that of `api.json` (`services/generation/domain/workflow/types/fetch_api.py` builds the message); names
+of secrets in its URL and headers, `{{NAME}}`, get their values here, at the last moment.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from workers.http_api.expressions import holds, jq_value, jq_values
+from workers.http_api.public_addresses import NotAllowed, PublicAddresses
+from workers.kit.faults import StepFault, lasting, passing
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer; files are not in it, but fetched from the addresses that it names, or stored as they come."""
+CALL_SECONDS = 120.0
+POLL_SECONDS = 2.0
+"""Between two looks at a task; `polling.timeout`, in milliseconds, is the longest that one look may take."""
+TRIES = 4
+"""Of one call within an attempt; what still fails then is left to the step's next attempt."""
+LONGEST_PAUSE = 60.0
+RETRIED = frozenset({408, 425, 429})
+NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,99})\s*\}\}")
+PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+Secrets = Callable[[str], Awaitable[str]]
+"""The value of a secret. Raises StepFault SECRET_MISSING."""
+Store = Callable[[dict[str, Any]], Awaitable[None]]
+"""Keeps what the step's next attempt must know."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        return self.content_type.endswith("json") or self.body[:1] in {b"{", b"["}
+
+    def json(self) -> Any:
+        """Raises StepFault API_ANSWER."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise lasting("API_ANSWER", f"The API's answer is not JSON: {error}"[:300]) from None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the API made: values of its answer, or the answer itself where it is no JSON."""
+
+    values: list[Any] = []
+    content: Answer | None = None
+
+
+@dataclass(frozen=True)
+class ApiRun:
+    """`checkpoint` is what an earlier attempt has stored: the task that it started, which is never started twice."""
+
+    http: aiohttp.ClientSession
+    addresses: PublicAddresses
+    secret: Secrets
+    store: Store
+    random: Random
+    now: Callable[[], datetime]
+    idempotency_key: str
+    used: list[str] = field(default_factory=list)
+    """Values of secrets that went out: they are cut out of what is said about an answer, which may repeat them."""
+
+    async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Found:
+        """Raises StepFault."""
+        if payload["fetch"] == "wait":
+            answer = await self._call(payload["request"], payload["success"])
+            return self._found(payload.get("wait") or {}, answer)
+        polling = payload["polling"]
+        parameters = checkpoint["parameters"] if checkpoint else await self._start(payload, polling)
+        return await self._poll(payload["request"], polling, parameters)
+
+    async def _start(self, payload: Mapping[str, Any], polling: Mapping[str, Any]) -> dict[str, str]:
+        answer = (await self._call(payload["request"], payload["success"])).json()
+        parameters = {}
+        for name, source in (polling.get("params") or {}).items():
+            value = jq_value(source["exprJq"], answer)
+            if value is None:
+                raise lasting("API_ANSWER", f"The API's answer has nothing at {source['exprJq']}, its {name}")
+            parameters[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        await self.store({"parameters": parameters})
+        return parameters
+
+    async def _poll(
+        self, request: Mapping[str, Any], polling: Mapping[str, Any], parameters: Mapping[str, str]
+    ) -> Found:
+        """Until the task has ended; the step's deadline bounds it."""
+        look = {
+            "method": polling.get("method", "GET"),
+            "url": PARAMETER.sub(lambda name: quote(parameters.get(name[1], name[0]), safe=""), polling["url"]),
+            "headers": polling.get("headers") or _without_body(request.get("headers") or {}),
+        }
+        seconds = min(CALL_SECONDS, max(1.0, polling.get("timeout", 0) / 1000)) if polling.get("timeout") else None
+        while True:
+            answer = await self._call(look, polling["successResponseCode"], seconds=seconds)
+            body = answer.json()
+            if _is_true(polling, "stopWhenExpr", body):
+                raise lasting("API_FAILED", f"The API's task failed: {self._summary(answer)}")
+            if not _is_true(polling, "continueWhenExpr", body):
+                return self._found(polling, answer)
+            await asyncio.sleep(POLL_SECONDS * self.random.uniform(0.8, 1.2))
+
+    async def _call(
+        self, request: Mapping[str, Any], success: Sequence[int], *, seconds: float | None = None
+    ) -> Answer:
+        """One request, tried again while the API is busy or away. Raises StepFault."""
+        for number in range(1, TRIES + 1):
+            try:
+                answer, wait = await self._once(request, seconds or CALL_SECONDS)
+            except StepFault as fault:
+                if not fault.error.retryable or number == TRIES:
+                    raise
+                wait = None
+            else:
+                if answer.status in success:
+                    return answer
+                refusal = self._refusal(answer)
+                if not refusal.error.retryable or number == TRIES:
+                    raise refusal
+            pause = wait if wait is not None else 2.0 ** (number - 1) * self.random.uniform(0.5, 1.0)
+            await asyncio.sleep(min(pause, LONGEST_PAUSE))
+        raise AssertionError("the last try returns or raises")
+
+    async def _once(self, request: Mapping[str, Any], seconds: float) -> tuple[Answer, float | None]:
+        url = URL(await self._with_secrets(request["url"], in_url=True), encoded=False)
+        headers = {name: await self._with_secrets(text) for name, text in request["headers"].items()}
+        method = request["method"].upper()
+        if method not in {"GET", "HEAD"}:
+            headers.setdefault("Idempotency-Key", self.idempotency_key)
+        body = msgspec.json.encode(request["body"]) if "body" in request and method != "GET" else None
+        if body is not None and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        try:
+            self.addresses.check_url(url)
+            async with (
+                asyncio.timeout(seconds),
+                self.http.request(method, url, headers=headers, data=body, allow_redirects=False) as response,
+            ):
+                content = bytearray()
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > MAX_ANSWER:
+                        raise lasting("API_ANSWER", f"The API's answer has more than {MAX_ANSWER} bytes")
+                answer = Answer(response.status, response.content_type, bytes(content))
+                return answer, retry_after(response.headers.get("Retry-After"), self.now())
+        except NotAllowed as error:
+            raise lasting("API_ADDRESS", f"The API can't be called: {error}") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError) as error:
+            if isinstance(error.os_error, NotAllowed):
+                raise lasting("API_ADDRESS", f"The API can't be called: {error.os_error}") from None
+            raise passing("API_UNAVAILABLE", f"{url.host} can't be reached") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise passing("API_UNAVAILABLE", f"{url.host} did not answer ({type(error).__name__})") from None
+
+    async def _with_secrets(self, text: str, *, in_url: bool = False) -> str:
+        parts, end = [], 0
+        for token in NAME.finditer(text):
+            value = await self.secret(token[1])
+            self.used.append(value)
+            parts += [text[end : token.start()], quote(value, safe="") if in_url else value]
+            end = token.end()
+        return "".join([*parts, text[end:]])
+
+    def _found(self, settings: Mapping[str, Any], answer: Answer) -> Found:
+        expression = settings.get("outputExprJq")
+        if not answer.is_json:
+            return Found(content=answer)
+        values = jq_values(expression or ".", answer.json())
+        if not values:
+            raise lasting("API_ANSWER", f"The API's answer has nothing at {expression}: {self._summary(answer)}")
+        return Found(values=values)
+
+    def _refusal(self, answer: Answer) -> StepFault:
+        sentence = f"The API answered {answer.status}: {self._summary(answer)}"
+        if answer.status >= 500 or answer.status in RETRIED:
+            return passing("API_UNAVAILABLE", sentence)
+        return lasting("API_REFUSED", sentence)
+
+    def _summary(self, answer: Answer) -> str:
+        """The beginning of an answer, for the user who pays for it."""
+        text = answer.body[:2000].decode(errors="replace")
+        for secret in filter(None, self.used):
+            text = text.replace(secret, "***")
+        return text[:300].strip() or "an empty answer"
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Seconds, from a number of them or a date. None without the header, and for what can't be read."""
+    if header is None:
+        return None
+    if header.isascii() and header.isdecimal():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (until - now).total_seconds())
+
+
+def _is_true(polling: Mapping[str, Any], name: str, body: Any) -> bool:
+    if (query := polling.get(f"{name}Jq")) is not None:
+        return bool(jq_value(query, body))
+    return name in polling and holds(polling[name], body)
+
+
+def _without_body(headers: Mapping[str, str]) -> dict[str, str]:
+    """The first request's headers for a look at its task: the same authorisation, without what describes a body."""
+    return {name: text for name, text in headers.items() if name.lower() not in {"content-type", "content-length"}}
