@@ -41,13 +41,21 @@ class Delivery(Protocol[E_co]):
     """One event, delivered to a consumer or process. The properties are those of `Message`."""
 
     @property
-    def message_id(self) -> str: ...
+    def message_id(self) -> str:
+        """The event's id; an id made for it when it has none that can be read."""
+
     @property
-    def stream_id(self) -> UUID | None: ...
+    def stream_id(self) -> UUID | None:
+        """The stream whose order is kept; None when it can't be read."""
+
     @property
-    def position(self) -> int | None: ...
+    def position(self) -> int | None:
+        """In its owner's history."""
+
     @property
-    def type(self) -> str | None: ...
+    def type(self) -> str | None:
+        """The stored tag of the event."""
+
     @property
     def is_late(self) -> bool:
         """Whether it may stand in for a parked message that named the event without its content."""

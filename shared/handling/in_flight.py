@@ -56,6 +56,7 @@ class InFlight(Generic[F]):
 
     @property
     def oldest(self) -> Taken[F] | None:
+        """The one taken first of those not settled yet."""
         return next(iter(self._taken.values()), None)
 
     def take(self, delivery: Delivery[Any], size: int, floor: F, rejection: str | None = None) -> None:
@@ -77,6 +78,7 @@ class InFlight(Generic[F]):
         return sum(1 + self.lanes.waiting(event.key) for event in self._handler.attempts.failing.values())
 
     def progress(self, name: str, *, parked: int, leader: str) -> Progress:
+        """For readiness, under the follower's `name`: what waits, since when, and the error of one that fails."""
         now = asyncio.get_running_loop().time()
         oldest = self.oldest
         failing = next(iter(self._handler.attempts.failing.values()), None)

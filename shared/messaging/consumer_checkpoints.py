@@ -34,6 +34,7 @@ class HistoryPoint(NamedTuple):
 
     @classmethod
     def of(cls, identity: Identity, sequence: int | None) -> "HistoryPoint":
+        """The point of the event with this identity."""
         return cls(identity.epoch, identity.position, identity.recorded_at, identity.event_id, sequence)
 
     def covers(self, other: "HistoryPoint") -> bool:
@@ -60,6 +61,7 @@ class Floor(NamedTuple):
 
 
 async def load(connection: AsyncConnection, consumer: str) -> HistoryPoint | None:
+    """The checkpoint of a consumer; None before its first."""
     row = await (await connection.execute(SELECT_CHECKPOINT, (consumer,))).fetchone()
     return HistoryPoint(*row) if row else None
 

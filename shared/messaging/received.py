@@ -40,10 +40,13 @@ class ReceivedMessage(Message):
 
     @property
     def is_late(self) -> bool:
+        """As `Delivery.is_late`."""
         return LATE in self.headers
 
     def read(self) -> ReceivedEvent | None:
+        """As `Delivery.read`."""
         return self.reader.read(self.subject, self.headers, self.body, self.identity)
 
     def to_message(self) -> Message:
+        """As `Delivery.to_message`: itself."""
         return self

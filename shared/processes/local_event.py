@@ -27,25 +27,31 @@ class LocalEvent:
 
     @property
     def message_id(self) -> str:
+        """The event's id."""
         return str(self.event.event_id)
 
     @property
     def stream_id(self) -> UUID:
+        """The stream of the event."""
         return self.event.stream_id
 
     @property
     def position(self) -> int:
+        """In this service's store."""
         return self.event.position
 
     @property
     def type(self) -> str:
+        """The stored tag of the event."""
         return self.event.stored_type
 
     def read(self) -> RecordedEvent:
+        """The event, in the newest version of its type. Raises Malformed."""
         with decoding(self.type):
             return self._decode()
 
     def to_message(self) -> Message:
+        """The message that the relay publishes for it."""
         event = self.event
         return Message(
             self.message_id,

@@ -104,6 +104,7 @@ class ProcessRunner:
 
     @property
     def window(self) -> Window:
+        """How many events, and bytes of them, may be handled at once."""
         return self._in_flight.window
 
     @property

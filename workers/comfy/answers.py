@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from workers.kit.faults import StepFault, lasting, passing
+from workers.kit.faults import StepFault, permanent, transient
 
 State = Literal["unknown", "queued", "running", "completed", "failed", "interrupted"]
 
@@ -49,13 +49,13 @@ def read_json(text: str | bytes) -> Any:
 def refusal(status: int, body: Any) -> StepFault | None:
     """Why a graph was not accepted, or None if it was. A server that fails by itself is worth another try."""
     if status >= 500:
-        return passing("COMFY_UNAVAILABLE", f"ComfyUI answered {status}")
+        return transient("COMFY_UNAVAILABLE", f"ComfyUI answered {status}")
     node_errors = body.get("node_errors") if isinstance(body, Mapping) else None
     if status == 200 and not node_errors:
         return None
     error = body.get("error") if isinstance(body, Mapping) else None
     sentences = list(_node_errors(node_errors)) or [_sentence(error) or f"ComfyUI answered {status}"]
-    return lasting("COMFY_REFUSED", "; ".join(sentences)[:1000])
+    return permanent("COMFY_REFUSED", "; ".join(sentences)[:1000])
 
 
 def _node_errors(node_errors: Any) -> Iterator[str]:
@@ -83,7 +83,7 @@ def history_run(prompt_id: str, history: Any) -> Run | None:
         return Run("completed", outcome=outcome_of(entry.get("outputs") or {}))
     messages = {name: data for name, data in status.get("messages") or [] if isinstance(data, Mapping)}
     if "execution_interrupted" in messages:
-        return Run("interrupted", fault=passing("COMFY_INTERRUPTED", "The run was interrupted on the ComfyUI server"))
+        return Run("interrupted", fault=transient("COMFY_INTERRUPTED", "The run was interrupted on the ComfyUI server"))
     return Run("failed", fault=execution_fault(messages.get("execution_error", {})))
 
 
@@ -93,7 +93,7 @@ def execution_fault(error: Mapping[str, Any]) -> StepFault:
     node = f"node {error['node_id']} ({error.get('node_type', '?')}): " if error.get("node_id") else ""
     text = f"{node}{message}"[:1000]
     may_pass = any(part in message.lower() for part in PASSING)
-    return passing("COMFY_FAILED", text) if may_pass else lasting("COMFY_FAILED", text)
+    return transient("COMFY_FAILED", text) if may_pass else permanent("COMFY_FAILED", text)
 
 
 def job_state(status: int, job: Any) -> State | None:

@@ -14,7 +14,7 @@ import structlog
 from workers.comfy.answers import Outcome, Run
 from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket, Watched
-from workers.kit.faults import passing
+from workers.kit.faults import transient
 
 LOOK_SECONDS = 1.0
 LOOK_SECONDS_WITH_SOCKET = 5.0
@@ -57,7 +57,7 @@ async def _follow(
         run = await _patiently(server, prompt_id)
         if run.state == "unknown":
             if submissions == MAX_SUBMISSIONS:
-                raise passing("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")
+                raise transient("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")
             if submissions:
                 log.info("comfy_run_submitted_again", prompt_id=prompt_id, server=str(server.url))
             submissions += 1
@@ -84,5 +84,5 @@ async def _patiently(server: ComfyServer, prompt_id: str) -> Run:
             return await server.look_up(prompt_id)
         except Unavailable as error:
             if loop.time() >= until:
-                raise passing("COMFY_UNAVAILABLE", f"ComfyUI has not answered for a minute: {error}") from error
+                raise transient("COMFY_UNAVAILABLE", f"ComfyUI has not answered for a minute: {error}") from error
         await asyncio.sleep(LOOK_SECONDS)

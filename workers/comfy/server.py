@@ -23,7 +23,7 @@ from workers.comfy.answers import (
     read_json,
     refusal,
 )
-from workers.kit.faults import passing
+from workers.kit.faults import transient
 
 CALL_SECONDS = 15.0
 IDLE_SECONDS = 60.0
@@ -101,7 +101,7 @@ class ComfyServer:
         form.add_field("overwrite", "true")
         status, answer = await self._json("POST", "/upload/image", data=form, seconds=IDLE_SECONDS * 5)
         if status != 200 or not isinstance(answer, Mapping) or not isinstance(answer.get("name"), str):
-            raise passing("COMFY_UPLOAD_FAILED", f"ComfyUI did not take the picture {name}: it answered {status}")
+            raise transient("COMFY_UPLOAD_FAILED", f"ComfyUI did not take the picture {name}: it answered {status}")
         folder = answer.get("subfolder") or ""
         return f"{folder}/{answer['name']}" if folder else answer["name"]
 
@@ -111,7 +111,7 @@ class ComfyServer:
         try:
             async with self._http.get(self._url("/view"), params=file._asdict(), timeout=timeout) as response:
                 if response.status != 200:
-                    raise passing("COMFY_FILE_LOST", f"ComfyUI has no file {file.filename} any more")
+                    raise transient("COMFY_FILE_LOST", f"ComfyUI has no file {file.filename} any more")
                 async for chunk in response.content.iter_chunked(256 * 1024):
                     yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:

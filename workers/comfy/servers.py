@@ -13,7 +13,7 @@ from yarl import URL
 from workers.comfy.rewriting import Graph, Rewritten, is_link, stock_graph
 from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket
-from workers.kit.faults import StepFault, lasting, passing
+from workers.kit.faults import StepFault, permanent, transient
 
 LOOK_SECONDS = 5.0
 """Between two looks at a server's queue; also the pause of a graph that waits for a server."""
@@ -180,9 +180,9 @@ def _files(info: Mapping[str, Any], node: Mapping[str, Any], name: str) -> list[
 
 def _unsuitable(candidates: Sequence[Candidate]) -> StepFault:
     lacks = "; ".join(f"{found.member.server.url} lacks {', '.join(unsuitable(found)[:10])}" for found in candidates)
-    return lasting("COMFY_UNSUITABLE", f"No ComfyUI server can run this graph: {lacks}"[:1000])
+    return permanent("COMFY_UNSUITABLE", f"No ComfyUI server can run this graph: {lacks}"[:1000])
 
 
 def _unavailable(members: Sequence[Member]) -> StepFault:
     troubles = "; ".join(member.trouble or "" for member in members)
-    return passing("COMFY_UNAVAILABLE", f"No ComfyUI server answers: {troubles}"[:1000])
+    return transient("COMFY_UNAVAILABLE", f"No ComfyUI server answers: {troubles}"[:1000])

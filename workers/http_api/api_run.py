@@ -20,7 +20,7 @@ from yarl import URL
 
 from workers.http_api.expressions import holds, jq_value, jq_values
 from workers.http_api.public_addresses import NotAllowed, PublicAddresses
-from workers.kit.faults import StepFault, lasting, passing
+from workers.kit.faults import StepFault, permanent, transient
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer; files are not in it, but fetched from the addresses that it names, or stored as they come."""
@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            raise lasting("API_ANSWER", f"The API's answer is not JSON: {error}"[:300]) from None
+            raise permanent("API_ANSWER", f"The API's answer is not JSON: {error}"[:300]) from None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class ApiRun:
         for name, source in (polling.get("params") or {}).items():
             value = jq_value(source["exprJq"], answer)
             if value is None:
-                raise lasting("API_ANSWER", f"The API's answer has nothing at {source['exprJq']}, its {name}")
+                raise permanent("API_ANSWER", f"The API's answer has nothing at {source['exprJq']}, its {name}")
             parameters[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         await self.store({"parameters": parameters})
         return parameters
@@ -112,7 +112,7 @@ class ApiRun:
             answer = await self._call(look, polling["successResponseCode"], seconds=seconds)
             body = answer.json()
             if _is_true(polling, "stopWhenExpr", body):
-                raise lasting("API_FAILED", f"The API's task failed: {self._summary(answer)}")
+                raise permanent("API_FAILED", f"The API's task failed: {self._summary(answer)}")
             if not _is_true(polling, "continueWhenExpr", body):
                 return self._found(polling, answer)
             await asyncio.sleep(POLL_SECONDS * self.random.uniform(0.8, 1.2))
@@ -157,17 +157,17 @@ class ApiRun:
                 async for chunk in response.content.iter_any():
                     content += chunk
                     if len(content) > MAX_ANSWER:
-                        raise lasting("API_ANSWER", f"The API's answer has more than {MAX_ANSWER} bytes")
+                        raise permanent("API_ANSWER", f"The API's answer has more than {MAX_ANSWER} bytes")
                 answer = Answer(response.status, response.content_type, bytes(content))
                 return answer, retry_after(response.headers.get("Retry-After"), self.now())
         except NotAllowed as error:
-            raise lasting("API_ADDRESS", f"The API can't be called: {error}") from None
+            raise permanent("API_ADDRESS", f"The API can't be called: {error}") from None
         except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError) as error:
             if isinstance(error.os_error, NotAllowed):
-                raise lasting("API_ADDRESS", f"The API can't be called: {error.os_error}") from None
-            raise passing("API_UNAVAILABLE", f"{url.host} can't be reached") from None
+                raise permanent("API_ADDRESS", f"The API can't be called: {error.os_error}") from None
+            raise transient("API_UNAVAILABLE", f"{url.host} can't be reached") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise passing("API_UNAVAILABLE", f"{url.host} did not answer ({type(error).__name__})") from None
+            raise transient("API_UNAVAILABLE", f"{url.host} did not answer ({type(error).__name__})") from None
 
     async def _with_secrets(self, text: str, *, in_url: bool = False) -> str:
         parts, end = [], 0
@@ -184,14 +184,14 @@ class ApiRun:
             return Found(content=answer)
         values = jq_values(expression or ".", answer.json())
         if not values:
-            raise lasting("API_ANSWER", f"The API's answer has nothing at {expression}: {self._summary(answer)}")
+            raise permanent("API_ANSWER", f"The API's answer has nothing at {expression}: {self._summary(answer)}")
         return Found(values=values)
 
     def _refusal(self, answer: Answer) -> StepFault:
         sentence = f"The API answered {answer.status}: {self._summary(answer)}"
         if answer.status >= 500 or answer.status in RETRIED:
-            return passing("API_UNAVAILABLE", sentence)
-        return lasting("API_REFUSED", sentence)
+            return transient("API_UNAVAILABLE", sentence)
+        return permanent("API_REFUSED", sentence)
 
     def _summary(self, answer: Answer) -> str:
         """The beginning of an answer, for the user who pays for it."""

@@ -8,7 +8,7 @@ from typing import Any
 import jq
 import quickjs
 
-from workers.kit.faults import lasting
+from workers.kit.faults import permanent
 
 MAX_OUTPUTS = 100
 MEMORY_BYTES, CPU_SECONDS = 16 * 1024 * 1024, 0.2
@@ -22,7 +22,7 @@ def jq_values(expression: str, answer: Any) -> list[Any]:
     try:
         found = _compiled(expression).input_value(answer).all()
     except ValueError as error:
-        raise lasting("API_EXPRESSION", f"The jq expression {expression!r} failed: {error}"[:500]) from None
+        raise permanent("API_EXPRESSION", f"The jq expression {expression!r} failed: {error}"[:500]) from None
     return [value for value in found[:MAX_OUTPUTS] if value is not None]
 
 
@@ -55,4 +55,4 @@ def holds(expression: str, answer: Any) -> bool:
         line = str(error).strip().partition("\n")[0]
         if line.startswith("TypeError"):  # a part of a path is missing
             return False
-        raise lasting("API_EXPRESSION", f"The expression {expression!r} failed: {line}"[:500]) from None
+        raise permanent("API_EXPRESSION", f"The expression {expression!r} failed: {line}"[:500]) from None

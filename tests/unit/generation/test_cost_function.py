@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.generation.domain.workflow.cost_function import BadCost, CostFunction
+from services.generation.cost_function import BadCost, CostFunction
 
 STEPS = """
 function computeCost(context) {

@@ -64,7 +64,9 @@ def _entries(inputs: Mapping[str, Any], read: ReadInputs) -> Iterator[tuple[str,
             if isinstance(entry, Mapping):
                 yield node, name, entry
             else:
-                read.faults.append(Detail(f"{pointer}/{escape_token(name)}", "is an object {value, default, is_required}"))
+                read.faults.append(
+                    Detail(f"{pointer}/{escape_token(name)}", "must be an object {value, default, is_required}")
+                )
 
 
 def _add(
