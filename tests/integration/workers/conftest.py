@@ -30,8 +30,11 @@ async def engine(nats_url: str, storage: Storage) -> AsyncIterator[Engine]:
 
 
 @pytest.fixture
-def start_worker(nats_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """A function that starts a worker process with the settings given; all are killed after the test."""
+def start_worker(engine: Engine, nats_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """A function that starts a worker process with the settings given; all are killed after the test.
+
+    `engine` has made the streams that a worker waits for.
+    """
     started: list[WorkerProcess] = []
 
     def start(**settings: str) -> WorkerProcess:

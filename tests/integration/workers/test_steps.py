@@ -30,8 +30,8 @@ def started(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest_asyncio.fixture
-async def worker(started: WorkerProcess) -> WorkerProcess:
-    """A worker for all of these tests, which none of them may stop."""
+async def worker(engine: Engine, started: WorkerProcess) -> WorkerProcess:
+    """A worker for all of these tests, which none of them may stop. `engine` has made the streams that it waits for."""
     return await started.ready()
 
 
