@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
-from shared.backoff import Backoff
 from workers.comfy.answers import read_json
 from workers.comfy.server import ComfyServer
+from workers.kit import Backoff
 
 HEARTBEAT_SECONDS = 15.0
 MAX_FRAME = 64 * 1024 * 1024

@@ -5,7 +5,7 @@ from litestar.types import ControllerRouterHandler
 
 from services.generation.routes.grant_keys import list_grant_keys
 from services.generation.routes.job_events import follow_job
-from services.generation.routes.job_requests import request_job
+from services.generation.routes.job_requests import generate
 from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
 from services.generation.routes.workflows import list_workflows, read_workflow
 from shared.http.amounts import ExactResponse
@@ -14,7 +14,7 @@ ROUTES: list[ControllerRouterHandler] = [
     Router(
         "/",
         route_handlers=[
-            request_job,
+            generate,
             list_jobs,
             read_job,
             list_generations,

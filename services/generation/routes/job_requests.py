@@ -67,7 +67,7 @@ class Quote(msgspec.Struct, frozen=True):
         402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
     },
 )
-async def request_job(
+async def generate(
     collection_id: FromPath[UUID],
     data: JSONBody[GenerationsRequest],
     principal: User,

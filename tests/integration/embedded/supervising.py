@@ -55,8 +55,8 @@ def child_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process, killed when the block ends."""
     with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
-            # Popen returns when the program is about to be loaded: for a moment, the process has no command line.
-            wait_for(psutil.Process(process.pid).cmdline, "the process to run its program")
+            # Popen returns when the program is about to be loaded.
+            wait_for(lambda: _command_line(process.pid), "the process to run its program")
             yield process
         finally:
             process.kill()
@@ -102,3 +102,11 @@ async def supervised(
         yield supervisor, said
     finally:
         await supervisor.stop()
+
+
+def _command_line(pid: int) -> list[str]:
+    """Empty while the program is being loaded: psutil takes a process without a command line for a zombie."""
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.ZombieProcess:
+        return []

@@ -44,7 +44,7 @@ async def test_another_content_than_the_worker_says_fails_for_good(api: Api, col
     worker_.told = lambda result, output: stored(result, path_alone(output))
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     job = await api.ended(job_id, "failed")
-    assert job["error"].startswith("INVALID_RESULT: The file ")
+    assert job["error"].startswith("INVALID_RESULT: The worker states another sha256 of the file ")
     assert len(worker_.worked) == 1
 
 
