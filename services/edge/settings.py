@@ -8,23 +8,34 @@ from services.edge.routing import Upstream
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Each service's URL may be a comma-separated list of replicas. Users' keys: JWKS_FILE, else AUTH_JWKS_URL."""
+    """The keys that verify users' tokens come from JWKS_FILE, else from AUTH_JWKS_URL."""
 
     collections_url: str
+    """Replicas of the collections service, comma-separated."""
     generation_url: str
+    """Replicas of the generation service."""
     credits_url: str
+    """Replicas of the credits service."""
     storage_url: str
+    """Replicas of the storage service."""
     http_host: str = "127.0.0.1"
+    """The address that the edge listens on."""
     http_port: int = 8000
+    """The port that the edge listens on."""
     jwks_file: str = ""
     """Served at /.well-known/jwks.json, and used to verify tokens; empty if another host issues them."""
     auth_jwks_url: str = ""
+    """JWKS URL of the issuer of users' tokens, if JWKS_FILE is empty."""
     auth_issuer: str = "emprops"
+    """The `iss` that tokens must have."""
     auth_audience: str = "emprops"
+    """The `aud` that tokens must have."""
     grants_jwks_url: str = ""
     """Where the generation service publishes the keys of its upload grants; empty: no grants are accepted."""
     max_body_bytes: int = 1024 * 1024
+    """The largest body of a request; files and tables of variables have limits of their own."""
     max_upload_bytes: int = 5 * 1024**3
+    """The largest file that is uploaded."""
     idle_timeout: float = 60.0
     """Seconds of silence after which a body or a response is given up."""
     restart_window: float = 3.0
@@ -32,10 +43,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     turn_after: float = 1.5
     """Seconds of a replica's silence after which the request is also sent to another one, if that is safe."""
     read_timeout: float = 5.0
+    """Seconds within which the response to a read begins, else 503."""
     command_timeout: float = 15.0
-    """Seconds within which a response begins, else 503. Its text states whether a command may have been done."""
+    """Seconds within which the response to a command begins, else 503, which says whether it may have been done."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
     service_instance: str = ""
+    """Tells replicas of the edge apart in logs and metrics."""
 
     def replicas(self) -> dict[Upstream, Replicas]:
         """The addresses of every service."""

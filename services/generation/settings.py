@@ -15,11 +15,12 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     storage_url: str
     """The storage service, as workers reach it."""
     nats_work_stream_replicas: int | None = None
-    """Of the streams WORK and RESULTS, as the next two. Settings that are absent leave the streams as they are."""
+    """Replicas of the streams WORK and RESULTS in a NATS cluster. If not set, the streams are left as they are."""
     nats_work_stream_max_age: float | None = None
-    """Seconds; 0 for no bound. A dropped work message is sent again; the attempt of a dropped result runs again."""
+    """Seconds for which NATS keeps a message of these streams; 0: no bound. Dropped work is sent again, and the attempt
+    of a dropped result runs again."""
     nats_work_stream_max_bytes: int | None = None
-    """-1 for no bound."""
+    """Bytes that each of these streams may have; -1: no bound."""
     job_window: Annotated[int, msgspec.Meta(ge=1)] = 64
     """Most open generations of one job (started, and not ended). More keeps more workers busy with one job, but later
     jobs wait behind more of it."""

@@ -6,19 +6,24 @@ from shared.runtime import ServiceSettings
 
 class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     s3_endpoint: str
-    """http://host:port or https://host"""
+    """The S3 store: `http://host:port` or `https://host`."""
     s3_access_key: str
+    """The access key of a user who may read and write the bucket."""
     s3_secret_key: str
+    """The secret key of that user."""
     s3_bucket: str = "emprops"
+    """The bucket of all files; it is created if it does not exist."""
     grants_jwks_url: str
     """JWKS URL of the generation service, whose keys verify upload grants."""
     grants_issuer: str = grants.ISSUER
+    """The `iss` of upload grants."""
     cdn_url: str = ""
     """Base of the files' public URLs; when empty, clients read them from this service, through the edge."""
     upload_max_bytes: int = 5 * 1024**3
+    """The largest file that is uploaded."""
     uploads_at_once: int = 16
     """Concurrent uploads per process, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0
-    """Longest wait for the next bytes of an upload."""
+    """Seconds to wait for the next bytes of an upload."""
     package_max_bytes: int = 64 * 1024**3
-    """Largest publish package."""
+    """Bytes of the largest publish package."""

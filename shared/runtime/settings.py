@@ -10,24 +10,32 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service with a store of its own is told; a service adds its own fields in its `settings.py`."""
+    """The settings of every service with a store; a service adds its own fields in its `settings.py`."""
 
     database_url: str
+    """The service's own database: `postgresql://user:password@host:port/database`."""
     nats_url: str
+    """`nats://user:password@host:port`, comma-separated if there are several servers."""
     http_host: str = "127.0.0.1"
+    """The address that the HTTP server listens on."""
     http_port: int = 8000
+    """The port that the HTTP server listens on."""
     public_url: str = "http://127.0.0.1:8000"
     """Where clients reach the edge: the beginning of every link that is handed out."""
     auth_jwks_url: str
+    """JWKS URL of the issuer of users' tokens."""
     auth_issuer: str = "emprops"
+    """The `iss` that tokens must have."""
     auth_audience: str = "emprops"
+    """The `aud` that tokens must have."""
     nats_stream_replicas: int | None = None
-    """Of this service's stream of events. What is not set here is left as the stream has it."""
+    """Replicas of this service's stream of events in a NATS cluster. If not set, the stream is left as it is."""
     nats_stream_max_age: float | None = None
-    """Seconds; 0 keeps events for ever."""
+    """Seconds for which NATS keeps an event; 0: for ever. If not set, the stream is left as it is."""
     nats_stream_max_bytes: int | None = None
-    """-1 for no bound."""
+    """Bytes that the stream may have; -1: no bound. If not set, the stream is left as it is."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
     service_instance: str = ""
     """Tells replicas apart in logs, leases and metrics."""
 

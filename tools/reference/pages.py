@@ -5,7 +5,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from infra.cli.main import main
 from infra.cli.options import program
 from services.edge.routing import RULES, USERS, WORKERS
 from shared.contracts import sizes
+from shared.contracts.error_codes import CONSUMED_EVENTS, REQUESTS, STEPS
 from shared.contracts.event import Event, event_type
 from shared.http.problems import STATUS
 from shared.runtime import ServiceSettings
@@ -226,14 +227,28 @@ def metrics() -> str:
 
 
 def errors() -> str:
-    """Every code with a status of its own."""
-    rows = [(f"`{code}`", str(status), title) for code, (status, title) in sorted(STATUS.items())]
+    """Every code: of answers to requests, of parked events, and of steps."""
+    rows = [
+        (f"`{code}`", str(status), title, REQUESTS.get(code, "")) for code, (status, title) in sorted(STATUS.items())
+    ]
     return page(
         "Errors",
         "An error is `application/problem+json` (RFC 9457) with a `code`; a code that is not listed has status 400. "
         "`detail` is a sentence for this case, and `details` has a pointer for each fault: see [HTTP](http.md).",
-        table(("code", "status", "title"), rows),
+        "## Answers to requests",
+        table(("code", "status", "title", "what it means, and what to do"), rows),
+        "## Events that could not be handled",
+        "In `emprops parked list` and in `job_rejected`. They point to a restore, or to a bug.",
+        meanings(CONSUMED_EVENTS),
+        "## Failed steps",
+        "In `step_failed` and `generation_failed`. A retryable error has been tried again, up to the step's number of "
+        "attempts. An operator's own worker may use further codes.",
+        meanings(STEPS),
     )
+
+
+def meanings(codes: Mapping[str, str]) -> str:
+    return table(("code", "meaning"), [(f"`{code}`", meaning) for code, meaning in sorted(codes.items())])
 
 
 def limits() -> str:

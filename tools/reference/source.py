@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
@@ -69,3 +70,18 @@ def described_names(path: Path) -> Iterator[tuple[str, str]]:
                 match key, value:
                     case ast.Constant(value=str(name)), ast.Tuple(elts=[ast.Constant(value=str(text)), *_]):
                         yield name, text
+
+
+RAISES = {"Problem", "Reject", "Refused", "StepError", "StepFault", "permanent", "refusal", "transient"}
+"""What takes an error code as one of its arguments."""
+CODE = re.compile(r"[A-Z]{3,}(_[A-Z]+)*")
+
+
+def error_codes(*folders: str) -> set[str]:
+    """The error codes that are written out where an error is made."""
+    return {
+        value.value
+        for _, _, call in calls(RAISES, *folders)
+        for value in (*call.args, *(argument.value for argument in call.keywords))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and CODE.fullmatch(value.value)
+    }

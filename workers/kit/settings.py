@@ -32,9 +32,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     input_max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024
     """The largest file that is downloaded."""
     http_host: str = "127.0.0.1"
+    """The address that /health and /metrics are served at."""
     http_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """Of /health/live, /health/ready and /metrics; 0 takes a free one, and logs it."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
     service_instance: str = ""
     """Tells processes of a worker apart in logs and announcements; made from host and process id if not set."""
 

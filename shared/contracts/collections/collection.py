@@ -53,11 +53,15 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
 
 
 class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
+    """The collection has another title."""
+
     collection_id: UUID
     title: str
 
 
 class CollectionDescribed(CollectionEvent, frozen=True, tag="collection_described.v1"):
+    """The collection has another description."""
+
     collection_id: UUID
     description: str
 
@@ -73,38 +77,52 @@ class InstructionsRevised(CollectionEvent, frozen=True, tag="instructions_revise
 
 
 class ChainChosen(CollectionEvent, frozen=True, tag="chain_chosen.v1"):
+    """The blockchain that the collection is to be minted on was chosen, or the choice was withdrawn (null)."""
+
     collection_id: UUID
     blockchain: str | None
 
 
 class EditionsSet(CollectionEvent, frozen=True, tag="editions_set.v1"):
+    """How many tokens can be minted was set; null: not decided."""
+
     collection_id: UUID
     editions: int | None
 
 
 class CollectionPriced(CollectionEvent, frozen=True, tag="collection_priced.v1"):
+    """The price of a token was set; null: not decided."""
+
     collection_id: UUID
     price: str | None
     """An exact decimal in the chain's unit, written as a string."""
 
 
 class BatchMintingConfigured(CollectionEvent, frozen=True, tag="batch_minting_configured.v1"):
+    """Whether buyers may mint several tokens in one transaction, and how many at most (null: no bound)."""
+
     collection_id: UUID
     batch_mint_enabled: bool
     batch_max_tokens: int | None
 
 
 class EncryptionChosen(CollectionEvent, frozen=True, tag="encryption_chosen.v1"):
+    """Whether the texts and files of the collection's generations are to be encrypted was chosen."""
+
     collection_id: UUID
     encryption_enabled: bool
 
 
 class CoverImageChosen(CollectionEvent, frozen=True, tag="cover_image_chosen.v1"):
+    """The collection's cover image was chosen, or removed (null)."""
+
     collection_id: UUID
     cover_image_url: str | None
 
 
 class ImagesArranged(CollectionEvent, frozen=True, tag="images_arranged.v1"):
+    """The list of the collection's images was replaced."""
+
     collection_id: UUID
     images: list[Any]
 
@@ -116,6 +134,8 @@ class CollectionArchived(CollectionEvent, frozen=True, tag="collection_archived.
 
 
 class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.v1"):
+    """The collection is no longer archived."""
+
     collection_id: UUID
 
 
@@ -144,6 +164,8 @@ class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1
 
 
 class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_scheduled.v1"):
+    """The collection will be published at `publish_date`, if it is valid then."""
+
     collection_id: UUID
     publish_date: str
     """RFC 3339, UTC; in the future when this was recorded."""

@@ -20,6 +20,8 @@ class ProjectCreated(ProjectEvent, frozen=True, tag="project_created.v1"):
 
 
 class ProjectRenamed(ProjectEvent, frozen=True, tag="project_renamed.v1"):
+    """The project has another name."""
+
     project_id: UUID
     name: str
 

@@ -55,6 +55,8 @@ class PlannedStep(msgspec.Struct, frozen=True):
 
 
 class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1"):
+    """A generation began: its plan, with the value of every variable and every step's payload."""
+
     gid: UUID
     job_id: UUID
     user_id: UUID
@@ -88,6 +90,8 @@ class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
 
 
 class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
+    """An attempt succeeded; its outputs are inserted into the steps that refer to them."""
+
     gid: UUID
     job_id: UUID
     sid: UUID

@@ -72,6 +72,8 @@ class JobAuthorized(JobEvent, frozen=True, tag="job_authorized.v1"):
 
 
 class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
+    """The job was refused before it began, for instance with `INSUFFICIENT_CREDITS`; nothing is captured."""
+
     job_id: UUID
     code: str
     reason: str
@@ -119,6 +121,8 @@ class JobCompleted(JobEvent, frozen=True, tag="job_completed.v1"):
 
 
 class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.v1"):
+    """All generations ended and some failed. `captured` is the cost of those that succeeded."""
+
     job_id: UUID
     user_id: UUID
     captured: int

@@ -1,13 +1,18 @@
 """Generated documentation says what the code says."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
+from shared.contracts.error_codes import CONSUMED_EVENTS, REQUESTS, STEPS
+from shared.contracts.work import CANCELLED
+from shared.http.problems import STATUS
 from tools.exceptions import ROOT
 from tools.reference.pages import PAGES
 from tools.reference.picture import ARCHITECTURE, reduced, with_picture
+from tools.reference.source import error_codes
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -21,6 +26,32 @@ def generated(name: str) -> str:
     program = f"from tools.reference.pages import PAGES; print(PAGES[{name!r}](), end='')"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+MEANINGS = {"meaning", "of what", "title", "what it does", "what it means, and what to do"}
+"""The columns whose cells are sentences; they come from docstrings, summaries and `shared/contracts/error_codes.py`."""
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "cli"])
+def test_every_row_of_a_generated_page_has_its_sentence(name: str) -> None:
+    columns, lacking, checked = list[str](), list[str](), 0
+    for line in (ROOT / "docs" / "reference" / f"{name}.md").read_text().splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        columns = cells if not columns else columns if cells else []
+        for column, cell in zip(columns, cells, strict=False):
+            if column in MEANINGS:
+                checked += 1
+                lacking += [] if cell else [cells[0]]
+    assert checked, "no column of the page is known to have sentences"
+    assert not lacking, "write the docstring that says what it is, then run `make reference`"
+
+
+def test_every_error_code_has_a_sentence_and_every_sentence_a_code() -> None:
+    raised = error_codes("services", "shared", "workers")
+    listed = {*REQUESTS, *CONSUMED_EVENTS, *STEPS}
+    assert not raised - listed, "say in shared/contracts/error_codes.py what these mean"
+    assert REQUESTS.keys() == STATUS.keys(), "an error of a request has a status in shared/http/problems.py"
+    assert not listed - raised - STATUS.keys() - {CANCELLED}, "nothing raises these any more"
 
 
 def test_the_picture_of_the_packages_matches_the_imports() -> None:
