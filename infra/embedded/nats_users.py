@@ -61,7 +61,7 @@ def service_users(
             for stream in (WORK, RESULTS):
                 publish += [*_to_define(stream), *_to_read(stream)]
             publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
-            subscribe.append("progress.>")
+            subscribe += ["progress.>", "workers.*"]
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe))
     for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
         users[name] = worker_user(name, passwords[name], kinds)

@@ -4,8 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.generation.broker import Broker
+from services.generation.connected_workers import ConnectedWorkers
 from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
+from services.generation.engine.announcement_intake import AnnouncementIntake
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
@@ -54,6 +56,7 @@ async def build(runtime: Runtime) -> Parts:
     )
     broker = Broker(settings.nats_url, "generation-engine", limits)
     signer = GrantSigner(settings.grant_key_file, settings.storage_url, settings.auth_audience)
+    workers = ConnectedWorkers()
     hub = JobEventHub(runtime.store, broker)
     job_requests = JobRequests(
         handlers,
@@ -74,9 +77,10 @@ async def build(runtime: Runtime) -> Parts:
             "job_requests": job_requests,
             "hub": hub,
             "signer": signer,
+            "workers": workers,
             "runtime": runtime,
         },
         consumers=consumers(handlers, stored_files),
         processes=[starter.process(), dispatcher.process(), report_process(handlers)],
-        background=[broker.run, hub.run, intake.run, watchdog.run],
+        background=[broker.run, AnnouncementIntake(broker, workers).run, hub.run, intake.run, watchdog.run],
     )

@@ -157,6 +157,13 @@ class AttemptInProgress(msgspec.Struct, frozen=True):
     """RFC 3339, UTC, by the worker's clock."""
 
 
+class OfferedModel(msgspec.Struct, frozen=True):
+    """A model that a worker has: `checkpoints`, `sd_xl_base_1.0.safetensors`."""
+
+    kind: str
+    name: str
+
+
 class Announcement(msgspec.Struct, frozen=True):
     """What a worker process offers and does: every ANNOUNCEMENT_SECONDS, and at its end once more, with no services."""
 
@@ -168,6 +175,8 @@ class Announcement(msgspec.Struct, frozen=True):
     working: list[AttemptInProgress]
     started_at: str
     """RFC 3339, UTC, by the worker's clock."""
+    models: list[OfferedModel] | None = None
+    """The models that it has; None if it does not tell: what its steps need is not checked before they run."""
 
     @property
     def subject(self) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, AttemptInProgress, OfferedService
+from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, AttemptInProgress, OfferedModel, OfferedService
 from workers.kit.lane import Lane
 
 
@@ -20,6 +20,14 @@ def instance_name(name: str, configured: str) -> str:
     """A name unique among running processes, which may be part of a NATS subject."""
     unique = configured or f"{name}-{socket.gethostname()}-{os.getpid()}"
     return re.sub(r"[^A-Za-z0-9_-]+", "-", unique)
+
+
+Models = Callable[[], list[OfferedModel] | None]
+"""The models that a worker has now; None if it does not tell."""
+
+
+def no_models() -> None:
+    """Of a worker that does not tell which models it has."""
 
 
 class Announcer:
@@ -35,8 +43,9 @@ class Announcer:
         in_progress: Callable[[], list[AttemptInProgress]],
         *,
         concurrency: int,
+        models: Models = no_models,
     ) -> None:
-        self._client, self._lanes, self._in_progress = client, lanes, in_progress
+        self._client, self._lanes, self._in_progress, self._models = client, lanes, in_progress, models
         self._identity = {"instance": instance, "name": name, "version": version}
         self._started_at = datetime.now(UTC).isoformat()
         self._concurrency = concurrency
@@ -46,7 +55,11 @@ class Announcer:
         kinds = [lane.kind.partition(".") for lane in lanes if lane.bound]
         services = [OfferedService(type=kind, service=service, lanes=self._concurrency) for kind, _, service in kinds]
         return Announcement(
-            **self._identity, services=services, working=self._in_progress(), started_at=self._started_at
+            **self._identity,
+            services=services,
+            working=self._in_progress(),
+            started_at=self._started_at,
+            models=self._models(),
         )
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from shared.messaging.connection import close, connect
 from shared.stopping import stop
 from shared.telemetry.metrics import create_registry
 from workers.kit.addresses import Addresses
-from workers.kit.announcing import Announcer
+from workers.kit.announcing import Announcer, Models
 from workers.kit.checks import clock_check, lanes_check, nats_check, waiting_for_nats
 from workers.kit.handlers import Handler
 from workers.kit.intake import Intake
@@ -39,6 +39,7 @@ async def serve(
     settings: WorkerSettings,
     lifespan: Lifespan,
     checks: Mapping[str, Check],
+    models: Models,
     stopping: asyncio.Event,
 ) -> None:
     """Takes work until `stopping`; then lets running steps end within the grace, and hands the others back.
@@ -82,7 +83,14 @@ async def serve(
         readiness.order["clock"] = clock_check(client, lanes[0].kind)
         await stack.enter_async_context(lifespan())
         announcer = Announcer(
-            client, instance, name, version, lanes, intake.in_progress, concurrency=settings.worker_concurrency
+            client,
+            instance,
+            name,
+            version,
+            lanes,
+            intake.in_progress,
+            concurrency=settings.worker_concurrency,
+            models=models,
         )
         async with _running(announcer.run()):
             stopped_at = await _pull_until(stopping, lanes)

@@ -12,7 +12,7 @@ from shared.runtime.delayed_start import wait_for_start
 from shared.runtime.settings import SettingsError, from_environment
 from shared.telemetry.logging import configure_logging
 from shared.telemetry.tracing import setup_tracing
-from workers.kit.announcing import instance_name
+from workers.kit.announcing import Models, instance_name, no_models
 from workers.kit.handlers import AsyncHandler, BlockingHandler, Handler
 from workers.kit.process import Lifespan, serve
 from workers.kit.settings import WorkerSettings
@@ -48,13 +48,15 @@ class Worker:
         settings: WorkerSettings | None = None,
         lifespan: Lifespan = nothing,
         checks: Mapping[str, Check] | None = None,
+        models: Models = no_models,
     ) -> None:
         """`settings` are read from the environment if not given. `lifespan` is entered before the first step is taken.
 
-        `checks` of the worker's own: while one fails, `/health/ready` answers 503.
+        `checks` of the worker's own: while one fails, `/health/ready` answers 503. `models` are announced: a job whose
+        workflow requires a model that no connected worker has is refused before anything is charged.
         """
         self.name, self._version, self._settings = name, version, settings
-        self.lifespan, self._checks = lifespan, checks or {}
+        self.lifespan, self._checks, self._models = lifespan, checks or {}, models
         self.handlers: dict[str, Handler] = {}
         """By kind: `direct_job.sketch`."""
 
@@ -105,7 +107,17 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        await serve(self.name, self._version, instance, handlers, settings, self.lifespan, self._checks, stopping)
+        await serve(
+            self.name,
+            self._version,
+            instance,
+            handlers,
+            settings,
+            self.lifespan,
+            self._checks,
+            self._models,
+            stopping,
+        )
 
 
 def settings_or_exit(settings: type[S], name: str) -> S:

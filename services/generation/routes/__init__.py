@@ -7,6 +7,7 @@ from services.generation.routes.grant_keys import list_grant_keys
 from services.generation.routes.job_events import follow_job
 from services.generation.routes.job_requests import generate
 from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
+from services.generation.routes.workers import list_workers
 from services.generation.routes.workflows import list_workflows, read_workflow
 from shared.http.amounts import ExactResponse
 
@@ -22,6 +23,7 @@ ROUTES: list[ControllerRouterHandler] = [
             follow_job,
             list_workflows,
             read_workflow,
+            list_workers,
             list_grant_keys,
         ],
         response_class=ExactResponse,

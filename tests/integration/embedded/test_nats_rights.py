@@ -94,7 +94,7 @@ def subscribing() -> list[Right]:
     ]
     found += [right(f"events.{owner}.>") for owner in OWNERS]
     found += [right(f"_INBOX_{user}.answer", user) for user in USERS]
-    found += [right("cancel.>"), right("workers.>"), right("secrets.>")]
+    found += [right("cancel.>"), right("workers.*", "generation"), right("secrets.>")]
     found += [right(f"cancel.{kind}", user) for kind, user in KINDS.items()]
     return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *OWNERS)]
 

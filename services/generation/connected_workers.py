@@ -1,0 +1,151 @@
+"""The workers that are connected now, from their announcements: what they offer, and which attempts they are doing.
+
+Every replica of this service listens, and keeps this in memory only: 15 s after a restart it is complete again. Times
+are seconds of a clock that never goes back, since the clocks of workers may differ from this one.
+"""
+
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+import msgspec
+
+from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, OfferedModel
+
+SILENT_SECONDS = 3 * ANNOUNCEMENT_SECONDS
+"""A worker that has announced nothing for so long counts as gone."""
+MAX_WORKERS = 2_000
+"""Instances that are remembered; announcements of further ones are ignored."""
+MAX_SIGHTINGS = 20_000
+"""Attempts that are remembered; the one that was seen longest ago is forgotten first."""
+
+AttemptKey = tuple[UUID, int]
+"""A step's sid and the number of the attempt."""
+
+
+class ConnectedWorker(msgspec.Struct, frozen=True):
+    """A worker's last announcement. `connected_at`: when its first one came; `seen_at`: when this one came."""
+
+    announcement: Announcement
+    connected_at: float
+    seen_at: float
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of work that it takes: `direct_job.sketch`."""
+        return [f"{offered.type}.{offered.service}" for offered in self.announcement.services]
+
+    @property
+    def lanes(self) -> int:
+        """How many steps it does at once: its kinds share them."""
+        return max((offered.lanes for offered in self.announcement.services), default=0)
+
+    @property
+    def has_free_lane(self) -> bool:
+        return len(self.announcement.working) < self.lanes
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """An attempt that a worker was doing. `first`, `last`: when that was seen for the first and the last time."""
+
+    first: float
+    last: float
+    instance: str
+
+
+class ConnectedWorkers:
+    """Fed by `note`; `listening(now)` tells that announcements are received from now on, `deaf` that they are not."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, ConnectedWorker] = {}
+        self._sightings: dict[AttemptKey, Sighting] = {}
+        self._without_room: dict[str, float] = {}
+        """By kind: when it was last seen that no connected worker of it had a free lane."""
+        self._listening_since: float | None = None
+
+    def listening(self, now: float) -> None:
+        """Announcements arrive from now on. Those of workers that were known before are awaited anew."""
+        self._listening_since = now
+        self._workers = {name: msgspec.structs.replace(worker, seen_at=now) for name, worker in self._workers.items()}
+        self._sightings = {
+            key: msgspec.structs.replace(sighting, last=now) for key, sighting in self._sightings.items()
+        }
+
+    def deaf(self) -> None:
+        """No announcements arrive: nothing is concluded from silence until `listening`."""
+        self._listening_since = None
+
+    def note(self, announcement: Announcement, now: float) -> None:
+        """Takes an announcement. One without services is a worker's last."""
+        instance = announcement.instance
+        known = self._workers.get(instance)
+        if not announcement.services and not announcement.working:
+            self._workers.pop(instance, None)
+        elif known is not None or len(self._workers) < MAX_WORKERS:
+            is_same = known is not None and known.announcement.started_at == announcement.started_at
+            connected_at = known.connected_at if known is not None and is_same else now
+            self._workers[instance] = ConnectedWorker(announcement, connected_at, now)
+        for attempt in announcement.working:
+            key = attempt.sid, attempt.attempt
+            sighting = self._sightings.pop(key, None)
+            self._sightings[key] = Sighting(now if sighting is None else sighting.first, now, instance)
+        while len(self._sightings) > MAX_SIGHTINGS:
+            del self._sightings[next(iter(self._sightings))]
+
+    def all(self, now: float) -> list[ConnectedWorker]:
+        """The connected workers, those that came first before the others."""
+        return sorted(self._present(now), key=lambda worker: (worker.connected_at, worker.announcement.instance))
+
+    def _present(self, now: float) -> Iterator[ConnectedWorker]:
+        silent = [name for name, worker in self._workers.items() if now - worker.seen_at > SILENT_SECONDS]
+        if self._listening_since is not None:
+            for name in silent:
+                del self._workers[name]
+        return iter(list(self._workers.values()))
+
+    def is_complete(self, now: float) -> bool:
+        """Whether every connected worker has been heard: one interval after this replica began to listen.
+
+        While it is not, no conclusion may be drawn from what is missing.
+        """
+        return self._listening_since is not None and now - self._listening_since > 1.2 * ANNOUNCEMENT_SECONDS
+
+    def offered_kinds(self, now: float) -> frozenset[str] | None:
+        """The kinds of work that connected workers take; None while that is not known (see `is_complete`)."""
+        if not self.is_complete(now):
+            return None
+        return frozenset(kind for worker in self._present(now) for kind in worker.kinds)
+
+    def lanes(self, kind: str, now: float) -> int:
+        """How many steps of a kind can be done at once, by workers that do nothing else."""
+        return sum(worker.lanes for worker in self._present(now) if kind in worker.kinds)
+
+    def available_models(self, now: float) -> frozenset[OfferedModel] | None:
+        """The models that connected workers have; None while none has told which ones, or not all were heard."""
+        if not self.is_complete(now):
+            return None
+        lists = [models for worker in self._present(now) if (models := worker.announcement.models) is not None]
+        return frozenset(model for models in lists for model in models) if lists else None
+
+    def sighting(self, key: AttemptKey) -> Sighting | None:
+        """When a worker was seen doing an attempt; None if none was."""
+        return self._sightings.get(key)
+
+    def sightings(self) -> dict[AttemptKey, Sighting]:
+        """All attempts that were seen and not forgotten."""
+        return dict(self._sightings)
+
+    def forget(self, keys: Iterable[AttemptKey]) -> None:
+        """The attempts have ended."""
+        for key in keys:
+            self._sightings.pop(key, None)
+
+    def room_since(self, kind: str, now: float) -> float | None:
+        """Since when some connected worker of the kind has had a free lane; None if none has one now.
+
+        As far as it was looked: call it at least once per announcement.
+        """
+        has_room = any(worker.has_free_lane for worker in self._present(now) if kind in worker.kinds)
+        if not has_room or not self.is_complete(now):
+            self._without_room[kind] = now
+            return None
+        return self._without_room.setdefault(kind, now)

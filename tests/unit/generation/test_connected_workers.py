@@ -1,0 +1,99 @@
+"""Which workers are connected, and what follows from their silence."""
+
+from uuid import UUID, uuid4
+
+from services.generation.connected_workers import SILENT_SECONDS, ConnectedWorkers
+from shared.contracts.work import Announcement, AttemptInProgress, OfferedModel, OfferedService
+
+SKETCH = "direct_job.sketch"
+SID = UUID(int=1)
+NOW = "2026-11-27T00:00:00+00:00"
+
+
+def announcement(
+    instance: str = "one",
+    *,
+    lanes: int = 2,
+    working: tuple[UUID, ...] = (),
+    models: list[OfferedModel] | None = None,
+    offers: bool = True,
+) -> Announcement:
+    services = [OfferedService("direct_job", "sketch", lanes)] if offers else []
+    attempts = [AttemptInProgress(sid, 1, NOW) for sid in working]
+    return Announcement(instance, "studio", "1", services, attempts, NOW, models)
+
+
+def listening() -> ConnectedWorkers:
+    workers = ConnectedWorkers()
+    workers.listening(0.0)
+    return workers
+
+
+def test_a_worker_is_connected_until_it_was_silent_for_three_intervals() -> None:
+    workers = listening()
+    workers.note(announcement(), 10.0)
+    workers.note(announcement(), 15.0)
+    [worker] = workers.all(15.0 + SILENT_SECONDS)
+    assert (worker.connected_at, worker.seen_at, worker.kinds) == (10.0, 15.0, [SKETCH])
+    assert workers.offered_kinds(15.0 + SILENT_SECONDS) == {SKETCH}
+    assert workers.all(15.1 + SILENT_SECONDS) == []
+    assert workers.offered_kinds(15.1 + SILENT_SECONDS) == frozenset()
+
+
+def test_the_last_announcement_of_a_worker_offers_nothing() -> None:
+    workers = listening()
+    workers.note(announcement(working=(SID,)), 10.0)
+    workers.note(announcement(working=(SID,), offers=False), 11.0)
+    assert workers.offered_kinds(11.0) == frozenset()
+    assert len(workers.all(11.0)) == 1, "it still ends what it has begun"
+    workers.note(announcement(offers=False), 12.0)
+    assert workers.all(12.0) == []
+
+
+def test_nothing_is_concluded_before_every_worker_had_time_to_announce_itself() -> None:
+    workers = ConnectedWorkers()
+    assert workers.offered_kinds(100.0) is None
+    workers.listening(100.0)
+    assert workers.offered_kinds(105.0) is None
+    assert workers.offered_kinds(107.0) == frozenset()
+
+
+def test_silence_while_this_replica_can_not_hear_means_nothing() -> None:
+    """Also right after it hears again: then each worker has three intervals anew."""
+    workers = listening()
+    workers.note(announcement(working=(SID,)), 10.0)
+    workers.deaf()
+    assert workers.offered_kinds(100.0) is None
+    workers.listening(100.0)
+    assert len(workers.all(101.0)) == 1
+    sighting = workers.sighting((SID, 1))
+    assert sighting is not None
+    assert (sighting.first, sighting.last) == (10.0, 100.0)
+    assert workers.all(100.1 + SILENT_SECONDS) == []
+
+
+def test_models_are_unknown_until_a_worker_tells_of_them() -> None:
+    workers = listening()
+    workers.note(announcement(), 10.0)
+    assert workers.available_models(10.0) is None
+    model = OfferedModel("checkpoints", "a.safetensors")
+    workers.note(announcement("two", models=[model]), 11.0)
+    assert workers.available_models(11.0) == {model}
+
+
+def test_room_is_counted_from_when_a_lane_became_free() -> None:
+    workers = listening()
+    assert workers.room_since(SKETCH, 10.0) is None, "nobody does this work"
+    workers.note(announcement(lanes=1, working=(SID,)), 11.0)
+    assert workers.room_since(SKETCH, 11.0) is None, "its only lane is occupied"
+    workers.note(announcement(lanes=1), 14.0)
+    assert workers.room_since(SKETCH, 14.0) == 11.0
+    assert workers.room_since(SKETCH, 20.0) == 11.0
+
+
+def test_forged_instances_do_not_fill_the_memory() -> None:
+    workers = listening()
+    for number in range(2_100):
+        workers.note(announcement(f"w{number}", working=tuple(uuid4() for _ in range(12))), 1.0)
+    assert len(workers.all(1.0)) == 2_000
+    assert len(workers.sightings()) == 20_000
