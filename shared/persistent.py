@@ -39,6 +39,7 @@ class Map(Mapping[K, V]):
         return self._trie[key]
 
     def items(self) -> ItemsView[K, V]:
+        """The entries, in no particular order."""
         return self._trie.items()
 
     def __contains__(self, key: object) -> bool:

@@ -80,6 +80,7 @@ class Group(asyncio.TaskGroup):
         name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
+        """As `TaskGroup.create_task`; the group notices when the task is cancelled alone."""
         task = super().create_task(coro, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(partial(self._ended, getattr(coro, "__qualname__", repr(coro))))

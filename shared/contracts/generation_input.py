@@ -126,11 +126,13 @@ def _generations(document: Any, pointer: str, faults: list[Detail]) -> tuple[int
 
 
 def count_faults(count: Any, where: str) -> Iterator[Detail]:
+    """A fault unless the count is an integer from 1 to MAX_GENERATIONS; `where` is its pointer."""
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_GENERATIONS:
         yield Detail(where, f"the number of generations must be an integer from 1 to {MAX_GENERATIONS}")
 
 
 def hash_faults(hashes: Any, where: str) -> Iterator[Detail]:
+    """The faults of a list of hashes, each with the pointer of its hash; `where` is that of the list."""
     if not isinstance(hashes, list) or len(hashes) > MAX_GENERATIONS:
         yield Detail(where, f"hashes must be a list of at most {MAX_GENERATIONS} strings")
         return

@@ -18,6 +18,7 @@ class JsonPointer:
         self.parent, self.key = parent, key
 
     def child(self, key: str | int) -> "JsonPointer":
+        """The pointer of a member, by its key or index."""
         return JsonPointer(parent=self, key=key)
 
     def __str__(self) -> str:

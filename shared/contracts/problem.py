@@ -33,6 +33,7 @@ class Problem(Exception):  # noqa: N818 - it is the word of RFC 9457, and of the
 
 
 def invalid(detail: str, *details: Detail) -> Problem:
+    """VALIDATION_FAILED; `details` are the faults that have a place in the request."""
     return Problem("VALIDATION_FAILED", detail, *details)
 
 
@@ -42,6 +43,7 @@ def invalid_header(name: str, message: str) -> Problem:
 
 
 def not_found(what: str) -> Problem:
+    """NOT_FOUND. The message is the same for what does not exist and for what belongs to another user."""
     return Problem("NOT_FOUND", f"{what} does not exist, or is not yours")
 
 

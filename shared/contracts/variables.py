@@ -47,6 +47,7 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 def fits(value: Any, value_type: ValueType) -> bool:
+    """Whether a value is of this type."""
     return is_number(value) if value_type == "numbers" else isinstance(value, str)
 
 

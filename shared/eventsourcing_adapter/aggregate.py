@@ -64,6 +64,10 @@ class StoreAggregateRecorder(AggregateRecorder):
         self.database = database
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Records the events, all or none. Raises IntegrityError when a version is taken.
+
+        Returns None: positions are for applications.
+        """
         self._record(stored_events, **kwargs)
         return None
 
@@ -77,6 +81,7 @@ class StoreAggregateRecorder(AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
+        """A stream's events with versions above `gt` and up to `lte`, at most `limit`; `desc`: the latest first."""
         return _select(self.database, SELECT_EVENTS_BACKWARDS if desc else SELECT_EVENTS, originator_id, gt, lte, limit)
 
     def _record(
@@ -143,6 +148,7 @@ class StoreSnapshotRecorder(AggregateRecorder):
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
+        """Records snapshots. Raises IntegrityError when there is one of that version."""
         columns = (
             [event.originator_id for event in stored_events],
             [event.originator_version for event in stored_events],
@@ -163,6 +169,7 @@ class StoreSnapshotRecorder(AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
+        """A stream's snapshots, bounded as in `StoreAggregateRecorder.select_events`."""
         return _select(
             self.database, SELECT_SNAPSHOTS_BACKWARDS if desc else SELECT_SNAPSHOTS, originator_id, gt, lte, limit
         )

@@ -38,6 +38,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
     """A notification's id is its event's position: it grows, has gaps, and nothing ever appears before one seen."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """As `StoreAggregateRecorder.insert_events`; returns the positions of the events."""
         return self._record(stored_events, **kwargs)
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
@@ -50,6 +51,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
+        """Up to `limit` events from `start` (or after it) to `stop`, of the types in `topics` or of all."""
         first = 0 if start is None else start if inclusive_of_start else start + 1
         last = NO_LIMIT if stop is None else stop
         with self.database.connection() as connection:
@@ -63,11 +65,13 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def max_notification_id(self) -> int | None:
+        """The last position; None for a store without events."""
         with self.database.connection() as connection:
             row = connection.execute(SELECT_LAST_POSITION).fetchone()
         return row[0] or None if row else None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["StoreApplicationRecorder"]:
+        """A subscription to the events after `gt`. Use it as a context manager: its thread ends with the block."""
         return StoreSubscription(self, gt=gt, topics=topics)
 
 

@@ -65,11 +65,13 @@ class Database:
                 yield connection
 
     def close(self) -> None:
+        """Closes the pool; connections that are in use are closed when they are returned."""
         self._pool.close()
 
 
 @contextlib.contextmanager
 def library_errors() -> Iterator[None]:
+    """Turns psycopg's errors into the library's, for a block."""
     try:
         yield
     except psycopg.Error as error:

@@ -32,6 +32,7 @@ class Factory(InfrastructureFactory[StoreTrackingRecorder]):
         self.database = Database(dsn)
 
     def aggregate_recorder(self, purpose: str = "events") -> StoreAggregateRecorder | StoreSnapshotRecorder:
+        """A recorder of events or snapshots. Raises ValueError for another purpose."""
         self._create_tables()
         match purpose:
             case "events":
@@ -41,21 +42,25 @@ class Factory(InfrastructureFactory[StoreTrackingRecorder]):
         raise ValueError(f"aggregates are recorded for events or snapshots, not for {purpose!r}")
 
     def application_recorder(self) -> StoreApplicationRecorder:
+        """Of the class that APPLICATION_RECORDER_TOPIC names, or the default one. Raises TypeError as `_class` does."""
         self._create_tables()
         return self._class(self.APPLICATION_RECORDER_TOPIC, StoreApplicationRecorder)(self.database)
 
     def tracking_recorder(
         self, tracking_recorder_class: type[StoreTrackingRecorder] | None = None
     ) -> StoreTrackingRecorder:
+        """Of the class given, or that TRACKING_RECORDER_TOPIC names, or the default one."""
         self._create_tables()
         recorder = tracking_recorder_class or self._class(self.TRACKING_RECORDER_TOPIC, StoreTrackingRecorder)
         return recorder(self.database, self.env.name)
 
     def process_recorder(self) -> StoreProcessRecorder:
+        """Of the class that PROCESS_RECORDER_TOPIC names, or the default one."""
         self._create_tables()
         return self._class(self.PROCESS_RECORDER_TOPIC, StoreProcessRecorder)(self.database, self.env.name)
 
     def close(self) -> None:
+        """Closes the database's connections."""
         self.database.close()
 
     def _class(self, setting: str, usual: type[R]) -> type[R]:

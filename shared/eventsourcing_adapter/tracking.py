@@ -24,11 +24,13 @@ class StoreTrackingRecorder(TrackingRecorder):
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def insert_tracking(self, tracking: Tracking) -> None:
+        """Records a position by itself. Raises IntegrityError unless it is beyond the recorded one."""
         with self.database.connection() as connection:
             self._insert_tracking(connection.cursor(), tracking)
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def max_tracking_id(self, application_name: str) -> int | None:
+        """The last notification of an application that was processed; None before the first."""
         with self.database.connection() as connection:
             row = connection.execute(SELECT_TRACKING, (self.follower, application_name)).fetchone()
         return row[0] if row else None

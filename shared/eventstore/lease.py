@@ -256,7 +256,8 @@ class HasLeases(Protocol):
     """A store, or a test's replacement of it."""
 
     @property
-    def leases(self) -> Leases: ...
+    def leases(self) -> Leases:
+        """The leases of this process."""
 
 
 async def run_as_leader(store: HasLeases, name: str, work: Work) -> None:

@@ -51,6 +51,7 @@ class Schema(NamedTuple):
 
     @property
     def version_table(self) -> str:
+        """The table of the migrations that have been applied."""
         return f"{self.name}_migrations"
 
 

@@ -84,10 +84,12 @@ class RecentEvents:
 
     @property
     def events(self) -> Sequence[HeldEvent]:
+        """Those in memory, oldest first."""
         return self._events
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The query that is running, for whoever closes the store."""
         return [self._reading] if self._reading else []
 
     async def after(self, position: int, limit: int, event_id: UUID | None = None) -> list[HeldEvent] | None:

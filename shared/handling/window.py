@@ -23,10 +23,12 @@ class Window:
         self._changed = asyncio.Event()
 
     def take(self, size: int) -> None:
+        """Counts an event of `size` bytes."""
         self.held += 1
         self.bytes += size
 
     def give_back(self, size: int) -> None:
+        """Counts it no longer."""
         self.held -= 1
         self.bytes -= size
         self._changed.set()
@@ -44,6 +46,7 @@ class Window:
 
     @property
     def room_bytes(self) -> int:
+        """How many more bytes may be taken."""
         return max(0, self.most_bytes - self.bytes)
 
     async def wait_for_room(self, enough: int = 1) -> None:
@@ -58,5 +61,6 @@ class Window:
                     await self.wait_for_change()
 
     async def wait_for_change(self) -> None:
+        """Waits until something is given back or the number of stalled events changes."""
         self._changed.clear()
         await self._changed.wait()

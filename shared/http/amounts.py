@@ -19,4 +19,5 @@ class ExactResponse(Response[Any]):
     """JSON in which a Decimal is an exact number: the `response_class` of routes that return amounts."""
 
     def render(self, content: Any, _media_type: str, _enc_hook: Callable[[Any], Any] = default_serializer) -> bytes:
+        """As Litestar's, with amounts as exact numbers."""
         return _encode(content)

@@ -64,10 +64,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def can_serve(self) -> bool:
+        """Whether requests may be sent here: also when degraded."""
         return self.status != "failing"
 
     @property
     def http_status(self) -> int:
+        """The status of the readiness response."""
         return 200 if self.can_serve else 503
 
 

@@ -70,6 +70,7 @@ class Ingress:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request; other scopes (lifespan) are passed on."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return

@@ -51,14 +51,17 @@ class Identity(NamedTuple):
 
 
 def event_subject(service: str, recorded: RecordedEvent | UndecodedEvent) -> str:
+    """The subject under which a service's relay publishes an event."""
     return subject_of(service, recorded.aggregate, recorded.stream_id, recorded.stored_type)
 
 
 def source(service: str) -> str:
+    """The `ce-source` of a service."""
     return f"/emprops/{service}"
 
 
 def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch: int = FIRST_EPOCH) -> dict[str, str]:
+    """All headers of an event but `Nats-Msg-Id`; `epoch` is that of its position."""
     context = recorded.context
     headers = {
         "ce-specversion": "1.0",

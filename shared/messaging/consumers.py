@@ -134,6 +134,7 @@ class ConsumerRunner:
 
     @property
     def window(self) -> Window:
+        """Bounds the messages that are not settled, in number and bytes."""
         return self._in_flight.window
 
     async def run(self) -> None:
@@ -177,14 +178,17 @@ class ConsumerRunner:
     # Called by the subscription
 
     def start_round(self, *, is_replay: bool) -> None:
+        """See `Follower`."""
         self._is_replay = is_replay
 
     def round_started(self, sequence: int) -> None:
+        """See `Follower`."""
         self._received = sequence
         self._deliveries = 0
         self._publish_settled()
 
     def receive(self, message: Msg) -> None:
+        """Puts the message into its lane."""
         self._take(message)
         self._received = message.metadata.sequence.stream
         self._deliveries = message.metadata.sequence.consumer
@@ -225,6 +229,7 @@ class ConsumerRunner:
         self.last = point
 
     def receive_unreadable(self, message: UnreadableMessage) -> None:
+        """Parks the message."""
         message_id = f"{stream_name(self.consumer.owner)}:{message.sequence}:{message.time}"
         headers = {"raw": message.headers.decode(errors="backslashreplace")}
         stray = ReceivedMessage(message_id, message.subject, headers, message.body, reader=self._reader)

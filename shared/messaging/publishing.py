@@ -64,6 +64,7 @@ class Publisher:
         return self._client.max_payload
 
     async def start(self) -> None:
+        """Subscribes to the acknowledgements; call it before the first `publish`."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Ack]:

@@ -156,6 +156,7 @@ class Pull:
 
 
 def size_of(message: Msg) -> int:
+    """Bytes that a message counts for in the window: its body, and OVERHEAD for the rest."""
     return len(message.data) + OVERHEAD
 
 

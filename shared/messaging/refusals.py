@@ -71,6 +71,7 @@ class Refusals:
         return False
 
     async def park(self, event: UndecodedEvent, envelope: Envelope, reason: str) -> None:
+        """Parks an event that can't be published under the name "relay", with the reason."""
         message = Message(
             str(event.event_id),
             envelope.subject,

@@ -49,10 +49,12 @@ class StreamLimits:
 
 
 def stream_name(owner: str) -> str:
+    """The JetStream stream of an owner's events."""
     return owner.upper()
 
 
 def subject_of(owner: str, aggregate: str, stream_id: UUID | str, tag: str) -> str:
+    """The subject of an event; `tag` is its stored type. NATS wildcards may stand for parts of it."""
     return f"events.{owner}.{aggregate}.{stream_id}.{tag}"
 
 

@@ -47,6 +47,8 @@ class LostNats(Exception):  # noqa: N818 - what happened
 
 @dataclass(frozen=True)
 class SubscriptionSettings:
+    """How much a consumer takes at once, and when it gives up."""
+
     max_in_flight: int = 256
     """Events that are handled, or are next in their lane: the bound of parallel work."""
     max_bytes: int = 32 * 1024 * 1024
@@ -60,7 +62,8 @@ class Follower(Protocol):
     """Receives the messages."""
 
     @property
-    def window(self) -> Window: ...
+    def window(self) -> Window:
+        """The room for more messages."""
 
     @property
     def last(self) -> HistoryPoint | None:
@@ -75,7 +78,8 @@ class Follower(Protocol):
     def receive(self, message: Msg) -> None:
         """Takes one message; it must not wait."""
 
-    def receive_unreadable(self, message: UnreadableMessage) -> None: ...
+    def receive_unreadable(self, message: UnreadableMessage) -> None:
+        """Takes a message that no client can receive; it must not wait."""
 
 
 def ordered_name(consumer: str) -> str:
@@ -100,6 +104,8 @@ def deliveries_name(settled: str) -> str:
 
 
 class Subscription:
+    """A consumer's connection to its owner's stream."""
+
     def __init__(
         self, owner: str, name: str, subjects: list[str], nats_url: str, settings: SubscriptionSettings
     ) -> None:

@@ -30,6 +30,7 @@ class NatsProbe:
         self._client: Client | None = None
 
     async def check(self) -> str | None:
+        """Passes when the server answers. Raises NotReady."""
         if self._client is None or self._client.is_closed:
             self._client = await connect(self._url, self._name, ping_every=SELDOM)
         if not self._client.is_connected:
@@ -41,11 +42,14 @@ class NatsProbe:
         return None
 
     async def close(self) -> None:
+        """Closes the connection."""
         if self._client is not None:
             await close(self._client)
 
 
 def postgresql_check(store: EventStore) -> Check:
+    """Passes with the last position of the store; fails when PostgreSQL can't be reached."""
+
     async def postgresql() -> str | None:
         return f"position {await store.head()}"
 
@@ -107,6 +111,7 @@ def clock_check(store: EventStore) -> Check:
 def followers(
     projector: Projector, relay: Relay, consumers: Sequence[ConsumerRunner], processes: Sequence[ProcessRunner]
 ) -> dict[str, Follower]:
+    """All followers of a service by name, for readiness."""
     return {
         **({"projections": projector} if projector.projections else {}),
         "relay": relay,
@@ -128,6 +133,7 @@ class Measured:
         self._follower, self._gauges = follower, gauges
 
     async def progress(self) -> list[Progress]:
+        """The follower's, also written to its gauges."""
         found = await self._follower.progress()
         for each in found:
             for field, gauge in self._gauges.items():
@@ -136,5 +142,6 @@ class Measured:
 
 
 def measured(found: dict[str, Follower], registry: CollectorRegistry) -> dict[str, Follower]:
+    """Followers whose progress is written to gauges of this registry."""
     gauges = {field: Gauge(name, text, ("follower",), registry=registry) for name, text, field in Measured.GAUGES}
     return {name: Measured(each, gauges) for name, each in found.items()}

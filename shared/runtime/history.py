@@ -24,9 +24,11 @@ class ServiceHistory:
     """The generation of the store, and the highest position with which this process has answered a write in it."""
 
     def position(self, number: int) -> Position:
+        """See `History.position`."""
         return Position(self.service, self.store.epochs.of(number), number)
 
     async def shown(self, position: Position, within: float) -> bool:
+        """As `History.shown`; a position that an epoch has taken back counts as shown. Raises VALIDATION_FAILED."""
         if position.epoch < self.store.epochs.of(position.number):
             return True  # of a life that was taken back: there is nothing to wait for
         if await self.projector.caught_up(position.number, within, despite_failed=True):
@@ -41,11 +43,13 @@ class ServiceHistory:
             raise invalid(f"{HEADER} {message}", Detail(f"header:{HEADER}", message))
 
     async def recorded(self, position: Position) -> bool:
+        """As `History.recorded`; waits for it up to WAIT_SECONDS."""
         if position.number <= self.store.watermarks.value(HEAD_WATERMARK):
             return True
         return await self.shown(position, WAIT_SECONDS)
 
     def answered(self, number: int) -> None:
+        """See `History.answered`."""
         self._answered = (self.store.epochs.generation, max(number, self._last_answered))
 
     @property
@@ -55,9 +59,11 @@ class ServiceHistory:
         return number if generation == self.store.epochs.generation else 0
 
     async def shows_answered(self, within: float) -> bool:
+        """See `History.shows_answered`."""
         return await self.projector.caught_up(self._last_answered, within, despite_failed=True)
 
     async def arrived(self, position: Position, within: float) -> bool:
+        """See `History.arrived`: its consumers have handled the events, and its tables show what came of them."""
         place = (position.epoch, position.number)
         if self._shown.get(position.service, NOWHERE) >= place:
             return True
@@ -71,6 +77,7 @@ class ServiceHistory:
         return True
 
     async def is_behind(self, services: Iterable[str], within: float) -> str | None:
+        """See `History.is_behind`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within
         for service in sorted(services):

@@ -50,6 +50,7 @@ class ServiceDefinition:
     """Those of the published language, as `events` are: other services read by them too."""
 
     def codec(self) -> Codec:
+        """Reads and writes the events of the service, in all stored versions."""
         return Codec(self.events, upcasters=self.upcasters)
 
     def schemas(self) -> list[Schema]:

@@ -85,6 +85,7 @@ class Forgiving(io.TextIOBase):
         self._lost = 0
 
     def write(self, text: str) -> int:
+        """Writes the text, or counts it as lost; the next line that can be written says how many were."""
         try:
             if self._lost:
                 self._stream.write(f'{{"event":"lines_lost","lines":{self._lost}}}\n')
@@ -95,6 +96,7 @@ class Forgiving(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        """Flushes what can be written."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 

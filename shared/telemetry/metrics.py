@@ -29,6 +29,7 @@ class RequestMetrics:
         self._children: dict[tuple[str, str, int], Histogram] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one request; `route` is the path template, so that the number of labels is bounded."""
         key = (method, route, status)
         child = self._children.get(key)
         if child is None:

@@ -42,6 +42,7 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
 
     @property
     def count(self) -> int:
+        """Number of generations, whether they are listed or only counted by `total`."""
         return self.total or len(self.generations)
 
     def gids(self) -> list[UUID]:
