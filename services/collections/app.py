@@ -5,16 +5,20 @@ from pathlib import Path
 from services.collections.component_ids import ComponentIds
 from services.collections.consumers import consumers
 from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, PACKAGE, PROJECT, SERIES
-from services.collections.handlers import Handlers
+from services.collections.handlers.artwork import ArtworkHandlers
+from services.collections.handlers.collection import CommandHandlers
+from services.collections.handlers.package import PackageHandlers
 from services.collections.metadata import Metadata
-from services.collections.packages import Packages, package_consumers
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
 from services.collections.projections.instructions import INSTRUCTIONS
 from services.collections.projections.projects import PROJECTS
 from services.collections.projections.series import SERIES as SERIES_TABLE
-from services.collections.queries import Queries
+from services.collections.queries.collection import Queries
+from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.queries.lists import ListQueries
+from services.collections.queries.package import PackageQueries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
@@ -33,21 +37,26 @@ SERVICE = ServiceDefinition(
 
 
 async def build(runtime: Runtime) -> Parts:
-    handlers = Handlers(runtime.store, ComponentIds(runtime.store), runtime.clock)
-    queries = Queries(runtime.store)
-    tokens = TokenList(runtime.store)
-    metadata = Metadata(queries, tokens, runtime.settings.public_url)
-    packages = Packages(runtime.store, metadata, tokens, runtime.settings.public_url)
+    store, public_url = runtime.store, runtime.settings.public_url
+    handlers = CommandHandlers(store, ComponentIds(store), runtime.clock)
+    queries = Queries(store)
+    asset_queries = ComponentAssetQueries(store, queries)
+    token_list = TokenList(store)
+    metadata = Metadata(store, token_list, public_url)
+    package_handlers = PackageHandlers(store, metadata, token_list, asset_queries)
     return Parts(
         route_handlers=ROUTES,
-        consumers=[*consumers(handlers), *package_consumers(packages)],
-        background=[Scheduler(runtime.store, handlers).run],
+        consumers=consumers(ArtworkHandlers(store), package_handlers),
+        background=[Scheduler(store, runtime.clock).run],
         dependencies={
-            "commands": handlers,
-            "questions": queries,
+            "handlers": handlers,
+            "package_handlers": package_handlers,
+            "queries": queries,
+            "list_queries": ListQueries(store),
+            "asset_queries": asset_queries,
+            "package_queries": PackageQueries(store, public_url),
             "metadata": metadata,
-            "packaging": packages,
-            "frame": runtime,
+            "runtime": runtime,
         },
         providers={"change": provide_change},
     )

@@ -1,8 +1,9 @@
-"""Turns events of other services into commands: on component assets, series and artworks."""
+"""Turns events of other services into commands: on component assets, series, artworks and packages."""
 
 from services.collections.domain import component_asset, series
 from services.collections.domain.artwork.commands import CompleteArtwork
-from services.collections.handlers import Handlers
+from services.collections.handlers.artwork import ArtworkHandlers
+from services.collections.handlers.package import PackageHandlers
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationStarted,
@@ -10,19 +11,20 @@ from shared.contracts.generation import (
     JobPartiallyCompleted,
     JobRequested,
 )
-from shared.contracts.storage import AssetDescribed, AssetStored
+from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 ASSETS = "collections-assets-v1"
 """One consumer for both events, so that a file is linked before it is described."""
 ARTWORKS = "collections-artworks-v1"
+PACKAGES = "collections-packages-v1"
 
 
-def consumers(handlers: Handlers) -> list[Consumer]:
+def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, ASSETS)
-        await handlers.note_asset(recorded.stream_id, asset_command(recorded), context)
+        await handlers.record_asset(recorded.stream_id, asset_command(recorded), context)
 
     async def on_artwork(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, ARTWORKS)
@@ -31,9 +33,13 @@ def consumers(handlers: Handlers) -> list[Consumer]:
                 await handlers.draw_artwork(event, context)
             case GenerationCompleted(gid=gid, outputs=outputs, gen_in_data=data):
                 command = CompleteArtwork(gid, outputs, data.get("variables") or [])
-                await handlers.note_artwork(gid, command, context)
+                await handlers.record_artwork(gid, command, context)
             case _:
-                await handlers.note_series(recorded.stream_id, series_command(recorded), context)
+                await handlers.record_series(recorded.stream_id, series_command(recorded), context)
+
+    async def on_package(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type
+        await package_handlers.record(recorded.event, recorded.context.caused(recorded.event_id, PACKAGES))
 
     return [
         Consumer(name=ASSETS, owner="storage", events=(AssetStored, AssetDescribed), handle=on_asset),
@@ -43,6 +49,7 @@ def consumers(handlers: Handlers) -> list[Consumer]:
             events=(JobRequested, JobCompleted, JobPartiallyCompleted, GenerationStarted, GenerationCompleted),
             handle=on_artwork,
         ),
+        Consumer(name=PACKAGES, owner="storage", events=(PackageStored, PackageFailed), handle=on_package),
     ]
 
 

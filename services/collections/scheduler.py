@@ -4,14 +4,15 @@ Every replica runs it: publishing is idempotent, and the collection's state deci
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import LiteralString
 from uuid import UUID, uuid5
 
 from services.collections.deciders import COLLECTION
 from services.collections.domain.collection import publishing
 from services.collections.domain.collection.publishing import PublishWhenDue
-from services.collections.handlers import Handlers
 from services.collections.projections.collections import COLLECTIONS
 from shared.contracts.problem import Problem
 from shared.eventstore import Context, EventStore, StoreUnavailable
@@ -24,23 +25,23 @@ MAX_INTERVAL_SECONDS = 30.0
 MAX_ROWS = 100
 """Collections that are published at once."""
 FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
-SELECT_DUE_COLLECTIONS = """
+SELECT_DUE_COLLECTIONS: LiteralString = """
 select id, scheduled_for from collections_v4
 where scheduled_for <= %s and (scheduled_for, id) > (%s, %s) order by scheduled_for, id limit %s"""
-SELECT_NEXT_SCHEDULED_TIME = "select min(scheduled_for) from collections_v4"
+SELECT_NEXT_SCHEDULED_TIME: LiteralString = "select min(scheduled_for) from collections_v4"
 
 log = get_logger("collections")
 
 
 class Scheduler:
-    def __init__(self, store: EventStore, handlers: Handlers) -> None:
-        self._store, self._handlers = store, handlers
+    def __init__(self, store: EventStore, clock: Callable[[], datetime]) -> None:
+        self._store, self._clock = store, clock
 
     async def run(self) -> None:
         """Runs until cancelled; retries while PostgreSQL is unavailable."""
         marks = self._store.watermarks
         while True:
-            seen = marks.value(COLLECTIONS.watermark)
+            position = marks.value(COLLECTIONS.watermark)
             seconds: float | None = 0.0
             try:
                 await self.publish_due_collections()
@@ -48,23 +49,21 @@ class Scheduler:
             except StoreUnavailable as error:
                 log.warning("the schedule waits for PostgreSQL", error=str(error))
             await asyncio.sleep(MIN_INTERVAL_SECONDS)
-            await marks.wait_beyond(COLLECTIONS.watermark, seen, seconds)
+            await marks.wait_beyond(COLLECTIONS.watermark, position, seconds)
 
     async def _seconds_until_next(self) -> float | None:
         """None when nothing is scheduled."""
         ((next_time,),) = await self._store.pool.rows(SELECT_NEXT_SCHEDULED_TIME, ())
         if next_time is None:
             return None
-        left: float = (next_time - self._handlers.clock()).total_seconds() - MIN_INTERVAL_SECONDS
+        left: float = (next_time - self._clock()).total_seconds() - MIN_INTERVAL_SECONDS
         return min(max(left, 0.0), MAX_INTERVAL_SECONDS)
 
     async def publish_due_collections(self) -> None:
         """Publishes or calls off all collections that are due. One that stays due does not hold up those after it."""
-        now, last = self._handlers.clock(), FIRST
+        now, last = self._clock(), FIRST
         while True:
-            async with self._store.reader() as cursor:
-                await cursor.execute(SELECT_DUE_COLLECTIONS, (now, *last, MAX_ROWS))
-                due = await cursor.fetchall()
+            due = await self._store.pool.rows(SELECT_DUE_COLLECTIONS, (now, *last, MAX_ROWS))
             await asyncio.gather(*(self._publish(collection_id, when, now) for collection_id, when in due))
             if len(due) < MAX_ROWS:
                 return

@@ -9,42 +9,44 @@ A token's number is its artwork's rank, from 1, among the artworks that its job 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
 
 from services.collections.domain.artwork.tokens import Token
 from shared.contracts.collections import ArtworkFile, Trait
-from shared.contracts.problem import Problem, not_found
+from shared.contracts.problem import Detail, Problem, not_found
 from shared.eventstore import EventStore
 
-SELECT_SERIES_OF_DRAFT = """
+SELECT_SERIES_OF_DRAFT: LiteralString = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null
 order by finished_at desc, job_id desc limit 1"""
 
-SELECT_SERIES_BEFORE = """
+SELECT_SERIES_BEFORE: LiteralString = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at <= %s
 order by finished_at desc, job_id desc limit 1"""
 
-SELECT_SERIES_AFTER = """
+SELECT_SERIES_AFTER: LiteralString = """
 select job_id, artworks from series_v1
 where collection_id = %s and finished_at is not null and finished_at > %s
 order by finished_at, job_id limit 1"""
 
-SELECT_SERIES_OF_JOB = """
-select job_id, artworks from series_v1 where collection_id = %s and job_id = %s and finished_at is not null"""
+SELECT_SERIES_OF_JOB: LiteralString = """
+select job_id, artworks, finished_at is not null from series_v1 where collection_id = %s and job_id = %s"""
 
-COUNT_ARTWORKS_OF_JOB = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
+COUNT_ARTWORKS_OF_JOB: LiteralString = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 
-SELECT_ARTWORKS_OF_JOB = """
+SELECT_ARTWORKS_OF_JOB: LiteralString = """
 select gid, hash, traits, files, made_at from artworks_v1
 where job_id = %s and made_at is not null
 order by place offset %s limit %s"""
 
-SELECT_CIDS_OF_ASSETS = "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
+SELECT_CIDS_OF_ASSETS: LiteralString = (
+    "select asset_id, cid from component_assets_v4 where asset_id = any(%s) and cid is not null"
+)
 
 
 class FinishedSeries(msgspec.Struct, frozen=True):
@@ -58,29 +60,36 @@ class FinishedSeries(msgspec.Struct, frozen=True):
 class TokenList:
     store: EventStore
 
-    async def series(
-        self, collection_id: UUID, publish_date: datetime | None, job_id: UUID | None = None
-    ) -> FinishedSeries | None:
-        """The job that numbers the tokens, or `job_id`; None if it has not finished.
+    async def series(self, collection_id: UUID, publish_date: datetime | None) -> FinishedSeries | None:
+        """The job that numbers a collection's tokens; None if no job has finished. `publish_date` is None for a draft.
 
-        `publish_date` is the published collection's, None for a draft. Raises UNAVAILABLE while the
-        table has the job's end but not yet all of its artworks.
+        Raises UNAVAILABLE while the table has the job's end but not yet all of its artworks.
         """
-        row = await self._find(collection_id, publish_date, job_id)
-        if row is None:
-            return None
-        series = FinishedSeries(*row)
-        ((made,),) = await self._all(COUNT_ARTWORKS_OF_JOB, series.job_id)
-        if made < series.tokens:
-            raise Problem("UNAVAILABLE", f"{made} of the job's {series.tokens} artworks are known so far: try again")
-        return series
+        if publish_date is None:
+            rows = await self._rows(SELECT_SERIES_OF_DRAFT, collection_id)
+        else:
+            rows = await self._rows(SELECT_SERIES_BEFORE, collection_id, publish_date)
+            rows = rows or await self._rows(SELECT_SERIES_AFTER, collection_id, publish_date)
+        return await self._complete(FinishedSeries(*rows[0])) if rows else None
+
+    async def series_of_job(self, collection_id: UUID, job_id: UUID) -> FinishedSeries:
+        """One job of a collection. Raises NOT_FOUND, CONFLICT if it has not finished, and UNAVAILABLE as `series`."""
+        rows = await self._rows(SELECT_SERIES_OF_JOB, collection_id, job_id)
+        if not rows:
+            fault = Detail("/job_id", "is not the id of a job of this collection")
+            raise Problem("NOT_FOUND", "The job does not exist", fault)
+        ((_, artworks, is_finished),) = rows
+        if not is_finished:
+            message = "has no finished artworks: it is still running, ended a moment ago, or failed"
+            raise Problem("CONFLICT", f"The job {message}", Detail("/job_id", message))
+        return await self._complete(FinishedSeries(job_id, artworks))
 
     async def tokens(self, series: FinishedSeries, *, after: int = 0, limit: int | None = None) -> list[Token]:
         """The tokens with numbers above `after`, in order; `limit` at most if set."""
-        rows = await self._all(SELECT_ARTWORKS_OF_JOB, series.job_id, after, limit)
+        rows = await self._rows(SELECT_ARTWORKS_OF_JOB, series.job_id, after, limit)
         files = [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
         ids = [file.asset_id for files_of_token in files for file in files_of_token]
-        cids = dict(await self._all(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
+        cids = dict(await self._rows(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
         return [
             Token(
                 number=number,
@@ -103,17 +112,12 @@ class TokenList:
             return token
         raise not_found(f"Token {number}")
 
-    async def _find(self, collection_id: UUID, publish_date: datetime | None, job_id: UUID | None) -> Any:
-        if job_id is not None:
-            rows = await self._all(SELECT_SERIES_OF_JOB, collection_id, job_id)
-        elif publish_date is None:
-            rows = await self._all(SELECT_SERIES_OF_DRAFT, collection_id)
-        else:
-            rows = await self._all(SELECT_SERIES_BEFORE, collection_id, publish_date)
-            rows = rows or await self._all(SELECT_SERIES_AFTER, collection_id, publish_date)
-        return rows[0] if rows else None
+    async def _complete(self, series: FinishedSeries) -> FinishedSeries:
+        """Raises UNAVAILABLE unless the table has all artworks of the series."""
+        ((count,),) = await self._rows(COUNT_ARTWORKS_OF_JOB, series.job_id)
+        if count < series.tokens:
+            raise Problem("UNAVAILABLE", f"{count} of the job's {series.tokens} artworks are known so far: try again")
+        return series
 
-    async def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        async with self.store.reader() as cursor:
-            await cursor.execute(query.encode(), values)
-            return await cursor.fetchall()
+    async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        return await self.store.pool.rows(query, parameters)

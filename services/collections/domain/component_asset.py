@@ -23,9 +23,9 @@ def evolve(state: ComponentAsset, event: Event) -> ComponentAsset:
         case ComponentAssetLinked():
             return ComponentAsset(event.asset_id)
         case ComponentAssetDescribed():
-            return ComponentAsset(event.asset_id, event.gen_in_data, event.gen_out_data)
+            return msgspec.structs.replace(state, gen_in_data=event.gen_in_data, gen_out_data=event.gen_out_data)
         case _:
-            return state
+            raise AssertionError(f"{event!r} is not an event of a component's file")
 
 
 class LinkAsset(msgspec.Struct, frozen=True):

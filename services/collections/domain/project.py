@@ -40,7 +40,7 @@ def evolve(state: Project, event: Event) -> Project:
         case CurrentCollectionChosen():
             return msgspec.structs.replace(state, current_collection_id=event.collection_id)
         case _:
-            return state
+            raise AssertionError(f"{event!r} is not an event of a project")
 
 
 class CreateProject(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ def evolve(state: Series, event: Event) -> Series:
         case SeriesFinished():
             return msgspec.structs.replace(state, finished=True)
         case _:
-            return state
+            raise AssertionError(f"{event!r} is not an event of a job's series")
 
 
 class BeginSeries(msgspec.Struct, frozen=True):

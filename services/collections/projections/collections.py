@@ -7,20 +7,23 @@ from uuid import UUID
 
 import msgspec
 
-from services.collections.domain.collection.revision import FIELDS_OF
+from services.collections.domain.collection.revision import first_fields, revised_fields
+from services.collections.domain.collection.state import Status
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.eventstore import RecordedEvent
 from shared.projections import Key, Projection
 
 
-class CollectionRow(msgspec.Struct, frozen=True):
+class ListedCollection(msgspec.Struct, frozen=True):
+    """What the read table and the API's answers have in common; in the order of both, which it begins."""
+
     id: UUID
     project_id: UUID
     user_id: UUID
     title: str
     description: str
-    status: str
+    status: Status
     archived: bool
     is_current: bool
     blockchain: str | None
@@ -32,7 +35,11 @@ class CollectionRow(msgspec.Struct, frozen=True):
     cover_image_url: str | None
     images: list[Any]
     scheduled_for: datetime | None
+    """When its scheduled publication is due."""
     publish_date: datetime | None
+
+
+class CollectionRow(ListedCollection, frozen=True):
     receivers: list[Any]
     preview_enabled: bool
     preview_max_generations: int
@@ -86,10 +93,11 @@ create index {table}_scheduled on {table} (scheduled_for, id) where scheduled_fo
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
-    """The collection that an event is of; of a choice of the current one, also the one chosen before."""
+    """The event's collection; if a project's current collection changes, the previous one and the new one."""
     event = recorded.event
     if isinstance(event, events.CurrentCollectionChosen):
-        return [(each,) for each in (event.previous_collection_id, event.collection_id) if each is not None]
+        ids = (event.previous_collection_id, event.collection_id)
+        return [(collection_id,) for collection_id in ids if collection_id is not None]
     return [(recorded.stream_id,)]
 
 
@@ -119,17 +127,24 @@ def _changes(event: Event) -> dict[str, Any]:
         case events.PublicationCalledOff():
             changes = {"scheduled_for": None}
         case events.CollectionPublished():
-            published = datetime.fromisoformat(event.publish_date)
-            changes = {"status": "published", "publish_date": published, "scheduled_for": None}
+            publish_date = datetime.fromisoformat(event.publish_date)
+            changes = {"status": "published", "publish_date": publish_date, "scheduled_for": None}
         case events.CollectionArchived() | events.CollectionRestored():
             changes = {"archived": isinstance(event, events.CollectionArchived)}
         case events.CustodyTaken():
             changes = {"social_org": event.social_org, "social_identifier": event.social_identifier}
         case events.CustodyTransferred():
-            nobody = {"social_org": None, "social_identifier": None}
-            changes = {"user_id": event.user_id, "project_id": event.project_id, "is_current": False, **nobody}
+            changes = {
+                "user_id": event.user_id,
+                "project_id": event.project_id,
+                "is_current": False,
+                "social_org": None,
+                "social_identifier": None,
+            }
+        case events.InstructionsRevised():
+            changes = {}
         case _:
-            changes = {name: getattr(event, name) for name in FIELDS_OF.get(type(event), ())}
+            changes = revised_fields(event)
     return changes
 
 
@@ -138,19 +153,9 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         id=event.collection_id,
         project_id=event.project_id,
         user_id=event.user_id,
-        title=event.title,
-        description=event.description,
         status="draft",
         archived=False,
         is_current=False,
-        blockchain=event.blockchain,
-        editions=event.editions,
-        price=event.price,
-        batch_mint_enabled=event.batch_mint_enabled,
-        batch_max_tokens=event.batch_max_tokens,
-        encryption_enabled=event.encryption_enabled,
-        cover_image_url=event.cover_image_url,
-        images=event.images,
         scheduled_for=None,
         publish_date=None,
         receivers=[],
@@ -163,6 +168,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         created_at=recorded.recorded_at,
         updated_at=recorded.recorded_at,
         version=recorded.version,
+        **msgspec.structs.asdict(first_fields(event)),
     )
 
 

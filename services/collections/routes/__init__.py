@@ -2,21 +2,22 @@
 
 from litestar.types import ControllerRouterHandler
 
-from services.collections.routes.changing import (
-    archive_collection,
-    call_off_publication,
-    choose_current_collection,
-    configure_preview,
-    edit_collection,
-    publish_collection,
-    restore_collection,
-    set_receivers,
-    set_variables,
+from services.collections.routes.archiving import archive_collection, restore_collection
+from services.collections.routes.collections import (
+    feed,
+    get_collection,
+    get_history,
+    get_public_collection,
+    list_published_collections,
 )
-from services.collections.routes.making import create_collection, remix_collection, transfer_custody
+from services.collections.routes.component_assets import list_assets_of_component
+from services.collections.routes.creation import create_collection, remix_collection
+from services.collections.routes.custody import transfer_custody
+from services.collections.routes.editing import configure_preview, edit_collection, set_receivers
 from services.collections.routes.metadata import get_collection_metadata, get_token_metadata
 from services.collections.routes.packages import get_package, request_package
 from services.collections.routes.projects import (
+    choose_current_collection,
     create_project,
     create_untitled_project,
     get_current_collection,
@@ -24,15 +25,8 @@ from services.collections.routes.projects import (
     list_projects,
     rename_project,
 )
-from services.collections.routes.reading import (
-    feed,
-    get_collection,
-    get_history,
-    get_public_collection,
-    get_variables,
-    list_assets_of_component,
-    list_published_collections,
-)
+from services.collections.routes.publication import call_off_publication, publish_collection
+from services.collections.routes.variables import get_variables, set_variables
 
 ROUTES: list[ControllerRouterHandler] = [
     list_projects,

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from services.collections import examples
 from services.collections.domain.chains import Chain
 from services.collections.examples import shown
-from services.collections.metadata import token_number
-from services.collections.routes.answers import Documents
+from services.collections.metadata import Metadata, token_number
 from shared.http import ApiRequest, Envelope, FromPath, Principal
 from shared.http.positions import WITHOUT_TABLES, following
 
@@ -32,7 +32,7 @@ Number = Annotated[
 async def get_collection_metadata(
     collection_id: FromPath[UUID],
     request: ApiRequest,
-    metadata: Documents,
+    metadata: NamedDependency[Metadata],
     *,
     chain: ChosenChain = None,
     raw: Raw = False,
@@ -52,7 +52,7 @@ async def get_token_metadata(
     collection_id: FromPath[UUID],
     number: Number,
     request: ApiRequest,
-    metadata: Documents,
+    metadata: NamedDependency[Metadata],
     *,
     chain: ChosenChain = None,
     raw: Raw = False,

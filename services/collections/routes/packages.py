@@ -10,11 +10,10 @@ from services.collections import package_examples
 from services.collections.domain.package.state import package_id as id_of
 from services.collections.examples import JOB_ID, shown
 from services.collections.examples import data as data_of
-from services.collections.packages import Packages, PackageView
+from services.collections.handlers.package import PackageHandlers
+from services.collections.queries.package import PackageQueries, PackageView
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.positions import following
-
-Packaging = NamedDependency[Packages]
 
 
 class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,17 +34,18 @@ async def request_package(
     data: JSONBody[PackageBody],
     principal: User,
     context: CommandContext,
-    packaging: Packaging,
+    package_handlers: NamedDependency[PackageHandlers],
+    package_queries: NamedDependency[PackageQueries],
 ) -> Response[Envelope[PackageView]]:
     """Every artwork and its metadata on each chain, with a manifest, as one CAR file whose root is an IPFS address.
 
     There is one package for each job: asked for again it is the same, unless the collection says something else by
     now, or the last attempt failed. `GET` it until its status is no longer `requested`.
     """
-    done = await packaging.request(principal.user_id, collection_id, data.job_id, context)
+    handled = await package_handlers.request(principal.user_id, collection_id, data.job_id, context)
     package_id = id_of(collection_id, data.job_id)
     location = {"location": f"/collections/{collection_id}/packages/{package_id}"}
-    return Response(Envelope(await packaging.view(package_id, done)), status_code=202, headers=location)
+    return Response(Envelope(await package_queries.view(package_id, handled)), status_code=202, headers=location)
 
 
 @get(
@@ -55,7 +55,10 @@ async def request_package(
     operation_class=shown(gives=data_of(package_examples.STORED)),
 )
 async def get_package(
-    collection_id: FromPath[UUID], package_id: FromPath[UUID], principal: User, packaging: Packaging
+    collection_id: FromPath[UUID],
+    package_id: FromPath[UUID],
+    principal: User,
+    package_queries: NamedDependency[PackageQueries],
 ) -> Envelope[PackageView]:
     """Whether it is stored, where, and its manifest; `emprops verify-package` checks the file offline."""
-    return Envelope(await packaging.package(principal.user_id, collection_id, package_id))
+    return Envelope(await package_queries.package(principal.user_id, collection_id, package_id))

@@ -1,17 +1,22 @@
-"""A user's projects, and what is in them."""
+"""A user's projects, the collections in them, and the current one."""
 
 from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, get, post, put
+from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from services.collections import examples
 from services.collections.domain.collection.state import Status
 from services.collections.examples import shown
-from services.collections.routes.answers import Commands, Frame, Questions, project_answer, variant_of
+from services.collections.handlers.collection import CommandHandlers
+from services.collections.queries.collection import Queries
+from services.collections.queries.lists import ListQueries
+from services.collections.routes.answers import project_answer, variant_of
 from services.collections.routes.bodies import ProjectBody
-from services.collections.views import CollectionSummary, CollectionView, ProjectView
+from services.collections.views.collection import CollectionSummary, CollectionView
+from services.collections.views.project import ProjectView
 from shared.http import (
     ApiRequest,
     CommandContext,
@@ -25,17 +30,19 @@ from shared.http import (
     User,
     versioned,
 )
+from shared.http.etag import etag
 from shared.http.positions import SHOWN_WITHIN, WITHOUT_TABLES
+from shared.runtime import Runtime
 
 OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or only what is published")]
 
 
 @get("/projects", summary="Your projects", operation_class=shown(gives=examples.page(examples.PROJECT)))
 async def list_projects(
-    principal: User, questions: Questions, limit: Limit = 20, cursor: Cursor = None
+    principal: User, list_queries: NamedDependency[ListQueries], limit: Limit = 20, cursor: Cursor = None
 ) -> Page[ProjectView]:
     """Oldest first, so the default project, once made, is among the first."""
-    return await questions.projects(principal.user_id, limit, cursor)
+    return await list_queries.projects(principal.user_id, limit, cursor)
 
 
 @post(
@@ -47,10 +54,10 @@ async def create_project(
     data: JSONBody[ProjectBody],
     principal: User,
     context: CommandContext,
-    commands: Commands,
+    handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[ProjectView]:
     """A folder for collections, under a name of your choice."""
-    made = await commands.create_project(principal.user_id, data.name, context)
+    made = await handlers.create_project(principal.user_id, data.name, context)
     return project_answer(made)
 
 
@@ -60,12 +67,16 @@ async def create_project(
     operation_class=shown(gives=examples.data(examples.PROJECT | {"name": "Untitled 2", "is_default": False})),
 )
 async def create_untitled_project(
-    principal: User, context: CommandContext, commands: Commands, questions: Questions, frame: Frame
+    principal: User,
+    context: CommandContext,
+    handlers: NamedDependency[CommandHandlers],
+    list_queries: NamedDependency[ListQueries],
+    runtime: NamedDependency[Runtime],
 ) -> Envelope[ProjectView]:
     """Named Untitled, Untitled 2, Untitled 3 and so on."""
-    await frame.history.shows_answered(SHOWN_WITHIN)
-    known = await questions.untitled_projects(principal.user_id)
-    made = await commands.create_untitled_project(principal.user_id, known, context)
+    await runtime.history.shows_answered(SHOWN_WITHIN)
+    known = await list_queries.untitled_projects(principal.user_id)
+    made = await handlers.create_untitled_project(principal.user_id, known, context)
     return project_answer(made)
 
 
@@ -79,10 +90,10 @@ async def rename_project(
     data: JSONBody[ProjectBody],
     principal: User,
     context: CommandContext,
-    commands: Commands,
+    handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[ProjectView]:
     """Its collections stay in it."""
-    renamed = await commands.rename_project(principal.user_id, project_id, data.name, context)
+    renamed = await handlers.rename_project(principal.user_id, project_id, data.name, context)
     return project_answer(renamed)
 
 
@@ -94,7 +105,7 @@ async def rename_project(
 async def list_collections_of_project(
     project_id: FromPath[UUID],
     principal: User,
-    questions: Questions,
+    list_queries: NamedDependency[ListQueries],
     *,
     archived: FromQuery[bool] = False,
     status: OfStatus = None,
@@ -102,7 +113,7 @@ async def list_collections_of_project(
     cursor: Cursor = None,
 ) -> Page[CollectionSummary]:
     """Newest first; those that are archived instead of those that are not with `archived=true`."""
-    return await questions.collections_of_project(
+    return await list_queries.collections_of_project(
         principal.user_id, project_id, limit, cursor, archived=archived, status=status
     )
 
@@ -114,8 +125,27 @@ async def list_collections_of_project(
     operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
 )
 async def get_current_collection(
-    project_id: FromPath[UUID], principal: User, questions: Questions, request: ApiRequest
+    project_id: FromPath[UUID], principal: User, queries: NamedDependency[Queries], request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
     """The one that you chose to work on; 404 while none is chosen."""
-    collection = await questions.current_collection(principal.user_id, project_id)
+    collection = await queries.current_collection(principal.user_id, project_id)
     return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+
+
+@post(
+    "/collections/{collection_id:uuid}/current",
+    summary="Make a collection the current one",
+    status_code=200,
+    operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
+)
+async def choose_current_collection(
+    collection_id: FromPath[UUID],
+    principal: User,
+    context: CommandContext,
+    handlers: NamedDependency[CommandHandlers],
+    queries: NamedDependency[Queries],
+) -> Response[Envelope[CollectionView]]:
+    """The one of its project that you work on; there is one at most."""
+    await handlers.choose_current(principal.user_id, collection_id, context)
+    shown = await queries.collection_for(principal.user_id, collection_id)
+    return Response(Envelope(shown), headers={"etag": etag(shown.version, variant_of(shown))})

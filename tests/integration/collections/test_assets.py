@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest_asyncio
 
 from services.collections.projections.component_assets import COMPONENT_ASSETS
-from services.collections.queries import PAGE_BYTES
+from services.collections.queries.component_asset import PAGE_BYTES
 from shared.contracts.storage import EVENTS, AssetDescribed, AssetStored
 from shared.projections import rebuild
 from tests.support.apps.client import ALICE, BOB

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,10 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from services.collections import queries, scheduler, token_list
+from services.collections import scheduler, token_list
 from services.collections.app import SERVICE
-from services.collections.queries import FIRST, LAST
+from services.collections.queries import component_asset, lists
+from services.collections.queries.lists import FIRST, LAST
 
 ROWS = 100_000
 OWNER, PROJECT = UUID(int=1), UUID(int=1)
@@ -53,21 +55,24 @@ from generate_series(1, 100000) n;
 analyze"""
 
 QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "projects of a user": (queries.SELECT_PROJECTS_OF_USER, (OWNER, *FIRST, PAGE)),
-    "untitled projects of a user": (queries.COUNT_UNTITLED_PROJECTS, (OWNER,)),
-    "my project": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *LAST, PAGE)),
-    "my project, a page further on": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *MIDDLE, PAGE)),
-    "my project's archive": (queries.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, True, *LAST, PAGE)),
+    "projects of a user": (lists.SELECT_PROJECTS_OF_USER, (OWNER, *FIRST, PAGE)),
+    "untitled projects of a user": (lists.COUNT_UNTITLED_PROJECTS, (OWNER,)),
+    "my project": (lists.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *LAST, PAGE)),
+    "my project, a page further on": (lists.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, False, *MIDDLE, PAGE)),
+    "my project's archive": (lists.SELECT_COLLECTIONS_OF_PROJECT, (PROJECT, True, *LAST, PAGE)),
     "my project's drafts": (
-        queries.SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS,
+        lists.SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS,
         (UUID(int=2), False, "draft", *MIDDLE, PAGE),
     ),
-    "published": (queries.SELECT_PUBLISHED, (*LAST, PAGE)),
-    "published, a page further on": (queries.SELECT_PUBLISHED, (*MIDDLE, PAGE)),
-    "published on a chain": (queries.SELECT_PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
-    "feed": (queries.SELECT_FEED, (*LAST, PAGE)),
-    "feed, a page further on": (queries.SELECT_FEED, (*MIDDLE, PAGE)),
-    "assets of a component": (queries.SELECT_ASSETS_OF_COMPONENT, (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30)),
+    "published": (lists.SELECT_PUBLISHED, (*LAST, PAGE)),
+    "published, a page further on": (lists.SELECT_PUBLISHED, (*MIDDLE, PAGE)),
+    "published on a chain": (lists.SELECT_PUBLISHED_ON_CHAIN, ("BASE", *MIDDLE, PAGE)),
+    "feed": (lists.SELECT_FEED, (*LAST, PAGE)),
+    "feed, a page further on": (lists.SELECT_FEED, (*MIDDLE, PAGE)),
+    "assets of a component": (
+        component_asset.SELECT_ASSETS_OF_COMPONENT,
+        (UUID(int=1), 1, LAST.time, 2**63 - 1, PAGE, 2**30),
+    ),
     "what is due": (scheduler.SELECT_DUE_COLLECTIONS, (LAST.time, *scheduler.FIRST, 100)),
     "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
     "a draft's job": (token_list.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
@@ -105,6 +110,14 @@ async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnecti
         assert node["Node Type"] != "Seq Scan", f"{name} scans {node.get('Relation Name')}: {explained}"
         read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
         assert read * node["Actual Loops"] <= 10 * PAGE, f"{name} reads {read} rows: {explained}"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("projection", SERVICE.projections, ids=attrgetter("table"))
+async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg.AsyncConnection, projection):
+    """So a query may select `*`, and make rows of it."""
+    cursor = await full.execute(f"select * from {projection.table} limit 0".encode())
+    assert tuple(column.name for column in cursor.description or ()) == projection.columns
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,22 +1,20 @@
 """What a request costs in statements, and that answers from states and from tables are the same."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from services.collections.component_ids import ComponentIds
 from services.collections.domain import series
 from services.collections.domain.artwork import commands as artwork
-from services.collections.handlers import Handlers
+from services.collections.handlers.artwork import ArtworkHandlers
 from shared.contracts.generation import GenerationStarted
 from shared.eventstore import Context
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import SELLABLE, Api, two_steps
 from tests.support.statements import statements
 
-APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "title, description, status"
+APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "from collections_v4"
 
 
 async def test_a_creation_is_one_append(api: Api, monkeypatch: pytest.MonkeyPatch):
@@ -43,16 +41,16 @@ async def test_a_collection_is_read_with_one_statement(api: Api, monkeypatch: py
 
 async def test_artworks_of_a_series_that_is_known_are_not_read(api: Api, monkeypatch: pytest.MonkeyPatch):
     """Neither the series, whose places never change, nor the artworks, which are new."""
-    handlers = Handlers(api.store, ComponentIds(api.store), lambda: datetime.now(UTC))
+    handlers = ArtworkHandlers(api.store)
     job_id, collection_id, gids = uuid4(), uuid4(), [uuid4() for _ in range(5)]
     began = series.BeginSeries(job_id, collection_id, ALICE, gids)
-    await handlers.note_series(job_id, began, Context(uuid4(), "tester"))
+    await handlers.record_series(job_id, began, Context(uuid4(), "tester"))
     sent = statements(monkeypatch)
     for gid in gids:
         started = GenerationStarted(gid, job_id, ALICE, collection_id, "ab" * 32, {"style": "noir"}, [], 1)
         context, command = Context(uuid4(), "tester"), artwork.CompleteArtwork(gid, [], [])
         await handlers.draw_artwork(started, context)
-        await handlers.note_artwork(gid, command, Context(uuid4(), "tester"))
+        await handlers.record_artwork(gid, command, Context(uuid4(), "tester"))
     assert sent.of(STREAM) == 0
     await handlers.draw_artwork(started, context)
     drawn_again = await handlers.store.read_stream(gid)

@@ -1,6 +1,6 @@
 """Variables as a table over HTTP."""
 
-from services.collections.routes.changing import MAX_TABLE
+from services.collections.routes.variables import MAX_TABLE
 from tests.support.apps.client import BOB
 from tests.support.apps.collections import Api, two_steps
 

@@ -11,7 +11,7 @@ from services.collections.domain.collection import components, instructions
 from services.collections.domain.collection.fields import FieldChanges, Fields, changed
 from services.collections.domain.collection.publication_faults import faults
 from services.collections.domain.collection.receivers import Share, checked_receivers
-from services.collections.domain.collection.revision import STILL_OPEN_ONCE_PUBLISHED, differences, revisions
+from services.collections.domain.collection.revision import EDITABLE_ONCE_PUBLISHED, differences, revisions
 from services.collections.domain.collection.state import Collection, Preview, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
@@ -106,8 +106,10 @@ def _changed(
     if state.status == "published":
         _refuse_changing_what_was_sold(state, fields, data)
         _refuse_what_its_chain_does_not_take(state, fields)
-    happened = revisions(collection_id, state.fields, fields)
-    return happened if data == state.data else [*happened, events.InstructionsRevised(collection_id, data)]
+    revised = list[Event](revisions(collection_id, state.fields, fields))
+    if data != state.data:
+        revised.append(events.InstructionsRevised(collection_id, data))
+    return revised
 
 
 def _configure_preview(command: ConfigurePreview, state: Collection, collection_id: UUID) -> list[Event]:
@@ -124,20 +126,20 @@ def _configure_preview(command: ConfigurePreview, state: Collection, collection_
 
 
 def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:
-    changes = [name for name in differences(state.fields, fields) if name not in STILL_OPEN_ONCE_PUBLISHED]
+    changes = [name for name in differences(state.fields, fields) if name not in EDITABLE_ONCE_PUBLISHED]
     if data != state.data:
         changes.append("data")
     if changes:
-        still_open = ", ".join(sorted(STILL_OPEN_ONCE_PUBLISHED))
+        editable = ", ".join(sorted(EDITABLE_ONCE_PUBLISHED))
         raise invalid(
-            f"The collection is published, so what was sold can't change; only {still_open} can",
+            f"The collection is published, so what was sold can't change; only {editable} can",
             *(Detail(f"/{name}", f"{name} is part of what was sold") for name in changes),
         )
 
 
 def _refuse_what_its_chain_does_not_take(state: Collection, fields: Fields) -> None:
     """Raises VALIDATION_FAILED if a published collection would get a fault that it did not have."""
-    known = faults(state)
-    new = [fault for fault in faults(msgspec.structs.replace(state, fields=fields)) if fault not in known]
+    before = faults(state)
+    new = [fault for fault in faults(msgspec.structs.replace(state, fields=fields)) if fault not in before]
     if new:
         raise invalid(f"The collection is published: {new[0].message}", *new)

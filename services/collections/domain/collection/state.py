@@ -1,6 +1,6 @@
-"""A collection: publishing fields, and the instructions that produce its artwork. Draft, then published for good.
+"""A collection's state: publishing fields, and the instructions that produce its artwork.
 
-Here is what it is; what may happen to it stands by occasion in creation, editing, publishing, archiving and custody.
+Its commands are in `creation`, `editing`, `publishing`, `archiving` and `custody`.
 """
 
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import msgspec
 from services.collections.domain.collection import components
 from services.collections.domain.collection.component_set import ComponentSet
 from services.collections.domain.collection.fields import Fields
-from services.collections.domain.collection.revision import revised
+from services.collections.domain.collection.revision import first_fields, revised_fields
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem, not_found
@@ -61,7 +61,7 @@ def evolve(state: Collection, event: Event) -> Collection:
             collection_id=event.collection_id,
             project_id=event.project_id,
             user_id=event.user_id,
-            fields=Fields(**{name: getattr(event, name) for name in Fields.__struct_fields__}),
+            fields=first_fields(event),
             data=event.data,
             components=ComponentSet().including(components.step_ids(event.data)),
             forked_from=event.forked_from,
@@ -76,8 +76,8 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
                 "preview": Preview(event.enabled, event.max_generations, event.is_remixable),
             }
         case events.InstructionsRevised():
-            known = state.components.including(components.step_ids(event.data))
-            changes = {"data": event.data, "components": known}
+            all_components = state.components.including(components.step_ids(event.data))
+            changes = {"data": event.data, "components": all_components}
         case events.ReceiversSet():
             changes = {"receivers": event.receivers}
         case events.CollectionPublished():
@@ -93,7 +93,7 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
         case events.CustodyTransferred():
             changes = {"custody": None, "user_id": event.user_id, "project_id": event.project_id}
         case _:
-            changes = {"fields": revised(state.fields, event)}
+            changes = {"fields": msgspec.structs.replace(state.fields, **revised_fields(event))}
     return changes
 
 

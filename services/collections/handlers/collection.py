@@ -1,4 +1,4 @@
-"""Commands on projects and collections: load → decide → append."""
+"""Commands on projects and collections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,10 +10,8 @@ from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
 from services.collections.component_ids import ComponentIds
-from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, PROJECT, SERIES
-from services.collections.domain import component_asset, project, series
-from services.collections.domain.artwork import commands as artwork
-from services.collections.domain.artwork.commands import DrawArtwork
+from services.collections.deciders import COLLECTION, PROJECT
+from services.collections.domain import project
 from services.collections.domain.collection import components, creation, custody, instructions
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection, ForkCollection
@@ -29,23 +27,23 @@ from services.collections.domain.project import (
     create_untitled,
 )
 from shared.contracts.event import Event
-from shared.contracts.generation import GenerationStarted
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 from shared.http import Precondition
 
-ATTEMPTS = 20
+MAX_ATTEMPTS = 20
+"""Of a command on two streams, after version conflicts; each attempt decides on newly loaded states."""
 CONTENDED = "Concurrent changes prevented this one: try again"
 
 
 @dataclass(frozen=True)
-class Handlers:
+class CommandHandlers:
     store: EventStore
     component_ids: ComponentIds
     clock: Callable[[], datetime]
-    turns: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """Commands on one collection are serialised per process, to avoid version conflicts under contention.
+    locks: WeakValueDictionary[UUID, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By collection: commands on one are serialised per process, to avoid version conflicts under contention.
 
     Changes by other replicas are detected by the stream's version.
     """
@@ -56,9 +54,9 @@ class Handlers:
         command = CreateProject(uuid5(context.command_id, "project"), user_id, name)
         return await self._on_project(command.project_id, command, context)
 
-    async def create_untitled_project(self, user_id: UUID, known: int, context: Context) -> Handled[Project]:
-        """Makes the next untitled project of a user who has `known` of them or more."""
-        for number in range(known + 1, known + 1 + ATTEMPTS):
+    async def create_untitled_project(self, user_id: UUID, listed: int, context: Context) -> Handled[Project]:
+        """Creates the next untitled project of a user who has `listed` of them at least. Raises CONFLICT."""
+        for number in range(listed + 1, listed + 1 + MAX_ATTEMPTS):
             command = create_untitled(user_id, number)
             events = project.decide(command, project.NOTHING)
             try:
@@ -67,8 +65,8 @@ class Handlers:
                 continue
             # The same command may have been recorded before, under a smaller number: then it is that stream.
             ((project_id, version),) = appended.versions.items()
-            made = await self.store.load(PROJECT, project_id)
-            return Handled(made.state, version, appended.position, began_at=made.began_at)
+            loaded = await self.store.load(PROJECT, project_id)
+            return Handled(loaded.state, version, appended.position, began_at=loaded.began_at)
         raise Problem("CONFLICT", CONTENDED)
 
     async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
@@ -102,37 +100,37 @@ class Handlers:
         if data is None:
             data = instructions.default()
 
-        async def command(collection_id: UUID, folder: UUID) -> creation.Command:
+        async def command(collection_id: UUID, project_id: UUID) -> creation.Command:
             return CreateCollection(
                 collection_id=collection_id,
-                project_id=folder,
+                project_id=project_id,
                 user_id=user_id,
                 changes=changes,
                 data=data,
                 component_ids=await self.new_component_ids(data),
             )
 
-        return await self._make(user_id, project_id, command, context)
+        return await self._create(user_id, project_id, command, context)
 
     async def fork_collection(
         self, user_id: UUID, project_id: UUID | None, source_id: UUID, kept_for: Custody | None, context: Context
     ) -> Handled[Collection]:
         """As `create_collection`, from another collection. Raises NOT_FOUND, VALIDATION_FAILED if not remixable."""
 
-        async def command(collection_id: UUID, folder: UUID) -> creation.Command:
+        async def command(collection_id: UUID, project_id: UUID) -> creation.Command:
             source = (await self.store.load(COLLECTION, source_id)).state
             return ForkCollection(
                 collection_id=collection_id,
-                project_id=folder,
+                project_id=project_id,
                 user_id=user_id,
                 source=source,
                 component_ids=await self.new_component_ids(source.data),
                 custody=kept_for,
             )
 
-        return await self._make(user_id, project_id, command, context)
+        return await self._create(user_id, project_id, command, context)
 
-    async def _make(
+    async def _create(
         self,
         user_id: UUID,
         project_id: UUID | None,
@@ -145,17 +143,17 @@ class Handlers:
             before = await self.store.load(COLLECTION, collection_id)
             if before.version:
                 return before.handled()
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             generation = self.store.epochs.generation
-            folder, made = await self._folder(user_id, project_id)
-            wanted = await command(collection_id, folder)
-            data = wanted.data if isinstance(wanted, CreateCollection) else wanted.source.data
+            target_id, project_events = await self._project_to_create_in(user_id, project_id)
+            creates = await command(collection_id, target_id)
+            data = creates.data if isinstance(creates, CreateCollection) else creates.source.data
             if instructions.is_large(data):
-                events = await asyncio.to_thread(creation.decide, wanted, collection.NOTHING)
+                events = await asyncio.to_thread(creation.decide, creates, collection.NOTHING)
             else:
-                events = creation.decide(wanted, collection.NOTHING)
+                events = creation.decide(creates, collection.NOTHING)
             # The collection is appended first: its first event's id shows whether the command was recorded before.
-            beside = [StreamAppend(folder, 0, made)]
+            beside = [StreamAppend(target_id, 0, project_events)]
             try:
                 return await self.store.create(
                     COLLECTION, collection_id, events, context, beside=beside, generation=generation
@@ -164,15 +162,15 @@ class Handlers:
                 continue
         raise Problem("CONFLICT", CONTENDED)
 
-    async def _folder(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
-        """The id of the project to create in, and the events that create it if it is missing."""
+    async def _project_to_create_in(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
+        """The id of the given or else the default project, and the events that create it if it is missing."""
         if project_id is not None:
             return project.owned((await self._project(project_id)).state, user_id), ()
         command = create_default(user_id)
         return command.project_id, project.decide(command, (await self._project(command.project_id)).state)
 
     async def _project(self, project_id: UUID) -> Loaded[Project]:
-        """A project, possibly stale: only for what never changes, its existence and its owner."""
+        """A project, possibly stale: only for its existence and its owner, which never change."""
         return self.store.cached(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
 
     async def new_component_ids(self, data: Any) -> list[int]:
@@ -193,24 +191,24 @@ class Handlers:
         large: bool = False,
     ) -> Handled[Collection]:
         """Appends what `decide` returns. Raises NOT_FOUND, and VERSION_CONFLICT if `precondition` is not met."""
-        async with self.turns.setdefault(collection_id, asyncio.Lock()):
+        async with self.locks.setdefault(collection_id, asyncio.Lock()):
             expected = None
             if precondition.is_conditional:
                 # The owner is checked before the version, so that another user's collection is NOT_FOUND.
-                now = await self.store.load(COLLECTION, collection_id)
-                collection.owned(now.state, user_id)
-                expected = precondition.expected(now.version)
+                loaded = await self.store.load(COLLECTION, collection_id)
+                collection.owned(loaded.state, user_id)
+                expected = precondition.expected(loaded.version)
             return await self.store.handle(
                 COLLECTION, collection_id, decide, context, expected_version=expected, large=large
             )
 
-    async def version_made(self, collection_id: UUID, done: Handled[Collection], context: Context) -> int:
+    async def version_after(self, collection_id: UUID, handled: Handled[Collection], context: Context) -> int:
         """The version that a command first led to, also when it is repeated; the present one if it had no events."""
-        if done.events or not context.repeatable:
-            return done.version
-        recorded = await self.store.read_stream(collection_id)
-        made = [event.version for event in recorded if event.context.command_id == context.command_id]
-        return made[-1] if made else done.version
+        if handled.events or not context.repeatable:
+            return handled.version
+        history = await self.store.read_stream(collection_id)
+        versions = [event.version for event in history if event.context.command_id == context.command_id]
+        return versions[-1] if versions else handled.version
 
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context
@@ -219,42 +217,14 @@ class Handlers:
 
         Raises NOT_FOUND, CONFLICT.
         """
-        for _ in range(ATTEMPTS):
-            before = await self.store.load(COLLECTION, collection_id)
-            folder, made = await self._folder(new_owner, None)
-            events = custody.decide(TransferCustody(user_id, new_owner, folder), before.state)
-            appends = [StreamAppend(collection_id, before.version, events), StreamAppend(folder, 0, made)]
+        for _ in range(MAX_ATTEMPTS):
+            loaded = await self.store.load(COLLECTION, collection_id)
+            project_id, project_events = await self._project_to_create_in(new_owner, None)
+            events = custody.decide(TransferCustody(user_id, new_owner, project_id), loaded.state)
+            appends = [StreamAppend(collection_id, loaded.version, events), StreamAppend(project_id, 0, project_events)]
             try:
                 await self.store.append(appends, context)
             except VersionConflict:
                 continue
             return (await self.store.load(COLLECTION, collection_id)).handled()
         raise Problem("CONFLICT", CONTENDED)
-
-    async def note_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
-        await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
-
-    # Series and artworks of jobs
-
-    async def note_series(self, stream_id: UUID, command: series.Command, context: Context) -> None:
-        await self.store.handle(SERIES, stream_id, partial(series.decide, command), context)
-
-    async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
-        """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
-        known = self.store.cached(SERIES, started.job_id)
-        if known is None or known.state.collection_id is None:  # places never change once the series has begun
-            known = await self.store.load(SERIES, started.job_id)
-        command = DrawArtwork(
-            gid=started.gid,
-            job_id=started.job_id,
-            collection_id=started.collection_id,
-            user_id=started.user_id,
-            hash=started.hash,
-            variables=started.variables,
-            series=known.state,
-        )
-        await self.note_artwork(started.gid, command, context)
-
-    async def note_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
-        is_first = isinstance(command, DrawArtwork)  # a redelivery finds the stream, and has no events
-        await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

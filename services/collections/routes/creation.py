@@ -1,18 +1,22 @@
-"""New collections: created, remixed, handed over."""
+"""Creates collections: from instructions, or from another collection."""
 
 from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, post
+from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from services.collections import examples
 from services.collections.domain.collection.state import Custody
 from services.collections.examples import shown
-from services.collections.routes.answers import Commands, Questions, collection_answer
-from services.collections.routes.bodies import CollectionBody, CustodyBody, RemixBody
-from services.collections.views import CollectionView
+from services.collections.handlers.collection import CommandHandlers
+from services.collections.queries.collection import Queries
+from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.routes.answers import collection_answer
+from services.collections.routes.bodies import CollectionBody, RemixBody
+from services.collections.views.collection import CollectionView
 from shared.contracts.problem import Detail, invalid
 from shared.http import CommandContext, Envelope, FromPath, FromQuery, JSONBody, User
 
@@ -27,8 +31,9 @@ AssetId = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="
 async def create_collection(
     principal: User,
     context: CommandContext,
-    commands: Commands,
-    questions: Questions,
+    handlers: NamedDependency[CommandHandlers],
+    queries: NamedDependency[Queries],
+    asset_queries: NamedDependency[ComponentAssetQueries],
     project_id: FromQuery[UUID | None] = None,
     asset_id: AssetId = None,
     data: JSONBody[CollectionBody | None] = None,
@@ -41,9 +46,9 @@ async def create_collection(
     body = data or CollectionBody()
     instructions = None if body.data is UNSET else body.data
     if asset_id is not None:
-        instructions = await questions.input_of_asset(principal.user_id, asset_id)
-    made = await commands.create_collection(principal.user_id, project_id, body, instructions, context)
-    return await collection_answer(made, questions, status=201)
+        instructions = await asset_queries.input_of_asset(principal.user_id, asset_id)
+    made = await handlers.create_collection(principal.user_id, project_id, body, instructions, context)
+    return await collection_answer(made, queries, status=201)
 
 
 @post(
@@ -58,33 +63,14 @@ async def remix_collection(
     collection_id: FromPath[UUID],
     principal: User,
     context: CommandContext,
-    commands: Commands,
-    questions: Questions,
+    handlers: NamedDependency[CommandHandlers],
+    queries: NamedDependency[Queries],
     data: JSONBody[RemixBody | None] = None,
 ) -> Response[Envelope[CollectionView]]:
     """A draft of your own from a remixable collection, with new components; may be kept for a social account."""
     body = data or RemixBody()
-    made = await commands.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
-    return await collection_answer(made, questions, status=201)
-
-
-@post(
-    "/collections/{collection_id:uuid}/custody",
-    summary="Hand over a collection kept for another",
-    status_code=200,
-    operation_class=shown(takes={"user_id": examples.USER_ID}, gives=examples.data(examples.DRAFT)),
-)
-async def transfer_custody(
-    collection_id: FromPath[UUID],
-    data: JSONBody[CustodyBody],
-    principal: User,
-    context: CommandContext,
-    commands: Commands,
-    questions: Questions,
-) -> Response[Envelope[CollectionView]]:
-    """Moves it to that user's default project."""
-    done = await commands.transfer_custody(principal.user_id, collection_id, data.user_id, context)
-    return await collection_answer(done, questions)
+    made = await handlers.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
+    return await collection_answer(made, queries, status=201)
 
 
 def _custody(body: RemixBody) -> Custody | None:

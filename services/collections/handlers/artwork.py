@@ -1,0 +1,46 @@
+"""Commands on what jobs make of collections: component assets, series and artworks. All are idempotent."""
+
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from services.collections.deciders import ARTWORK, COMPONENT_ASSET, SERIES
+from services.collections.domain import component_asset, series
+from services.collections.domain.artwork import commands as artwork
+from services.collections.domain.artwork.commands import DrawArtwork
+from shared.contracts.generation import GenerationStarted
+from shared.eventstore import Context, EventStore
+
+
+@dataclass(frozen=True)
+class ArtworkHandlers:
+    store: EventStore
+
+    async def record_asset(self, stream_id: UUID, command: component_asset.Command, context: Context) -> None:
+        await self.store.handle(COMPONENT_ASSET, stream_id, partial(component_asset.decide, command), context)
+
+    async def record_series(self, job_id: UUID, command: series.Command, context: Context) -> None:
+        """Raises LookupError for the end of a series that has not begun."""
+        await self.store.handle(SERIES, job_id, partial(series.decide, command), context)
+
+    async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
+        """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
+        # The places in a series never change, so a cached state will do once the series has begun.
+        loaded = self.store.cached(SERIES, started.job_id)
+        if loaded is None or loaded.state.collection_id is None:
+            loaded = await self.store.load(SERIES, started.job_id)
+        command = DrawArtwork(
+            gid=started.gid,
+            job_id=started.job_id,
+            collection_id=started.collection_id,
+            user_id=started.user_id,
+            hash=started.hash,
+            variables=started.variables,
+            series=loaded.state,
+        )
+        await self.record_artwork(started.gid, command, context)
+
+    async def record_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
+        """Raises what the decision raises."""
+        is_first = isinstance(command, DrawArtwork)  # a redelivery conflicts with the stream's first event: no events
+        await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

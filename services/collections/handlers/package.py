@@ -1,0 +1,60 @@
+"""Commands on publish packages: request one from a job's tokens, record its outcome."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from services.collections.deciders import COLLECTION, PACKAGE
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.chains.offer import Offer
+from services.collections.domain.collection.state import owned
+from services.collections.domain.package import contents
+from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
+from services.collections.domain.package.contents import StoredFile
+from services.collections.domain.package.state import Package, package_id
+from services.collections.metadata import Metadata
+from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.token_list import TokenList
+from shared.contracts.storage import PackageFailed, PackageStored
+from shared.eventstore import Context, EventStore, Handled
+
+
+@dataclass(frozen=True)
+class PackageHandlers:
+    store: EventStore
+    metadata: Metadata
+    token_list: TokenList
+    asset_queries: ComponentAssetQueries
+
+    async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
+        """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
+        state = (await self.store.load(COLLECTION, collection_id)).state
+        owned(state, user_id)
+        series = await self.token_list.series_of_job(collection_id, job_id)
+        tokens = await self.token_list.tokens(series)
+        asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
+        stored = await self.asset_queries.stored_files(collection_id, asset_ids)
+        offer = self.metadata.offer(state, collection_id)
+        command = await asyncio.to_thread(_package_request, collection_id, job_id, user_id, offer, tokens, stored)
+        stream_id = package_id(collection_id, job_id)
+        return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
+
+    async def record(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
+        """Records storage's outcome of an attempt. Idempotent."""
+        await self.store.handle(PACKAGE, outcome.package_id, partial(decide, RecordOutcome(outcome)), context)
+
+
+def _package_request(
+    collection_id: UUID, job_id: UUID, user_id: UUID, offer: Offer, tokens: list[Token], stored: dict[int, StoredFile]
+) -> RequestPackage:
+    """Takes seconds for 10,000 tokens, so it runs in a thread."""
+    return package_request(
+        collection_id,
+        job_id,
+        user_id,
+        offer.title,
+        contents.artworks(tokens, stored),
+        contents.displays(tokens, stored),
+        contents.documents(offer, tokens, stored),
+    )

@@ -1,0 +1,1 @@
+"""Queries: lists from the read tables; single collections and packages from their state."""

@@ -1,0 +1,85 @@
+"""Publish packages in the API, from their state and their events."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from services.collections.deciders import COLLECTION, PACKAGE
+from services.collections.domain.collection.state import owned
+from services.collections.domain.package.contents import joined
+from services.collections.domain.package.state import Package
+from shared.content.package import PROVENANCE, manifest
+from shared.contracts.collections import PackagePartListed
+from shared.contracts.problem import not_found
+from shared.eventstore import EventStore, Handled, Loaded
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    hash: str
+    algorithm: str
+
+
+class PackageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
+
+    id: UUID
+    collection_id: UUID
+    job_id: UUID
+    status: Literal["requested", "stored", "failed"]
+    attempt: int
+    reason: str | None
+    root: str | None
+    """CIDv1 of the package's folder: its address on IPFS, and the root of the CAR file."""
+    asset_id: int | None
+    url: str | None
+    """Of the CAR file."""
+    size: int | None
+    sha256: str | None
+    provenance: Provenance | None
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class PackageQueries:
+    store: EventStore
+    public_url: str
+
+    async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
+        """A package of a collection of the user's. Raises NOT_FOUND."""
+        owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
+        loaded = await self.store.load(PACKAGE, package_id)
+        if loaded.state.request is None or loaded.state.request.collection_id != collection_id:
+            raise not_found("The package")
+        return await self.view(package_id, loaded)
+
+    async def view(self, package_id: UUID, loaded: Loaded[Package] | Handled[Package]) -> PackageView:
+        """A package as it is, or as it is after a command."""
+        state = loaded.state
+        request, delivered = state.request, state.delivered
+        assert request is not None, "only a requested package has a view"
+        assert state.status != "none", "a requested package has a status"
+        return PackageView(
+            id=package_id,
+            collection_id=request.collection_id,
+            job_id=request.job_id,
+            status=state.status,
+            attempt=request.attempt,
+            reason=state.reason,
+            root=delivered.root if delivered else None,
+            asset_id=delivered.asset_id if delivered else None,
+            url=f"{self.public_url.rstrip('/')}/assets/{delivered.asset_id}/content" if delivered else None,
+            size=delivered.size if delivered else None,
+            sha256=delivered.sha256 if delivered else None,
+            provenance=Provenance(delivered.provenance, PROVENANCE) if delivered else None,
+            manifest=await self._manifest(package_id, state) if delivered else None,
+        )
+
+    async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
+        """The package's manifest, computed from its parts: it may be too large to be stored twice."""
+        assert state.request is not None, "a package with parts was requested"
+        events = [recorded.event for recorded in await self.store.read_stream(package_id)]
+        parts = [event for event in events if isinstance(event, PackagePartListed)]
+        return await asyncio.to_thread(manifest, joined(state.request, parts))

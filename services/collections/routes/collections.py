@@ -1,0 +1,118 @@
+"""Collections: for their owners, for other users, and for clients without a token."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from services.collections import examples
+from services.collections.domain.chains import Chain
+from services.collections.examples import shown
+from services.collections.queries.collection import Queries
+from services.collections.queries.lists import ListQueries
+from services.collections.routes.answers import ANYONE, variant_of
+from services.collections.views.collection import CollectionSummary, CollectionView
+from services.collections.views.feed import FeedItem
+from services.collections.views.history import HistoryEntry
+from shared.contracts.problem import Detail, invalid
+from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
+from shared.http.positions import WITHOUT_TABLES
+from shared.http.strict_urls import read_time, read_whole_number
+
+AsOf = Annotated[str | None, QueryParameter(max_length=64, description="A version, or a time (RFC 3339)")]
+OnChain = Annotated[Chain | None, QueryParameter(description="Only those on this chain")]
+
+
+@get(
+    "/collections",
+    summary="Published collections",
+    opt=ANYONE,
+    security=[{}],
+    operation_class=shown(gives=examples.page(examples.PUBLISHED_SUMMARY)),
+)
+async def list_published_collections(
+    list_queries: NamedDependency[ListQueries],
+    blockchain: OnChain = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[CollectionSummary]:
+    """Everybody's, last published first; with `blockchain`, those on that chain."""
+    return await list_queries.published_collections(limit, cursor, blockchain)
+
+
+@get(
+    "/collections/{collection_id:uuid}",
+    summary="A collection",
+    opt=WITHOUT_TABLES,
+    operation_class=shown(gives=examples.data(examples.DRAFT)),
+)
+async def get_collection(
+    collection_id: FromPath[UUID],
+    principal: User,
+    queries: NamedDependency[Queries],
+    request: ApiRequest,
+    as_of: AsOf = None,
+) -> Response[Envelope[CollectionView] | None]:
+    """Yours in full, also as it was; another's when it is public, without its `data`."""
+    if as_of is None:
+        collection = await queries.collection_for(principal.user_id, collection_id)
+    else:
+        collection = await queries.collection_as_of(principal.user_id, collection_id, _moment(as_of))
+    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+
+
+@get(
+    "/collections/{collection_id:uuid}/history",
+    summary="What happened to a collection",
+    opt=WITHOUT_TABLES,
+    operation_class=shown(gives=examples.page(examples.HISTORY)),
+)
+async def get_history(
+    collection_id: FromPath[UUID],
+    principal: User,
+    queries: NamedDependency[Queries],
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[HistoryEntry]:
+    """Who did what and when, in plain words, from the beginning; for its owner alone."""
+    return await queries.history(principal.user_id, collection_id, limit, cursor)
+
+
+@get(
+    "/collections/{collection_id:uuid}/public",
+    summary="A published collection",
+    opt=ANYONE | WITHOUT_TABLES,
+    security=[{}],
+    operation_class=shown(gives=examples.data(examples.PUBLIC)),
+)
+async def get_public_collection(
+    collection_id: FromPath[UUID], queries: NamedDependency[Queries], request: ApiRequest
+) -> Response[Envelope[CollectionView] | None]:
+    """Its public part; needs no token."""
+    collection = await queries.public_collection(collection_id)
+    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+
+
+@get(
+    "/feed",
+    summary="Collections to try out",
+    opt=ANYONE,
+    security=[{}],
+    operation_class=shown(gives=examples.page(examples.FEED_ITEM)),
+)
+async def feed(list_queries: NamedDependency[ListQueries], limit: Limit = 20, cursor: Cursor = None) -> Page[FeedItem]:
+    """Collections with an open preview, newest first."""
+    return await list_queries.feed(limit, cursor)
+
+
+def _moment(as_of: str) -> int | datetime:
+    """A version of a collection, or a time."""
+    if (version := read_whole_number(as_of)) is not None and version >= 0:
+        return version
+    if (time := read_time(as_of)) is not None:
+        return time
+    message = "is a version such as 3, or a time with its zone such as 2026-11-22T12:00:00Z"
+    raise invalid(f"?as_of {message}", Detail("?as_of", message))

@@ -1,0 +1,88 @@
+"""Edits of a collection: its fields and instructions, its receivers, its preview."""
+
+from functools import partial
+from uuid import UUID
+
+from litestar import Response, post, put
+from litestar.di import NamedDependency
+from msgspec import UNSET
+
+from services.collections import examples
+from services.collections.domain.collection import editing, instructions
+from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
+from services.collections.examples import shown
+from services.collections.handlers.collection import CommandHandlers
+from services.collections.routes.answers import CollectionChange
+from services.collections.routes.bodies import CollectionBody, PreviewBody, ReceiversBody
+from services.collections.views.collection import CollectionView
+from shared.http import Envelope, FromPath, JSONBody, User
+
+
+@put(
+    "/projects/{project_id:uuid}/collections/{collection_id:uuid}",
+    summary="Edit a collection",
+    status_code=204,
+    operation_class=shown(takes={"title": "First Light", "price": "0.05"}),
+)
+async def edit_collection(
+    project_id: FromPath[UUID],
+    collection_id: FromPath[UUID],
+    data: JSONBody[CollectionBody],
+    principal: User,
+    change: NamedDependency[CollectionChange],
+    handlers: NamedDependency[CommandHandlers],
+) -> Response[None]:
+    """Changes the fields in the body. With If-Match, only if the collection is at that version."""
+    written = None if data.data is UNSET else data.data
+    command = EditCollection(
+        user_id=principal.user_id,
+        project_id=project_id,
+        changes=data,
+        data=written,
+        component_ids=await handlers.new_component_ids(written),
+    )
+    large = written is not None and instructions.is_large(written)
+    return await change.apply(collection_id, partial(editing.decide, command), large=large)
+
+
+@post(
+    "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers",
+    summary="Share the sales",
+    status_code=200,
+    operation_class=shown(takes={"receivers": examples.RECEIVERS}, gives=examples.data(examples.DRAFT)),
+)
+async def set_receivers(
+    project_id: FromPath[UUID],
+    collection_id: FromPath[UUID],
+    data: JSONBody[ReceiversBody],
+    principal: User,
+    change: NamedDependency[CollectionChange],
+) -> Response[Envelope[CollectionView]]:
+    """Replaces all receivers. Their percentages sum to 100 at most."""
+    shares = [(each.address, each.value, each.type) for each in data.receivers]
+    command = SetReceivers(principal.user_id, project_id, shares)
+    return await change.apply_and_view(collection_id, partial(editing.decide, command))
+
+
+@put(
+    "/collections/{collection_id:uuid}/preview",
+    summary="Open a collection to visitors",
+    status_code=200,
+    operation_class=shown(
+        takes={"enabled": True, "max_generations": 5, "is_remixable": True}, gives=examples.data(examples.OPENED)
+    ),
+)
+async def configure_preview(
+    collection_id: FromPath[UUID],
+    data: JSONBody[PreviewBody],
+    principal: User,
+    change: NamedDependency[CollectionChange],
+) -> Response[Envelope[CollectionView]]:
+    """Whether others may try it out, how many artworks each may make, and whether they may remix it."""
+    command = ConfigurePreview(
+        user_id=principal.user_id,
+        enabled=data.enabled,
+        max_generations=data.max_generations,
+        is_remixable=data.is_remixable,
+    )
+    return await change.apply_and_view(collection_id, partial(editing.decide, command))

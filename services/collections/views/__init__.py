@@ -1,0 +1,1 @@
+"""What the API returns, and how it is made from states, rows and events."""

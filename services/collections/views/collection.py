@@ -1,0 +1,85 @@
+"""Collections in the API."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain.collection.state import Collection
+from services.collections.projections.collections import CollectionRow, ListedCollection
+from shared.contracts.collections import SalesReceiver
+
+
+class PreviewView(msgspec.Struct, frozen=True):
+    enabled: bool
+    max_generations: int
+    is_remixable: bool
+
+
+class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
+    """A collection as lists show it. `price` is an exact decimal, and `version` the ETag's number."""
+
+    receivers: list[SalesReceiver]
+    preview: PreviewView
+    forked_from: UUID | None
+    is_custodial: bool
+    """Kept for a person who is known by a social account only: `social_org` and `social_identifier`."""
+    social_org: str | None
+    social_identifier: str | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class CollectionView(CollectionSummary, frozen=True, kw_only=True):
+    """A collection in full. `data` is its GenerationInput; null where it is not the reader's to see."""
+
+    data: dict[str, Any] | None
+
+
+def collection_summary(row: CollectionRow) -> CollectionSummary:
+    listed = {name: getattr(row, name) for name in ListedCollection.__struct_fields__}
+    return CollectionSummary(
+        **listed,
+        receivers=msgspec.convert(row.receivers, list[SalesReceiver]),
+        preview=PreviewView(row.preview_enabled, row.preview_max_generations, row.preview_is_remixable),
+        forked_from=row.forked_from,
+        is_custodial=row.social_org is not None,
+        social_org=row.social_org,
+        social_identifier=row.social_identifier,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+def collection_view(
+    state: Collection, version: int, *, created_at: datetime, updated_at: datetime, is_current: bool = False
+) -> CollectionView:
+    """A collection in full, as it is or as it was."""
+    assert state.collection_id is not None, "a collection with a view exists"
+    assert state.project_id is not None, "a collection is created in a project"
+    assert state.user_id is not None, "a collection is created by a user"
+    preview, custody = state.preview, state.custody
+    return CollectionView(
+        id=state.collection_id,
+        project_id=state.project_id,
+        user_id=state.user_id,
+        status=state.status,
+        archived=state.archived,
+        is_current=is_current,
+        scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
+        publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
+        receivers=state.receivers,
+        preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable),
+        forked_from=state.forked_from,
+        is_custodial=custody is not None,
+        social_org=custody.social_org if custody else None,
+        social_identifier=custody.social_identifier if custody else None,
+        created_at=created_at,
+        updated_at=updated_at,
+        version=version,
+        data=state.data,
+        **msgspec.structs.asdict(state.fields),
+    )
