@@ -26,6 +26,27 @@ def ensure_private_key(path: Path) -> dict[str, str]:
     return key
 
 
+def rotate_private_key(path: Path, *, revoke: bool) -> None:
+    """Replaces the key in a file. What the old key signed stays valid, unless `revoke`: see `retired_jwks`."""
+    retired = public_jwks() if revoke else public_jwks(ensure_private_key(path))
+    write_private(retired_jwks(path), json.dumps(retired).encode())
+    write_private(path, json.dumps(make_private_key()).encode())
+
+
+def retired_jwks(path: Path) -> Path:
+    """The file beside a key's with the public half of the key before it. Only one earlier key is kept."""
+    return path.with_suffix(".retired.json")
+
+
+def retired_keys(path: Path) -> list[dict[str, str]]:
+    """The public keys of `retired_jwks`; empty if the key was never rotated."""
+    try:
+        keys: list[dict[str, str]] = json.loads(retired_jwks(path).read_bytes())["keys"]
+    except FileNotFoundError:
+        return []
+    return keys
+
+
 def make_private_key() -> dict[str, str]:
     """A fresh private JWK; its `kid` is the thumbprint of its public half (RFC 7638)."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - once per set
@@ -37,9 +58,9 @@ def make_private_key() -> dict[str, str]:
     return {**public, **extra, "d": _base64url(private.private_bytes_raw())}
 
 
-def public_jwks(*private_keys: dict[str, str]) -> dict[str, list[dict[str, str]]]:
+def public_jwks(*keys: dict[str, str]) -> dict[str, list[dict[str, str]]]:
     """The public halves, as served at `/.well-known/jwks.json`."""
-    return {"keys": [{name: value for name, value in key.items() if name != "d"} for key in private_keys]}
+    return {"keys": [{name: value for name, value in key.items() if name != "d"} for key in keys]}
 
 
 def sign_token(

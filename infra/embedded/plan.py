@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
+from infra.embedded.keys import (
+    AUDIENCE,
+    DEVELOPMENT_ISSUER,
+    ensure_private_key,
+    public_jwks,
+    retired_jwks,
+    retired_keys,
+)
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
@@ -135,7 +142,7 @@ def _ensure_keys(folder: Path) -> Keys:
     keys = Keys(folder / "issuer.jwk", folder / "jwks.json", folder / "grants.jwk")
     issuer = ensure_private_key(keys.issuer)
     ensure_private_key(keys.grants)
-    write_private(keys.jwks, json.dumps(public_jwks(issuer)).encode())
+    write_private(keys.jwks, json.dumps(public_jwks(issuer, *retired_keys(keys.issuer))).encode())
     return keys
 
 
@@ -209,7 +216,9 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
 def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
     # The edge's URL, which forwards to any replica of storage. Workers get this URL with their work, which may wait in
     # the queue over a restart with fewer replicas.
-    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.url}
+    retired = retired_jwks(Path(file.grant_key_file))
+    settings = {"GRANT_RETIRED_JWKS_FILE": str(retired)} if retired.exists() else {}
+    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.url, **settings}
 
 
 def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:

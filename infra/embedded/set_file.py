@@ -1,7 +1,7 @@
 """The files that describe a set, in its folder, readable by their owner only.
 
-`DATA/secrets.json` holds the passwords of its servers; an entry never changes. `DATA/set.json` describes the running
-set for the command line; it is replaced whenever a process starts, ends or becomes ready.
+`DATA/secrets.json` holds the passwords of its servers; only `rotation` changes an entry. `DATA/set.json` describes the
+running set for the command line; it is replaced whenever a process starts, ends or becomes ready.
 """
 
 import contextlib
@@ -107,6 +107,20 @@ class Secrets:
             self._values[name] = fresh
             self._changed = True
         return self._values[name]
+
+    def replace(self, name: str, value: str) -> None:
+        """Sets one password."""
+        self._values[name] = value
+        self._changed = True
+
+    def remove(self, *names: str) -> None:
+        """Removes passwords that exist: the next `get` makes other ones."""
+        for name in names:
+            self._changed |= self._values.pop(name, None) is not None
+
+    def names(self) -> list[str]:
+        """Of all entries."""
+        return list(self._values)
 
     def save(self) -> None:
         if self._changed:

@@ -55,7 +55,12 @@ async def build(runtime: Runtime) -> Parts:
         settings.nats_work_stream_max_age, settings.nats_work_stream_max_bytes, settings.nats_work_stream_replicas
     )
     broker = Broker(settings.nats_url, "generation-engine", limits)
-    signer = GrantSigner(settings.grant_key_file, settings.storage_url, settings.auth_audience)
+    signer = GrantSigner(
+        settings.grant_key_file,
+        settings.storage_url,
+        settings.auth_audience,
+        retired_jwks_file=settings.grant_retired_jwks_file,
+    )
     workers = ConnectedWorkers()
     hub = JobEventHub(runtime.store, broker)
     job_requests = JobRequests(

@@ -12,6 +12,8 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
 
     grant_key_file: str
     """An Ed25519 private key as a JWK, which signs upload grants."""
+    grant_retired_jwks_file: str = ""
+    """A JWKS with the public keys of earlier grants: they stay valid while work that was sent with them waits."""
     storage_url: str
     """The storage service, as workers reach it."""
     nats_work_stream_replicas: int | None = None

@@ -21,7 +21,7 @@ hour ahead. That is harmless, since a grant only allows one step's files to be w
 class GrantSigner:
     """Signs with the service's own key; storage fetches the public half from `/.well-known/jwks.json`."""
 
-    def __init__(self, key_file: str, storage_url: str, audience: str) -> None:
+    def __init__(self, key_file: str, storage_url: str, audience: str, *, retired_jwks_file: str = "") -> None:
         private = json.loads(Path(key_file).read_text())
         if (private.get("kty"), private.get("crv")) != ("OKP", "Ed25519") or "d" not in private:
             raise ValueError(f"{key_file} is not an Ed25519 private key as a JWK")
@@ -36,11 +36,12 @@ class GrantSigner:
             "use": "sig",
             "alg": "EdDSA",
         }
+        self._retired = json.loads(Path(retired_jwks_file).read_text())["keys"] if retired_jwks_file else []
         self._url, self._audience = f"{storage_url.rstrip('/')}/uploads", audience
 
     def jwks(self) -> dict[str, Any]:
-        """The public key as a JWK set (RFC 7517)."""
-        return {"keys": [self._public]}
+        """The public keys as a JWK set (RFC 7517): of grants that are signed now, and of earlier ones."""
+        return {"keys": [self._public, *self._retired]}
 
     def grant(self, step: StepScheduled, *, deadline: datetime) -> UploadGrant:
         """A grant for one attempt. Sign it when the work is sent, and don't store it.
