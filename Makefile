@@ -28,7 +28,7 @@ help:
 	@echo 'make demo    create a collection, generate it, download the files, show the cost'
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
-	@echo 'make test-fast  unit and contract tests'
+	@echo 'make test-fast  unit and contract tests, properties with fewer examples'
 	@echo 'make check   format, lint, types, import rules, the rules of tools/rules.py, and whether all tests load'
 	@echo 'make bench   measure performance beside comparable systems (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make docs    build the documentation as a site, in build/docs'
@@ -45,7 +45,7 @@ test: $(INSTALLED)
 	@$(RUN) tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
 
 test-fast: $(INSTALLED)
-	@$(RUN) pytest --numprocesses $(JOBS) --dist loadfile tests/unit tests/contracts
+	@$(RUN) pytest --numprocesses logical --dist loadfile --hypothesis-profile fast tests/unit tests/contracts
 
 check: $(INSTALLED)
 	$(RUN) ruff check

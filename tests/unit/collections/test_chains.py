@@ -7,7 +7,7 @@ from uuid import UUID
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collections.domain.artwork.tokens import Token
@@ -16,6 +16,7 @@ from services.collections.domain.chains import CHAINS, collection_metadata, toke
 from services.collections.domain.chains.evm import token_id
 from services.collections.domain.chains.offer import Offer, basis_points
 from shared.contracts.collections import ArtworkFile, SalesReceiver, Trait
+from tests.support.examples import examples
 
 SCHEMAS = Path(__file__).parent / "schemas"
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -171,7 +172,7 @@ _texts = st.text(min_size=1, max_size=30)
 _values = st.one_of(_texts, st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(title=_texts, description=st.text(max_size=50), drawn=st.dictionaries(_texts, _values, max_size=6))
 def test_whatever_is_drawn_every_chain_gets_a_valid_document(title, description, drawn):
     said = Offer(title=title, description=description, receivers=offer().receivers)

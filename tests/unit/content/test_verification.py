@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.content import car
@@ -16,6 +16,7 @@ from shared.content.files import cid_of
 from shared.content.package import MANIFEST, canonical, manifest, plan, provenance
 from shared.content.tree import File, folder, steps
 from shared.content.verification import Difference, Verified, verify
+from tests.support.examples import examples
 from tests.unit.content.contents import MIB, content
 from tests.unit.content.package_file import COLLECTION, JOB, car_file, contents, packaged
 
@@ -51,7 +52,7 @@ def test_a_chunk_that_is_shared_by_files_stands_there_once() -> None:
 
 
 @given(sizes=st.lists(st.sampled_from([0, 1, 255, MIB - 1, MIB, MIB + 1]) | st.integers(0, 3000), max_size=6))
-@settings(max_examples=25)
+@examples(25)
 def test_the_same_input_gives_the_same_bytes_and_they_verify(sizes: list[int]) -> None:
     artworks = [content(size, seed) for seed, size in enumerate(sizes)]
     first, again = car_file(artworks), car_file(artworks)
@@ -76,7 +77,7 @@ def test_directories_without_end_are_given_up() -> None:
 
 
 @given(at=st.integers(0, len(SMALL) - 1), bit=st.integers(0, 7))
-@settings(max_examples=400)
+@examples(400)
 def test_no_byte_can_be_another_one(at: int, bit: int) -> None:
     tampered = bytearray(SMALL)
     tampered[at] ^= 1 << bit
@@ -84,7 +85,7 @@ def test_no_byte_can_be_another_one(at: int, bit: int) -> None:
 
 
 @given(length=st.integers(0, len(SMALL) - 1))
-@settings(max_examples=200)
+@examples(200)
 def test_a_file_that_was_cut_off_says_so(length: int) -> None:
     found = first_difference(SMALL[:length])
     assert re.search("empty|ends|truncated", found.message), found.message

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.examples import examples
 from tests.unit.workers.goldens import GOLDENS, HASH, golden_digests
 from workers.studio.renderers import RENDERERS
 from workers.studio.renderers.palette import PALETTES
@@ -83,7 +84,7 @@ def test_every_style_fills_any_size_exactly(style: str) -> None:
         assert len(image.getcolors(2**24) or []) > 40, "a picture, not a plain sheet"
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(prompt=st.text(max_size=200), width=st.integers(64, 140), height=st.integers(64, 140), key=st.text(max_size=20))
 def test_any_prompt_and_any_hash_give_a_picture_and_the_same_one_again(
     prompt: str, width: int, height: int, key: str
@@ -94,7 +95,7 @@ def test_any_prompt_and_any_hash_give_a_picture_and_the_same_one_again(
     assert opened(data).size == (width, height)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(prompt=st.text(max_size=400), key=st.text(max_size=70))
 def test_any_prompt_has_a_caption_and_the_same_one_again(prompt: str, key: str) -> None:
     text = RENDERERS["caption"].render(key, {"prompt": prompt}, {})
@@ -120,7 +121,7 @@ def test_a_frame_goes_around_the_picture_and_leaves_it_as_it_was() -> None:
     assert framed.crop((left, left, left + inner.width, left + inner.height)).tobytes() == inner.tobytes()
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(title=st.text(max_size=120))
 def test_any_title_can_be_framed(title: str) -> None:
     buffer = io.BytesIO()
