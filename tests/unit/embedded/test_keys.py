@@ -7,7 +7,14 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from infra.embedded.keys import ensure_private_key, make_private_key, public_jwks, sign_token
+from infra.embedded.keys import (
+    ensure_private_key,
+    make_private_key,
+    public_jwks,
+    retired_keys,
+    rotate_private_key,
+    sign_token,
+)
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -30,3 +37,17 @@ def test_a_token_is_verified_with_the_published_half() -> None:
     assert '"d"' not in json.dumps(public_jwks(key))
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token, published[other["kid"]], algorithms=["EdDSA"], audience="emprops")
+
+
+def test_a_rotated_key_keeps_the_public_half_of_the_one_before_it_until_the_next_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "issuer.jwk"
+    first = ensure_private_key(path)
+    assert retired_keys(path) == []
+    rotate_private_key(path, revoke=False)
+    second = ensure_private_key(path)
+    assert second != first
+    assert retired_keys(path) == public_jwks(first)["keys"]
+    rotate_private_key(path, revoke=False)
+    assert [key["kid"] for key in retired_keys(path)] == [second["kid"]]
+    rotate_private_key(path, revoke=True)
+    assert retired_keys(path) == []
