@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.embedded.nats_users import NatsUser
 from infra.embedded.ports import LOOPBACK
@@ -17,6 +18,8 @@ PROBE_SECONDS = 2.0
 MAX_STORE = 1024**4
 """Bytes of all streams together. Above any disk's size: each stream's limits and retention bound it."""
 MAX_PAYLOAD = 8 * 1024 * 1024
+ANSWERED_WITHIN = "30s"
+"""How long a user may take to answer a request."""
 THREADS = {"GOMAXPROCS": "1"}
 """Go code runs on one core at a time. With more, each message wakes two or three threads that find no work: half of all
 wake-ups, and a sixth of the server's CPU. A set's messages take a tenth of a core."""
@@ -58,12 +61,7 @@ class NatsServer:
 def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str:
     """The server's configuration file; its language takes JSON, not JSON's escapes. `store`: the streams' folder."""
     authorized = [
-        {
-            "user": name,
-            "password": user.password,
-            "permissions": {"publish": {"allow": list(user.publish)}, "subscribe": {"allow": list(user.subscribe)}},
-        }
-        for name, user in users.items()
+        {"user": name, "password": user.password, "permissions": _permissions(user)} for name, user in users.items()
     ]
     settings = {
         "listen": listen,
@@ -74,3 +72,8 @@ def configuration(listen: str, store: str, users: Mapping[str, NatsUser]) -> str
         "authorization": {"users": authorized},
     }
     return json.dumps(settings, indent=1)
+
+
+def _permissions(user: NatsUser) -> dict[str, Any]:
+    permissions = {"publish": {"allow": list(user.publish)}, "subscribe": {"allow": list(user.subscribe)}}
+    return {**permissions, "allow_responses": {"max": 1, "expires": ANSWERED_WITHIN}} if user.answers else permissions

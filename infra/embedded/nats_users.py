@@ -7,7 +7,7 @@ stream, or change it. `tests/integration/embedded/test_nats_rights.py` tries eve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.contracts.work import cancel_subject, consumer_name, work_subject
+from shared.contracts.work import cancel_subject, checkpoint_subject, consumer_name, work_subject
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")
 """The services: each may have a stream, named as the service is, in capitals."""
@@ -39,6 +39,8 @@ class NatsUser:
     publish: tuple[str, ...] = (">",)
     """Subjects it may publish to, wildcards allowed."""
     subscribe: tuple[str, ...] = (">",)
+    answers: bool = False
+    """Whether it may answer the requests that it receives, whatever their reply subjects."""
 
 
 def service_users(
@@ -61,8 +63,8 @@ def service_users(
             for stream in (WORK, RESULTS):
                 publish += [*_to_define(stream), *_to_read(stream)]
             publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
-            subscribe += ["progress.>", "workers.*"]
-        users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe))
+            subscribe += ["progress.>", "workers.*", "checkpoints.>", "secrets.>"]
+        users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe), answers=owner == "generation")
     for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
         users[name] = worker_user(name, passwords[name], kinds)
     return users
@@ -104,6 +106,7 @@ def worker_user(name: str, password: str, kinds: Sequence[str]) -> NatsUser:
         publish += [
             f"results.*.*.{kind}",
             f"progress.*.*.*.{kind}",
+            checkpoint_subject(kind),
             # The filter is part of the subject, and the server compares it with the request's.
             f"$JS.API.CONSUMER.CREATE.{WORK}.{consumer}.{work_subject(kind)}",
             f"$JS.API.CONSUMER.INFO.{WORK}.{consumer}",

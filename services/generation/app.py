@@ -8,6 +8,7 @@ from services.generation.connected_workers import ConnectedWorkers
 from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
 from services.generation.engine.announcement_intake import AnnouncementIntake
+from services.generation.engine.checkpoints import Checkpoints
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
@@ -69,7 +70,8 @@ async def build(runtime: Runtime) -> Parts:
         verdict_wait=settings.verdict_wait,
         adoption_wait=settings.adoption_wait,
     )
-    dispatcher = Dispatcher(handlers, broker, signer, timedelta(seconds=settings.step_deadline))
+    checkpoints = Checkpoints(handlers, broker)
+    dispatcher = Dispatcher(handlers, broker, signer, checkpoints, timedelta(seconds=settings.step_deadline))
     stored_files = StoredFiles(runtime.store, settings.public_url)
     watchdog = Watchdog(handlers, broker, dispatcher, stored_files, timedelta(seconds=settings.missing_after))
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
@@ -87,5 +89,12 @@ async def build(runtime: Runtime) -> Parts:
         },
         consumers=consumers(handlers, stored_files),
         processes=[starter.process(), dispatcher.process(), report_process(handlers)],
-        background=[broker.run, AnnouncementIntake(broker, workers).run, hub.run, intake.run, watchdog.run],
+        background=[
+            broker.run,
+            AnnouncementIntake(broker, workers).run,
+            hub.run,
+            intake.run,
+            checkpoints.run,
+            watchdog.run,
+        ],
     )

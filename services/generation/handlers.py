@@ -8,11 +8,12 @@ from uuid import UUID, uuid5
 from services.generation.deciders import GENERATION, JOB, SOURCE, WORKFLOW
 from services.generation.domain import collection_source, generation, job, workflow
 from services.generation.domain.collection_source import CollectionSource
-from services.generation.domain.generation import Generation
+from services.generation.domain.generation import CheckpointState, Generation
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
 from services.generation.job_ends import JobEnds
 from services.generation.job_specifications import JobSpecifications, WorkflowDefinitions
 from shared.contracts.generation import Output, StepError
+from shared.contracts.work import Checkpoint
 from shared.eventstore import Context, EventStore, Handled
 
 LARGE = 500
@@ -92,6 +93,32 @@ class CommandHandlers:
             traceparent=specification.context.traceparent,
         )
         return await self.store.handle(GENERATION, gid, decide, context)
+
+    async def take_checkpoint(self, checkpoint: Checkpoint) -> Handled[Generation]:
+        """Records what a step's next attempt must know. Raises NoSuchStep."""
+        specification = await self.job_specifications.get(checkpoint.job_id)
+        if specification is None:
+            raise NoSuchStep(f"there is no job {checkpoint.job_id}")
+        command = generation.TakeCheckpoint(
+            checkpoint.sid, checkpoint.attempt, checkpoint.number, checkpoint.checkpoint
+        )
+
+        def decide(state: Generation) -> Sequence[Any]:
+            if state.started is None or state.started.job_id != checkpoint.job_id:
+                raise NoSuchStep(f"job {checkpoint.job_id} has no generation {checkpoint.gid}")
+            return generation.decide(command, state)
+
+        context = Context(
+            command_id=uuid5(checkpoint.sid, f"checkpoint:{checkpoint.attempt}:{checkpoint.number}"),
+            actor="worker",
+            correlation_id=specification.context.correlation_id or specification.context.command_id,
+            traceparent=specification.context.traceparent,
+        )
+        return await self.store.handle(GENERATION, checkpoint.gid, decide, context)
+
+    async def checkpoint_of(self, gid: UUID, sid: UUID) -> CheckpointState:
+        """A step's newest recorded checkpoint."""
+        return (await self.store.load(GENERATION, gid)).state.checkpoint_of(sid)
 
     async def is_current(self, gid: UUID, sid: UUID, attempt: int) -> bool:
         """Whether the step is waiting for the result of this attempt."""

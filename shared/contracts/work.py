@@ -6,9 +6,12 @@ until it is acknowledged; the others are plain NATS messages, which reach those 
     subject                               message        from     stream
     work.KIND                             WorkMessage    engine   WORK
     results.<job_id>.<gid>.KIND           WorkResult     worker   RESULTS
+    results.<job_id>.<gid>.KIND           Checkpoint     worker   RESULTS
     progress.<job_id>.<gid>.<sid>.KIND    Progress       worker   -
     cancel.KIND                           CancelRequest  engine   -
     workers.<instance>                    Announcement   worker   -
+    checkpoints.KIND                      CheckpointQuery -> CheckpointAnswer   worker asks engine
+    secrets.<NAME>                        empty -> SecretAnswer                 worker asks engine
 
 The KIND at the end of results and progress is for NATS permissions: a worker may publish for its own kinds only.
 Messages of earlier releases have none.
@@ -19,6 +22,12 @@ attempts that the request matches, publishes their results as `failed` with the 
 work. An attempt that has just ended keeps its result. A request is not remembered: it does not stop what is delivered
 later. One that gets lost costs the rest of an attempt and nothing else, since results of cancelled steps change
 nothing; the engine may repeat it while Announcements name the step.
+
+**Checkpoints.** What a step's next attempt must know, such as the id of a task that was started and paid for, is
+published as a Checkpoint, and JetStream's acknowledgement means that it is durable. The engine records it, and the
+WorkMessage of each later attempt carries the newest one. A message that JetStream delivers again was written before:
+its worker asks for the newest checkpoint, and the engine answers when it has recorded all that RESULTS has of the
+generation.
 """
 
 from typing import Any, Literal
@@ -32,6 +41,8 @@ WORK_STREAM = "WORK"
 RESULTS_STREAM = "RESULTS"
 CANCELLED = "CANCELLED"
 """The error code of an attempt that a CancelRequest has stopped."""
+MAX_CHECKPOINT = 4096
+"""Bytes of a checkpoint as JSON."""
 ANNOUNCEMENT_SECONDS = 5.0
 """How often a worker announces itself. One that has been silent for three times as long counts as gone."""
 
@@ -56,6 +67,16 @@ def consumer_name(kind: str) -> str:
 def cancel_subject(kind: str) -> str:
     """Where requests to cancel work of a kind are published."""
     return f"cancel.{kind}"
+
+
+def checkpoint_subject(kind: str) -> str:
+    """Where a worker asks for the newest checkpoint of a step of that kind."""
+    return f"checkpoints.{kind}"
+
+
+def secret_subject(name: str) -> str:
+    """Where a worker that may use secrets asks for the value of one."""
+    return f"secrets.{name}"
 
 
 class UploadGrant(msgspec.Struct, frozen=True):
@@ -88,6 +109,10 @@ class WorkMessage(msgspec.Struct, frozen=True):
     traceparent: str | None = None
     seconds: float | None = None
     """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks."""
+    checkpoint: dict[str, Any] | None = None
+    """The newest one of earlier attempts, when this message was written."""
+    checkpoint_number: int = 0
+    """That one's number; 0: there is none."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):
@@ -104,6 +129,46 @@ class WorkResult(msgspec.Struct, frozen=True):
     def subject(self, kind: str) -> str:
         """Where it is published, for work of that kind."""
         return f"results.{self.job_id}.{self.gid}.{kind}"
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag_field="message", tag="checkpoint"):
+    """What a step's next attempt must know; its `Nats-Msg-Id` is `<sid>:<attempt>:checkpoint:<number>`."""
+
+    job_id: UUID
+    gid: UUID
+    sid: UUID
+    attempt: int
+    number: int
+    """Of the step's checkpoints, from 1: only one with a greater number replaces the recorded one."""
+    checkpoint: dict[str, Any]
+    """At most MAX_CHECKPOINT bytes as JSON."""
+
+    def subject(self, kind: str) -> str:
+        """Where it is published, for work of that kind."""
+        return f"results.{self.job_id}.{self.gid}.{kind}"
+
+
+class CheckpointQuery(msgspec.Struct, frozen=True):
+    """Asks for a step's newest checkpoint."""
+
+    job_id: UUID
+    gid: UUID
+    sid: UUID
+
+
+class CheckpointAnswer(msgspec.Struct, frozen=True):
+    """`is_current` is False while checkpoints may wait to be recorded: ask again."""
+
+    is_current: bool
+    number: int = 0
+    checkpoint: dict[str, Any] | None = None
+
+
+class SecretAnswer(msgspec.Struct, frozen=True):
+    """The value, or why there is none. Never stored, never logged."""
+
+    value: str | None = None
+    error: StepError | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

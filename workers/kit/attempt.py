@@ -11,7 +11,7 @@ from shared.contracts.generation import Output, StepError
 from shared.contracts.work import CANCELLED, WorkMessage, WorkResult
 from workers.kit.faults import StepFault, permanent, transient
 from workers.kit.handlers import Call, Handler
-from workers.kit.step import FileTransfers, ProgressReporter, Step
+from workers.kit.step import CheckpointStore, FileTransfers, ProgressReporter, Step
 
 CLEANUP_SECONDS = 5.0
 """How long a stopped handler may take to end before its result is sent without it."""
@@ -43,13 +43,14 @@ class Attempt:
         work: WorkMessage,
         files: FileTransfers,
         reporter: ProgressReporter,
+        checkpoints: CheckpointStore,
         *,
         patience: float,
         now: datetime,
     ) -> None:
         self._work, self._reporter = work, reporter
         self._seconds = seconds_left(work, now)
-        self.step = Step(work, files, reporter, patience=patience, seconds=self._seconds)
+        self.step = Step(work, files, reporter, checkpoints, patience=patience, seconds=self._seconds)
         self._call = Call(handler, self.step)
         self._is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[list[Output]] | None = None

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -20,6 +19,7 @@ from shared.contracts.work import CANCELLED, AttemptInProgress, CancelRequest, W
 from shared.stopping import stop
 from shared.telemetry.tracing import span
 from workers.kit.attempt import Attempt, deadline_of, failed
+from workers.kit.checkpoints import Checkpointer, may_pass
 from workers.kit.handlers import Handler
 from workers.kit.lane import ACK_TIMEOUT
 from workers.kit.lease import Lease
@@ -169,7 +169,10 @@ class Intake:
             work = msgspec.structs.replace(held.work, traceparent=current.traceparent)
             reporter = Reporter(self._client, work, held.kind)
             held.since = datetime.now(UTC)
-            held.attempt = Attempt(handler, work, self._files, reporter, patience=self._patience, now=self._clock())
+            checkpointer = Checkpointer(self._client, work, held.kind, is_redelivered=held.lease.is_redelivered)
+            held.attempt = Attempt(
+                handler, work, self._files, reporter, checkpointer, patience=self._patience, now=self._clock()
+            )
             with self._metrics.running.track_inprogress():
                 result = await held.attempt.run()
         seconds = time.perf_counter() - started
@@ -192,7 +195,7 @@ class Intake:
         body = msgspec.json.encode(result)
         if len(body) + HEADERS_BYTES > self._client.max_payload:
             body = msgspec.json.encode(msgspec.structs.replace(result, status="failed", outputs=[], error=TOO_LARGE))
-        await Backoff("result", on=_may_pass).call(
+        await Backoff("result", on=may_pass).call(
             lambda: self._client.jetstream(timeout=ACK_TIMEOUT).publish(result.subject(kind), body, headers=headers)
         )
 
@@ -207,8 +210,3 @@ class Intake:
                 kind, WorkResult(identity.job_id, identity.gid, identity.sid, identity.attempt, "failed", error=error)
             )
         await lease.terminate()
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the broker may take it at another try: a client that was closed won't come back."""
-    return isinstance(error, nats.errors.Error) and not isinstance(error, nats.errors.ConnectionClosedError)

@@ -22,6 +22,11 @@ class Lease:
         self._heartbeat: asyncio.Future[None] | None = None
         """Kept, since the loop refers to tasks weakly."""
 
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether another worker, or this one, had the message before."""
+        return self.message.metadata.num_delivered > 1
+
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Sends heartbeats for the length of a block.

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.backoff import Backoff
 from shared.contracts.generation import Output
-from shared.contracts.work import UploadGrant, WorkMessage
+from shared.contracts.work import MAX_CHECKPOINT, UploadGrant, WorkMessage
 from workers.kit.faults import StepFault, is_transient, permanent
 from workers.kit.files import File
 
@@ -43,6 +43,18 @@ class ProgressReporter(Protocol):
         ...
 
 
+class CheckpointStore(Protocol):
+    """Where checkpoints go: `Checkpointer` over NATS, and in tests a list."""
+
+    async def store(self, checkpoint: dict[str, Any]) -> None:
+        """Stores a checkpoint durably, however long the broker is away. Raises StepFault UNAVAILABLE as `newest`."""
+        ...
+
+    async def newest(self) -> dict[str, Any] | None:
+        """The step's newest checkpoint. Raises StepFault UNAVAILABLE while the engine does not answer."""
+        ...
+
+
 class Step:
     """One attempt at one step, for handlers that are coroutines.
 
@@ -51,11 +63,18 @@ class Step:
     """
 
     def __init__(
-        self, work: WorkMessage, files: FileTransfers, reporter: ProgressReporter, *, patience: float, seconds: float
+        self,
+        work: WorkMessage,
+        files: FileTransfers,
+        reporter: ProgressReporter,
+        checkpoints: CheckpointStore,
+        *,
+        patience: float,
+        seconds: float,
     ) -> None:
         self.work = work
         """The whole message."""
-        self._files, self._reporter = files, reporter
+        self._files, self._reporter, self._checkpoints = files, reporter, checkpoints
         self.patience = patience
         """Seconds for which `retry` goes on."""
         self._loop = asyncio.get_running_loop()
@@ -118,6 +137,29 @@ class Step:
         self.raise_if_stopped()
         await self._reporter.report(progress, message)
 
+    async def checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stores what the step's next attempt must know: returns when it is durable. It replaces the one before.
+
+        At most MAX_CHECKPOINT bytes as JSON; operators see it, so it must not contain secrets. Raises StepFault
+        CHECKPOINT_REFUSED for another value.
+        """
+        self.raise_if_stopped()
+        try:
+            size = len(msgspec.json.encode(checkpoint))
+        except (TypeError, ValueError) as error:
+            raise permanent("CHECKPOINT_REFUSED", f"The checkpoint is not JSON: {error}") from error
+        if size > MAX_CHECKPOINT:
+            raise permanent("CHECKPOINT_REFUSED", f"The checkpoint has {size} bytes; at most {MAX_CHECKPOINT} are kept")
+        await self.retry(lambda: self._checkpoints.store(checkpoint), "checkpoint")
+
+    async def newest_checkpoint(self) -> dict[str, Any] | None:
+        """The step's newest checkpoint, also one that another worker stored in this attempt before it died.
+
+        Ask before a call that must not be made twice. Raises StepFault UNAVAILABLE if the engine does not answer for
+        WORKER_PATIENCE seconds.
+        """
+        return await self.retry(self._checkpoints.newest, "checkpoint")
+
     async def download(self, field: str) -> bytes:
         """The file whose URL is in a field of the payload. Retried while storage is away. Raises StepFault."""
         self.raise_if_stopped()
@@ -177,6 +219,14 @@ class BlockingStep:
     def progress(self, progress: float, message: str = "") -> None:
         """As `Step.progress`."""
         self._wait(self._step.progress(progress, message))
+
+    def checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As `Step.checkpoint`."""
+        self._wait(self._step.checkpoint(checkpoint))
+
+    def newest_checkpoint(self) -> dict[str, Any] | None:
+        """As `Step.newest_checkpoint`."""
+        return self._wait(self._step.newest_checkpoint())
 
     def download(self, field: str) -> bytes:
         """As `Step.download`."""

@@ -31,6 +31,8 @@ class Outcome:
     """All reports in order. Over NATS, reports less than half a second after another are dropped."""
     files: dict[str, bytes]
     """What was uploaded, by name."""
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    """What was stored for the next attempt, in order; after the one that `start` was given."""
 
     @property
     def texts(self) -> list[str]:
@@ -84,11 +86,22 @@ class _Reports:
         self.reports.append((progress, message))
 
 
+@dataclass
+class _Checkpoints:
+    stored: list[dict[str, Any]]
+
+    async def store(self, checkpoint: dict[str, Any]) -> None:
+        self.stored.append(checkpoint)
+
+    async def newest(self) -> dict[str, Any] | None:
+        return self.stored[-1] if self.stored else None
+
+
 class RunningStep:
     """A step that was started and may be cancelled."""
 
-    def __init__(self, attempt: Attempt, files: _Files, reports: _Reports) -> None:
-        self._attempt, self._files, self._reports = attempt, files, reports
+    def __init__(self, attempt: Attempt, files: _Files, reports: _Reports, checkpoints: _Checkpoints) -> None:
+        self._attempt, self._files, self._reports, self._checkpoints = attempt, files, reports, checkpoints
         self._task: asyncio.Task[WorkResult] = asyncio.create_task(attempt.run())
 
     def cancel(self) -> None:
@@ -103,7 +116,14 @@ class RunningStep:
     async def outcome(self) -> Outcome:
         """Waits for the attempt's end."""
         result = await self._task
-        return Outcome(result.status, result.outputs, result.error, self._reports.reports, self._files.uploaded)
+        return Outcome(
+            result.status,
+            result.outputs,
+            result.error,
+            self._reports.reports,
+            self._files.uploaded,
+            self._checkpoints.stored,
+        )
 
 
 class WorkerTest:
@@ -137,10 +157,12 @@ class WorkerTest:
         attempt: int = 1,
         seconds: float = 60.0,
         sid: UUID | None = None,
+        checkpoint: dict[str, Any] | None = None,
     ) -> RunningStep:
         """Starts a step. `files`: contents by the field of the payload that refers to each.
 
-        `seconds` until the deadline. Raises KeyError if the worker has no handler for the service.
+        `checkpoint`: what an earlier attempt has stored. `seconds` until the deadline. Raises KeyError if the worker
+        has no handler for the service.
         """
         handler = self._worker.handlers[f"{workflow_type}.{service}"]
         links = {name: f"http://storage.test/inputs/{name}" for name in files or {}}
@@ -155,10 +177,13 @@ class WorkerTest:
             context=WorkContext(uuid4(), uuid4(), 1, generation_hash, UploadGrant("http://storage.test/uploads", "")),
             deadline=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
             seconds=seconds,
+            checkpoint=checkpoint,
         )
         stored, reports = _Files(files or {}), _Reports()
+        checkpoints = _Checkpoints([checkpoint] if checkpoint is not None else [])
         now = datetime.now(UTC)
-        return RunningStep(Attempt(handler, work, stored, reports, patience=self._patience, now=now), stored, reports)
+        attempt_ = Attempt(handler, work, stored, reports, checkpoints, patience=self._patience, now=now)
+        return RunningStep(attempt_, stored, reports, checkpoints)
 
     async def run(self, service: str, payload: Mapping[str, Any] | None = None, **options: Any) -> Outcome:
         """Runs a step to its end. `options` as those of `start`."""

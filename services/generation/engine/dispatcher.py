@@ -7,9 +7,11 @@ import nats.errors
 
 from services.generation.broker import Broker
 from services.generation.domain.generation import ready_at
+from services.generation.engine.checkpoints import Checkpoints
 from services.generation.handlers import CommandHandlers
 from services.generation.processes.dispatch_steps import (
     NAME,
+    NO_CHECKPOINT,
     TOO_LARGE,
     is_due,
     message_id,
@@ -29,25 +31,33 @@ class Dispatcher:
     """`step_deadline`: how long after it is ready an attempt counts as lost."""
 
     def __init__(
-        self, handlers: CommandHandlers, broker: Broker, signer: GrantSigner, step_deadline: timedelta
+        self,
+        handlers: CommandHandlers,
+        broker: Broker,
+        signer: GrantSigner,
+        checkpoints: Checkpoints,
+        step_deadline: timedelta,
     ) -> None:
-        self._handlers, self._broker, self._signer, self.step_deadline = handlers, broker, signer, step_deadline
+        self._handlers, self._broker, self._signer, self._checkpoints = handlers, broker, signer, checkpoints
+        self.step_deadline = step_deadline
 
     async def send(self, recorded: RecordedEvent) -> None:
-        """Raises nats.errors.Error, or TimeoutError, while the broker is away.
+        """Raises nats.errors.Error, or TimeoutError, while the broker is away or results wait to be recorded.
 
         A payload that is too large for a message fails the attempt.
         """
         event, now = recorded.event, self._handlers.clock()
         assert isinstance(event, StepScheduled)
         # An older one may have been sent before a restart of this process, and may be done.
-        if now - recorded.recorded_at > DEDUPLICATED_FOR and not await self._handlers.is_current(
-            event.gid, event.sid, event.attempt
-        ):
+        is_old = now - recorded.recorded_at > DEDUPLICATED_FOR
+        if is_old and not await self._handlers.is_current(event.gid, event.sid, event.attempt):
             return
+        checkpoint = NO_CHECKPOINT
+        if is_old or event.attempt > 1:  # a first attempt that nobody has seen yet has none
+            checkpoint = await self._checkpoints.newest(event.job_id, event.gid, event.sid)
         deadline = ready_at(event, recorded.recorded_at) + self.step_deadline
         upload = self._signer.grant(event, deadline=deadline)
-        message = work_message(event, upload, deadline, self.step_deadline, recorded.context.traceparent)
+        message = work_message(event, upload, deadline, self.step_deadline, recorded.context.traceparent, checkpoint)
         subject = work_subject(event.workflow_type, event.service_required)
         try:
             await self._broker.publish(subject, msgspec.json.encode(message), message_id(event))

@@ -1,11 +1,11 @@
-"""Reading a worker's result message, within bounds."""
+"""Reading the messages of RESULTS, within bounds: results, and checkpoints."""
 
 from typing import Any
 
 import msgspec
 
 from shared.contracts.generation import StepError
-from shared.contracts.work import WorkResult
+from shared.contracts.work import MAX_CHECKPOINT, Checkpoint, WorkResult
 
 MAX_BODY = 1_000_000
 """Bytes of a message."""
@@ -15,10 +15,35 @@ MAX_CODE = 100
 """Characters of an error's code; the rest is cut."""
 
 _decoder = msgspec.json.Decoder(WorkResult)
+_checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
+
+
+class _Message(msgspec.Struct):
+    """What tells a checkpoint from a result."""
+
+    message: str = ""
+
+
+_message_decoder = msgspec.json.Decoder(_Message)
 
 
 class MalformedResult(Exception):  # noqa: N818 - names what was found
-    """A message that is not a WorkResult."""
+    """A message that is neither a WorkResult nor a Checkpoint."""
+
+
+def read_checkpoint(body: bytes) -> Checkpoint | None:
+    """The checkpoint in a message; None for a message of another kind. Raises MalformedResult."""
+    try:
+        if _message_decoder.decode(body).message != "checkpoint":
+            return None
+        checkpoint = _checkpoint_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedResult(f"the message is neither a result nor a checkpoint: {error}") from error
+    if len(msgspec.json.encode(checkpoint.checkpoint)) > MAX_CHECKPOINT:
+        raise MalformedResult(f"the checkpoint has more than {MAX_CHECKPOINT} bytes")
+    if b"\\u0000" in body and _has_nul(checkpoint.checkpoint):
+        raise MalformedResult("the checkpoint contains the character U+0000")
+    return checkpoint
 
 
 def read_result(body: bytes) -> WorkResult:

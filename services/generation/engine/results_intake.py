@@ -18,7 +18,7 @@ from nats.js.errors import NotFoundError
 from services.generation.broker import ACK_TIMEOUT, BROKER_ERRORS, Broker, ensure_work_streams
 from services.generation.engine.failing_results import FailingResults
 from services.generation.engine.result_files import names_files, with_stored_files, without_claims
-from services.generation.engine.result_message import MalformedResult, read_result
+from services.generation.engine.result_message import MalformedResult, read_checkpoint, read_result
 from services.generation.handlers import CommandHandlers, NoSuchStep
 from services.generation.stored_files import StoredFiles, UnknownFile
 from shared.backoff import Backoff
@@ -163,7 +163,10 @@ class ResultsIntake:
             await self._park(_parked(message), repr(error))
 
     async def take(self, body: bytes, deliveries: int = 1) -> None:
-        """Raises MalformedResult, NoSuchStep, UnknownFile, and what the store raises."""
+        """A result or a checkpoint. Raises MalformedResult, NoSuchStep, UnknownFile, and what the store raises."""
+        if (checkpoint := read_checkpoint(body)) is not None:
+            await self._handlers.take_checkpoint(checkpoint)
+            return
         result = read_result(body)
         # Storage's events are looked up only for a result that is waited for.
         if names_files(result) and await self._handlers.may_be_current(result.gid, result.sid, result.attempt):

@@ -99,8 +99,8 @@ class Watchdog:
         """Sends the retries whose backoff ended in between, except those that this process has sent."""
         for step in await self._open_steps.due_retries(after, until, MAX_DUE_ROWS):
             if (step.sid, step.attempt) not in self._sent:
-                self._sent[step.sid, step.attempt] = until
                 await self._send(step)
+                self._sent[step.sid, step.attempt] = until
 
     async def give_up_overdue(self, now: datetime) -> None:
         """Counts overdue attempts as lost: see `OpenSteps.overdue` for the clocks."""

@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from services.generation.domain.generation import CheckpointState
 from shared.contracts.generation import StepError, StepScheduled
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 
 NAME = "dispatch-steps-v1"
 TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)
+NO_CHECKPOINT = CheckpointState()
 
 
 def is_due(event: StepScheduled) -> bool:
@@ -23,7 +25,12 @@ def message_id(event: StepScheduled) -> str:
 
 
 def work_message(
-    event: StepScheduled, upload: UploadGrant, deadline: datetime, limit: timedelta, traceparent: str | None
+    event: StepScheduled,
+    upload: UploadGrant,
+    deadline: datetime,
+    limit: timedelta,
+    traceparent: str | None,
+    checkpoint: CheckpointState = NO_CHECKPOINT,
 ) -> WorkMessage:
     """`deadline`: by this clock; `limit`: the time from receipt that an attempt may take."""
     return WorkMessage(
@@ -44,4 +51,6 @@ def work_message(
         deadline=deadline.isoformat(),
         seconds=limit.total_seconds(),
         traceparent=traceparent,
+        checkpoint=checkpoint.checkpoint,
+        checkpoint_number=checkpoint.number,
     )

@@ -89,6 +89,19 @@ class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
     """The generation's: the seed of all randomness in a worker."""
 
 
+class StepCheckpointed(GenerationEvent, frozen=True, tag="step_checkpointed.v1"):
+    """What the step's next attempt must know, such as the id of a task that an earlier one has started."""
+
+    gid: UUID
+    job_id: UUID
+    sid: UUID
+    component_id: int
+    attempt: int
+    number: int
+    """Of the step's checkpoints, from 1."""
+    checkpoint: dict[str, Any]
+
+
 class StepCompleted(GenerationEvent, frozen=True, tag="step_completed.v1"):
     """An attempt succeeded; its outputs are inserted into the steps that refer to them."""
 

@@ -49,6 +49,7 @@ def publishing() -> list[Right]:
     found += [right("work.image.paint", "generation"), right("results.job.gid")]
     found += [right(f"results.job.gid.{kind}", user) for kind, user in KINDS.items()]
     found += [right(f"progress.job.gid.sid.{kind}", "generation", user) for kind, user in KINDS.items()]
+    found += [right(f"checkpoints.{kind}", user) for kind, user in KINDS.items()]
     found += [right("cancel.direct_job.sketch"), right("workers.studio-1", *WORKERS)]
     found += [right("progress.job.gid", "generation"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
     found += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]
@@ -94,7 +95,12 @@ def subscribing() -> list[Right]:
     ]
     found += [right(f"events.{owner}.>") for owner in OWNERS]
     found += [right(f"_INBOX_{user}.answer", user) for user in USERS]
-    found += [right("cancel.>"), right("workers.*", "generation"), right("secrets.>")]
+    found += [
+        right("cancel.>"),
+        right("workers.*", "generation"),
+        right("secrets.>", "generation"),
+        right("checkpoints.>", "generation"),
+    ]
     found += [right(f"cancel.{kind}", user) for kind, user in KINDS.items()]
     return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *OWNERS)]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from services.generation.broker import Broker
+from services.generation.engine.checkpoints import Checkpoints
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.watchdog import Watchdog
 from services.generation.handlers import CommandHandlers
@@ -20,7 +21,7 @@ def watchdog(api: Api, folder: Path, step_deadline: timedelta) -> Watchdog:
     handlers = CommandHandlers(api.store, lambda: datetime.now(UTC), uuid4)
     broker = Broker("nats://127.0.0.1:1", "nobody")
     signer = GrantSigner(str(grant_key(folder)), "http://storage.test", "emprops")
-    dispatcher = Dispatcher(handlers, broker, signer, step_deadline)
+    dispatcher = Dispatcher(handlers, broker, signer, Checkpoints(handlers, broker), step_deadline)
     return Watchdog(handlers, broker, dispatcher, StoredFiles(api.store, ""), timedelta(hours=9))
 
 

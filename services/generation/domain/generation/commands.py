@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from services.generation.domain.generation.checkpoint import TakeCheckpoint, take_checkpoint
 from services.generation.domain.generation.result import TakeResult, take_result
 from services.generation.domain.generation.start import Start, start
 from services.generation.domain.generation.state import Generation
 from shared.contracts.event import Event
 
-Command = Start | TakeResult
+Command = Start | TakeResult | TakeCheckpoint
 
 
 def decide(command: Command, state: Generation) -> Sequence[Event]:
@@ -18,4 +19,6 @@ def decide(command: Command, state: Generation) -> Sequence[Event]:
             return start(command, state)
         case TakeResult():
             return take_result(command, state)
+        case TakeCheckpoint():
+            return take_checkpoint(command, state)
     assert_never(command)

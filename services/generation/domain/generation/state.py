@@ -1,6 +1,6 @@
 """A generation's state, folded from its events."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from shared.contracts.generation import (
     GenerationStarted,
     Output,
     PlannedStep,
+    StepCheckpointed,
     StepCompleted,
     StepError,
     StepFailed,
@@ -34,12 +35,26 @@ class StepState(msgspec.Struct, frozen=True):
     size: int = 0
 
 
+class CheckpointState(msgspec.Struct, frozen=True):
+    """The newest checkpoint of a step. `number` 0: it has none."""
+
+    number: int = 0
+    checkpoint: dict[str, Any] | None = None
+
+
 class Generation(msgspec.Struct, frozen=True):
     """Status "": not started. `steps`: by component id."""
 
     status: Status = ""
     started: GenerationStarted | None = None
     steps: Map[int, StepState] = Map()
+    checkpoints: Map[int, CheckpointState] = Map()
+    """By component id, of steps that are not completed. They outlast failures, and a job's end: a resumed step goes on
+    from them."""
+
+    def checkpoint_of(self, sid: UUID) -> CheckpointState:
+        step = self.step_of(sid)
+        return self.checkpoints.get(step.component_id, CheckpointState()) if step is not None else CheckpointState()
 
     def step_of(self, sid: UUID) -> PlannedStep | None:
         steps = self.started.steps if self.started is not None else []
@@ -61,12 +76,15 @@ class Generation(msgspec.Struct, frozen=True):
         return any(step.status == "running" for step in self.steps.values())
 
 
-def evolve(state: Generation, event: Event) -> Generation:
+def evolve(state: Generation, event: Event) -> Generation:  # noqa: PLR0911 - one return for each event
     match event:
         case GenerationStarted():
             return Generation("running", event, Map({step.component_id: StepState() for step in event.steps}))
         case StepScheduled():
             return _with_step(state, event.component_id, StepState("running", event.attempt))
+        case StepCheckpointed():
+            checkpoint = CheckpointState(event.number, event.checkpoint)
+            return msgspec.structs.replace(state, checkpoints=state.checkpoints.set(event.component_id, checkpoint))
         case StepCompleted():
             step = StepState("completed", event.attempt, event.outputs, size=encoded_size(event.outputs))
             return _with_step(state, event.component_id, step)
