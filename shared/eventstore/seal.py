@@ -26,10 +26,13 @@ class Seal:
 
     def open(self, data: bytes) -> bytes:
         """Reverses `close`. Raises ValueError for bytes that another key has sealed, or that are damaged."""
-        if self.cipher:
-            data = self.cipher.decrypt(data)
-        if self.compressor:
-            data = self.compressor.decompress(data)
+        try:
+            if self.cipher:
+                data = self.cipher.decrypt(data)
+            if self.compressor:
+                data = self.compressor.decompress(data)
+        except Exception as error:  # each library has its own: zlib's is no ValueError
+            raise ValueError(f"sealed with another key, or damaged: {error!r}") from error
         return data
 
 

@@ -126,12 +126,17 @@ class DeliveryHandler(Generic[E]):
 
     async def _resume(self, first: Parked) -> None:
         """Handles a stream's parked events in order, up to the first that needs an operator."""
-        while (parked := await self._next(first)) and parked.status in {"waiting", "retrying"}:
+        key = first.stream_id or first.message_id
+        while True:
+            self._resuming.discard(key)  # before reading: a retry that is requested from here on gets a turn of its own
+            parked = await self._next(first)
+            if parked is None or parked.status not in {"waiting", "retrying"}:
+                break
+            self._resuming.add(key)
             failure = await self._handle_parked(parked)
             await self.database(partial(_record_outcome, parked, failure))
         if parked is None and first.stream_id is not None:
             self._blocked.discard(first.stream_id)
-        self._resuming.discard(first.stream_id or first.message_id)
 
     async def _next(self, first: Parked) -> Parked | None:
         if first.stream_id is None:

@@ -90,6 +90,6 @@ async def read_parked(store: EventStore, wanted: frozenset[str], parked: Parked)
     except UNREADABLE as error:
         raise Malformed(f"the stored event at position {position} can't be read: {error}") from error
     if not batch.events or str(batch.events[0].event_id) != parked.message_id:
-        raise Malformed(f"the store holds no event {parked.message_id} at position {position} any more")
+        raise Malformed(f"the store holds no event {parked.message_id} at position {position} any more: discard it")
     with decoding(batch.events[0].stored_type):
         return decode(store.codec, batch.events[0])

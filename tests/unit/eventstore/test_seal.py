@@ -40,3 +40,10 @@ def test_another_key() -> None:
     """Is refused, not read as something else."""
     with pytest.raises(ValueError, match="damaged"):
         Seal(cipher=cipher()).open(Seal(cipher=cipher()).close(DATA))
+
+
+@pytest.mark.parametrize("seal", [Seal(ZlibCompressor()), Seal(cipher=cipher()), Seal(ZlibCompressor(), cipher())])
+def test_damaged_bytes(seal: Seal) -> None:
+    """One kind of error, whichever library finds the damage: readers treat the event as unreadable."""
+    with pytest.raises(ValueError, match="sealed with another key, or damaged"):
+        seal.open(b"?" + seal.close(DATA)[1:])
