@@ -15,7 +15,7 @@ from infra.embedded.set_lock import SetInUseError
 from infra.embedded.up import PortInUseError, run_set
 
 WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)*")
-TAKEN = (*OWNERS, "worker", "operator")
+TAKEN = (*OWNERS, "worker", "comfy", "operator")
 
 
 @click.command(
@@ -23,6 +23,7 @@ TAKEN = (*OWNERS, "worker", "operator")
         "emprops up --data data/set --port 8080",
         "emprops up --data /tmp/other-set --port 0 --replicas 2",
         "emprops up --data data/set --worker text=direct_job.text",
+        "emprops up --data data/set --comfy-urls http://127.0.0.1:8188",
     )
 )
 @data_option
@@ -36,7 +37,15 @@ TAKEN = (*OWNERS, "worker", "operator")
     metavar="NAME=KIND[,KIND]",
     help="Let in a worker of yours that takes these kinds of work; repeatable. Settings for it: DIR/workers/NAME.env.",
 )
-def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]]) -> None:
+@click.option(
+    "--comfy-urls",
+    envvar="COMFY_URLS",
+    default="",
+    callback=lambda _context, _option, value: checked_comfy_urls(value),
+    metavar="URL[#N][,URL[#N]]",
+    help="ComfyUI servers for comfy_workflow steps, with the number of runs at a time.  [env: COMFY_URLS]",
+)
+def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]], comfy_urls: str) -> None:
     """Run the whole set in the foreground until Ctrl-C or SIGTERM.
 
     PostgreSQL, NATS and an S3 store, each on a free loopback port, a process per service and a worker. Prints
@@ -44,7 +53,7 @@ def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]]
     DIR continues with it.
     """
     try:
-        run_set(folder(data), port=port, replicas=replicas, say=_say, workers=workers)
+        run_set(folder(data), port=port, replicas=replicas, say=_say, workers=workers, comfy_urls=comfy_urls)
     except (SetInUseError, PortInUseError) as error:
         fail(str(error), code=2)
     except (SetError, OSError) as error:
@@ -64,6 +73,18 @@ def parse_workers(values: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
             raise click.BadParameter(f"{name} is the name of another worker, or of a part of the set.")
         workers[name] = tuple(dict.fromkeys(kinds.split(",")))
     return workers
+
+
+def checked_comfy_urls(value: str) -> str:
+    """The value as it is; empty for no servers. Raises `click.BadParameter`."""
+    if value := value.strip():
+        from workers.comfy.servers import parse_urls  # noqa: PLC0415 - takes longer to import than most commands run
+
+        try:
+            parse_urls(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.") from error
+    return value
 
 
 def _say(line: str) -> None:

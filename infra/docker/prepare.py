@@ -10,8 +10,8 @@ from pathlib import Path
 
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
 from infra.embedded.nats import configuration
-from infra.embedded.nats_users import service_users
-from infra.embedded.plan import BUCKET, SERVICES
+from infra.embedded.nats_users import COMFY, service_users
+from infra.embedded.plan import BUCKET, COMFY_WORKER, SERVICES
 from infra.embedded.postgres import create_databases
 from infra.embedded.seaweedfs import identities, s3_client
 from infra.embedded.set_file import Secrets, write_private
@@ -26,7 +26,8 @@ def write_files(folder: Path, public_url: str) -> None:
     """Writes the configuration of the servers, the keys, and the settings of each container."""
     folder.mkdir(parents=True, exist_ok=True)
     secrets = Secrets(folder)
-    users = service_users({name: secrets.get(f"nats/{name}") for name in (*SERVICES, "worker", "operator")})
+    names = (*SERVICES, "worker", COMFY_WORKER, "operator")
+    users = service_users({name: secrets.get(f"nats/{name}") for name in names}, {COMFY_WORKER: COMFY})
     _write(folder / "postgres.password", secrets.get("postgres"), READABLE)
     _write(folder / "nats.conf", configuration("0.0.0.0:4222", "/data", users), READABLE)
     _write(folder / "s3.json", identities(secrets.get("s3/access"), secrets.get("s3/secret")), READABLE)
@@ -39,7 +40,7 @@ def write_files(folder: Path, public_url: str) -> None:
 
 
 def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, dict[str, str]]:
-    """The environment of each service, and of the worker, by name."""
+    """The environment of each service and worker, by name."""
     grants = f"http://generation:{HTTP_PORT}/.well-known/jwks.json"
     own = {
         "storage": {
@@ -70,7 +71,9 @@ def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, d
         }
         for name in SERVICES
     }
-    result["worker"] = {"NATS_URL": _nats_url("worker", secrets)}
+    result |= {
+        name: {"NATS_URL": _nats_url(name, secrets), "PUBLIC_URL": public_url} for name in ("worker", COMFY_WORKER)
+    }
     return result
 
 

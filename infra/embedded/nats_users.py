@@ -15,6 +15,8 @@ WORK, RESULTS = "WORK", "RESULTS"
 RESULTS_INTAKE = "generation-results-v1"
 STUDIO = ("direct_job.sketch", "direct_job.frame", "direct_job.caption")
 """The kinds of work of the built-in worker, whose user is `worker`."""
+COMFY = ("comfy_workflow.comfy",)
+"""The kinds of work of the ComfyUI worker, whose user is `comfy`, in sets that run it."""
 
 CONSUMERS: dict[str, dict[str, tuple[str, ...]]] = {
     "collections": {

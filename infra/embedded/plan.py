@@ -16,7 +16,7 @@ from infra.embedded.keys import (
     retired_keys,
 )
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import service_users
+from infra.embedded.nats_users import COMFY, service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.probes import probe_http
@@ -28,6 +28,7 @@ from infra.embedded.supervisor import Stage
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
 KEYS = "keys"
+COMFY_WORKER = "comfy"
 WORKERS = "workers"
 """The folder of settings for workers that somebody else starts."""
 PRELOADED = (
@@ -71,15 +72,18 @@ def make_plan(
     public_port: int,
     replicas: int,
     workers: Mapping[str, Sequence[str]] | None = None,
+    comfy_urls: str = "",
 ) -> Plan:
     """The whole set in `data` (an absolute path), with `replicas` processes of each service; writes its key files.
 
     `public_port` is the port of `edge-1`; `ports` picks all others. `workers`: by name, the kinds of work of workers
-    that somebody else starts; `workers/NAME.env` gets the settings that such a worker needs. Raises `NoFreePortError`.
+    that somebody else starts; `workers/NAME.env` gets the settings that such a worker needs. With `comfy_urls`, there
+    is a worker for these ComfyUI servers: one process, which knows how busy they are. Raises `NoFreePortError`.
     """
     keys = _ensure_keys(data / KEYS)
     workers = workers or {}
-    servers = _plan_servers(data, ports, passwords, workers)
+    with_comfy = {**workers, COMFY_WORKER: COMFY} if comfy_urls else workers
+    servers = _plan_servers(data, ports, passwords, with_comfy)
     service_ports = {
         name: [public_port if (name, n) == ("edge", 1) else ports.pick(f"{name}-{n}") for n in range(1, replicas + 1)]
         for name in SERVICES
@@ -119,9 +123,14 @@ def make_plan(
         for number, port in enumerate(service_ports[name], start=1)
     ]
     processes += [
-        _worker(file, data, name, ports.pick(name), servers.nats.url("worker"))
+        _worker(file, data, name, "workers.studio", ports.pick(name), servers.nats.url("worker"))
         for name in (f"worker-{number}" for number in range(1, replicas + 1))
     ]
+    if comfy_urls:
+        name, nats_url = f"{COMFY_WORKER}-1", servers.nats.url(COMFY_WORKER)
+        processes.append(
+            _worker(file, data, name, "workers.comfy", ports.pick(name), nats_url, {"COMFY_URLS": comfy_urls})
+        )
     for name in workers:
         _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
     file.ports = dict(ports.picked)
@@ -179,14 +188,23 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
     return _python_process(f"{name}-{number}", (f"services.{name}", "serve"), environment, data, port)
 
 
-def _worker(file: SetFile, data: Path, name: str, port: int, nats_url: str) -> ProcessSpec:
+def _worker(
+    file: SetFile,
+    data: Path,
+    name: str,
+    module: str,
+    port: int,
+    nats_url: str,
+    own: Mapping[str, str] | None = None,
+) -> ProcessSpec:
     environment = {
         **_worker_settings(file, nats_url),
         "HTTP_HOST": LOOPBACK,
         "HTTP_PORT": str(port),
         "SERVICE_INSTANCE": name,
+        **(own or {}),
     }
-    return _python_process(name, ("workers.studio",), environment, data, port)
+    return _python_process(name, (module,), environment, data, port)
 
 
 def _worker_settings(file: SetFile, nats_url: str) -> dict[str, str]:

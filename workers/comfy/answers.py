@@ -5,7 +5,7 @@ dropped; `/history/{id}` is `{}` while a run is queued or running, and for an un
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from workers.kit.faults import StepFault, permanent, transient
@@ -26,9 +26,13 @@ class Outcome(NamedTuple):
     texts: list[str]
 
 
+Outputs = Mapping[str, Any]
+"""By node: `{"9": {"images": [{filename, subfolder, type}], "text": ["…"]}}`."""
+
+
 class Run(NamedTuple):
     state: State
-    outcome: Outcome | None = None
+    outputs: Outputs | None = None
     """Of a completed run."""
     fault: StepFault | None = None
     """Of a failed one."""
@@ -37,6 +41,9 @@ class Run(NamedTuple):
 UNKNOWN, QUEUED, RUNNING = Run("unknown"), Run("queued"), Run("running")
 PREVIEW = "temp"
 """The type of files that are previews, which a server deletes at its next start."""
+INTERNAL = frozenset({"latents"})
+"""Lists of files that are of use to ComfyUI only."""
+TEXTS = frozenset({"text", "string"})
 PASSING = ("out of memory", "cuda error", "connection", "timed out", "timeout", "temporarily")
 """Parts of an error's text that another try, or another server, may not meet."""
 
@@ -80,7 +87,8 @@ def history_run(prompt_id: str, history: Any) -> Run | None:
         return None
     status = entry.get("status") or {}
     if status.get("status_str") == "success" or status.get("completed") is True:
-        return Run("completed", outcome=outcome_of(entry.get("outputs") or {}))
+        outputs = entry.get("outputs")
+        return Run("completed", outputs=outputs if isinstance(outputs, Mapping) else {})
     messages = {name: data for name, data in status.get("messages") or [] if isinstance(data, Mapping)}
     if "execution_interrupted" in messages:
         return Run("interrupted", fault=transient("COMFY_INTERRUPTED", "The run was interrupted on the ComfyUI server"))
@@ -119,22 +127,23 @@ def queue_state(prompt_id: str, queue: Any) -> State:
     return "unknown"
 
 
-def outcome_of(outputs: Mapping[str, Any]) -> Outcome:
-    """Files and texts of all output nodes, in the order of the graph; previews only if there is nothing else.
+def outcome_of(outputs: Outputs, displays: Collection[str] = ()) -> Outcome:
+    """Files and texts of all output nodes, in the order in which they ran.
 
-    Nodes name their files in lists such as `images`, `gifs`, `videos` and `audio`; a text is in `text`.
+    Nodes name their files in lists such as `images`, `gifs`, `videos` and `audio`; a text is in `text`. Files that are
+    previews, and texts of the nodes `displays`, count only if there is nothing else. Latents are no outputs.
     """
     files: list[File] = []
-    previews: list[File] = []
     texts: list[str] = []
-    for node in outputs.values():
+    previews = Outcome([], [])
+    for node_id, node in outputs.items():
         for name, values in node.items() if isinstance(node, Mapping) else ():
-            for value in values if isinstance(values, list) else ():
+            for value in values if isinstance(values, list) and name not in INTERNAL else ():
                 if isinstance(value, Mapping) and isinstance(value.get("filename"), str):
                     file = File(value["filename"], str(value.get("subfolder", "")), str(value.get("type", "output")))
-                    (previews if file.type == PREVIEW else files).append(file)
-                elif name in {"text", "string"} and isinstance(value, str):
-                    texts.append(value)
+                    (previews.files if file.type == PREVIEW else files).append(file)
+                elif name in TEXTS and isinstance(value, str):
+                    (previews.texts if node_id in displays else texts).append(value)
     if not files and not texts:
-        files = previews
+        files, texts = previews
     return Outcome(list(dict.fromkeys(files)), texts)

@@ -6,83 +6,96 @@ again under the same id. Cancelling ends exactly this run.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 
-from workers.comfy.answers import Outcome, Run
+from workers.comfy.answers import Outputs, Run
 from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket, Watched
 from workers.kit.faults import transient
 
 LOOK_SECONDS = 1.0
 LOOK_SECONDS_WITH_SOCKET = 5.0
-UNAVAILABLE_SECONDS = 60.0
-"""How long a server may be away before the run counts as lost; a restart takes less."""
 MAX_SUBMISSIONS = 5
-CANCEL_SECONDS = 10.0
+CANCEL_SECONDS = 4.0
+"""Less than the kit gives a handler to clean up."""
 
 log = structlog.get_logger()
 
-
-async def run_graph(
-    server: ComfyServer,
-    socket: Socket,
-    graph: Mapping[str, Any],
-    prompt_id: str,
-    progress: Callable[[float, str], None],
-) -> Outcome:
-    """The files and texts that the graph makes. Raises StepFault.
-
-    A run of this id that the server knows, from an attempt whose worker was lost, is followed and not repeated.
-    """
-    watched = Watched(len(graph), progress)
-    try:
-        with socket.watch(prompt_id, watched):
-            return await _follow(server, socket, graph, prompt_id, watched)
-    except asyncio.CancelledError:
-        with contextlib.suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await server.cancel(prompt_id)
-        raise
+Prepare = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Gives the server the files that the graph loads, and returns the graph that names them. Raises StepFault."""
 
 
-async def _follow(
-    server: ComfyServer, socket: Socket, graph: Mapping[str, Any], prompt_id: str, watched: Watched
-) -> Outcome:
-    submissions = 0
-    while True:
-        watched.changed.clear()
-        run = await _patiently(server, prompt_id)
-        if run.state == "unknown":
-            if submissions == MAX_SUBMISSIONS:
-                raise transient("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")
-            if submissions:
-                log.info("comfy_run_submitted_again", prompt_id=prompt_id, server=str(server.url))
-            submissions += 1
-            # An answer that is lost leaves open whether it runs: the next look tells.
-            with contextlib.suppress(Unavailable):
-                await server.submit(graph, prompt_id)
-            continue
-        if run.outcome is not None:
-            return run.outcome
-        if run.fault is not None:
-            raise run.fault
-        pause = LOOK_SECONDS_WITH_SOCKET if socket.connected else LOOK_SECONDS
+class GraphRun:
+    """The run `prompt_id`. `away_seconds`: how long the server may be away before the run counts as lost."""
+
+    def __init__(
+        self, server: ComfyServer, socket: Socket, prompt_id: str, watched: Watched, *, away_seconds: float
+    ) -> None:
+        self._server, self._socket, self._id, self._watched = server, socket, prompt_id, watched
+        self._away_seconds = away_seconds
+        self._submission: asyncio.Task[None] | None = None
+
+    async def outputs(self, prepare: Prepare) -> Outputs:
+        """What the run makes, by node. Raises StepFault.
+
+        A run of this id that the server knows, from an attempt whose worker was lost, is followed and not repeated.
+        When cancelled, it leaves the run as it is: `cancel` ends it.
+        """
+        submissions = 0
+        with self._socket.watch(self._id, self._watched):
+            while True:
+                self._watched.changed.clear()
+                run = await self._patiently()
+                if run.outputs is not None:
+                    return run.outputs
+                if run.fault is not None:
+                    raise run.fault
+                if run.state != "unknown":
+                    await self._pause()
+                    continue
+                if submissions == MAX_SUBMISSIONS:
+                    raise transient("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")
+                if submissions:
+                    log.info("comfy_run_submitted_again", prompt_id=self._id, server=str(self._server.url))
+                submissions += 1
+                # An answer that is lost leaves open whether it runs: the next look tells.
+                with contextlib.suppress(Unavailable):
+                    await self._submit(await prepare())
+
+    async def _submit(self, graph: Mapping[str, Any]) -> None:
+        """Goes on when cancelled: the server may have the request already, and `cancel` waits for its answer."""
+        self._submission = asyncio.create_task(self._server.submit(graph, self._id))
+        self._submission.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._submission)
+
+    async def _pause(self) -> None:
+        pause = LOOK_SECONDS_WITH_SOCKET if self._socket.connected else LOOK_SECONDS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await watched.changed.wait()
+                await self._watched.changed.wait()
 
+    async def _patiently(self) -> Run:
+        """What the server knows of the run, once it answers. Raises COMFY_UNAVAILABLE if it does not for long."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._away_seconds
+        while True:
+            try:
+                return await self._server.look_up(self._id)
+            except Unavailable as error:
+                if loop.time() >= until:
+                    sentence = f"ComfyUI has not answered for {self._away_seconds:g} s: {error}"
+                    raise transient("COMFY_UNAVAILABLE", sentence) from error
+            await asyncio.sleep(LOOK_SECONDS)
 
-async def _patiently(server: ComfyServer, prompt_id: str) -> Run:
-    """What the server knows of the run, once it answers. Raises StepFault COMFY_UNAVAILABLE if it does not for long."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + UNAVAILABLE_SECONDS
-    while True:
+    async def cancel(self) -> None:
+        """Ends this run and no other, if it is queued or running. Gives up after CANCEL_SECONDS; never raises."""
         try:
-            return await server.look_up(prompt_id)
-        except Unavailable as error:
-            if loop.time() >= until:
-                raise transient("COMFY_UNAVAILABLE", f"ComfyUI has not answered for a minute: {error}") from error
-        await asyncio.sleep(LOOK_SECONDS)
+            async with asyncio.timeout(CANCEL_SECONDS):
+                if self._submission is not None:
+                    await asyncio.wait((self._submission,))
+                await self._server.cancel(self._id)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("comfy_run_not_cancelled", prompt_id=self._id, server=str(self._server.url), error=str(error))

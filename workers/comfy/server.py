@@ -7,6 +7,7 @@ Every call has a bound in time. What a server that is away looks like is `Unavai
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -23,7 +24,7 @@ from workers.comfy.answers import (
     read_json,
     refusal,
 )
-from workers.kit.faults import transient
+from workers.kit.faults import permanent, transient
 
 CALL_SECONDS = 15.0
 IDLE_SECONDS = 60.0
@@ -34,6 +35,10 @@ MAX_ANSWER = 64 * 1024 * 1024
 
 class Unavailable(Exception):  # noqa: N818 - a condition
     """The server can't be reached, or answers what no ComfyUI answers."""
+
+
+class FileLost(Exception):  # noqa: N818 - a condition
+    """The server does not have an output any more, whose name this is."""
 
 
 class ComfyServer:
@@ -71,13 +76,15 @@ class ComfyServer:
         return {"queued": QUEUED, "running": RUNNING}.get(state, UNKNOWN)
 
     async def cancel(self, prompt_id: str) -> None:
-        """Ends this run only, queued or running; one that has ended, and any other, is left alone.
+        """Ends this run only, queued or running; one that has ended, and any other, is left alone. Raises Unavailable.
 
-        `/interrupt` with a prompt id does nothing unless that prompt runs; it may begin between the two calls, which is
-        why the queue comes first.
+        The queue comes first: what is not in it any more runs, or has ended. `/interrupt` of a prompt that does not run
+        does nothing; releases before that is so interrupt whatever runs, so it is only sent while this one does.
         """
         await self._call("POST", "/queue", json={"delete": [prompt_id]})
-        await self._call("POST", "/interrupt", json={"prompt_id": prompt_id})
+        _, queue = await self._json("GET", "/queue")
+        if queue_state(prompt_id, queue) == "running":
+            await self._call("POST", "/interrupt", json={"prompt_id": prompt_id})
 
     async def object_info(self) -> Mapping[str, Any]:
         """The node classes that the server has, with their inputs."""
@@ -93,25 +100,43 @@ class ComfyServer:
             raise Unavailable(f"{self.url} does not answer like ComfyUI")
         return sum(len(queue.get(name, [])) for name in ("queue_running", "queue_pending"))
 
-    async def upload(self, name: str, subfolder: str, content: AsyncIterator[bytes]) -> str:
-        """Stores an input picture; returns its name for a `LoadImage` node."""
+    async def models(self) -> Mapping[str, frozenset[str]] | None:
+        """The model files by folder, such as `checkpoints`; None from releases that do not tell. Raises Unavailable."""
+        status, folders = await self._json("GET", "/models")
+        if status != 200 or not isinstance(folders, list):
+            return None
+        found = {}
+        for folder in folders:
+            status, names = await self._json("GET", f"/models/{quote(str(folder), safe='')}")
+            if status == 200 and isinstance(names, list):
+                found[str(folder)] = frozenset(map(str, names))
+        return found
+
+    async def upload(self, name: str, subfolder: str, content: bytes) -> str:
+        """Stores an input file; returns its name for a loader. Raises StepFault, Unavailable.
+
+        The same content under the same name is stored once; another content gets another name from the server.
+        """
         form = aiohttp.FormData()
         form.add_field("image", content, filename=name, content_type="application/octet-stream")
         form.add_field("subfolder", subfolder)
-        form.add_field("overwrite", "true")
         status, answer = await self._json("POST", "/upload/image", data=form, seconds=IDLE_SECONDS * 5)
+        if status == 413:
+            raise permanent("COMFY_REFUSED", f"ComfyUI did not take {name}: {len(content)} bytes are too many for it")
         if status != 200 or not isinstance(answer, Mapping) or not isinstance(answer.get("name"), str):
-            raise transient("COMFY_UPLOAD_FAILED", f"ComfyUI did not take the picture {name}: it answered {status}")
+            raise transient("COMFY_UPLOAD_FAILED", f"ComfyUI did not take {name}: it answered {status}")
         folder = answer.get("subfolder") or ""
         return f"{folder}/{answer['name']}" if folder else answer["name"]
 
     async def view(self, file: File) -> AsyncIterator[bytes]:
-        """The bytes of an output. Raises StepFault COMFY_FILE_LOST where the server has it no longer."""
+        """The bytes of an output. Raises FileLost, Unavailable."""
         timeout = aiohttp.ClientTimeout(total=None, connect=CALL_SECONDS, sock_read=IDLE_SECONDS)
         try:
             async with self._http.get(self._url("/view"), params=file._asdict(), timeout=timeout) as response:
+                if response.status >= 500:
+                    raise Unavailable(f"{self.url}: /view answered {response.status}")
                 if response.status != 200:
-                    raise transient("COMFY_FILE_LOST", f"ComfyUI has no file {file.filename} any more")
+                    raise FileLost(file.filename)
                 async for chunk in response.content.iter_chunked(256 * 1024):
                     yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:

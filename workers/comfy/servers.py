@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from workers.comfy.rewriting import Graph, Rewritten, is_link, stock_graph
+from workers.comfy.answers import State
+from workers.comfy.custom_nodes import is_link
+from workers.comfy.rewriting import Graph, Rewritten, stock_graph
 from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket
 from workers.kit.faults import StepFault, permanent, transient
@@ -19,13 +21,18 @@ LOOK_SECONDS = 5.0
 """Between two looks at a server's queue; also the pause of a graph that waits for a server."""
 CLASSES_SECONDS = 300.0
 """How long a server's list of classes and models is believed; after an outage it is read again."""
-WAIT_SECONDS = 120.0
-"""How long a graph waits for a server that is away."""
+STALE_SECONDS = 10.0
+"""A list that is older is read again before a graph is refused because of it."""
+ASK_SECONDS = 3.0
+"""How long a server has to tell whether it knows a run."""
 
 FILE_INPUT = re.compile(r"(?!sampler_|scheduler_)[a-z0-9_]*_name\d?")
 """Names of inputs that take one of the files in a folder of models, such as `ckpt_name` and `clip_name1`."""
 
 log = structlog.get_logger()
+
+
+NOT_ASKED = "was not asked yet"
 
 
 class Address(NamedTuple):
@@ -34,8 +41,17 @@ class Address(NamedTuple):
     """Runs that we give it at a time."""
 
 
-def parse_urls(urls: str) -> list[Address]:
-    """`http://a:8188,http://b:8188#2`: the part behind # is the number of runs at a time, 1 without it.
+class Demand(NamedTuple):
+    """What a step needs a server for."""
+
+    graph: Graph
+    models: Sequence[tuple[str, str]] = ()
+    """Folder and name of files that the workflow says it needs, besides those that the graph's loaders name."""
+    file_prefix: str = ""
+
+
+def parse_urls(urls: str, slots: int = 1) -> list[Address]:
+    """`http://a:8188,http://b:8188#2`: the part behind # is the number of runs at a time, `slots` without it.
 
     Raises ValueError with what is wrong.
     """
@@ -46,7 +62,9 @@ def parse_urls(urls: str) -> list[Address]:
             raise ValueError(f"COMFY_URLS has http and https addresses with commas between, not {text!r}")
         if url.fragment and not (url.fragment.isdecimal() and 1 <= int(url.fragment) <= 64):
             raise ValueError(f"COMFY_URLS: behind # is the number of runs at a time, 1 to 64, not {url.fragment!r}")
-        addresses.append(Address(str(url.with_fragment(None)), int(url.fragment or 1)))
+        addresses.append(Address(str(url.with_fragment(None)), int(url.fragment or slots)))
+    if len({address.url for address in addresses}) < len(addresses):
+        raise ValueError("COMFY_URLS has the same server twice; for more runs at a time, add their number behind #")
     if not addresses:
         raise ValueError("COMFY_URLS has at least one address, such as http://127.0.0.1:8188")
     return addresses
@@ -62,21 +80,23 @@ class Member:
         self.waiting = 0
         """All runs on it, at the last look."""
         self.info: Mapping[str, Any] = {}
-        self.trouble: str | None = "was not asked yet"
-        self._info_until = 0.0
+        self.models: Mapping[str, frozenset[str]] | None = None
+        """Files by folder; None where the server does not tell."""
+        self.trouble: str | None = NOT_ASKED
+        self._read_at = float("-inf")
 
     @property
     def load(self) -> float:
         return max(self.running, self.waiting) / self.slots
 
-    async def look(self) -> None:
+    async def look(self, *, stale_after: float = CLASSES_SECONDS) -> None:
         """Reads the queue's length, and the classes when they are due. Sets `trouble` where the server is away."""
         now = asyncio.get_running_loop().time()
         try:
             self.waiting = await self.server.waiting()
-            if self.trouble is not None or now >= self._info_until:
-                self.info = await self.server.object_info()
-                self._info_until = now + CLASSES_SECONDS
+            if self.trouble is not None or now >= self._read_at + stale_after:
+                self.info, self.models = await self.server.object_info(), await self.server.models()
+                self._read_at = now
         except Unavailable as error:
             if self.trouble is None:
                 log.warning("comfy_server_unavailable", server=str(self.server.url), error=str(error))
@@ -86,6 +106,16 @@ class Member:
                 log.info("comfy_server_available", server=str(self.server.url), classes=len(self.info))
             self.trouble = None
 
+    async def state(self, prompt_id: str) -> State:
+        """Of a run; unknown also if the server does not answer."""
+        if self.trouble not in (None, NOT_ASKED):
+            return "unknown"
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return (await self.server.look_up(prompt_id)).state
+        except (Unavailable, TimeoutError):
+            return "unknown"
+
 
 class Candidate(NamedTuple):
     member: Member
@@ -93,11 +123,16 @@ class Candidate(NamedTuple):
 
 
 class Servers:
-    def __init__(self, addresses: Sequence[Address], http: aiohttp.ClientSession, client_id: str) -> None:
+    """`wait_seconds`: how long a graph waits while no server that can run it answers."""
+
+    def __init__(
+        self, addresses: Sequence[Address], http: aiohttp.ClientSession, client_id: str, *, wait_seconds: float
+    ) -> None:
         self.members = []
         for address in addresses:
             server = ComfyServer(address.url, http, client_id)
             self.members.append(Member(server, Socket(server, http), address.slots))
+        self._wait_seconds = wait_seconds
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -113,54 +148,85 @@ class Servers:
             self._changed.set()
             await asyncio.sleep(LOOK_SECONDS)
 
-    @property
-    def slots(self) -> int:
-        return sum(member.slots for member in self.members)
+    def summary(self) -> str:
+        """How many servers there are, and what is wrong with those that are away."""
+        away = [f"{member.server.url}: {member.trouble}" for member in self.members if member.trouble is not None]
+        return "; ".join([f"{len(self.members) - len(away)} of {len(self.members)} servers", *away])
+
+    async def with_run(self, prompt_id: str, states: Collection[State]) -> Member | None:
+        """The server where this run is in one of the states."""
+        found = await asyncio.gather(*(member.state(prompt_id) for member in self.members))
+        return next((member for member, state in zip(self.members, found, strict=True) if state in states), None)
 
     @contextlib.asynccontextmanager
-    async def chosen(self, graph: Graph, file_prefix: str) -> AsyncIterator[Candidate]:
-        """The least busy server that can run the graph, with the graph rewritten for it; a slot of it is taken.
-
-        Waits while all that can are at work, or away for up to `WAIT_SECONDS`. Raises StepFault: COMFY_UNSUITABLE where
-        no server has the graph's nodes and models, COMFY_UNAVAILABLE where none answers.
-        """
-        candidate = await self._choose(graph, file_prefix)
-        candidate.member.running += 1
+    async def slot(self, member: Member) -> AsyncIterator[None]:
+        """Counts a run of ours on the server."""
+        member.running += 1
         try:
-            yield candidate
+            yield
         finally:
-            candidate.member.running -= 1
+            member.running -= 1
             self._changed.set()
 
-    async def _choose(self, graph: Graph, file_prefix: str) -> Candidate:
+    @contextlib.asynccontextmanager
+    async def chosen(self, demand: Demand) -> AsyncIterator[Candidate]:
+        """The least busy server that can run the graph, with the graph rewritten for it; a slot of it is taken.
+
+        Waits while all that can are at work, or away for up to `wait_seconds`. Raises StepFault: COMFY_UNSUITABLE where
+        no server has the graph's nodes and models, COMFY_UNAVAILABLE where none answers.
+        """
+        candidate = await self._choose(demand)
+        async with self.slot(candidate.member):
+            yield candidate
+
+    async def _choose(self, demand: Demand) -> Candidate:
         loop = asyncio.get_running_loop()
-        until = loop.time() + WAIT_SECONDS
+        until = loop.time() + self._wait_seconds
+        is_read_again = False
         while True:
             self._changed.clear()
             healthy = [member for member in self.members if member.trouble is None]
-            candidates = [Candidate(member, stock_graph(graph, member.info, file_prefix)) for member in healthy]
-            able = [candidate for candidate in candidates if not unsuitable(candidate)]
+            candidates = [candidate_of(member, demand) for member in healthy]
+            able = [candidate for candidate in candidates if not unsuitable(candidate, demand)]
             if free := [candidate for candidate in able if candidate.member.running < candidate.member.slots]:
                 return min(free, key=lambda candidate: candidate.member.load)
             if able:
-                until = loop.time() + WAIT_SECONDS
+                until = loop.time() + self._wait_seconds
+            elif healthy and not is_read_again:
+                is_read_again = True
+                await asyncio.gather(*(member.look(stale_after=STALE_SECONDS) for member in healthy))
+                continue
             elif len(healthy) == len(self.members):
-                raise _unsuitable(candidates)
+                raise _unsuitable(candidates, demand)
             elif loop.time() >= until:
-                raise _unsuitable(candidates) if candidates else _unavailable(self.members)
+                raise _unsuitable(candidates, demand) if candidates else _unavailable(self.members)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._changed.wait()
 
 
-def unsuitable(candidate: Candidate) -> list[str]:
-    """What of the graph the server lacks: classes of nodes, and files that its loaders do not list."""
+def candidate_of(member: Member, demand: Demand) -> Candidate:
+    """The server with the graph as it would run there."""
+    return Candidate(member, stock_graph(demand.graph, member.info, demand.file_prefix))
+
+
+def unsuitable(candidate: Candidate, demand: Demand) -> list[str]:
+    """What of the graph the server lacks: classes of nodes, and files that its loaders or its folders do not list."""
+    member, graph = candidate.member, candidate.rewritten.graph
     lacks = [f"node class {name}" for name in sorted(candidate.rewritten.missing)]
-    for node in candidate.rewritten.graph.values():
+    fetched = {node["inputs"].get("filename") for node in graph.values() if node["class_type"] in DOWNLOADERS}
+    for node in graph.values():
         for name, value in node["inputs"].items():
-            if isinstance(value, str) and not is_link(value) and (files := _files(candidate.member.info, node, name)):
+            if isinstance(value, str) and not is_link(value) and (files := _files(member.info, node, name)):
                 lacks.extend([f"model {value}"] if value not in files else [])
-    return lacks
+    if member.models is not None:
+        missing = [name for folder, name in demand.models if name not in member.models.get(folder, ())]
+        lacks.extend(f"model {name}" for name in missing if name not in fetched)
+    return list(dict.fromkeys(lacks))
+
+
+DOWNLOADERS = frozenset({"EmProps_Asset_Downloader", "AssetDownloader"})
+"""Nodes that fetch a model when they run, where a server has them."""
 
 
 def _files(info: Mapping[str, Any], node: Mapping[str, Any], name: str) -> list[Any]:
@@ -178,8 +244,11 @@ def _files(info: Mapping[str, Any], node: Mapping[str, Any], name: str) -> list[
     return []
 
 
-def _unsuitable(candidates: Sequence[Candidate]) -> StepFault:
-    lacks = "; ".join(f"{found.member.server.url} lacks {', '.join(unsuitable(found)[:10])}" for found in candidates)
+def _unsuitable(candidates: Sequence[Candidate], demand: Demand) -> StepFault:
+    lacks = "; ".join(
+        f"{candidate.member.server.url} lacks {', '.join(unsuitable(candidate, demand)[:10])}"
+        for candidate in candidates
+    )
     return permanent("COMFY_UNSUITABLE", f"No ComfyUI server can run this graph: {lacks}"[:1000])
 
 

@@ -56,9 +56,10 @@ class _Files:
         del grant, traceparent
         if not isinstance(link, str):
             raise permanent("VALIDATION_FAILED", f"/{field}: is required, the address of a file")
-        if field not in self.inputs:
+        content = self.inputs.get(field, self.inputs.get(link))
+        if content is None:
             raise permanent("INPUT_UNREADABLE", f"{field}: 404 the test has no file for this field")
-        return self.inputs[field]
+        return content
 
     async def upload(self, file: File, grant: UploadGrant, traceparent: str | None) -> Output:
         del grant, traceparent
@@ -107,6 +108,11 @@ class RunningStep:
     def cancel(self) -> None:
         """As a CancelRequest does."""
         self._attempt.cancel()
+
+    async def hand_back(self) -> None:
+        """As a worker that ends: the handler is stopped, and there is no result. Returns when it has ended."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
 
     @property
     def progress(self) -> list[tuple[float, str]]:
@@ -159,13 +165,13 @@ class WorkerTest:
         sid: UUID | None = None,
         checkpoint: dict[str, Any] | None = None,
     ) -> RunningStep:
-        """Starts a step. `files`: contents by the field of the payload that refers to each.
+        """Starts a step. `files`: contents by the field of the payload that refers to each, or by their address.
 
         `checkpoint`: what an earlier attempt has stored. `seconds` until the deadline. Raises KeyError if the worker
         has no handler for the service.
         """
         handler = self._worker.handlers[f"{workflow_type}.{service}"]
-        links = {name: f"http://storage.test/inputs/{name}" for name in files or {}}
+        links = {name: f"http://storage.test/inputs/{name}" for name in files or {} if "://" not in name}
         work = WorkMessage(
             job_id=uuid4(),
             gid=uuid4(),

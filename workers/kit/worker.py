@@ -91,7 +91,7 @@ class Worker:
         try:
             handlers = self.chosen(settings)
         except ValueError as error:
-            _exit(self.name, error)
+            exit_with(self.name, error)
         wait_for_start()
         instance = instance_name(self.name, settings.service_instance)
         configure_logging(service=self.name, instance=instance, level=settings.log_level)
@@ -125,9 +125,10 @@ def settings_or_exit(settings: type[S], name: str) -> S:
     try:
         return from_environment(settings)
     except SettingsError as error:
-        _exit(name, error)
+        exit_with(name, error)
 
 
-def _exit(name: str, error: Exception) -> NoReturn:
+def exit_with(name: str, error: Exception) -> NoReturn:
+    """Exits with 2, and the error as a sentence on stderr: for a worker whose settings are wrong."""
     sys.stderr.write(f"{name}: {error}\n")
     sys.exit(2)

@@ -120,7 +120,7 @@ async def storage() -> AsyncIterator[Storage]:
 class WorkerProcess:
     """A worker as `python -m workers.studio` runs it; its log goes to a file."""
 
-    def __init__(self, nats_url: str, log: Path, **settings: str) -> None:
+    def __init__(self, nats_url: str, log: Path, *, module: str = "workers.studio", **settings: str) -> None:
         self.port, self._log = free_port(), log
         environment = {
             **os.environ,
@@ -131,7 +131,7 @@ class WorkerProcess:
             **settings,
         }
         with log.open("ab") as out:
-            command = [sys.executable, "-m", "workers.studio"]
+            command = [sys.executable, "-m", module]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
 
     @property
@@ -166,8 +166,8 @@ class WorkerProcess:
 class Engine:
     """What the generation service does: sends work, takes results, hears progress."""
 
-    def __init__(self, client: Client, storage_url: str) -> None:
-        self.client, self._storage_url = client, storage_url
+    def __init__(self, client: Client, storage_url: str, workflow_type: str = "direct_job") -> None:
+        self.client, self._storage_url, self._type = client, storage_url, workflow_type
         self.progress: list[Progress] = []
 
     @property
@@ -201,7 +201,7 @@ class Engine:
         return work
 
     async def send_raw(self, service: str, body: bytes) -> None:
-        await self.js.publish(f"work.direct_job.{service}", body)
+        await self.js.publish(f"work.{self._type}.{service}", body)
 
     async def results(self, sid: UUID) -> list[WorkResult]:
         """Every result in the stream, of one step."""
@@ -215,7 +215,7 @@ class Engine:
             assert message.data is not None
             result = msgspec.json.decode(message.data, type=WorkResult)
             if result.sid == sid:
-                assert message.subject.startswith(f"results.{result.job_id}.{result.gid}.direct_job.")
+                assert message.subject.startswith(f"results.{result.job_id}.{result.gid}.{self._type}.")
                 assert (message.headers or {})["Nats-Msg-Id"] == f"{sid}:{result.attempt}"
                 found.append(result)
         return found

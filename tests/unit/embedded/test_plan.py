@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import msgspec
 import pytest
 
+from infra.cli.up import checked_comfy_urls
 from infra.embedded.plan import SERVICES, Plan, make_plan
 from infra.embedded.ports import PortPicker
 from infra.embedded.process import ProcessSpec
@@ -17,6 +19,7 @@ from services.edge.settings import EdgeSettings
 from services.generation.settings import GenerationSettings
 from services.storage.settings import StorageSettings
 from shared.runtime.settings import ServiceSettings, from_environment
+from workers.comfy.settings import ComfySettings
 from workers.kit import WorkerSettings
 from workers.studio.settings import StudioSettings
 
@@ -117,3 +120,34 @@ def test_a_worker_that_somebody_else_starts_gets_a_user_and_its_settings(tmp_pat
     read = from_environment(WorkerSettings, environment)
     assert urlsplit(read.nats_url).username == "text"
     assert urlsplit(read.nats_url).password == passwords.get("nats/text")
+
+
+def test_a_set_with_comfyui_servers_runs_one_worker_for_them(tmp_path: Path) -> None:
+    """One, whatever the replicas: it alone counts its runs on each server."""
+    passwords = Secrets(tmp_path)
+    urls = "http://127.0.0.1:8188,http://gpu:8188#2"
+    plan = make_plan(tmp_path, PortPicker(), passwords, public_port=8080, replicas=2, comfy_urls=urls)
+    (spec,) = processes(plan, "comfy")
+    assert spec.command[-1] == "workers.comfy"
+    read = from_environment(ComfySettings, spec.environment)
+    assert read.comfy_urls == urls
+    assert urlsplit(read.nats_url).username == "comfy"
+    assert urlsplit(read.nats_url).password == passwords.get("nats/comfy")
+
+
+def test_a_set_without_comfyui_has_no_worker_for_it(plan: Plan) -> None:
+    assert processes(plan, "comfy") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("ftp://gpu:8188", "http and https addresses"),
+        ("http://gpu:8188#0", "1 to 64"),
+        ("http://gpu:8188,http://gpu:8188", "the same server twice"),
+        (",", "at least one address"),
+    ],
+)
+def test_wrong_comfyui_servers_are_refused_with_what_is_right(value: str, words: str) -> None:
+    with pytest.raises(click.BadParameter, match=words):
+        checked_comfy_urls(value)

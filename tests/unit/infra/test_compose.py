@@ -23,7 +23,9 @@ SETTINGS = {
     "storage": "services.storage.settings:StorageSettings",
     "edge": "services.edge.settings:EdgeSettings",
     "worker": "workers.studio.settings:StudioSettings",
+    "comfy": "workers.comfy.settings:ComfySettings",
 }
+WORKERS = ("worker", "comfy")
 
 
 def vars_of(settings: object) -> dict[str, object]:
@@ -46,14 +48,15 @@ def test_it_runs_every_service_of_the_set_and_a_worker(services: dict[str, dict]
     for name in SETTINGS:
         folder, module, *verb = services[name]["command"]
         assert folder == name
-        assert verb == ([] if name == "worker" else ["serve"])
+        assert verb == ([] if name in WORKERS else ["serve"])
         assert importlib.util.find_spec(f"{module}.__main__"), f"{module} can't be run"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_prepared_environment_is_what_a_service_reads(name: str, tmp_path: Path) -> None:
+def test_the_prepared_environment_is_what_a_service_reads(name: str, services: dict[str, dict], tmp_path: Path) -> None:
     module, _, settings = SETTINGS[name].partition(":")
     environment = environments(tmp_path, Secrets(tmp_path), "https://emprops.example")[name]
+    environment |= services[name].get("environment", {})  # with the names of variables in place of their values
     read = from_environment(getattr(importlib.import_module(module), settings), environment)
     told = {field: value for field, value in vars_of(read).items() if field.upper() in environment}
     assert told, "nothing of what is prepared for it is read"
