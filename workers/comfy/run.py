@@ -9,6 +9,7 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from shared.contracts.work import OfferedModel
 from workers.comfy.handler import ComfyHandler
 from workers.comfy.servers import Address, Servers, parse_urls
 from workers.comfy.settings import ComfySettings
@@ -51,6 +52,10 @@ class ComfyWorker:
         """The servers that are away: the worker does what it can without them, so this check never fails."""
         return self._servers.summary() if self._servers is not None else None
 
+    def models(self) -> list[OfferedModel] | None:
+        """The models of the servers; None if one does not tell."""
+        return self._servers.models() if self._servers is not None else None
+
 
 def comfy(settings: ComfySettings) -> Worker:
     """The worker, not running yet. Raises ValueError for wrong COMFY_URLS."""
@@ -63,6 +68,7 @@ def comfy(settings: ComfySettings) -> Worker:
         settings=msgspec.structs.replace(settings, worker_concurrency=lanes),
         lifespan=own.lifespan,
         checks={"comfy": own.servers},
+        models=own.models,
     )
     worker.handles(SERVICE, workflow_type=WORKFLOW_TYPE)(own.handle)
     return worker

@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from shared.contracts.work import OfferedModel
 from workers.comfy.answers import State
 from workers.comfy.custom_nodes import is_link
 from workers.comfy.rewriting import Graph, Rewritten, stock_graph
@@ -152,6 +153,15 @@ class Servers:
         """How many servers there are, and what is wrong with those that are away."""
         away = [f"{member.server.url}: {member.trouble}" for member in self.members if member.trouble is not None]
         return "; ".join([f"{len(self.members) - len(away)} of {len(self.members)} servers", *away])
+
+    def models(self) -> list[OfferedModel] | None:
+        """The models that the servers have; None while one does not tell, or fetches what it lacks when it runs."""
+        found = set[OfferedModel]()
+        for member in self.members:
+            if member.models is None or DOWNLOADERS & member.info.keys():
+                return None
+            found |= {OfferedModel(folder, name) for folder, names in member.models.items() for name in names}
+        return sorted(found, key=lambda model: (model.kind, model.name))
 
     async def with_run(self, prompt_id: str, states: Collection[State]) -> Member | None:
         """The server where this run is in one of the states."""
