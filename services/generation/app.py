@@ -22,6 +22,7 @@ from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
 from services.generation.projections.job_history import JOB_HISTORY
 from services.generation.projections.jobs import JOBS
+from services.generation.projections.models import MODELS
 from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.projections.workflows import WORKFLOWS
 from services.generation.queries import Queries
@@ -30,6 +31,9 @@ from services.generation.settings import GenerationSettings
 from services.generation.stored_files import StoredFiles
 from services.generation.upload_grants import GrantSigner
 from services.generation.workflow_import import import_workflows
+from services.generation.workflow_queries import WorkflowQueries
+from services.generation.workflow_registry import WorkflowRegistry
+from services.generation.workflow_tests import WorkflowTests
 from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.messaging import StreamLimits
 from shared.runtime import Parts, Runtime, ServiceDefinition
@@ -41,7 +45,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=DECIDERS,
-    projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, OPEN_STEPS),
+    projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, MODELS, OPEN_STEPS),
     migrations=Path(__file__).parent / "migrations",
     tables_rest=0.0,  # a job's followers receive its events from a read table
 )
@@ -80,7 +84,11 @@ async def build(runtime: Runtime) -> Parts:
     return Parts(
         route_handlers=ROUTES,
         dependencies={
+            "handlers": handlers,
             "queries": Queries(runtime.store),
+            "registry": WorkflowRegistry(handlers),
+            "workflow_queries": WorkflowQueries(runtime.store, handlers.workflow_definitions),
+            "workflow_tests": WorkflowTests(handlers, job_requests),
             "job_requests": job_requests,
             "hub": hub,
             "signer": signer,

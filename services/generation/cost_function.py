@@ -14,6 +14,8 @@ from typing import Any, Literal
 import msgspec
 import quickjs
 
+from services.generation.domain.workflow.cost import Compute, InvalidCost, Price
+
 MAX_SOURCE = 64 * 1024
 """Characters of a cost function."""
 MAX_DETAILS = 16 * 1024
@@ -57,14 +59,8 @@ PRELUDE = """
 """Removes what is not deterministic, and returns the function that calls `computeCost` and notes what it reads."""
 
 
-class BadCost(ValueError):  # noqa: N818 - its message is the sentence that the client reads
+class BadCost(InvalidCost):
     """The function can't be run, or what it returns is not a cost."""
-
-
-class FunctionCost(msgspec.Struct, frozen=True):
-    credits: Decimal
-    """Not negative; exactly the shortest decimal of the number that the function returned."""
-    details: Any = None
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -84,18 +80,18 @@ class CostFunction:
             raise BadCost(f"has {len(source)} characters, more than {MAX_SOURCE}")
         self._source = source
         self._lock = threading.Lock()
-        self._remembered: dict[tuple[str, ...] | None, dict[bytes, FunctionCost]] = {}
+        self._remembered: dict[tuple[str, ...] | None, dict[bytes, Price]] = {}
         self._count = 0
         _context(source)
 
-    def cost(self, payload: Mapping[str, Any]) -> FunctionCost:
+    def cost(self, payload: Mapping[str, Any]) -> Price:
         """Raises BadCost if the function throws, takes too long, or returns no cost."""
         with self._lock:
             for keys, costs in self._remembered.items():
                 if known := costs.get(_values(payload, keys)):
                     return known
         answer = self._run(payload)
-        cost = FunctionCost(_credits(answer), _bounded(answer.details))
+        cost = Price(_credits(answer), _bounded(answer.details))
         keys = None if answer.read is None else tuple(sorted(answer.read))
         with self._lock:
             if self._count >= MAX_REMEMBERED:
@@ -119,6 +115,11 @@ class CostFunction:
 def cost_function(source: str) -> CostFunction:
     """The function of a source, made once. Raises BadCost."""
     return CostFunction(source)
+
+
+def cost_functions(source: str) -> Compute:
+    """A `CostFunctions` for the domain. Raises BadCost."""
+    return cost_function(source).cost
 
 
 def _context(source: str) -> tuple[Any, quickjs.Context]:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from services.generation.domain import collection_source, generation, job, workflow
+from services.generation.domain import collection_source, generation, job, model, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import Generation
 from services.generation.domain.job import Job
+from services.generation.domain.model import ModelFile
 from services.generation.domain.workflow import Workflow
 from shared.eventstore import Decider
 
@@ -22,4 +23,5 @@ JOB: Decider[Job] = Decider(
 GENERATION: Decider[Generation] = Decider(
     name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation
 )
-DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, SOURCE, JOB, GENERATION)
+MODEL: Decider[ModelFile] = Decider(name="model", initial=ModelFile(), evolve=model.evolve, state_type=ModelFile)
+DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, MODEL, SOURCE, JOB, GENERATION)

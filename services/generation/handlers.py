@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from services.generation.deciders import GENERATION, JOB, SOURCE, WORKFLOW
-from services.generation.domain import collection_source, generation, job, workflow
+from services.generation.cost_function import cost_functions
+from services.generation.deciders import GENERATION, JOB, MODEL, SOURCE, WORKFLOW
+from services.generation.domain import collection_source, generation, job, model, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import CheckpointState, Generation
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
@@ -36,9 +37,29 @@ class CommandHandlers:
     async def register_workflow(
         self, name: str, definition: dict[str, Any], context: Context
     ) -> Handled[workflow.Workflow]:
-        command = workflow.Register(name, definition)
+        """A new version, if the definition differs from the newest one. Raises VALIDATION_FAILED with all faults."""
+        return await self._command_workflow(workflow.Register(name, definition), context)
+
+    async def check_workflow(self, name: str, definition: dict[str, Any]) -> tuple[workflow.Workflow, bool]:
+        """The workflow as it is, and whether registering the definition would change it. Raises VALIDATION_FAILED."""
+        state = (await self.store.load(WORKFLOW, workflow.workflow_id(name))).state
+        return state, bool(workflow.decide(workflow.Register(name, definition), state, cost_functions))
+
+    async def deprecate_workflow(self, name: str, reason: str, context: Context) -> Handled[workflow.Workflow]:
+        """Raises WORKFLOW_NOT_FOUND."""
+        return await self._command_workflow(workflow.Deprecate(name, reason), context)
+
+    async def _command_workflow(self, command: workflow.Command, context: Context) -> Handled[workflow.Workflow]:
         return await self.store.handle(
-            WORKFLOW, workflow.workflow_id(name), lambda state: workflow.decide(command, state), context
+            WORKFLOW,
+            workflow.workflow_id(command.name),
+            lambda state: workflow.decide(command, state, cost_functions),
+            context,
+        )
+
+    async def describe_model(self, command: model.Describe, context: Context) -> Handled[model.ModelFile]:
+        return await self.store.handle(
+            MODEL, model.model_id(command.kind, command.name), lambda state: model.decide(command, state), context
         )
 
     async def adopt_collection(

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -12,9 +12,11 @@ from services.generation.deciders import JOB, SOURCE
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.job.request import disowned_problem
-from services.generation.domain.payload.draws import choose, draw
+from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
+from services.generation.domain.planning.model_checks import AvailableModels
 from services.generation.domain.planning.steps import Definitions
+from services.generation.dry_run_token import plan_digest, read_token, written_token
 from services.generation.handlers import CommandHandlers
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
@@ -25,8 +27,8 @@ from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.eventstore.write_position import note
 from shared.http.positions import History, not_yet
 
-MAX_SAMPLES, MAX_SAMPLE_BYTES = 100, 256 * KIB
-"""Generations, and bytes of their drawn variables, that a dry run shows."""
+MAX_SAMPLE_BYTES = 256 * KIB
+"""Bytes of drawn variables in one page of a dry run."""
 COLLECTIONS = "collections"
 """The service that owns collections."""
 POLL_SECONDS = 0.02
@@ -34,17 +36,18 @@ POLL_SECONDS = 0.02
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
-    """A valid request, with what it would cost and draw."""
+    """A valid request, with what it would cost and draw. `token`: with it, the job draws what this one would."""
 
     source: CollectionSource
     generation_input: GenerationInput
     definitions: Definitions
     plan: JobPlan
+    token: str
 
-    def samples(self) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
-        """The first generations with their variables: MAX_SAMPLES and MAX_SAMPLE_BYTES at most, but at least one."""
+    def samples(self, after: int, limit: int) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
+        """Generations from a place on, with their variables: MAX_SAMPLE_BYTES at most, but at least one."""
         room = MAX_SAMPLE_BYTES
-        for index, generation in enumerate(self.plan.generations[:MAX_SAMPLES]):
+        for index, generation in enumerate(self.plan.generations[after : after + limit]):
             values = draw(self.generation_input.variables, self.plan.chosen, generation.hash)
             room -= encoded_size(values)
             if room < 0 and index:
@@ -52,35 +55,60 @@ class PlannedJob(msgspec.Struct, frozen=True):
             yield generation, values
 
 
+def nothing_known() -> AvailableModels:
+    """That it is not known which models connected workers have."""
+    return None
+
+
 class JobRequests:
-    """`verdict_wait` and `adoption_wait`: seconds; as in the settings."""
+    """`verdict_wait` and `adoption_wait`: seconds; as in the settings.
+
+    `available_models`: what connected workers announce now; None if it is not known.
+    """
 
     def __init__(
-        self, handlers: CommandHandlers, history: History, *, verdict_wait: float, adoption_wait: float
+        self,
+        handlers: CommandHandlers,
+        history: History,
+        *,
+        verdict_wait: float,
+        adoption_wait: float,
+        available_models: Callable[[], AvailableModels] = nothing_known,
     ) -> None:
         self._handlers, self._history = handlers, history
         self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
+        self._available_models = available_models
 
-    async def plan(self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context) -> PlannedJob:
-        """Checks a request and quotes it; records nothing.
+    async def plan(
+        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context, token: str | None = None
+    ) -> PlannedJob:
+        """Checks a request and quotes it; records nothing. `token`: that of a dry run, whose hashes are used again.
 
-        Raises Problem: NOT_FOUND, UNAVAILABLE, WORKFLOW_NOT_FOUND or VALIDATION_FAILED.
+        Raises Problem: NOT_FOUND, UNAVAILABLE, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED, and CONFLICT
+        if the plan is not the one that the dry run showed.
         """
+        shown = read_token(token) if token is not None else None
         source = await self._source(collection_id, user_id)
         generation_input, count = await asyncio.to_thread(_read, source.data, request)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
         newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
         definitions = {name: definition for name, definition in newest.items() if definition is not None}
-        job_id = job_id_of(context)
+        job_id, available = job_id_of(context), self._available_models()
+        seed = context.command_id if shown is None else shown.seed
 
-        def plan() -> JobPlan:
-            hashes = default_hashes(context.command_id, count)
-            return plan_job(generation_input, definitions, request, job_id, hashes)
+        def plan() -> tuple[JobPlan, str]:
+            hashes = default_hashes(seed, count)
+            made = plan_job(generation_input, definitions, request, job_id, hashes, available)
+            versions = {name: definition.version for name, definition in definitions.items()}
+            digest = plan_digest(source.data, versions, made)
+            if shown is not None:
+                shown.check(digest)
+            return made, written_token(seed, digest)
 
-        return PlannedJob(source, generation_input, definitions, await asyncio.to_thread(plan))
+        return PlannedJob(source, generation_input, definitions, *await asyncio.to_thread(plan))
 
     async def request(
-        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context
+        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context, token: str | None = None
     ) -> tuple[UUID, Job]:
         """Requests a job, and waits for the decision of credits: the job's id and its state then.
 
@@ -88,19 +116,32 @@ class JobRequests:
         the job, and CONFLICT if it was lost in a restore.
         """
         job_id = job_id_of(context)
-        existing = await self._handlers.store.load(JOB, job_id) if context.repeatable else None
-        if existing is None or not existing.version:
-            planned = await self.plan(collection_id, user_id, request, context)
-            command = _command(job_id, collection_id, planned)
-            # The job's id is derived from the command's, so its state shows whether the command was carried out.
-            await self._handlers.command_job(job_id, command, msgspec.structs.replace(context, repeatable=False))
+        if not await self._is_repeated(job_id, context):
+            planned = await self.plan(collection_id, user_id, request, context, token)
+            await self._record(_command(job_id, collection_id, planned), context)
+        return job_id, await self._authorized(job_id)
+
+    async def request_test(self, command: RequestJob, context: Context) -> Job:
+        """Requests the test of a workflow; otherwise as `request`."""
+        if not await self._is_repeated(command.job_id, context):
+            await self._record(command, context)
+        return await self._authorized(command.job_id)
+
+    async def _is_repeated(self, job_id: UUID, context: Context) -> bool:
+        return context.repeatable and bool((await self._handlers.store.load(JOB, job_id)).version)
+
+    async def _record(self, command: RequestJob, context: Context) -> None:
+        # The job's id is derived from the command's, so its state shows whether the command was carried out.
+        await self._handlers.command_job(command.job_id, command, msgspec.structs.replace(context, repeatable=False))
+
+    async def _authorized(self, job_id: UUID) -> Job:
         job = await self._decided(job_id)
         note(job.position)  # the caller's next reads include it
         if job.state.status == "disowned":
             raise disowned_problem()
         if job.state.status == "rejected":
             raise Problem("INSUFFICIENT_CREDITS", job.state.error)
-        return job_id, job.state
+        return job.state
 
     async def _decided(self, job_id: UUID) -> Loaded[Job]:
         """The job when credits has decided, or still pending after `verdict_wait`.
@@ -154,9 +195,8 @@ class JobRequests:
 
 
 def _read(data: dict[str, Any], request: JobRequest) -> tuple[GenerationInput, int]:
-    """Raises VALIDATION_FAILED for data, variables or a count that is not valid, before hashes are made."""
+    """Raises VALIDATION_FAILED for data that is not valid."""
     generation_input = read(data)
-    choose(generation_input.variables, request.variables)
     return generation_input, generation_count(generation_input, request)
 
 
@@ -165,9 +205,9 @@ def job_id_of(context: Context) -> UUID:
     return uuid5(context.command_id, "job")
 
 
-def default_hashes(command_id: UUID, count: int) -> Sequence[str]:
-    """Hashes for a job that states none, derived from its command's id: 64 hex digits each."""
-    return [hashlib.sha256(command_id.bytes + index.to_bytes(4, "big")).hexdigest() for index in range(count)]
+def default_hashes(seed: UUID, count: int) -> Sequence[str]:
+    """Hashes for a job that states none, derived from its command's id or a dry run's: 64 hex digits each."""
+    return [hashlib.sha256(seed.bytes + index.to_bytes(4, "big")).hexdigest() for index in range(count)]
 
 
 def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJob:
@@ -185,5 +225,6 @@ def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJ
         variables=plan.chosen,
         generations=plan.generations,
         quoted=plan.quoted,
+        breakdown=plan.breakdown,
         encryption_enabled=source.encryption_enabled,
     )

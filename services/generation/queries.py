@@ -1,13 +1,10 @@
-"""Rows → answers: jobs, their generations and history, and the workflows."""
+"""Rows → answers: jobs, their generations and history."""
 
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.workflow import read_definition
 from services.generation.projections.job_events import SELECT_LAST_POSITION_OF_JOB
 from services.generation.views import (
     GenerationCounts,
@@ -15,10 +12,9 @@ from services.generation.views import (
     HistoryEntry,
     JobCredits,
     JobSummary,
-    WorkflowView,
 )
 from shared.contracts.amounts import to_credits
-from shared.contracts.problem import Problem, not_found
+from shared.contracts.problem import not_found
 from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore
 
@@ -49,8 +45,6 @@ select place, gid, hash, status, variables, error, outputs, row_count from (
 SELECT_HISTORY: LiteralString = """
 select position, status, message, data, created_at from job_history_v2
 where job_id = %s and position > %s order by position limit %s"""
-SELECT_WORKFLOWS: LiteralString = """
-select workflow_id, name, version, definition, updated_at from workflows_v2 order by name"""
 
 FIRST_PAGE = 100
 """Generations in the answer for one job."""
@@ -68,7 +62,7 @@ class GenerationPage(msgspec.Struct, frozen=True):
 
 
 class Queries:
-    """Reads for clients: of one user's jobs, and of the workflows, which all users share."""
+    """Reads for clients: of one user's jobs."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -121,34 +115,6 @@ class Queries:
             await cursor.execute(SELECT_LAST_POSITION_OF_JOB, (job_id,))
             row = await cursor.fetchone()
         return row[0] or 0 if row is not None else 0
-
-    async def workflows(self) -> list[WorkflowView]:
-        """All workflows, by name."""
-        async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_WORKFLOWS)
-            return [_read_workflow(*row) for row in await cursor.fetchall()]
-
-    async def workflow(self, id_or_name: str) -> WorkflowView:
-        """Raises WORKFLOW_NOT_FOUND."""
-        for view in await self.workflows():
-            if id_or_name in (str(view.id), view.name):
-                return view
-        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {id_or_name[:100]}")
-
-
-def _read_workflow(
-    workflow_id: UUID, name: str, version: int, document: dict[str, Any], updated_at: datetime
-) -> WorkflowView:
-    definition = read_definition(name, version, document)
-    return WorkflowView(
-        id=workflow_id,
-        name=name,
-        version=version,
-        type=definition.type,
-        cost=Decimal(definition.cost),
-        form=document["form"],
-        updated_at=updated_at,
-    )
 
 
 def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:

@@ -12,6 +12,12 @@ from litestar.serialization import default_serializer
 Credits = Annotated[Decimal, KwargDefinition(schema_extra={"type": "number"}, description="Exact to 6 decimals")]
 """An amount as clients see it, in an `ExactResponse`."""
 
+MaybeCredits = Annotated[
+    Decimal | None,
+    KwargDefinition(schema_extra={"type": ["number", "null"]}, description="Exact to 6 decimals, or null"),
+]
+"""An amount that may not be known."""
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 

@@ -16,7 +16,7 @@ from services.credits.domain.account import Account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.credits.handlers import ACCOUNT
-from services.generation.deciders import GENERATION, JOB, SOURCE, WORKFLOW
+from services.generation.deciders import GENERATION, JOB, MODEL, SOURCE, WORKFLOW
 from services.generation.domain import job
 from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
@@ -26,6 +26,7 @@ from shared.contracts import collections as contracts
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     CollectionAdopted,
+    ModelDescribed,
     Output,
     PlannedStep,
     RequestedGeneration,
@@ -212,6 +213,10 @@ def of_a_workflow(size: int) -> list[Event]:
     return [WorkflowRegistered(ID, "sketch", 10**6 + n, f"digest {n % 10}", {}) for n in range(size)]
 
 
+def of_a_model(size: int) -> list[Event]:
+    return [ModelDescribed(ID, "vae", "ae.safetensors", None, None, n) for n in range(size)]
+
+
 @dataclass(frozen=True)
 class Life:
     """`bounded`: the state does not grow with the history."""
@@ -239,6 +244,7 @@ LIVES: dict[str, Life] = {
     "a component's asset": Life(COMPONENT_ASSET, of_a_component_asset, 500),
     "a collection that generation knows": Life(SOURCE, of_adoptions, 500),
     "a workflow": Life(WORKFLOW, of_a_workflow, 500),
+    "a model": Life(MODEL, of_a_model, 500),
 }
 
 

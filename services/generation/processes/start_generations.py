@@ -10,7 +10,7 @@ from uuid import UUID
 from services.generation.domain.fair_shares import OpenJob
 from services.generation.domain.generation import Start
 from services.generation.domain.payload.draws import draw
-from services.generation.domain.planning.steps import plan_steps
+from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.job_specifications import JobSpecification
 from shared.contracts.generation import JobAuthorized, JobGenerationCompleted, JobGenerationFailed
 from shared.contracts.sizes import KIB, encoded_size
@@ -41,6 +41,7 @@ def start_of(specification: JobSpecification, place: int) -> Start:
     requested, generation = specification.requested, specification.generations[place]
     generation_input = specification.generation_input
     values = draw(generation_input.variables, requested.variables, generation.hash)
+    owner = StepOwner(requested.user_id, requested.job_id, generation.gid)
     return Start(
         gid=generation.gid,
         job_id=requested.job_id,
@@ -48,7 +49,7 @@ def start_of(specification: JobSpecification, place: int) -> Start:
         collection_id=requested.collection_id,
         hash=generation.hash,
         variables=values,
-        steps=plan_steps(generation_input, specification.definitions, values, generation.gid, generation.hash),
+        steps=plan_steps(generation_input, specification.definitions, values, generation.hash, owner),
         cost=generation.cost,
         encryption_enabled=requested.encryption_enabled,
     )

@@ -7,8 +7,17 @@ from services.generation.routes.grant_keys import list_grant_keys
 from services.generation.routes.job_events import follow_job
 from services.generation.routes.job_requests import generate
 from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
+from services.generation.routes.models import change_model, describe_model, list_models, read_models
 from services.generation.routes.workers import list_workers
-from services.generation.routes.workflows import list_workflows, read_workflow
+from services.generation.routes.workflows import (
+    change_workflow,
+    deprecate_workflow,
+    list_models_of_workflow,
+    list_workflows,
+    read_workflow,
+    register_workflow,
+    test_workflow,
+)
 from shared.http.amounts import ExactResponse
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -24,6 +33,15 @@ ROUTES: list[ControllerRouterHandler] = [
             list_workflows,
             read_workflow,
             list_workers,
+            list_models_of_workflow,
+            register_workflow,
+            change_workflow,
+            deprecate_workflow,
+            test_workflow,
+            list_models,
+            read_models,
+            describe_model,
+            change_model,
             list_grant_keys,
         ],
         response_class=ExactResponse,

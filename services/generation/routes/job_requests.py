@@ -1,17 +1,21 @@
 """Requesting generations of a collection."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
+from msgspec import Meta
 
 from services.generation.domain.planning.job_plan import JobRequest
-from services.generation.job_requests import JobRequests
+from services.generation.job_requests import JobRequests, PlannedJob
 from shared.contracts.amounts import to_credits
-from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
+from shared.contracts.generation_input import Step
+from shared.contracts.problem import Detail, invalid
+from shared.contracts.references import walk
+from shared.http import CommandContext, Envelope, FromPath, JSONBody, User, cursor_number, encode_cursor
 from shared.http.amounts import Credits, ExactResponse
 from shared.http.positions import following
 from shared.http.problems import ProblemBody
@@ -22,13 +26,17 @@ class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """What to generate of a collection. Members that are left out are as in the collection's own `generations`.
 
     `variables` sets some by name; the others are drawn. `hashes`: one per generation; without them, hashes are made.
-    `dry_run` answers what the job would cost and draw, and records nothing.
+    `dry_run` answers what the job would cost and draw, and records nothing: `limit` generations, from `cursor` on.
+    `dry_run_token`: the job draws exactly what that dry run showed, or is refused.
     """
 
     variables: dict[str, Any] = {}
     generations: int | None = None
     hashes: list[str] | None = None
     dry_run: bool = False
+    dry_run_token: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: str | None = None
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
@@ -45,15 +53,41 @@ class DrawnGeneration(msgspec.Struct, frozen=True):
     cost: Credits
 
 
-class Quote(msgspec.Struct, frozen=True):
-    """What a job of `total` generations would cost, with the variables of the first 100 at most.
+class PlannedStepView(msgspec.Struct, frozen=True):
+    """A step as it would run. `needs`: the steps whose outputs it takes; `models`: files that it may load."""
 
-    Fewer if these are large. To see those of others, ask with their hashes.
+    step_id: int
+    workflow: str
+    version: int
+    type: str
+    service: str
+    needs: list[int]
+    produces: str
+    models: list[str]
+
+
+class StepCostView(msgspec.Struct, frozen=True):
+    """What a step costs in `generations` of the job, all of them together. `details`: of its cost function."""
+
+    step_id: int
+    generations: int
+    cost: Credits
+    details: Any
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What a job of `total` generations would cost, step by step, with the variables of the first ones.
+
+    To see those of others, ask with `cursor`: `next_cursor`, and with `dry_run_token`.
     """
 
     quoted: Credits
     generations: list[DrawnGeneration]
     total: int
+    plan: list[PlannedStepView]
+    breakdown: list[StepCostView]
+    dry_run_token: str
+    next_cursor: str | None
     dry_run: bool = True
 
 
@@ -81,13 +115,52 @@ async def generate(
     """
     request = JobRequest(data.variables, data.generations, data.hashes)
     if data.dry_run:
-        planned = await job_requests.plan(collection_id, principal.user_id, request, context)
-        samples = [
-            DrawnGeneration(generation.hash, variables, to_credits(generation.cost))
-            for generation, variables in planned.samples()
-        ]
-        quote = Quote(to_credits(planned.plan.quoted), samples, len(planned.plan.generations))
-        return ExactResponse(Envelope(quote), status_code=200)
-    job_id, job = await job_requests.request(collection_id, principal.user_id, request, context)
-    url = f"{runtime.settings.public_url.rstrip('/')}/jobs/{job_id}/events"
+        if data.cursor is not None and data.dry_run_token is None:
+            message = "is needed with a cursor, so that the pages are of one plan"
+            raise invalid("The request is not valid", Detail("/dry_run_token", message))
+        after = cursor_number(data.cursor, 0)
+        planned = await job_requests.plan(collection_id, principal.user_id, request, context, data.dry_run_token)
+        return ExactResponse(Envelope(_quote(planned, after, data.limit)), status_code=200)
+    job_id, job = await job_requests.request(collection_id, principal.user_id, request, context, data.dry_run_token)
+    url = events_url(runtime.settings.public_url, job_id)
     return Response(Envelope(AcceptedJob(job_id, job.status, url)), status_code=202)
+
+
+def events_url(public_url: str, job_id: UUID) -> str:
+    """Where a job's events are streamed."""
+    return f"{public_url.rstrip('/')}/jobs/{job_id}/events"
+
+
+def _quote(planned: PlannedJob, after: int, limit: int) -> Quote:
+    plan = planned.plan
+    samples = [
+        DrawnGeneration(generation.hash, variables, to_credits(generation.cost))
+        for generation, variables in planned.samples(after, limit)
+    ]
+    following_place = after + len(samples)
+    return Quote(
+        quoted=to_credits(plan.quoted),
+        generations=samples,
+        total=len(plan.generations),
+        plan=[_step_view(step, planned) for step in planned.generation_input.steps],
+        breakdown=[
+            StepCostView(quote.step, quote.generations, to_credits(quote.cost), quote.details)
+            for quote in plan.breakdown
+        ],
+        dry_run_token=planned.token,
+        next_cursor=encode_cursor(following_place) if following_place < len(plan.generations) else None,
+    )
+
+
+def _step_view(step: Step, planned: PlannedJob) -> PlannedStepView:
+    definition = planned.definitions[step.workflow]
+    return PlannedStepView(
+        step_id=step.id,
+        workflow=step.workflow,
+        version=definition.version,
+        type=definition.type,
+        service=definition.template.service,
+        needs=list(dict.fromkeys(step_id for _, step_id in walk(step.payload))),
+        produces=definition.template.produces,
+        models=[f"{model.kind}/{model.name}" for model in definition.template.models],
+    )

@@ -1,18 +1,136 @@
-"""The workflows that a collection's steps can name."""
+"""The workflows that a collection's steps can name: for all users to read, and for operators to register."""
 
-from litestar import get
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 
-from services.generation.queries import Queries
-from services.generation.views import WorkflowView
-from shared.http import Envelope, FromPath, Page
+from services.generation.handlers import CommandHandlers
+from services.generation.routes.job_requests import AcceptedJob, events_url
+from services.generation.views import ModelView, RegisteredWorkflow, WorkflowDetails, WorkflowView
+from services.generation.workflow_queries import WorkflowQueries
+from services.generation.workflow_registry import WorkflowRegistry
+from services.generation.workflow_tests import WorkflowTests
+from shared.contracts.problem import Detail, invalid
+from shared.http import CommandContext, Envelope, FromPath, JSONBody, Page, User
+from shared.runtime import Runtime
+
+OPERATORS = {"roles": {"operator"}}
+
+
+class NewWorkflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`definition`: a member per file of the workflow's folder, such as `form`, `inputs`, `job` and `credits`.
+
+    `type` follows from the definition; one that is written must agree. With `dry_run`, nothing is recorded.
+    """
+
+    name: str
+    definition: dict[str, Any]
+    type: str | None = None
+    dry_run: bool = False
+
+
+class ChangedWorkflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As for a new workflow; a `name`, if written, is the one in the path."""
+
+    definition: dict[str, Any]
+    name: str | None = None
+    type: str | None = None
+    dry_run: bool = False
+
+
+class Deprecation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`reason`: for the people whose collections use the workflow."""
+
+    reason: str = "An operator has deprecated it"
+
+
+class WorkflowTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`values`: by field, instead of the workflow's own test values."""
+
+    values: dict[str, Any] = {}
 
 
 @get("/workflows", summary="The workflows that steps can name")
-async def list_workflows(queries: NamedDependency[Queries]) -> Page[WorkflowView]:
-    return Page(await queries.workflows())
+async def list_workflows(workflow_queries: NamedDependency[WorkflowQueries]) -> Page[WorkflowView]:
+    return Page(await workflow_queries.workflows())
 
 
 @get("/workflows/{workflow:str}", summary="One workflow, by id or name")
-async def read_workflow(workflow: FromPath[str], queries: NamedDependency[Queries]) -> Envelope[WorkflowView]:
-    return Envelope(await queries.workflow(workflow))
+async def read_workflow(
+    workflow: FromPath[str], workflow_queries: NamedDependency[WorkflowQueries]
+) -> Envelope[WorkflowDetails]:
+    return Envelope(await workflow_queries.workflow(workflow))
+
+
+@get("/workflows/{workflow:str}/models", summary="The models that a workflow needs")
+async def list_models_of_workflow(
+    workflow: FromPath[str], workflow_queries: NamedDependency[WorkflowQueries]
+) -> Page[ModelView]:
+    """The files that its graph loads or downloads, and those of its `required_models.json`."""
+    return Page(await workflow_queries.models_of(workflow))
+
+
+@post("/workflows", summary="Register a workflow", opt=OPERATORS)
+async def register_workflow(
+    data: JSONBody[NewWorkflow], context: CommandContext, registry: NamedDependency[WorkflowRegistry]
+) -> Response[Envelope[RegisteredWorkflow]]:
+    """For operators. A new workflow, or the next version of one; the same definition again changes nothing.
+
+    201 if it is added, else 200. Jobs keep the version that they began with.
+    """
+    registered = await registry.register(
+        data.name, data.definition, context, written_type=data.type, dry_run=data.dry_run
+    )
+    is_new = registered.outcome == "added" and not data.dry_run
+    return Response(Envelope(registered), status_code=201 if is_new else 200)
+
+
+@put("/workflows/{workflow:str}", summary="Change a workflow", opt=OPERATORS)
+async def change_workflow(
+    workflow: FromPath[str],
+    data: JSONBody[ChangedWorkflow],
+    context: CommandContext,
+    registry: NamedDependency[WorkflowRegistry],
+    workflow_queries: NamedDependency[WorkflowQueries],
+) -> Envelope[RegisteredWorkflow]:
+    """For operators. Another definition is the next version, and ends a deprecation."""
+    name = await workflow_queries.name_of(workflow)
+    if data.name not in (None, name):
+        raise invalid("A workflow's name never changes", Detail("/name", f"is {name!r}; leave it out"))
+    registered = await registry.register(name, data.definition, context, written_type=data.type, dry_run=data.dry_run)
+    return Envelope(registered)
+
+
+@post("/workflows/{workflow:str}/deprecate", status_code=200, summary="Deprecate a workflow", opt=OPERATORS)
+async def deprecate_workflow(
+    workflow: FromPath[str],
+    data: JSONBody[Deprecation],
+    context: CommandContext,
+    handlers: NamedDependency[CommandHandlers],
+    workflow_queries: NamedDependency[WorkflowQueries],
+) -> Envelope[WorkflowView]:
+    """For operators. Says that nobody should use it any more; collections that do still run, and quotes warn of it."""
+    name = await workflow_queries.name_of(workflow)
+    if not 1 <= len(data.reason) <= 500:
+        raise invalid("The reason is not valid", Detail("/reason", "has 1 to 500 characters"))
+    await handlers.deprecate_workflow(name, data.reason, context)
+    view = await workflow_queries.workflow(name)
+    return Envelope(WorkflowView(**{name: getattr(view, name) for name in WorkflowView.__struct_fields__}))
+
+
+@post("/workflows/{workflow:str}/test", status_code=202, summary="Test a workflow", opt=OPERATORS)
+async def test_workflow(
+    workflow: FromPath[str],
+    data: JSONBody[WorkflowTrial],
+    principal: User,
+    context: CommandContext,
+    workflow_queries: NamedDependency[WorkflowQueries],
+    workflow_tests: NamedDependency[WorkflowTests],
+    runtime: NamedDependency[Runtime],
+) -> Envelope[AcceptedJob]:
+    """For operators. Runs one step with its test values: a job of type `workflow_test`, which nobody is charged for."""
+    name = await workflow_queries.name_of(workflow)
+    job_id, job = await workflow_tests.request(name, data.values, principal.user_id, context)
+    return Envelope(AcceptedJob(job_id, job.status, events_url(runtime.settings.public_url, job_id)))

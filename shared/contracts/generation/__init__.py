@@ -33,13 +33,17 @@ from shared.contracts.generation.job import (
     JobRejected,
     JobRequested,
     RequestedGeneration,
+    StepQuote,
     generation_id,
 )
-from shared.contracts.generation.workflow import WorkflowEvent, WorkflowRegistered
+from shared.contracts.generation.model import ModelDescribed, ModelEvent
+from shared.contracts.generation.workflow import WorkflowDeprecated, WorkflowEvent, WorkflowRegistered
 from shared.contracts.language import Upcaster
 
 EVENTS: tuple[type[Event], ...] = (
     WorkflowRegistered,
+    WorkflowDeprecated,
+    ModelDescribed,
     CollectionAdopted,
     JobDisowned,
     JobRequested,
@@ -84,6 +88,8 @@ __all__ = [
     "JobRejected",
     "JobRequested",
     "Kind",
+    "ModelDescribed",
+    "ModelEvent",
     "Output",
     "PlannedStep",
     "RequestedGeneration",
@@ -92,7 +98,9 @@ __all__ = [
     "StepError",
     "StepFailed",
     "StepOutputs",
+    "StepQuote",
     "StepScheduled",
+    "WorkflowDeprecated",
     "WorkflowEvent",
     "WorkflowRegistered",
     "generation_id",

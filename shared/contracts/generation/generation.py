@@ -52,6 +52,8 @@ class PlannedStep(msgspec.Struct, frozen=True):
     """Component ids whose outputs the payload refers to."""
     priority: int = 50
     max_attempts: int = 3
+    seeds: dict[str, int] | None = None
+    """By the form's field: seeds that were drawn. None in events of early releases, which have them in `payload`."""
 
 
 class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1"):

@@ -18,6 +18,18 @@ class RequestedGeneration(msgspec.Struct, frozen=True):
     cost: int
 
 
+class StepQuote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one step costs in some of a job's generations: those for which its cost function said the same."""
+
+    step: int
+    generations: int
+    """How many."""
+    cost: int
+    """Of all of them together."""
+    details: Any = None
+    """What the cost function said of the cost of one."""
+
+
 class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     """A user requested N generations of a collection, at the quoted price."""
 
@@ -39,6 +51,8 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     """Number of generations; 0: all are listed here."""
     parts: int = 0
     """Number of `job_generations_listed` events that follow, recorded in the same append."""
+    breakdown: list[StepQuote] = msgspec.field(default_factory=list)
+    """Which steps make up `quoted`; empty in events of early releases."""
 
     @property
     def count(self) -> int:

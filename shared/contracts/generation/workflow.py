@@ -19,3 +19,11 @@ class WorkflowRegistered(WorkflowEvent, frozen=True, tag="workflow_registered.v1
     digest: str
     """sha256 of the canonical definition: makes an import idempotent."""
     definition: dict[str, Any]
+
+
+class WorkflowDeprecated(WorkflowEvent, frozen=True, tag="workflow_deprecated.v1"):
+    """Nobody should use a workflow any more. Collections that do still run; its next version ends the deprecation."""
+
+    workflow_id: UUID
+    name: str
+    reason: str

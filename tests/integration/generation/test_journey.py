@@ -110,10 +110,18 @@ async def test_a_dry_run_quotes_and_draws_and_does_nothing(api: Api, collections
     collection = await created(collections, FOXES)
     quote = await api.generate(collection, dry_run=True, hashes=["a", "b"], variables={"style": "oil"})
     assert quote.status == 200
-    assert quote.data == {
+    assert [(step["step_id"], step["service"], step["needs"]) for step in quote.data["plan"]] == [
+        (11, "sketch", []),
+        (12, "frame", [11]),
+    ]
+    costs = [(step["step_id"], step["generations"], step["cost"]) for step in quote.data["breakdown"]]
+    assert costs == [(11, 2, Decimal(2)), (12, 2, Decimal("0.5"))]
+    others = {name: value for name, value in quote.data.items() if name not in {"plan", "breakdown", "dry_run_token"}}
+    assert others == {
         "quoted": Decimal("2.5"),
         "total": 2,
         "dry_run": True,
+        "next_cursor": None,
         "generations": [
             {"hash": hash_, "variables": {"style": "oil"}, "cost": Decimal("1.25")} for hash_ in ("a", "b")
         ],

@@ -32,6 +32,7 @@ class Worker:
         self.js, self._client, self.storage = js, client, storage
         self.behave: Behaviour = finished
         self.worked: list[WorkMessage] = []
+        self.subjects: list[str] = []
         self.told: Callable[[WorkResult, Output], AssetStored | None] = stored
         """What storage tells of a file; None: nothing."""
         self._stored: set[str] = set()
@@ -44,6 +45,7 @@ class Worker:
             await self.may_work.wait()
             try:
                 for message in await self._subscription.fetch(1, 0.5):
+                    self.subjects.append(message.subject)
                     await self._work(msgspec.json.decode(message.data, type=WorkMessage))
                     await message.ack()
             except nats.errors.TimeoutError:

@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 from uuid import UUID
 
+from services.generation.cost_function import cost_functions
 from services.generation.domain.workflow import read_definition
 from shared.contracts.generation import Output, PlannedStep
 
@@ -18,7 +19,7 @@ def folder(name):
     return {path.stem: json.loads(path.read_text()) for path in (WORKFLOWS / name).glob("*.json")}
 
 
-DEFINITIONS = {name: read_definition(name, 1, folder(name)) for name in ("sketch", "frame", "caption")}
+DEFINITIONS = {name: read_definition(name, 1, folder(name), cost_functions) for name in ("sketch", "frame", "caption")}
 
 
 def pick(name, *values, weights=None, **more):

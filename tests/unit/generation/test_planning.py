@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from services.generation.domain.payload.draws import draw, seed
 from services.generation.domain.planning.job_plan import JobRequest, generation_count, plan_job
-from services.generation.domain.planning.steps import plan_steps
+from services.generation.domain.planning.steps import StepOwner, plan_steps
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
-from tests.unit.generation.builders import DEFINITIONS, GID, JOB, data, pick, step
+from tests.unit.generation.builders import DEFINITIONS, GID, JOB, USER, data, pick, step
 
 MADE = [f"made {n}" for n in range(10_000)]
 MAIN = data(
@@ -27,7 +27,7 @@ def plan(written, **request):
 
 def steps(written, hash_="h", **chosen):
     given_ = read(written)
-    return plan_steps(given_, DEFINITIONS, draw(given_.variables, chosen, hash_), GID, hash_)
+    return plan_steps(given_, DEFINITIONS, draw(given_.variables, chosen, hash_), hash_, StepOwner(USER, JOB, GID))
 
 
 def refusal(written, **request):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from services.generation.cost_function import cost_functions
 from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
-from services.generation.domain.workflow.cost import InvalidCost, step_cost
+from services.generation.domain.workflow.cost import InvalidCost, constant_cost, step_cost
 from shared.contracts.generation import WorkflowRegistered
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, after, folder
@@ -11,7 +12,7 @@ from workers.studio.renderers.palette import BY_NAME
 
 
 def register(state, definition, name="sketch"):
-    events = decide(Register(name, definition), state)
+    events = decide(Register(name, definition), state, cost_functions)
     return events, after(evolve, state, events)
 
 
@@ -41,12 +42,12 @@ def test_a_changed_folder_becomes_the_next_version():
 @pytest.mark.parametrize(
     "change",
     [
-        {"form": {}},
+        {"form": []},
         {"form": {"fields": [{"name": "no id"}]}},
         {"job": {}},
         {"job": {"service_required": "a.b"}},
         {"job": {"service_required": "a", "priority": 101}},
-        {"inputs": [{"id": "prompt", "pathJq": ".a.[0]"}]},
+        {"inputs": [{"id": "prompt", "pathJq": ".a b"}]},
         {"inputs": [{"id": "prompt"}]},
         {"cost": {"expression": "free"}},
         {"cost": {"expression": "-1"}},
@@ -55,23 +56,32 @@ def test_a_changed_folder_becomes_the_next_version():
 def test_a_folder_that_can_not_be_read_is_refused(change):
     """And registers nothing."""
     with pytest.raises(Problem) as refused:
-        decide(Register("sketch", folder("sketch") | change), Workflow())
+        decide(Register("sketch", folder("sketch") | change), Workflow(), cost_functions)
     assert refused.value.code == "VALIDATION_FAILED"
 
 
 def test_the_built_in_workflows_cost_what_is_announced():
     """1, 0.25 and 0.1 credits."""
-    costs = {name: step_cost(each.cost, {}) for name, each in DEFINITIONS.items()}
+    costs = {name: step_cost(each.cost, {}).micro for name, each in DEFINITIONS.items()}
     assert costs == {"sketch": 1_000_000, "frame": 250_000, "caption": 100_000}
+
+
+def test_all_faults_are_told_at_once():
+    """Each with its place."""
+    broken = {"form": {"fields": [{"name": "no id"}]}, "inputs": [{"id": "x"}], "job": {}, "cost": {"expression": "x"}}
+    with pytest.raises(Problem) as refused:
+        decide(Register("sketch", broken), Workflow(), cost_functions)
+    pointers = ["/form/fields/0/id", "/inputs/0", "/job/service_required", "/cost/expression"]
+    assert [detail.pointer for detail in refused.value.details] == pointers
 
 
 def test_costs_are_exact():
     """The smallest amounts that occur; what is finer than a micro-credit is rounded up."""
-    assert step_cost("0.000123", {}) == 123
-    assert step_cost("0.0000001", {}) == 1
+    assert constant_cost("0.000123").micro == 123
+    assert constant_cost("0.0000001").micro == 1
     for expression in ("NaN", "Infinity", "1e400", "", "1 credit"):
         with pytest.raises(InvalidCost):
-            step_cost(expression, {})
+            constant_cost(expression)
 
 
 def test_the_sketch_form_offers_the_palettes_that_its_worker_has():

@@ -27,7 +27,7 @@ from services.generation.domain.payload.draws import choose, draw
 from services.generation.domain.payload.prompts import drawn_prompt
 from services.generation.domain.payload.substitution import needs, resolved
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
-from services.generation.domain.planning.steps import plan_steps
+from services.generation.domain.planning.steps import StepOwner, plan_steps
 from shared.contracts.collections import ArtworkFile, PackagedDocument, Trait
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
@@ -102,7 +102,7 @@ def substituting(size: int) -> Work:
 
 def planning_steps(size: int) -> Work:
     given = read(data(*(step(each + 1, prompt="{{n}}") for each in range(size)), variables=[NUMBER]))
-    return lambda: plan_steps(given, DEFINITIONS, {"n": 1}, UUID(int=1), "hash")
+    return lambda: plan_steps(given, DEFINITIONS, {"n": 1}, "hash", StepOwner(UUID(int=2), JOB, UUID(int=1)))
 
 
 def table(size: int) -> Work:

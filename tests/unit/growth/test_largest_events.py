@@ -29,10 +29,11 @@ from services.collections.domain.package import commands as package
 from services.collections.domain.package import state as package_state
 from services.credits.domain import account, decisions
 from services.credits.domain.grants import Grant, OpenGrants
+from services.generation.cost_function import cost_functions
 from services.generation.domain import generation, job, workflow
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
-from services.generation.domain.planning.steps import plan_steps
+from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.storage.consumers import out_data
 from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
 from shared.contracts.event import Event, event_type
@@ -152,7 +153,7 @@ def of_a_generation() -> list[Event]:
         )
         [wanted] = plan_job(given, DEFINITIONS, JobRequest(), JOB, ()).generations
         values = draw(given.variables, {}, wanted.hash)
-        steps = plan_steps(given, DEFINITIONS, values, wanted.gid, wanted.hash)
+        steps = plan_steps(given, DEFINITIONS, values, wanted.hash, StepOwner(USER, JOB, wanted.gid))
         command = generation.Start(wanted.gid, JOB, USER, COLLECTION, wanted.hash, values, steps, 1)
         return list(generation.decide(command, generation.Generation()))
 
@@ -171,7 +172,7 @@ def of_results() -> list[Event]:
     written = data(step(1, prompt="x"), step(2, prompt="x"), variables=[text("x" * 470 * KIB)])
     given = read(written)
     gid = generation_id(JOB, 0)
-    steps = plan_steps(given, DEFINITIONS, {"t": "x"}, gid, "h")
+    steps = plan_steps(given, DEFINITIONS, {"t": "x"}, "h", StepOwner(USER, JOB, gid))
     start = generation.Start(gid, JOB, USER, COLLECTION, CONTROL * 256, {"t": "x" * 470 * KIB}, steps, 1)
     state = reduce(generation.evolve, generation.decide(start, generation.Generation()), generation.Generation())
 
@@ -252,7 +253,7 @@ def of_an_account() -> list[Event]:
 def of_a_workflow() -> list[Event]:
     def register(size: int) -> list[Event]:
         command = workflow.Register("x" * 200, {**folder("sketch"), "test": CONTROL * size})
-        return list(workflow.decide(command, workflow.Workflow()))
+        return list(workflow.decide(command, workflow.Workflow(), cost_functions))
 
     return most(register, 10**6)
 

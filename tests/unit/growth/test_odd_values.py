@@ -21,9 +21,10 @@ from services.collections.domain.collection.variable_table import table_of, vari
 from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
 from services.credits.domain.decisions import GrantCredits, decide
+from services.generation.cost_function import cost_functions
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
-from services.generation.domain.planning.steps import plan_steps
+from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
 from services.generation.engine.result_message import MalformedResult, read_result
@@ -106,7 +107,9 @@ def test_instructions(written: Any) -> None:
         planned = read(made.data)
         plan = plan_job(planned, DEFINITIONS, JobRequest({"free": "x"}), JOB, ["h"] * 10_000)
         values = draw(planned.variables, plan.chosen, "h")
-        assert msgspec.json.encode(plan_steps(planned, DEFINITIONS, values, UUID(int=1), "h"))
+        assert msgspec.json.encode(
+            plan_steps(planned, DEFINITIONS, values, "h", StepOwner(UUID(int=2), JOB, UUID(int=1)))
+        )
     except Problem as problem:
         assert_bounded(problem)
 
@@ -209,7 +212,7 @@ def test_workflows(definition: Any) -> None:
     if not isinstance(definition, dict):
         return
     try:
-        decide_workflow(Register("sketch", definition), Workflow())
+        decide_workflow(Register("sketch", definition), Workflow(), cost_functions)
     except Problem as problem:
         assert_bounded(problem)
 

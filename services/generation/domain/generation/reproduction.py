@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.contracts.generation import GenerationStarted
+from shared.contracts.generation import GenerationStarted, PlannedStep
 
 
 def reproduction(data: Mapping[str, Any], chosen: Mapping[str, Any], started: GenerationStarted) -> dict[str, Any]:
@@ -12,10 +12,10 @@ def reproduction(data: Mapping[str, Any], chosen: Mapping[str, Any], started: Ge
     Its hash is the only one. A variable that the request set can take that value only. A drawn seed is written as a
     number, because it depends on the component's id, and a collection made from this data has other ids.
     """
-    seeds = {step.component_id: step.payload.get("seed") for step in started.steps}
+    planned = {step.component_id: step for step in started.steps}
     return {
         **data,
-        "steps": [_with_seed(step, seeds.get(step["id"])) for step in data.get("steps") or []],
+        "steps": [_with_seeds(step, planned.get(step["id"])) for step in data.get("steps") or []],
         "generations": {"generations": 1, "hashes": [started.hash], "use_custom_hashes": True},
         "variables": [
             _with_value(variable, chosen[variable["name"]]) if variable["name"] in chosen else variable
@@ -24,11 +24,15 @@ def reproduction(data: Mapping[str, Any], chosen: Mapping[str, Any], started: Ge
     }
 
 
-def _with_seed(step: dict[str, Any], seed: Any) -> dict[str, Any]:
+def _with_seeds(step: dict[str, Any], planned: PlannedStep | None) -> dict[str, Any]:
     payload = step.get("nodePayload") or {}
-    if seed is None or payload.get("seed") not in (None, "", -1):
+    if planned is None:
         return step
-    return {**step, "nodePayload": {**payload, "seed": seed}}
+    seeds: Mapping[str, Any] | None = planned.seeds
+    if seeds is None:  # planned by an early release: a drawn seed is at the top of its payload
+        seed = planned.payload.get("seed")
+        seeds = {} if seed is None or payload.get("seed") not in (None, "", -1) else {"seed": seed}
+    return {**step, "nodePayload": {**payload, **seeds}} if seeds else step
 
 
 def _with_value(variable: dict[str, Any], value: Any) -> dict[str, Any]:

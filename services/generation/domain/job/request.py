@@ -8,11 +8,15 @@ import msgspec
 
 from services.generation.domain.job.state import Job
 from shared.contracts.event import Event
-from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
+from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration, StepQuote
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_PART, encoded_size
 
 JOB_TYPE = "collection_generation"
+TEST_JOB_TYPE = "workflow_test"
+"""Of one step with its workflow's test values, which nobody is charged for."""
+NAMES = {JOB_TYPE: "Collection Generation", TEST_JOB_TYPE: "Test"}
+"""Of jobs, by their type."""
 MAX_INLINE = 128 * KIB
 """Bytes of generations in `job_requested` itself: about 900 of them, with hashes of 64 characters."""
 
@@ -31,6 +35,8 @@ class RequestJob(msgspec.Struct, frozen=True):
     generations: list[RequestedGeneration]
     quoted: int
     encryption_enabled: bool
+    breakdown: list[StepQuote] = []
+    job_type: str = JOB_TYPE
 
 
 def disowned_problem() -> Problem:
@@ -49,8 +55,8 @@ def request(command: RequestJob, state: Job) -> Sequence[Event]:
     first, *others = _parts(command.generations)
     requested = JobRequested(
         job_id=command.job_id,
-        name=f"Collection Generation: {command.title}",
-        job_type=JOB_TYPE,
+        name=f"{NAMES[command.job_type]}: {command.title}",
+        job_type=command.job_type,
         user_id=command.user_id,
         collection_id=command.collection_id,
         project_id=command.project_id,
@@ -62,6 +68,7 @@ def request(command: RequestJob, state: Job) -> Sequence[Event]:
         encryption_enabled=command.encryption_enabled,
         total=len(command.generations) if others else 0,
         parts=len(others),
+        breakdown=command.breakdown,
     )
     listed = (JobGenerationsListed(command.job_id, number, part) for number, part in enumerate(others, start=1))
     return [requested, *listed]

@@ -54,32 +54,50 @@ def draw(variables: Sequence[Variable], chosen: Mapping[str, Any], hash_: str) -
 
 
 def choose(variables: Sequence[Variable], request: Mapping[str, Any], pointer: str = "/variables") -> dict[str, Any]:
-    """The variables that a request sets, checked. A choice for a pick becomes the pick's own value: 2.0 becomes its 2.
+    """`chosen_values` of a request without faults. Raises VALIDATION_FAILED with its `chosen_faults`."""
+    faults = chosen_faults(variables, request, pointer)
+    if faults:
+        raise invalid("The variables can't be set as requested", *faults[:MAX_DETAILS])
+    return chosen_values(variables, request)
 
-    Raises VALIDATION_FAILED with every unknown or locked variable, every value of the wrong type or not among its
-    pick's values, and every variable without a value of its own that the request doesn't set.
+
+def chosen_values(variables: Sequence[Variable], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a request sets; faulty ones are left out.
+
+    A choice for a pick becomes the pick's own value: 2.0 becomes its 2.
     """
     by_name = {variable.name: variable for variable in variables}
-    faults: list[Detail] = []
     chosen: dict[str, Any] = {}
     for name, value in request.items():
-        fault = _fault(by_name, name, value)
-        if fault is not None:
-            faults.append(Detail(f"{pointer}/{escape_token(name)}", fault))
-        elif by_name[name].type == "pick":
+        if _fault(by_name, name, value) is not None:
+            continue
+        chosen[name] = value
+        if by_name[name].type == "pick":
             place = by_name[name].place_of(value)
             assert place is not None, "a valid choice for a pick is one of its values"
             chosen[name] = by_name[name].values[place]
-        else:
-            chosen[name] = value
+    return chosen
+
+
+def chosen_faults(
+    variables: Sequence[Variable], request: Mapping[str, Any], pointer: str = "/variables"
+) -> list[Detail]:
+    """Every unknown or locked variable, every value of the wrong type or not among its pick's values.
+
+    And every variable without a value of its own that the request doesn't set.
+    """
+    by_name = {variable.name: variable for variable in variables}
+    faults = [
+        Detail(f"{pointer}/{escape_token(name)}", fault)
+        for name, value in request.items()
+        if (fault := _fault(by_name, name, value)) is not None
+    ]
     faults.extend(
         Detail(f"{pointer}/{escape_token(variable.name)}", f"{variable.name!r} has no value in the collection: set one")
         for variable in variables
         if not variable.values and variable.name not in request
     )
-    if faults:
-        raise invalid("The variables can't be set as requested", *faults[:MAX_DETAILS])
-    return chosen
+    return faults
 
 
 def _fault(by_name: Mapping[str, Variable], name: str, value: Any) -> str | None:

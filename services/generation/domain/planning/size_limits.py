@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.generation.domain.payload.filling import fields_in
 from services.generation.domain.payload.substitution import needs
 from services.generation.domain.planning.steps import Definitions
 from services.generation.domain.workflow import Definition
+from services.generation.domain.workflow.paths import Path
+from services.generation.domain.workflow.template import RESERVED
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
 from shared.contracts.pointers import values
@@ -23,6 +26,10 @@ EVENT_BYTES = 1024
 REFERENCE_BYTES = 64
 """Of an open reference in a text, besides its token."""
 SEED_BYTES = 24
+RESERVED_BYTES = 256
+"""Of a value that the system supplies: a folder of four ids, or a bucket's name."""
+TEXT_GROWTH = 3
+"""A value that is no text is written as JSON within a text of a template, where each quotation mark is escaped."""
 
 LargestValues = Mapping[str, int]
 """By variable: bytes of its largest value as JSON."""
@@ -67,15 +74,16 @@ def size_faults(
 
 
 def step_size(step: Step, definition: Definition, largest: LargestValues) -> int:
-    """An upper bound of the bytes of a planned step: its workflow's template with the fields at their paths."""
+    """An upper bound of the bytes of a planned step: its workflow's template with the values at their places."""
+    template = definition.template
     planned = PlannedStep(
         sid=UUID(int=0),
         component_id=step.id,
         workflow=step.workflow,
         workflow_version=definition.version,
         workflow_type=definition.type,
-        service_required=definition.service_required,
-        payload=definition.template,
+        service_required=template.service,
+        payload=template.document,
         needs=needs(step.payload),
         priority=definition.priority,
     )
@@ -83,10 +91,28 @@ def step_size(step: Step, definition: Definition, largest: LargestValues) -> int
     for field in definition.fields:
         if step.payload.get(field.id) is None and field.default is not None:
             sizes[field.id] = encoded_size(field.default)
-    fields = sum(
-        len(entry.path_jq) * 2 + sizes.get(entry.id, 0) + encoded_size(entry.default) for entry in definition.inputs
+    placed = sum(
+        path_size(placement.path)
+        + (RESERVED_BYTES if placement.source in RESERVED else sizes.get(placement.source, 0))
+        + encoded_size(placement.default)
+        for placement in template.placements
     )
-    return encoded_size(planned) + len(definition.fields) * SEED_BYTES + fields
+    filled = (
+        sum(TEXT_GROWTH * sizes.get(name, 0) + REFERENCE_BYTES for name in fields_in(template.document))
+        if template.has_variables
+        else 0
+    )
+    models = sum(encoded_size(model) for model in template.models) + len(template.models) * REFERENCE_BYTES
+    # A model's name is in the graph, and in the list of models.
+    twice = placed if template.models else 0
+    return encoded_size(planned) + 2 * len(definition.fields) * SEED_BYTES + placed + filled + models + twice
+
+
+def path_size(path: Path) -> int:
+    """Of the objects and arrays that may be made on the way to a place, each with what an index is filled with."""
+    return sum(
+        len('"":{},') + (part + 1) * len("null,") if isinstance(part, int) else encoded_size(part) + 6 for part in path
+    )
 
 
 def drawn_size(payload: Any, largest: LargestValues) -> int:

@@ -4,36 +4,71 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
+
 from services.generation.domain.payload.draws import seed
 from services.generation.domain.payload.prompts import drawn_prompt
 from services.generation.domain.payload.substitution import drawn, needs
 from services.generation.domain.workflow import Definition
+from services.generation.domain.workflow.types import build_work
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
+from shared.contracts.grants import step_prefix
 
 Definitions = Mapping[str, Definition]
 """By the workflow's name."""
 
+BUCKET = "emprops"
+"""Of workflows that ask for a bucket. Workers store files by their grants, whatever a workflow says."""
+NO_SEED = (None, "", -1)
+"""Values of a seed that ask for a drawn one."""
+EXTENSIONS = {"image": "png", "video": "mp4", "audio": "mp3", "text": "txt", "json": "json", "any": "png"}
+"""Of the file name that a workflow may ask for, by what it makes."""
+
+
+class StepOwner(msgspec.Struct, frozen=True):
+    """Whose steps are planned, and the bucket of their files."""
+
+    user_id: UUID
+    job_id: UUID
+    gid: UUID
+    bucket: str = BUCKET
+
+    def reserved(self, sid: UUID, definition: Definition) -> dict[str, str]:
+        """The values that the system supplies: see `template.RESERVED`."""
+        return {
+            "prefix": step_prefix(self.user_id, self.job_id, self.gid, sid),
+            "filename": f"{sid}.{EXTENSIONS[definition.template.produces]}",
+            "bucket": self.bucket,
+        }
+
 
 def plan_steps(
-    generation_input: GenerationInput, definitions: Definitions, values: Mapping[str, Any], gid: UUID, hash_: str
+    generation_input: GenerationInput,
+    definitions: Definitions,
+    values: Mapping[str, Any],
+    hash_: str,
+    owner: StepOwner,
 ) -> list[PlannedStep]:
     """The steps of one generation, in the collection's order; `values`: its drawn variables."""
     steps: list[PlannedStep] = []
     for step in generation_input.steps:
         definition = definitions[step.workflow]
-        payload = worker_payload(definition, drawn_payload(step, definition, values, hash_))
+        sid = uuid5(owner.gid, str(step.id))
+        payload = drawn_payload(step, definition, values, hash_)
+        work = build_work(definition.type, definition.template, payload, owner.reserved(sid, definition))
         steps.append(
             PlannedStep(
-                sid=uuid5(gid, str(step.id)),
+                sid=sid,
                 component_id=step.id,
                 workflow=step.workflow,
                 workflow_version=definition.version,
                 workflow_type=definition.type,
-                service_required=definition.service_required,
-                payload=payload,
-                needs=needs(payload),
+                service_required=work.service,
+                payload=work.payload,
+                needs=needs(work.payload),
                 priority=definition.priority,
+                seeds=drawn_seeds(step, definition, values, payload),
             )
         )
     return steps
@@ -41,36 +76,29 @@ def plan_steps(
 
 def drawn_payload(step: Step, definition: Definition, values: Mapping[str, Any], hash_: str) -> dict[str, Any]:
     """A step's payload with variables drawn, defaults filled in, and a seed drawn where -1 or absence asks for one."""
-    prompts = {field.id for field in definition.fields if field.type == "prompt_editor"}
-    payload = {
-        key: drawn_prompt(value, values) if key in prompts else drawn(value, values)
-        for key, value in step.payload.items()
-    }
+    payload = _written_payload(step, definition, values)
     for field in definition.fields:
         if payload.get(field.id) is None and field.default is not None:
             payload[field.id] = field.default
-        if field.is_seed and payload.get(field.id) in (None, "", -1):
+        if field.is_seed and payload.get(field.id) in NO_SEED:
             payload[field.id] = seed(hash_, step.id, *field.seed_bounds)
     return payload
 
 
-def worker_payload(definition: Definition, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The workflow's template with each field's value at its path."""
-    built: dict[str, Any] = _copy(definition.template)
-    for entry in definition.inputs:
-        value = payload.get(entry.id)
-        if value is None:
-            value = entry.default
-        if value is None:
-            continue
-        parent = built
-        for key in entry.path[:-1]:
-            parent = parent.setdefault(key, {})
-        parent[entry.path[-1]] = value
-    return built
+def drawn_seeds(
+    step: Step, definition: Definition, values: Mapping[str, Any], payload: Mapping[str, Any]
+) -> dict[str, int]:
+    """By field: the seeds of a drawn payload that depend on the step's id."""
+    fields = [field for field in definition.fields if field.is_seed]
+    if not fields:
+        return {}
+    written = _written_payload(step, definition, values)
+    return {field.id: payload[field.id] for field in fields if written.get(field.id) in NO_SEED}
 
 
-def _copy(template: Any) -> Any:
-    if isinstance(template, dict):
-        return {key: _copy(value) for key, value in template.items()}
-    return [_copy(value) for value in template] if isinstance(template, list) else template
+def _written_payload(step: Step, definition: Definition, values: Mapping[str, Any]) -> dict[str, Any]:
+    prompts = {field.id for field in definition.fields if field.type == "prompt_editor"}
+    return {
+        key: drawn_prompt(value, values) if key in prompts else drawn(value, values)
+        for key, value in step.payload.items()
+    }

@@ -1,7 +1,17 @@
 """The workflow aggregate: a definition that steps name in `nodeName`, and that a job keeps the version of."""
 
 from services.generation.domain.workflow.definition import Definition, read_definition
-from services.generation.domain.workflow.registration import Register, decide
+from services.generation.domain.workflow.registration import Command, Deprecate, Register, decide
 from services.generation.domain.workflow.state import Workflow, evolve, workflow_id
 
-__all__ = ["Definition", "Register", "Workflow", "decide", "evolve", "read_definition", "workflow_id"]
+__all__ = [
+    "Command",
+    "Definition",
+    "Deprecate",
+    "Register",
+    "Workflow",
+    "decide",
+    "evolve",
+    "read_definition",
+    "workflow_id",
+]

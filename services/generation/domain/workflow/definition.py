@@ -1,113 +1,116 @@
-"""A workflow's definition, read and checked. The only type so far is `direct_job`.
+"""A workflow's definition, read and checked, whatever its type.
 
-A definition has a member per file of the workflow's folder; the format is that of the platform's component library.
+A definition has a member per file of the workflow's folder (`folder.JSON_FILES`); the format is that of the platform's
+component library. Definitions in events of all earlier releases can be read.
 """
 
-import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from services.generation.domain.workflow.cost import InvalidCost, step_cost
-from services.generation.domain.workflow.form import Field
+from services.generation.domain.workflow.cost import Cost, CostFunctions, InvalidCost, constant_cost
+from services.generation.domain.workflow.form import Constraints, Field
+from services.generation.domain.workflow.form_file import fields_of, form_faults, max_generations, read_fields
+from services.generation.domain.workflow.template import Template
+from services.generation.domain.workflow.types import WorkflowType, form_in, read_template, type_of
+from services.generation.domain.workflow.types.direct_job import priority_of
 from shared.contracts.problem import Detail, Problem, invalid
 
-MAX_PRIORITY = 100
-
-_PATH = re.compile(r"\.?\w+(\.\w+)*")
-
-
-class Form(msgspec.Struct, frozen=True):
-    """`form.json`."""
-
-    fields: list[Field]
-    config: dict[str, Any] = {}
-
-
-class Input(msgspec.Struct, frozen=True, rename={"path_jq": "pathJq"}):
-    """One entry of `inputs.json`: where a field's value goes in the worker's payload, as `.a.b` or `a.b`."""
-
-    id: str
-    path_jq: str
-    is_required: bool = False
-    default: Any = None
-
-    @property
-    def path(self) -> list[str]:
-        return [part for part in self.path_jq.split(".") if part]
-
-
-class Job(msgspec.Struct, frozen=True):
-    """`job.json`: which workers can run the step, and the template of the payload that they get."""
-
-    service_required: str
-    priority: int = 50
-    payload: dict[str, Any] = {}
-    response_type: str = ""
-    output_field: str = ""
-    requirements: dict[str, Any] = {}
-
-
-class Cost(msgspec.Struct, frozen=True):
-    """`cost.json`."""
-
-    expression: str
-
-
-class DirectJob(msgspec.Struct, frozen=True):
-    """The members of a `direct_job` definition."""
-
-    form: Form
-    inputs: list[Input]
-    job: Job
-    cost: Cost
+MAX_FAULTS = 100
+"""Faults of a definition in one answer."""
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """What checks and planning need of a definition, whatever its type. `cost`: see `cost.step_cost`."""
+    """What checks and planning need of a definition. `max_generations`: of a job with this workflow."""
 
     name: str
     version: int
-    type: str
-    fields: list[Field]
-    inputs: list[Input]
-    service_required: str
+    type: WorkflowType
+    fields: Sequence[Field]
+    template: Template
     priority: int
-    template: dict[str, Any]
-    cost: str
+    cost: Cost
+    max_generations: int | None = None
 
 
-def read_definition(name: str, version: int, document: dict[str, Any]) -> Definition:
-    """Raises VALIDATION_FAILED with a pointer into the definition."""
+def read_definition(name: str, version: int, document: Mapping[str, Any], functions: CostFunctions) -> Definition:
+    """Raises VALIDATION_FAILED with all faults, each with its pointer into the definition."""
+    faults: list[Detail] = []
     try:
-        read = msgspec.convert(document, DirectJob)
-    except msgspec.ValidationError as error:
-        raise _invalid(name, "", str(error)) from None
+        kind = type_of(document)
+    except Problem as problem:
+        raise invalid(_title(name), *problem.details) from None
+    form = form_in(kind, document)
+    faults.extend(form_faults(form))
+    fields = frozenset(field["id"] for _, field in fields_of(form) if isinstance(field.get("id"), str))
+    template = cost = None
     try:
-        step_cost(read.cost.expression, {})
-    except InvalidCost as error:
-        raise _invalid(name, "/cost/expression", str(error)) from None
-    if not 0 <= read.job.priority <= MAX_PRIORITY:
-        raise _invalid(name, "/job/priority", f"a priority must be an integer from 0 to {MAX_PRIORITY}")
-    if not read.job.service_required.replace("-", "").replace("_", "").isalnum():
-        message = "service_required must have letters, digits, - and _ only, and at least one letter or digit"
-        raise _invalid(name, "/job/service_required", message)
-    for index, entry in enumerate(read.inputs):
-        if not _PATH.fullmatch(entry.path_jq):
-            message = "pathJq must be keys with dots between them, such as .prompt or .options.size"
-            raise _invalid(name, f"/inputs/{index}/pathJq", message)
+        template = read_template(kind, document, fields)
+    except Problem as problem:
+        faults.extend(problem.details)
+    try:
+        cost = _cost(document, functions)
+    except Problem as problem:
+        faults.extend(problem.details)
+    if faults or template is None or cost is None:
+        raise invalid(_title(name), *faults[:MAX_FAULTS])
+    lists = document.get("confs")
     return Definition(
         name=name,
         version=version,
-        type="direct_job",
-        fields=read.form.fields,
-        inputs=read.inputs,
-        service_required=read.job.service_required,
-        priority=read.job.priority,
-        template=read.job.payload,
-        cost=read.cost.expression,
+        type=kind,
+        fields=list(_fields(form, lists if isinstance(lists, Mapping) else {})),
+        template=template,
+        priority=priority_of(document),
+        cost=cost,
+        max_generations=max_generations(form),
     )
 
 
-def _invalid(name: str, pointer: str, message: str) -> Problem:
-    return invalid(f"The definition of the workflow {name} is not valid", Detail(pointer, message))
+def _title(name: str) -> str:
+    return f"The definition of the workflow {name} is not valid"
+
+
+def _fields(form: Any, lists: Mapping[str, Any]) -> Iterator[Field]:
+    for field in read_fields(form, lists):
+        limits = field["constraints"]
+        yield Field(
+            id=field["id"],
+            type=str(field["type"]),
+            input_type=str(field["input_type"]),
+            name=str(field["name"]),
+            default=field["default"],
+            constraints=Constraints(
+                min=limits.get("min"),
+                max=limits.get("max"),
+                step=limits.get("step"),
+                max_length=limits.get("maxLength"),
+            ),
+            options=field["options"],
+            is_required=field["is_required"],
+        )
+
+
+def _cost(document: Mapping[str, Any], functions: CostFunctions) -> Cost:
+    """Raises VALIDATION_FAILED."""
+    source, constant = document.get("credits"), document.get("cost")
+    if source is not None and constant is not None:
+        raise _invalid_cost("/cost", "a workflow has one cost: either cost.json or credits.js")
+    if source is not None:
+        if not isinstance(source, str):
+            raise _invalid_cost("/credits", "is the text of a credits.js")
+        try:
+            return Cost(compute=functions(source))
+        except InvalidCost as error:
+            raise _invalid_cost("/credits", str(error)) from None
+    if not isinstance(constant, Mapping) or not isinstance(constant.get("expression"), str):
+        raise _invalid_cost("/cost", 'a workflow has a cost: {"expression": "0.25"}, or a credits.js')
+    try:
+        return constant_cost(constant["expression"])
+    except InvalidCost as error:
+        raise _invalid_cost("/cost/expression", str(error)) from None
+
+
+def _invalid_cost(pointer: str, message: str) -> Problem:
+    return invalid("The cost is not valid", Detail(pointer, message))

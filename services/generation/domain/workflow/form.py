@@ -34,6 +34,8 @@ class Field(msgspec.Struct, frozen=True):
 
     id: str
     type: str
+    input_type: str = ""
+    """Of an `optional_input`: number or text."""
     name: str = ""
     default: Any = None
     constraints: Constraints | None = None
@@ -67,6 +69,12 @@ def value_fault(field: Field, value: Any) -> str | None:
     """Why the field doesn't accept a value without tokens or references; None if it does."""
     check = _CHECKS.get(field.type)
     return check(field, value) if check is not None else None
+
+
+def _optional(field: Field, value: Any) -> str | None:
+    if field.input_type == "number" or field.limits.is_numeric:
+        return _number(field, value)
+    return None
 
 
 def _text(field: Field, value: Any) -> str | None:
@@ -124,10 +132,11 @@ def _colour(_: Field, value: Any) -> str | None:
 
 _CHECKS: Mapping[str, Callable[[Field, Any], str | None]] = {
     "input": _text,
+    "optional_input": _optional,
     "select": _option,
     "slider": _number,
     "image_loader": _image,
     "checkbox": _boolean,
     "color_picker": _colour,
 }
-"""By field type. Fields of other types, such as `optional_input`, accept any value."""
+"""By field type. Fields of other types accept any value."""

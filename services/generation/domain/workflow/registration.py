@@ -1,32 +1,64 @@
-"""Registering a workflow: each change of its definition is a new version."""
+"""Registering a workflow: each change of its definition is a new version. Deprecating it."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
 
 import msgspec
 
+from services.generation.domain.workflow.cost import CostFunctions
 from services.generation.domain.workflow.definition import read_definition
 from services.generation.domain.workflow.state import Workflow, workflow_id
+from services.generation.domain.workflow.trial import trial_faults
 from shared.contracts.event import Event
-from shared.contracts.generation import WorkflowRegistered
-from shared.contracts.problem import Detail, invalid
+from shared.contracts.generation import WorkflowDeprecated, WorkflowRegistered
+from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.sizes import MAX_DATA, encoded_size
+
+MAX_NAME = 200
+_NAME = re.compile(r"[^\x00-\x1f/]+")
 
 
 class Register(msgspec.Struct, frozen=True):
-    """`definition`: the workflow's folder, with a member per file: `{"form": …, "inputs": …, "job": …, "cost": …}`."""
+    """`definition`: the workflow's folder, with a member per file: see `folder.JSON_FILES`."""
 
     name: str
     definition: dict[str, Any]
 
 
-def decide(command: Register, state: Workflow) -> Sequence[Event]:
-    """No events if this definition is the newest version. Raises VALIDATION_FAILED for an invalid definition."""
+class Deprecate(msgspec.Struct, frozen=True):
+    name: str
+    reason: str
+
+
+Command = Register | Deprecate
+
+
+def decide(command: Command, state: Workflow, functions: CostFunctions) -> Sequence[Event]:
+    """No events if the command has been carried out already.
+
+    Raises VALIDATION_FAILED for an invalid definition, with all faults, and WORKFLOW_NOT_FOUND.
+    """
+    match command:
+        case Register():
+            return _register(command, state, functions)
+        case Deprecate():
+            return _deprecate(command, state)
+    assert_never(command)
+
+
+def _register(command: Register, state: Workflow, functions: CostFunctions) -> Sequence[Event]:
     digest = digest_of(command.definition)
-    if digest == state.digest:
+    if digest == state.digest and not state.deprecated:
         return []
-    read_definition(command.name, state.version + 1, command.definition)
+    if len(command.name) > MAX_NAME or not _NAME.fullmatch(command.name):
+        message = f"a name has 1 to {MAX_NAME} characters, and no / or control characters"
+        raise invalid("The workflow's name is not valid", Detail("/name", message))
+    definition = read_definition(command.name, state.version + 1, command.definition, functions)
+    faults = list(trial_faults(definition, command.definition))
+    if faults:
+        raise invalid(f"The definition of the workflow {command.name} is not valid", *faults)
     size = encoded_size(command.definition)
     if size > MAX_DATA:
         message = f"takes {size} bytes as JSON; at most {MAX_DATA} are allowed"
@@ -42,6 +74,14 @@ def decide(command: Register, state: Workflow) -> Sequence[Event]:
     ]
 
 
-def digest_of(definition: dict[str, Any]) -> str:
+def _deprecate(command: Deprecate, state: Workflow) -> Sequence[Event]:
+    if not state.version:
+        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {command.name[:100]}")
+    if state.deprecated:
+        return []
+    return [WorkflowDeprecated(workflow_id(command.name), command.name, command.reason)]
+
+
+def digest_of(definition: Mapping[str, Any]) -> str:
     """Hex sha256 of the definition as JSON with sorted keys and no spaces."""
     return hashlib.sha256(msgspec.json.encode(definition, order="sorted")).hexdigest()

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from shared.contracts.event import Event
-from shared.contracts.generation import WorkflowRegistered
+from shared.contracts.generation import WorkflowDeprecated, WorkflowRegistered
 
 NAMESPACE = UUID("6f1b7c58-53f5-4d0e-9b0e-3f2d8c1c6a11")
 
@@ -22,9 +22,13 @@ class Workflow(msgspec.Struct, frozen=True):
     version: int = 0
     digest: str = ""
     definition: dict[str, Any] = {}
+    deprecated: bool = False
 
 
-def evolve(_: Workflow, event: Event) -> Workflow:
-    if isinstance(event, WorkflowRegistered):
-        return Workflow(event.name, event.version, event.digest, event.definition)
+def evolve(state: Workflow, event: Event) -> Workflow:
+    match event:
+        case WorkflowRegistered():
+            return Workflow(event.name, event.version, event.digest, event.definition)
+        case WorkflowDeprecated():
+            return msgspec.structs.replace(state, deprecated=True)
     raise AssertionError(f"{event!r} is not an event of a workflow")

@@ -46,6 +46,11 @@ class Template(msgspec.Struct, frozen=True):
     has_variables: bool = False
     """Whether texts of the document hold `{{field}}` tokens (dynamic_json)."""
     models: Sequence[Model] = ()
+    """All that the files name."""
+    required_models: Sequence[Model] = ()
+    """Those of `models` that are needed whatever a step's values are."""
+    unlinked: Sequence[tuple[Path, str]] = ()
+    """Inputs that a run needs and that are linked to nothing, unless a placement sets them: where, and why."""
     notes: Sequence[str] = ()
     """What an operator should know about the import: inputs that lead nowhere, and the like."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, assert_never
 
-from services.generation.domain.workflow.template import Template
+from services.generation.domain.workflow.template import BuiltWork, Template, build
 from services.generation.domain.workflow.types import comfy_workflow, direct_job, dynamic_json, fetch_api
 from shared.contracts.problem import Detail, invalid
 
@@ -40,3 +40,20 @@ def read_template(kind: WorkflowType, definition: Mapping[str, Any], fields: fro
         case "dynamic_json":
             return dynamic_json.read(definition)
     assert_never(kind)
+
+
+def form_in(kind: WorkflowType, definition: Mapping[str, Any]) -> Any:
+    """The form of a definition as a `form.json`; that of a dynamic_json is made of its variables."""
+    if kind != "dynamic_json":
+        return definition.get("form")
+    return dynamic_json.form_of(definition)
+
+
+def build_work(
+    kind: WorkflowType, template: Template, payload: Mapping[str, Any], reserved: Mapping[str, str]
+) -> BuiltWork:
+    """A step's work, as its worker gets it, but for open references."""
+    built = build(template, payload, reserved)
+    if kind == "comfy_workflow":
+        return BuiltWork(built.service, comfy_workflow.with_models(built.payload, template))
+    return built

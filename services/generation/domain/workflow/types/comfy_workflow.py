@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.generation.domain.workflow.paths import Path
 from services.generation.domain.workflow.template import Produces, Template
 from services.generation.domain.workflow.types.inputs import read_nodes
-from services.generation.domain.workflow.types.models import models_of, required_models
+from services.generation.domain.workflow.types.models import downloads_of, models_of, required_models
 from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, invalid
 
@@ -45,16 +46,28 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     inputs = read_nodes(definition.get("inputs"), graph, fields)
     if inputs.faults:
         raise invalid("The workflow can't be read", *inputs.faults[:20])
+    written = definition.get("required_models")
     made = {OUTPUTS[node["class_type"]] for node in graph.values() if node["class_type"] in OUTPUTS}
-    models = {*models_of(graph), *required_models(definition.get("required_models"))}
     return Template(
         document={"graph": graph},
         placements=inputs.placements,
         service=SERVICE,
         produces=next((kind for kind in PREFERRED if kind in made), "any"),
-        models=sorted(models),
+        models=sorted({*models_of(graph), *required_models(written)}),
+        required_models=sorted(set(required_models(written, only_static=True))),
+        unlinked=sorted(_unlinked(graph)),
         notes=[*inputs.notes, *_dangling(graph)],
     )
+
+
+def with_models(payload: dict[str, Any], template: Template) -> dict[str, Any]:
+    """The payload with `models`, which a server must have: those of the graph with its values, and the static ones.
+
+    Those that the graph downloads are left out.
+    """
+    graph = payload["graph"]
+    models = sorted({*models_of(graph), *template.required_models} - {*downloads_of(graph)})
+    return {**payload, "models": [{"kind": model.kind, "name": model.name} for model in models]}
 
 
 def _graph_faults(graph: Any) -> Iterator[Detail]:
@@ -76,10 +89,37 @@ def _graph_faults(graph: Any) -> Iterator[Detail]:
 
 def _dangling(graph: Mapping[str, Any]) -> Iterator[str]:
     """A note for each input that is linked to a node which the graph does not have."""
+    for name, input_name, other in _missing_links(graph):
+        yield f"input {input_name!r} of node {name} is linked to node {other}, which the graph does not have"
+
+
+def _unlinked(graph: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The inputs on which an output depends, and which are linked to a node that the graph does not have."""
+    needed = _needed(graph)
+    for name, input_name, other in _missing_links(graph):
+        if name in needed:
+            message = f"input {input_name!r} of node {name} is linked to node {other}, which the graph does not have"
+            yield ("graph", name, "inputs", input_name), message
+
+
+def _missing_links(graph: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, node in graph.items():
         for input_name, value in node.get("inputs", {}).items():
             if is_link(value) and value[0] not in graph:
-                yield f"input {input_name!r} of node {name} is linked to node {value[0]}, which the graph does not have"
+                yield name, input_name, value[0]
+
+
+def _needed(graph: Mapping[str, Any]) -> set[str]:
+    """The nodes that known outputs depend on; all nodes if no output is of a known class."""
+    waiting = [name for name, node in graph.items() if node["class_type"] in OUTPUTS] or list(graph)
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name not in graph:
+            continue
+        needed.add(name)
+        waiting.extend(value[0] for value in graph[name].get("inputs", {}).values() if is_link(value))
+    return needed
 
 
 def is_link(value: Any) -> bool:

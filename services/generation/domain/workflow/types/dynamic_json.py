@@ -56,8 +56,10 @@ def read(definition: Mapping[str, Any]) -> Template:
 
 def form_of(definition: Mapping[str, Any]) -> dict[str, Any]:
     """The form that `variable_types` stand for, as a `form.json`."""
-    types = definition["dynamic"].get("variable_types", {})
-    return {"config": {}, "fields": [_field(name, member) for name, member in types.items()]}
+    dynamic = definition["dynamic"]
+    types = dynamic.get("variable_types") if isinstance(dynamic, Mapping) else None
+    members = types.items() if isinstance(types, Mapping) else ()
+    return {"config": {}, "fields": [_field(name, member) for name, member in members if isinstance(member, Mapping)]}
 
 
 def _field(name: str, member: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,16 +46,29 @@ def models_of(graph: Mapping[str, Any]) -> Iterator[Model]:
         for name, folder in LOADERS.get(node["class_type"], {}).items():
             if isinstance(inputs.get(name), str) and inputs[name]:
                 yield Model(folder, inputs[name])
+    yield from downloads_of(graph)
+
+
+def downloads_of(graph: Mapping[str, Any]) -> Iterator[Model]:
+    """The files that the graph downloads before it loads them, so that no server needs to have them."""
+    for node in graph.values():
+        inputs = node.get("inputs", {})
         if node["class_type"] in DOWNLOADERS and isinstance(inputs.get("filename"), str):
             yield Model(_folder(str(inputs.get("save_to", ""))), inputs["filename"])
 
 
-def required_models(document: Any) -> Iterator[Model]:
-    """Those of `required_models.json`: `{static: {folder: [file]}, dynamic: {folder: [file]}}`; others are left out."""
-    for group in document.values() if isinstance(document, Mapping) else ():
+def required_models(document: Any, *, only_static: bool = False) -> Iterator[Model]:
+    """Those of `required_models.json`: `{static: {folder: [file]}, dynamic: {folder: [file]}}`; others are left out.
+
+    `only_static`: without those that depend on a step's values, which the graph names once they are set.
+    """
+    groups = document if isinstance(document, Mapping) else {}
+    for name, group in groups.items():
+        if only_static and name != "static":
+            continue
         for folder, names in group.items() if isinstance(group, Mapping) else ():
             if folder != "invalid" and isinstance(names, list):
-                yield from (Model(_folder(folder), name) for name in names if isinstance(name, str))
+                yield from (Model(_folder(folder), file) for file in names if isinstance(file, str))
 
 
 def _folder(name: str) -> str:
