@@ -1,4 +1,4 @@
-"""Ids of new components."""
+"""Ids of new components, from a sequence of PostgreSQL."""
 
 from shared.eventstore import EventStore
 from shared.id_blocks import IdBlocks
@@ -8,7 +8,7 @@ BLOCK = 1000
 
 
 class ComponentIds(IdBlocks):
-    """Take them apart from the step ids that a client has chosen: these may equal new ids, and must differ."""
+    """`take(…, apart_from=…)` skips ids that equal a step id of the client's: the two must differ."""
 
     def __init__(self, store: EventStore) -> None:
         super().__init__(store, "component_ids", BLOCK)

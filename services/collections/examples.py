@@ -1,20 +1,9 @@
-"""What requests and answers look like, for the API's document: one collection through its life.
+"""Examples of requests and responses in the OpenAPI document: one collection through its life.
 
-`tests/integration/collections/test_documentation.py` holds each against the types that really come and go.
+`tests/integration/collections/test_documentation.py` checks them against the types of bodies and responses.
 """
 
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
-from litestar.openapi.spec import (
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    OpenAPIType,
-    Operation,
-    RequestBody,
-    Schema,
-)
 
 from services.collections.domain.collection.variable_table import table_of
 
@@ -175,39 +164,3 @@ def page(*items: Any) -> dict[str, Any]:
 
 def data(item: Any) -> dict[str, Any]:
     return {"data": item, "error": None}
-
-
-def shown(*, takes: Any = None, gives: Any = None) -> type[Operation]:
-    """An operation whose body and answer look like this: `@post(…, operation_class=shown(takes=…, gives=…))`.
-
-    A text that is taken is a table (text/csv), whose body Litestar can't see: the handler reads it by itself.
-    """
-
-    @dataclass
-    class Shown(Operation):
-        def __post_init__(self) -> None:
-            if isinstance(takes, str):
-                table = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), example=takes)
-                self.request_body = RequestBody(content={"text/csv": table}, required=True)
-            elif takes is not None:
-                assert isinstance(self.request_body, RequestBody), "an operation that takes something has a body"
-                _exemplify(self.request_body.content, takes)
-            for status, response in (self.responses or {}).items():
-                if gives is not None and status.startswith("2") and isinstance(response, OpenAPIResponse):
-                    _exemplify(response.content or {}, gives)
-
-    return Shown
-
-
-def _exemplify(content: dict[str, OpenAPIMediaType], example: Any) -> None:
-    for media in content.values():
-        media.example = _with_nulls(example)
-
-
-def _with_nulls(value: Any) -> Any:
-    """The value with its nulls as raw JSON: Litestar leaves out of the document what is None, in examples too."""
-    if isinstance(value, dict):
-        return {name: _with_nulls(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_with_nulls(item) for item in value]
-    return msgspec.Raw(b"null") if value is None else value

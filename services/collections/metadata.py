@@ -42,12 +42,12 @@ class Metadata:
     ) -> dict[str, Any]:
         """Access and errors as `of_collection`; also NOT_FOUND for a token that does not exist yet."""
         state = await self._visible(reader, collection_id)
-        chosen = _chain(chain, state)
+        on_chain = _chain(chain, state)
         if state.fields.editions is not None and number > state.fields.editions:
             raise not_found(f"Token {number}")
         series = await self.token_list.series(collection_id, _publish_date(state))
         token = await self.token_list.token(series, number)
-        return token_metadata(chosen, self.offer(state, collection_id), token)
+        return token_metadata(on_chain, self.offer(state, collection_id), token)
 
     async def check(self, user_id: UUID, collection_id: UUID, publish_date: datetime | None = None) -> PublishCheck:
         """A dry run of publishing: faults, and the metadata on each chain. Raises NOT_FOUND, CONFLICT."""
@@ -105,11 +105,12 @@ def _publish_date(state: Collection) -> datetime | None:
 
 
 def _chain(chain: Chain | None, state: Collection) -> Chain:
-    chosen = chain or next((name for name in CHAINS if name == state.fields.blockchain), None)
-    if chosen is None:
+    """The chain of a request, else the collection's own. Raises VALIDATION_FAILED if there is neither."""
+    chain = chain or next((name for name in CHAINS if name == state.fields.blockchain), None)
+    if chain is None:
         message = f"is required while the collection has no blockchain: {', '.join(CHAINS)}"
         raise invalid(f"?chain {message}", Detail("?chain", message))
-    return chosen
+    return chain
 
 
 def _check_on(chain: Chain, state: Collection, offer: Offer, token: Token) -> ChainCheck:

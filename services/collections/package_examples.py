@@ -1,4 +1,4 @@
-"""What a publish package looks like, for the API's document: a package of one token, its CIDs and hashes true."""
+"""Examples of publish packages in the OpenAPI document: a package of one token, with computed CIDs and hashes."""
 
 import hashlib
 from uuid import UUID

@@ -19,11 +19,11 @@ from shared.eventstore import Context, EventStore, StoreUnavailable
 from shared.telemetry import get_logger
 
 MIN_INTERVAL_SECONDS = 1.0
-"""Shortest time between two polls of the schedule; a change of the read table also causes one."""
+"""Shortest time between two polls of the schedule. A change of the read table causes a poll, too."""
 MAX_INTERVAL_SECONDS = 30.0
-"""Longest time between two polls while something is scheduled: clocks may step."""
+"""Longest time between two polls while a collection is scheduled, since a clock may be set forward."""
 MAX_ROWS = 100
-"""Collections that are published at once."""
+"""Collections that are published concurrently."""
 FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 SELECT_DUE_COLLECTIONS: LiteralString = """
 select id, scheduled_for from collections_v4
@@ -52,7 +52,7 @@ class Scheduler:
             await marks.wait_beyond(COLLECTIONS.watermark, position, seconds)
 
     async def _seconds_until_next(self) -> float | None:
-        """None when nothing is scheduled."""
+        """Until the next poll: 0 to MAX_INTERVAL_SECONDS, or None if nothing is scheduled."""
         ((next_time,),) = await self._store.pool.rows(SELECT_NEXT_SCHEDULED_TIME, ())
         if next_time is None:
             return None
@@ -60,7 +60,7 @@ class Scheduler:
         return min(max(left, 0.0), MAX_INTERVAL_SECONDS)
 
     async def publish_due_collections(self) -> None:
-        """Publishes or calls off all collections that are due. One that stays due does not hold up those after it."""
+        """Publishes or calls off all collections that are due. One that fails does not block those after it."""
         now, last = self._clock(), FIRST
         while True:
             due = await self._store.pool.rows(SELECT_DUE_COLLECTIONS, (now, *last, MAX_ROWS))

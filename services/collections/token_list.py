@@ -1,4 +1,4 @@
-"""Which artworks are a collection's tokens, read from the tables: for its metadata and for its publish package.
+"""Reads which artworks are a collection's tokens: for its metadata and for its publish package.
 
 A token's number is its artwork's rank, from 1, among the artworks that its job made, in the job's order. The job is
 
@@ -87,21 +87,21 @@ class TokenList:
     async def tokens(self, series: FinishedSeries, *, after: int = 0, limit: int | None = None) -> list[Token]:
         """The tokens with numbers above `after`, in order; `limit` at most if set."""
         rows = await self._rows(SELECT_ARTWORKS_OF_JOB, series.job_id, after, limit)
-        files = [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
-        ids = [file.asset_id for files_of_token in files for file in files_of_token]
+        files_of_tokens = [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
+        ids = [file.asset_id for files in files_of_tokens for file in files]
         cids = dict(await self._rows(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
         return [
             Token(
                 number=number,
                 gid=gid,
-                hash=drawn_from,
+                hash=generation_hash,
                 traits=msgspec.json.decode(traits, type=list[Trait]),
-                files=made,
-                cids={file.asset_id: cids[file.asset_id] for file in made if file.asset_id in cids},
+                files=files,
+                cids={file.asset_id: cids[file.asset_id] for file in files if file.asset_id in cids},
                 made_at=made_at,
             )
-            for number, ((gid, drawn_from, traits, _, made_at), made) in enumerate(
-                zip(rows, files, strict=True), start=after + 1
+            for number, ((gid, generation_hash, traits, _, made_at), files) in enumerate(
+                zip(rows, files_of_tokens, strict=True), start=after + 1
             )
         ]
 

@@ -24,10 +24,10 @@ EVM_CHAINS = ("ETHEREUM", "BASE")
 
 
 def checked_address(address: str, blockchain: str | None = None) -> str:
-    """The address in its chain's one form. Raises ValueError, saying why, when it is none of that chain's.
+    """The address in canonical form. Raises ValueError, with the reason, if it is not an address of `blockchain`.
 
-    Without a chain, an address of any is good. EVM addresses in lower or upper case alone carry no checksum, and come
-    back with one.
+    Without a blockchain, an address of any chain is accepted. An EVM address in one case only has no checksum; it is
+    returned with one.
     """
     if len(address) > MAX_LENGTH:
         raise ValueError(f"an address has at most {MAX_LENGTH} characters")
@@ -44,19 +44,20 @@ def checked_address(address: str, blockchain: str | None = None) -> str:
 
 def _evm(address: str) -> str:
     digits = address[2:]
-    proper = _checksummed(digits.lower())
-    if digits not in (digits.lower(), digits.upper()) and f"0x{digits}" != proper:
-        raise ValueError(f"the checksum is wrong: a letter is mistyped, or the address is {proper}")
+    canonical = _checksummed(digits.lower())
+    if digits not in (digits.lower(), digits.upper()) and f"0x{digits}" != canonical:
+        raise ValueError(f"the checksum is wrong: a letter is mistyped, or the address is {canonical}")
     if not int(digits, 16):
-        raise ValueError("this is nobody's address: what is sent to it is lost")
-    return proper
+        raise ValueError("this is the zero address: whatever is sent to it is lost")
+    return canonical
 
 
 def _checksummed(digits: str) -> str:
-    """EIP-55: a letter is a capital where the digit of the hash at its place is 8 or more."""
-    marks = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+    """EIP-55: a letter is a capital if the digit at its index in the hash is 8 or more."""
+    hash_digits = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
     return "0x" + "".join(
-        digit.upper() if int(mark, 16) >= 8 else digit for digit, mark in zip(digits, marks, strict=False)
+        digit.upper() if int(hash_digit, 16) >= 8 else digit
+        for digit, hash_digit in zip(digits, hash_digits, strict=False)
     )
 
 

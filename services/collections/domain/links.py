@@ -1,4 +1,4 @@
-"""Links that collections show: https with a host, or ipfs."""
+"""URLs in collections: https with a host, or ipfs."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ def url_faults(url: str, pointer: str) -> Iterator[Detail]:
 
 
 def is_link(url: str) -> bool:
+    """Whether it is a URL that a collection may have, without a user name or white space."""
     if any(character.isspace() or not character.isprintable() for character in url):
         return False
     try:

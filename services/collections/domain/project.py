@@ -1,4 +1,4 @@
-"""A project: a user's folder of collections. Each user has one default project, made on first use."""
+"""A project: a user's folder of collections. Each user has a default project, created on first use."""
 
 from typing import assert_never
 from uuid import NAMESPACE_URL, UUID, uuid5

@@ -1,4 +1,4 @@
-"""The artworks that one job makes of a collection, in the order that their tokens have; the stream is the job's."""
+"""A series: the artworks that a job makes of a collection, in the order of their tokens. The stream id is the job's."""
 
 from typing import assert_never
 from uuid import UUID
@@ -38,7 +38,7 @@ class BeginSeries(msgspec.Struct, frozen=True):
 
 
 class FinishSeries(msgspec.Struct, frozen=True):
-    """`failed` of its generations made nothing."""
+    """`failed`: the number of generations without an artwork."""
 
     job_id: UUID
     failed: int = 0
@@ -48,7 +48,7 @@ Command = BeginSeries | FinishSeries
 
 
 def decide(command: Command, state: Series) -> list[SeriesEvent]:
-    """Nothing for what is known already. Raises LookupError when a series ends that has not begun."""
+    """Idempotent: no events for what is recorded already. Raises LookupError for the end of a series not begun."""
     match command:
         case BeginSeries():
             if state.collection_id is not None:
@@ -56,7 +56,7 @@ def decide(command: Command, state: Series) -> list[SeriesEvent]:
             return [SeriesBegun(command.job_id, command.collection_id, command.user_id, command.gids)]
         case FinishSeries():
             if state.collection_id is None:
-                raise LookupError(f"the series of job {command.job_id} ended before it was known")
+                raise LookupError(f"the series of job {command.job_id} ended before it began")
             artworks = len(state.places) - command.failed
             if state.finished or artworks <= 0:
                 return []

@@ -14,18 +14,19 @@ ESCAPED_NUL = b"\\u0000"
 """The NUL character as JSON has it; an escaped backslash before `u0000` looks the same."""
 
 
-def line_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
-    """The faults of a one-line text that must not be blank; `longest` in characters."""
+def line_faults(text: str, pointer: str, name: str, longest: int) -> list[Detail]:
+    """The faults of a text that must not be blank. Messages call it `name`; `longest` is in characters."""
     if not text.strip():
-        return [Detail(pointer, f"{what} must not be blank")]
-    return text_faults(text, pointer, what, longest)
+        return [Detail(pointer, f"{name} must not be blank")]
+    return text_faults(text, pointer, name, longest)
 
 
-def text_faults(text: str, pointer: str, what: str, longest: int) -> list[Detail]:
+def text_faults(text: str, pointer: str, name: str, longest: int) -> list[Detail]:
+    """The faults of a text, which may be blank."""
     if len(text) > longest:
-        return [Detail(pointer, f"{what} has at most {longest} characters, and this one has {len(text)}")]
+        return [Detail(pointer, f"{name} has at most {longest} characters, and this one has {len(text)}")]
     if "\0" in text:
-        return [Detail(pointer, f"{what} must not contain the NUL character")]
+        return [Detail(pointer, f"{name} must not contain the NUL character")]
     return []
 
 

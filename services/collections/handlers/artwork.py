@@ -42,5 +42,7 @@ class ArtworkHandlers:
 
     async def record_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
         """Raises what the decision raises."""
-        is_first = isinstance(command, DrawArtwork)  # a redelivery conflicts with the stream's first event: no events
+        is_first = isinstance(
+            command, DrawArtwork
+        )  # on a redelivery the append conflicts, and the second decision has no events
         await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

@@ -12,10 +12,11 @@ from weakref import WeakValueDictionary
 from services.collections.component_ids import ComponentIds
 from services.collections.deciders import COLLECTION, PROJECT
 from services.collections.domain import project
-from services.collections.domain.collection import components, creation, custody, instructions
+from services.collections.domain.collection import components, creation, instructions
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection, ForkCollection
 from services.collections.domain.collection.custody import TransferCustody
+from services.collections.domain.collection.custody import decide as decide_transfer
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.state import Collection, Custody
 from services.collections.domain.project import (
@@ -54,9 +55,9 @@ class CommandHandlers:
         command = CreateProject(uuid5(context.command_id, "project"), user_id, name)
         return await self._on_project(command.project_id, command, context)
 
-    async def create_untitled_project(self, user_id: UUID, listed: int, context: Context) -> Handled[Project]:
-        """Creates the next untitled project of a user who has `listed` of them at least. Raises CONFLICT."""
-        for number in range(listed + 1, listed + 1 + MAX_ATTEMPTS):
+    async def create_untitled_project(self, user_id: UUID, count: int, context: Context) -> Handled[Project]:
+        """Creates the next untitled project of a user who has at least `count` of them. Raises CONFLICT."""
+        for number in range(count + 1, count + 1 + MAX_ATTEMPTS):
             command = create_untitled(user_id, number)
             events = project.decide(command, project.NOTHING)
             try:
@@ -100,10 +101,10 @@ class CommandHandlers:
         if data is None:
             data = instructions.default()
 
-        async def command(collection_id: UUID, project_id: UUID) -> creation.Command:
+        async def command(collection_id: UUID, target_id: UUID) -> creation.Command:
             return CreateCollection(
                 collection_id=collection_id,
-                project_id=project_id,
+                project_id=target_id,
                 user_id=user_id,
                 changes=changes,
                 data=data,
@@ -113,19 +114,19 @@ class CommandHandlers:
         return await self._create(user_id, project_id, command, context)
 
     async def fork_collection(
-        self, user_id: UUID, project_id: UUID | None, source_id: UUID, kept_for: Custody | None, context: Context
+        self, user_id: UUID, project_id: UUID | None, source_id: UUID, custody: Custody | None, context: Context
     ) -> Handled[Collection]:
         """As `create_collection`, from another collection. Raises NOT_FOUND, VALIDATION_FAILED if not remixable."""
 
-        async def command(collection_id: UUID, project_id: UUID) -> creation.Command:
+        async def command(collection_id: UUID, target_id: UUID) -> creation.Command:
             source = (await self.store.load(COLLECTION, source_id)).state
             return ForkCollection(
                 collection_id=collection_id,
-                project_id=project_id,
+                project_id=target_id,
                 user_id=user_id,
                 source=source,
                 component_ids=await self.new_component_ids(source.data),
-                custody=kept_for,
+                custody=custody,
             )
 
         return await self._create(user_id, project_id, command, context)
@@ -220,7 +221,7 @@ class CommandHandlers:
         for _ in range(MAX_ATTEMPTS):
             loaded = await self.store.load(COLLECTION, collection_id)
             project_id, project_events = await self._project_to_create_in(new_owner, None)
-            events = custody.decide(TransferCustody(user_id, new_owner, project_id), loaded.state)
+            events = decide_transfer(TransferCustody(user_id, new_owner, project_id), loaded.state)
             appends = [StreamAppend(collection_id, loaded.version, events), StreamAppend(project_id, 0, project_events)]
             try:
                 await self.store.append(appends, context)

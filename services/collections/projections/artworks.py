@@ -1,4 +1,4 @@
-"""The artworks of all series, by their place in it: what tokens are made of."""
+"""The artworks of all series, by their place in it. Tokens are made of them."""
 
 from collections.abc import Iterable
 from datetime import datetime

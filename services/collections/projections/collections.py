@@ -1,4 +1,4 @@
-"""Collections without their instructions: what lists and a collection's own page show."""
+"""Collections without their instructions."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +16,7 @@ from shared.projections import Key, Projection
 
 
 class ListedCollection(msgspec.Struct, frozen=True):
-    """What the read table and the API's answers have in common; in the order of both, which it begins."""
+    """The first columns of the read table, which are also the first members of a collection in the API."""
 
     id: UUID
     project_id: UUID

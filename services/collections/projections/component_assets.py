@@ -1,4 +1,4 @@
-"""The files that components made, with what they were made from and what came out beside them."""
+"""The files that components made, with the input and the output of their generations."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from shared.projections import Key, Projection
 
 
 class ComponentAssetRow(msgspec.Struct, frozen=True):
-    """`gen_in_data` and `gen_out_data` are JSON text, as they were recorded; null until they are known."""
+    """`gen_in_data` and `gen_out_data` are JSON text, as they were recorded; null until the generation has ended."""
 
     asset_id: int
     user_id: UUID

@@ -1,6 +1,6 @@
-"""Each collection's GenerationInput, as JSON text: answered as it was recorded, key order and all.
+"""Each collection's GenerationInput as JSON text, with its members in the recorded order.
 
-Apart from the collections' own table, so that lists don't read it and a new title doesn't write it.
+Not a column of `collections`, so that lists don't read it, and other edits don't write it.
 """
 
 from collections.abc import Iterable

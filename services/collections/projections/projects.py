@@ -1,4 +1,4 @@
-"""The projects of each user, as lists show them."""
+"""The projects of each user."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The jobs that have made, or are making, artworks of collections."""
+"""The jobs that make or have made artworks of collections."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from shared.projections import Key, Projection
 
 
 class SeriesRow(msgspec.Struct, frozen=True):
-    """`artworks` and `finished_at` are null until the job is over."""
+    """`artworks` and `finished_at` are null until the job has ended."""
 
     job_id: UUID
     collection_id: UUID

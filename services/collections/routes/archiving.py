@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 from services.collections import examples
 from services.collections.domain.collection import archiving
 from services.collections.domain.collection.archiving import ArchiveCollection, RestoreCollection
-from services.collections.examples import shown
 from services.collections.routes.answers import CollectionChange
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from shared.http import Envelope, FromPath, User
 
@@ -19,7 +19,7 @@ from shared.http import Envelope, FromPath, User
     "/collections/{collection_id:uuid}/archive",
     summary="Archive a collection",
     status_code=200,
-    operation_class=shown(gives=examples.data(examples.DRAFT | {"archived": True})),
+    operation_class=documented(response=examples.data(examples.DRAFT | {"archived": True})),
 )
 async def archive_collection(
     collection_id: FromPath[UUID], principal: User, change: NamedDependency[CollectionChange]
@@ -32,7 +32,7 @@ async def archive_collection(
     "/collections/{collection_id:uuid}/restore",
     summary="Restore a collection",
     status_code=200,
-    operation_class=shown(gives=examples.data(examples.DRAFT)),
+    operation_class=documented(response=examples.data(examples.DRAFT)),
 )
 async def restore_collection(
     collection_id: FromPath[UUID], principal: User, change: NamedDependency[CollectionChange]

@@ -16,7 +16,7 @@ class ProjectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CollectionBody(FieldChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Publishing fields and the GenerationInput. What is left out stays as it is, or as it begins."""
+    """Publishing fields and the GenerationInput. An edit leaves missing members unchanged; a creation uses defaults."""
 
     data: dict[str, Any] | UnsetType | None = UNSET
 
@@ -34,9 +34,9 @@ class ReceiversBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`publish_date`: RFC 3339 with its zone; at once without one, or with one that is past.
+    """`publish_date`: RFC 3339 with a UTC offset; without one, or with one in the past, it is published at once.
 
-    `dry_run`: says what would keep it from being published, and what it would look like; nothing is recorded.
+    `dry_run`: returns the faults that prevent publishing, and the metadata; nothing is recorded.
     """
 
     publish_date: datetime | None = None
@@ -44,7 +44,7 @@ class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+    """Missing members stay unchanged."""
 
     enabled: bool | UnsetType = UNSET
     max_generations: int | UnsetType = UNSET
@@ -52,7 +52,7 @@ class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`is_custodial`: kept for whom `social_org` (farcaster, twitter, discord, lens, github) knows by that name."""
+    """`is_custodial`: on behalf of the user `social_identifier` of `social_org`, such as farcaster."""
 
     project_id: UUID | None = None
     is_custodial: bool = False
@@ -61,6 +61,6 @@ class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CustodyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`user_id`: whose the collection is from now on."""
+    """`user_id`: the new owner."""
 
     user_id: UUID

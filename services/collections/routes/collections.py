@@ -10,10 +10,10 @@ from litestar.params import QueryParameter
 
 from services.collections import examples
 from services.collections.domain.chains import Chain
-from services.collections.examples import shown
 from services.collections.queries.collection import Queries
 from services.collections.queries.lists import ListQueries
 from services.collections.routes.answers import ANYONE, variant_of
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionSummary, CollectionView
 from services.collections.views.feed import FeedItem
 from services.collections.views.history import HistoryEntry
@@ -31,7 +31,7 @@ OnChain = Annotated[Chain | None, QueryParameter(description="Only those on this
     summary="Published collections",
     opt=ANYONE,
     security=[{}],
-    operation_class=shown(gives=examples.page(examples.PUBLISHED_SUMMARY)),
+    operation_class=documented(response=examples.page(examples.PUBLISHED_SUMMARY)),
 )
 async def list_published_collections(
     list_queries: NamedDependency[ListQueries],
@@ -47,7 +47,7 @@ async def list_published_collections(
     "/collections/{collection_id:uuid}",
     summary="A collection",
     opt=WITHOUT_TABLES,
-    operation_class=shown(gives=examples.data(examples.DRAFT)),
+    operation_class=documented(response=examples.data(examples.DRAFT)),
 )
 async def get_collection(
     collection_id: FromPath[UUID],
@@ -68,7 +68,7 @@ async def get_collection(
     "/collections/{collection_id:uuid}/history",
     summary="What happened to a collection",
     opt=WITHOUT_TABLES,
-    operation_class=shown(gives=examples.page(examples.HISTORY)),
+    operation_class=documented(response=examples.page(examples.HISTORY)),
 )
 async def get_history(
     collection_id: FromPath[UUID],
@@ -86,7 +86,7 @@ async def get_history(
     summary="A published collection",
     opt=ANYONE | WITHOUT_TABLES,
     security=[{}],
-    operation_class=shown(gives=examples.data(examples.PUBLIC)),
+    operation_class=documented(response=examples.data(examples.PUBLIC)),
 )
 async def get_public_collection(
     collection_id: FromPath[UUID], queries: NamedDependency[Queries], request: ApiRequest
@@ -101,7 +101,7 @@ async def get_public_collection(
     summary="Collections to try out",
     opt=ANYONE,
     security=[{}],
-    operation_class=shown(gives=examples.page(examples.FEED_ITEM)),
+    operation_class=documented(response=examples.page(examples.FEED_ITEM)),
 )
 async def feed(list_queries: NamedDependency[ListQueries], limit: Limit = 20, cursor: Cursor = None) -> Page[FeedItem]:
     """Collections with an open preview, newest first."""

@@ -8,8 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from services.collections import examples
-from services.collections.examples import shown
 from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.routes.documentation import documented
 from services.collections.views.component_asset import ComponentAssetView
 from shared.http import Cursor, FromPath, Limit, Page, User
 from shared.http.positions import following
@@ -21,7 +21,7 @@ Id64 = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
     "/collections/{collection_id:uuid}/components/{component_id:int}/assets",
     summary="What a component has made",
     opt=following("generation", "storage"),
-    operation_class=shown(gives=examples.page(examples.COMPONENT_ASSET)),
+    operation_class=documented(response=examples.page(examples.COMPONENT_ASSET)),
 )
 async def list_assets_of_component(
     collection_id: FromPath[UUID],

@@ -10,12 +10,12 @@ from msgspec import UNSET
 
 from services.collections import examples
 from services.collections.domain.collection.state import Custody
-from services.collections.examples import shown
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.queries.collection import Queries
 from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.routes.answers import collection_answer
 from services.collections.routes.bodies import CollectionBody, RemixBody
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from shared.contracts.problem import Detail, invalid
 from shared.http import CommandContext, Envelope, FromPath, FromQuery, JSONBody, User
@@ -26,7 +26,9 @@ AssetId = Annotated[int | None, QueryParameter(ge=1, le=2**63 - 1, description="
 @post(
     "/projects/collections",
     summary="Create a collection",
-    operation_class=shown(takes=examples.FIELDS | {"data": examples.INSTRUCTIONS}, gives=examples.data(examples.DRAFT)),
+    operation_class=documented(
+        request=examples.FIELDS | {"data": examples.INSTRUCTIONS}, response=examples.data(examples.DRAFT)
+    ),
 )
 async def create_collection(
     principal: User,
@@ -47,16 +49,16 @@ async def create_collection(
     instructions = None if body.data is UNSET else body.data
     if asset_id is not None:
         instructions = await asset_queries.input_of_asset(principal.user_id, asset_id)
-    made = await handlers.create_collection(principal.user_id, project_id, body, instructions, context)
-    return await collection_answer(made, queries, status=201)
+    handled = await handlers.create_collection(principal.user_id, project_id, body, instructions, context)
+    return await collection_answer(handled, queries, status=201)
 
 
 @post(
     "/collections/{collection_id:uuid}/remix",
     summary="Remix a collection",
-    operation_class=shown(
-        takes={"is_custodial": True, "social_org": "farcaster", "social_identifier": "tidewalker"},
-        gives=examples.data(examples.FORK),
+    operation_class=documented(
+        request={"is_custodial": True, "social_org": "farcaster", "social_identifier": "tidewalker"},
+        response=examples.data(examples.FORK),
     ),
 )
 async def remix_collection(
@@ -69,8 +71,8 @@ async def remix_collection(
 ) -> Response[Envelope[CollectionView]]:
     """A draft of your own from a remixable collection, with new components; may be kept for a social account."""
     body = data or RemixBody()
-    made = await handlers.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
-    return await collection_answer(made, queries, status=201)
+    handled = await handlers.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
+    return await collection_answer(handled, queries, status=201)
 
 
 def _custody(body: RemixBody) -> Custody | None:

@@ -1,4 +1,4 @@
-"""Hands collections over to the people that they were kept for."""
+"""Transfers collections in custody."""
 
 from uuid import UUID
 
@@ -6,11 +6,11 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 
 from services.collections import examples
-from services.collections.examples import shown
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.queries.collection import Queries
 from services.collections.routes.answers import collection_answer
 from services.collections.routes.bodies import CustodyBody
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 
@@ -19,7 +19,7 @@ from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
     "/collections/{collection_id:uuid}/custody",
     summary="Hand over a collection kept for another",
     status_code=200,
-    operation_class=shown(takes={"user_id": examples.USER_ID}, gives=examples.data(examples.DRAFT)),
+    operation_class=documented(request={"user_id": examples.USER_ID}, response=examples.data(examples.DRAFT)),
 )
 async def transfer_custody(
     collection_id: FromPath[UUID],
@@ -30,5 +30,5 @@ async def transfer_custody(
     queries: NamedDependency[Queries],
 ) -> Response[Envelope[CollectionView]]:
     """Moves it to that user's default project."""
-    done = await handlers.transfer_custody(principal.user_id, collection_id, data.user_id, context)
-    return await collection_answer(done, queries)
+    handled = await handlers.transfer_custody(principal.user_id, collection_id, data.user_id, context)
+    return await collection_answer(handled, queries)

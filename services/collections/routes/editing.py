@@ -10,10 +10,10 @@ from msgspec import UNSET
 from services.collections import examples
 from services.collections.domain.collection import editing, instructions
 from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
-from services.collections.examples import shown
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.bodies import CollectionBody, PreviewBody, ReceiversBody
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from shared.http import Envelope, FromPath, JSONBody, User
 
@@ -22,7 +22,7 @@ from shared.http import Envelope, FromPath, JSONBody, User
     "/projects/{project_id:uuid}/collections/{collection_id:uuid}",
     summary="Edit a collection",
     status_code=204,
-    operation_class=shown(takes={"title": "First Light", "price": "0.05"}),
+    operation_class=documented(request={"title": "First Light", "price": "0.05"}),
 )
 async def edit_collection(
     project_id: FromPath[UUID],
@@ -33,15 +33,15 @@ async def edit_collection(
     handlers: NamedDependency[CommandHandlers],
 ) -> Response[None]:
     """Changes the fields in the body. With If-Match, only if the collection is at that version."""
-    written = None if data.data is UNSET else data.data
+    new_data = None if data.data is UNSET else data.data
     command = EditCollection(
         user_id=principal.user_id,
         project_id=project_id,
         changes=data,
-        data=written,
-        component_ids=await handlers.new_component_ids(written),
+        data=new_data,
+        component_ids=await handlers.new_component_ids(new_data),
     )
-    large = written is not None and instructions.is_large(written)
+    large = new_data is not None and instructions.is_large(new_data)
     return await change.apply(collection_id, partial(editing.decide, command), large=large)
 
 
@@ -49,7 +49,7 @@ async def edit_collection(
     "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers",
     summary="Share the sales",
     status_code=200,
-    operation_class=shown(takes={"receivers": examples.RECEIVERS}, gives=examples.data(examples.DRAFT)),
+    operation_class=documented(request={"receivers": examples.RECEIVERS}, response=examples.data(examples.DRAFT)),
 )
 async def set_receivers(
     project_id: FromPath[UUID],
@@ -59,7 +59,7 @@ async def set_receivers(
     change: NamedDependency[CollectionChange],
 ) -> Response[Envelope[CollectionView]]:
     """Replaces all receivers. Their percentages sum to 100 at most."""
-    shares = [(each.address, each.value, each.type) for each in data.receivers]
+    shares = [(receiver.address, receiver.value, receiver.type) for receiver in data.receivers]
     command = SetReceivers(principal.user_id, project_id, shares)
     return await change.apply_and_view(collection_id, partial(editing.decide, command))
 
@@ -68,8 +68,8 @@ async def set_receivers(
     "/collections/{collection_id:uuid}/preview",
     summary="Open a collection to visitors",
     status_code=200,
-    operation_class=shown(
-        takes={"enabled": True, "max_generations": 5, "is_remixable": True}, gives=examples.data(examples.OPENED)
+    operation_class=documented(
+        request={"enabled": True, "max_generations": 5, "is_remixable": True}, response=examples.data(examples.OPENED)
     ),
 )
 async def configure_preview(

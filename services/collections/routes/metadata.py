@@ -1,4 +1,4 @@
-"""On-chain metadata of collections and tokens; public, since marketplaces send no bearer token."""
+"""Metadata of collections and tokens. Public, since marketplaces send no bearer token."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,13 +9,13 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.collections import examples
 from services.collections.domain.chains import Chain
-from services.collections.examples import shown
 from services.collections.metadata import Metadata, token_number
+from services.collections.routes.documentation import documented
 from shared.http import ApiRequest, Envelope, FromPath, Principal
 from shared.http.positions import WITHOUT_TABLES, following
 
 RECOGNIZING = {"public": True, "recognizes": True}
-"""Anybody may ask; a token shows its bearer their drafts too."""
+"""No token is needed; with one, its user's drafts are visible, too."""
 ChosenChain = Annotated[Chain | None, QueryParameter(description="Of which chain; the collection's own when left out")]
 Raw = Annotated[bool, QueryParameter(description="The bare document, as contracts and marketplaces read it")]
 Number = Annotated[
@@ -27,7 +27,7 @@ Number = Annotated[
     "/collections/{collection_id:uuid}/metadata",
     summary="A collection's chain metadata",
     opt=RECOGNIZING | WITHOUT_TABLES,
-    operation_class=shown(gives=examples.data(examples.COLLECTION_METADATA)),
+    operation_class=documented(response=examples.data(examples.COLLECTION_METADATA)),
 )
 async def get_collection_metadata(
     collection_id: FromPath[UUID],
@@ -46,7 +46,7 @@ async def get_collection_metadata(
     "/collections/{collection_id:uuid}/tokens/{number:str}/metadata",
     summary="A token's metadata",
     opt=RECOGNIZING | following("generation", "storage"),
-    operation_class=shown(gives=examples.data(examples.TOKEN_METADATA)),
+    operation_class=documented(response=examples.data(examples.TOKEN_METADATA)),
 )
 async def get_token_metadata(
     collection_id: FromPath[UUID],

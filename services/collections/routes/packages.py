@@ -1,4 +1,4 @@
-"""Publish packages: one file with a job's artworks and their metadata, which anybody can verify."""
+"""Publish packages: one file with a job's artworks and their metadata, which anyone can verify."""
 
 from uuid import UUID
 
@@ -8,10 +8,11 @@ from litestar.di import NamedDependency
 
 from services.collections import package_examples
 from services.collections.domain.package.state import package_id as id_of
-from services.collections.examples import JOB_ID, shown
+from services.collections.examples import JOB_ID
 from services.collections.examples import data as data_of
 from services.collections.handlers.package import PackageHandlers
 from services.collections.queries.package import PackageQueries, PackageView
+from services.collections.routes.documentation import documented
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.positions import following
 
@@ -27,7 +28,7 @@ class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Package a job's artworks",
     opt=following("generation", "storage"),
     status_code=202,
-    operation_class=shown(takes={"job_id": JOB_ID}, gives=data_of(package_examples.REQUESTED)),
+    operation_class=documented(request={"job_id": JOB_ID}, response=data_of(package_examples.REQUESTED)),
 )
 async def request_package(
     collection_id: FromPath[UUID],
@@ -52,7 +53,7 @@ async def request_package(
     "/collections/{collection_id:uuid}/packages/{package_id:uuid}",
     summary="A publish package",
     opt=following("storage"),
-    operation_class=shown(gives=data_of(package_examples.STORED)),
+    operation_class=documented(response=data_of(package_examples.STORED)),
 )
 async def get_package(
     collection_id: FromPath[UUID],

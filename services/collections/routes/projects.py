@@ -9,12 +9,12 @@ from litestar.params import QueryParameter
 
 from services.collections import examples
 from services.collections.domain.collection.state import Status
-from services.collections.examples import shown
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.queries.collection import Queries
 from services.collections.queries.lists import ListQueries
 from services.collections.routes.answers import project_answer, variant_of
 from services.collections.routes.bodies import ProjectBody
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionSummary, CollectionView
 from services.collections.views.project import ProjectView
 from shared.http import (
@@ -37,7 +37,7 @@ from shared.runtime import Runtime
 OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or only what is published")]
 
 
-@get("/projects", summary="Your projects", operation_class=shown(gives=examples.page(examples.PROJECT)))
+@get("/projects", summary="Your projects", operation_class=documented(response=examples.page(examples.PROJECT)))
 async def list_projects(
     principal: User, list_queries: NamedDependency[ListQueries], limit: Limit = 20, cursor: Cursor = None
 ) -> Page[ProjectView]:
@@ -48,7 +48,7 @@ async def list_projects(
 @post(
     "/projects",
     summary="Create a project",
-    operation_class=shown(takes={"name": "Tides"}, gives=examples.data(examples.PROJECT)),
+    operation_class=documented(request={"name": "Tides"}, response=examples.data(examples.PROJECT)),
 )
 async def create_project(
     data: JSONBody[ProjectBody],
@@ -57,14 +57,14 @@ async def create_project(
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[ProjectView]:
     """A folder for collections, under a name of your choice."""
-    made = await handlers.create_project(principal.user_id, data.name, context)
-    return project_answer(made)
+    handled = await handlers.create_project(principal.user_id, data.name, context)
+    return project_answer(handled)
 
 
 @post(
     "/projects/untitled",
     summary="Create an untitled project",
-    operation_class=shown(gives=examples.data(examples.PROJECT | {"name": "Untitled 2", "is_default": False})),
+    operation_class=documented(response=examples.data(examples.PROJECT | {"name": "Untitled 2", "is_default": False})),
 )
 async def create_untitled_project(
     principal: User,
@@ -75,15 +75,15 @@ async def create_untitled_project(
 ) -> Envelope[ProjectView]:
     """Named Untitled, Untitled 2, Untitled 3 and so on."""
     await runtime.history.shows_answered(SHOWN_WITHIN)
-    known = await list_queries.untitled_projects(principal.user_id)
-    made = await handlers.create_untitled_project(principal.user_id, known, context)
-    return project_answer(made)
+    count = await list_queries.untitled_projects(principal.user_id)
+    handled = await handlers.create_untitled_project(principal.user_id, count, context)
+    return project_answer(handled)
 
 
 @put(
     "/projects/{project_id:uuid}",
     summary="Rename a project",
-    operation_class=shown(takes={"name": "Tides"}, gives=examples.data(examples.PROJECT)),
+    operation_class=documented(request={"name": "Tides"}, response=examples.data(examples.PROJECT)),
 )
 async def rename_project(
     project_id: FromPath[UUID],
@@ -93,14 +93,14 @@ async def rename_project(
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[ProjectView]:
     """Its collections stay in it."""
-    renamed = await handlers.rename_project(principal.user_id, project_id, data.name, context)
-    return project_answer(renamed)
+    handled = await handlers.rename_project(principal.user_id, project_id, data.name, context)
+    return project_answer(handled)
 
 
 @get(
     "/projects/{project_id:uuid}/collections",
     summary="A project's collections",
-    operation_class=shown(gives=examples.page(examples.SUMMARY)),
+    operation_class=documented(response=examples.page(examples.SUMMARY)),
 )
 async def list_collections_of_project(
     project_id: FromPath[UUID],
@@ -122,7 +122,7 @@ async def list_collections_of_project(
     "/projects/{project_id:uuid}/collections/current",
     summary="A project's current collection",
     opt=WITHOUT_TABLES,
-    operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
+    operation_class=documented(response=examples.data(examples.DRAFT | {"is_current": True})),
 )
 async def get_current_collection(
     project_id: FromPath[UUID], principal: User, queries: NamedDependency[Queries], request: ApiRequest
@@ -136,7 +136,7 @@ async def get_current_collection(
     "/collections/{collection_id:uuid}/current",
     summary="Make a collection the current one",
     status_code=200,
-    operation_class=shown(gives=examples.data(examples.DRAFT | {"is_current": True})),
+    operation_class=documented(response=examples.data(examples.DRAFT | {"is_current": True})),
 )
 async def choose_current_collection(
     collection_id: FromPath[UUID],
@@ -147,5 +147,5 @@ async def choose_current_collection(
 ) -> Response[Envelope[CollectionView]]:
     """The one of its project that you work on; there is one at most."""
     await handlers.choose_current(principal.user_id, collection_id, context)
-    shown = await queries.collection_for(principal.user_id, collection_id)
-    return Response(Envelope(shown), headers={"etag": etag(shown.version, variant_of(shown))})
+    view = await queries.collection_for(principal.user_id, collection_id)
+    return Response(Envelope(view), headers={"etag": etag(view.version, variant_of(view))})

@@ -9,10 +9,10 @@ from litestar.di import NamedDependency
 from services.collections import examples
 from services.collections.domain.collection import publishing
 from services.collections.domain.collection.publishing import CallOffPublication, PublishCollection
-from services.collections.examples import shown
 from services.collections.metadata import Metadata
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.bodies import PublishBody
+from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from services.collections.views.publication import PublishCheck
 from shared.http import Envelope, FromPath, FromQuery, JSONBody, User
@@ -25,7 +25,9 @@ Published = Envelope[CollectionView] | Envelope[PublishCheck]
     "/collections/{collection_id:uuid}/publish",
     summary="Publish a collection",
     status_code=200,
-    operation_class=shown(takes={"publish_date": "2026-11-23T12:00:00Z"}, gives=examples.data(examples.PUBLISHED)),
+    operation_class=documented(
+        request={"publish_date": "2026-11-23T12:00:00Z"}, response=examples.data(examples.PUBLISHED)
+    ),
 )
 async def publish_collection(
     collection_id: FromPath[UUID],
@@ -46,15 +48,15 @@ async def publish_collection(
     if dry_run or (data is not None and data.dry_run):
         return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id, date)))
     command = PublishCollection(principal.user_id, runtime.clock(), date)
-    published = await change.apply_and_view(collection_id, partial(publishing.decide, command))
-    return Response[Published](published.content, headers=published.headers)
+    response = await change.apply_and_view(collection_id, partial(publishing.decide, command))
+    return Response[Published](response.content, headers=response.headers)
 
 
 @delete(
     "/collections/{collection_id:uuid}/publish",
     summary="Call off a scheduled publication",
     status_code=200,
-    operation_class=shown(gives=examples.data(examples.DRAFT)),
+    operation_class=documented(response=examples.data(examples.DRAFT)),
 )
 async def call_off_publication(
     collection_id: FromPath[UUID], principal: User, change: NamedDependency[CollectionChange]

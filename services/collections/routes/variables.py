@@ -11,9 +11,9 @@ from services.collections import examples
 from services.collections.domain.collection import editing
 from services.collections.domain.collection.editing import ReplaceVariables
 from services.collections.domain.collection.variable_table import table_of, variables_of
-from services.collections.examples import shown
 from services.collections.queries.collection import Queries
 from services.collections.routes.answers import CollectionChange
+from services.collections.routes.documentation import documented
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import ApiRequest, FromPath, User, versioned
 from shared.http.positions import WITHOUT_TABLES
@@ -29,7 +29,7 @@ MAX_TABLE = 4 * 1024 * 1024
     summary="A collection's variables as a table",
     opt=WITHOUT_TABLES,
     media_type=CSV,
-    operation_class=shown(gives=examples.VARIABLES_CSV),
+    operation_class=documented(response=examples.VARIABLES_CSV),
 )
 async def get_variables(
     collection_id: FromPath[UUID], principal: User, queries: NamedDependency[Queries], request: ApiRequest
@@ -47,7 +47,7 @@ async def get_variables(
     summary="Set the variables from a table",
     status_code=204,
     request_max_body_size=MAX_TABLE,
-    operation_class=shown(takes=examples.VARIABLES_CSV),
+    operation_class=documented(request=examples.VARIABLES_CSV),
 )
 async def set_variables(
     collection_id: FromPath[UUID], request: ApiRequest, principal: User, change: NamedDependency[CollectionChange]

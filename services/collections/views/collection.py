@@ -33,15 +33,15 @@ class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
 
 
 class CollectionView(CollectionSummary, frozen=True, kw_only=True):
-    """A collection in full. `data` is its GenerationInput; null where it is not the reader's to see."""
+    """A collection in full. `data` is its GenerationInput; null for readers other than its owner."""
 
     data: dict[str, Any] | None
 
 
 def collection_summary(row: CollectionRow) -> CollectionSummary:
-    listed = {name: getattr(row, name) for name in ListedCollection.__struct_fields__}
+    common = {name: getattr(row, name) for name in ListedCollection.__struct_fields__}
     return CollectionSummary(
-        **listed,
+        **common,
         receivers=msgspec.convert(row.receivers, list[SalesReceiver]),
         preview=PreviewView(row.preview_enabled, row.preview_max_generations, row.preview_is_remixable),
         forked_from=row.forked_from,

@@ -10,7 +10,7 @@ from services.collections.projections.component_assets import ComponentAssetRow
 
 
 class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a component made; `GET /assets/{id}` knows where its bytes are."""
+    """A file that a component made; `GET /assets/{id}` has the URL of its bytes."""
 
     id: int
     name: str
@@ -18,7 +18,7 @@ class ComponentAssetView(msgspec.Struct, frozen=True, kw_only=True):
     mime_type: str
     sha256: str
     cid: str | None
-    """CIDv1 of the bytes, where it is known: `ipfs://<cid>` is their permanent address."""
+    """CIDv1 of the bytes, if storage has computed it: `ipfs://<cid>` is their permanent address."""
     component_id: int
     job_id: UUID | None
     gid: UUID | None

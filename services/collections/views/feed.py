@@ -30,7 +30,7 @@ class FeedProject(msgspec.Struct, frozen=True):
 
 
 class FeedVariable(msgspec.Struct, frozen=True):
-    """What a visitor may set. `options`: a pick's values, by their display names."""
+    """A variable that a visitor may set. `options`: a pick's values, by their display names."""
 
     name: str
     type: str

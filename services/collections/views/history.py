@@ -10,14 +10,14 @@ from shared.eventstore import RecordedEvent
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a collection: `text` in words, `changes` in values.
+    """One event of a collection: `text` as a sentence, `changes` as values.
 
-    Revised instructions are not among them: `GET /collections/{id}?as_of=<version>` has them.
+    Revised instructions are not among the changes: `GET /collections/{id}?as_of=<version>` has them.
     """
 
     version: int
     actor: str
-    """`user:<uuid>`, or what else did it, such as `schedule`."""
+    """`user:<uuid>`, or a part of the service, such as `schedule`."""
     at: datetime
     type: str
     text: str

@@ -13,15 +13,15 @@ class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[Detail]
     collection: dict[str, Any]
     token: dict[str, Any]
-    """The first one's document; with the variables' test values before there is one."""
+    """The first token's document; until there is a token, a sample with the variables' test values."""
 
 
 class PublishCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What publishing would say. `faults` are those of its own chain; each has its pointer in the collection."""
+    """The result of a dry run. `faults` are those on the collection's own chain, with pointers into the collection."""
 
     dry_run: Literal[True] = True
     valid: bool
     blockchain: str | None
     faults: list[Detail]
     chains: dict[str, ChainCheck]
-    """By ETHEREUM, BASE and TEZOS."""
+    """By chain: ETHEREUM, BASE, TEZOS."""

@@ -40,7 +40,7 @@ def test_an_evm_address_without_a_checksum_gets_one(address):
     ("address", "why"),
     [
         ("0x5aAeb6053f3E94C9b9A09f33669435E7Ef1BeAed", "checksum"),
-        ("0x" + "0" * 40, "nobody"),
+        ("0x" + "0" * 40, "zero address"),
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe", "neither"),
         ("5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "neither"),
         ("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjc", "checksum"),

@@ -1,1 +1,1 @@
-"""The artwork aggregate: one per generation. `traits` and `tokens` are what metadata is made from."""
+"""The artwork aggregate, one per generation; and `traits` and `tokens`, from which metadata is made."""

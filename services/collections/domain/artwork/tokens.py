@@ -1,6 +1,6 @@
 """A collection's tokens: the artworks of one finished job, numbered from 1 in the job's own order.
 
-The metadata endpoints and the publish package read the same list (`services.collections.token_list`).
+`services.collections.token_list` reads them, for the metadata endpoints and for publish packages.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""What a collection and its tokens say of themselves on each chain, and what keeps a collection from one.
+"""The metadata documents of collections and tokens on each chain.
 
-Pure, and the same input gives the same documents: the metadata endpoints, a publication's check and the publish package
-all take them from here.
+The same input gives the same documents. The metadata endpoints, the dry run of publishing and the publish package all
+take them from here.
 """
 
 from typing import Any, Literal

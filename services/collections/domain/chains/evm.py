@@ -1,7 +1,7 @@
 """ETHEREUM and BASE: ERC-7572 for the collection, ERC-721 and ERC-1155 with OpenSea's attributes for its tokens.
 
-Royalties on these chains are the contract's own (ERC-2981, one receiver and basis points per sale); who deploys it
-takes them from `royalties`, which no standard reads and none forbids.
+Royalties on these chains are in the contract (ERC-2981: one receiver, basis points per sale). `royalties` is a member
+of our own, for those who deploy the contract.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from shared.contracts.collections import Trait
 CHAIN = "ETHEREUM"
 """Addresses are the same on all EVM chains."""
 TOKEN_ID_DIGITS = 64
-"""ERC-1155: `{id}` in a token's URI stands for its number in so many lowercase hexadecimal digits."""
+"""ERC-1155: clients replace `{id}` in a token's URI with its number in this many lowercase hexadecimal digits."""
 
 
 def collection_metadata(offer: Offer) -> dict[str, Any]:
-    """No `collaborators`: ERC-7572 gives those a say over the contract's page, and receivers get a share, no say."""
+    """Without `collaborators`: ERC-7572 lets those edit the contract's page, which receivers must not."""
     return present(
         name=offer.title,
         symbol=offer.symbol,
@@ -32,7 +32,7 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
 
 
 def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
-    """An artwork that is no image stands as `animation_url`, beside the image that shows it."""
+    """An artwork that is not an image is the `animation_url`; `image` then is an image that represents it."""
     artifact, image = token.artifact, token.image
     animation = artifact if artifact is not None and artifact != image else None
     return present(
@@ -46,7 +46,7 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
 
 
 def token_id(number: int) -> str:
-    """A token's number as ERC-1155 clients put it in place of `{id}`."""
+    """A token's number as ERC-1155 clients write it into a URI."""
     return format(number, f"0{TOKEN_ID_DIGITS}x")
 
 

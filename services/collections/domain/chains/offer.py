@@ -24,7 +24,7 @@ class Royalty(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """`link` is where the collection is shown; None where the service does not know its own public address."""
+    """`link` is the collection's public page; None if the service has no PUBLIC_URL."""
 
     title: str
     description: str
@@ -35,18 +35,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def symbol(self) -> str:
-        """From the title, which a published collection keeps: its letters and digits, in capitals, 8 at most."""
+        """The first 8 letters and digits of the title, in capitals. A published collection keeps its title."""
         plain = unicodedata.normalize("NFKD", self.title).encode("ascii", "ignore").decode()
         return re.sub(r"[^A-Za-z0-9]", "", plain).upper()[:SYMBOL_LENGTH] or NO_SYMBOL
 
     @property
     def image(self) -> str | None:
-        """The cover, or else the first of its images that is a link."""
+        """The cover image, or else the first image with a URL."""
         return self.cover_image_url or next(self._links(), None)
 
     @property
     def featured_image(self) -> str | None:
-        """The first image beside the cover."""
+        """The first image with a URL that is not `image`."""
         return next((link for link in self._links() if link != self.image), None)
 
     def royalties(self, chain: str) -> list[Royalty]:
@@ -58,6 +58,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def token_name(self, number: int) -> str:
+        """The name of a token, by its number from 1."""
         return f"{self.title} #{number}"
 
     def _links(self) -> Iterator[str]:
@@ -73,6 +74,7 @@ def basis_points(percent: str) -> int:
 
 
 def is_address(address: str, chain: str) -> bool:
+    """Whether it is an address on this chain."""
     try:
         checked_address(address, chain)
     except ValueError:

@@ -47,7 +47,7 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
         externalUri=offer.link,
         creators=_creators(offer),
         isBooleanAmount=True,
-        formats=[_format(token, file) for file in _shown_files(artifact, image)],
+        formats=[_format(token, file) for file in _format_files(artifact, image)],
         attributes=[_attribute(trait) for trait in token.traits],
         rights=RIGHTS,
         date=token.made_at.isoformat().replace("+00:00", "Z") if token.made_at else None,
@@ -64,7 +64,7 @@ def _royalties(offer: Offer) -> dict[str, Any] | None:
     return {"decimals": ROYALTY_DECIMALS, "shares": shares} if shares else None
 
 
-def _shown_files(artifact: ArtworkFile | None, image: ArtworkFile | None) -> list[ArtworkFile]:
+def _format_files(artifact: ArtworkFile | None, image: ArtworkFile | None) -> list[ArtworkFile]:
     files = [file for file in (artifact, image) if file is not None]
     return files[:1] if artifact == image else files
 
@@ -80,7 +80,7 @@ def _format(token: Token, file: ArtworkFile) -> dict[str, Any]:
 
 
 def _attribute(trait: Trait) -> dict[str, Any]:
-    """TZIP-21: an attribute's value is a text; its type says when it is to be read as a number."""
+    """TZIP-21: an attribute's value is a string; `type` marks one that is a number."""
     if isinstance(trait.value, str):
         return {"name": trait.name, "value": trait.value}
     kind = "integer" if isinstance(trait.value, int) else "number"

@@ -1,4 +1,4 @@
-"""Putting a collection away, and taking it back."""
+"""Archives a collection, and restores it."""
 
 from typing import assert_never
 from uuid import UUID
@@ -22,7 +22,7 @@ Command = ArchiveCollection | RestoreCollection
 
 
 def decide(command: Command, state: Collection) -> list[Event]:
-    """Nothing happens when it is already so. Raises NOT_FOUND for a collection that is not the user's."""
+    """Idempotent: no events if the state already matches. Raises NOT_FOUND for a collection that is not the user's."""
     collection_id = owned(state, command.user_id)
     match command:
         case ArchiveCollection():

@@ -1,6 +1,7 @@
-"""The components that a collection has ever had: only ever more of them, so the set is a persistent one.
+"""The ids of all components that a collection has ever had: an immutable set, to which ids are only added.
 
-It is stored as runs of ids, for a creation or an edit takes its new ids one after the other.
+Based on a persistent map, so that adding ids copies none. In a snapshot it is a list of run lengths, which is short
+because a creation or an edit assigns consecutive ids.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -14,7 +15,7 @@ NONE: Map[int, None] = Map()
 
 
 class ComponentSet(Collection[int]):
-    """Immutable; one with more ids is made without copying those that are there."""
+    """An immutable set of ids."""
 
     __slots__ = ("_ids",)
 
@@ -40,6 +41,7 @@ class ComponentSet(Collection[int]):
         return f"ComponentSet({sorted(self._ids)})"
 
     def including(self, ids: Iterable[int]) -> "ComponentSet":
+        """The set with these ids, too."""
         new = [component_id for component_id in ids if component_id not in self._ids]
         return ComponentSet(self._ids.update(dict.fromkeys(new))) if new else self
 
@@ -56,9 +58,10 @@ class ComponentSet(Collection[int]):
 
     @classmethod
     def from_plain(cls, plain: Any) -> "ComponentSet":
+        """Reverses `to_plain`. Raises msgspec.ValidationError for anything but a list of integers."""
         ids, end = list[int](), 0
-        for place, count in enumerate(msgspec.convert(plain, list[int])):
-            if place % 2:
+        for index, count in enumerate(msgspec.convert(plain, list[int])):
+            if index % 2:
                 ids += range(end, end + count)
             end += count
         return cls().including(ids)

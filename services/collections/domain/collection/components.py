@@ -1,6 +1,6 @@
 """Components: every step of every collection is one, with a platform-wide unique integer id.
 
-Ids come in as arguments, so that what is decided here is the same whenever it is decided again.
+New ids are arguments, so these functions are deterministic.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,21 +14,21 @@ def step_ids(data: dict[str, Any]) -> list[int]:
 
 
 def claimed_ids(data: Any) -> list[int]:
-    """The step ids of instructions that are not validated yet: bounds how many ids to fetch, and which to exclude."""
+    """The step ids of data that is not validated yet: how many new ids it may need, and which of them to skip."""
     steps = data.get("steps") if isinstance(data, dict) else None
     if not isinstance(steps, list):
         return []
     return [step["id"] for step in steps if isinstance(step, dict) and isinstance(step.get("id"), int)]
 
 
-def with_components(data: dict[str, Any], new_ids: Sequence[int], kept: Collection[int] = ()) -> dict[str, Any]:
+def with_components(data: dict[str, Any], new_ids: Sequence[int], existing: Collection[int] = ()) -> dict[str, Any]:
     """The instructions with a component for each step: its old id becomes `fromId`, and references follow.
 
-    `new_ids` are ids that no component has yet, one at least for each step that is not in `kept`; they are used in the
-    steps' order. `data` must have passed `instructions.check`, and is left as it was; all else in it is kept.
+    A step whose id is in `existing` keeps it. The others get `new_ids` in order: at least as many, of no component yet.
+    `data` must have passed `instructions.check`. It is not modified; the result has all its other members.
     """
-    replaced = [step_id for step_id in step_ids(data) if step_id not in kept]
-    assert len(set(new_ids)) >= len(replaced), "each new step takes one component id of its own"
+    replaced = [step_id for step_id in step_ids(data) if step_id not in existing]
+    assert len(set(new_ids)) >= len(replaced), "each new step needs a component id"
     assert not set(new_ids) & set(step_ids(data)), "a new component's id must not be that of a step it replaces"
     renamed = dict(zip(replaced, new_ids, strict=False))
     mapping = {step_id: renamed.get(step_id, step_id) for step_id in step_ids(data)}

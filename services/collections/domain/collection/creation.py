@@ -19,7 +19,7 @@ MAX_IDENTIFIER = 200
 
 
 class CreateCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """`component_ids`: new ones, as many as `data` has steps or more."""
+    """`component_ids`: new ids, at least as many as `data` has steps."""
 
     collection_id: UUID
     project_id: UUID
@@ -30,7 +30,7 @@ class CreateCollection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForkCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """Copies `source` for the user; with `custody`, to be kept for the owner of a social account."""
+    """Copies `source` for the user; with `custody`, on behalf of the owner of a social account."""
 
     collection_id: UUID
     project_id: UUID
@@ -49,26 +49,27 @@ def decide(command: Command, state: Collection) -> list[Event]:
     match command:
         case CreateCollection():
             instructions.check(command.data, "/data")
-            return _made(command, changed(Fields(), command.changes), command.data, forked_from=None)
+            return _creation(command, changed(Fields(), command.changes), command.data, forked_from=None)
         case ForkCollection():
             _refuse_fork(command)
             source = command.source
             title = f"Fork of {source.fields.title}"[:MAX_TITLE]
             fields = Fields(title=title, description=source.fields.description)
-            made = _made(command, fields, source.data, forked_from=source.collection_id)
+            created = _creation(command, fields, source.data, forked_from=source.collection_id)
             if command.custody is None:
-                return made
+                return created
             _check_custody(command.custody)
-            kept_for = command.custody
             return [
-                *made,
-                events.CustodyTaken(command.collection_id, kept_for.social_org, kept_for.social_identifier),
+                *created,
+                events.CustodyTaken(
+                    command.collection_id, command.custody.social_org, command.custody.social_identifier
+                ),
             ]
         case _ as never:
             assert_never(never)
 
 
-def _made(command: Command, fields: Fields, data: dict[str, Any], *, forked_from: UUID | None) -> list[Event]:
+def _creation(command: Command, fields: Fields, data: dict[str, Any], *, forked_from: UUID | None) -> list[Event]:
     preview = Preview()
     return [
         events.CollectionCreated(
@@ -84,7 +85,7 @@ def _made(command: Command, fields: Fields, data: dict[str, Any], *, forked_from
 
 
 def _refuse_fork(command: ForkCollection) -> None:
-    """Raises unless the collection is the user's own, or remixable by everybody."""
+    """Raises NOT_FOUND or VALIDATION_FAILED unless the collection is the user's own, or remixable."""
     source = command.source
     if source.collection_id is None:
         raise not_found("The collection")

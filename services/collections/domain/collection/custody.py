@@ -1,4 +1,4 @@
-"""Transfers a collection to the user that it was kept for."""
+"""Transfers a collection in custody to the user whom it is meant for."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Edits by a collection's owner: all fields of a draft; of a published one, those that buyers don't rely on."""
+"""Edits by a collection's owner: of all fields of a draft, and of a published one those that buyers don't rely on."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -23,7 +23,7 @@ MAX_PREVIEW_GENERATIONS = 1_000
 class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
     """UNSET fields stay as they are; so do the instructions if `data` is None.
 
-    `component_ids`: new ones, as many as `data` has steps or more.
+    `component_ids`: new ids, at least as many as `data` has steps.
     """
 
     user_id: UUID
@@ -102,10 +102,10 @@ def _changed(
         data = state.data
     else:
         instructions.check(data, "/data")
-        data = instructions.refuse_large(components.with_components(data, component_ids, kept=state.components))
+        data = instructions.refuse_large(components.with_components(data, component_ids, existing=state.components))
     if state.status == "published":
-        _refuse_changing_what_was_sold(state, fields, data)
-        _refuse_what_its_chain_does_not_take(state, fields)
+        _refuse_changes_of_what_was_sold(state, fields, data)
+        _refuse_new_faults(state, fields)
     revised = list[Event](revisions(collection_id, state.fields, fields))
     if data != state.data:
         revised.append(events.InstructionsRevised(collection_id, data))
@@ -125,7 +125,7 @@ def _configure_preview(command: ConfigurePreview, state: Collection, collection_
     return [events.PreviewConfigured(collection_id, after.enabled, after.max_generations, after.is_remixable)]
 
 
-def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:
+def _refuse_changes_of_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:
     changes = [name for name in differences(state.fields, fields) if name not in EDITABLE_ONCE_PUBLISHED]
     if data != state.data:
         changes.append("data")
@@ -137,7 +137,7 @@ def _refuse_changing_what_was_sold(state: Collection, fields: Fields, data: dict
         )
 
 
-def _refuse_what_its_chain_does_not_take(state: Collection, fields: Fields) -> None:
+def _refuse_new_faults(state: Collection, fields: Fields) -> None:
     """Raises VALIDATION_FAILED if a published collection would get a fault that it did not have."""
     before = faults(state)
     new = [fault for fault in faults(msgspec.structs.replace(state, fields=fields)) if fault not in before]

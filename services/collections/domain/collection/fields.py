@@ -1,4 +1,4 @@
-"""The publishing fields of a collection: what each may be, one by one and together."""
+"""The publishing fields of a collection, and the checks of their values."""
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -20,11 +20,11 @@ MAX_IMAGES = 1_000
 MAX_EDITIONS = 1_000_000_000
 MAX_PRICE = Decimal(10) ** 12
 MAX_DECIMALS = 18
-"""Of a price: the smallest unit of ETHEREUM and BASE is 10^-18; TEZOS has 6, which publishing checks."""
+"""Of a price: the smallest unit of ETHEREUM and BASE is 10^-18, of TEZOS 10^-6, which publishing checks."""
 
 
 class FieldChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """Publishing fields as a client sends them. UNSET leaves a field as it is; null takes its value away."""
+    """Publishing fields as a client sends them. UNSET leaves a field unchanged; None resets it to its default."""
 
     title: str | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
@@ -39,7 +39,7 @@ class FieldChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True):
-    """The publishing fields of a collection as they are."""
+    """The publishing fields in a collection's state."""
 
     title: str = "Untitled"
     description: str = ""
@@ -58,8 +58,10 @@ def changed(before: Fields, changes: FieldChanges) -> Fields:
     present = {name: value for name in Fields.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
     faults = [fault for name, value in present.items() for fault in _faults(name, value)]
     if not faults:
-        nothing = Fields()
-        values = {name: getattr(nothing, name) if value is None else _kept(value) for name, value in present.items()}
+        defaults = Fields()
+        values = {
+            name: getattr(defaults, name) if value is None else _in_state(value) for name, value in present.items()
+        }
         after = msgspec.structs.replace(before, **values)
         faults = list(_joint_faults(after))
         if not faults:
@@ -79,9 +81,9 @@ def decimal_text(value: Decimal) -> str:
 
 
 def decimals(value: Decimal) -> int:
-    """Digits behind the point that say something, of a finite number below 10^28; 29 stands for any more.
+    """The number of decimals without trailing zeros, of a finite number below 10^28; 29 for 29 and more.
 
-    `1e-999999999` is a short token and a gigabyte of digits, so nothing is written out to count them.
+    Computed from the exponent: `1e-999999999`, a short token, has a gigabyte of digits.
     """
     if not value:
         return 0
@@ -91,7 +93,7 @@ def decimals(value: Decimal) -> int:
     return min(max(0, -exponent - zeros), 29)
 
 
-def _kept(value: Any) -> Any:
+def _in_state(value: Any) -> Any:
     return decimal_text(value) if isinstance(value, Decimal) else value
 
 

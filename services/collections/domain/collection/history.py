@@ -9,7 +9,7 @@ from shared.contracts.event import Event
 
 def sentence_of(event: Event) -> str:
     """A sentence without its subject, since the actor is a field of its own. Raises KeyError for other events."""
-    return _WORDS[type(event)](event)
+    return _SENTENCES[type(event)](event)
 
 
 def _created(event: events.CollectionCreated) -> str:
@@ -34,8 +34,8 @@ def _receivers(event: events.ReceiversSet) -> str:
 def _batches(event: events.BatchMintingConfigured) -> str:
     if not event.batch_mint_enabled:
         return "turned batch minting off"
-    most = f" of {event.batch_max_tokens} tokens at most" if event.batch_max_tokens else ""
-    return f"allowed minting in batches{most}"
+    limit = f" of {event.batch_max_tokens} tokens at most" if event.batch_max_tokens else ""
+    return f"allowed minting in batches{limit}"
 
 
 def _value(name: str, value: object) -> str:
@@ -47,7 +47,7 @@ def _steps(data: dict[str, Any]) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
-_WORDS: dict[type[Event], Callable[[Any], str]] = {
+_SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     events.CollectionCreated: _created,
     events.PreviewCreated: lambda _: "got a preview, closed at first",
     events.CollectionRetitled: lambda event: f"retitled it “{event.title}”",

@@ -1,8 +1,7 @@
-"""What keeps a collection from being published on a chain: each fault with its pointer in the collection.
+"""The faults that keep a collection from being published on a chain, each with its pointer in the collection.
 
-Complete is a collection with a title, at least one step to make artworks with, a blockchain, editions and a price (0 is
-free). Valid is one whose price its chain can count, and whose receivers are all addresses of it. Images and receivers
-are the creator's choice; what there is of them has been checked when it was set.
+It needs a title, a step, a blockchain, editions, and a price (0 is free) in no smaller fraction than the chain's
+smallest unit. It may have receivers: all are addresses on the chain. Values are checked when they are set, too.
 """
 
 from collections.abc import Iterator
@@ -13,16 +12,16 @@ from services.collections.domain.collection.state import Collection
 from shared.contracts.problem import Detail
 
 PRICE_DECIMALS = {"ETHEREUM": 18, "BASE": 18, "TEZOS": 6}
-"""A chain's smallest unit: wei, and mutez."""
+"""The smallest units are wei (10^-18) and mutez (10^-6)."""
 
 
 def faults(state: Collection) -> list[Detail]:
     """The faults that keep it from being published on its own chain; empty if it can be published."""
-    problems = list(_incomplete(state))
+    all_faults = list(_incomplete(state))
     chain = state.fields.blockchain
     if chain is None:
-        problems.append(Detail("/blockchain", f"a published collection needs a blockchain: {', '.join(CHAINS)}"))
-    return problems if chain is None else [*problems, *_invalid_on(chain, state)]
+        all_faults.append(Detail("/blockchain", f"a published collection needs a blockchain: {', '.join(CHAINS)}"))
+    return all_faults if chain is None else [*all_faults, *_invalid_on(chain, state)]
 
 
 def faults_on(chain: str, state: Collection) -> list[Detail]:

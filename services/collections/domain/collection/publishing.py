@@ -1,4 +1,4 @@
-"""Publishing: at once, or at a time; a scheduled one happens once, or is called off."""
+"""Commands to publish a collection at once or at a time, and to call a scheduled publication off."""
 
 from datetime import UTC, datetime
 from typing import assert_never
@@ -23,7 +23,7 @@ class PublishCollection(msgspec.Struct, frozen=True):
 
 
 class PublishWhenDue(msgspec.Struct, frozen=True):
-    """The clock's own command: whoever gives it, and however often, a schedule is kept once."""
+    """Publishes a collection whose scheduled time has come; calls the publication off if it is no longer valid."""
 
     now: datetime
 
@@ -36,7 +36,7 @@ Command = PublishCollection | PublishWhenDue | CallOffPublication
 
 
 def decide(command: Command, state: Collection) -> list[Event]:
-    """Nothing happens when it is already so.
+    """Idempotent: no events if the state already matches.
 
     Raises VALIDATION_FAILED with a pointer for each thing that is missing or not valid on its chain, NOT_FOUND for a
     collection that is not the user's, CONFLICT for one that is archived.
@@ -56,12 +56,12 @@ def decide(command: Command, state: Collection) -> list[Event]:
 
 
 def checked_date(publish_date: datetime | None) -> datetime | None:
-    """The time to publish at, in UTC. Raises VALIDATION_FAILED for one that is nobody's, or none in UTC."""
+    """The time to publish at, in UTC. Raises VALIDATION_FAILED for a time without a UTC offset or out of range."""
     return None if publish_date is None else in_utc(publish_date, "/publish_date")
 
 
 def date_faults(date: datetime | None) -> list[Detail]:
-    """What is wrong with the time that a publication is asked for."""
+    """The faults of a time to publish at."""
     try:
         checked_date(date)
     except Problem as problem:
@@ -70,7 +70,7 @@ def date_faults(date: datetime | None) -> list[Detail]:
 
 
 def time_text(time: datetime) -> str:
-    """RFC 3339 in UTC, to the millisecond: how events write times. `time` is aware of its zone."""
+    """A time with an offset in the format of events: RFC 3339 in UTC, to the millisecond."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

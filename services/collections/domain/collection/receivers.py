@@ -1,4 +1,4 @@
-"""Who shares a collection's sales: addresses with their percentages, 100 together at most."""
+"""The receivers of a collection's sales: addresses with percentages, which sum to 100 at most."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -12,7 +12,7 @@ from shared.contracts.problem import Detail, invalid
 MAX_RECEIVERS = 100
 MAX_TYPE = 50
 MAX_DECIMALS = 2
-"""Royalties on chain are counted in basis points (ERC-2981), which are hundredths of a percent."""
+"""Chains count royalties in basis points (ERC-2981), hundredths of a percent."""
 
 Share = tuple[str, Decimal, str]
 """(address, percent, type) as a client sends it."""
@@ -22,23 +22,23 @@ def checked_receivers(shares: Sequence[Share], blockchain: str | None, pointer: 
     """The receivers in canonical form and in their order. Raises VALIDATION_FAILED with every fault."""
     faults: list[Detail] = []
     receivers: list[SalesReceiver] = []
-    seen: set[str] = set()
+    addresses: set[str] = set()
     if len(shares) > MAX_RECEIVERS:
         faults.append(Detail(pointer, f"a collection has at most {MAX_RECEIVERS} receivers"))
     for index, (address, value, kind) in enumerate(shares[:MAX_RECEIVERS]):
         where = f"{pointer}/{index}"
-        proper = address
+        canonical = address
         try:
-            proper = checked_address(address, blockchain)
+            canonical = checked_address(address, blockchain)
         except ValueError as error:
             faults.append(Detail(f"{where}/address", str(error)))
         faults.extend(_value_faults(value, f"{where}/value"))
         faults.extend(line_faults(kind, f"{where}/type", "a receiver's type", MAX_TYPE))
-        if proper in seen:
-            faults.append(Detail(f"{where}/address", f"{proper} appears twice"))
-        seen.add(proper)
+        if canonical in addresses:
+            faults.append(Detail(f"{where}/address", f"{canonical} appears twice"))
+        addresses.add(canonical)
         if not faults:
-            receivers.append(SalesReceiver(proper, decimal_text(value), kind))
+            receivers.append(SalesReceiver(canonical, decimal_text(value), kind))
     if not faults:
         total = sum((value for _, value, _ in shares), Decimal(0))
         if total > 100:

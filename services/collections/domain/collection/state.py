@@ -28,7 +28,7 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Custody(msgspec.Struct, frozen=True):
-    """The social account of the person that a collection is kept for."""
+    """The social account of the person whom a collection is meant for."""
 
     social_org: str
     social_identifier: str
@@ -43,7 +43,7 @@ class Collection(msgspec.Struct, frozen=True):
     fields: Fields = Fields()
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     components: ComponentSet = ComponentSet()
-    """Every component that this collection ever had, so that a restored step keeps its component."""
+    """Every component that this collection ever had, so that a step that is put back keeps its component."""
     preview: Preview = Preview()
     receivers: list[events.SalesReceiver] = msgspec.field(default_factory=list)
     forked_from: UUID | None = None
@@ -105,5 +105,6 @@ def owned(state: Collection, user_id: UUID) -> UUID:
 
 
 def refuse_archived(state: Collection) -> None:
+    """Raises CONFLICT."""
     if state.archived:
         raise Problem("CONFLICT", "The collection is archived: restore it first")

@@ -1,11 +1,11 @@
-"""Variables as CSV, for spreadsheets: what is written is read back exactly, types and unknown fields included.
+"""Variables as a CSV table, for spreadsheets. Reading a table that was written returns the same variables exactly.
 
-A variable takes one row; a pick takes one per value, and its name stands in the first. Columns: `name`, `type`,
-`value_type`, `lock_value`, `test_value`; `value`, with `display_name` and `weight` for a pick's; `more`, a JSON object
-of what has no column (`variable`: other fields of the variable, `value`: of a pick's value). An empty cell is nothing.
+A variable has one row; a pick has one row for each value, and its name is in the first. Columns: `name`, `type`,
+`value_type`, `lock_value`, `test_value`; `value`, and for a pick `display_name` and `weight`; `more`, a JSON object of
+the members without a column (`variable`: of the variable, `value`: of a pick's value). An empty cell: no member.
 
-A cell is JSON if it reads as a JSON number, string, list, object, true, false or null, and else the text that it is.
-So a text that looks like JSON is written as a JSON string, and so is one that a spreadsheet would run as a formula.
+A cell that is a JSON number, string, list, object, true, false or null has this value; any other cell is a text. So a
+text that looks like JSON is written as a JSON string, and so is one that a spreadsheet would run as a formula.
 """
 
 import csv
@@ -24,8 +24,8 @@ _OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weig
 _WORDS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
 csv.field_size_limit(2**31 - 1)
-"""For the whole process. The csv module's own limit, 131,072 characters in a cell, is less than a variable may have.
-How large a table may be is decided where it is accepted."""
+"""For the whole process. The csv module's default, 131,072 characters in a cell, is less than a variable may have.
+The route bounds the size of a table."""
 
 Variable = dict[str, Any]
 Cells = dict[str, Any]
@@ -39,7 +39,7 @@ class _Lines:
 
 
 def table_of(variables: list[Variable]) -> str:
-    """The table of a collection's variables, as RFC 4180 has it, with a header."""
+    """The table of a collection's variables: CSV as in RFC 4180, with a header."""
     lines: list[str] = []
     writer = csv.writer(_Lines(lines))
     writer.writerow(COLUMNS)
@@ -50,7 +50,7 @@ def table_of(variables: list[Variable]) -> str:
 
 
 def variables_of(table: str) -> list[Variable]:
-    """The variables of a table; whether they can be drawn is for the collection that takes them to say.
+    """The variables of a table. The command that sets them checks whether they are valid.
 
     Raises VALIDATION_FAILED; the pointers are `/<line>/<column>`, lines counted from 1 as spreadsheets do.
     """
@@ -65,7 +65,7 @@ def variables_of(table: str) -> list[Variable]:
             elif variables:
                 faults.extend(_add_value(variables[-1], cells, line))
             else:
-                faults.append(Detail(f"/{line}/name", "the first row names its variable"))
+                faults.append(Detail(f"/{line}/name", "the first row must have the name of a variable"))
     except csv.Error as error:
         faults.append(Detail("", f"this is not CSV: {error}"))
     for index, line in picks.items():
@@ -84,11 +84,13 @@ def _rows(variable: Variable) -> Iterator[Cells]:
     value = variable.get("value")
     rest: list[Cells] = []
     if isinstance(value, dict) and _is_listed(variable):
-        listed = {column: value[name] for column, name in _OF_VALUE.items() if isinstance(value.get(name), list)}
-        unlisted = {name: each for name, each in value.items() if name not in [_OF_VALUE[column] for column in listed]}
+        lists = {column: value[name] for column, name in _OF_VALUE.items() if isinstance(value.get(name), list)}
+        unlisted = {
+            name: member for name, member in value.items() if name not in [_OF_VALUE[column] for column in lists]
+        }
         if unlisted:
             more["value"] = unlisted
-        head, *rest = [dict(zip(listed, each, strict=True)) for each in zip(*listed.values(), strict=True)]
+        head, *rest = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         first |= head
     elif "value" in variable:
         first["value"] = value
@@ -99,7 +101,7 @@ def _rows(variable: Variable) -> Iterator[Cells]:
 
 
 def _is_listed(variable: Variable) -> bool:
-    """Whether a variable is a pick whose values have a row each: lists of one length, of nothing but scalars."""
+    """Whether a variable is a pick with a row for each value: its lists have one length, and values are scalars."""
     value = variable.get("value")
     if variable.get("type") != "pick" or not isinstance(value, dict):
         return False
@@ -108,8 +110,8 @@ def _is_listed(variable: Variable) -> bool:
     return (
         isinstance(values, list)
         and bool(values)
-        and all(len(each) == len(values) for each in lists)
-        and not any(isinstance(each, dict | list | None) for each in values)
+        and all(len(items) == len(values) for items in lists)
+        and not any(isinstance(item, dict | list | None) for item in values)
     )
 
 
@@ -131,7 +133,7 @@ def _read(table: str) -> Iterator[tuple[int, Cells]]:
 
 
 def _check_more(more: Any, line: int) -> None:
-    if not isinstance(more, dict) or not all(isinstance(each, dict) for each in more.values()):
+    if not isinstance(more, dict) or not all(isinstance(member, dict) for member in more.values()):
         message = "more is a JSON object with the objects variable and value"
         raise invalid(f"The table can't be read: {message}", Detail(f"/{line}/more", message))
 
@@ -140,8 +142,8 @@ def _variable(cells: Cells) -> Variable:
     more = cells.get("more", {})
     variable = {name: cells[name] for name in _OF_VARIABLE if name in cells}
     if cells.get("type") == "pick" and not isinstance(cells.get("value"), dict):
-        listed = {name: [cells[column]] for column, name in _OF_VALUE.items() if column in cells}
-        variable["value"] = {**listed, **more.get("value", {})}
+        lists = {name: [cells[column]] for column, name in _OF_VALUE.items() if column in cells}
+        variable["value"] = {**lists, **more.get("value", {})}
     elif "value" in cells:
         variable["value"] = cells["value"]
     return {**variable, **more.get("variable", {})}
@@ -152,13 +154,13 @@ def _add_value(variable: Variable, cells: Cells, line: int) -> Iterator[Detail]:
     if variable.get("type") != "pick" or not isinstance(value, dict):
         yield Detail(f"/{line}/name", "a row without a name must follow a pick variable, to which it adds a value")
         return
-    for column, each in cells.items():
+    for column, cell in cells.items():
         if column in _OF_VALUE:
-            listed = value.setdefault(_OF_VALUE[column], [])
-            if isinstance(listed, list):
-                listed.append(each)
+            items = value.setdefault(_OF_VALUE[column], [])
+            if isinstance(items, list):
+                items.append(cell)
                 continue
-        yield Detail(f"/{line}/{column}", f"{column} stands in the row that names the variable")
+        yield Detail(f"/{line}/{column}", f"{column} belongs in the row with the variable's name")
 
 
 def _uneven(variable: Variable, line: int) -> Iterator[Detail]:
@@ -166,18 +168,19 @@ def _uneven(variable: Variable, line: int) -> Iterator[Detail]:
     if variable.get("type") != "pick" or not isinstance(value, dict):
         return
     lists = {column: value[name] for column, name in _OF_VALUE.items() if isinstance(value.get(name), list)}
-    for column, listed in lists.items():
-        if len(listed) != len(lists.get("value", listed)):
+    for column, items in lists.items():
+        if len(items) != len(lists.get("value", items)):
             yield Detail(f"/{line}/{column}", f"every value of a pick has a {column}, or none has")
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str) and _stands_as_it_is(value):
+    if isinstance(value, str) and _is_plain_text(value):
         return value
     return msgspec.json.encode(value).decode()
 
 
-def _stands_as_it_is(text: str) -> bool:
+def _is_plain_text(text: str) -> bool:
+    """Whether a cell with this text is read back as it, and no spreadsheet changes it."""
     return (
         text != ""
         and text == text.strip()

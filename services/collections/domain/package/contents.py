@@ -1,4 +1,4 @@
-"""What a package is made of: the tokens' artworks, images that show them, and metadata on each chain."""
+"""The contents of a package: the tokens' artworks, images that represent them, and metadata on each chain."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ def artworks(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[
 
 
 def displays(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedArtwork]:
-    """The images of artworks that are no images themselves. Raises as `artworks`."""
+    """The images that represent artworks of other types. Raises as `artworks`."""
     return [
         _packaged("displays", token, token.image, stored)
         for token in tokens
@@ -116,14 +116,14 @@ def split(
 
 def joined(request: PackageRequested, parts: Sequence[PackagePartListed]) -> Contents:
     """The contents of a package, from those of its parts that belong to the request's attempt."""
-    listed = [part for part in parts if part.attempt == request.attempt]
+    own = [part for part in parts if part.attempt == request.attempt]
     return Contents(
         collection_id=request.collection_id,
         job_id=request.job_id,
         title=request.title,
-        artworks=[artwork for part in listed for artwork in part.artworks],
-        displays=[display for part in listed for display in part.displays],
-        documents=[document for part in listed for document in part.documents],
+        artworks=[artwork for part in own for artwork in part.artworks],
+        displays=[display for part in own for display in part.displays],
+        documents=[document for part in own for document in part.documents],
     )
 
 
@@ -141,7 +141,7 @@ def digest(
 def _packaged(folder: str, token: Token, file: ArtworkFile, stored: Mapping[int, StoredFile]) -> PackagedArtwork:
     stored_file = stored.get(file.asset_id)
     if stored_file is None:
-        message = f"Asset {file.asset_id}, of token {token.number}, is not known here yet: try again in a moment"
+        message = f"Storage has not reported asset {file.asset_id}, of token {token.number}, yet: try again in a moment"
         raise Problem("UNAVAILABLE", message)
     if stored_file.cid is None or stored_file.size is None or token.gid is None:
         raise Problem("CONFLICT", f"Asset {file.asset_id} was stored when CIDs were not computed: generate it again")
