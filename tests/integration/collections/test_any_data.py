@@ -85,9 +85,7 @@ class Shown(msgspec.Struct):
 
 
 @pytest.mark.parametrize(("kind", "accepted_at_least"), [("beside", 30), ("in place", 5), ("odd", 0)])
-async def test_data_comes_back_as_it_was_sent_or_is_refused_with_its_place(
-    api: Api, kind: str, accepted_at_least: int
-) -> None:
+async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: str, accepted_at_least: int) -> None:
     """From each read; what is refused changes nothing."""
     made = await api.create({"title": "Any", "data": two_steps()})
     edit, read = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"

@@ -1,4 +1,4 @@
-"""What storage says of files: linked to their components, and good to create collections from."""
+"""Files reported by storage: linked to their components, and used to create collections."""
 
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
@@ -49,8 +49,8 @@ async def listed(api: Api, collection, wanted) -> list:
     return found
 
 
-async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):
-    """Newest first, with inputs and outputs once they are known; for the collection's owner alone."""
+async def test_the_assets_of_a_component_are_listed(api: Api, storage: Publisher):
+    """Newest first, with input and output once the generation has ended; for the collection's owner only."""
     collection = await api.create({"data": two_steps()})
     for asset_id in (71, 72):
         await storage.publish(UUID(int=asset_id), stored(collection, asset_id))
@@ -71,7 +71,7 @@ async def test_a_component_lists_what_it_made(api: Api, storage: Publisher):
 
 
 async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher):
-    """Behind as many as fit, and at least one; the cursor leads to the others."""
+    """A page ends before it gets too large, and has at least one asset; the cursor continues after it."""
     collection = await api.create({"data": two_steps()})
     made_from = {"prompt": "x" * (PAGE_BYTES // 5)}
     for asset_id in range(71, 81):
@@ -93,8 +93,8 @@ async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher
     assert sorted(await each()) == list(range(71, 81))
 
 
-async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage: Publisher):
-    """Before the body's `data`; its steps come from the components that made the asset, and share none of them."""
+async def test_a_collection_is_created_from_the_input_of_an_asset(api: Api, storage: Publisher):
+    """The asset's input has precedence over `data`; its steps get new components."""
     first = await api.create({"data": two_steps()})
     await storage.publish(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
     await listed(api, first, lambda found: any(each["gen_in_data"] for each in found))
@@ -104,7 +104,7 @@ async def test_a_collection_is_created_from_what_made_an_asset(api: Api, storage
     assert made["data"]["variables"] == first["data"]["variables"]
 
 
-async def test_an_asset_that_is_not_yours_or_not_described_makes_no_collection(api: Api, storage: Publisher):
+async def test_a_creation_from_another_users_or_an_undescribed_asset_is_refused(api: Api, storage: Publisher):
     collection = await api.create({"data": two_steps()})
     await storage.publish(UUID(int=71), stored(collection, 71))
     await listed(api, collection, bool)

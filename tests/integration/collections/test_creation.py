@@ -8,7 +8,7 @@ from tests.support.apps.collections import Api, two_steps
 
 
 async def test_a_collection_is_created_from_data(api: Api):
-    """201 with an ETag and every field; steps have components, and references follow."""
+    """201 with an ETag and every field; steps have components, and references are rewritten."""
     made = await api.post("/projects/collections", {"title": "Birds", "price": 0.05, "data": two_steps()})
     assert made.status == 201
     assert made.headers["etag"] == '"2"'
@@ -24,16 +24,16 @@ async def test_a_collection_is_created_from_data(api: Api):
     assert (await api.get(f"/collections/{collection['id']}")).data == collection
 
 
-async def test_collection_and_preview_come_in_one_append(api: Api):
-    """Together with the default project that was missing: three events of one command."""
+async def test_collection_and_preview_are_one_append(api: Api):
+    """With the default project, which was missing: three events of one command."""
     await api.create({"data": two_steps()})
     recorded = await api.store.read_all()
     assert [event.type for event in recorded] == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
     assert len({event.context.command_id for event in recorded}) == 1
 
 
-async def test_data_is_kept_as_it_was_given(api: Api):
-    """Unknown fields, the order of keys, and numbers survive; ids and references alone are different."""
+async def test_data_is_stored_as_sent(api: Api):
+    """Unknown members, the order of members, and numbers are the same; only ids and references differ."""
     data = two_steps()
     data["steps"][0]["position"] = {"y": 1.50, "x": -7, "big": 9223372036854775807, "tiny": 1e-9}
     data = {"zeta": [None, True, {"deep": "ü € 𝄞"}], **data, "alpha": {}}
@@ -54,8 +54,8 @@ async def test_without_data_the_default_instructions_are_used(api: Api):
     assert (await api.send("POST", "/projects/collections")).status == 201
 
 
-async def test_component_ids_are_never_given_twice(api: Api):
-    """Not by creations at the same time, and not when somebody made one up before it was given."""
+async def test_component_ids_are_unique(api: Api):
+    """Among concurrent creations, and if a client used one of them as a step id."""
     made = await asyncio.gather(*(api.create({"data": two_steps()}) for _ in range(30)))
     ids = [step["id"] for each in made for step in each["data"]["steps"]]
     assert len(set(ids)) == 60
@@ -68,7 +68,7 @@ async def test_component_ids_are_never_given_twice(api: Api):
     assert second["nodePayload"]["image"]["$ref"] == first["id"] not in {max(ids) + 1, *ids}
 
 
-async def test_creating_again_from_a_collections_data_shares_no_component(api: Api):
+async def test_a_creation_from_a_collections_data_shares_no_component(api: Api):
     first = await api.create({"data": two_steps()})
     second = await api.create({"data": first["data"]})
     assert not {step["id"] for step in first["data"]["steps"]} & {step["id"] for step in second["data"]["steps"]}
@@ -76,7 +76,7 @@ async def test_creating_again_from_a_collections_data_shares_no_component(api: A
 
 
 async def test_a_repeated_request_gives_the_same_collection(api: Api):
-    """Also when both come at the same time; another user's same key is another request."""
+    """Also if both are concurrent. The same key of another user is another request."""
     request = {"body": {"data": two_steps()}, "headers": {"Idempotency-Key": "once"}}
     first, second = await asyncio.gather(*(api.create(**request) for _ in range(2)))
     assert first == second == await api.create(**request)
@@ -85,7 +85,7 @@ async def test_a_repeated_request_gives_the_same_collection(api: Api):
     assert recorded.count("collection_created.v1") == 2
 
 
-async def test_a_collection_is_created_in_the_project_given(api: Api):
+async def test_a_collection_is_created_in_the_project_of_the_request(api: Api):
     project = (await api.post("/projects", {"name": "Birds"})).data
     made = await api.create(query=f"?project_id={project['id']}")
     assert made["project_id"] == project["id"]
@@ -121,8 +121,8 @@ WRONG = [
 ]  # fmt: skip
 
 
-async def test_wrong_input_is_refused_and_nothing_is_recorded(api: Api):
-    """The one error body, with the code and the JSON pointer of what is wrong."""
+async def test_invalid_input_is_refused_and_nothing_is_recorded(api: Api):
+    """The error body has the code and the JSON pointer of the fault."""
     for body, pointer in WRONG:
         refused = await api.post("/projects/collections", body)
         assert refused.code == (400, "VALIDATION_FAILED"), body
@@ -132,7 +132,7 @@ async def test_wrong_input_is_refused_and_nothing_is_recorded(api: Api):
     assert await api.store.head() == 0
 
 
-async def test_what_is_no_request_at_all_is_refused(api: Api):
+async def test_malformed_requests_are_refused(api: Api):
     """Bad JSON, no body, a wrong media type, a parameter that is no UUID, a body that is too large, no token."""
     path = "/projects/collections"
     for content, status, code in (
@@ -150,7 +150,7 @@ async def test_what_is_no_request_at_all_is_refused(api: Api):
     assert await api.store.head() == 0
 
 
-async def test_a_project_that_is_not_there_or_not_yours_is_not_found(api: Api):
+async def test_a_missing_or_another_users_project_is_not_found(api: Api):
     theirs = (await api.post("/projects", {"name": "Bob's"}, BOB)).data["id"]
     head = await api.store.head()
     for project_id in (theirs, uuid4()):

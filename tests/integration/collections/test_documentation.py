@@ -1,4 +1,4 @@
-"""The API's document: every operation shows what goes in and comes out, and what it shows is true."""
+"""The OpenAPI document: every operation has examples, and they are true."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ def operations(document: Document) -> Iterator[tuple[str, Document]]:
 
 
 def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
-    """What it takes and what it gives, by media type; an answer that went well only."""
+    """Its examples of the body and of the successful response, by media type."""
     for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
         yield f"takes {media_type}", media
     for status, response in operation["responses"].items():
@@ -28,8 +28,8 @@ def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
                 yield f"gives {status} {media_type}", media
 
 
-async def test_every_operation_shows_what_it_takes_and_gives(api: Api):
-    """Each example is valid by the schema that stands beside it."""
+async def test_every_operation_has_examples_of_its_body_and_response(api: Api):
+    """Each example is valid by its schema."""
     document = (await api.get("/schema/openapi.json", None)).body
     seen = 0
     for name, operation in operations(document):
@@ -43,8 +43,8 @@ async def test_every_operation_shows_what_it_takes_and_gives(api: Api):
     assert seen > 30
 
 
-async def test_the_examples_are_what_really_comes(api: Api):
-    """What the document sends is taken, and what comes back has the members that it shows."""
+async def test_the_service_accepts_and_returns_the_examples(api: Api):
+    """Bodies of examples are accepted, and responses have the members of their examples."""
     made = await api.create({**examples.FIELDS, "data": examples.INSTRUCTIONS})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"
     assert (await api.post(f"{path}/receivers", {"receivers": examples.RECEIVERS})).status == 200
@@ -64,12 +64,12 @@ async def test_the_examples_are_what_really_comes(api: Api):
 
 
 def list_of(example: Document, shown: Document) -> list[str]:
-    """The example's members, in the order in which they come."""
+    """The example's members in the order of the response."""
     return [name for name in shown if name in example] + [name for name in example if name not in shown]
 
 
-async def test_fields_mean_what_they_say(api: Api):
-    """Every publishing field, wrong in each way it can be, with the pointer of what is wrong."""
+async def test_each_publishing_field_is_checked(api: Api):
+    """Invalid values of every publishing field, with the pointer of the fault."""
     wrong = [
         ({"editions": 0}, "/editions"),
         ({"editions": 1.5}, "/editions"),

@@ -27,7 +27,7 @@ def texts() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("data", [values(9_900), texts()], ids=["many values", "a large document"])
-async def test_the_largest_collection(api: Api, data: dict[str, Any]) -> None:
+async def test_the_largest_collection_does_not_block_the_event_loop(api: Api, data: dict[str, Any]) -> None:
     """Created, edited, read, copied, checked for publishing, and its table out and in."""
     body = json.dumps({"title": "Large", "data": data}).encode()
     assert len(body) > 250_000
@@ -46,7 +46,7 @@ async def test_the_largest_collection(api: Api, data: dict[str, Any]) -> None:
     steps.assert_short()
 
 
-async def test_the_largest_table_that_is_refused(api: Api) -> None:
+async def test_refusing_the_largest_table_does_not_block_the_event_loop(api: Api) -> None:
     made = await api.create({"title": "Small"})
     path, headers = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
     table = b"name,type,value\nx,pick,a\n" + b",,b\n" * 900_000

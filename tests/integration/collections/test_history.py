@@ -1,4 +1,4 @@
-"""A collection's past over HTTP."""
+"""The history of a collection, and its past states, over HTTP."""
 
 from datetime import datetime, timedelta
 
@@ -14,8 +14,8 @@ async def lived(api: Api):
     return made
 
 
-async def test_history_tells_who_did_what_and_when(api: Api):
-    """From the beginning, in plain words, page by page; to its owner alone."""
+async def test_the_history_has_actor_time_and_sentence(api: Api):
+    """From the beginning, as sentences, in pages; for its owner only."""
     made = await lived(api)
     path = f"/collections/{made['id']}/history"
     first = await api.get(f"{path}?limit=3")
@@ -36,8 +36,8 @@ async def test_history_tells_who_did_what_and_when(api: Api):
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
 
 
-async def test_a_collection_is_shown_as_it_was(api: Api):
-    """At a version, or at a time; with the ETag of then."""
+async def test_a_collection_at_a_past_version_or_time(api: Api):
+    """With the ETag of that version."""
     made = await lived(api)
     path = f"/collections/{made['id']}"
     now = (await api.get(path)).data

@@ -1,4 +1,4 @@
-"""A key stands for one request: another one under it is refused, and nothing of it happens."""
+"""An Idempotency-Key is for one request: another request with it is refused and not applied."""
 
 import asyncio
 
@@ -9,8 +9,8 @@ KEY = {"Idempotency-Key": "one"}
 REUSED = (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_another_body_under_a_key_is_refused(api: Api) -> None:
-    """The first request's answer would tell the client that its second one had been carried out."""
+async def test_a_key_with_another_body_is_refused(api: Api) -> None:
+    """The first request's answer would mislead the client."""
     first = await api.post("/projects/collections", {"title": "First"}, headers=KEY)
     other = await api.post("/projects/collections", {"title": "Other"}, headers=KEY)
     assert (other.code, other.pointers) == (REUSED, ["header:Idempotency-Key"])
@@ -20,33 +20,33 @@ async def test_another_body_under_a_key_is_refused(api: Api) -> None:
     assert [item["title"] for item in listed.body["data"]] == ["First"]
 
 
-async def test_another_query_under_a_key_is_another_request(api: Api) -> None:
+async def test_a_key_with_another_query_is_refused(api: Api) -> None:
     project = (await api.post("/projects", {"name": "P"})).data["id"]
     await api.post("/projects/collections", {"title": "First"}, headers=KEY)
     other = await api.post(f"/projects/collections?project_id={project}", {"title": "First"}, headers=KEY)
     assert other.code == REUSED
 
 
-async def test_projects_know_their_keys_again_too(api: Api) -> None:
+async def test_repeated_creations_of_projects_are_recognised_by_their_key(api: Api) -> None:
     made = await api.post("/projects", {"name": "P"}, headers=KEY)
     assert (await api.post("/projects", {"name": "P"}, headers=KEY)).data == made.data
     assert (await api.post("/projects", {"name": "Q"}, headers=KEY)).code == REUSED
 
 
-async def test_a_key_is_its_users_own(api: Api) -> None:
+async def test_two_users_may_use_the_same_key(api: Api) -> None:
     await api.post("/projects", {"name": "P"}, headers=KEY)
     assert (await api.post("/projects", {"name": "Q"}, BOB, headers=KEY)).status == 201
 
 
-async def test_a_refused_request_leaves_its_key_free(api: Api) -> None:
-    """Who mends a body that was refused need not invent another key."""
+async def test_a_refused_request_does_not_use_its_key(api: Api) -> None:
+    """The corrected request may use the same key."""
     refused = await api.post("/projects/collections", {"title": 5}, headers=KEY)
     assert refused.status == 400
     assert (await api.post("/projects/collections", {"title": "5"}, headers=KEY)).status == 201
 
 
-async def test_of_two_requests_at_once_under_a_key_one_is_carried_out(api: Api) -> None:
-    """The others are told of the first, or refused when they are not the same."""
+async def test_of_two_concurrent_requests_with_a_key_one_is_recorded(api: Api) -> None:
+    """Repeats get the answer of the first; other requests are refused."""
 
     async def send(number: int) -> Answer:
         return await api.post("/projects/collections", {"title": f"T{number % 2}"}, headers=KEY)

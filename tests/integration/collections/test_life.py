@@ -11,8 +11,8 @@ def path_of(collection) -> str:
     return f"/projects/{collection['project_id']}/collections/{collection['id']}"
 
 
-async def test_an_edit_changes_what_it_mentions(api: Api):
-    """204 with the new ETag; what is read afterwards shows it at once."""
+async def test_an_edit_changes_the_fields_in_its_body(api: Api):
+    """204 with the new ETag; later reads have the change."""
     made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
     edited = await api.put(path_of(made), {"title": "Fish", "editions": 10, "price": "0.10"})
     assert (edited.status, edited.raw) == (204, b"")
@@ -24,7 +24,7 @@ async def test_an_edit_changes_what_it_mentions(api: Api):
     assert shown.data["updated_at"] > made["updated_at"]
 
 
-async def test_an_edit_is_recorded_in_the_domains_words(api: Api):
+async def test_an_edit_is_recorded_as_domain_events(api: Api):
     made = await api.create({"title": "Birds"})
     await api.put(path_of(made), {"title": "Fish", "blockchain": "TEZOS"})
     recorded = [event.type for event in await api.store.read_all()]
@@ -42,8 +42,8 @@ async def test_revised_instructions_keep_their_components(api: Api):
     assert steps[2]["nodePayload"]["image"]["$ref"] == steps[1]["id"]
 
 
-async def test_if_match_keeps_an_edit_from_overwriting_another(api: Api):
-    """412 for the version that is no longer; without If-Match an edit just happens."""
+async def test_an_edit_with_an_outdated_if_match_is_refused(api: Api):
+    """412 for an outdated version; without If-Match, the edit is applied."""
     made = await api.create({"title": "Birds"})
     path, tag = path_of(made), {"If-Match": '"2"'}
     assert (await api.put(path, {"title": "Fish"}, headers=tag)).status == 204
@@ -53,8 +53,8 @@ async def test_if_match_keeps_an_edit_from_overwriting_another(api: Api):
     assert (await api.put(path, {"title": "Dogs"}, BOB, headers=tag)).code == (404, "NOT_FOUND")
 
 
-async def test_edits_at_once_lose_nothing(api: Api):
-    """Of writers who all read one version exactly one succeeds; edits without If-Match all do."""
+async def test_concurrent_edits_lose_no_update(api: Api):
+    """Of writers with the same If-Match one succeeds; edits without If-Match all do."""
     made = await api.create({"title": "Birds"})
     writes = [api.put(path_of(made), {"title": f"T{n}"}, headers={"If-Match": '"2"'}) for n in range(10)]
     assert sorted(answer.status for answer in await asyncio.gather(*writes)) == [204, *[412] * 9]
@@ -64,8 +64,8 @@ async def test_edits_at_once_lose_nothing(api: Api):
     assert {entry.event.description for entry in history[-10:]} == {f"D{n}" for n in range(10)}
 
 
-async def test_a_change_that_comes_again_is_recognised_by_its_if_match(api: Api):
-    """Its first answer may have been lost: it is done once, and told the version that it made, not a later one."""
+async def test_a_repeated_edit_with_its_if_match_gets_the_etag_of_the_first(api: Api):
+    """As after a lost answer: it is applied once, and answered with the version that it led to, not a later one."""
     made = await api.create({"title": "a"})
     path, based = path_of(made), {"If-Match": '"2"'}
     first = await api.put(path, {"title": "b"}, headers=based)
@@ -77,8 +77,8 @@ async def test_a_change_that_comes_again_is_recognised_by_its_if_match(api: Api)
     assert (await api.get(f"/collections/{made['id']}")).data["title"] == "c"
 
 
-async def test_preconditions_in_all_their_forms(api: Api):
-    """Lists, any version, none; and what is written otherwise matches nothing."""
+async def test_all_forms_of_if_match(api: Api):
+    """Lists, `*`, If-None-Match; ETags in any other form match nothing."""
     made = await api.create({"title": "a"})
     for headers, status in (
         ({"If-Match": '"1", "2"'}, 204),
@@ -94,8 +94,8 @@ async def test_preconditions_in_all_their_forms(api: Api):
         assert answer.status == status, headers
 
 
-async def test_an_etag_names_its_representation(api: Api):
-    """The owner's, anybody's, the current one's and the table's differ, so none is taken for another."""
+async def test_representations_of_a_version_have_different_etags(api: Api):
+    """Of the owner, of other users, of the current collection, and of the table of variables."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     path = f"/collections/{made['id']}"
     await api.post(f"{path}/publish")
@@ -111,15 +111,15 @@ async def test_an_etag_names_its_representation(api: Api):
     assert (await api.get(path, headers={"If-None-Match": '"3-current"'})).status == 304
 
 
-async def test_an_operator_may_demand_if_match(database, nats_url, tmp_path):
-    """428 for an edit without it."""
+async def test_require_if_match_makes_if_match_mandatory(database, nats_url, tmp_path):
+    """An edit without it is answered with 428."""
     async with collections_service(database, nats_url, tmp_path, require_if_match=True) as api:
         made = await api.create()
         assert (await api.put(path_of(made), {"title": "x"})).code == (428, "PRECONDITION_REQUIRED")
         assert (await api.put(path_of(made), {"title": "x"}, headers={"If-Match": '"2"'})).status == 204
 
 
-async def test_wrong_edits_are_refused_and_change_nothing(api: Api):
+async def test_invalid_edits_are_refused_and_change_nothing(api: Api):
     made = await api.create({"editions": 5})
     head = await api.store.head()
     for body, pointer in (
@@ -133,8 +133,8 @@ async def test_wrong_edits_are_refused_and_change_nothing(api: Api):
     assert await api.store.head() == head
 
 
-async def test_users_do_not_see_each_others_drafts(api: Api):
-    """By no endpoint: as if the collection did not exist."""
+async def test_another_users_draft_is_not_found(api: Api):
+    """By every endpoint, as if the collection did not exist."""
     made = await api.create()
     collection, project = f"/collections/{made['id']}", f"/projects/{made['project_id']}"
     head = await api.store.head()
@@ -155,7 +155,7 @@ async def test_users_do_not_see_each_others_drafts(api: Api):
 
 
 async def test_a_published_collection_is_public(api: Api):
-    """Without a token too, but how it is made stays its creator's."""
+    """Without a token, too; its `data` is visible to its owner only."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     published = await api.post(f"/collections/{made['id']}/publish")
     assert published.status == 200
@@ -171,7 +171,7 @@ async def test_a_published_collection_is_public(api: Api):
 
 
 async def test_lists_are_filtered(api: Api):
-    """What is published by its chain, a project's collections by their status; pages stay within the filter."""
+    """Published collections by chain, a project's collections by status; also on further pages."""
     made = {}
     for chain in ("BASE", "TEZOS", "BASE"):
         collection = await api.create({"title": chain, **SELLABLE, "blockchain": chain})
@@ -190,15 +190,15 @@ async def test_lists_are_filtered(api: Api):
         assert (await api.get(wrong)).code == (400, "VALIDATION_FAILED")
 
 
-async def test_publishing_twice_is_publishing_once(api: Api):
+async def test_publishing_is_idempotent(api: Api):
     made = await api.create(SELLABLE)
     first = await api.post(f"/collections/{made['id']}/publish")
     again = await api.post(f"/collections/{made['id']}/publish")
     assert first.data == again.data
 
 
-async def test_an_archived_collection_is_put_away(api: Api):
-    """Out of the public's sight and of its project's list, unchangeable, until it is restored."""
+async def test_an_archived_collection_is_hidden_and_unchangeable(api: Api):
+    """It is not public, not in its project's list, and refuses changes, until it is restored."""
     made = await api.create(SELLABLE)
     path, listed = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
     await api.post(f"{path}/publish")
@@ -211,7 +211,7 @@ async def test_an_archived_collection_is_put_away(api: Api):
     assert [item["id"] for item in (await api.get("/collections")).data] == [made["id"]]
 
 
-async def test_what_the_reader_has_is_not_sent_again(api: Api):
+async def test_if_none_match_with_the_current_etag_is_not_modified(api: Api):
     made = await api.create()
     path = f"/collections/{made['id']}"
     tag = (await api.get(path)).headers["etag"]

@@ -8,7 +8,7 @@ from tests.support.apps.collections import Api
 WRITERS = 50
 
 
-async def test_fifty_writers_who_read_before_they_write_keep_each_others_work(api: Api):
+async def test_fifty_writers_with_if_match_lose_no_update(api: Api):
     """Each adds an image to those that are there, with If-Match, and begins again when it is told 412."""
     made = await api.create({"title": "Mural"})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"
@@ -30,7 +30,7 @@ async def test_fifty_writers_who_read_before_they_write_keep_each_others_work(ap
     assert after["version"] == made["version"] + WRITERS
 
 
-async def test_fifty_writers_without_a_condition_all_go_down_in_history(api: Api):
+async def test_fifty_writers_without_if_match_are_all_in_the_history(api: Api):
     """Each edit happens once, in some order, and what is read in the end is the last of them."""
     made = await api.create({"title": "Mural", "editions": 7})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"

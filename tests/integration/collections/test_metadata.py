@@ -1,4 +1,4 @@
-"""Chain metadata over HTTP: for marketplaces without a token, and what a publication is refused for."""
+"""Metadata of collections and tokens over HTTP, and the faults that prevent publishing."""
 
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
@@ -101,7 +101,7 @@ async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUI
 
 
 async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api, engine: Publisher):
-    """Those that failed get no number; traits come under the names that they are shown by."""
+    """Failed generations get no number; traits have display names."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     path = f"/collections/{made['id']}/tokens"
     assert (await api.get(f"{path}/1/metadata")).code == (404, "NOT_FOUND")
@@ -124,8 +124,8 @@ async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api
         assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name
 
 
-async def test_what_was_sold_keeps_its_numbers(api: Api, engine: Publisher):
-    """A draft's tokens are those of the last job; a published collection's stay, however many jobs follow."""
+async def test_later_jobs_do_not_change_the_numbers_of_sold_tokens(api: Api, engine: Publisher):
+    """A draft's tokens are those of the last job."""
     made = await api.create({"data": two_steps(), **SELLABLE})
     path = f"/collections/{made['id']}/tokens/1/metadata"
     for first_asset in (100, 200):
@@ -152,7 +152,7 @@ async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
     await eventually(are_finished, f"{jobs} series to be finished")
 
 
-async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, storage: Publisher):
+async def test_a_file_with_a_cid_has_an_ipfs_uri_over_http(api: Api, engine: Publisher, storage: Publisher):
     made = await api.create({"data": two_steps(), **SELLABLE})
     stored = AssetStored(
         asset_id=70,
@@ -173,8 +173,8 @@ async def test_a_file_with_a_cid_is_named_by_it(api: Api, engine: Publisher, sto
     assert named.data["image"] == f"ipfs://{CID}"
 
 
-async def test_marketplaces_need_no_token_and_drafts_are_their_owners(api: Api):
-    """A published collection's metadata is everybody's; a draft's, or an archived one's, its owner's alone."""
+async def test_published_metadata_needs_no_token_and_a_drafts_is_its_owners(api: Api):
+    """The metadata of drafts and archived collections is visible to their owners only."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     receivers = [{"address": EVM, "value": "2.5", "type": "creator"}]
     await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
@@ -193,13 +193,13 @@ async def test_marketplaces_need_no_token_and_drafts_are_their_owners(api: Api):
     assert (await api.get(path, None)).code == (404, "NOT_FOUND")
 
 
-async def test_without_a_chain_one_has_to_be_named(api: Api):
+async def test_metadata_without_a_chain_is_refused(api: Api):
     made = await api.create({"title": "Birds"})
     assert (await api.get(f"/collections/{made['id']}/metadata")).pointers == ["?chain"]
     assert (await api.get(f"/collections/{made['id']}/metadata?chain=BASE")).data["name"] == "Birds"
 
 
-async def test_an_unfit_publication_says_everything_that_keeps_it(api: Api):
+async def test_a_refused_publication_has_all_faults(api: Api):
     """One entry per fault, each with its pointer in the collection; nothing is recorded."""
     made = await api.create({"title": " "})
     refused = await api.post(f"/collections/{made['id']}/publish")
@@ -209,8 +209,8 @@ async def test_an_unfit_publication_says_everything_that_keeps_it(api: Api):
 
 
 @pytest.mark.parametrize("date", ["2026-01-01T00:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
-async def test_a_dry_run_finds_what_publishing_refuses(api: Api, date: str):
-    """A time without its UTC offset, or none in UTC."""
+async def test_a_dry_run_has_the_faults_of_publishing(api: Api, date: str):
+    """A time without a UTC offset, or one that does not exist in UTC."""
     made = await api.create({"title": "Birds", **SELLABLE})
     refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})
     assert (refused.code, refused.pointers) == ((400, "VALIDATION_FAILED"), ["/publish_date"])
@@ -218,7 +218,7 @@ async def test_a_dry_run_finds_what_publishing_refuses(api: Api, date: str):
     assert (found["valid"], [fault["pointer"] for fault in found["faults"]]) == (False, ["/publish_date"])
 
 
-async def test_a_dry_run_shows_faults_and_previews_for_all_chains_and_records_nothing(api: Api):
+async def test_a_dry_run_has_faults_and_metadata_on_all_chains_and_records_nothing(api: Api):
     body = {"title": "Birds", "data": two_steps(), "editions": 5, "price": "0.0000001", "blockchain": "TEZOS"}
     made = await api.create(body)
     receivers = [{"address": TEZOS, "value": "7.5", "type": "creator"}]

@@ -16,7 +16,7 @@ async def test_a_project_is_created_and_listed(api: Api):
     assert (await api.get("/projects", BOB)).data == []
 
 
-async def test_creations_at_once_make_one_default_project(api: Api):
+async def test_concurrent_creations_create_one_default_project(api: Api):
     """Twenty first collections of one user, all at the same time, land in one project."""
     made = await asyncio.gather(*(api.create() for _ in range(20)))
     (project,) = (await api.get("/projects")).data
@@ -35,7 +35,7 @@ async def test_untitled_projects_are_numbered(api: Api):
     assert (await api.post("/projects/untitled", user=BOB)).data["name"] == "Untitled"
 
 
-async def test_a_repeated_request_makes_nothing_new(api: Api):
+async def test_repeated_requests_are_idempotent(api: Api):
     """With one Idempotency-Key, a project is made once, an untitled one too."""
     for path, body in (("/projects", {"name": "Birds"}), ("/projects/untitled", {})):
         first = await api.post(path, body, headers={"Idempotency-Key": "k"})
@@ -44,7 +44,7 @@ async def test_a_repeated_request_makes_nothing_new(api: Api):
     assert len((await api.get("/projects")).data) == 2
 
 
-async def test_lists_go_on_where_their_page_ended(api: Api):
+async def test_the_next_page_begins_where_the_last_one_ended(api: Api):
     """Every project once, in the order of their creation."""
     made = [(await api.post("/projects", {"name": f"P{number}"})).data for number in range(5)]
     seen, query = [], "?limit=2"

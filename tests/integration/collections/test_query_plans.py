@@ -101,7 +101,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", QUERIES)
-async def test_no_list_reads_a_table_from_end_to_end(full: psycopg.AsyncConnection, name: str):
+async def test_no_list_scans_a_table(full: psycopg.AsyncConnection, name: str):
     """No sequential scan, no sort of more than is answered, and rows read in proportion to the page."""
     query, values = QUERIES[name]
     cursor = await full.execute(f"explain (analyze, format json) {query}".encode(), values)
@@ -121,7 +121,7 @@ async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_there_are_a_hundred_thousand(full: psycopg.AsyncConnection):
+async def test_the_queries_return_rows_of_a_large_table(full: psycopg.AsyncConnection):
     """The queries return rows: plans over empty tables prove nothing."""
     cursor = await full.execute("select count(*) from collections_v4")
     assert await cursor.fetchone() == (ROWS,)

@@ -1,4 +1,4 @@
-"""Publishing at a time, over HTTP, with the clock in the test's hand."""
+"""Scheduled publications over HTTP, with a clock that the test sets."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -28,8 +28,8 @@ async def published(api: Api, collection) -> dict:
     return await eventually(look, "the collection to be published")
 
 
-async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url, tmp_path):
-    """Published under the time it was meant for, though two replicas run and the service was down when it was due."""
+async def test_a_scheduled_publication_survives_restarts_and_happens_once(database, nats_url, tmp_path):
+    """It has the scheduled date, although two replicas run and the service was down when it was due."""
     clock = Clock()
     due = NOON + timedelta(hours=1)
     async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
@@ -55,8 +55,8 @@ async def test_a_schedule_survives_restarts_and_happens_once(database, nats_url,
         assert recorded.count("collection_published.v1") == 1
 
 
-async def test_collections_that_stay_due_hold_up_no_others(database, nats_url, tmp_path, monkeypatch):
-    """A page full of those that can't be published now is followed by the next page, and by a pause."""
+async def test_collections_that_stay_due_do_not_block_others(database, nats_url, tmp_path, monkeypatch):
+    """A page of collections that fail is followed by the next page, and then by a pause."""
     clock, refused, tries = Clock(), set[str](), list[str]()
     publish = Scheduler._publish
 
@@ -89,7 +89,7 @@ async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
         assert (called_off.data["status"], called_off.data["scheduled_for"]) == ("draft", None)
 
 
-async def test_wrong_times_are_refused(api: Api):
+async def test_invalid_times_are_refused(api: Api):
     made = await api.create(SELLABLE)
     for date in ("tomorrow", "2030-01-01", "2030-01-01T12:00:00", 5):
         refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})

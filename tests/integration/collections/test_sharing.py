@@ -1,4 +1,4 @@
-"""Opening collections to others over HTTP: previews, the feed, remixes, custody, receivers, the current one."""
+"""Previews, the feed, remixes, custody, receivers and current collections over HTTP."""
 
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import Api, two_steps
@@ -14,8 +14,8 @@ async def opened(api: Api, **preview):
     return made
 
 
-async def test_the_feed_shows_what_may_be_tried_out(api: Api):
-    """To anybody, with what a visitor may set, and nothing of how it is made."""
+async def test_the_feed_has_collections_with_an_open_preview(api: Api):
+    """Without a token, with the variables that a visitor may set, and without `data`."""
     made = await opened(api)
     await api.create({"title": "Closed"})
     (item,) = (await api.get("/feed", None)).data
@@ -26,14 +26,14 @@ async def test_the_feed_shows_what_may_be_tried_out(api: Api):
     assert (await api.get(f"/collections/{made['id']}/public", None)).data["data"] is None
 
 
-async def test_a_closed_preview_is_out_of_the_feed(api: Api):
+async def test_a_collection_with_a_closed_preview_is_not_in_the_feed(api: Api):
     made = await opened(api)
     await api.put(f"/collections/{made['id']}/preview", {"enabled": False})
     assert (await api.get("/feed")).data == []
     assert (await api.get(f"/collections/{made['id']}", BOB)).code == (404, "NOT_FOUND")
 
 
-async def test_a_wrong_preview_is_refused(api: Api):
+async def test_an_invalid_preview_is_refused(api: Api):
     made = await api.create()
     path = f"/collections/{made['id']}/preview"
     for body, pointer in (({"max_generations": 0}, "/max_generations"), ({"enabled": "yes"}, "/enabled")):
@@ -41,8 +41,8 @@ async def test_a_wrong_preview_is_refused(api: Api):
     assert (await api.put(path, {"enabled": True}, BOB)).code == (404, "NOT_FOUND")
 
 
-async def test_a_remix_is_a_draft_of_ones_own(api: Api):
-    """In one append with its preview and the default project; no component is shared with the original."""
+async def test_a_remix_is_a_draft_with_new_components(api: Api):
+    """One append with its preview and the default project; it shares no component with the original."""
     original = await opened(api)
     head = await api.store.head()
     remixed = await api.send("POST", f"/collections/{original['id']}/remix", BOB)
@@ -57,14 +57,14 @@ async def test_a_remix_is_a_draft_of_ones_own(api: Api):
     assert recorded == ["collection_created.v1", "preview_created.v1", "project_created.v1"]
 
 
-async def test_a_repeated_remix_is_one(api: Api):
+async def test_a_remix_is_idempotent(api: Api):
     original = await opened(api)
     request = {"user": BOB, "headers": {"Idempotency-Key": "r"}}
     first = await api.post(f"/collections/{original['id']}/remix", **request)
     assert (await api.post(f"/collections/{original['id']}/remix", **request)).data == first.data
 
 
-async def test_what_is_not_open_is_not_remixed(api: Api):
+async def test_a_remix_of_a_collection_that_is_not_remixable_is_refused(api: Api):
     closed, shown = await api.create(), await opened(api, is_remixable=False)
     head = await api.store.head()
     assert (await api.post(f"/collections/{closed['id']}/remix", user=BOB)).code == (404, "NOT_FOUND")
@@ -72,8 +72,8 @@ async def test_what_is_not_open_is_not_remixed(api: Api):
     assert await api.store.head() == head
 
 
-async def test_a_remix_kept_for_somebody_is_handed_over(api: Api):
-    """Into a project of theirs; the one who kept it has it no longer."""
+async def test_a_remix_in_custody_is_transferred(api: Api):
+    """It moves to the new owner's project; the previous owner gets 404."""
     original = await opened(api)
     path = f"/collections/{original['id']}/remix"
     refused = await api.post(path, {"is_custodial": True, "social_org": "myspace", "social_identifier": "carol"})

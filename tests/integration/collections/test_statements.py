@@ -1,4 +1,4 @@
-"""What a request costs in statements, and that answers from states and from tables are the same."""
+"""How many statements a request sends, and that answers from states and from tables are equal."""
 
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream
 
 
 async def test_a_creation_is_one_append(api: Api, monkeypatch: pytest.MonkeyPatch):
-    """Once its user's default project is known: nothing is read before, and nothing is read back after."""
+    """Once the user's default project is cached, nothing is read before or after the append."""
     await api.create({"data": two_steps()})
     await api.create({"data": two_steps()})
     sent = statements(monkeypatch)
@@ -39,8 +39,8 @@ async def test_a_collection_is_read_with_one_statement(api: Api, monkeypatch: py
     assert sent.of(OF_COLLECTIONS) == 0
 
 
-async def test_artworks_of_a_series_that_is_known_are_not_read(api: Api, monkeypatch: pytest.MonkeyPatch):
-    """Neither the series, whose places never change, nor the artworks, which are new."""
+async def test_drawing_artworks_of_a_cached_series_reads_no_stream(api: Api, monkeypatch: pytest.MonkeyPatch):
+    """The places of a series never change, and the artworks are new."""
     handlers = ArtworkHandlers(api.store)
     job_id, collection_id, gids = uuid4(), uuid4(), [uuid4() for _ in range(5)]
     began = series.BeginSeries(job_id, collection_id, ALICE, gids)
@@ -57,8 +57,8 @@ async def test_artworks_of_a_series_that_is_known_are_not_read(api: Api, monkeyp
     assert [event.type for event in drawn_again] == ["artwork_drawn.v1", "artwork_made.v1"]
 
 
-async def test_lists_and_collections_say_the_same(api: Api):
-    """One from a row of a table, the other from the state: after everything that may happen to a collection."""
+async def test_lists_and_single_collections_are_equal(api: Api):
+    """A list is read from a table, a single collection from its state: equal after every kind of change."""
     made = await api.create({"title": "Tides", "data": two_steps(), **SELLABLE})
     path, folder = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
     changes: list[tuple[str, str, Any]] = [

@@ -1,4 +1,4 @@
-"""A command that the database does not answer: the service's 503 says whether it may have been done."""
+"""Commands that PostgreSQL does not answer: the 503 says whether the command may have been done."""
 
 import asyncio
 from pathlib import Path
@@ -24,8 +24,8 @@ async def made_again(api: Api) -> Answer | None:
     return answer if answer.status == 201 else None
 
 
-async def test_what_was_not_begun_was_not_done(database: str, nats_url: str, tmp_path: Path) -> None:
-    """Another session holds the lock of appends: PostgreSQL itself says that it did not get it."""
+async def test_an_append_that_did_not_get_its_lock_was_not_done(database: str, nats_url: str, tmp_path: Path) -> None:
+    """Another session holds the lock of appends, so PostgreSQL reports a lock timeout."""
     async with collections_service(database, nats_url, tmp_path) as api:
         head = await api.store.head()
         with psycopg.connect(database) as other:
@@ -37,8 +37,8 @@ async def test_what_was_not_begun_was_not_done(database: str, nats_url: str, tmp
         assert await api.store.head() == head
 
 
-async def test_what_was_sent_may_have_been_done(database: str, nats_url: str, tmp_path: Path) -> None:
-    """The answer to the append is lost. The same command under the same Idempotency-Key then finds what was done."""
+async def test_an_append_without_an_answer_may_have_been_done(database: str, nats_url: str, tmp_path: Path) -> None:
+    """The answer to the append is lost. A retry with the same Idempotency-Key returns the recorded result."""
     address = urlsplit(database)
     with SilentProxy((address.hostname or "", address.port or 0)) as proxy:
         netloc = f"{address.netloc.rpartition('@')[0]}@{proxy.address}"

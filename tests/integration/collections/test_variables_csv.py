@@ -5,7 +5,7 @@ from tests.support.apps.client import BOB
 from tests.support.apps.collections import Api, two_steps
 
 
-async def test_variables_go_out_as_csv_and_come_back(api: Api):
+async def test_a_table_of_variables_is_accepted_back(api: Api):
     """The same table changes nothing; another one is an edit like any other."""
     made = await api.create({"data": two_steps()})
     path = f"/collections/{made['id']}/variables.csv"
@@ -24,7 +24,7 @@ async def test_variables_go_out_as_csv_and_come_back(api: Api):
     assert await api.text(path) == more
 
 
-async def test_wrong_tables_are_refused_and_change_nothing(api: Api):
+async def test_invalid_tables_are_refused_and_change_nothing(api: Api):
     made = await api.create({"data": two_steps()})
     path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
     head = await api.store.head()
@@ -43,7 +43,7 @@ async def test_wrong_tables_are_refused_and_change_nothing(api: Api):
     assert await api.store.head() == head
 
 
-async def test_a_text_of_any_length_that_a_collection_takes_comes_back(api: Api):
+async def test_a_text_of_any_accepted_length_is_returned(api: Api):
     """The csv module's own bound is 131,072 characters. What is too long is refused by the collection's bound."""
     made = await api.create({"data": two_steps()})
     path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}

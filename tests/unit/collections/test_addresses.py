@@ -26,7 +26,7 @@ TEZOS = [
 
 
 @pytest.mark.parametrize("address", [*EVM, *TEZOS])
-def test_good_addresses_are_kept(address):
+def test_a_canonical_address_is_unchanged(address):
     assert checked_address(address) == address
 
 
@@ -57,14 +57,14 @@ def test_other_addresses_are_refused_with_a_reason(address, why):
         checked_address(address)
 
 
-def test_an_address_is_of_its_chain():
+def test_an_address_of_another_chain_is_refused():
     for address, blockchain in ((EVM[0], "TEZOS"), (TEZOS[0], "ETHEREUM"), (TEZOS[0], "BASE")):
         with pytest.raises(ValueError, match="address"):
             checked_address(address, blockchain)
 
 
 @given(st.text(max_size=70))
-def test_whatever_is_typed_is_an_address_or_a_reason(text):
+def test_any_text_is_an_address_or_is_refused_with_a_reason(text):
     """Nothing but ValueError ever comes of a wrong one."""
     with contextlib.suppress(ValueError):
         assert checked_address(checked_address(text)) == checked_address(text)

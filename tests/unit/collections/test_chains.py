@@ -1,4 +1,4 @@
-"""What collections and tokens say of themselves on chain, held against schemas written from the standards."""
+"""The metadata of collections and tokens, checked by schemas that were written from the standards."""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ VIDEO = ArtworkFile(72, "https://cdn.example/72.mp4", "generations/a/72.mp4", "v
 
 
 def offer(**changes) -> Offer:
-    said = {
+    fields = {
         "title": "First Light",
         "description": "A tide, drawn",
         "cover_image_url": "https://example.com/cover.png",
@@ -36,7 +36,7 @@ def offer(**changes) -> Offer:
         "receivers": [SalesReceiver(EVM, "5", "creator"), SalesReceiver(TEZOS, "2.5", "friend")],
         "link": "https://emprops.example/collections/1/public",
     }
-    return Offer(**{**said, **changes})
+    return Offer(**{**fields, **changes})
 
 
 TRAITS = (Trait("style", "Noir"), Trait("steps", 20), Trait("noise", 0.5))
@@ -56,21 +56,21 @@ def token(files=(PNG,), traits=TRAITS, **changes) -> Token:
 
 def check(document: dict, schema: str) -> dict:
     """The document, if it is valid by a schema that was written from the standard, with all its formats."""
-    read = json.loads((SCHEMAS / f"{schema}.json").read_text())
-    jsonschema.Draft202012Validator(read, format_checker=jsonschema.FormatChecker()).validate(document)
+    definition = json.loads((SCHEMAS / f"{schema}.json").read_text())
+    jsonschema.Draft202012Validator(definition, format_checker=jsonschema.FormatChecker()).validate(document)
     return document
 
 
-def check_both(chain: str, given_offer: Offer, given_token: Token) -> tuple[dict, dict]:
+def check_both(chain: str, an_offer: Offer, a_token: Token) -> tuple[dict, dict]:
     collection, single = ("tzip-16", "tzip-21") if chain == "TEZOS" else ("erc-7572", "erc-721-opensea")
     return (
-        check(collection_metadata(chain, given_offer), collection),
-        check(token_metadata(chain, given_offer, given_token), single),
+        check(collection_metadata(chain, an_offer), collection),
+        check(token_metadata(chain, an_offer, a_token), single),
     )
 
 
-def test_an_evm_collection_says_its_name_its_image_and_its_royalties():
-    """Receivers of another chain get none here, and no receiver gets a say over the page (`collaborators`)."""
+def test_an_evm_collection_has_its_name_image_and_royalties():
+    """Without receivers on other chains, and without `collaborators`, who might edit the page."""
     for chain in ("ETHEREUM", "BASE"):
         assert check(collection_metadata(chain, offer()), "erc-7572") == {
             "name": "First Light",
@@ -83,7 +83,7 @@ def test_an_evm_collection_says_its_name_its_image_and_its_royalties():
         }
 
 
-def test_an_evm_token_has_opensea_attributes_and_numbers_say_that_they_are_numbers():
+def test_an_evm_token_has_opensea_attributes_with_a_display_type_for_numbers():
     assert check(token_metadata("BASE", offer(), token()), "erc-721-opensea") == {
         "name": "First Light #3",
         "description": "A tide, drawn",
@@ -97,15 +97,15 @@ def test_an_evm_token_has_opensea_attributes_and_numbers_say_that_they_are_numbe
     }
 
 
-def test_what_is_no_image_plays_beside_the_image_that_shows_it():
+def test_an_artwork_that_is_a_video_comes_with_its_image():
     evm = check(token_metadata("BASE", offer(), token([PNG, VIDEO])), "erc-721-opensea")
     assert (evm["image"], evm["animation_url"]) == (PNG.url, VIDEO.url)
     tezos = check(token_metadata("TEZOS", offer(), token([PNG, VIDEO])), "tzip-21")
     assert (tezos["artifactUri"], tezos["displayUri"]) == (VIDEO.url, PNG.url)
-    assert [each["mimeType"] for each in tezos["formats"]] == ["video/mp4", "image/png"]
+    assert [item["mimeType"] for item in tezos["formats"]] == ["video/mp4", "image/png"]
 
 
-def test_a_tezos_collection_names_its_interfaces_and_authors():
+def test_a_tezos_collection_has_its_interfaces_and_authors():
     assert check(collection_metadata("TEZOS", offer()), "tzip-16") == {
         "name": "First Light",
         "symbol": "FIRSTLIG",
@@ -119,7 +119,7 @@ def test_a_tezos_collection_names_its_interfaces_and_authors():
     }
 
 
-def test_a_tezos_token_carries_its_files_its_attributes_and_its_royalties():
+def test_a_tezos_token_has_its_files_attributes_and_royalties():
     assert check(token_metadata("TEZOS", offer(), token()), "tzip-21") == {
         "decimals": 0,
         "name": "First Light #3",
@@ -152,15 +152,15 @@ def test_a_tezos_token_carries_its_files_its_attributes_and_its_royalties():
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_file_whose_content_address_is_known_is_named_by_it(chain):
+def test_a_file_with_a_cid_has_an_ipfs_uri(chain):
     document = check_both(chain, offer(), token(cids={71: CID}))[1]
     assert document["artifactUri" if chain == "TEZOS" else "image"] == f"ipfs://{CID}"
     assert PNG.url not in json.dumps(document)
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_the_barest_collection_is_still_valid(chain):
-    """No description, image, receivers or link; an artwork that is nothing but a text."""
+def test_a_collection_with_a_title_only_has_valid_documents(chain):
+    """No description, image, receivers or link; and an artwork without files."""
     bare = Offer(title="木", description="")
     collection, single = check_both(chain, bare, token(files=[], traits=[]))
     assert collection["symbol"] == "EMPROPS"
@@ -173,17 +173,17 @@ _values = st.one_of(_texts, st.integers(-(2**53), 2**53), st.floats(allow_nan=Fa
 
 
 @examples(60)
-@given(title=_texts, description=st.text(max_size=50), drawn=st.dictionaries(_texts, _values, max_size=6))
-def test_whatever_is_drawn_every_chain_gets_a_valid_document(title, description, drawn):
-    said = Offer(title=title, description=description, receivers=offer().receivers)
-    made = token(traits=[Trait(name, value) for name, value in drawn.items()])
+@given(title=_texts, description=st.text(max_size=50), variables=st.dictionaries(_texts, _values, max_size=6))
+def test_any_variables_give_valid_documents_on_every_chain(title, description, variables):
+    an_offer = Offer(title=title, description=description, receivers=offer().receivers)
+    a_token = token(traits=[Trait(name, value) for name, value in variables.items()])
     for chain in CHAINS:
-        _, single = check_both(chain, said, made)
-        assert len(single.get("attributes", [])) == len(drawn)
+        _, single = check_both(chain, an_offer, a_token)
+        assert len(single.get("attributes", [])) == len(variables)
         assert json.loads(json.dumps(single)) == single
 
 
-def test_the_image_is_the_cover_or_else_the_first_image_that_is_a_link():
+def test_the_image_is_the_cover_or_else_the_first_image_with_a_url():
     images = ["b", 5, {"alt": "none"}, {"url": "https://example.com/2.png"}, "https://example.com/3.png"]
     without = offer(cover_image_url=None, images=images)
     assert (without.image, without.featured_image) == ("https://example.com/2.png", "https://example.com/3.png")
@@ -199,13 +199,13 @@ def test_an_erc_1155_id_has_64_lowercase_hexadecimal_digits():
     assert token_id(314592) == "000000000000000000000000000000000000000000000000000000000004cce0"
 
 
-def test_traits_are_what_was_drawn_under_the_names_that_it_is_shown_by():
-    written = [
+def test_traits_are_the_values_of_variables_by_display_name():
+    declarations = [
         {"name": "style", "type": "pick", "value": {"values": ["noir", "pop"], "display_names": ["Noir", "Pop art"]}},
         {"name": "size", "type": "pick", "value": {"values": [1, 2]}},
         {"name": "noise", "type": "number", "value": 0.25},
         {"name": "mood", "type": "text", "value": None},
         {"name": "unset", "type": "text"},
     ]
-    drawn = {"mood": "", "noise": 0.25, "size": 2, "style": "pop", "gone": "x"}
-    assert traits_of(drawn, written) == [Trait("style", "Pop art"), Trait("size", 2), Trait("noise", 0.25)]
+    values = {"mood": "", "noise": 0.25, "size": 2, "style": "pop", "gone": "x"}
+    assert traits_of(values, declarations) == [Trait("style", "Pop art"), Trait("size", 2), Trait("noise", 0.25)]

@@ -28,13 +28,13 @@ def test_a_file_is_linked_to_the_component_that_made_it():
     given(component_asset, LINKED).when(LinkAsset(**FIELDS)).then_nothing_happens()
 
 
-def test_files_that_no_component_made_are_passed_over():
+def test_a_file_without_a_component_has_no_events():
     """Uploads are none of a collection's business, nor is what is said of them later."""
     given(component_asset).when(LinkAsset(**FIELDS | {"component_id": None})).then_nothing_happens()
     given(component_asset).when(DescribeAsset(7, {}, {})).then_nothing_happens()
 
 
-def test_what_a_file_was_made_from_is_noted_once():
+def test_the_input_of_a_file_is_recorded_once():
     command = DescribeAsset(7, DESCRIBED.gen_in_data, DESCRIBED.gen_out_data)
     given(component_asset, LINKED).when(command).then(DESCRIBED)
     given(component_asset, LINKED, DESCRIBED).when(command).then_nothing_happens()

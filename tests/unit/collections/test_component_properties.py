@@ -61,7 +61,7 @@ def fresh(data: dict, start: int = 2**53 + 1) -> list[int]:
 
 
 @given(instructions())
-def test_no_old_id_is_referred_to(data):
+def test_no_reference_has_an_old_id(data):
     made = with_components(data, fresh(data))
     referred = {ref for step in made["steps"] for _, ref in walk(step["nodePayload"])}
     assert not referred & set(step_ids(data))
@@ -78,7 +78,7 @@ def test_the_graph_of_references_is_unchanged(data):
 
 
 @given(instructions())
-def test_creating_again_from_the_result_gives_the_same_shape(data):
+def test_a_creation_from_the_result_gives_the_same_graph(data):
     once = with_components(data, fresh(data))
     twice = with_components(once, fresh(data, 2**60))
     assert graph(twice) == graph(once)
@@ -87,7 +87,7 @@ def test_creating_again_from_the_result_gives_the_same_shape(data):
 
 
 @given(instructions())
-def test_nothing_else_is_changed(data):
+def test_only_ids_and_references_change(data):
     before = copy.deepcopy(data)
     made = with_components(data, fresh(data))
     assert data == before
@@ -95,7 +95,7 @@ def test_nothing_else_is_changed(data):
 
 
 @given(instructions())
-def test_a_collections_state_survives_storage(data):
+def test_a_state_is_decoded_from_its_snapshot_unchanged(data):
     """The created event, and the state folded from it, are the same after a trip through their stored bytes."""
     event = created(data, ids=fresh(data))[0]
     stored = msgspec.json.decode(msgspec.json.encode(event), type=CollectionCreated)

@@ -12,7 +12,7 @@ from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, create, created, given, two_steps
 
 
-def test_a_collection_and_its_preview_are_made_together():
+def test_a_creation_is_a_collection_and_its_preview():
     """The preview is there from the start, and disabled."""
     collection_created, preview = created(title="Birds", editions=10)
     assert isinstance(collection_created, CollectionCreated)
@@ -22,13 +22,13 @@ def test_a_collection_and_its_preview_are_made_together():
     assert preview == PreviewCreated(COLLECTION, enabled=False, max_generations=3, is_remixable=False)
 
 
-def test_every_step_gets_a_component_and_remembers_where_it_came_from():
+def test_every_step_gets_a_component_and_its_former_id_as_from_id():
     data = created(ids=(1001, 1002))[0].data
     assert [(step["id"], step["fromId"]) for step in data["steps"]] == [(1001, 1), (1002, 2)]
     assert data["steps"][1]["nodePayload"]["image"] == {"$ref": 1001}
 
 
-def test_a_from_id_of_an_earlier_life_is_replaced():
+def test_a_from_id_in_the_data_is_replaced():
     """A step copied from a collection keeps the id that it had there, not the one before that."""
     data = two_steps()
     data["steps"][0]["fromId"] = 77
@@ -56,7 +56,7 @@ def test_references_are_rewritten_in_both_forms_of_a_prompt():
     assert payload["rich"]["content"][1] == {"type": "text", "text": "in {{style}}"}
 
 
-def test_what_the_platform_does_not_know_is_kept():
+def test_unknown_members_are_kept():
     """Unknown fields survive at every level, and the data given is not changed."""
     data = two_steps() | {"theme": {"dark": True}}
     data["steps"][0]["position"] = {"x": 1.5, "y": -0.25}
@@ -69,7 +69,7 @@ def test_what_the_platform_does_not_know_is_kept():
     assert kept["variables"] == before["variables"]
 
 
-def test_the_default_instructions_are_good_ones():
+def test_the_default_instructions_are_valid():
     """What a collection starts from can be generated as it is."""
     assert [step["fromId"] for step in created(instructions.default(), ids=(5,))[0].data["steps"]] == [1]
 
@@ -78,7 +78,7 @@ def test_without_a_title_a_collection_is_untitled():
     assert created()[0].title == created(title=None)[0].title == "Untitled"
 
 
-def test_every_fault_of_the_fields_is_named_at_once():
+def test_a_refusal_has_every_fault_of_the_fields():
     command = create(blockchain="DOGE", editions=0, cover_image_url="http://example.com/a.png")
     given(collection).when(command).then_refused("VALIDATION_FAILED", "/blockchain", "/editions", "/cover_image_url")
 
@@ -92,7 +92,7 @@ def test_faulty_instructions_are_refused_with_their_pointers():
     assert details[0].message == "step 2 refers to step 9, which does not exist"
 
 
-def test_an_answer_names_a_bounded_number_of_faults():
+def test_the_number_of_faults_in_a_refusal_is_bounded():
     data = two_steps() | {"variables": [{}] * 150}
     with pytest.raises(Problem, match="not a valid") as refused:
         creation.decide(create(data), collection.NOTHING)

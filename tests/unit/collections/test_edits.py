@@ -1,4 +1,4 @@
-"""What an edit of a collection says, and what it may not touch."""
+"""The events of edits, and which edits are refused."""
 
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ def edit(data=None, *, ids=(), user=ALICE, project=PROJECT, **changes) -> EditCo
     )
 
 
-def test_each_change_is_a_fact_of_its_own():
+def test_each_changed_field_is_an_event():
     command = edit(
         title="Fish",
         description="Swimming",
@@ -56,7 +56,7 @@ def test_each_change_is_a_fact_of_its_own():
     )
 
 
-def test_what_was_edited_is_what_the_collection_is():
+def test_the_state_has_the_edited_fields():
     """Folding the events of an edit gives the fields that were sent."""
     history = created(title="Birds")
     edited = given(collection, *history).when(edit(title="Fish", price=Decimal(2)))
@@ -64,15 +64,15 @@ def test_what_was_edited_is_what_the_collection_is():
     assert (state.fields.title, state.fields.price) == ("Fish", "2")
 
 
-def test_the_same_again_is_no_news():
-    """Editing to what is already so, data with its component ids included, records nothing."""
+def test_an_edit_without_changes_has_no_events():
+    """The data has the component ids already."""
     history = created(title="Birds", price=Decimal("0.5"))
     command = edit(history[0].data, ids=(), title="Birds", price=Decimal("0.50"))
     given(collection, *history).when(command).then_nothing_happens()
 
 
-def test_revised_instructions_keep_the_components_that_stay():
-    """A new step gets a component of its own, and references to old and new steps are right."""
+def test_revised_instructions_keep_the_components_of_existing_steps():
+    """A new step gets a new component; references to existing and new steps are rewritten."""
     history = created(ids=(1001, 1002))
     data = history[0].data
     added = {"id": 7, "nodeName": "caption", "nodePayload": {"text": "{{$ref:1002}}"}}
@@ -87,11 +87,11 @@ def test_revised_instructions_keep_the_components_that_stay():
     assert revised.data["steps"][2]["nodePayload"] == {"text": "{{$ref:1002}}"}
 
 
-def test_a_step_that_was_taken_out_comes_back_with_its_component():
+def test_a_step_that_is_put_back_has_its_former_component():
     history = created(ids=(1001, 1002))
     without = history[0].data | {"steps": history[0].data["steps"][:1]}
-    (taken_out,) = given(collection, *history).when(edit(without)).outcome
-    given(collection, *history, taken_out).when(edit(history[0].data)).then(
+    (removal,) = given(collection, *history).when(edit(without)).outcome
+    given(collection, *history, removal).when(edit(history[0].data)).then(
         events.InstructionsRevised(COLLECTION, history[0].data)
     )
 
@@ -102,15 +102,15 @@ def test_faulty_instructions_are_refused():
 
 
 @pytest.mark.parametrize("command", [edit(user=BOB), edit(project=OTHER_PROJECT)])
-def test_nobody_elses_collection_is_edited(command):
+def test_an_edit_of_another_users_collection_is_refused(command):
     given(collection, *created()).when(command).then_refused("NOT_FOUND")
 
 
-def test_a_collection_that_does_not_exist_is_not_edited():
+def test_an_edit_of_a_missing_collection_is_refused():
     given(collection).when(edit(title="Fish")).then_refused("NOT_FOUND")
 
 
-def test_what_was_sold_does_not_change():
+def test_an_edit_of_what_was_sold_is_refused():
     data = created()[0].data
     other = data | {"steps": data["steps"][:1]}
     command = edit(other, title="Fish", editions=1, blockchain="BASE", description="fine")
@@ -119,7 +119,7 @@ def test_what_was_sold_does_not_change():
     )
 
 
-def test_what_was_not_sold_may_still_change():
+def test_description_and_price_of_a_published_collection_may_change():
     command = edit(description="New words", price=Decimal(3))
     given(collection, *created(), PUBLISHED).when(command).then(
         events.CollectionDescribed(COLLECTION, "New words"), events.CollectionPriced(COLLECTION, "3")
@@ -131,14 +131,14 @@ def test_only_its_owner_archives_and_restores():
         given(collection, *created()).when(command).then_refused("NOT_FOUND")
 
 
-def test_archiving_and_restoring_say_so_once():
+def test_archiving_and_restoring_are_idempotent():
     given(collection, *created()).when(ArchiveCollection(ALICE)).then(ARCHIVED)
     given(collection, *created(), ARCHIVED).when(ArchiveCollection(ALICE)).then_nothing_happens()
     given(collection, *created(), ARCHIVED).when(RestoreCollection(ALICE)).then(events.CollectionRestored(COLLECTION))
     given(collection, *created()).when(RestoreCollection(ALICE)).then_nothing_happens()
 
 
-def test_an_archived_collection_is_restored_before_anything_else():
+def test_an_archived_collection_refuses_changes():
     for command in (edit(title="Fish"), receive(), ConfigurePreview(user_id=ALICE, enabled=True)):
         given(collection, *created(), ARCHIVED).when(command).then_refused("CONFLICT")
 
@@ -151,21 +151,21 @@ def receive(*shares, user=ALICE, project=PROJECT) -> SetReceivers:
     return SetReceivers(user, project, [(address, Decimal(value), kind) for address, value, kind in shares])
 
 
-def test_receivers_are_set_all_together():
-    """In their one form: addresses with their checksum, percentages without idle zeros."""
+def test_receivers_are_replaced_as_a_whole_in_canonical_form():
+    """Addresses have a checksum; percentages have no trailing zeros."""
     first = events.ReceiversSet(COLLECTION, [events.SalesReceiver(EVM, "97.5", "creator")])
     given(collection, *created()).when(receive((EVM.lower(), "97.50", "creator"))).then(first)
     given(collection, *created(), first).when(receive((EVM, "97.5", "creator"))).then_nothing_happens()
     given(collection, *created(), first).when(receive()).then(events.ReceiversSet(COLLECTION, []))
 
 
-def test_a_sale_is_not_shared_out_twice():
+def test_percentages_above_100_in_sum_are_refused():
     shares = ((EVM, "60", "creator"), (TEZOS, "40.01", "charity"))
     details = given(collection, *created()).when(receive(*shares)).then_refused("VALIDATION_FAILED", "/receivers")
     assert "100.01" in details[0].message
 
 
-def test_every_fault_of_the_receivers_is_named():
+def test_a_refusal_has_every_fault_of_the_receivers():
     shares = ((EVM, "0", "creator"), (EVM, "1.001", " "), ("0x12", "101", "x"))
     given(collection, *created()).when(receive(*shares)).then_refused(
         "VALIDATION_FAILED",
@@ -178,19 +178,19 @@ def test_every_fault_of_the_receivers_is_named():
     )
 
 
-def test_receivers_are_of_the_collections_chain():
+def test_a_receiver_on_another_chain_is_refused():
     history = created(blockchain="TEZOS")
     given(collection, *history).when(receive((EVM, "5", "creator"))).then_refused(
         "VALIDATION_FAILED", "/receivers/0/address"
     )
 
 
-def test_receivers_change_nothing_of_what_was_sold():
+def test_receivers_of_a_published_collection_may_change():
     outcome = given(collection, *created(), PUBLISHED).when(receive((TEZOS, "5", "creator"))).outcome
     assert outcome == [events.ReceiversSet(COLLECTION, [events.SalesReceiver(TEZOS, "5", "creator")])]
 
 
-def test_a_preview_is_configured_in_what_is_mentioned():
+def test_configuring_a_preview_changes_only_the_fields_in_the_command():
     configured = events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False)
     command = ConfigurePreview(user_id=ALICE, enabled=True)
     given(collection, *created()).when(command).then(configured)
@@ -207,8 +207,8 @@ def test_a_preview_has_bounds_and_an_owner():
     given(collection, *created()).when(ConfigurePreview(user_id=BOB, enabled=True)).then_refused("NOT_FOUND")
 
 
-def test_what_is_public_stays_fit_for_its_chain():
-    """The price is still open, and still one that the chain can count."""
+def test_the_price_of_a_published_collection_stays_valid_on_its_chain():
+    """The price may change to another that the chain can represent."""
     history = (*created(**{**SELLABLE, "blockchain": "TEZOS"}), PUBLISHED)
     given(collection, *history).when(edit(price=Decimal("0.1234567"))).then_refused("VALIDATION_FAILED", "/price")
     given(collection, *history).when(edit(price=None)).then_refused("VALIDATION_FAILED", "/price")
@@ -218,8 +218,8 @@ def test_what_is_public_stays_fit_for_its_chain():
 @pytest.mark.parametrize(
     "value", ["1e-999999999", "-1e-999999999", "1e999999999", "NaN", "sNaN", "Infinity", "0e999999999"]
 )
-def test_a_short_number_is_never_written_out_to_be_checked(value):
-    """A gigabyte of digits would come of it: the exponent is looked at, not the digits."""
+def test_a_number_with_a_huge_exponent_is_checked_without_expanding_it(value):
+    """Expanded, it would have a gigabyte of digits."""
     share = (EVM, Decimal(value), "artist")
     given(collection, *created()).when(receive(share)).then_refused("VALIDATION_FAILED", "/receivers/0/value")
     refused = {"0e999999999": []}.get(value, ["/price"])
@@ -230,8 +230,8 @@ def test_a_short_number_is_never_written_out_to_be_checked(value):
         assert outcome.outcome[0].price == "0"
 
 
-def test_zeros_that_say_nothing_do_not_count():
-    """12.50 has one decimal, however it was written."""
+def test_trailing_zeros_are_not_decimals():
+    """12.50 has one decimal."""
     share = (EVM, Decimal("12.5000000"), "artist")
     assert given(collection, *created()).when(receive(share)).outcome[0].receivers[0].value == "12.5"
     assert given(collection, *created()).when(edit(price=Decimal("1." + "0" * 40))).outcome[0].price == "1"

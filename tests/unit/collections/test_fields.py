@@ -1,28 +1,30 @@
-"""What the publishing fields of a collection may be."""
+"""The accepted values of the publishing fields."""
 
 from decimal import Decimal
 
 import pytest
 
-from services.collections.domain.collection.fields import FieldChanges, Fields, changed, decimal_text
+from services.collections.domain.collection.fields import FieldChanges, Fields, decimal_text, with_changes
 from shared.contracts.problem import Problem
 
 
 def refused(**changes) -> list[str]:
     with pytest.raises(Problem) as problem:
-        changed(Fields(), FieldChanges(**changes))
+        with_changes(Fields(), FieldChanges(**changes))
     assert problem.value.code == "VALIDATION_FAILED"
     return [detail.pointer for detail in problem.value.details]
 
 
-def test_what_is_not_mentioned_stays():
+def test_a_missing_field_is_unchanged():
     before = Fields(title="Birds", editions=10)
-    assert changed(before, FieldChanges(description="Many")) == Fields(title="Birds", editions=10, description="Many")
+    assert with_changes(before, FieldChanges(description="Many")) == Fields(
+        title="Birds", editions=10, description="Many"
+    )
 
 
-def test_null_takes_a_value_away():
+def test_null_resets_a_field_to_its_default():
     before = Fields(title="Birds", editions=10, batch_mint_enabled=True)
-    after = changed(before, FieldChanges(title=None, editions=None, batch_mint_enabled=None))
+    after = with_changes(before, FieldChanges(title=None, editions=None, batch_mint_enabled=None))
     assert after == Fields()
 
 
@@ -37,8 +39,8 @@ def test_null_takes_a_value_away():
         ("1e-18", "0.000000000000000001"),
     ],
 )
-def test_prices_are_exact_and_have_one_form(price, kept):
-    assert changed(Fields(), FieldChanges(price=Decimal(price))).price == kept
+def test_prices_are_exact_and_in_canonical_form(price, kept):
+    assert with_changes(Fields(), FieldChanges(price=Decimal(price))).price == kept
 
 
 @pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "1e12", "0.0000000000000000001"])
@@ -58,14 +60,14 @@ def test_quantities_are_positive(editions):
 
 def test_a_batch_is_not_larger_than_the_collection():
     assert refused(editions=5, batch_max_tokens=6) == ["/batch_max_tokens"]
-    before = changed(Fields(), FieldChanges(editions=6, batch_max_tokens=6))
+    before = with_changes(Fields(), FieldChanges(editions=6, batch_max_tokens=6))
     with pytest.raises(Problem, match="more than the collection's 5 editions"):
-        changed(before, FieldChanges(editions=5))
+        with_changes(before, FieldChanges(editions=5))
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a.png", "ipfs://bafkreiabc/1.png"])
-def test_links_that_anybody_can_follow_are_kept(url):
-    assert changed(Fields(), FieldChanges(cover_image_url=url)).cover_image_url == url
+def test_https_and_ipfs_urls_are_accepted(url):
+    assert with_changes(Fields(), FieldChanges(cover_image_url=url)).cover_image_url == url
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_links_that_anybody_can_follow_are_kept(url):
         "",
     ],
 )
-def test_other_links_are_refused(url):
+def test_other_urls_are_refused(url):
     assert refused(cover_image_url=url) == ["/cover_image_url"]
 
 
@@ -94,9 +96,9 @@ def test_texts_are_bounded_and_printable():
 
 def test_images_are_any_json_that_can_be_stored():
     images = [{"url": "https://example.com/a.png", "alt": None}, "b"]
-    assert changed(Fields(), FieldChanges(images=images)).images == images
+    assert with_changes(Fields(), FieldChanges(images=images)).images == images
     assert refused(images=[{"alt": "\0"}]) == ["/images/0/alt"]
 
 
-def test_an_images_url_is_one_that_anybody_can_follow():
+def test_an_image_with_another_url_is_refused():
     assert refused(images=["b", {"url": "http://example.com/a.png"}]) == ["/images/1/url"]

@@ -1,4 +1,4 @@
-"""What a collection's history says to a person."""
+"""The sentences of a collection's history."""
 
 from uuid import UUID
 
@@ -37,13 +37,13 @@ RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )
-def test_events_are_told_in_plain_words(event, text):
+def test_events_have_a_sentence_in_plain_english(event, text):
     assert sentence_of(event) == text
 
 
 @pytest.mark.parametrize("kind", events.COLLECTION_EVENTS, ids=lambda kind: kind.__name__)
 def test_every_event_of_a_collection_has_a_sentence(kind):
-    """Whatever is recorded of a collection, its owner can read."""
+    """So the history of any collection can be read."""
     values = {"collection_id": COLLECTION, "data": {"steps": []}, "receivers": [], "reasons": [], "images": []}
     event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})
     assert sentence_of(event)

@@ -54,7 +54,7 @@ def test_the_order_of_steps_does_not_matter_to_references():
     assert len(given(collection).when(create(with_payloads({"image": {"$ref": 2}}, {}))).outcome) == 2
 
 
-def test_unknown_variables_are_named_and_the_known_ones_listed():
+def test_a_refusal_has_the_unknown_variable_and_the_declared_ones():
     data = two_steps()
     data["steps"][0]["nodePayload"] = {"lines": ["a {{ style }}", {"deep": "{{stile}}"}]}
     ((pointer, message),) = refused(data)

@@ -71,7 +71,7 @@ def after(*commands: Any) -> Package:
     return reduce(then, commands, NOTHING)
 
 
-def test_a_request_lists_everything_and_then_asks():
+def test_a_request_is_its_parts_and_then_the_request():
     *parts, asked = decide(request([token(1), token(2)]), NOTHING)
     assert [type(part) for part in parts] == [PackagePartListed]
     assert (asked.package_id, asked.attempt, asked.parts) == (ID, 1, 1)
@@ -79,7 +79,7 @@ def test_a_request_lists_everything_and_then_asks():
     assert len(parts[0].documents) == 3 * (1 + 2)
 
 
-def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
+def test_parts_for_ten_thousand_tokens_fit_into_messages():
     command = request([token(number) for number in range(1, 10_001)])
     *parts, asked = decide(command, NOTHING)
     assert [part.number for part in parts] == list(range(asked.parts))
@@ -91,7 +91,7 @@ def test_ten_thousand_tokens_come_in_parts_that_fit_into_messages():
 
 
 @pytest.mark.parametrize("before", [(), (RecordOutcome(STORED),)], ids=["while it is made", "when it is stored"])
-def test_the_same_request_again_changes_nothing(before: tuple[Any, ...]):
+def test_a_request_is_idempotent(before: tuple[Any, ...]):
     command = request([token(1)])
     assert decide(command, after(command, *before)) == []
 
@@ -101,12 +101,12 @@ def test_the_same_request_again_changes_nothing(before: tuple[Any, ...]):
     [((RecordOutcome(FAILED),), request([token(1)])), ((RecordOutcome(STORED),), request([token(1)], "Ebb"))],
     ids=["after a failure", "when the collection says something else"],
 )
-def test_there_is_another_attempt(before: tuple[Any, ...], again: RequestPackage):
+def test_changed_contents_or_a_failure_allow_another_attempt(before: tuple[Any, ...], again: RequestPackage):
     *_, asked = decide(again, after(request([token(1)]), *before))
     assert (asked.package_id, asked.attempt) == (ID, 2)
 
 
-def test_documents_name_files_by_the_cids_that_the_artworks_have():
+def test_documents_have_the_cids_of_the_artworks():
     """Also when the tokens were read before storage's news of the files came, and the files after it."""
     early = msgspec.structs.replace(token(1), cids={})
     [part] = request([early]).parts
@@ -117,7 +117,7 @@ def test_documents_name_files_by_the_cids_that_the_artworks_have():
     assert request([early]).digest == request([token(1)]).digest
 
 
-def test_what_storage_says_of_the_attempt_is_noted_once():
+def test_the_outcome_of_an_attempt_is_recorded_once():
     asked = after(request([token(1)]))
     assert decide(RecordOutcome(STORED), asked) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
     assert decide(RecordOutcome(FAILED), asked) == [PackageGivenUp(ID, 1, "An artwork is lost")]
@@ -126,13 +126,13 @@ def test_what_storage_says_of_the_attempt_is_noted_once():
     assert decide(RecordOutcome(STORED), NOTHING) == []
 
 
-def test_an_artwork_that_is_no_image_comes_with_the_one_that_shows_it():
+def test_a_package_has_the_image_of_an_artwork_that_is_a_video():
     [command] = request([token(1, file(5), file(1, "video/mp4")), token(2)]).parts
     assert [each.path for each in command.artworks] == ["artworks/1.mp4", "artworks/2.png"]
     assert [(each.path, each.asset_id) for each in command.displays] == [("displays/1.png", 5)]
 
 
-def test_files_are_as_storage_has_described_them_not_as_a_worker_did():
+def test_files_are_described_by_storage_not_by_the_worker():
     (artwork,) = request([token(1)]).parts[0].artworks
     assert (artwork.source, artwork.sha256, artwork.cid) == ("at/1", "b" * 64, "cid-1")
 
@@ -146,7 +146,7 @@ def test_files_are_as_storage_has_described_them_not_as_a_worker_did():
     ],
     ids=["no artwork", "not heard of yet", "from before CIDs"],
 )
-def test_a_token_whose_artwork_is_not_at_hand_is_refused(tokens: list[Token], stored: dict[int, Any], code: str):
+def test_a_token_without_a_stored_artwork_is_refused(tokens: list[Token], stored: dict[int, Any], code: str):
     with pytest.raises(Problem) as refused:
         contents.artworks(tokens, stored)
     assert refused.value.code == code

@@ -25,7 +25,7 @@ def test_the_default_project_has_one_id_per_user():
     assert default_project_id(ALICE) != default_project_id(BOB)
 
 
-def test_the_default_project_is_not_made_twice():
+def test_the_default_project_is_created_once():
     given(projects, project(default=True)).when(create_default(ALICE)).then_nothing_happens()
 
 
@@ -35,21 +35,21 @@ def test_untitled_projects_are_numbered():
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a\0b", "x" * 201])
-def test_a_name_that_cannot_be_shown_is_refused(name):
+def test_an_invalid_name_is_refused(name):
     given(projects).when(CreateProject(PROJECT, ALICE, name)).then_refused("VALIDATION_FAILED", "/name")
 
 
-def test_renaming_says_so_and_the_same_name_says_nothing():
+def test_renaming_is_idempotent():
     given(projects, project()).when(RenameProject(ALICE, "Fish")).then(ProjectRenamed(PROJECT, "Fish"))
     given(projects, project(name="Fish")).when(RenameProject(ALICE, "Fish")).then_nothing_happens()
 
 
-def test_nobody_elses_project_is_renamed():
+def test_renaming_another_users_project_is_refused():
     given(projects, project(user=BOB)).when(RenameProject(ALICE, "Fish")).then_refused("NOT_FOUND")
     given(projects).when(RenameProject(ALICE, "Fish")).then_refused("NOT_FOUND")
 
 
-def test_choosing_the_current_collection_tells_which_one_it_replaces():
+def test_the_choice_of_a_current_collection_has_the_previous_one():
     chosen = CurrentCollectionChosen(PROJECT, COLLECTION, None)
     given(projects, project()).when(ChooseCurrentCollection(ALICE, COLLECTION)).then(chosen)
     given(projects, project(), chosen).when(ChooseCurrentCollection(ALICE, PROJECT)).then(

@@ -38,12 +38,12 @@ def test_an_incomplete_draft_is_not_published_nor_scheduled():
         )
 
 
-def test_only_its_owner_publishes_and_only_what_is_not_archived():
+def test_publishing_is_refused_to_other_users_and_for_archived_collections():
     given(collection, *DRAFT).when(PublishCollection(BOB, NOON)).then_refused("NOT_FOUND")
     given(collection, *DRAFT, ARCHIVED).when(PublishCollection(ALICE, NOON)).then_refused("CONFLICT")
 
 
-def test_a_time_in_the_future_is_kept_in_utc():
+def test_a_time_in_the_future_is_recorded_in_utc():
     """Whatever zone it was given in; the same time again is no news, another one replaces it."""
     in_paris = LATER.astimezone(timezone(timedelta(hours=1)))
     given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, in_paris)).then(SCHEDULED)
@@ -53,18 +53,18 @@ def test_a_time_in_the_future_is_kept_in_utc():
     )
 
 
-def test_a_time_that_is_past_means_now():
+def test_a_time_in_the_past_publishes_at_once():
     given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, NOON - timedelta(days=1))).then(PUBLISHED)
 
 
-def test_a_time_without_a_zone_is_refused():
+def test_a_time_without_a_utc_offset_is_refused():
     naive = LATER.replace(tzinfo=None)
     given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, naive)).then_refused(
         "VALIDATION_FAILED", "/publish_date"
     )
 
 
-def test_a_scheduled_collection_is_published_when_it_is_due_and_once():
+def test_a_scheduled_collection_is_published_once_when_it_is_due():
     """Also long after, when the service was down; under the time that it was scheduled for."""
     for now in (LATER, LATER + timedelta(days=3)):
         given(collection, *DRAFT, SCHEDULED).when(PublishWhenDue(now)).then(PUBLISHED_LATER)
@@ -80,7 +80,7 @@ def test_publishing_now_ends_the_schedule():
     given(collection, *history, published).when(PublishWhenDue(LATER)).then_nothing_happens()
 
 
-def test_what_is_not_fit_when_it_is_due_is_called_off_with_its_reasons():
+def test_a_due_collection_that_is_not_valid_is_called_off_with_reasons():
     given(collection, *DRAFT, SCHEDULED, ARCHIVED).when(PublishWhenDue(LATER)).then(
         events.PublicationCalledOff(COLLECTION, ["it is archived"])
     )
@@ -89,7 +89,7 @@ def test_what_is_not_fit_when_it_is_due_is_called_off_with_its_reasons():
     )
 
 
-def test_its_owner_calls_a_schedule_off():
+def test_the_owner_calls_a_scheduled_publication_off():
     called_off = events.PublicationCalledOff(COLLECTION, ["its owner called it off"])
     given(collection, *DRAFT, SCHEDULED).when(CallOffPublication(ALICE)).then(called_off)
     given(collection, *DRAFT, SCHEDULED, called_off).when(PublishWhenDue(LATER)).then_nothing_happens()
@@ -97,7 +97,7 @@ def test_its_owner_calls_a_schedule_off():
     given(collection, *DRAFT, SCHEDULED).when(CallOffPublication(BOB)).then_refused("NOT_FOUND")
 
 
-def test_each_chain_has_its_own_idea_of_a_price_and_of_an_address():
+def test_prices_and_addresses_are_checked_by_chain():
     """The price's smallest unit and the receivers' addresses are the chain's; every fault has its pointer."""
     receivers = events.ReceiversSet(
         COLLECTION,
@@ -117,7 +117,7 @@ def test_each_chain_has_its_own_idea_of_a_price_and_of_an_address():
 
 
 @pytest.mark.parametrize("date", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2027-01-01T00:00:00"])
-def test_a_time_that_utc_can_not_say_is_refused(date):
+def test_a_time_that_does_not_exist_in_utc_is_refused(date):
     """At the edge of the calendar, and without a zone: in a dry run as in earnest."""
     command = PublishCollection(ALICE, NOON, datetime.fromisoformat(date))
     details = given(collection, *created(**SELLABLE)).when(command).then_refused("VALIDATION_FAILED", "/publish_date")

@@ -1,4 +1,4 @@
-"""The artworks of a job, as they become known: their order is the job's, whenever each is made."""
+"""Series and artworks: the order of artworks is the job's, whenever they are completed."""
 
 from uuid import UUID
 
@@ -15,15 +15,15 @@ from tests.unit.collections.specification import ALICE, COLLECTION, given
 JOB, FIRST, SECOND = UUID(int=7), UUID(int=71), UUID(int=72)
 BEGUN = SeriesBegun(JOB, COLLECTION, ALICE, [FIRST, SECOND])
 DRAWN = ArtworkDrawn(SECOND, JOB, COLLECTION, ALICE, 1, "ab", {"style": "noir"})
-WRITTEN = [{"name": "style", "value": {"values": ["noir"], "display_names": ["Noir"]}}]
+DECLARATIONS = [{"name": "style", "value": {"values": ["noir"], "display_names": ["Noir"]}}]
 OUTPUTS = [
     StepOutputs(1, [Output(kind="text", text="a sketch")]),
     StepOutputs(2, [Output("asset", 9, "https://x.example/9", "a/9.png", "image/png", "cd", 5)]),
 ]
 
 
-def draw(known: Series, gid=SECOND) -> DrawArtwork:
-    return DrawArtwork(gid, JOB, COLLECTION, ALICE, "ab", {"style": "noir"}, known)
+def draw(state: Series, gid=SECOND) -> DrawArtwork:
+    return DrawArtwork(gid, JOB, COLLECTION, ALICE, "ab", {"style": "noir"}, state)
 
 
 def test_a_series_begins_and_ends_once():
@@ -43,17 +43,17 @@ def test_an_artwork_has_its_place_in_the_series():
     given(artwork, DRAWN).when(draw(given(series, BEGUN).state)).then_nothing_happens()
 
 
-def test_an_artwork_waits_for_its_series():
-    """Which is another stream's, so it may be heard of later; UNAVAILABLE is tried again."""
+def test_an_artwork_before_its_series_is_unavailable():
+    """The series is another stream, so its event may arrive later: UNAVAILABLE is retried."""
     given(artwork).when(draw(series.NOTHING)).then_refused("UNAVAILABLE")
 
 
-def test_what_cannot_be_is_no_matter_of_waiting():
-    """These stop the stream they came on, and an operator sees them."""
+def test_an_impossible_order_of_events_raises_lookup_error():
+    """Retries would not help: the event is parked, and an operator sees it."""
     with pytest.raises(LookupError):
         given(artwork).when(draw(given(series, BEGUN).state, UUID(int=99)))
     with pytest.raises(LookupError):
-        given(artwork).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN))
+        given(artwork).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS))
     with pytest.raises(LookupError):
         given(series).when(FinishSeries(JOB))
 
@@ -66,5 +66,5 @@ def test_a_complete_artwork_has_its_traits_and_its_files():
         [Trait("style", "Noir")],
         [ArtworkFile(9, "https://x.example/9", "a/9.png", "image/png", "cd", 5)],
     )
-    given(artwork, DRAWN).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN)).then(made)
-    given(artwork, DRAWN, made).when(CompleteArtwork(SECOND, OUTPUTS, WRITTEN)).then_nothing_happens()
+    given(artwork, DRAWN).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then(made)
+    given(artwork, DRAWN, made).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then_nothing_happens()

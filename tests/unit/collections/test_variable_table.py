@@ -53,12 +53,12 @@ def exact(value):
 
 @given(st.lists(picks() | others(), max_size=4))
 @example([STYLE, SUBJECT])
-def test_what_is_written_is_read_back_exactly(variables):
+def test_a_written_table_is_read_back_exactly(variables):
     assert exact(variables_of(table_of(variables))) == exact(variables)
 
 
-def test_a_table_is_what_a_person_expects():
-    """A row per value, the variable's own fields in its first; empty cells for what is not there."""
+def test_the_table_of_two_variables():
+    """A row for each value; the variable's members are in its first row; empty cells for missing members."""
     assert table_of([STYLE, SUBJECT]).splitlines() == [
         "name,type,value_type,lock_value,test_value,value,display_name,weight,more",
         "style,pick,strings,false,noir,noir,Noir,1,",
@@ -67,13 +67,13 @@ def test_a_table_is_what_a_person_expects():
     ]
 
 
-def test_nothing_in_a_table_runs_as_a_formula():
+def test_no_cell_runs_as_a_formula():
     table = table_of([{"name": "n", "type": "text", "value": '=HYPERLINK("http://evil")'}])
     assert all(cell[:1] not in "=+-@" or not cell for line in table.splitlines() for cell in line.split(","))
 
 
-def test_a_spreadsheets_ways_are_understood():
-    """Its byte order mark, its TRUE, its blank lines, columns left out and in another order."""
+def test_tables_as_spreadsheets_write_them_are_read():
+    """With a byte order mark, TRUE, blank rows, and some of the columns in another order."""
     table = "\ufefftype,name,lock_value,value\r\ntext,subject,TRUE,a person\r\n,,,\r\n"
     assert variables_of(table) == [{"name": "subject", "type": "text", "lock_value": True, "value": "a person"}]
 
@@ -94,23 +94,23 @@ def test_a_spreadsheets_ways_are_understood():
         ('name\n"x', ""),
     ],
 )
-def test_what_cannot_be_read_is_pointed_at(table, pointer):
+def test_a_fault_has_the_line_and_column(table, pointer):
     with pytest.raises(Problem) as refused:
         variables_of(table)
     assert refused.value.code == "VALIDATION_FAILED"
     assert [detail.pointer for detail in refused.value.details] == [pointer]
 
 
-def test_a_long_text_comes_back():
-    """However long a text may be in a body, a table carries it."""
+def test_a_long_text_is_read_back():
+    """A cell may be as long as a text in a JSON body."""
     text = 'a "quoted" word, ' * 300_000
     variables = [{"name": "long", "type": "text", "value": text}]
     assert variables_of(table_of(variables)) == variables
 
 
 @pytest.mark.parametrize("cell", ["1" * 310, "1" * 4300, "9223372036854775808", "1e400", "1e-999", '{"a":1,"a":2}'])
-def test_json_that_could_not_be_kept_is_text(cell):
-    """As a body would refuse it: the collection then says whether a text will do."""
+def test_json_that_would_lose_precision_is_a_text(cell):
+    """A JSON body with it would be refused; the command checks whether the text is a valid value."""
     quoted = cell.replace('"', '""')
     [variable] = variables_of(f'name,type,value\nx,text,"{quoted}"\n')
     assert variable["value"] == cell

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.collection import components, instructions
-from services.collections.domain.collection.fields import MAX_TITLE, FieldChanges, Fields, changed
+from services.collections.domain.collection.fields import MAX_TITLE, FieldChanges, Fields, with_changes
 from services.collections.domain.collection.state import Collection, Custody, Preview
 from services.collections.domain.text import line_faults
 from shared.contracts import collections as events
@@ -49,7 +49,7 @@ def decide(command: Command, state: Collection) -> list[Event]:
     match command:
         case CreateCollection():
             instructions.check(command.data, "/data")
-            return _creation(command, changed(Fields(), command.changes), command.data, forked_from=None)
+            return _creation(command, with_changes(Fields(), command.changes), command.data, forked_from=None)
         case ForkCollection():
             _refuse_fork(command)
             source = command.source

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.collections.domain.collection import components, instructions
-from services.collections.domain.collection.fields import FieldChanges, Fields, changed
+from services.collections.domain.collection.fields import FieldChanges, Fields, with_changes
 from services.collections.domain.collection.publication_faults import faults
 from services.collections.domain.collection.receivers import Share, checked_receivers
 from services.collections.domain.collection.revision import EDITABLE_ONCE_PUBLISHED, differences, revisions
@@ -21,7 +21,7 @@ MAX_PREVIEW_GENERATIONS = 1_000
 
 
 class EditCollection(msgspec.Struct, frozen=True, kw_only=True):
-    """UNSET fields stay as they are; so do the instructions if `data` is None.
+    """UNSET fields are unchanged, and the instructions if `data` is None.
 
     `component_ids`: new ids, at least as many as `data` has steps.
     """
@@ -50,7 +50,7 @@ class SetReceivers(msgspec.Struct, frozen=True):
 
 
 class ConfigurePreview(msgspec.Struct, frozen=True, kw_only=True):
-    """UNSET fields stay as they are."""
+    """UNSET fields are unchanged."""
 
     user_id: UUID
     enabled: bool | UnsetType = UNSET
@@ -76,7 +76,7 @@ def decide(command: Command, state: Collection) -> list[Event]:
             return _edit(command, state, collection_id)
         case ReplaceVariables():
             data = {**state.data, "variables": command.variables}
-            return _changed(state, collection_id, state.fields, data)
+            return _revise(state, collection_id, state.fields, data)
         case SetReceivers():
             receivers = checked_receivers(command.shares, state.fields.blockchain, command.pointer)
             return [] if receivers == state.receivers else [events.ReceiversSet(collection_id, receivers)]
@@ -87,11 +87,11 @@ def decide(command: Command, state: Collection) -> list[Event]:
 
 
 def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:
-    fields = changed(state.fields, command.changes)
-    return _changed(state, collection_id, fields, command.data, command.component_ids)
+    fields = with_changes(state.fields, command.changes)
+    return _revise(state, collection_id, fields, command.data, command.component_ids)
 
 
-def _changed(
+def _revise(
     state: Collection,
     collection_id: UUID,
     fields: Fields,

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.collections.domain.chains import CHAINS
 from services.collections.domain.links import url_faults
 from services.collections.domain.text import json_faults, text_faults
 from shared.contracts import sizes
 from shared.contracts.problem import Detail, invalid
 from shared.contracts.sizes import encoded_size
 
-BLOCKCHAINS = ("ETHEREUM", "BASE", "TEZOS")
 MAX_TITLE = 200
 MAX_DESCRIPTION = 20_000
 MAX_IMAGES = 1_000
@@ -53,7 +53,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     images: list[Any] = msgspec.field(default_factory=list)
 
 
-def changed(before: Fields, changes: FieldChanges) -> Fields:
+def with_changes(before: Fields, changes: FieldChanges) -> Fields:
     """The fields after a change. Raises VALIDATION_FAILED with the pointer of every fault."""
     present = {name: value for name in Fields.__struct_fields__ if (value := getattr(changes, name)) is not UNSET}
     faults = [fault for name, value in present.items() for fault in _faults(name, value)]
@@ -106,8 +106,8 @@ def _description(value: str, pointer: str) -> Iterable[Detail]:
 
 
 def _blockchain(value: str, pointer: str) -> Iterable[Detail]:
-    if value not in BLOCKCHAINS:
-        yield Detail(pointer, f"the blockchain is one of {', '.join(BLOCKCHAINS)}")
+    if value not in CHAINS:
+        yield Detail(pointer, f"the blockchain is one of {', '.join(CHAINS)}")
 
 
 def _quantity(value: int, pointer: str) -> Iterable[Detail]:
