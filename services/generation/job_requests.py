@@ -25,7 +25,7 @@ from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, Loaded
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.eventstore.write_position import note
-from shared.http.positions import History, not_yet
+from shared.http.positions import History, not_yet_handled
 
 MAX_SAMPLE_BYTES = 256 * KIB
 """Bytes of drawn variables in one page of a dry run."""
@@ -171,7 +171,7 @@ class JobRequests:
         source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
         if source is None:
             if await self._history.is_behind({COLLECTIONS}, self._adoption_wait):
-                raise not_yet(COLLECTIONS)
+                raise not_yet_handled(COLLECTIONS)
             source = await self._adopted(collection_id)
         if source is None or source.user_id != user_id:
             raise not_found("The collection")

@@ -1,16 +1,16 @@
-"""Positions: how a client that has seen an answer is never shown anything older, by whatever replica or service.
+"""Read your writes: a client is never shown anything older than what it has been answered, by any replica or service.
 
-Every answer to a write carries `Emprops-Position: <service>:<epoch>:<position>`, an opaque token for clients. A read
-that brings one or several (in the same header, or as `?min_position=`) is answered when the tables that it reads show
-all of that, or with 503 and Retry-After when they don't in time. Those of other services count where the answer speaks
-of what they did: routes say so with `opt=following("generation")`.
+Every response to a write has the header `Emprops-Position: <service>:<epoch>:<position>`, an opaque token for clients.
+A read that sends one or several of them (in the same header, or as `?min_position=`) waits until the tables that it
+reads have reached them; after WAIT_SECONDS it is answered 503 with Retry-After. Tokens of other services count on
+routes whose responses depend on these services, which have `opt=following("generation")`.
 
-Within one process no token is needed: a write is answered from the state that it made, and what is read afterwards
-either comes from states, too (`opt=WITHOUT_TABLES`), or waits until the tables show the last write that was answered.
+Within one process no token is needed. A write is answered from the state that it made. A read that follows is answered
+from states, too (`opt=WITHOUT_TABLES`), or waits until the tables have reached the last write that was answered.
 
-No route says 404 of what may only be on its way. While the tables do not show what this process has answered, a 404
-from them is a 503. A route that follows another service first takes in everything that the other service had told by
-then, and the question is asked again. While that can't be had: 503.
+A 404 is only sent when it is certain. While the tables have not reached what this process has answered, a 404 from them
+becomes a 503. On a route that follows another service, the read is repeated once this service has handled all events
+that the other one had published by then; if that takes too long, the response is 503.
 """
 
 import asyncio
@@ -30,15 +30,17 @@ from shared.eventstore.write_position import WritePosition
 
 HEADER = "Emprops-Position"
 PARAMETER = "min_position"
+LAG_POINTER = f"header:{HEADER}"
+"""The pointer in the details of a 503 by which a client tells that only the tables are behind."""
 MAX_TOKENS = 16
-"""Tokens that one request may bring."""
+"""Tokens that one request may send."""
 WAIT_SECONDS = 4.0
-"""Seconds for which a read waits to be fresh enough: with what it does then, it answers within 5."""
-
+"""Seconds for which a read waits for the positions that it asks for; with its own work it ends within 5."""
 SHOWN_WITHIN = 2.0
-"""Seconds for which other reads wait for what this process answered last; then they answer what there is, no 404."""
+"""Seconds for which other reads wait for the last write that this process answered; then they may be older, but are
+never 404."""
 WITHOUT_TABLES = {"tables": False}
-"""The `opt` of a route that reads no tables: what it answers of aggregates is their state, which is never behind."""
+"""The `opt` of a route that reads no tables, but the states of aggregates, which are always current."""
 
 _RAW_HEADER = HEADER.lower().encode()
 _TOKEN = re.compile(r"(?P<service>[a-z]{1,32}):(?P<epoch>[1-9][0-9]{0,8}):(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
@@ -57,19 +59,19 @@ class Position(NamedTuple):
 
 
 def following(*services: str) -> dict[str, Any]:
-    """The `opt` of a route whose answer speaks of what these services did."""
+    """The `opt` of a route whose responses depend on events of these services."""
     return {"follows": frozenset(services)}
 
 
 @lru_cache(maxsize=1024)
 def parse_positions(text: str, pointer: str) -> Sequence[Position]:
-    """Tokens with commas between them. Raises VALIDATION_FAILED at `pointer`."""
+    """The positions in comma-separated tokens. Raises VALIDATION_FAILED at `pointer`."""
     tokens = [token.strip() for token in text.split(",")]
-    found = [_TOKEN.fullmatch(token) for token in tokens]
-    if len(tokens) > MAX_TOKENS or not all(found):
-        message = f"must be what {HEADER} of an answer was; several with commas between them, {MAX_TOKENS} at most"
+    matches = [_TOKEN.fullmatch(token) for token in tokens]
+    if len(tokens) > MAX_TOKENS or not all(matches):
+        message = f"must be the {HEADER} of a response, or up to {MAX_TOKENS} of them, separated by commas"
         raise invalid(f"{pointer} {message}", Detail(pointer, message))
-    return tuple(Position(each["service"], int(each["epoch"]), int(each["number"])) for each in found if each)
+    return tuple(Position(match["service"], int(match["epoch"]), int(match["number"])) for match in matches if match)
 
 
 def newest(positions: Iterable[Position]) -> dict[str, Position]:
@@ -81,21 +83,21 @@ def newest(positions: Iterable[Position]) -> dict[str, Position]:
     return greatest
 
 
-def asked_for(scope: HTTPScope) -> dict[str, Position]:
-    """What a request wants to be shown, by service. Raises VALIDATION_FAILED."""
-    asked: list[Position] = []
+def wanted_positions(scope: HTTPScope) -> dict[str, Position]:
+    """The positions that a request asks for, by service. Raises VALIDATION_FAILED."""
+    wanted: list[Position] = []
     for name, value in scope["headers"]:
         if name == _RAW_HEADER:
-            asked += parse_positions(value.decode("latin-1"), f"header:{HEADER}")
+            wanted += parse_positions(value.decode("latin-1"), f"header:{HEADER}")
     if PARAMETER.encode() in scope["query_string"]:
-        for key, given in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        for key, tokens in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
             if key == PARAMETER:
-                asked += parse_positions(given, f"?{PARAMETER}")
-    return newest(asked)
+                wanted += parse_positions(tokens, f"?{PARAMETER}")
+    return newest(wanted)
 
 
 class History(Protocol):
-    """What a service knows of its own history, and of those that it follows."""
+    """How far a service's own history and its read tables have come, and those of the services that it follows."""
 
     service: str
 
@@ -109,20 +111,23 @@ class History(Protocol):
         """Whether a position of its own is recorded, so that states show it. Raises VALIDATION_FAILED for others."""
 
     def answered(self, number: int) -> None:
-        """A write was answered with this position."""
+        """Records that a write was answered with this position."""
 
     async def shows_answered(self, within: float) -> bool:
         """Waits until its read tables show what this process has answered; False after `within` seconds."""
 
     async def arrived(self, position: Position, within: float) -> bool:
-        """Waits until it shows what another service did up to a position; False after `within` seconds."""
+        """Waits until its tables show another service's events up to a position; False after `within` seconds."""
 
     async def is_behind(self, services: Iterable[str], within: float) -> str | None:
-        """Waits until what these services have told up to now is shown; the one of which it isn't then, or None."""
+        """Waits until its tables show the events that these services have published by now.
+
+        Returns the service whose events are not shown after `within` seconds, or None.
+        """
 
 
 def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
-    """Litestar middleware, behind authentication: waits for what the request asks for, and says what it wrote."""
+    """Litestar middleware, behind authentication: reads wait as they must, and writes answer their position."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def fresh(scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,21 +138,21 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
             follows: frozenset[str] = options.get("follows", frozenset())
             reads = scope["method"] in _READS
             from_tables = reads and options.get("tables", True)
-            if asked := asked_for(scope):
-                await _wait(history, asked, follows, reads=reads, from_tables=from_tables)
+            if wanted := wanted_positions(scope):
+                await _wait(history, wanted, follows, reads=reads, from_tables=from_tables)
             is_fresh = not from_tables or await history.shows_answered(SHOWN_WITHIN)
-            answering = _Answering(history, send)
-            token = write_position.begin(answering.told)
+            response = _Response(history, send)
+            token = write_position.begin(response.written)
             try:
                 if reads and (follows or not is_fresh):
-                    await app(_again(scope), receive, answering.unless_missing)
-                    if not answering.missing:
+                    await app(_copy(scope), receive, response.send_unless_missing)
+                    if not response.is_missing:
                         return
                     if not is_fresh:
                         raise _not_shown()
                     if (behind := await history.is_behind(follows, WAIT_SECONDS)) is not None:
-                        raise not_yet(behind)
-                await app(scope, receive, answering.send)
+                        raise not_yet_handled(behind)
+                await app(scope, receive, response.send)
             finally:
                 write_position.end(token)
 
@@ -156,42 +161,43 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
     return wrap
 
 
-class _Answering:
-    """One request's answer on its way out."""
+class _Response:
+    """Sends the response of one request."""
 
     def __init__(self, history: History, send: Send) -> None:
-        self.told = WritePosition()
-        self.missing = False
-        """Whether the answer was 404, and held back."""
+        self.written = WritePosition()
+        self.is_missing = False
+        """Whether it was 404, and therefore not sent."""
         self._history, self._send = history, send
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and self.told.position:
-            self._history.answered(self.told.position)
-            position = str(self._history.position(self.told.position)).encode()
+        if message["type"] == "http.response.start" and self.written.position:
+            self._history.answered(self.written.position)
+            position = str(self._history.position(self.written.position)).encode()
             message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, position)]
         await self._send(message)
 
-    async def unless_missing(self, message: Message) -> None:
+    async def send_unless_missing(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == HTTPStatus.NOT_FOUND:
-            self.missing = True
-        if not self.missing:
+            self.is_missing = True
+        if not self.is_missing:
             await self.send(message)
 
 
-def _again(scope: Scope) -> Scope:
-    """A copy, since Litestar notes in it how far the request has come."""
+def _copy(scope: Scope) -> Scope:
+    """A copy, because the request may be handled a second time, and Litestar records its progress in the scope."""
     copied: Any = {**scope, "state": {**scope["state"]}}
     return cast("Scope", copied)
 
 
-def not_yet(service: str) -> Problem:
-    """Instead of a 404 that would be a lie."""
-    return Problem("UNAVAILABLE", f"What {service} told last is not known here yet; try again in a moment")
+def not_yet_handled(service: str) -> Problem:
+    """UNAVAILABLE in place of a 404, while events of another service are not handled that may concern the object."""
+    detail = f"The latest events of {service} are not shown here yet; try again in a moment"
+    return Problem("UNAVAILABLE", detail, Detail(LAG_POINTER, f"the latest events of {service} are not shown yet"))
 
 
 async def _wait(
-    history: History, asked: Mapping[str, Position], follows: frozenset[str], *, reads: bool, from_tables: bool
+    history: History, wanted: Mapping[str, Position], follows: frozenset[str], *, reads: bool, from_tables: bool
 ) -> None:
     """Raises UNAVAILABLE when it takes too long. A command reads its own service's history, which is never behind."""
 
@@ -202,7 +208,7 @@ async def _wait(
 
     waits = [
         wait(service, position)
-        for service, position in asked.items()
+        for service, position in wanted.items()
         if (service == history.service and reads) or service in follows
     ]
     if waits and not (await waits[0] if len(waits) == 1 else all(await asyncio.gather(*waits))):
@@ -210,4 +216,5 @@ async def _wait(
 
 
 def _not_shown() -> Problem:
-    return Problem("UNAVAILABLE", "What you have been answered is not shown here yet; try again in a moment")
+    detail = "The tables do not show yet what you were answered before; try again in a moment"
+    return Problem("UNAVAILABLE", detail, Detail(LAG_POINTER, "is not shown yet"))

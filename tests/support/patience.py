@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, Protocol, TypeVar, overload
 
+from shared.http.positions import LAG_POINTER
+
 T = TypeVar("T")
 
 PATIENCE = 100.0
@@ -92,10 +94,15 @@ async def asked_again(ask: Callable[[], Awaitable[A]]) -> A:
 
     async def shown() -> A | None:
         answer = await ask()
-        is_behind = answer.status == 503 and "is not shown here yet" in str(answer.body)
-        return None if is_behind else answer
+        return None if answer.status == 503 and is_lag(answer.body) else answer
 
     return await eventually(shown, "the service to show what it has answered")
+
+
+def is_lag(body: Any) -> bool:
+    """Whether a 503 says that read tables are behind: a detail points at the header of positions."""
+    details = body.get("details", ()) if isinstance(body, dict) else ()
+    return any(detail["pointer"] == LAG_POINTER for detail in details)
 
 
 def wait_for(condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.05) -> T:

@@ -131,6 +131,7 @@ async def test_a_read_is_as_fresh_as_it_asks_for_or_503(client: Client) -> None:
         HISTORY.shown_up_to = 6
         status, headers, body = await client.ask("GET", path, seen)
         assert (status, body["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "1")
+        assert [detail["pointer"] for detail in body["details"]] == ["header:Emprops-Position"]
         HISTORY.shown_up_to = 7
         assert (await client.ask("GET", path, seen))[0] == 200
 
