@@ -1,8 +1,5 @@
 """`emprops asyncapi`."""
 
-import importlib
-import inspect
-from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +11,7 @@ from rich.table import Table
 
 from infra.cli.history import SERVICES, definition_of
 from infra.cli.options import examples, json_option
-from shared.messaging import Consumer
+from shared.contracts.consumers import CONSUMERS
 from shared.messaging.asyncapi import asyncapi as describe
 
 
@@ -46,28 +43,10 @@ def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:
 
 def document_of(service: str) -> dict[str, Any]:
     """The service's AsyncAPI document as plain JSON values, channels and operations sorted by name."""
-    document = describe(service, definition_of(service).events, consumers_of(service), version=version("emprops"))
+    consumers = CONSUMERS.get(service, ())
+    document = describe(service, definition_of(service).events, consumers, version=version("emprops"))
     # FastStream lists them in the order of a set, which differs from run to run.
     return {**document, **{part: dict(sorted(document[part].items())) for part in ("channels", "operations")}}
-
-
-def consumers_of(service: str) -> Sequence[Consumer]:
-    """The service's consumers, without a running service.
-
-    They are made by the functions of its app module that return `list[Consumer]`. Consumers use their dependencies only
-    when an event arrives, so each function is called with None for every argument; the result is read, never run.
-    """
-    app = importlib.import_module(f"services.{service}.app")
-    factories = [member for member in vars(app).values() if inspect.isfunction(member) and _makes_consumers(member)]
-    consumers: list[Consumer] = []
-    for factory in factories:
-        consumers += factory(*(None for _ in inspect.signature(factory).parameters))
-    return consumers
-
-
-def _makes_consumers(function: Callable[..., Any]) -> bool:
-    returned: bool = inspect.signature(function).return_annotation == list[Consumer]
-    return returned
 
 
 def _table(service: str, document: dict[str, Any]) -> Table:

@@ -7,6 +7,7 @@ stream, or change it. `tests/integration/embedded/test_nats_rights.py` tries eve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.contracts.consumers import CONSUMERS, ORDERED_SUFFIX
 from shared.contracts.work import cancel_subject, checkpoint_subject, consumer_name, work_subject
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")
@@ -17,22 +18,6 @@ STUDIO = ("direct_job.sketch", "direct_job.frame", "direct_job.caption")
 """The kinds of work of the built-in worker, whose user is `worker`."""
 COMFY = ("comfy_workflow.comfy",)
 """The kinds of work of the ComfyUI worker, whose user is `comfy`, in sets that run it."""
-
-CONSUMERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "collections": {
-        "storage": ("collections-assets-v1", "collections-packages-v1"),
-        "generation": ("collections-artworks-v1",),
-    },
-    "generation": {
-        "collections": ("generation-collections-v2",),
-        "credits": ("generation-holds-v1",),
-        "storage": ("generation-files-v1",),
-    },
-    "credits": {"generation": ("credits-jobs-v1",)},
-    "storage": {"generation": ("storage-generations-v1",), "collections": ("storage-packages-v1",)},
-}
-"""Each service's durable consumers, by the owner of the stream."""
-ORDERED = "-ordered"
 
 
 @dataclass(frozen=True)
@@ -55,10 +40,10 @@ def service_users(
     users = {"operator": NatsUser(passwords["operator"])}
     for owner in OWNERS:
         publish = [f"events.{owner}.>", "$JS.API.INFO", *_to_define(owner.upper()), *_to_read(owner.upper())]
-        for other, names in CONSUMERS.get(owner, {}).items():
-            publish += _to_read(other.upper())
-            for name in names:
-                publish += [*_to_consume(other.upper(), name), *_to_consume(other.upper(), name + ORDERED)]
+        for consumer in CONSUMERS.get(owner, ()):
+            stream = consumer.owner.upper()
+            publish += [*_to_read(stream), *_to_consume(stream, consumer.name)]
+            publish += _to_consume(stream, consumer.name + ORDERED_SUFFIX)
         subscribe = [f"_INBOX_{owner}.>", INBOX]
         if owner == "generation":
             publish += ["work.>", "progress.>", *_to_consume(RESULTS, RESULTS_INTAKE)]

@@ -4,6 +4,7 @@ from services.collections.domain import component_asset, series
 from services.collections.domain.artwork.commands import CompleteArtwork
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.package import PackageHandlers
+from shared.contracts.consumers import COLLECTIONS_ARTWORKS, COLLECTIONS_ASSETS, COLLECTIONS_PACKAGES
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationStarted,
@@ -15,19 +16,14 @@ from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed,
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
-ASSETS = "collections-assets-v1"
-"""One consumer for both events, so that a file is linked before it is described."""
-ARTWORKS = "collections-artworks-v1"
-PACKAGES = "collections-packages-v1"
-
 
 def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
-        context = recorded.context.caused(recorded.event_id, ASSETS)
+        context = recorded.context.caused(recorded.event_id, COLLECTIONS_ASSETS.name)
         await handlers.record_asset(recorded.stream_id, asset_command(recorded), context)
 
     async def on_artwork(recorded: RecordedEvent) -> None:
-        context = recorded.context.caused(recorded.event_id, ARTWORKS)
+        context = recorded.context.caused(recorded.event_id, COLLECTIONS_ARTWORKS.name)
         match recorded.event:
             case GenerationStarted() as event:
                 await handlers.draw_artwork(event, context)
@@ -39,17 +35,13 @@ def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> l
 
     async def on_package(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type
-        await package_handlers.record(recorded.event, recorded.context.caused(recorded.event_id, PACKAGES))
+        context = recorded.context.caused(recorded.event_id, COLLECTIONS_PACKAGES.name)
+        await package_handlers.record(recorded.event, context)
 
     return [
-        Consumer(name=ASSETS, owner="storage", events=(AssetStored, AssetDescribed), handle=on_asset),
-        Consumer(
-            name=ARTWORKS,
-            owner="generation",
-            events=(JobRequested, JobCompleted, JobPartiallyCompleted, GenerationStarted, GenerationCompleted),
-            handle=on_artwork,
-        ),
-        Consumer(name=PACKAGES, owner="storage", events=(PackageStored, PackageFailed), handle=on_package),
+        Consumer.of(COLLECTIONS_ASSETS, on_asset),
+        Consumer.of(COLLECTIONS_ARTWORKS, on_artwork),
+        Consumer.of(COLLECTIONS_PACKAGES, on_package),
     ]
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from services.credits.domain.decisions import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import CommandHandlers
+from shared.contracts.consumers import CREDITS_JOBS
 from shared.contracts.generation import (
     JobCompleted,
     JobDisowned,
@@ -15,23 +16,13 @@ from shared.contracts.generation import (
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
-JOBS = "credits-jobs-v1"
-"""One consumer for all job events, so that they are handled in order."""
-
 
 def consumers(handlers: CommandHandlers) -> list[Consumer]:
     async def on_job(recorded: RecordedEvent) -> None:
         command = command_of(recorded, handlers.clock())
-        await handlers.handle(command, recorded.context.caused(recorded.event_id, JOBS))
+        await handlers.handle(command, recorded.context.caused(recorded.event_id, CREDITS_JOBS.name))
 
-    return [
-        Consumer(
-            name=JOBS,
-            owner="generation",
-            events=(JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected, JobDisowned),
-            handle=on_job,
-        )
-    ]
+    return [Consumer.of(CREDITS_JOBS, on_job)]
 
 
 def command_of(recorded: RecordedEvent, now: datetime) -> Command:

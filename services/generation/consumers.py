@@ -12,25 +12,22 @@ from shared.contracts.collections import (
     EncryptionChosen,
     InstructionsRevised,
 )
+from shared.contracts.consumers import GENERATION_COLLECTIONS, GENERATION_FILES, GENERATION_HOLDS
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.contracts.storage import AssetStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer, ReceivedEvent
 
-COLLECTIONS = "generation-collections-v2"
-HOLDS = "generation-holds-v1"
-FILES = "generation-files-v1"
-
 
 def consumers(handlers: CommandHandlers, stored_files: StoredFiles) -> list[Consumer]:
     async def on_collection(recorded: ReceivedEvent) -> None:
-        context = recorded.context.caused(recorded.event_id, COLLECTIONS)
+        context = recorded.context.caused(recorded.event_id, GENERATION_COLLECTIONS.name)
         await handlers.adopt_collection(adoption(recorded), context)
 
     async def on_hold(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, HoldPlaced | HoldDeclined)
-        context = recorded.context.caused(recorded.event_id, HOLDS)
+        context = recorded.context.caused(recorded.event_id, GENERATION_HOLDS.name)
         await handlers.command_job(event.job_id, hold_decision(event), context)
 
     async def on_file(recorded: RecordedEvent) -> None:
@@ -38,14 +35,9 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles) -> list[Cons
         await stored_files.add(recorded.event, recorded.recorded_at)
 
     return [
-        Consumer(
-            name=COLLECTIONS,
-            owner="collections",
-            events=(CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen, CustodyTransferred),
-            handle=on_collection,
-        ),
-        Consumer(name=HOLDS, owner="credits", events=(HoldPlaced, HoldDeclined), handle=on_hold),
-        Consumer(name=FILES, owner="storage", events=(AssetStored,), handle=on_file),
+        Consumer.of(GENERATION_COLLECTIONS, on_collection),
+        Consumer.of(GENERATION_HOLDS, on_hold),
+        Consumer.of(GENERATION_FILES, on_file),
     ]
 
 

@@ -10,13 +10,11 @@ from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import PackageHandlers
 from services.storage.queries import Queries
 from shared.contracts.collections import PackagePartListed, PackageRequested
+from shared.contracts.consumers import STORAGE_GENERATIONS, STORAGE_PACKAGES
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 from shared.telemetry import get_logger
-
-GENERATIONS = "storage-generations-v1"
-PACKAGES = "storage-packages-v1"
 
 log = get_logger("storage")
 
@@ -33,11 +31,11 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
                 log.warning("a generation names a file that isn't ours", gid=str(event.gid), asset_id=output.asset_id)
                 continue
             command = DescribeAsset(output.asset_id, event.user_id, event.job_id, event.gid, gen_in_data, gen_out_data)
-            context = recorded.context.caused(recorded.event_id, f"{GENERATIONS}:{output.asset_id}")
+            context = recorded.context.caused(recorded.event_id, f"{STORAGE_GENERATIONS.name}:{output.asset_id}")
             await handlers.describe(row.path, command, context)
 
     async def on_package(recorded: RecordedEvent) -> None:
-        context = recorded.context.caused(recorded.event_id, PACKAGES)
+        context = recorded.context.caused(recorded.event_id, STORAGE_PACKAGES.name)
         match recorded.event:
             case PackagePartListed() as part:
                 await package_handlers.take_part(part, context)
@@ -46,12 +44,7 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
             case _:
                 raise AssertionError(f"{recorded.type} is not an event of a package request")
 
-    generation_events = (GenerationCompleted, GenerationFailed)
-    package_events = (PackagePartListed, PackageRequested)
-    return [
-        Consumer(name=GENERATIONS, owner="generation", events=generation_events, handle=on_generation),
-        Consumer(name=PACKAGES, owner="collections", events=package_events, handle=on_package),
-    ]
+    return [Consumer.of(STORAGE_GENERATIONS, on_generation), Consumer.of(STORAGE_PACKAGES, on_package)]
 
 
 def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output]:

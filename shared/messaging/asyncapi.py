@@ -12,9 +12,9 @@ import msgspec
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.specification import AsyncAPI
 
+from shared.contracts.consumers import ConsumerDeclaration
 from shared.contracts.event import Event, event_type
 from shared.messaging.cloudevents import CONTENT_TYPE
-from shared.messaging.consumers import Consumer
 from shared.messaging.streams import stream_name, subject_of
 
 STREAM_ID = "stream_id"
@@ -25,7 +25,7 @@ PARAMETERS = {STREAM_ID: {"description": "The id of the event's stream, a UUID"}
 def asyncapi(
     service: str,
     events: Sequence[type[Event]],
-    consumers: Sequence[Consumer] = (),
+    consumers: Sequence[ConsumerDeclaration] = (),
     *,
     version: str = "1",
     server: str = "nats://localhost:4222",

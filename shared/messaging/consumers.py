@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
+from shared.contracts.consumers import ConsumerDeclaration
 from shared.contracts.event import Event, event_type
 from shared.contracts.language import Language, language_of
 from shared.eventstore import Codec, EventStore
@@ -64,6 +65,11 @@ class Consumer:
     events: tuple[type[Event], ...]
     handle: Callable[[ReceivedEvent], Awaitable[None]]
     language: Language | None = None
+
+    @classmethod
+    def of(cls, declaration: ConsumerDeclaration, handle: Callable[[ReceivedEvent], Awaitable[None]]) -> "Consumer":
+        """The consumer that a service declares in `shared.contracts.consumers`."""
+        return cls(declaration.name, declaration.owner, declaration.events, handle)
 
     def codec(self) -> Codec:
         """For all events that the owner publishes; for an owner without contracts, those that are consumed."""

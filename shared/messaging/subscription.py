@@ -22,6 +22,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import NotFoundError
 
 from shared.backoff import Backoff
+from shared.contracts.consumers import ORDERED_SUFFIX
 from shared.handling.window import Window
 from shared.messaging.connection import SELDOM, connected
 from shared.messaging.consumer_checkpoints import HistoryPoint
@@ -34,8 +35,6 @@ from shared.stopping import stoppable, unless
 CONNECT_WITHIN = 5.0
 KEPT = 60.0
 """Seconds for which the server keeps an ordered consumer that nobody pulls from."""
-SUFFIX = "-ordered"
-"""Told apart from the durables that releases before 0.2 have left in the streams, which can't be changed into these."""
 TROUBLE = (nats.errors.Error, OSError)
 
 log = structlog.get_logger()
@@ -84,7 +83,7 @@ class Follower(Protocol):
 
 def ordered_name(consumer: str) -> str:
     """The name of this consumer on the broker."""
-    return consumer + SUFFIX
+    return consumer + ORDERED_SUFFIX
 
 
 def settled_name(consumer: str, info: ConsumerInfo) -> str:

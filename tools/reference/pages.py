@@ -14,12 +14,12 @@ import msgspec
 import services
 import shared.contracts
 import workers
-from infra.cli.asyncapi import consumers_of
 from infra.cli.history import SERVICES
 from infra.cli.main import main
 from infra.cli.options import program
 from services.edge.routing import RULES, USERS, WORKERS
 from shared.contracts import sizes
+from shared.contracts.consumers import CONSUMERS
 from shared.contracts.error_codes import CONSUMED_EVENTS, REQUESTS, STEPS
 from shared.contracts.event import Event, event_type
 from shared.http.problems import STATUS
@@ -105,7 +105,7 @@ def events() -> str:
     """Every event of the published language, by owner."""
     consumers: dict[str, set[str]] = {}
     for service in SERVICES:
-        for consumer in consumers_of(service):
+        for consumer in CONSUMERS.get(service, ()):
             for event in consumer.events:
                 consumers.setdefault(event_type(event), set()).add(service)
     parts = []

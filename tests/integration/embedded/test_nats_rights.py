@@ -7,12 +7,11 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from infra.cli.asyncapi import consumers_of
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import CONSUMERS, ORDERED, OWNERS, RESULTS_INTAKE, STUDIO, service_users
+from infra.embedded.nats_users import OWNERS, RESULTS_INTAKE, STUDIO, service_users
 from services.generation.engine import results_intake
+from shared.contracts.consumers import CONSUMERS, ORDERED_SUFFIX
 from shared.contracts.work import consumer_name
-from shared.messaging.subscription import SUFFIX
 from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
 
@@ -41,7 +40,11 @@ def right(subject: str, *holders: str) -> Right:
 
 def readers(stream: str) -> set[str]:
     """The services that read a stream, its owner included."""
-    return {stream.lower()} & set(OWNERS) | {service for service, taken in CONSUMERS.items() if stream.lower() in taken}
+    return {stream.lower()} & set(OWNERS) | {
+        service
+        for service, consumers in CONSUMERS.items()
+        if stream.lower() in {consumer.owner for consumer in consumers}
+    }
 
 
 def publishing() -> list[Right]:
@@ -73,10 +76,10 @@ def publishing() -> list[Right]:
             found.append(right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}"))
         found.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.direct_job.another"))
         found.append(right(f"$JS.ACK.WORK.{consumer}.1.1.1.1.1", user))
-    for service, taken in CONSUMERS.items():
-        for owner, names in taken.items():
-            for name in (*names, *(each + ORDERED for each in names)):
-                stream = owner.upper()
+    for service, consumers in CONSUMERS.items():
+        for declared in consumers:
+            for name in (declared.name, declared.name + ORDERED_SUFFIX):
+                stream = declared.owner.upper()
                 for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT"):
                     found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.{name}", service))
                 found.append(right(f"$JS.ACK.{stream}.{name}.1.1.1.1.1", service))
@@ -147,15 +150,6 @@ async def test_who_may_listen_where(server: NatsServer, user: str) -> None:
     assert allowed == {right.subject for right in rights if user in right.holders}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_the_consumers_of_each_service_are_listed(service: str) -> None:
-    """Permissions name each consumer, so a new one must be added there."""
-    names_by_owner: dict[str, set[str]] = {}
-    for consumer in consumers_of(service):
-        names_by_owner.setdefault(consumer.owner, set()).add(consumer.name)
-    assert names_by_owner == {owner: set(names) for owner, names in CONSUMERS.get(service, {}).items()}
-
-
-def test_the_other_names_are_those_of_the_code() -> None:
-    """Constants that nats_users.py repeats, since it must not import services."""
-    assert (RESULTS_INTAKE, ORDERED) == (results_intake.DURABLE, SUFFIX)
+def test_the_name_of_the_results_intake_is_that_of_the_code() -> None:
+    """nats_users.py repeats it, since it must not import services."""
+    assert results_intake.DURABLE == RESULTS_INTAKE

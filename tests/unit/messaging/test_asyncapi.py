@@ -10,19 +10,14 @@ import pytest
 
 from shared.contracts import collections, generation, storage
 from shared.contracts import credits as credits_
+from shared.contracts.consumers import ConsumerDeclaration
 from shared.contracts.event import Event, event_type
-from shared.eventstore import RecordedEvent
-from shared.messaging import Consumer
 from shared.messaging.asyncapi import asyncapi
 
 OWNERS = {"collections": collections, "generation": generation, "credits": credits_, "storage": storage}
 
 
-async def handle(recorded: RecordedEvent) -> None:
-    raise NotImplementedError
-
-
-CONSUMER = Consumer("credits-jobs-v1", "generation", (generation.JobRequested, generation.JobFailed), handle)
+JOBS = ConsumerDeclaration("credits-jobs-v1", "generation", (generation.JobRequested, generation.JobFailed))
 
 
 def resolve(document: dict[str, Any], reference: str) -> Any:
@@ -63,7 +58,7 @@ def test_every_event_of_the_owner_is_published(service: str) -> None:
 
 def test_what_a_consumer_takes_is_received() -> None:
     """Its channels are the owner's subjects; names say which consumer it is."""
-    document = asyncapi("credits", credits_.EVENTS, [CONSUMER])
+    document = asyncapi("credits", credits_.EVENTS, [JOBS])
     operation = document["operations"]["credits-jobs-v1.job_failed.v1"]
     channel = document["channels"]["credits-jobs-v1.job_failed.v1"]
     assert operation["action"] == "receive"
@@ -72,7 +67,7 @@ def test_what_a_consumer_takes_is_received() -> None:
 
 def test_the_document_is_plain_json_with_names_that_asyncapi_allows() -> None:
     """No reference dangles, and every component's key is of AsyncAPI's alphabet."""
-    document = asyncapi("credits", credits_.EVENTS, [CONSUMER])
+    document = asyncapi("credits", credits_.EVENTS, [JOBS])
     assert json.loads(json.dumps(document)) == document
     assert {"asyncapi", "info", "servers", "channels", "operations", "components"} <= set(document)
     assert {"title", "version"} <= set(document["info"])

@@ -1,0 +1,82 @@
+"""Which events of which other services each service handles, and the names of its consumers: declared here only.
+
+Services give each its handler (`shared.messaging.Consumer.of`), `emprops asyncapi` describes them, and the permissions
+of the NATS users name them. A name is permanent, since the consumer's checkpoint is stored under it; it ends in a
+version, which is raised to begin again from the first event, or when `events` grows.
+"""
+
+import msgspec
+
+from shared.contracts.collections import (
+    CollectionCreated,
+    CollectionRetitled,
+    CustodyTransferred,
+    EncryptionChosen,
+    InstructionsRevised,
+    PackagePartListed,
+    PackageRequested,
+)
+from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.contracts.event import Event
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationFailed,
+    GenerationStarted,
+    JobCompleted,
+    JobDisowned,
+    JobFailed,
+    JobPartiallyCompleted,
+    JobRejected,
+    JobRequested,
+)
+from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
+
+ORDERED_SUFFIX = "-ordered"
+"""Ends a consumer's name on the broker. Without it, it would be that of the durable consumer which releases before 0.2
+have left in the stream, and which can't be changed into an ordered one."""
+
+
+class ConsumerDeclaration(msgspec.Struct, frozen=True):
+    """The events of the service `owner` that one consumer handles, in their newest versions."""
+
+    name: str
+    owner: str
+    events: tuple[type[Event], ...]
+
+
+COLLECTIONS_ASSETS = ConsumerDeclaration("collections-assets-v1", "storage", (AssetStored, AssetDescribed))
+"""One consumer for both events, so that a file is linked before it is described."""
+COLLECTIONS_ARTWORKS = ConsumerDeclaration(
+    "collections-artworks-v1",
+    "generation",
+    (JobRequested, JobCompleted, JobPartiallyCompleted, GenerationStarted, GenerationCompleted),
+)
+COLLECTIONS_PACKAGES = ConsumerDeclaration("collections-packages-v1", "storage", (PackageStored, PackageFailed))
+
+CREDITS_JOBS = ConsumerDeclaration(
+    "credits-jobs-v1",
+    "generation",
+    (JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected, JobDisowned),
+)
+"""One consumer for all events of jobs, so that they are handled in order."""
+
+GENERATION_COLLECTIONS = ConsumerDeclaration(
+    "generation-collections-v2",
+    "collections",
+    (CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen, CustodyTransferred),
+)
+GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPlaced, HoldDeclined))
+GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))
+
+STORAGE_GENERATIONS = ConsumerDeclaration(
+    "storage-generations-v1", "generation", (GenerationCompleted, GenerationFailed)
+)
+STORAGE_PACKAGES = ConsumerDeclaration("storage-packages-v1", "collections", (PackagePartListed, PackageRequested))
+
+CONSUMERS: dict[str, tuple[ConsumerDeclaration, ...]] = {
+    "collections": (COLLECTIONS_ASSETS, COLLECTIONS_ARTWORKS, COLLECTIONS_PACKAGES),
+    "credits": (CREDITS_JOBS,),
+    "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_FILES),
+    "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES),
+}
+"""By service. A service that is missing here handles no events of others."""
