@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from shared.handling.retry import RetrySettings
     from shared.messaging.cloudevents import ReceivedEvent
     from shared.messaging.connection import connect, connected
-    from shared.messaging.consumers import Consumer, ConsumerLag, ConsumerRunner
+    from shared.messaging.consumer import Consumer
+    from shared.messaging.consumers import ConsumerLag, ConsumerRunner
     from shared.messaging.relay import Lag, Relay
     from shared.messaging.streams import StreamLimits, ensure_stream, stream_name
     from shared.messaging.subscription import SubscriptionSettings
@@ -34,7 +35,8 @@ __getattr__ = lazily(
     {
         "shared.messaging.cloudevents": ("ReceivedEvent",),
         "shared.messaging.connection": ("connect", "connected"),
-        "shared.messaging.consumers": ("Consumer", "ConsumerLag", "ConsumerRunner"),
+        "shared.messaging.consumer": ("Consumer",),
+        "shared.messaging.consumers": ("ConsumerLag", "ConsumerRunner"),
         "shared.handling.retry": ("RetrySettings",),
         "shared.messaging.relay": ("Lag", "Relay"),
         "shared.messaging.streams": ("StreamLimits", "ensure_stream", "stream_name"),

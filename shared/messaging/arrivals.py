@@ -19,7 +19,7 @@ from nats.js.errors import NotFoundError
 from shared.backoff import Backoff
 from shared.eventstore.watermarks import Watermarks
 from shared.messaging.connection import SELDOM, close, connect
-from shared.messaging.consumers import Consumer
+from shared.messaging.consumer import Consumer
 from shared.messaging.streams import stream_name
 from shared.messaging.subscription import deliveries_name, ordered_name, settled_name
 from shared.stopping import stoppable

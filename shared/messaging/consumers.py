@@ -6,13 +6,11 @@ been handled or parked (`shared.handling.delivery_handler`).
 
 One replica of a service is active per consumer. Its checkpoint, up to which all messages are settled, is in the
 service's own database, and the next active replica begins there; the broker's record does not count. Delivery is at
-least once: handlers are idempotent because they derive their command id from the event
-(`recorded.context.caused(recorded.event_id, name)`).
+least once: see `Consumer`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,10 +18,8 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from shared.contracts.consumers import ConsumerDeclaration
-from shared.contracts.event import Event, event_type
-from shared.contracts.language import Language, language_of
-from shared.eventstore import Codec, EventStore
+from shared.contracts.event import event_type
+from shared.eventstore import EventStore
 from shared.eventstore.epochs import Epoch
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
@@ -34,7 +30,8 @@ from shared.handling.parking import SCHEMA
 from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
 from shared.messaging import consumer_checkpoints
-from shared.messaging.cloudevents import LATE, ReceivedEvent, foreign, identify
+from shared.messaging.cloudevents import LATE, foreign, identify
+from shared.messaging.consumer import Consumer
 from shared.messaging.consumer_checkpoints import Floor, HistoryPoint
 from shared.messaging.pulling import OVERHEAD, size_of
 from shared.messaging.received import MessageReader, ReceivedMessage
@@ -48,33 +45,6 @@ LAST_CHECKPOINT_TIMEOUT = 1.0
 """Seconds for which a consumer that stops tries to save its checkpoint."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Consumer:
-    """`handle` is called for each of `events` of the service `owner`, at least once.
-
-    `name` identifies the consumer's checkpoint and never changes. Put a version in it (`credits-jobs-v1`), and raise
-    that to begin again from the first event, or when `events` grows: a consumer does not return to events that it has
-    skipped. `events` are newest versions; events that were published in older ones are upcast by the owner's `language`
-    (by default its contracts).
-    """
-
-    name: str
-    owner: str
-    events: tuple[type[Event], ...]
-    handle: Callable[[ReceivedEvent], Awaitable[None]]
-    language: Language | None = None
-
-    @classmethod
-    def of(cls, declaration: ConsumerDeclaration, handle: Callable[[ReceivedEvent], Awaitable[None]]) -> "Consumer":
-        """The consumer that a service declares in `shared.contracts.consumers`."""
-        return cls(declaration.name, declaration.owner, declaration.events, handle)
-
-    def codec(self) -> Codec:
-        """For all events that the owner publishes; for an owner without contracts, those that are consumed."""
-        language = self.language or language_of(self.owner)
-        return Codec(dict.fromkeys((*language.events, *self.events)), upcasters=language.upcasters)
 
 
 @dataclass(frozen=True)
