@@ -1,6 +1,5 @@
 """Lists of projects and collections, from the read tables."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import LiteralString, NamedTuple
@@ -14,7 +13,7 @@ from services.collections.views.collection import CollectionSummary, collection_
 from services.collections.views.feed import FeedItem, FeedRow, feed_item
 from services.collections.views.project import ProjectView, project_view
 from shared.eventstore import EventStore
-from shared.http import Page, decode_cursor, encode_cursor
+from shared.http import Page, decode_cursor, next_cursor
 
 
 class Place(NamedTuple):
@@ -81,7 +80,7 @@ class ListQueries:
         records = await self.store.pool.rows(SELECT_PROJECTS_OF_USER, (user_id, *place, limit + 1))
         rows = [ProjectRow(*record) for record in records]
         views = [project_view(row) for row in rows[:limit]]
-        return Page(views, _next([Place(row.created_at, row.id) for row in rows], limit))
+        return Page(views, next_cursor(rows, limit, _place))
 
     async def untitled_projects(self, user_id: UUID) -> int:
         """How many untitled projects of the user's the read table has."""
@@ -109,7 +108,7 @@ class ListQueries:
             query = SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS
             rows = await self._rows(query, project_id, archived, status, *place, limit + 1)
         summaries = [collection_summary(row) for row in rows[:limit]]
-        return Page(summaries, _next([Place(row.created_at, row.id) for row in rows], limit))
+        return Page(summaries, next_cursor(rows, limit, _place))
 
     async def published_collections(
         self, limit: int, cursor: str | None, blockchain: str | None = None
@@ -121,19 +120,22 @@ class ListQueries:
         else:
             rows = await self._rows(SELECT_PUBLISHED_ON_CHAIN, blockchain, *place, limit + 1)
         summaries = [collection_summary(row) for row in rows[:limit]]
-        return Page(summaries, _next([Place(row.publish_date or row.created_at, row.id) for row in rows], limit))
+        return Page(summaries, next_cursor(rows, limit, _place_by_publish_date))
 
     async def feed(self, limit: int, cursor: str | None) -> Page[FeedItem]:
         """Collections with an open preview, newest first."""
         place = decode_cursor(cursor, Place) if cursor else LAST
         records = await self.store.pool.rows(SELECT_FEED, (*place, limit + 1))
         items = [feed_item(FeedRow(*record)) for record in records]
-        return Page(items[:limit], _next([Place(item.created_at, item.id) for item in items], limit))
+        return Page(items[:limit], next_cursor(items, limit, _place))
 
     async def _rows(self, query: LiteralString, *parameters: object) -> list[CollectionRow]:
         return [CollectionRow(*record) for record in await self.store.pool.rows(query, parameters)]
 
 
-def _next(places: Sequence[Place], limit: int) -> str | None:
-    """The cursor of the next page, or None if there are no more than `limit` places."""
-    return encode_cursor(places[limit - 1]) if len(places) > limit else None
+def _place(item: ProjectRow | CollectionRow | FeedItem) -> Place:
+    return Place(item.created_at, item.id)
+
+
+def _place_by_publish_date(row: CollectionRow) -> Place:
+    return Place(row.publish_date or row.created_at, row.id)

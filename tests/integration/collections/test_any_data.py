@@ -1,4 +1,4 @@
-"""Any JSON as a collection's `data`, over HTTP: accepted, it comes back byte for byte; refused, the place is named."""
+"""Any JSON as a collection's `data`, over HTTP: accepted and returned byte for byte, or refused with a pointer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.apps.collections import Api, two_steps
 from tests.support.odd_values import exists
 
 DOCUMENTS = 100
-"""Per kind, of which hypothesis takes the simplest first."""
+"""By kind; hypothesis tries the simplest first."""
 
 NUMBERS = st.sampled_from([0, -1, -0.0, 0.5, 1e22, 1e308, 5e-324, 2**53 + 1, 2**63, 2**64, 10**40]) | st.integers()
 WORDS = st.text(max_size=6) | st.sampled_from(["", "\0", "e\u0301", "\ufffe", "\U0010ffff", "{{style}}", "{{$ref:1}}"])
@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every value of a document."""
+    """The paths of all values in a document."""
     yield path
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in below:
@@ -33,7 +33,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy of a document with something else in one place."""
+    """A copy of a document with another value at one path."""
     if not path:
         return new
     copied = dict(value) if isinstance(value, dict) else list(value)
@@ -42,7 +42,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def documents(valid: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
-    """By kind: next to what is known, where fields are free; in place of what is known; and nothing but odd."""
+    """By kind: additional members, replaced members, and documents of other values only."""
     free = st.dictionaries(st.text(max_size=6).map("x{}".format), JSON, min_size=1, max_size=3)
     inside = st.sampled_from([(), ("generations",), ("steps", 0), ("steps", 1, "nodePayload"), ("variables", 0)])
 
@@ -60,7 +60,7 @@ def documents(valid: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:
 
 
 def _is_said(document: Any) -> bool:
-    """`null` for a member leaves it as it is."""
+    """`null` leaves `data` unchanged."""
     return document is not None
 
 
@@ -86,7 +86,7 @@ class Shown(msgspec.Struct):
 
 @pytest.mark.parametrize(("kind", "accepted_at_least"), [("beside", 30), ("in place", 5), ("odd", 0)])
 async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: str, accepted_at_least: int) -> None:
-    """From each read; what is refused changes nothing."""
+    """By every read; a refused request changes nothing."""
     made = await api.create({"title": "Any", "data": two_steps()})
     edit, read = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"
     kept, before, accepted = step_ids(made["data"]), await raw_data(api, read), 0
@@ -110,11 +110,11 @@ async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: 
 
 
 def place(detail: dict[str, str]) -> str:
-    """Where the fault is: of a member that is missing, the object that lacks it."""
+    """The path of the fault; for a missing member, that of its object."""
     pointer = detail["pointer"]
     return pointer.rpartition("/")[0] if "required" in detail["message"] else pointer
 
 
 async def raw_data(api: Api, path: str) -> bytes:
-    """A collection's `data` as the answer spells it."""
+    """The bytes of a collection's `data` in the response."""
     return bytes(msgspec.json.decode(await api.text(path), type=Shown).data.data)

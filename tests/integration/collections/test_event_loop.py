@@ -1,4 +1,4 @@
-"""Work on the largest inputs leaves the event loop: no turn of it is long, counted in calls."""
+"""Work on the largest inputs runs in threads: the function calls in one turn of the event loop are bounded."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from tests.support.apps.collections import Api
 from tests.support.loop_steps import LoopSteps
 
 MOST = 20_000
-"""Calls in one turn: less than 10 ms. Looking at the largest data takes hundreds of thousands."""
+"""Calls in one turn, less than 10 ms. Checking the largest data takes hundreds of thousands."""
 STEP = {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "foxes"}}
 
 
@@ -20,7 +20,7 @@ def values(count: int) -> dict[str, Any]:
 
 
 def texts() -> dict[str, Any]:
-    """As deep and as many as fit."""
+    """With as many members as fit, nested as deep as allowed."""
     nodes = [{"type": "p", "content": [{"text": "{{n}}"}]} for _ in range(8_000)]
     step = {**STEP, "nodePayload": {"prompt": {"type": "doc", "content": nodes}}}
     return {"version": "v2", "steps": [step], "variables": [{"name": "n", "type": "number", "value": 7}]}
@@ -28,7 +28,7 @@ def texts() -> dict[str, Any]:
 
 @pytest.mark.parametrize("data", [values(9_900), texts()], ids=["many values", "a large document"])
 async def test_the_largest_collection_does_not_block_the_event_loop(api: Api, data: dict[str, Any]) -> None:
-    """Created, edited, read, copied, checked for publishing, and its table out and in."""
+    """Creation, edit, read, remix, dry run, and the table of its variables in both directions."""
     body = json.dumps({"title": "Large", "data": data}).encode()
     assert len(body) > 250_000
     headers = {"Content-Type": "application/json"}

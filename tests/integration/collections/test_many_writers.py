@@ -1,4 +1,4 @@
-"""Fifty writers of one collection at once, over HTTP: nothing that anybody was told is saved is lost."""
+"""Fifty concurrent writers of one collection, over HTTP: no acknowledged edit is lost."""
 
 import asyncio
 from uuid import UUID
@@ -9,7 +9,7 @@ WRITERS = 50
 
 
 async def test_fifty_writers_with_if_match_lose_no_update(api: Api):
-    """Each adds an image to those that are there, with If-Match, and begins again when it is told 412."""
+    """Each adds an image to the current ones with If-Match, and tries again after a 412."""
     made = await api.create({"title": "Mural"})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"
 
@@ -31,7 +31,7 @@ async def test_fifty_writers_with_if_match_lose_no_update(api: Api):
 
 
 async def test_fifty_writers_without_if_match_are_all_in_the_history(api: Api):
-    """Each edit happens once, in some order, and what is read in the end is the last of them."""
+    """Each edit is recorded once, and the state is that of the last one."""
     made = await api.create({"title": "Mural", "editions": 7})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"
     writes = [api.put(path, {"description": f"by {writer}"}) for writer in range(WRITERS)]

@@ -7,7 +7,7 @@ from tests.support.apps.collections import Api
 
 
 async def test_a_project_is_created_and_listed(api: Api):
-    """In the platform's own shape, for its user alone."""
+    """With the documented members, for its user only."""
     made = await api.post("/projects", {"name": "Birds"})
     assert made.status == 201
     assert set(made.data) == {"id", "name", "user_id", "is_default", "version", "created_at"}
@@ -17,7 +17,7 @@ async def test_a_project_is_created_and_listed(api: Api):
 
 
 async def test_concurrent_creations_create_one_default_project(api: Api):
-    """Twenty first collections of one user, all at the same time, land in one project."""
+    """Twenty concurrent first collections of a user are in one project."""
     made = await asyncio.gather(*(api.create() for _ in range(20)))
     (project,) = (await api.get("/projects")).data
     assert project["is_default"]
@@ -27,7 +27,7 @@ async def test_concurrent_creations_create_one_default_project(api: Api):
 
 
 async def test_untitled_projects_are_numbered(api: Api):
-    """Also when they are asked for at the same time."""
+    """Also by concurrent requests."""
     made = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
     names = {"Untitled", *(f"Untitled {number}" for number in range(2, 6))}
     assert {each.data["name"] for each in made} == names
@@ -36,7 +36,7 @@ async def test_untitled_projects_are_numbered(api: Api):
 
 
 async def test_repeated_requests_are_idempotent(api: Api):
-    """With one Idempotency-Key, a project is made once, an untitled one too."""
+    """With one Idempotency-Key, a project is created once; so is an untitled one."""
     for path, body in (("/projects", {"name": "Birds"}), ("/projects/untitled", {})):
         first = await api.post(path, body, headers={"Idempotency-Key": "k"})
         again = await api.post(path, body, headers={"Idempotency-Key": "k"})

@@ -1,4 +1,4 @@
-"""With 100,000 collections: every list reads only the rows of its page, by an index."""
+"""With 100,000 collections, every list reads the rows of its page by an index, and few others."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -83,7 +83,7 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def full(servers) -> AsyncIterator[psycopg.AsyncConnection]:
-    """The read tables of a platform that has been used for a while, filled in one go."""
+    """The read tables with many rows."""
     dsn = servers.create_database("template1")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         for projection in SERVICE.projections:
@@ -102,7 +102,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", QUERIES)
 async def test_no_list_scans_a_table(full: psycopg.AsyncConnection, name: str):
-    """No sequential scan, no sort of more than is answered, and rows read in proportion to the page."""
+    """No sequential scan, and the rows read are in proportion to the page."""
     query, values = QUERIES[name]
     cursor = await full.execute(f"explain (analyze, format json) {query}".encode(), values)
     ((explained,),) = await cursor.fetchall()
@@ -122,7 +122,7 @@ async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_queries_return_rows_of_a_large_table(full: psycopg.AsyncConnection):
-    """The queries return rows: plans over empty tables prove nothing."""
+    """Plans over empty tables would prove nothing."""
     cursor = await full.execute("select count(*) from collections_v4")
     assert await cursor.fetchone() == (ROWS,)
     for query, values in QUERIES.values():

@@ -1,4 +1,4 @@
-"""The read tables are nothing but their events."""
+"""The read tables can be rebuilt from events."""
 
 from services.collections.app import SERVICE
 from shared.projections import rebuild
@@ -9,7 +9,7 @@ EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
 async def test_rebuilt_tables_equal_the_live_ones(api: Api):
-    """After a life with everything in it: several users, edits, publishing, the archive, numbers of every size."""
+    """After commands of all kinds by several users, with numbers of every size."""
     for user in (ALICE, BOB):
         who = {"user": user}
         data = two_steps() | {"numbers": [1e300, 1e-9, 1.0, -0.0, 9223372036854775807]}

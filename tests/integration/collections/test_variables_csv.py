@@ -1,4 +1,4 @@
-"""Variables as a table over HTTP."""
+"""Tables of variables over HTTP."""
 
 from services.collections.routes.variables import MAX_TABLE
 from tests.support.apps.client import BOB
@@ -6,7 +6,7 @@ from tests.support.apps.collections import Api, two_steps
 
 
 async def test_a_table_of_variables_is_accepted_back(api: Api):
-    """The same table changes nothing; another one is an edit like any other."""
+    """The same table changes nothing; another one is an edit."""
     made = await api.create({"data": two_steps()})
     path = f"/collections/{made['id']}/variables.csv"
     table = await api.text(path)
@@ -44,7 +44,7 @@ async def test_invalid_tables_are_refused_and_change_nothing(api: Api):
 
 
 async def test_a_text_of_any_accepted_length_is_returned(api: Api):
-    """The csv module's own bound is 131,072 characters. What is too long is refused by the collection's bound."""
+    """Longer than the csv module's default of 131,072 characters; the collection's own bound applies."""
     made = await api.create({"data": two_steps()})
     path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
     before = await api.text(path)

@@ -1,4 +1,4 @@
-"""Collections asks for packages, and tells what became of them: generation and storage are played."""
+"""The collections service requests packages and records their outcomes. Tests act as generation and storage."""
 
 import hashlib
 from typing import Any
@@ -30,7 +30,7 @@ CONTENT = {101: b"first", 102: b"second"}
 
 
 async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) -> tuple[dict[str, Any], UUID]:
-    """A collection, and a job of it that made two artworks; the second one was done first."""
+    """A collection, and a job of it with two artworks, of which the second was completed first."""
     collection = await api.create({"title": "Tides", "data": two_steps()})
     job, gids = uuid4(), [uuid4(), uuid4()]
     data, collection_id = collection["data"], UUID(collection["id"])
@@ -76,7 +76,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
 
 
 async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
-    """The answer to the request, as soon as all of the job is known."""
+    """The answer to the request, once all events of the job have been handled."""
 
     async def accepted() -> Any:
         answer = await api.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})
@@ -95,7 +95,7 @@ async def until(api: Api, path: str, status: str) -> Any:
 
 
 async def listed(api: Api, package_id: str) -> tuple[list[PackagePartListed], PackageRequested]:
-    """The last attempt, as storage hears of it."""
+    """The events of the last attempt."""
     events = [recorded.event for recorded in await api.store.read_stream(UUID(package_id))]
     request = [event for event in events if isinstance(event, PackageRequested)][-1]
     parts = [event for event in events if isinstance(event, PackagePartListed) and event.attempt == request.attempt]
@@ -103,7 +103,7 @@ async def listed(api: Api, package_id: str) -> tuple[list[PackagePartListed], Pa
 
 
 def delivered(parts: list[PackagePartListed], request: PackageRequested) -> PackageStored:
-    """What storage answers."""
+    """Storage's event on the attempt."""
     artworks = [each for part in parts for each in part.artworks]
     documents = [each for part in parts for each in part.documents]
     planned = plan(Contents(request.collection_id, request.job_id, request.title, artworks, [], documents))
@@ -115,7 +115,7 @@ def delivered(parts: list[PackagePartListed], request: PackageRequested) -> Pack
 async def test_a_package_is_made_of_the_jobs_tokens_in_their_order(
     collections: Api, generating: Publisher, storing: Publisher
 ):
-    """And of what the collection and its tokens say of themselves on each chain, as canonical JSON."""
+    """And the metadata of the collection and its tokens on each chain, as canonical JSON."""
     collection, job = await a_finished_job(collections, generating, storing)
     answer = await asked(collections, collection, job)
     assert answer.headers["location"] == f"/collections/{collection['id']}/packages/{answer.data['id']}"
@@ -161,7 +161,7 @@ async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, gen
 async def test_another_attempt_is_made_when_the_last_one_failed_or_the_collection_says_something_else(
     collections: Api, generating: Publisher, storing: Publisher
 ):
-    """Otherwise asking again changes nothing."""
+    """Otherwise a repeated request changes nothing."""
     collection, job = await a_finished_job(collections, generating, storing)
     made = (await asked(collections, collection, job)).data
     assert (await asked(collections, collection, job)).data == made

@@ -1,4 +1,4 @@
-"""Addresses of the chains, good and mistyped. The good ones are EIP-55's own, and accounts known on Tezos mainnet."""
+"""Valid and mistyped addresses. The valid ones are the examples of EIP-55, and accounts on Tezos mainnet."""
 
 import contextlib
 
@@ -65,6 +65,6 @@ def test_an_address_of_another_chain_is_refused():
 
 @given(st.text(max_size=70))
 def test_any_text_is_an_address_or_is_refused_with_a_reason(text):
-    """Nothing but ValueError ever comes of a wrong one."""
+    """An invalid address raises ValueError only."""
     with contextlib.suppress(ValueError):
         assert checked_address(checked_address(text)) == checked_address(text)

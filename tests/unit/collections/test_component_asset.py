@@ -1,4 +1,4 @@
-"""What is noted of the files that storage reports."""
+"""Events of files that storage reports."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ def test_a_file_is_linked_to_the_component_that_made_it():
 
 
 def test_a_file_without_a_component_has_no_events():
-    """Uploads are none of a collection's business, nor is what is said of them later."""
+    """Uploads, and later reports about them, are ignored."""
     given(component_asset).when(LinkAsset(**FIELDS | {"component_id": None})).then_nothing_happens()
     given(component_asset).when(DescribeAsset(7, {}, {})).then_nothing_happens()
 

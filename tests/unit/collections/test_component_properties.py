@@ -1,4 +1,4 @@
-"""What holds for every collection, whatever its steps refer to and however they do."""
+"""Properties of component ids for generated instructions, with all forms of references."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text("ab $:re
 
 
 def reference(step_id: int) -> st.SearchStrategy:
-    """The forms in which a step may name another one."""
+    """The forms of a reference."""
     return st.sampled_from(
         [
             {"$ref": step_id},
@@ -39,7 +39,7 @@ def nested(leaves: st.SearchStrategy) -> st.SearchStrategy:
 
 @st.composite
 def instructions(draw) -> dict:
-    """Instructions whose steps refer to earlier ones only, so that there is no circle; ids in any order."""
+    """Instructions whose steps refer to earlier ones only, so that there is no cycle; ids in any order."""
     ids = draw(st.lists(st.integers(1, 2**53), min_size=1, max_size=5, unique=True))
     steps = []
     for index, step_id in enumerate(ids):
@@ -51,7 +51,7 @@ def instructions(draw) -> dict:
 
 
 def graph(data: dict) -> list[list[tuple[str, int]]]:
-    """Per step, where it refers to which other, the others told by their place in the list."""
+    """For each step, the places of its references and the indexes of the steps they refer to."""
     place = {step_id: index for index, step_id in enumerate(step_ids(data))}
     return [[(where, place[ref]) for where, ref in walk(step["nodePayload"])] for step in data["steps"]]
 
@@ -96,7 +96,7 @@ def test_only_ids_and_references_change(data):
 
 @given(instructions())
 def test_a_state_is_decoded_from_its_snapshot_unchanged(data):
-    """The created event, and the state folded from it, are the same after a trip through their stored bytes."""
+    """The created event, and the state folded from it, are equal after encoding and decoding."""
     event = created(data, ids=fresh(data))[0]
     stored = msgspec.json.decode(msgspec.json.encode(event), type=CollectionCreated)
     assert stored == event
@@ -105,7 +105,7 @@ def test_a_state_is_decoded_from_its_snapshot_unchanged(data):
 
 
 def shape(data: dict) -> str:
-    """The instructions with every step told by its place instead of its id."""
+    """The instructions with the index of each step instead of its id."""
     place = {step_id: index + 1 for index, step_id in enumerate(step_ids(data))}
     steps = [
         {key: value for key, value in step.items() if key not in ("id", "fromId", "nodePayload")}

@@ -1,4 +1,4 @@
-"""What a creation makes of the instructions it is given."""
+"""The events of a creation, from its instructions and fields."""
 
 import copy
 
@@ -13,7 +13,7 @@ from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, cre
 
 
 def test_a_creation_is_a_collection_and_its_preview():
-    """The preview is there from the start, and disabled."""
+    """The preview is disabled."""
     collection_created, preview = created(title="Birds", editions=10)
     assert isinstance(collection_created, CollectionCreated)
     assert (collection_created.collection_id, collection_created.project_id) == (COLLECTION, PROJECT)
@@ -29,7 +29,7 @@ def test_every_step_gets_a_component_and_its_former_id_as_from_id():
 
 
 def test_a_from_id_in_the_data_is_replaced():
-    """A step copied from a collection keeps the id that it had there, not the one before that."""
+    """A step copied from a collection has as `fromId` its id there, not the id before that."""
     data = two_steps()
     data["steps"][0]["fromId"] = 77
     assert created(data)[0].data["steps"][0]["fromId"] == 1
@@ -57,7 +57,7 @@ def test_references_are_rewritten_in_both_forms_of_a_prompt():
 
 
 def test_unknown_members_are_kept():
-    """Unknown fields survive at every level, and the data given is not changed."""
+    """Unknown members are kept at every level, and the argument is not modified."""
     data = two_steps() | {"theme": {"dark": True}}
     data["steps"][0]["position"] = {"x": 1.5, "y": -0.25}
     data["variables"][0]["note"] = "mine"
@@ -70,7 +70,7 @@ def test_unknown_members_are_kept():
 
 
 def test_the_default_instructions_are_valid():
-    """What a collection starts from can be generated as it is."""
+    """A collection with the default instructions can be generated."""
     assert [step["fromId"] for step in created(instructions.default(), ids=(5,))[0].data["steps"]] == [1]
 
 

@@ -1,4 +1,4 @@
-"""Which instructions a collection can't have; the rules of a GenerationInput have a specification of their own."""
+"""Instructions that a collection refuses. The tests of GenerationInput specify its rules."""
 
 import pytest
 

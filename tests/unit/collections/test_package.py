@@ -1,4 +1,4 @@
-"""What is asked for with a package, in which parts, and when there is another attempt."""
+"""Requests of packages: their parts, further attempts, and outcomes."""
 
 from datetime import UTC, datetime
 from functools import reduce
@@ -107,7 +107,7 @@ def test_changed_contents_or_a_failure_allow_another_attempt(before: tuple[Any, 
 
 
 def test_documents_have_the_cids_of_the_artworks():
-    """Also when the tokens were read before storage's news of the files came, and the files after it."""
+    """Also if the tokens were read before storage reported the files, and the files after that."""
     early = msgspec.structs.replace(token(1), cids={})
     [part] = request([early]).parts
     assert part.artworks[0].cid == "cid-1"

@@ -1,4 +1,4 @@
-"""What happens to projects."""
+"""Commands on projects."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_a_project_is_created_under_a_trimmed_name():
 
 
 def test_the_default_project_has_one_id_per_user():
-    """Two first creations at once aim at the same stream, so only one of them makes it."""
+    """Two concurrent creations write the same stream, so one of them creates it."""
     assert default_project_id(ALICE) == create_default(ALICE).project_id == create_default(ALICE).project_id
     assert default_project_id(ALICE) != default_project_id(BOB)
 

@@ -1,4 +1,4 @@
-"""When a collection becomes public: at once, at a time, or not."""
+"""Publishing at once or at a time, and when it is refused or called off."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -44,7 +44,7 @@ def test_publishing_is_refused_to_other_users_and_for_archived_collections():
 
 
 def test_a_time_in_the_future_is_recorded_in_utc():
-    """Whatever zone it was given in; the same time again is no news, another one replaces it."""
+    """In any time zone. The same time again has no events, another one replaces it."""
     in_paris = LATER.astimezone(timezone(timedelta(hours=1)))
     given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, in_paris)).then(SCHEDULED)
     given(collection, *DRAFT, SCHEDULED).when(PublishCollection(ALICE, NOON, LATER)).then_nothing_happens()
@@ -65,7 +65,7 @@ def test_a_time_without_a_utc_offset_is_refused():
 
 
 def test_a_scheduled_collection_is_published_once_when_it_is_due():
-    """Also long after, when the service was down; under the time that it was scheduled for."""
+    """With the scheduled date, also if it is much later because the service was down."""
     for now in (LATER, LATER + timedelta(days=3)):
         given(collection, *DRAFT, SCHEDULED).when(PublishWhenDue(now)).then(PUBLISHED_LATER)
     given(collection, *DRAFT, SCHEDULED).when(PublishWhenDue(NOON)).then_nothing_happens()
@@ -98,7 +98,7 @@ def test_the_owner_calls_a_scheduled_publication_off():
 
 
 def test_prices_and_addresses_are_checked_by_chain():
-    """The price's smallest unit and the receivers' addresses are the chain's; every fault has its pointer."""
+    """The price's decimals and the receivers' addresses; every fault has its pointer."""
     receivers = events.ReceiversSet(
         COLLECTION,
         [
@@ -118,7 +118,7 @@ def test_prices_and_addresses_are_checked_by_chain():
 
 @pytest.mark.parametrize("date", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2027-01-01T00:00:00"])
 def test_a_time_that_does_not_exist_in_utc_is_refused(date):
-    """At the edge of the calendar, and without a zone: in a dry run as in earnest."""
+    """At the ends of the calendar, and without a UTC offset; also in a dry run."""
     command = PublishCollection(ALICE, NOON, datetime.fromisoformat(date))
     details = given(collection, *created(**SELLABLE)).when(command).then_refused("VALIDATION_FAILED", "/publish_date")
     assert date_faults(datetime.fromisoformat(date)) == details
