@@ -26,6 +26,7 @@ COMMANDS = {
     "state": Subcommand("infra.cli.state", "Show a stream's state, now or at an earlier version or time."),
     "projections": Subcommand("infra.cli.projections", "Rebuild a service's read tables from its history."),
     "asyncapi": Subcommand("infra.cli.asyncapi", "Describe the events that a service publishes and consumes."),
+    "jobs": Subcommand("infra.cli.jobs", "Watch a job while it runs."),
     "parked": Subcommand("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
     "rotate": Subcommand("infra.cli.rotate", "Replace keys and passwords of a stopped set."),
     "verify-package": Subcommand("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),

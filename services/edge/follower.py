@@ -33,6 +33,8 @@ class Follower:
         self._streams, self._key, self._after = streams, key, after
         self._open_stream, self._send = open_stream, send
         self._has_begun = self._has_ended = False
+        self._lost_id: int | None = None
+        """The id that the client has, if the service's history has no such event."""
 
     async def run(self) -> aiohttp.ClientResponse | None:
         """Follows to the stream's end. Returns a response that is no stream to share, for the caller to pass on.
@@ -46,6 +48,7 @@ class Follower:
                 start = actual_start(response)
                 if start is None:
                     return response
+                self._lost_id = self._after if start < self._after else None
                 self._after, stream = start, self._streams.share(self._key, response)
             if stream is None:
                 stream = await self._catch_up(response)
@@ -123,6 +126,8 @@ class Follower:
             await self._send({"type": "http.response.start", "status": head.status, "headers": head.headers})
             if retry_field:
                 await self._write(retry_field)
+            if self._lost_id is not None:
+                await self._write(b'event: gap\ndata: {"after": %d}\n\n' % self._lost_id)
 
     async def _write(self, content: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": content, "more_body": more})

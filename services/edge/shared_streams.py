@@ -29,6 +29,9 @@ MAX_EVENT = 2 * 1024 * KIB
 """Bytes of one event: twice what the largest recorded one has."""
 
 
+GAP = b"event: gap\n"
+
+
 class StreamKey(NamedTuple):
     """What clients must have in common to share a stream."""
 
@@ -79,13 +82,15 @@ def actual_start(response: aiohttp.ClientResponse) -> int | None:
 async def read_frames(response: aiohttp.ClientResponse) -> AsyncIterator[Frame]:
     """The service's events, comments and `retry:` fields with their bytes unchanged.
 
-    Raises StreamBroken, and what aiohttp raises for a connection that breaks.
+    Without the event `gap`, which concerns one client: each client's follower sends it. Raises StreamBroken, and what
+    aiohttp raises for a connection that breaks.
     """
     rest = b""
     async for chunk in response.content.iter_any():
         *blocks, rest = (rest + chunk).split(b"\n\n")
         for block in blocks:
-            yield Frame(_event_id(block), block + b"\n\n")
+            if not block.startswith(GAP):
+                yield Frame(_event_id(block), block + b"\n\n")
         if len(rest) > MAX_EVENT:
             raise StreamBroken("an event is too large")
     if rest:

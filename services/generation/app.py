@@ -7,8 +7,10 @@ from services.generation.broker import Broker
 from services.generation.connected_workers import ConnectedWorkers
 from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
+from services.generation.domain.turns import Limits
 from services.generation.engine.announcement_intake import AnnouncementIntake
 from services.generation.engine.checkpoints import Checkpoints
+from services.generation.engine.dispatch_queue import DispatchQueue
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
@@ -18,6 +20,7 @@ from services.generation.event_stream.hub import JobEventHub
 from services.generation.handlers import CommandHandlers
 from services.generation.health import add_health_checks
 from services.generation.job_requests import JobRequests
+from services.generation.job_waits import JobWaits
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
 from services.generation.projections.job_history import JOB_HISTORY
@@ -56,10 +59,10 @@ async def build(runtime: Runtime) -> Parts:
     assert isinstance(settings, GenerationSettings), "generation runs with its own settings"
     handlers = CommandHandlers(runtime.store, runtime.clock, runtime.new_id)
     await import_workflows(handlers, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
-    limits = StreamLimits(
+    stream_limits = StreamLimits(
         settings.nats_work_stream_max_age, settings.nats_work_stream_max_bytes, settings.nats_work_stream_replicas
     )
-    broker = Broker(settings.nats_url, "generation-engine", limits)
+    broker = Broker(settings.nats_url, "generation-engine", stream_limits)
     signer = GrantSigner(
         settings.grant_key_file,
         settings.storage_url,
@@ -75,12 +78,28 @@ async def build(runtime: Runtime) -> Parts:
         adoption_wait=settings.adoption_wait,
     )
     checkpoints = Checkpoints(handlers, broker)
-    dispatcher = Dispatcher(handlers, broker, signer, checkpoints, timedelta(seconds=settings.step_deadline))
+    step_deadline = timedelta(seconds=settings.step_deadline)
+    dispatcher = Dispatcher(
+        handlers,
+        broker,
+        signer,
+        checkpoints,
+        step_deadline=step_deadline,
+        max_queue=timedelta(seconds=settings.max_queue_seconds),
+    )
+    limits = Limits(settings.user_concurrency, settings.workflow_limits())
+    queue = DispatchQueue(handlers, broker, dispatcher, workers, timedelta(seconds=settings.missing_after), limits)
     stored_files = StoredFiles(runtime.store, settings.public_url)
-    watchdog = Watchdog(handlers, broker, dispatcher, stored_files, timedelta(seconds=settings.missing_after))
+    watchdog = Watchdog(
+        handlers,
+        workers,
+        stored_files,
+        step_deadline=step_deadline,
+        lost_after=timedelta(seconds=settings.attempt_lost_after),
+    )
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
     intake = ResultsIntake(handlers, broker, stored_files, runtime.history.arrivals)
-    add_health_checks(runtime, broker, intake, watchdog, step_deadline=settings.step_deadline)
+    add_health_checks(runtime, broker, intake, watchdog, queue, workers, step_deadline=settings.step_deadline)
     return Parts(
         route_handlers=ROUTES,
         dependencies={
@@ -93,10 +112,11 @@ async def build(runtime: Runtime) -> Parts:
             "hub": hub,
             "signer": signer,
             "workers": workers,
+            "job_waits": JobWaits(runtime.store, workers),
             "runtime": runtime,
         },
         consumers=consumers(handlers, stored_files),
-        processes=[starter.process(), dispatcher.process(), report_process(handlers)],
+        processes=[starter.process(), queue.process(), report_process(handlers)],
         background=[
             broker.run,
             AnnouncementIntake(broker, workers).run,

@@ -4,7 +4,8 @@ Every replica of this service listens, and keeps this in memory only: 15 s after
 are seconds of a clock that never goes back, since the clocks of workers may differ from this one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -58,8 +59,12 @@ class ConnectedWorkers:
     def __init__(self) -> None:
         self._workers: dict[str, ConnectedWorker] = {}
         self._sightings: dict[AttemptKey, Sighting] = {}
-        self._without_room: dict[str, float] = {}
-        """By kind: when it was last seen that no connected worker of it had a free lane."""
+        self._lanes: Counter[str] = Counter()
+        """By kind, of all connected workers."""
+        self._with_room: defaultdict[str, set[str]] = defaultdict(set)
+        """By kind: the connected workers of it that have a free lane."""
+        self._room_since: dict[str, float] = {}
+        """By kind of `_with_room`: since when there is such a worker."""
         self._listening_since: float | None = None
 
     def listening(self, now: float) -> None:
@@ -69,6 +74,7 @@ class ConnectedWorkers:
         self._sightings = {
             key: msgspec.structs.replace(sighting, last=now) for key, sighting in self._sightings.items()
         }
+        self._room_since = dict.fromkeys(self._room_since, now)
 
     def deaf(self) -> None:
         """No announcements arrive: nothing is concluded from silence until `listening`."""
@@ -79,11 +85,11 @@ class ConnectedWorkers:
         instance = announcement.instance
         known = self._workers.get(instance)
         if not announcement.services and not announcement.working:
-            self._workers.pop(instance, None)
+            self._put(instance, None, now)
         elif known is not None or len(self._workers) < MAX_WORKERS:
             is_same = known is not None and known.announcement.started_at == announcement.started_at
             connected_at = known.connected_at if known is not None and is_same else now
-            self._workers[instance] = ConnectedWorker(announcement, connected_at, now)
+            self._put(instance, ConnectedWorker(announcement, connected_at, now), now)
         for attempt in announcement.working:
             key = attempt.sid, attempt.attempt
             sighting = self._sightings.pop(key, None)
@@ -91,16 +97,39 @@ class ConnectedWorkers:
         while len(self._sightings) > MAX_SIGHTINGS:
             del self._sightings[next(iter(self._sightings))]
 
+    def _put(self, instance: str, worker: ConnectedWorker | None, now: float) -> None:
+        """Replaces what is known of a worker, and notes for which kinds there is a free lane."""
+        before = self._workers.pop(instance, None)
+        if worker is not None:
+            self._workers[instance] = worker
+        for known, sign in ((before, -1), (worker, 1)):
+            if known is not None:
+                self._lanes.update(dict.fromkeys(known.kinds, sign * known.lanes))
+        for kind in before.kinds if before is not None else ():
+            self._with_room[kind].discard(instance)
+        for kind in worker.kinds if worker is not None and worker.has_free_lane else ():
+            self._with_room[kind].add(instance)
+            self._room_since.setdefault(kind, now)
+        for kind in before.kinds if before is not None else ():
+            if not self._with_room[kind]:
+                del self._with_room[kind]
+                self._room_since.pop(kind, None)
+            if not self._lanes[kind]:
+                del self._lanes[kind]
+
     def all(self, now: float) -> list[ConnectedWorker]:
         """The connected workers, those that came first before the others."""
         return sorted(self._present(now), key=lambda worker: (worker.connected_at, worker.announcement.instance))
 
-    def _present(self, now: float) -> Iterator[ConnectedWorker]:
-        silent = [name for name, worker in self._workers.items() if now - worker.seen_at > SILENT_SECONDS]
+    def drop_silent(self, now: float) -> None:
+        """Forgets the workers that were silent for too long, while announcements arrive."""
         if self._listening_since is not None:
-            for name in silent:
-                del self._workers[name]
-        return iter(list(self._workers.values()))
+            for name in [name for name, worker in self._workers.items() if now - worker.seen_at > SILENT_SECONDS]:
+                self._put(name, None, now)
+
+    def _present(self, now: float) -> list[ConnectedWorker]:
+        self.drop_silent(now)
+        return list(self._workers.values())
 
     def is_complete(self, now: float) -> bool:
         """Whether every connected worker has been heard: one interval after this replica began to listen.
@@ -115,9 +144,9 @@ class ConnectedWorkers:
             return None
         return frozenset(kind for worker in self._present(now) for kind in worker.kinds)
 
-    def lanes(self, kind: str, now: float) -> int:
+    def lanes(self, kind: str) -> int:
         """How many steps of a kind can be done at once, by workers that do nothing else."""
-        return sum(worker.lanes for worker in self._present(now) if kind in worker.kinds)
+        return self._lanes.get(kind, 0)
 
     def available_models(self, now: float) -> frozenset[OfferedModel] | None:
         """The models that connected workers have; None while none has told which ones, or not all were heard."""
@@ -140,12 +169,6 @@ class ConnectedWorkers:
             self._sightings.pop(key, None)
 
     def room_since(self, kind: str, now: float) -> float | None:
-        """Since when some connected worker of the kind has had a free lane; None if none has one now.
-
-        As far as it was looked: call it at least once per announcement.
-        """
-        has_room = any(worker.has_free_lane for worker in self._present(now) if kind in worker.kinds)
-        if not has_room or not self.is_complete(now):
-            self._without_room[kind] = now
-            return None
-        return self._without_room.setdefault(kind, now)
+        """Since when a connected worker of the kind has had a free lane; None if none has one, or that is unknown."""
+        self.drop_silent(now)
+        return self._room_since.get(kind) if self.is_complete(now) else None

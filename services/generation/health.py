@@ -1,8 +1,12 @@
 """What operators see of the engine: readiness, progress of what waits too long, and gauges."""
 
+import asyncio
+
 from prometheus_client import Gauge
 
 from services.generation.broker import Broker
+from services.generation.connected_workers import SILENT_SECONDS, ConnectedWorkers
+from services.generation.engine.dispatch_queue import DispatchQueue
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.engine.watchdog import Watchdog
 from services.generation.projections.jobs import count_long_pending
@@ -14,20 +18,24 @@ from shared.runtime import Runtime
 
 MAX_PENDING = 60.0
 """Seconds. Credits decides in milliseconds; a job that is pending for longer waits for a service that is away."""
-DEADLINE_SLACK = 60.0
+DEADLINE_SLACK = 180.0
 """Seconds. The watchdog acts on overdue attempts every few seconds; an older one shows that no watchdog runs."""
 
 
 class StuckWork:
-    """Jobs that wait too long for credits, and attempts that are past their deadline."""
+    """Jobs that wait too long for credits, and attempts that workers do for longer than they may."""
 
-    def __init__(self, store: EventStore, step_deadline: float) -> None:
-        self._store, self._step_deadline = store, step_deadline
-        self._open_steps = OpenSteps(store)
+    def __init__(self, store: EventStore, workers: ConnectedWorkers, step_deadline: float) -> None:
+        self._store, self._workers, self._step_deadline = store, workers, step_deadline
 
     async def progress(self) -> list[Progress]:
         jobs, pending_seconds, job_id = await count_long_pending(self._store, MAX_PENDING)
-        steps, overdue_seconds, sid = await self._open_steps.count_overdue(self._step_deadline + DEADLINE_SLACK)
+        now, longest = asyncio.get_running_loop().time(), self._step_deadline + DEADLINE_SLACK
+        overdue = {
+            now - sighting.first: sid
+            for (sid, _), sighting in self._workers.sightings().items()
+            if now - sighting.first > longest and now - sighting.last <= SILENT_SECONDS
+        }
         return [
             Progress(
                 name="jobs that wait for credits",
@@ -37,20 +45,27 @@ class StuckWork:
             ),
             Progress(
                 name="attempts past their deadline",
-                waiting=steps,
-                waiting_seconds=overdue_seconds,
-                event=f"step {sid}" if steps else None,
+                waiting=len(overdue),
+                waiting_seconds=max(overdue, default=0.0),
+                event=f"step {overdue[max(overdue)]}" if overdue else None,
             ),
         ]
 
 
 def add_health_checks(
-    runtime: Runtime, broker: Broker, intake: ResultsIntake, watchdog: Watchdog, *, step_deadline: float
+    runtime: Runtime,
+    broker: Broker,
+    intake: ResultsIntake,
+    watchdog: Watchdog,
+    queue: DispatchQueue,
+    workers: ConnectedWorkers,
+    *,
+    step_deadline: float,
 ) -> None:
     gauges = {
         "generation_results_taken": ("Results taken in since the start", lambda: intake.taken),
-        "generation_steps_sent_again": ("Steps that the work queue had lost, since the start", lambda: watchdog.resent),
-        "generation_steps_lost": ("Attempts past their deadline, since the start", lambda: watchdog.lost),
+        "generation_steps_sent_again": ("Steps that the work queue had lost, since the start", lambda: queue.resent),
+        "generation_steps_lost": ("Attempts that were lost at workers, since the start", lambda: watchdog.lost),
     }
     for name, (text, value) in gauges.items():
         Gauge(name, text, registry=runtime.registry).set_function(value)
@@ -69,4 +84,4 @@ def add_health_checks(
     runtime.checks["engine"] = engine
     runtime.order["steps"] = steps
     runtime.readiness.followers["results"] = intake
-    runtime.readiness.followers["engine's watch"] = StuckWork(runtime.store, step_deadline)
+    runtime.readiness.followers["engine's watch"] = StuckWork(runtime.store, workers, step_deadline)

@@ -26,8 +26,11 @@ SELECT_JOBS: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
        total, ended, started, completed, failed, created_at, started_at, completed_at
 from jobs_v2 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
-  and (%s::text is null or status = %s::text)
+  and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
 order by position desc limit %s"""
+COUNT_JOBS: LiteralString = """
+select status, count(*) from jobs_v2 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
+  and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
 # A page ends before the generation that makes it too large, and has at least one. Sizes are columns, so the large
 # columns of the generations that are left out are not read.
 SELECT_GENERATIONS: LiteralString = """
@@ -81,12 +84,26 @@ class Queries:
         return (await self.job(job_id, user_id))[0]
 
     async def jobs(
-        self, user_id: UUID, *, before: int, limit: int, collection_id: UUID | None, status: str | None
+        self,
+        user_id: UUID,
+        *,
+        before: int,
+        limit: int,
+        collection_id: UUID | None,
+        status: str | None,
+        since: datetime | None,
     ) -> list[tuple[int, JobSummary]]:
-        """A user's jobs with their positions, below position `before`, newest first."""
+        """A user's jobs with their positions, below position `before`, newest first. `since`: of their request."""
+        filters = (collection_id, collection_id, status, status, since, since)
         async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_JOBS, (user_id, before, collection_id, collection_id, status, status, limit))
+            await cursor.execute(SELECT_JOBS, (user_id, before, *filters, limit))
             return [_read_job(row)[:2] for row in await cursor.fetchall()]
+
+    async def job_counts(self, user_id: UUID, collection_id: UUID | None, since: datetime | None) -> dict[str, int]:
+        """How many jobs a user has in each status."""
+        async with self._store.reader() as cursor:
+            await cursor.execute(COUNT_JOBS, (user_id, collection_id, collection_id, since, since))
+            return {status: count async for status, count in cursor}
 
     async def generations(
         self, job_id: UUID, *, after: int = -1, limit: int = FIRST_PAGE, status: str | None = None
@@ -139,6 +156,7 @@ def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:
         started_at,
         completed_at,
     ) = row
+    counts = GenerationCounts(total - started, started - completed - failed, completed, failed)
     summary = JobSummary(
         id=job_id,
         name=name,
@@ -152,6 +170,6 @@ def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:
         created_at=created_at,
         started_at=started_at,
         completed_at=completed_at,
+        generation_counts=counts,
     )
-    counts = GenerationCounts(total - started, started - completed - failed, completed, failed)
     return position, summary, counts

@@ -29,10 +29,30 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     open_generations: Annotated[int, msgspec.Meta(ge=1)] = 256
     """Most open generations of all jobs together, divided among the users who have jobs."""
     step_deadline: float = 3600.0
-    """After this long without a result, an attempt counts as lost; time in the queue is included."""
+    """How long an attempt may take at a worker. Time in the queue does not count."""
+    attempt_lost_after: float = 60.0
+    """After this long, an attempt that a worker was seen doing, and that no worker is seen doing any more, is lost."""
+    max_queue_seconds: float = 86_400.0
+    """How long a step may wait for a worker."""
     missing_after: float = 30.0
-    """After this long, a step whose message and result are missing is sent again."""
+    """After this long, a step that was sent, and whose message and result are missing, is sent again."""
+    user_concurrency: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Most steps of one user that are at workers, or queued for them, at the same time; no bound if not set."""
+    workflow_concurrency: str = ""
+    """The same for workflows, by name: `sketch=4,upscale=1`."""
     verdict_wait: float = 2.0
     """How long a request for generations waits for the decision of credits before it answers `pending`."""
     adoption_wait: float = 2.0
     """How long such a request waits for a collection that may just have been created, until its event is consumed."""
+
+    def workflow_limits(self) -> dict[str, int]:
+        """WORKFLOW_CONCURRENCY by name. Raises ValueError with what is wrong."""
+        limits: dict[str, int] = {}
+        for part in filter(None, (part.strip() for part in self.workflow_concurrency.split(","))):
+            name, _, number = part.rpartition("=")
+            if not name.strip() or not number.strip().isdecimal() or int(number) < 1:
+                raise ValueError(
+                    f"WORKFLOW_CONCURRENCY has entries such as sketch=4, with commas between; {part!r} is not one"
+                )
+            limits[name.strip()] = int(number)
+        return limits

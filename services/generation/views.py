@@ -37,6 +37,23 @@ class GenerationCounts(msgspec.Struct, frozen=True):
     failed: int
 
 
+Reason = Literal["credits", "unworkable", "turn", "workers", "retry"]
+
+
+class WaitingFor(msgspec.Struct, frozen=True):
+    """What keeps a job from going on, although nothing of it is in progress.
+
+    `reason`: `credits`: its credits are not held yet; `turn`: others' generations go first; `unworkable`: no connected
+    worker does the work of `services`, and it goes on when one connects; `workers`: its steps are in the queue, behind
+    at most `steps_ahead` other ones; `retry`: the backoff after a failed attempt ends at `until`.
+    """
+
+    reason: Reason
+    services: list[str] = []
+    steps_ahead: int | None = None
+    until: datetime | None = None
+
+
 class JobSummary(msgspec.Struct, frozen=True):
     """A job without its generations, as in a list. `progress`: from 0 to 1."""
 
@@ -52,13 +69,28 @@ class JobSummary(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    generation_counts: GenerationCounts
+    waiting_for: WaitingFor | None = None
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """One page of a user's jobs. `counts`: how many are in each status, of all that the filters but `status` match.
+
+    `next_cursor` requests the next page and is null on the last.
+    """
+
+    data: list[JobSummary]
+    counts: dict[str, int]
+    next_cursor: str | None = None
+    error: None = None
 
 
 class JobView(msgspec.Struct, frozen=True):
     """A job as its user sees it. `progress`: from 0 to 1.
 
     `generations` are the first ones, in the order of the request; `/jobs/{id}/generations` has the others, after
-    `next_cursor`, which is null if there are none. `generation_counts` counts all of them.
+    `next_cursor`, which is null if there are none. `generation_counts` counts all of them. `seconds_left`: an estimate
+    from the job's own pace, or from the last jobs of its collection; null if nothing is known.
     """
 
     id: UUID
@@ -76,6 +108,8 @@ class JobView(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    waiting_for: WaitingFor | None
+    seconds_left: float | None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

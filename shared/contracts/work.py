@@ -105,7 +105,8 @@ class WorkMessage(msgspec.Struct, frozen=True):
     payload: dict[str, Any]
     context: WorkContext
     deadline: str
-    """RFC 3339, UTC, by the sender's clock: after it the attempt counts as lost."""
+    """RFC 3339, UTC, by the sender's clock: the end of the upload grant, which includes time in the queue. How long the
+    attempt may take is in `seconds`."""
     traceparent: str | None = None
     seconds: float | None = None
     """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks."""

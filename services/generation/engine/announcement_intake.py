@@ -15,7 +15,7 @@ from shared.contracts.work import Announcement
 
 SUBJECT = "workers.*"
 POLL_SECONDS = 0.5
-"""How often it is checked whether there is a connection."""
+"""How often it is checked whether there is a connection, and which workers are gone."""
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ class AnnouncementIntake:
                     self._workers.listening(loop.time())
                 else:
                     self._workers.deaf()
+            self._workers.drop_silent(loop.time())
             await asyncio.sleep(POLL_SECONDS)
 
     async def _subscribe(self, client: Client) -> None:

@@ -6,14 +6,11 @@ import msgspec
 import nats.errors
 
 from services.generation.broker import Broker
-from services.generation.domain.generation import ready_at
 from services.generation.engine.checkpoints import Checkpoints
 from services.generation.handlers import CommandHandlers
 from services.generation.processes.dispatch_steps import (
-    NAME,
     NO_CHECKPOINT,
     TOO_LARGE,
-    is_due,
     message_id,
     work_message,
     work_subject,
@@ -21,14 +18,13 @@ from services.generation.processes.dispatch_steps import (
 from services.generation.upload_grants import GrantSigner
 from shared.contracts.generation import StepScheduled
 from shared.eventstore import RecordedEvent
-from shared.processes import Process
 
 DEDUPLICATED_FOR = timedelta(seconds=15)
 """Well within JetStream's window for duplicates: a step scheduled so recently can be sent again without harm."""
 
 
 class Dispatcher:
-    """`step_deadline`: how long after it is ready an attempt counts as lost."""
+    """`step_deadline`: how long an attempt may take at a worker; `max_queue`: how long it may wait for one."""
 
     def __init__(
         self,
@@ -36,10 +32,12 @@ class Dispatcher:
         broker: Broker,
         signer: GrantSigner,
         checkpoints: Checkpoints,
+        *,
         step_deadline: timedelta,
+        max_queue: timedelta,
     ) -> None:
         self._handlers, self._broker, self._signer, self._checkpoints = handlers, broker, signer, checkpoints
-        self.step_deadline = step_deadline
+        self._step_deadline, self._max_queue = step_deadline, max_queue
 
     async def send(self, recorded: RecordedEvent) -> None:
         """Raises nats.errors.Error, or TimeoutError, while the broker is away or results wait to be recorded.
@@ -55,9 +53,9 @@ class Dispatcher:
         checkpoint = NO_CHECKPOINT
         if is_old or event.attempt > 1:  # a first attempt that nobody has seen yet has none
             checkpoint = await self._checkpoints.newest(event.job_id, event.gid, event.sid)
-        deadline = ready_at(event, recorded.recorded_at) + self.step_deadline
+        deadline = now + self._max_queue + self._step_deadline
         upload = self._signer.grant(event, deadline=deadline)
-        message = work_message(event, upload, deadline, self.step_deadline, recorded.context.traceparent, checkpoint)
+        message = work_message(event, upload, deadline, self._step_deadline, recorded.context.traceparent, checkpoint)
         subject = work_subject(event.workflow_type, event.service_required)
         try:
             await self._broker.publish(subject, msgspec.json.encode(message), message_id(event))
@@ -65,11 +63,3 @@ class Dispatcher:
             await self._handlers.take_result(
                 job_id=event.job_id, gid=event.gid, sid=event.sid, attempt=event.attempt, outputs=[], error=TOO_LARGE
             )
-
-    def process(self) -> Process:
-        async def dispatch(recorded: RecordedEvent) -> None:
-            assert isinstance(recorded.event, StepScheduled)
-            if is_due(recorded.event):
-                await self.send(recorded)
-
-        return Process(NAME, (StepScheduled,), dispatch, lost=self._broker.lost)

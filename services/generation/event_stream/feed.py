@@ -11,6 +11,7 @@ from nats.aio.subscription import Subscription
 
 from services.generation.broker import BROKER_ERRORS, Broker
 from services.generation.event_stream.events import JobEvent, progress_event, recorded_event
+from services.generation.event_stream.progress import ProgressLimiter
 from services.generation.projections.job_events import SELECT_EVENTS_OF_JOB
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
@@ -42,6 +43,7 @@ class JobFeed:
         self._progress_users = 0
         self._subscription: Subscription | None = None
         self._subscribing = asyncio.Lock()
+        self._limiter = ProgressLimiter(lambda progress: self.channel.add(progress_event(progress), progress.sid))
 
     def publish(self, position: int, event: str, data: str | None) -> None:
         """Sends a row of the table to all followers. `data` is None if it was read while nobody followed the job."""
@@ -82,6 +84,7 @@ class JobFeed:
             self._progress_users -= 1
             if not self._progress_users and self._subscription is not None:
                 subscription, self._subscription = self._subscription, None
+                self._limiter.close()
                 with contextlib.suppress(*BROKER_ERRORS):
                     await subscription.unsubscribe()
 
@@ -89,7 +92,7 @@ class JobFeed:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             progress = _progress.decode(message.data)
             if progress.job_id == self._job_id:
-                self.channel.add(progress_event(progress), progress.sid)
+                self._limiter.note(progress)
 
 
 class Follower:

@@ -26,9 +26,18 @@ def last_event_id(headers: Mapping[str, str]) -> int:
     return position
 
 
-async def stream(hub: JobEventHub, job_id: UUID, after: int, *, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
-    """The job's events after a position, recorded and new, until the terminal one."""
+def gap_event(last_id: int) -> bytes:
+    """Tells a client that its last event's id is not of this history, and that all events follow from the first on."""
+    return b'event: gap\ndata: {"after": %d}\n\n' % last_id
+
+
+async def stream(
+    hub: JobEventHub, job_id: UUID, after: int, *, lost_id: int | None = None, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[bytes]:
+    """The job's events after a position, recorded and new, until the terminal one; `lost_id`: see `gap_event`."""
     yield b"retry: %d\n\n" % RETRY
+    if lost_id is not None:
+        yield gap_event(lost_id)
     async with hub.follow(job_id, after, progress=True) as follower:
         while True:
             events = await follower.next(heartbeat)

@@ -1,19 +1,40 @@
 """`step_scheduled` → a message of work, once per attempt: its id in JetStream is `<sid>:<attempt>`."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from services.generation.domain.generation import CheckpointState
-from shared.contracts.generation import StepError, StepScheduled
+from services.generation.domain.turns import ReadyStep, StepKey
+from shared.contracts.generation import (
+    GenerationCompleted,
+    GenerationFailed,
+    StepCompleted,
+    StepError,
+    StepFailed,
+    StepScheduled,
+)
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 
 NAME = "dispatch-steps-v1"
+EVENTS = (StepScheduled, StepCompleted, StepFailed, GenerationCompleted, GenerationFailed)
+UNSENDABLE = StepError("DISPATCH_FAILED", "The step can't be sent to a worker: see the service's log", retryable=True)
 TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)
 NO_CHECKPOINT = CheckpointState()
 
 
-def is_due(event: StepScheduled) -> bool:
-    """Whether the step is sent at once. A retry waits for the end of its backoff, and is sent by the watchdog."""
-    return event.not_before is None
+def ready_step(event: StepScheduled) -> ReadyStep:
+    """The attempt, as it waits for its turn."""
+    return ReadyStep(
+        sid=event.sid,
+        attempt=event.attempt,
+        gid=event.gid,
+        job_id=event.job_id,
+        user_id=event.user_id,
+        kind=f"{event.workflow_type}.{event.service_required}",
+        workflow=event.workflow,
+        priority=event.priority,
+    )
 
 
 def work_subject(workflow_type: str, service_required: str) -> str:
@@ -24,6 +45,15 @@ def message_id(event: StepScheduled) -> str:
     return f"{event.sid}:{event.attempt}"
 
 
+def key_of_message(headers: Mapping[str, str]) -> StepKey | None:
+    """The attempt that a message of work is for, from its id; None if it has another one."""
+    sid, _, attempt = headers.get("Nats-Msg-Id", "").partition(":")
+    try:
+        return UUID(sid), int(attempt)
+    except ValueError:
+        return None
+
+
 def work_message(
     event: StepScheduled,
     upload: UploadGrant,
@@ -32,7 +62,7 @@ def work_message(
     traceparent: str | None,
     checkpoint: CheckpointState = NO_CHECKPOINT,
 ) -> WorkMessage:
-    """`deadline`: by this clock; `limit`: the time from receipt that an attempt may take."""
+    """`deadline`: until when the grant is valid, by this clock; `limit`: the time from receipt that it may take."""
     return WorkMessage(
         job_id=event.job_id,
         gid=event.gid,

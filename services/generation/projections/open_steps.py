@@ -1,7 +1,7 @@
-"""The steps that wait for a result; a row is deleted when its attempt ends. The watchdog and health read it."""
+"""The steps that wait for a result; a row is deleted when its attempt ends. Dispatch, watchdog and health read it."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -29,23 +29,28 @@ create index {table}_delayed on {table} (ready_at) where is_delayed"""
 
 SELECT_ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v1)"
 COUNT_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v1"
-SELECT_DUE_RETRIES: LiteralString = """
+SELECT_READY_STEPS: LiteralString = """
 select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v1 where is_delayed and ready_at > %s and ready_at <= %s order by ready_at limit %s"""
-SELECT_KINDS_OF_WORK: LiteralString = """
-select workflow_type, service_required from open_steps_v1
-where ready_at <= %s group by workflow_type, service_required"""
-SELECT_STEPS_OF_KIND: LiteralString = """
+from open_steps_v1 where ready_at <= %s and not (sid = any(%s::uuid[])) order by ready_at limit %s"""
+SELECT_STEPS: LiteralString = """
 select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v1 where workflow_type = %s and service_required = %s and ready_at <= %s order by ready_at limit %s"""
-SELECT_OVERDUE_STEPS: LiteralString = """
-select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v1 where ready_at <= least(%s, clock_timestamp()) - %s::interval order by ready_at limit %s"""
-COUNT_OVERDUE_STEPS: LiteralString = """
-select count(*), extract(epoch from clock_timestamp() - min(ready_at))::float8,
-       (select sid::text from open_steps_v1 order by ready_at limit 1)
-from open_steps_v1 where ready_at < clock_timestamp() - make_interval(secs => %s::float8)"""
-"""How many, the oldest one's age in seconds since it was ready, and its sid."""
+from open_steps_v1 where sid = any(%s::uuid[])"""
+SELECT_WAITS_OF_JOBS: LiteralString = """
+with steps as (
+  select job_id, workflow_type || '.' || service_required as kind, ready_at, sid = any(%s::uuid[]) as is_working
+  from open_steps_v1
+), own as (
+  select job_id, kind, count(*) as steps, count(*) filter (where is_working) as working,
+         count(*) filter (where ready_at > clock_timestamp()) as delayed,
+         min(ready_at) filter (where ready_at > clock_timestamp()) as until,
+         min(ready_at) filter (where not is_working) as since
+  from steps where job_id = any(%s::uuid[]) group by job_id, kind
+)
+select job_id, kind, steps, working, delayed, until,
+       (select count(*) from steps other where other.kind = own.kind and other.job_id <> own.job_id
+         and not other.is_working and other.ready_at < own.since)
+from own order by job_id, kind"""
+"""The open steps of jobs by kind, and how many others of the kind were ready earlier; see `KindOfSteps`."""
 
 
 class OpenStepRow(msgspec.Struct, frozen=True):
@@ -76,29 +81,13 @@ class OpenSteps:
         [(count,)] = await self._store.pool.rows(COUNT_OPEN_STEPS, ())
         return int(count)
 
-    async def due_retries(self, after: datetime, until: datetime, limit: int) -> list[OpenStepRow]:
-        """Retries whose backoff ends after the first time and at the latest at the second."""
-        return await self._rows(SELECT_DUE_RETRIES, (after, until, limit))
+    async def ready_but(self, sids: Sequence[UUID], ready_before: datetime, limit: int) -> list[OpenStepRow]:
+        """Steps that were ready by then, except those of these sids."""
+        return await self._rows(SELECT_READY_STEPS, (ready_before, list(sids), limit))
 
-    async def kinds_of_work(self, ready_before: datetime) -> list[tuple[str, str]]:
-        """The workflow types and required services of the steps that were ready by then."""
-        async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_KINDS_OF_WORK, (ready_before,))
-            return await cursor.fetchall()
-
-    async def of_kind(
-        self, workflow_type: str, service_required: str, ready_before: datetime, limit: int
-    ) -> list[OpenStepRow]:
-        return await self._rows(SELECT_STEPS_OF_KIND, (workflow_type, service_required, ready_before, limit))
-
-    async def overdue(self, now: datetime, deadline: timedelta, limit: int) -> list[OpenStepRow]:
-        """Steps past their deadline both by `now` and by the database's clock: a lost attempt can't be taken back."""
-        return await self._rows(SELECT_OVERDUE_STEPS, (now, deadline, limit))
-
-    async def count_overdue(self, seconds: float) -> tuple[int, float, str | None]:
-        """How many steps became ready longer ago than this, the greatest age in seconds, and the oldest one's sid."""
-        [(count, age, sid)] = await self._store.pool.rows(COUNT_OVERDUE_STEPS, (seconds,))
-        return count, age or 0.0, sid
+    async def of_sids(self, sids: Sequence[UUID]) -> list[OpenStepRow]:
+        """Those of these steps that wait for a result."""
+        return await self._rows(SELECT_STEPS, (list(sids),))
 
     async def _rows(self, query: LiteralString, parameters: Sequence[Any]) -> list[OpenStepRow]:
         async with self._store.reader() as cursor:

@@ -21,18 +21,20 @@ async def follow_job(
     queries: NamedDependency[Queries],
     hub: NamedDependency[JobEventHub],
 ) -> Response[Any]:
-    """Events `job_status`, `node_started`, `node_progress`, `node_completed`, `image_generated`, `error`.
+    """Events `job_status`, `node_started`, `node_progress`, `node_completed`, `image_generated`, `error`, `gap`.
 
-    All but `node_progress` have an id; `Last-Event-ID` replays those after it. The terminal `job_status` ends the
-    stream; after it, 204.
+    All but `node_progress` and `gap` have an id, their position in history; `Last-Event-ID` replays those after it. If
+    this history has no such event (it was restored to an earlier time), the stream begins with `gap`, and all events
+    follow. Of each step there are at most two `node_progress` in a second. The terminal `job_status` ends the stream;
+    after it, 204.
     """
-    after = last_event_id(request.headers)
+    after, lost_id = last_event_id(request.headers), None
     summary = await queries.job_summary(job_id, principal.user_id)
     if after > (last := await queries.last_event(job_id)):
         # An id of another stream, or of a history that was lost in a restore: replay all.
-        after = 0
+        after, lost_id = 0, after
     elif summary.completed_at is not None and after == last:
         return Response(None, status_code=204)
     # The edge reads `emprops-stream-after` to let followers that begin at the same position share one stream.
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no", "emprops-stream-after": str(after)}
-    return Stream(stream(hub, job_id, after), media_type=MEDIA_TYPE, headers=headers)
+    return Stream(stream(hub, job_id, after, lost_id=lost_id), media_type=MEDIA_TYPE, headers=headers)

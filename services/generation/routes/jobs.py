@@ -1,15 +1,17 @@
 """A user's jobs, their generations and their history."""
 
+from datetime import datetime
 from operator import itemgetter
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
+from services.generation.job_waits import JobWaits
 from services.generation.queries import Queries
-from services.generation.views import GenerationView, HistoryEntry, JobSummary, JobView
+from services.generation.views import GenerationView, HistoryEntry, JobPage, JobSummary, JobView
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note
 from shared.http import (
@@ -35,17 +37,26 @@ GenerationStatus = Literal["pending", "processing", "completed", "failed"]
 async def list_jobs(
     principal: User,
     queries: NamedDependency[Queries],
+    job_waits: NamedDependency[JobWaits],
     limit: Limit = 50,
     cursor: Cursor = None,
     collection_id: FromQuery[UUID | None] = None,
     status: FromQuery[JobStatus | None] = None,
-) -> Page[JobSummary]:
-    """Newest first, without their generations."""
+    since: FromQuery[Annotated[datetime, msgspec.Meta(tz=True)] | None] = None,
+) -> JobPage:
+    """Newest first, without their generations; `since`: those requested then or later.
+
+    With what each waits for, and how many there are in each status.
+    """
     before = cursor_number(cursor, LAST_NUMBER)
     jobs = await queries.jobs(
-        principal.user_id, before=before, limit=limit + 1, collection_id=collection_id, status=status
+        principal.user_id, before=before, limit=limit + 1, collection_id=collection_id, status=status, since=since
     )
-    return Page([summary for _, summary in jobs[:limit]], next_cursor(jobs, limit, itemgetter(0)))
+    page = [summary for _, summary in jobs[:limit]]
+    waits = await job_waits.of(page)
+    counts = await queries.job_counts(principal.user_id, collection_id, since)
+    summaries = [msgspec.structs.replace(summary, waiting_for=waits[summary.id]) for summary in page]
+    return JobPage(summaries, counts, next_cursor(jobs, limit, itemgetter(0)))
 
 
 @get("/jobs/{job_id:uuid}", summary="A job with its first generations")
@@ -53,18 +64,21 @@ async def read_job(
     job_id: FromPath[UUID],
     principal: User,
     queries: NamedDependency[Queries],
+    job_waits: NamedDependency[JobWaits],
     runtime: NamedDependency[Runtime],
 ) -> Envelope[JobView]:
     """Its status, its credits, and its first generations with variables and outputs: 100 at most, and 90 KiB.
 
-    `/jobs/{id}/generations` has the others, after `next_cursor`.
+    `/jobs/{id}/generations` has the others, after `next_cursor`. `waiting_for` says why nothing of it is in progress.
     """
     summary, counts = await queries.job(job_id, principal.user_id)
     await _note_end(summary, runtime.store)
     first = await queries.generations(job_id)
+    waits = await job_waits.of([summary])
+    total = counts.pending + counts.processing + counts.completed + counts.failed
     view = JobView(
-        **msgspec.structs.asdict(summary),
-        generation_counts=counts,
+        **msgspec.structs.asdict(summary) | {"waiting_for": waits[job_id]},
+        seconds_left=await job_waits.seconds_left(summary, counts.completed + counts.failed, total, runtime.clock()),
         generations=first.generations,
         next_cursor=_cursor_of_place(first.last),
     )

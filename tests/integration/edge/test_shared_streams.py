@@ -53,6 +53,8 @@ class Job:
         after = after if after <= max(self.ids, default=0) else 0
         await exchange.start(content_type="text/event-stream", emprops_stream_after=str(after))
         await exchange.write(b"retry: 1000\n\n")
+        if after < int(exchange.headers.get("last-event-id", "0")):
+            await exchange.write(b"event: gap\ndata: {}\n\n")
         self.open += 1
         left = asyncio.create_task(_left(exchange))
         try:
@@ -216,6 +218,10 @@ async def test_an_id_that_only_the_service_can_judge_is_judged_there(edge: EdgeC
         job.tell(1, 2)
         await ids(first, 2)
         async with following(edge, 1_000) as lost:
+            assert [await lost.content.readline() for _ in range(4)][2:] == [
+                b"event: gap\n",
+                b'data: {"after": 1000}\n',
+            ]
             assert await ids(lost, 2) == [1, 2]
         job.ids.append(3)
         async with following(edge, 3) as ahead:

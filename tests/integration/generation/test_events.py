@@ -98,11 +98,13 @@ async def test_an_id_that_is_none_of_ours_is_refused(api: Api, collections, cred
 
 
 async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, credits_, worker_: Worker):
-    """It can't be told what it has seen: everything is told, to the end."""
+    """The client learns that it has seen another history; then everything is told, to the end."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     told = await api.told(job_id, after=999_999_999)
-    assert (told[0].data["status"], told[-1].data["status"]) == ("pending", "completed")
-    assert [each.id for each in await api.told(job_id, after=999_999_999)] == [each.id for each in told if each.id]
+    assert (told[0].id, told[0].event, told[0].data) == (None, "gap", {"after": 999_999_999})
+    assert (told[1].data["status"], told[-1].data["status"]) == ("pending", "completed")
+    again = await api.told(job_id, after=999_999_999)
+    assert [each.id for each in again if each.id] == [each.id for each in told if each.id]
 
 
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):

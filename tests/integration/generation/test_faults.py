@@ -129,13 +129,13 @@ async def test_the_grant_can_be_verified_with_the_published_key(api: Api, collec
 @pytest.fixture
 def quick() -> dict[str, float]:
     """A watchdog that does not wait long."""
-    return {"missing_after": 1.0, "step_deadline": 4.0}
+    return {"missing_after": 1.0, "attempt_lost_after": 4.0}
 
 
 async def test_a_step_without_a_result_is_lost_and_tried_again(
     database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker, quick
 ):
-    """A worker that takes work and says nothing: after the deadline the next attempt runs."""
+    """A worker that was seen with it, and then says nothing of it: after a while the next attempt runs."""
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **quick | {"missing_after": 60}) as api:
         worker_.behave = lambda work: None if work.attempt == 1 else finished(work)
         await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])
@@ -150,7 +150,7 @@ async def test_work_that_the_broker_lost_is_sent_again(
     database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker, quick
 ):
     """With both its streams gone: the same attempt runs, none is counted as failed."""
-    settings = quick | {"step_deadline": 60}
+    settings = quick | {"attempt_lost_after": 60}
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **settings) as api:
         worker_.may_work.clear()
         job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]

@@ -1,25 +1,26 @@
 """Work that waits for what does not come is told: jobs that credits leaves alone, attempts that nobody looks after."""
 
+from pathlib import Path
 from typing import Any
 
-from services.generation.health import DEADLINE_SLACK
+import pytest
+
+from services.generation import health
 from tests.integration.generation.working import Worker
 from tests.support.apps.credits import Api as CreditsApi
-from tests.support.apps.generation import FOXES, Api, created
+from tests.support.apps.generation import FOXES, Api, created, generation_service
 from tests.support.patience import eventually
-
-STEP_DEADLINE = 3600
-"""Seconds, as the service has it unless it is told otherwise."""
+from tests.support.tokens import TokenIssuer
 
 
-async def health(api: Api) -> tuple[int, dict[str, Any]]:
+async def readiness(api: Api) -> tuple[int, dict[str, Any]]:
     answer = await api.get("/health/ready", None)
     return answer.status, answer.body
 
 
 async def waits(api: Api, name: str) -> bool:
     """Whether it is told, with what finds it; the replica serves all the same."""
-    status, body = await health(api)
+    status, body = await readiness(api)
     told = body["checks"]["engine's watch"]
     return status == 200 and told["status"] == "degraded" and name in told["detail"]
 
@@ -32,27 +33,26 @@ async def changed(api: Api, statement: str) -> None:
 async def test_a_job_that_waits_for_credits_for_minutes_is_told(api: Api, collections):
     """Credits is not there. What was asked for a moment ago is no trouble yet."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
-    _, body = await health(api)
+    _, body = await readiness(api)
     assert body["checks"]["engine's watch"]["status"] == "ok"
     await changed(api, "update jobs_v2 set created_at = created_at - interval '3 minutes'")
     await eventually(lambda: waits(api, "jobs that wait for credits: 1 waiting, for 1"), "the job to be told")
     assert await waits(api, f"on job {job_id}")
 
 
-async def test_an_attempt_past_its_deadline_is_told(api: Api, collections, credits_: CreditsApi, worker_: Worker):
-    """The watchdog would have counted it as lost long ago, if it looked."""
-    worker_.may_work.clear()
-    api.service.loops["Watchdog.run"].cancel()
-    await api.generate(await created(collections, FOXES), generations=1)
-    statement = (
-        f"update open_steps_v1 set ready_at = ready_at - interval '{STEP_DEADLINE + DEADLINE_SLACK + 30} seconds'"
-    )
-    await eventually(lambda: _has_steps(api), "a step to be sent")
-    await changed(api, statement)
-    assert await eventually(lambda: waits(api, "attempts past their deadline: "), "the attempt to be told")
-    worker_.may_work.set()
-
-
-async def _has_steps(api: Api) -> bool:
-    [(count,)] = await api.store.pool.rows("select count(*) from open_steps_v1", ())
-    return bool(count)
+async def test_an_attempt_past_its_deadline_is_told(
+    database: str,
+    nats_url: str,
+    tmp_path: Path,
+    collections: Any,
+    credits_: CreditsApi,
+    worker_: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The watchdog would have counted it as lost, if it looked."""
+    monkeypatch.setattr(health, "DEADLINE_SLACK", 1.0)
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer(), step_deadline=0.1) as api:
+        api.service.loops["Watchdog.run"].cancel()
+        worker_.behave = lambda work: worker_.stuck.append((work.sid, work.attempt))
+        await api.generate(await created(collections, FOXES), generations=1)
+        assert await eventually(lambda: waits(api, "attempts past their deadline: "), "the attempt to be told")

@@ -1,7 +1,8 @@
 """What operators see of the workers that are connected, and what jobs wait for when none is."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,10 @@ from nats.aio.client import Client
 
 from shared.contracts.work import Announcement, AttemptInProgress, OfferedService
 from shared.messaging.connection import connected
+from tests.integration.generation.working import worker
 from tests.support.apps.client import ALICE
-from tests.support.apps.generation import Api
+from tests.support.apps.credits import Api as CreditsApi
+from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
 
 NOW = "2026-11-27T00:00:00+00:00"
@@ -58,3 +61,44 @@ async def test_operators_see_who_is_connected_and_does_what(api: Api, nats_url: 
 
 async def _none(api: Api) -> bool:
     return await workers_of(api) == []
+
+
+async def test_a_job_that_no_worker_can_do_says_so_and_goes_on_when_one_comes(
+    api: Api, collections: Any, credits_: CreditsApi, nats_url: str, databases: Callable[..., str]
+) -> None:
+    job_id = (await api.generate(await created(collections, FOXES), generations=2)).data["job_id"]
+
+    async def unworkable() -> Any:
+        waiting_for = (await api.job(job_id))["waiting_for"]
+        return waiting_for if waiting_for and waiting_for["reason"] == "unworkable" else None
+
+    waiting_for = await eventually(unworkable, "the job to be unworkable", every=0.3)
+    assert waiting_for["services"] == ["direct_job.sketch"]
+    [listed] = (await api.get("/jobs?status=processing")).data
+    assert listed["waiting_for"] == waiting_for
+    assert listed["generation_counts"]["processing"] == 2
+    async with worker(nats_url, databases()):
+        job = await api.ended(job_id)
+    assert job["waiting_for"] is None
+    assert [recorded.type for recorded in await api.store.read_all() if recorded.type == "step_failed.v1"] == []
+
+
+async def test_a_job_that_waits_for_credits_says_so(api: Api, collections: Any) -> None:
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    assert (await api.job(job_id))["waiting_for"]["reason"] == "credits"
+    assert (await api.job(job_id))["seconds_left"] is None
+
+
+async def test_jobs_are_listed_by_time_with_counts(api: Api, collections: Any) -> None:
+    mine, other = await created(collections, FOXES), await created(collections, FOXES)
+    for collection in (mine, mine, other):
+        await api.generate(collection)
+    answer = await api.get(f"/jobs?collection_id={mine}&limit=1")
+    assert (len(answer.data), answer.body["counts"]) == (1, {"pending": 2})
+    assert answer.body["next_cursor"] is not None
+    assert (await api.get("/jobs?status=completed")).body["counts"] == {"pending": 3}, "of any status"
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    assert (await api.get(f"/jobs?since={later}")).body["counts"] == {}
+    assert len((await api.get(f"/jobs?since={earlier}")).data) == 3
+    assert (await api.get("/jobs?since=yesterday")).status == 422

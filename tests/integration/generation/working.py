@@ -16,11 +16,22 @@ from services.generation.broker import ensure_work_streams
 from shared.contracts.generation import Output, StepError
 from shared.contracts.storage import EVENTS as STORAGE_EVENTS
 from shared.contracts.storage import AssetStored
-from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult
+from shared.contracts.work import (
+    WORK_STREAM,
+    Announcement,
+    AttemptInProgress,
+    OfferedService,
+    Progress,
+    WorkMessage,
+    WorkResult,
+)
 from shared.messaging.connection import connected
 from shared.stopping import stop
 from tests.support.apps.client import ALICE
 from tests.support.publishing import Publisher, publisher
+
+SERVICES = ("sketch", "frame", "caption")
+STARTED = "2026-11-27T00:00:00+00:00"
 
 Behaviour = Callable[[WorkMessage], WorkResult | None]
 
@@ -38,6 +49,13 @@ class Worker:
         self._stored: set[str] = set()
         self.may_work = asyncio.Event()
         self.may_work.set()
+        self.working: list[AttemptInProgress] = []
+        self.stuck: list[tuple[UUID, int]] = []
+        """Attempts that it claims to do, besides."""
+        self.lanes = 8
+        """How many steps it claims to do at once."""
+        self.is_silent = False
+        """Whether it announces itself no more."""
 
     async def run(self) -> None:
         await self.recover()
@@ -53,6 +71,20 @@ class Worker:
             except nats.errors.Error:
                 await self.recover()
 
+    async def announce_all(self) -> None:
+        """Announces itself more often than real workers do, which tests would wait for."""
+        while True:
+            with contextlib.suppress(nats.errors.Error):
+                await self.announce()
+            await asyncio.sleep(0.5)
+
+    async def announce(self) -> None:
+        if not self.is_silent:
+            services = [OfferedService("direct_job", service, self.lanes) for service in SERVICES]
+            stuck = [AttemptInProgress(sid, attempt, STARTED) for sid, attempt in self.stuck]
+            announcement = Announcement("test-worker", "test", "", services, [*self.working, *stuck], STARTED)
+            await self._client.publish(announcement.subject, msgspec.json.encode(announcement))
+
     async def recover(self) -> None:
         """Subscribes, again when the broker has lost its streams."""
         await ensure_work_streams(self._client)
@@ -61,12 +93,16 @@ class Worker:
 
     async def _work(self, work: WorkMessage) -> None:
         self.worked.append(work)
+        self.working = [AttemptInProgress(work.sid, work.attempt, STARTED)]
+        await self.announce()
         said = Progress(work.job_id, work.gid, work.sid, work.context.component_id, 0.5, "half")
         await self._client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(said))
         result = self.behave(work)
         if result is not None:
             await self.store_files(result)
             await self.answer(result)
+        self.working = []
+        await self.announce()
 
     async def store_files(self, result: WorkResult) -> None:
         """What storage tells of the files that a result names, as if the worker had uploaded them."""
@@ -134,8 +170,8 @@ async def worker(nats_url: str, storage_database: str) -> AsyncIterator[Worker]:
         connected(nats_url, "test-worker") as client,
     ):
         played = Worker(client.jetstream(), client, storage)
-        task = asyncio.create_task(played.run())
+        tasks = [asyncio.create_task(played.run()), asyncio.create_task(played.announce_all())]
         try:
             yield played
         finally:
-            await stop(task)  # nats-py's fetch may lose a cancellation
+            await stop(*tasks)  # nats-py's fetch may lose a cancellation

@@ -87,8 +87,8 @@ def test_room_is_counted_from_when_a_lane_became_free() -> None:
     workers.note(announcement(lanes=1, working=(SID,)), 11.0)
     assert workers.room_since(SKETCH, 11.0) is None, "its only lane is occupied"
     workers.note(announcement(lanes=1), 14.0)
-    assert workers.room_since(SKETCH, 14.0) == 11.0
-    assert workers.room_since(SKETCH, 20.0) == 11.0
+    assert workers.room_since(SKETCH, 14.0) == 14.0
+    assert workers.room_since(SKETCH, 20.0) == 14.0
 
 
 def test_forged_instances_do_not_fill_the_memory() -> None:

@@ -1,0 +1,216 @@
+"""Whose step goes to the workers next, as a function of what waits and of what was sent and has not ended.
+
+JetStream delivers the messages of a kind of work in the order in which they were sent, so fairness and priorities can
+only come from sending few, late. Of each kind, the next step is chosen in this order:
+
+- The user with the fewest steps of the kind at workers is next, so that users have equal shares of the workers, however
+  many jobs or generations each has.
+- Of that user's jobs, the one with the highest score: its workflow's priority (0 to 100), less one for each of its
+  steps at workers, plus one for each turn of this user's that another job took. So a higher priority goes first, jobs
+  of one priority run side by side, and no job waits for more than about a hundred turns.
+- Of a job's steps, the one that was ready first.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from uuid import UUID
+
+import msgspec
+
+StepKey = tuple[UUID, int]
+"""A step's sid and the number of the attempt."""
+Line = tuple[UUID, str]
+"""A job and one of its workflows: their steps have one priority."""
+
+
+class ReadyStep(msgspec.Struct, frozen=True):
+    """An attempt that may be sent to a worker. `kind`: `direct_job.sketch`; `priority`: 0 to 100."""
+
+    sid: UUID
+    attempt: int
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    kind: str
+    workflow: str
+    priority: int = 50
+
+    @property
+    def key(self) -> StepKey:
+        return self.sid, self.attempt
+
+    @property
+    def line(self) -> Line:
+        return self.job_id, self.workflow
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many steps may be at workers at the same time, or queued for them: of a user, and of workflows by name."""
+
+    per_user: int | None = None
+    per_workflow: Mapping[str, int] = {}
+
+
+class Turns:
+    """The steps that wait for their turn, and those that were sent and have not ended."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._waiting: dict[StepKey, ReadyStep] = {}
+        self._sent: dict[StepKey, ReadyStep] = {}
+        self._lines: defaultdict[str, defaultdict[UUID, dict[Line, deque[ReadyStep]]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
+        """By kind, user, and line. Steps that no longer wait are dropped when they come to the front."""
+        self._at_workers: Counter[object] = Counter()
+        """Steps that were sent and have not ended, by kind, user, (kind, user), job, and ("workflow", name)."""
+        self._turns: Counter[tuple[str, UUID]] = Counter()
+        """How many turns each user had, by kind."""
+        self._served: dict[tuple[str, UUID, Line], int] = {}
+        """The number of its user's turn in which a line was served last, or began to wait."""
+        self._last_turn: dict[tuple[str, UUID], int] = {}
+        self._turn = 0
+
+    def __contains__(self, key: StepKey) -> bool:
+        return key in self._waiting or key in self._sent
+
+    def keys(self) -> list[StepKey]:
+        """The steps that wait and those that were sent."""
+        return [*self._waiting, *self._sent]
+
+    def sent(self) -> list[ReadyStep]:
+        """The steps that were sent and have not ended."""
+        return list(self._sent.values())
+
+    def at_workers(self, kind: str) -> int:
+        """How many steps of a kind were sent and have not ended."""
+        return self._at_workers[kind]
+
+    @property
+    def waiting(self) -> int:
+        """How many steps wait for their turn."""
+        return len(self._waiting)
+
+    def add(self, step: ReadyStep) -> None:
+        """A step waits for its turn, behind those of its line. Nothing if it waits already, or was sent."""
+        if step.key in self:
+            return
+        self._waiting[step.key] = step
+        lines = self._lines[step.kind][step.user_id]
+        if step.line not in lines:
+            lines[step.line] = deque()
+            self._served.setdefault((step.kind, *_of(step)), self._turns[step.kind, step.user_id])
+        lines[step.line].append(step)
+
+    def note_sent(self, step: ReadyStep) -> None:
+        """A step was sent, perhaps by an earlier leader."""
+        self._waiting.pop(step.key, None)
+        if step.key not in self._sent:
+            self._sent[step.key] = step
+            self._count(step, 1)
+
+    def put_back(self, key: StepKey) -> None:
+        """A step could not be sent: it waits again, before the others of its line."""
+        step = self._sent.pop(key, None)
+        if step is not None:
+            self._count(step, -1)
+            self._waiting[key] = step
+            self._lines[step.kind][step.user_id].setdefault(step.line, deque()).appendleft(step)
+
+    def end(self, key: StepKey) -> ReadyStep | None:
+        """The attempt has ended, or must not be sent any more. Returns it if it was sent."""
+        self._waiting.pop(key, None)
+        step = self._sent.pop(key, None)
+        if step is not None:
+            self._count(step, -1)
+        return step
+
+    def next(self, room: Callable[[str], int]) -> list[ReadyStep]:
+        """The steps to send now, in this order, which count as sent. `room`: how many of a kind may be sent."""
+        chosen: list[ReadyStep] = []
+        for kind in list(self._lines):
+            for _ in range(max(0, room(kind))):
+                step = self._choose(kind)
+                if step is None:
+                    break
+                self.note_sent(step)
+                chosen.append(step)
+            if not self._lines[kind]:
+                del self._lines[kind]
+        return chosen
+
+    def _choose(self, kind: str) -> ReadyStep | None:
+        by_user = self._lines[kind]
+        for user in sorted(
+            by_user, key=lambda user: (self._at_workers[kind, user], self._last_turn.get((kind, user), 0))
+        ):
+            if self._limits.per_user is not None and self._at_workers[user] >= self._limits.per_user:
+                continue
+            lines = self._waiting_lines(kind, user)
+            if lines:
+                line, steps = max(lines, key=lambda entry: self._score(kind, user, *entry))
+                self._take_turn(kind, user, line)
+                return steps.popleft()
+        return None
+
+    def _waiting_lines(self, kind: str, user: UUID) -> list[tuple[Line, deque[ReadyStep]]]:
+        """A user's lines with a step that may be sent. Drops those that have become empty."""
+        lines = self._lines[kind][user]
+        for line, steps in list(lines.items()):
+            while steps and self._waiting.get(steps[0].key) is not steps[0]:
+                steps.popleft()
+            if not steps:
+                del lines[line]
+                self._served.pop((kind, user, line), None)
+        if not lines:
+            del self._lines[kind][user]
+            self._last_turn.pop((kind, user), None)
+            self._turns.pop((kind, user), None)
+            return []
+        return [entry for entry in lines.items() if self._may_run(entry[0][1])]
+
+    def _may_run(self, workflow: str) -> bool:
+        limit = self._limits.per_workflow.get(workflow)
+        return limit is None or self._at_workers["workflow", workflow] < limit
+
+    def _score(self, kind: str, user: UUID, line: Line, steps: deque[ReadyStep]) -> int:
+        turns = self._turns[kind, user] - self._served.get((kind, user, line), 0)
+        return steps[0].priority + turns - self._at_workers[line[0]]
+
+    def _take_turn(self, kind: str, user: UUID, line: Line) -> None:
+        self._turn += 1
+        self._last_turn[kind, user] = self._turn
+        self._turns[kind, user] += 1
+        self._served[kind, user, line] = self._turns[kind, user]
+
+    def _count(self, step: ReadyStep, change: int) -> None:
+        for key in _counted(step):
+            self._at_workers[key] += change
+            if not self._at_workers[key]:
+                del self._at_workers[key]
+
+
+def _of(step: ReadyStep) -> tuple[UUID, Line]:
+    return step.user_id, step.line
+
+
+def _counted(step: ReadyStep) -> Iterator[object]:
+    yield from (step.kind, step.user_id, (step.kind, step.user_id), step.job_id, ("workflow", step.workflow))
+
+
+def queue_length(lanes: int, rate: float) -> int:
+    """How many steps of a kind may be at workers or queued for them.
+
+    As many as are done at once, and those that workers finish while the next ones are on their way: SENT_AHEAD seconds
+    at the present rate (per second). `lanes`: of all connected workers of the kind; 0 if none has announced itself.
+    """
+    running = lanes or UNKNOWN_LANES
+    return min(running + max(LEAST_AHEAD, running // 2, round(rate * SENT_AHEAD)), max(2 * running, MAX_QUEUED))
+
+
+UNKNOWN_LANES = 8
+"""Assumed of workers that do not announce themselves; also what is queued for a kind that no worker takes yet."""
+LEAST_AHEAD = 2
+SENT_AHEAD = 0.06
+"""Seconds: a few times what passes between a worker's result and the next message to it."""
+MAX_QUEUED = 64

@@ -1,0 +1,306 @@
+"""Steps on their way to the workers: each waits here until it is its turn, and the work queue behind has few of them.
+
+The replica that leads keeps them in memory. What a new leader needs is in the table of open steps and in the work queue
+itself: a step that is open, and whose message is not in the queue, is sent again. So nothing is written for a turn.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict, deque
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import structlog
+from nats.js.errors import NotFoundError
+
+from services.generation.broker import Broker, raise_if_stopped
+from services.generation.connected_workers import ConnectedWorkers
+from services.generation.domain.generation import ready_at
+from services.generation.domain.generation.steps import LONGEST_RETRY_DELAY
+from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, queue_length
+from services.generation.engine.dispatcher import Dispatcher
+from services.generation.handlers import CommandHandlers, NoSuchStep
+from services.generation.processes.dispatch_steps import EVENTS, NAME, UNSENDABLE, key_of_message, ready_step
+from services.generation.processes.resend_steps import lost_before
+from services.generation.projections.open_steps import OPEN_STEPS, OpenSteps
+from shared.backoff import Backoff
+from shared.contracts.generation import GenerationCompleted, GenerationFailed, StepCompleted, StepFailed, StepScheduled
+from shared.contracts.work import WORK_STREAM, work_subject
+from shared.eventstore import RecordedEvent
+from shared.handling.transient import is_transient
+from shared.processes import Process
+from shared.stopping import Group
+
+LOOK_AGAIN = 1.0
+"""Seconds after which it is looked whether there is room, when nothing tells of it: workers come and go."""
+RECONCILE_EVERY = 5.0
+"""Seconds between two comparisons with the work queue and the table; less if `missing_after` is small."""
+RATE_SECONDS = 1.0
+"""The time over which the rate of results is measured."""
+TABLE_WAIT = 10.0
+"""Seconds that a new leader waits for the table of open steps. What is missing then is added by a later comparison."""
+SEND_AGAIN = 0.5
+"""Seconds after which a step is sent again that could not be sent."""
+MAX_ROWS = 1000
+KEPT_BYTES = 32 * 1024 * 1024
+"""Of waiting events in memory; those beyond are read again when it is their turn."""
+
+log = structlog.get_logger()
+
+
+class Scheduled(msgspec.Struct, frozen=True):
+    """A step that waits, is delayed, or was sent. `version`: of its event in the generation's stream.
+
+    `recorded`: the event, if there was room for it; None once it was sent.
+    """
+
+    step: ReadyStep
+    version: int
+    recorded: RecordedEvent | None
+
+
+class DispatchQueue:
+    """`missing_after`: see the settings. `limits`: see `Turns`."""
+
+    def __init__(
+        self,
+        handlers: CommandHandlers,
+        broker: Broker,
+        dispatcher: Dispatcher,
+        workers: ConnectedWorkers,
+        missing_after: timedelta,
+        limits: Limits | None = None,
+    ) -> None:
+        self._handlers, self._broker, self._dispatcher, self._workers = handlers, broker, dispatcher, workers
+        self._missing_after, self._limits = missing_after, limits
+        self._open_steps = OpenSteps(handlers.store)
+        self._changed = asyncio.Event()
+        self.resent = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._turns = Turns(self._limits)
+        self._scheduled: dict[StepKey, Scheduled] = {}
+        self._of_generation: defaultdict[UUID, set[StepKey]] = defaultdict(set)
+        self._kept_bytes = 0
+        self._due: dict[StepKey, datetime] = {}
+        """Retries whose backoff has not ended: when it does."""
+        self._sent_at: dict[StepKey, datetime] = {}
+        """When each step was sent that has not ended; also of messages in the queue whose steps are not known yet."""
+        self._ends: defaultdict[str, deque[float]] = defaultdict(deque)
+        """By kind: when the latest attempts ended."""
+
+    @property
+    def waiting(self) -> int:
+        """Steps that wait for their turn."""
+        return self._turns.waiting
+
+    def process(self) -> Process:
+        return Process(NAME, EVENTS, self.react, begin=self.begin, beside=(self.run,), lost=self._broker.lost)
+
+    async def begin(self) -> None:
+        """Drops what an earlier lease has left in memory."""
+        self._forget()
+
+    async def react(self, recorded: RecordedEvent) -> None:
+        match recorded.event:
+            case StepScheduled():
+                self._add(recorded)
+            case StepCompleted(sid=sid, attempt=attempt) | StepFailed(sid=sid, attempt=attempt):
+                self._end((sid, attempt))
+            case GenerationCompleted(gid=gid) | GenerationFailed(gid=gid):
+                for key in list(self._of_generation.get(gid, ())):
+                    self._end(key)
+        self._changed.set()
+
+    def _add(self, recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, StepScheduled)
+        step = ready_step(event)
+        if step.key in self._scheduled:
+            return
+        size = len(recorded.data)
+        is_kept = self._kept_bytes + size <= KEPT_BYTES
+        self._kept_bytes += size if is_kept else 0
+        self._scheduled[step.key] = Scheduled(step, recorded.version, recorded if is_kept else None)
+        self._of_generation[step.gid].add(step.key)
+        due = ready_at(event, recorded.recorded_at)
+        if step.key in self._sent_at:
+            self._turns.note_sent(step)
+            self._drop_event(step.key)
+        elif due > self._handlers.clock():
+            self._due[step.key] = due
+        else:
+            self._turns.add(step)
+
+    def _end(self, key: StepKey) -> None:
+        """The attempt has ended, or is not to be sent any more."""
+        self._drop_event(key)
+        scheduled = self._scheduled.pop(key, None)
+        self._due.pop(key, None)
+        self._sent_at.pop(key, None)
+        if scheduled is not None:
+            keys = self._of_generation[scheduled.step.gid]
+            keys.discard(key)
+            if not keys:
+                del self._of_generation[scheduled.step.gid]
+        if (sent := self._turns.end(key)) is not None:
+            self._ends[sent.kind].append(asyncio.get_running_loop().time())
+
+    def _drop_event(self, key: StepKey) -> None:
+        scheduled = self._scheduled.get(key)
+        if scheduled is not None and scheduled.recorded is not None:
+            self._kept_bytes -= len(scheduled.recorded.data)
+            self._scheduled[key] = msgspec.structs.replace(scheduled, recorded=None)
+
+    async def run(self) -> None:
+        """Sends steps when it is their turn, until cancelled."""
+        await Backoff(NAME, on=is_transient).call(self._recover)
+        async with Group() as group:
+            group.create_task(self._reconcile_all())
+            while True:
+                self._changed.clear()
+                now = self._handlers.clock()
+                self._release_due(now)
+                for step in self._turns.next(self._room):
+                    self._sent_at[step.key] = now
+                    group.create_task(self._send(step))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause(now)):
+                        await self._changed.wait()
+
+    def _release_due(self, now: datetime) -> None:
+        for key in [key for key, due in self._due.items() if due <= now]:
+            del self._due[key]
+            self._turns.add(self._scheduled[key].step)
+
+    def _pause(self, now: datetime) -> float | None:
+        """Seconds until something may be sent though no event came; None if nothing waits."""
+        pauses = [LOOK_AGAIN] if self._turns.waiting else []
+        pauses += [max(0.0, (min(self._due.values()) - now).total_seconds())] if self._due else []
+        return min(pauses, default=None)
+
+    def _room(self, kind: str) -> int:
+        now = asyncio.get_running_loop().time()
+        ends = self._ends[kind]
+        while ends and ends[0] < now - RATE_SECONDS:
+            ends.popleft()
+        length = queue_length(self._workers.lanes(kind), len(ends) / RATE_SECONDS)
+        return length - self._turns.at_workers(kind)
+
+    async def _send(self, step: ReadyStep) -> None:
+        """Sends a step; one that can't be sent for now waits again, and another error fails the attempt."""
+        scheduled = self._scheduled.get(step.key)
+        if scheduled is None:
+            return  # it has ended meanwhile
+        try:
+            await self._dispatcher.send(scheduled.recorded or await self._read(step.gid, scheduled.version))
+        except Exception as error:
+            raise_if_stopped()
+            if not is_transient(error):
+                log.exception("step_can_not_be_sent", sid=str(step.sid), attempt=step.attempt)
+                await self._fail(step)
+                return
+            log.warning("step_is_sent_later", sid=str(step.sid), error=repr(error))
+            await asyncio.sleep(SEND_AGAIN)
+            self._sent_at.pop(step.key, None)
+            self._turns.put_back(step.key)
+            self._changed.set()
+        else:
+            self._drop_event(step.key)
+
+    async def _fail(self, step: ReadyStep) -> None:
+        with contextlib.suppress(NoSuchStep):
+            await Backoff("a step that can't be sent", on=is_transient).call(
+                lambda: self._handlers.take_result(
+                    job_id=step.job_id, gid=step.gid, sid=step.sid, attempt=step.attempt, outputs=[], error=UNSENDABLE
+                )
+            )
+
+    async def _read(self, gid: UUID, version: int) -> RecordedEvent:
+        [recorded] = await self._handlers.store.read_stream(gid, after=version - 1, to_version=version)
+        return recorded
+
+    async def _recover(self) -> None:
+        """Learns what was sent and what waits."""
+        store = self._handlers.store
+        await store.watermarks.wait_for(OPEN_STEPS.watermark, await store.head(), TABLE_WAIT)
+        for key, at in (await self._queued()).items():
+            self._sent_at.setdefault(key, at)
+            if (scheduled := self._scheduled.get(key)) is not None:
+                self._turns.note_sent(scheduled.step)
+        while await self._add_unknown(self._handlers.clock() + 2 * LONGEST_RETRY_DELAY):
+            pass
+
+    async def _queued(self) -> dict[StepKey, datetime]:
+        """The attempts whose messages are in the work queue, at workers or not, and when they were sent."""
+        js = await self._broker.jetstream()
+        queued: dict[StepKey, datetime] = {}
+        sequence = 1
+        while True:
+            try:
+                message = await js.get_msg(WORK_STREAM, seq=sequence, subject="work.>", next=True)
+            except NotFoundError:
+                return queued
+            sequence = (message.seq or sequence) + 1
+            key = key_of_message(message.headers or {})
+            if key is not None and message.time is not None:
+                queued[key] = message.time
+
+    async def _add_unknown(self, ready_before: datetime) -> bool:
+        """Adds open steps that this process has not heard of; returns whether there may be more of them."""
+        known = [sid for sid, _ in self._scheduled]
+        rows = await self._open_steps.ready_but(known, ready_before, MAX_ROWS)
+        for row in rows:
+            if await self._handlers.is_current(row.gid, row.sid, row.attempt):
+                self._add(await self._read(row.gid, row.stream_version))
+        self._changed.set()
+        return len(rows) == MAX_ROWS and len(self._scheduled) > len(known)
+
+    async def _reconcile_all(self) -> None:
+        """Compares with the work queue and the table, at intervals; rests while no step is open."""
+        marks = self._handlers.store.watermarks
+        every = min(RECONCILE_EVERY, self._missing_after.total_seconds() / 2)
+        backoff = Backoff(f"{NAME} comparing", on=is_transient)
+        while True:
+            seen = marks.value(OPEN_STEPS.watermark)
+            if await backoff.call(self._open_steps.any) or self._scheduled:
+                await backoff.call(self._reconcile)
+            else:
+                await marks.wait_beyond(OPEN_STEPS.watermark, seen)
+            await asyncio.sleep(every)
+
+    async def _reconcile(self) -> None:
+        now = self._handlers.clock()
+        await self._add_unknown(now - self._missing_after)
+        for kind in {step.kind for step in self._turns.sent()}:
+            await self._resend_lost(kind, now)
+
+    async def _resend_lost(self, kind: str, now: datetime) -> None:
+        """Sends again what the work queue has lost: see `processes/resend_steps.py`."""
+        sent = [step for step in self._turns.sent() if step.kind == kind]
+        until = now - self._missing_after
+        if not any(self._sent_at[step.key] <= until for step in sent):
+            return
+        until = lost_before(await self._oldest_message(kind), until)
+        for step in sent:
+            if self._sent_at.get(step.key, now) > until:
+                continue
+            if not await self._handlers.is_current(step.gid, step.sid, step.attempt):
+                self._end(step.key)
+            elif step.key in self._sent_at:
+                log.warning("step_sent_again", sid=str(step.sid), attempt=step.attempt, job_id=str(step.job_id))
+                self.resent += 1
+                self._sent_at[step.key] = now
+                await self._send(step)
+
+    async def _oldest_message(self, kind: str) -> datetime | None:
+        """When the oldest message of a queue was sent; None for an empty one."""
+        js = await self._broker.jetstream()
+        try:
+            message = await js.get_msg(WORK_STREAM, seq=1, subject=work_subject(kind), next=True)
+        except NotFoundError:
+            await self._broker.ensure_streams()
+            return None
+        return message.time

@@ -1,0 +1,33 @@
+"""What a job waits for, of which nothing is in progress."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.generation.job_waits import KindOfSteps, waiting_for
+from services.generation.views import WaitingFor
+
+LATER = datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def steps(kind: str, count: int = 2, *, working: int = 0, delayed: int = 0, ahead: int = 0) -> KindOfSteps:
+    return KindOfSteps(kind, count, working, delayed, LATER if delayed else None, ahead)
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds", "offered", "expected"),
+    [
+        ("pending", [], frozenset(), WaitingFor("credits")),
+        ("completed", [], frozenset(), None),
+        ("processing", [], frozenset(), WaitingFor("turn")),
+        ("processing", [steps("a", working=1), steps("b")], frozenset(), None),
+        ("processing", [steps("a"), steps("b")], frozenset(), WaitingFor("unworkable", ["a", "b"])),
+        ("processing", [steps("a")], None, WaitingFor("workers", ["a"], 0)),
+        ("processing", [steps("a", ahead=7), steps("b")], frozenset("a"), WaitingFor("workers", ["a"], 7)),
+        ("processing", [steps("a", delayed=2)], frozenset("a"), WaitingFor("retry", until=LATER)),
+        ("processing", [steps("a", delayed=1, ahead=3)], frozenset("a"), WaitingFor("workers", ["a"], 3)),
+    ],
+)
+def test_what_it_waits_for(status: str, kinds: Any, offered: Any, expected: WaitingFor | None) -> None:
+    assert waiting_for(status, kinds, offered) == expected

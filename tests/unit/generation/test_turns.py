@@ -1,0 +1,130 @@
+"""Whose step goes to the workers next."""
+
+from collections import Counter
+from uuid import UUID, uuid4
+
+from services.generation.domain.turns import Limits, ReadyStep, Turns, queue_length
+
+ALICE, BOB = UUID(int=1), UUID(int=2)
+BIG, SMALL, OTHER = UUID(int=11), UUID(int=12), UUID(int=13)
+
+
+def step(job: UUID, user: UUID = ALICE, *, priority: int = 50, workflow: str = "sketch") -> ReadyStep:
+    return ReadyStep(uuid4(), 1, uuid4(), job, user, "direct_job.sketch", workflow, priority)
+
+
+def add(turns: Turns, count: int, job: UUID, user: UUID = ALICE, **more: int) -> list[ReadyStep]:
+    steps = [step(job, user, **more) for _ in range(count)]
+    for one in steps:
+        turns.add(one)
+    return steps
+
+
+def take(turns: Turns, count: int) -> list[UUID]:
+    """The jobs of the next steps, each of which ends at once."""
+    jobs = []
+    for _ in range(count):
+        for one in turns.next(lambda _: 1):
+            turns.end(one.key)
+            jobs.append(one.job_id)
+    return jobs
+
+
+def test_steps_of_one_job_go_in_the_order_in_which_they_were_ready() -> None:
+    turns = Turns()
+    steps = add(turns, 5, BIG)
+    assert turns.next(lambda _: 3) == steps[:3]
+    assert turns.at_workers("direct_job.sketch") == 3
+    assert turns.next(lambda kind: 4 - turns.at_workers(kind)) == steps[3:4]
+
+
+def test_a_user_with_nothing_at_workers_is_next() -> None:
+    """However long the others wait."""
+    turns = Turns()
+    add(turns, 100, BIG)
+    turns.next(lambda _: 8)
+    [first, *_] = add(turns, 4, SMALL, BOB)
+    assert turns.next(lambda _: 1) == [first]
+
+
+def test_users_have_equal_shares() -> None:
+    turns = Turns()
+    add(turns, 100, BIG)
+    add(turns, 100, OTHER)
+    add(turns, 100, SMALL, BOB)
+    assert Counter(one.user_id for one in turns.next(lambda _: 20)) == {ALICE: 10, BOB: 10}
+
+
+def test_jobs_of_one_user_run_side_by_side() -> None:
+    turns = Turns()
+    add(turns, 100, BIG)
+    turns.next(lambda _: 4)
+    add(turns, 4, SMALL)
+    assert Counter(one.job_id for one in turns.next(lambda _: 6))[SMALL] == 4
+
+
+def test_a_higher_priority_goes_first_among_a_users_jobs() -> None:
+    turns = Turns()
+    add(turns, 20, BIG, priority=10)
+    add(turns, 20, SMALL, priority=90)
+    assert take(turns, 40) == [SMALL] * 20 + [BIG] * 20
+
+
+def test_no_job_waits_for_more_than_about_a_hundred_turns() -> None:
+    turns = Turns()
+    add(turns, 500, SMALL, priority=100)
+    add(turns, 1, BIG, priority=0)
+    assert take(turns, 110).count(BIG) == 1
+
+
+def test_a_priority_takes_nothing_from_other_users() -> None:
+    turns = Turns()
+    add(turns, 10, BIG, priority=100)
+    add(turns, 10, SMALL, BOB, priority=0)
+    assert Counter(take(turns, 10)) == {BIG: 5, SMALL: 5}
+
+
+def test_limits_of_users_and_of_workflows() -> None:
+    turns = Turns(Limits(per_user=3, per_workflow={"sketch": 4}))
+    add(turns, 10, BIG)
+    assert len(turns.next(lambda _: 10)) == 3, "of a user"
+    add(turns, 10, SMALL, BOB)
+    [last] = turns.next(lambda _: 10)
+    assert last.user_id == BOB, "the fourth of the workflow"
+    other = step(OTHER, BOB, workflow="frame")
+    turns.add(other)
+    assert turns.next(lambda _: 1) == [other], "another workflow has its own"
+    turns.end(last.key)
+    assert [one.job_id for one in turns.next(lambda _: 10)] == [SMALL]
+
+
+def test_what_ended_or_could_not_be_sent() -> None:
+    turns = Turns()
+    first, second, third = add(turns, 3, BIG)
+    turns.end(first.key)
+    assert turns.next(lambda _: 1) == [second]
+    turns.put_back(second.key)
+    assert turns.next(lambda _: 1) == [second]
+    turns.add(second)
+    assert turns.end(second.key) == second
+    turns.end(third.key)
+    assert turns.next(lambda _: 9) == []
+    assert (turns.waiting, turns.at_workers("direct_job.sketch"), turns.keys()) == (0, 0, [])
+
+
+def test_nothing_is_remembered_of_what_has_ended() -> None:
+    turns = Turns()
+    for _ in range(50):
+        job = uuid4()
+        add(turns, 3, job, uuid4())
+        take(turns, 4)
+    assert not turns.next(lambda _: 1)
+    assert {name: len(value) for name, value in vars(turns).items() if hasattr(value, "__len__") and len(value)} == {}
+
+
+def test_a_queue_is_short() -> None:
+    assert queue_length(2, 0.0) == 4
+    assert queue_length(2, 100.0) == 8
+    assert queue_length(100, 0.0) == 150
+    assert queue_length(0, 0.0) == 12
+    assert queue_length(2, 100_000.0) == 64
