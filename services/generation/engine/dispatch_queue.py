@@ -12,7 +12,6 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from nats.js.errors import NotFoundError
 
 from services.generation.broker import Broker, raise_if_stopped
 from services.generation.connected_workers import ConnectedWorkers
@@ -20,13 +19,13 @@ from services.generation.domain.generation import ready_at
 from services.generation.domain.generation.steps import LONGEST_RETRY_DELAY
 from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, queue_length
 from services.generation.engine.dispatcher import Dispatcher
+from services.generation.engine.queued_messages import oldest_message, queued_attempts
 from services.generation.handlers import CommandHandlers, NoSuchStep
-from services.generation.processes.dispatch_steps import EVENTS, NAME, UNSENDABLE, key_of_message, ready_step
+from services.generation.processes.dispatch_steps import EVENTS, NAME, UNSENDABLE, ready_step
 from services.generation.processes.resend_steps import lost_before
 from services.generation.projections.open_steps import OPEN_STEPS, OpenSteps
 from shared.backoff import Backoff
 from shared.contracts.generation import GenerationCompleted, GenerationFailed, StepCompleted, StepFailed, StepScheduled
-from shared.contracts.work import WORK_STREAM, work_subject
 from shared.eventstore import RecordedEvent
 from shared.handling.transient import is_transient
 from shared.processes import Process
@@ -226,27 +225,12 @@ class DispatchQueue:
         """Learns what was sent and what waits."""
         store = self._handlers.store
         await store.watermarks.wait_for(OPEN_STEPS.watermark, await store.head(), TABLE_WAIT)
-        for key, at in (await self._queued()).items():
+        for key, at in (await queued_attempts(self._broker)).items():
             self._sent_at.setdefault(key, at)
             if (scheduled := self._scheduled.get(key)) is not None:
                 self._turns.note_sent(scheduled.step)
         while await self._add_unknown(self._handlers.clock() + 2 * LONGEST_RETRY_DELAY):
             pass
-
-    async def _queued(self) -> dict[StepKey, datetime]:
-        """The attempts whose messages are in the work queue, at workers or not, and when they were sent."""
-        js = await self._broker.jetstream()
-        queued: dict[StepKey, datetime] = {}
-        sequence = 1
-        while True:
-            try:
-                message = await js.get_msg(WORK_STREAM, seq=sequence, subject="work.>", next=True)
-            except NotFoundError:
-                return queued
-            sequence = (message.seq or sequence) + 1
-            key = key_of_message(message.headers or {})
-            if key is not None and message.time is not None:
-                queued[key] = message.time
 
     async def _add_unknown(self, ready_before: datetime) -> bool:
         """Adds open steps that this process has not heard of; returns whether there may be more of them."""
@@ -283,7 +267,7 @@ class DispatchQueue:
         until = now - self._missing_after
         if not any(self._sent_at[step.key] <= until for step in sent):
             return
-        until = lost_before(await self._oldest_message(kind), until)
+        until = lost_before(await oldest_message(self._broker, kind), until)
         for step in sent:
             if self._sent_at.get(step.key, now) > until:
                 continue
@@ -294,13 +278,3 @@ class DispatchQueue:
                 self.resent += 1
                 self._sent_at[step.key] = now
                 await self._send(step)
-
-    async def _oldest_message(self, kind: str) -> datetime | None:
-        """When the oldest message of a queue was sent; None for an empty one."""
-        js = await self._broker.jetstream()
-        try:
-            message = await js.get_msg(WORK_STREAM, seq=1, subject=work_subject(kind), next=True)
-        except NotFoundError:
-            await self._broker.ensure_streams()
-            return None
-        return message.time
