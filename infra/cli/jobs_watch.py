@@ -27,8 +27,8 @@ BAR_WIDTH = 16
 
 @click.command(
     epilog=examples(
-        "emprops jobs watch --help",
-        "emprops token --data data/set",
+        "emprops jobs watch $JOB_ID --data data/set",
+        "emprops jobs watch $JOB_ID --data data/set --json",
     )
 )
 @click.argument("job_id", type=click.UUID)

@@ -18,6 +18,8 @@ from shared.telemetry import configure_logging
 from shared.telemetry.tracing import setup_tracing
 
 OPEN_FILES = 65536
+MAX_CLIENT_MESSAGE = 64 * 1024
+"""Bytes of a message on a WebSocket; what clients send there is ignored."""
 GRACE = 5
 """Seconds for which a stopping edge waits for open requests; then it aborts open streams, and clients reconnect."""
 
@@ -45,7 +47,8 @@ def serve(settings: EdgeSettings) -> None:
             port=settings.http_port,
             loop="uvloop",
             http=HttpProtocol,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_CLIENT_MESSAGE,
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -14,6 +14,7 @@ from services.edge.routes import document, jwks, proxied, viewer
 from services.edge.routing import RoutingTable
 from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
+from services.edge.web_sockets import WebSockets
 from shared.contracts import grants
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness
@@ -65,7 +66,7 @@ def create(settings: EdgeSettings) -> Litestar:
             finally:
                 await stop(core, *watching.values())
 
-    return create_app(
+    app = create_app(
         title="emprops edge",
         route_handlers=[viewer, document, jwks, proxied],
         dependencies={"settings": settings},
@@ -74,3 +75,5 @@ def create(settings: EdgeSettings) -> Litestar:
         lifespan=[connections],
         documented=False,
     )
+    app.asgi_handler = WebSockets(app.asgi_handler)
+    return app

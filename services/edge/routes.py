@@ -68,4 +68,4 @@ def jwks(settings: Settings) -> Response[bytes]:
 async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
     """Passes the request on to a service. The proxy verifies the token, since the path's rule states the roles."""
     proxy: Proxy = scope["litestar_app"].state.proxy
-    await proxy(scope, receive, send)  # type: ignore[arg-type]  # always HTTP: websockets are not served
+    await proxy(scope, receive, send)  # type: ignore[arg-type]  # always HTTP: see `web_sockets.py`

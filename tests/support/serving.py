@@ -32,7 +32,7 @@ async def serving(app: Any, *, port: int = 0) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
-        ws="none",
+        ws="websockets-sansio",
         lifespan="on",
         log_config=None,
         timeout_graceful_shutdown=1,

@@ -30,6 +30,8 @@ class Job:
         self.service = service
         self.ids: list[int] = []
         self.size = 10
+        self.data: bytes | None = None
+        """Of each event; None: `size` bytes."""
         self.over = self.broken = False
         self.open = 0
         self._changed = asyncio.Event()
@@ -61,7 +63,7 @@ class Job:
             while not left.done():
                 changed = asyncio.create_task(self._changed.wait())
                 for number in [number for number in self.ids if number > after]:
-                    await exchange.write(frame(number, self.size))
+                    await exchange.write(frame(number, self.size, self.data))
                     after = number
                 if self.broken:
                     raise ConnectionError("broken off")
@@ -80,8 +82,8 @@ async def _left(exchange: Exchange) -> None:
         pass
 
 
-def frame(number: int, size: int = 10) -> bytes:
-    return b"id: %d\nevent: job_status\ndata: %s\n\n" % (number, b"x" * size)
+def frame(number: int, size: int = 10, data: bytes | None = None) -> bytes:
+    return b"id: %d\nevent: job_status\ndata: %s\n\n" % (number, data or b"x" * size)
 
 
 @pytest.fixture

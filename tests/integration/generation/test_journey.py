@@ -38,6 +38,8 @@ async def test_a_job_runs_to_its_end(api: Api, collections, credits_, worker_: W
         "credits": {"quoted": Decimal("2.5"), "held": Decimal("2.5"), "captured": Decimal("2.5")},
         "generation_counts": {"pending": 0, "processing": 0, "completed": 2, "failed": 0},
         "next_cursor": None,
+        "waiting_for": None,
+        "seconds_left": None,
     }
     assert job["created_at"] <= job["started_at"] <= job["completed_at"]
     for generation in job["generations"]:
