@@ -1,5 +1,6 @@
 """Rows → answers: jobs, their generations and history."""
 
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
