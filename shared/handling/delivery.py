@@ -58,7 +58,7 @@ class Delivery(Protocol[E_co]):
 
     @property
     def is_late(self) -> bool:
-        """Whether it may stand in for a parked message that named the event without its content."""
+        """Whether it may replace a parked message that named the event without its content."""
 
     def read(self) -> E_co | None:
         """The event; None when its type is not one of those handled. Raises Malformed."""
@@ -73,6 +73,6 @@ def decoding(tag: str) -> Iterator[None]:
     try:
         yield
     except UnknownEventType as error:
-        raise Malformed(f"this consumer knows no event of type {tag}") from error
+        raise Malformed(str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"the body is not a {tag}: {error}") from error

@@ -1,6 +1,6 @@
-"""What operators do about parked events: look at them, have them tried again, or give them up.
+"""What operators do about parked events: list, inspect, retry and discard them.
 
-A connection in autocommit mode to the service's database is all that they need.
+The functions need a connection in autocommit mode to the service's database.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ UPDATE_TO_RETRYING: LiteralString = (
 
 @dataclass(frozen=True)
 class Action:
-    """Something that was done about a parked event; `actor` is an operator or the consumer itself."""
+    """An entry of a parked event's audit trail; `actor` is an operator or the consumer."""
 
     action: str
     actor: str
@@ -45,19 +45,19 @@ async def list_parked(
     after: int = 0,
     limit: int = 100,
 ) -> list[Parked]:
-    """The oldest first; `after` is the id of the last one seen."""
+    """A page of parked events in the order of their ids; `after` is the last id of the page before."""
     parameters = {"consumer": consumer, "statuses": list(statuses), "after": after, "limit": limit}
     return await (await parking.parked_cursor(connection).execute(SELECT_PAGE, parameters)).fetchall()
 
 
 async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
-    """One of them with its whole history. Raises Problem NOT_FOUND."""
+    """A parked event with its audit trail. Raises Problem NOT_FOUND."""
     cursor = connection.cursor(row_factory=class_row(Action))
     return await _one(connection, parked_id), await (await cursor.execute(SELECT_ACTIONS, (parked_id,))).fetchall()
 
 
 async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason: str = "") -> None:
-    """Lets its consumer try again, and then those behind it. Raises Problem when it is not the one to be retried."""
+    """Requests a retry, after which the events behind it go on. Raises Problem unless it is the stream's first one."""
     async with connection.transaction():
         parked = await _locked(connection, parked_id)
         if parked.status == "waiting":
@@ -71,9 +71,9 @@ async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason:
 
 
 async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reason: str) -> None:
-    """Gives it up for good, for the reason given; those behind it go on. Raises Problem when it can't be."""
+    """Resolves the event without handling it; those behind it go on. Raises Problem if it is resolved already."""
     if not reason.strip():
-        raise invalid("say why it is discarded: the reason is kept with it")
+        raise invalid("a reason is needed: it is recorded with the discarded event")
     async with connection.transaction():
         parked = await _locked(connection, parked_id)
         if parked.status not in UNRESOLVED:

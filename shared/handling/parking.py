@@ -45,7 +45,7 @@ with row as (
   where consumer = %(consumer)s and message_id = %(message_id)s and status in ('parked', 'waiting', 'retrying')
     and headers ? 'ce-withheld' returning id)
 insert into parked_actions (parked_id, action, actor, detail)
-select id, 'supplied', %(consumer)s, 'its owner has published it after all' from row returning parked_id"""
+select id, 'supplied', %(consumer)s, 'its owner has published it' from row returning parked_id"""
 SELECT_WAS_PARKED: LiteralString = "select 1 from parked where consumer = %s and message_id = %s"
 SELECT_BLOCKED_STREAMS: LiteralString = """
 select distinct stream_id from parked

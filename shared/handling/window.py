@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-STALLED = 16
-"""Up to this many times the window's size may be held, when most of the events wait for a retry."""
-MOMENT = 0.02
+MAX_STALLED = 16
+"""Times the window's size that may be held when most of the events wait for a retry."""
+COLLECT_SECONDS = 0.02
 """Seconds to wait for more room, once there is some."""
 
 
@@ -40,7 +40,7 @@ class Window:
     @property
     def room(self) -> int:
         """How many more may be taken."""
-        if self.bytes >= self.most_bytes or self.held >= self.most * STALLED:
+        if self.bytes >= self.most_bytes or self.held >= self.most * MAX_STALLED:
             return 0
         return max(0, self.most - self.held + self._stalled())
 
@@ -50,13 +50,13 @@ class Window:
         return max(0, self.most_bytes - self.bytes)
 
     async def wait_for_room(self, enough: int = 1) -> None:
-        """Waits for room, and then up to MOMENT for `enough` of it: one request per message would be expensive."""
+        """Waits for room, and then up to COLLECT_SECONDS for `enough` of it, to save requests."""
         while self.room < 1:
             await self.wait_for_change()
         if self.room >= min(enough, self.most):
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MOMENT):
+            async with asyncio.timeout(COLLECT_SECONDS):
                 while self.room < min(enough, self.most):
                     await self.wait_for_change()
 

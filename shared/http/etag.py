@@ -71,7 +71,7 @@ def precondition(request: Request[Any, Any, Any]) -> Precondition:
 def _versions(listed: str, *, weak: bool) -> frozenset[int]:
     tags = _TAG.findall(listed) if _LIST.fullmatch(listed) else []
     return frozenset(
-        int(found[1]) for is_weak, tag in tags if (weak or not is_weak) and (found := _VERSION.fullmatch(tag))
+        int(match[1]) for is_weak, tag in tags if (weak or not is_weak) and (match := _VERSION.fullmatch(tag))
     )
 
 

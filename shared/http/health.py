@@ -1,12 +1,12 @@
-"""`/health/live` says that the process runs, `/health/ready` whether it can serve and whether its work gets on.
+"""`/health/live`: the process runs. `/health/ready`: whether it can serve, and whether its background work progresses.
 
-Two questions, since two decide by the answer:
+Readiness answers two questions, for load balancers and for operators:
 
-- *Should this replica get requests?* `checks`: what it can't serve without, as it reaches it: its database, its writer,
-  the broker, the file store. One that fails makes readiness answer 503, for another replica may do better.
-- *Is all in order?* `followers` and `order`: whether what follows history gets on, whether something waits for an
-  operator, whether clocks agree. Trouble there is told, in sentences, and readiness stays 200: it is every replica's
-  trouble, and taking them all away would add to it. `emprops status` exits with 1 for either.
+- *Should this replica get requests?* `checks`: what it can't serve without: its database, its writer, the broker, the
+  file store. If one fails, readiness is 503, because another replica may reach it.
+- *Does an operator have to act?* `followers` and `order`: whether the followers of history make progress, whether
+  something is parked, whether clocks agree. These are described in sentences, and readiness stays 200: all replicas
+  have the same problem, and removing them all would make it worse. `emprops status` exits with 1 for either.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ from shared.telemetry.logging import get_logger
 log = get_logger("health")
 
 CHECK_TIMEOUT = 1.5
-"""Seconds that an answer waits for each check; the whole must be there within two."""
+"""Seconds for which a response waits for each check, so that it is sent within two."""
 GIVE_UP = 30.0
-"""Seconds after which a check that does not end is begun anew: who was asked may be back on another connection only."""
+"""Seconds after which a check that has not ended is cancelled and started again, over a new connection."""
 
 Check = Callable[[], Awaitable[str | None]]
-"""Passes by returning, with a remark or None; fails by raising. Only the words of `NotReady` are shown to clients."""
+"""Passes by returning a remark or None; fails by raising. Only the texts of NotReady are shown to clients."""
 Status = Literal["ok", "degraded", "failing"]
 
 
 class NotReady(Exception):  # noqa: N818 - a state, not an error
-    """A check's own words for why it fails, fit for anyone to read."""
+    """Why a check fails, in a sentence that may be shown to anyone."""
 
 
 def agreement(whose: str, reading: Reading) -> str:
-    """How far this clock is from another one; `whose`, as in "NATS's". Raises `NotReady` when that is noticeable."""
+    """The difference between this clock and another one (`whose`: "NATS's"). Raises NotReady if it is noticeable."""
     if reading.is_noticeable:
         side = "ahead of" if reading.skew > 0 else "behind"
         raise NotReady(f"this clock is {abs(reading.skew):.1f} s {side} {whose}")
@@ -46,12 +46,12 @@ def agreement(whose: str, reading: Reading) -> str:
 
 class CheckResult(msgspec.Struct, frozen=True):
     status: Status
-    """failing: it can't serve; degraded: it serves, and something is not in order."""
+    """failing: it can't serve; degraded: it serves, and an operator has to act."""
     detail: str | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How far a follower of history has come, and what is wrong with that."""
+    """A follower's progress, and a sentence about its problem, if it has one."""
 
     progress: Progress
     trouble: str | None
@@ -74,10 +74,10 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Readiness:
-    """What a process tells of itself; whatever is registered is looked at from then on."""
+    """The checks and followers of one process. They may be added at any time."""
 
     def __init__(self, checks: dict[str, Check] | None = None, *, seconds: float = CHECK_TIMEOUT) -> None:
-        """`seconds` that each check has; one that takes longer is named, and the others are told."""
+        """`seconds`: how long a response waits for each check; one that takes longer fails alone."""
         self.checks = {} if checks is None else checks
         self.order: dict[str, Check] = {}
         self.followers: dict[str, Follower] = {}
@@ -85,7 +85,7 @@ class Readiness:
         self._running: dict[str, tuple[float, asyncio.Task[object]]] = {}
 
     async def look(self) -> Health:
-        """Runs all checks at once, each bounded; one that still runs from an earlier look is not begun again."""
+        """Runs all checks at the same time, each bounded; one that is still running is not started a second time."""
         works: dict[str, Callable[[], Awaitable[object]]] = {
             **self.checks,
             **self.order,
@@ -97,8 +97,8 @@ class Readiness:
         results, standings = {}, list[Standing]()
         for name, task in tasks.items():
             if name in self.followers:
-                results[name], found = self._standing(name, task)
-                standings += found
+                results[name], of_follower = self._standing(name, task)
+                standings += of_follower
             else:
                 results[name] = self._result(name, task, "failing" if name in self.checks else "degraded")
         return Health(_worst(results), results, standings)
@@ -114,32 +114,32 @@ class Readiness:
         return task
 
     def _result(self, name: str, task: "asyncio.Task[object]", bad: Status) -> CheckResult:
-        found = self._answer(name, task)
-        if isinstance(found, Exception):
-            return CheckResult(bad, str(found) if isinstance(found, NotReady) else type(found).__name__)
-        return CheckResult("ok", found if isinstance(found, str) else None)
+        outcome = self._outcome(name, task)
+        if isinstance(outcome, Exception):
+            return CheckResult(bad, str(outcome) if isinstance(outcome, NotReady) else type(outcome).__name__)
+        return CheckResult("ok", outcome if isinstance(outcome, str) else None)
 
     def _standing(self, name: str, task: "asyncio.Task[object]") -> tuple[CheckResult, list[Standing]]:
-        found = self._answer(name, task)
-        if not isinstance(found, list):
+        outcome = self._outcome(name, task)
+        if not isinstance(outcome, list):
             return self._result(name, task, "degraded"), []
-        standings = [Standing(each, each.stuck()) for each in found if isinstance(each, Progress)]
-        troubles = [each.trouble for each in standings if each.trouble]
-        waiting = sum(each.progress.waiting for each in standings)
+        standings = [Standing(progress, progress.stuck()) for progress in outcome if isinstance(progress, Progress)]
+        troubles = [standing.trouble for standing in standings if standing.trouble]
+        waiting = sum(standing.progress.waiting for standing in standings)
         return CheckResult("degraded" if troubles else "ok", "; ".join(troubles) or f"{waiting} waiting"), standings
 
-    def _answer(self, name: str, task: "asyncio.Task[object]") -> object:
-        """What the check gave or raised; `NotReady` when it has not ended yet."""
+    def _outcome(self, name: str, task: "asyncio.Task[object]") -> object:
+        """What the check returned or raised; NotReady if it has not ended."""
         if not task.done():
             return NotReady(f"no answer for {time.monotonic() - self._running[name][0]:.1f} s")
-        found = task.result() if not task.cancelled() else NotReady("was broken off")
-        if isinstance(found, Exception) and not isinstance(found, NotReady):
-            log.warning("readiness check failed", check=name, error=repr(found))
-        return found
+        outcome = task.result() if not task.cancelled() else NotReady("was cancelled")
+        if isinstance(outcome, Exception) and not isinstance(outcome, NotReady):
+            log.warning("readiness check failed", check=name, error=repr(outcome))
+        return outcome
 
 
 async def _attempt(work: Callable[[], Awaitable[object]]) -> object:
-    """What it returns or raises: the task itself never fails, so that one nobody waits for any more is no error."""
+    """Returns the error instead of raising it, because nobody awaits a check that took too long."""
     try:
         return await work()
     except Exception as error:  # noqa: BLE001 - whatever a check raises, it is a failing check
@@ -147,5 +147,5 @@ async def _attempt(work: Callable[[], Awaitable[object]]) -> object:
 
 
 def _worst(results: Mapping[str, CheckResult]) -> Status:
-    found = {result.status for result in results.values()}
-    return "failing" if "failing" in found else "degraded" if "degraded" in found else "ok"
+    statuses = {result.status for result in results.values()}
+    return "failing" if "failing" in statuses else "degraded" if "degraded" in statuses else "ok"

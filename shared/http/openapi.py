@@ -66,7 +66,7 @@ _TELLS_POSITION = {
 
 @dataclass(frozen=True)
 class Traits:
-    """What an operation's handler says of it."""
+    """Which kinds of errors an operation may answer, read from its handler."""
 
     public: bool = False
     command: bool = False
@@ -74,19 +74,19 @@ class Traits:
 
 
 def _traits(app: Litestar) -> dict[tuple[str, str], Traits]:
-    found = {}
+    traits_of = {}
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
         for handler in route.route_handlers:
-            taken = set(handler.parsed_fn_signature.parameters)
+            parameters = set(handler.parsed_fn_signature.parameters)
             traits = Traits(
                 public=bool(handler.opt.get("public")),
-                command=bool(taken & {"context", "change"}),
-                conditional=bool(taken & {"precondition", "change"}),
+                command=bool(parameters & {"context", "change"}),
+                conditional=bool(parameters & {"precondition", "change"}),
             )
-            found.update({(route.path_format, method.lower()): traits for method in handler.http_methods})
-    return found
+            traits_of.update({(route.path_format, method.lower()): traits for method in handler.http_methods})
+    return traits_of
 
 
 def _problem_components() -> dict[str, Any]:
@@ -94,16 +94,16 @@ def _problem_components() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([ProblemBody], ref_template=SCHEMAS + "{name}")
     body = schemas["ProblemBody"]
     body["properties"]["code"]["examples"] = sorted(STATUS)
-    said = "The body is not valid: /data/steps/0/id: Expected `int`, got `str`"
+    detail = "The body is not valid: /data/steps/0/id: Expected `int`, got `str`"
     example = {
         "type": "urn:emprops:problem:validation-failed",
         "title": "The request is not valid",
         "status": 400,
-        "detail": said,
+        "detail": detail,
         "code": "VALIDATION_FAILED",
         "details": [{"pointer": "/data/steps/0/id", "message": "Expected `int`, got `str`"}],
         "data": None,
-        "error": said,
+        "error": detail,
     }
     body["examples"] = [example]
     return schemas

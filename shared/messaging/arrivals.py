@@ -1,8 +1,8 @@
-"""How far a service has handled the events of other services: any replica may ask, and wait for a place in them.
+"""How far a service has handled the events of other services. Any replica can wait until it has reached a place.
 
-A look reads from the broker the stream's last message and what was delivered to each consumer, and compares it with the
-watermark up to which the consumer's leader has settled its messages. All waiters share one look at a time: so waiting
-costs the database nothing, and the broker no more for a thousand waiters than for one.
+A look reads the stream's last message and each consumer's last delivery from the broker, and compares them with the
+watermarks up to which the consumer's leader has settled its messages. All waiters of a process share one look at a
+time, so a thousand cost the broker no more than one, and the database nothing.
 """
 
 import asyncio
@@ -25,37 +25,38 @@ from shared.messaging.subscription import deliveries_name, ordered_name, settled
 from shared.stopping import stoppable
 
 LOOK_TIMEOUT = 1.0
-"""Seconds to wait for an answer of the broker. Without one, no event counts as arrived."""
-PAUSE = 0.02
-LONGEST_PAUSE = 0.2
+"""Seconds for which a look waits for the broker; without its answer, nothing counts as arrived."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.2
+"""Seconds between two looks of a waiter; they double."""
 
 Place = tuple[int, int]
 """An epoch of the owner's store and a position in it, compared in this order."""
 NOWHERE: Place = (0, 0)
-REMEMBERED = 64
+MAX_AHEAD = 64
+"""Last messages that are remembered until the consumers have settled them."""
 
 log = structlog.get_logger()
 
 
 class Arrivals:
-    """Of one process."""
+    """One per process."""
 
     def __init__(self, service: str, nats_url: str, watermarks: Watermarks) -> None:
         self._service, self._url, self._watermarks = service, nats_url, watermarks
         self._consumers: defaultdict[str, list[str]] = defaultdict(list)
         self._arrived: defaultdict[str, Place] = defaultdict(lambda: NOWHERE)
-        self._ahead: defaultdict[str, deque[tuple[int, Place]]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        """Last messages seen, by their sequence in the stream, that are not taken in yet."""
+        self._ahead: defaultdict[str, deque[tuple[int, Place]]] = defaultdict(lambda: deque(maxlen=MAX_AHEAD))
+        """Last messages seen that are not settled yet: their sequence in the stream, and their place."""
         self._looks: dict[str, asyncio.Task[Place | None]] = {}
         self._client: Client | None = None
 
     def watch(self, consumers: Iterable[Consumer]) -> None:
-        """Those of the service itself."""
-        for each in consumers:
-            self._consumers[each.owner].append(each.name)
+        """Adds the consumers of this service."""
+        for consumer in consumers:
+            self._consumers[consumer.owner].append(consumer.name)
 
     async def run(self) -> None:
-        """Keeps the connection until cancelled."""
+        """Keeps a connection to the broker open until cancelled."""
         if not self._consumers:
             await asyncio.Event().wait()
         await stoppable(self._keep())
@@ -71,7 +72,7 @@ class Arrivals:
     async def wait(self, owner: str, place: Place, within: float) -> bool:
         """Waits until all events up to a place in the owner's history are settled; False after `within` seconds."""
         loop = asyncio.get_running_loop()
-        until, pauses = loop.time() + within, Backoff(f"arrivals of {owner}", first=PAUSE, longest=LONGEST_PAUSE)
+        until, pauses = loop.time() + within, Backoff(f"arrivals of {owner}", first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while self._arrived[owner] < place:
             if loop.time() >= until:
                 return False
@@ -89,10 +90,10 @@ class Arrivals:
         return now is not None and await self.wait(owner, now, until - loop.time())
 
     async def _look(self, owner: str) -> Place | None:
-        """The last place that is published, by a look that begins after this call; None when the broker is away."""
+        """The last published place, by a look that begins after this call; None if the broker does not answer."""
         running = self._looks.get(owner)
         if running is not None and not running.done():
-            await asyncio.wait((running,))  # it began before we came
+            await asyncio.wait((running,))  # it began before this call
         running = self._looks.get(owner)
         if running is None or running.done():
             running = self._looks[owner] = asyncio.create_task(self._ask(owner))
@@ -108,7 +109,7 @@ class Arrivals:
             async with asyncio.timeout(LOOK_TIMEOUT):
                 sequence, place = await _last(js, owner)
                 self._ahead[owner].append((sequence, place))
-                done = [await self._done(js, owner, each) for each in self._consumers[owner]] if sequence else []
+                done = [await self._done(js, owner, name) for name in self._consumers[owner]] if sequence else []
         except (nats.errors.Error, OSError, TimeoutError) as error:
             log.warning("arrivals_unknown", owner=owner, error=repr(error))
             return None
@@ -118,11 +119,11 @@ class Arrivals:
         return place
 
     async def _done(self, js: JetStreamContext, owner: str, consumer: str) -> float:
-        """Up to which message of the stream, by its sequence, a consumer has taken in all that is for it."""
+        """The stream sequence up to which a consumer has settled its messages; infinite if it has settled all."""
         try:
             info = await js.consumer_info(stream_name(owner), ordered_name(consumer))
         except NotFoundError:
-            return 0  # nobody leads it yet
+            return 0  # no replica leads it yet
         name = settled_name(consumer, info)
         deliveries = (info.delivered.consumer_seq if info.delivered else 0) or 0
         if not info.num_pending and self._watermarks.value(deliveries_name(name)) >= deliveries:
@@ -131,7 +132,7 @@ class Arrivals:
 
 
 async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:
-    """The stream's last message: its sequence there, and the place in the owner's history that it tells of."""
+    """The sequence of the stream's last message, and the place of its event; NOWHERE if it is no event."""
     try:
         message = await js.get_last_msg(stream_name(owner), f"events.{owner}.>")
     except NotFoundError:
@@ -140,5 +141,5 @@ async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:
     try:
         place = int(headers.get("ce-epoch", "1")), int(headers["ce-position"])
     except (KeyError, ValueError):
-        place = NOWHERE  # not an event of its owner's
+        place = NOWHERE  # not from the owner's relay
     return message.seq or 0, place

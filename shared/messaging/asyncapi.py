@@ -1,8 +1,8 @@
-"""The AsyncAPI 3.0 document of a service: the events that it publishes, and those that its consumers take.
+"""The AsyncAPI 3.0 document of a service: the events that it publishes, and those that its consumers handle.
 
-Channels, operations and bindings are FastStream's. Payload schemas come from msgspec, since FastStream's generator
-knows pydantic models only; and messages are named by their event's tag, since its own names are not what AsyncAPI
-allows.
+FastStream makes channels, operations and bindings. The payload schemas come from msgspec, since FastStream's generator
+only supports pydantic models; and messages are named by their event's tag, since FastStream's names contain characters
+that AsyncAPI does not allow.
 """
 
 from collections.abc import Sequence
@@ -57,11 +57,11 @@ def asyncapi(
 
 
 async def _receive(message: dict[str, Any]) -> None:
-    """Stands for every consumer's handler."""
+    """The handler of each described subscriber; never called."""
 
 
 def _describe(document: dict[str, Any], channels: dict[str, type[Event]]) -> None:
-    """Puts our messages and schemas in the place of those that FastStream could not know."""
+    """Replaces the messages and schemas that FastStream made."""
     distinct = list(dict.fromkeys(channels.values()))
     references, schemas = msgspec.json.schema_components(distinct, ref_template="#/components/schemas/{name}")
     schemas["CloudEventHeaders"] = HEADERS
@@ -92,7 +92,7 @@ def _address(owner: str, event: type[Event]) -> str:
 
 
 def _sentence(event: type[Event]) -> str:
-    """The event's docstring; what it inherits is not its own."""
+    """The event's own docstring, on one line; its name if it has none."""
     return " ".join((event.__dict__.get("__doc__") or event.__name__).split())
 
 
@@ -111,14 +111,16 @@ HEADERS: dict[str, Any] = {
         "ce-subject": _header("The id of the event's stream", format="uuid"),
         "ce-time": _header("When it was recorded", format="date-time"),
         "content-type": {"const": CONTENT_TYPE},
-        "ce-epoch": _header("Which life of its owner's store: grows when that went back", pattern="^[0-9]+$"),
-        "ce-position": _header("Where it stands in its owner's store: grows, with gaps", pattern="^[0-9]+$"),
-        "ce-streamversion": _header("The version that it made of its stream", pattern="^[0-9]+$"),
-        "ce-withheld": _header("Why the broker did not take the event that this stands for; there is no body"),
-        "ce-late": _header("Published after later events of its owner, because it was withheld before"),
-        "ce-actor": _header("Who commanded it, percent-encoded"),
-        "ce-commandid": _header("The command that it came of", format="uuid"),
-        "ce-correlationid": _header("What belongs together has the same", format="uuid"),
+        "ce-epoch": _header(
+            "The epoch of its owner's store; grows when the store was restored to an earlier moment", pattern="^[0-9]+$"
+        ),
+        "ce-position": _header("Its position in its owner's store; grows, with gaps", pattern="^[0-9]+$"),
+        "ce-streamversion": _header("The version of its stream with this event", pattern="^[0-9]+$"),
+        "ce-withheld": _header("Why the broker refused the event that this message replaces; there is no body"),
+        "ce-late": _header("Published after later events of its owner, because it was withheld at first"),
+        "ce-actor": _header("Who issued the command, percent-encoded"),
+        "ce-commandid": _header("The id of the command that led to it", format="uuid"),
+        "ce-correlationid": _header("Shared by all that one request caused", format="uuid"),
         "ce-causationid": _header("The event that caused the command", format="uuid"),
         "traceparent": _header("W3C Trace Context"),
     },

@@ -13,20 +13,21 @@ import structlog
 from nats.aio.client import Client
 
 RECONNECT_PAUSE = 0.2
-"""Seconds between two tries of one server."""
+"""Seconds between two attempts to connect to the same server."""
 CONNECT_TIMEOUT = 2
+"""Seconds."""
 PING_INTERVAL = 2
-"""Seconds; a server that does not answer two pings counts as gone."""
+"""Seconds; the connection to a server that does not answer two pings is closed."""
 SELDOM = 20
-"""The same for connections over which silence is noticed otherwise: by heartbeats, or by a bound for each answer."""
+"""The ping interval of connections on which silence is detected by heartbeats, or by a timeout for each answer."""
 
 FLUSH_TIMEOUT = 1
 CLOSE_TIMEOUT = 2.0
-"""Seconds that closing may take: a silent server would not accept what is still to be sent."""
+"""Seconds that closing may take: a silent server does not accept what is still to be sent."""
 PRIVATE_INBOX = "_INBOX_"
-"""How answers to a service begin, followed by its user's name: no other user may listen to them."""
-SAY_AGAIN_AFTER = 30.0
-"""Seconds for which the same error is not logged again: a server that is away is tried five times a second."""
+"""The prefix of a service's reply subjects, followed by its user's name: no other user may subscribe to them."""
+LOG_AGAIN_AFTER = 30.0
+"""Seconds for which the same error is not logged again: reconnecting is tried five times a second."""
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class Address:
-    """A NATS_URL in parts: the servers without credentials, so that they may be logged."""
+    """The parts of a NATS_URL: the servers without credentials, so that they may be logged."""
 
     servers: list[str]
     user: str | None = None
@@ -43,8 +44,12 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """`nats://user:password@host:port`, several with commas between; the first one's credentials hold for all."""
-        parts = [urlsplit(each if "://" in each else f"nats://{each}") for each in url.split(",") if each.strip()]
+        """`nats://user:password@host:port`, or several, comma-separated, with the credentials of the first.
+
+        Raises ValueError.
+        """
+        urls = [part for part in url.split(",") if part.strip()]
+        parts = [urlsplit(part if "://" in part else f"nats://{part}") for part in urls]
         if not parts or not all(part.hostname for part in parts):
             raise ValueError("a NATS_URL looks like nats://user:password@host:4222")
         servers = [f"{part.scheme.strip()}://{part.netloc.rpartition('@')[2]}" for part in parts]
@@ -53,16 +58,16 @@ class Address:
 
 
 def _options(name: str, lost: asyncio.Event | None, ping_every: int) -> dict[str, Any]:
-    """Reconnects after every outage, and logs it.
+    """nats-py's options: it reconnects after every outage, which is logged.
 
-    `lost` is set when the connection breaks, for callers that must start anew then, instead of using the repaired one.
+    `lost` is set when the connection breaks, for callers that start over instead of using the new connection.
     """
-    said: dict[str, float] = {}
+    logged_at: dict[str, float] = {}
 
     async def on_error(error: Exception) -> None:
         text, now = str(error) or repr(error), time.monotonic()
-        if now - said.get(text, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
-            said[text] = now
+        if now - logged_at.get(text, -LOG_AGAIN_AFTER) >= LOG_AGAIN_AFTER:
+            logged_at[text] = now
             log.warning("nats_error", connection=name, error=text)
 
     async def on_loss() -> None:
@@ -95,9 +100,9 @@ async def connect(
     private: bool = True,
     ping_every: int = PING_INTERVAL,
 ) -> Client:
-    """A client named `name` in the server's own lists; waits for a server, for `within` seconds or as long as it takes.
+    """A connected client, called `name` in the server's lists. Waits for a server without a bound, or `within` seconds.
 
-    `private`: answers come to an inbox that only this URL's user may listen to. Raises TimeoutError.
+    `private`: replies come to an inbox that only this URL's user may subscribe to. Raises TimeoutError.
     """
     address = Address.parse(url)
     client = Client()
@@ -131,7 +136,7 @@ async def connected(
 
 
 async def close(client: Client) -> None:
-    """Sends what is waiting, and closes, in bounded time also when the server is gone or silent."""
+    """Sends what is buffered, and closes; in bounded time, even if the server is gone or silent."""
     with contextlib.suppress(Exception):
         if client.is_connected:
             await client.flush(timeout=FLUSH_TIMEOUT)

@@ -27,19 +27,19 @@ async def locate(js: JetStreamContext, owner: str, state: StreamState, point: Hi
     That is the point's own sequence, or another one if the stream was filled again, in the order of the owner's events.
     """
     if point.sequence is not None:
-        found = await _from(js, owner, point.sequence)
-        if found and found.sequence == point.sequence and point.names(found):
+        there = await _from(js, owner, point.sequence)
+        if there and there.sequence == point.sequence and point.names(there):
             return point.sequence
     low, high = state.first_seq, state.last_seq
     while low <= high:
         middle = (low + high) // 2
-        found = await _from(js, owner, middle)
-        if found is None or found.sequence is None:
+        there = await _from(js, owner, middle)
+        if there is None or there.sequence is None:
             high = middle - 1
-        elif point.names(found):
-            return found.sequence
-        elif (found.epoch, found.position) < (point.epoch, point.position):
-            low = found.sequence + 1
+        elif point.names(there):
+            return there.sequence
+        elif (there.epoch, there.position) < (point.epoch, point.position):
+            low = there.sequence + 1
         else:
             high = middle - 1
     return None

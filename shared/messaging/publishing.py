@@ -13,10 +13,10 @@ from nats.aio.msg import Msg
 
 NO_RESPONDERS, NO_STREAM = "503", 503
 """The status of an answer that says that no stream takes the subject, and the code of that refusal."""
-WAITS_FROM = 1024 * 1024
-"""Bytes that are to be sent, half of what nats-py holds before a publish waits until they are."""
+MAX_BUFFERED = 1024 * 1024
+"""Bytes to be sent from which a publish may block: half of what nats-py buffers before it flushes."""
 SEND_TIMEOUT = 5.0
-"""Seconds in which a message must be sent: at some time, the socket to a silent server accepts no more."""
+"""Seconds in which a message must be sent: the socket to a silent server accepts no more at some time."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -78,8 +78,8 @@ class Publisher:
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
         """Sends a message that the stream does not answer, whether it takes it or not."""
-        if self._client.pending_data_size + len(body) < WAITS_FROM:
-            await self._client.publish(subject, body, reply=reply, headers=headers)  # it is only put beside the others
+        if self._client.pending_data_size + len(body) < MAX_BUFFERED:
+            await self._client.publish(subject, body, reply=reply, headers=headers)  # only appends to the buffer
             return
         async with asyncio.timeout(SEND_TIMEOUT):
             await self._client.publish(subject, body, reply=reply, headers=headers)

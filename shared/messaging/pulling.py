@@ -22,6 +22,7 @@ DELIVERY = "$JS.ACK."
 OVERHEAD = 1024
 """Bytes that a message counts for, beside its body."""
 SEND_TIMEOUT = 5.0
+"""Seconds."""
 
 
 class Silent(nats.errors.Error):
@@ -29,7 +30,7 @@ class Silent(nats.errors.Error):
 
 
 class Ended(nats.errors.Error):
-    """This server does not serve the consumer any more: it was deleted, or another server leads it now."""
+    """The server no longer serves the consumer: it was deleted, or another server leads it now."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,16 @@ class Pull:
         self._heard = loop.time()
         async with asyncio.timeout(SEND_TIMEOUT):
             await self._client.publish(self._next, msgspec.json.encode(request), reply=self._inbox)
-        patience, suspected = self._settings.heartbeat * self._settings.missed_heartbeats, False
+        patience, was_silent = self._settings.heartbeat * self._settings.missed_heartbeats, False
         while self._outstanding and self._failure is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience / 2):
                     await self._turn.wait()
             self._turn.clear()
             silent = loop.time() - self._heard > patience
-            if silent and suspected and self._outstanding and self._failure is None:
+            if silent and was_silent and self._outstanding and self._failure is None:
                 raise Silent(f"nothing was heard for {patience:g} s")
-            suspected = silent  # once more: where this process had no time, what came is still to be read
+            was_silent = silent  # checked twice: if this process was busy, messages may have come that are not read yet
         if self._failure is not None:
             raise self._failure
 

@@ -22,18 +22,17 @@ from shared.messaging.streams import MSG_ID, message_id
 
 NAME = "relay"
 """The consumer's name under which refused events are parked."""
-OF_THE_MESSAGE = {10054, 10097}
+MESSAGE_ERRORS = {10054, 10097}
 """JetStream's errors for a message or headers that are too large for the stream."""
 MISMATCH = {10070, 10071, 10164}
 """JetStream's errors when the stream's last message is not the expected one: the fence."""
-TIMES = 5
-"""An event that is refused this often in succession is withheld, whatever the reason: all others wait behind it."""
-OF_THE_STREAM = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
+MAX_REFUSALS = 5
+"""Refusals in succession after which an event is withheld, whatever the reason: all others wait behind it."""
+STREAM_ERRORS = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
 """JetStream's errors when the stream refuses every message: it is full, offline, sealed, or without resources."""
 
-UNKNOWN_TYPE = "this release knows no event of type"
-"""How UnknownEventType begins, and with it the reason for which such an event is parked."""
-MOST_KNOWN = 10_000
+MAX_REQUESTED = 10_000
+"""Withheld events that are retried at once when a relay starts."""
 
 log = structlog.get_logger()
 
@@ -61,11 +60,11 @@ class Refusals:
 
     def note(self, event: UndecodedEvent, refused: Refused) -> bool:
         """Notes a refusal; returns whether the event is withheld from now on, because the event itself is the cause."""
-        if refused.code in MISMATCH | OF_THE_STREAM:
+        if refused.code in MISMATCH | STREAM_ERRORS:
             return False
         position, times = self._last
         self._last = (event.position, times + 1 if position == event.position else 1)
-        if refused.code in OF_THE_MESSAGE or self._last[1] >= TIMES:
+        if refused.code in MESSAGE_ERRORS or self._last[1] >= MAX_REFUSALS:
             self.reasons = {event.event_id: str(refused)}
             return True
         return False
@@ -89,13 +88,14 @@ class Refusals:
         """Retries the events that were withheld because the release that ran then did not know their types."""
         codec = self._store.codec
         async with self._store.pool.connection() as connection:
-            parked = await operator_actions.list_parked(connection, NAME, statuses=("parked",), limit=MOST_KNOWN)
-            for each in parked:
-                if (each.error or "").startswith(UNKNOWN_TYPE) and codec.has_aggregate(each.type or ""):
-                    await operator_actions.retry(connection, each.id, by=NAME, reason="this release knows its type")
+            events = await operator_actions.list_parked(connection, NAME, statuses=("parked",), limit=MAX_REQUESTED)
+            for event in events:
+                tag = event.type or ""
+                if event.error == str(UnknownEventType(tag)) and codec.has_aggregate(tag):
+                    await operator_actions.retry(connection, event.id, by=NAME, reason="this release knows its type")
 
     async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
-        """Publishes one event that operators want retried, at the stream's end; returns whether there was any."""
+        """Publishes the first event that operators retry, at the end of the stream; returns whether there was one."""
         async with self._store.pool.connection() as connection:
             wanted = await parking.retrying(connection, NAME)
         for parked in wanted[:1]:
@@ -116,7 +116,7 @@ class Refusals:
     ) -> str | None:
         event = await self._outbox.read(parked.position or 0)
         if event is None or str(event.event_id) != parked.message_id:
-            return "it is no event of this store any more"
+            return f"the store holds no event {parked.message_id} at position {parked.position} any more: discard it"
         if not self._store.codec.has_aggregate(event.stored_type):
             return str(UnknownEventType(event.stored_type))
         epoch = self._store.epoch_of(event.position)

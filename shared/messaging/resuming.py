@@ -27,9 +27,10 @@ from shared.messaging.message_search import STEPS, point_of
 from shared.messaging.outbox import BEGINNING, Outbox, Place
 from shared.messaging.streams import stream_name
 
-NAMED = 1000
+MAX_READ = 1000
 """How many messages after the common one are read, to name the events that were lost."""
-LISTED = 100
+MAX_NAMES = 100
+"""Lost events that the log names."""
 EPOCHS_AHEAD = 1000
 """A message whose epoch is this far ahead of the store's can't be from its relay."""
 STRAY_WATERMARK = "stray"
@@ -40,7 +41,7 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Found:
+class AfterCommon:
     """What a stream holds after the common message."""
 
     place: Place
@@ -55,6 +56,8 @@ class Found:
 
 
 class Resuming:
+    """Finds the place from which a service's relay goes on."""
+
     def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
         self._store, self._outbox, self._service = store, outbox, service
 
@@ -66,27 +69,27 @@ class Resuming:
         if not state.messages:
             return await self._outbox.at(await checkpoint())
         common = await self._last_common(js, state)
-        found = await self._behind(js, state, common.sequence or 0 if common else state.first_seq - 1)
+        after = await self._behind(js, state, common.sequence or 0 if common else state.first_seq - 1)
         if common:
-            found.place = Place(common.position, common.event_id)
-        elif found.taken_back:
+            after.place = Place(common.position, common.event_id)
+        elif after.taken_back:
             # The store holds no event of the messages that the stream still has; those before them were published.
-            first = min(mark.position for mark in found.taken_back)
-            found.place = await self._outbox.at(min(first - 1, await checkpoint()))
+            first = min(mark.position for mark in after.taken_back)
+            after.place = await self._outbox.at(min(first - 1, await checkpoint()))
         else:
-            found.place = await self._outbox.at(await checkpoint())
-        if found.taken_back:
-            await self._begin_epoch(found)
-        if found.strays:
-            last = found.last_stray
-            log.warning("relay_passes_over_strays", service=self._service, messages=found.strays, last=last)
+            after.place = await self._outbox.at(await checkpoint())
+        if after.taken_back:
+            await self._begin_epoch(after)
+        if after.strays:
+            last = after.last_stray
+            log.warning("relay_passes_over_strays", service=self._service, messages=after.strays, last=last)
             self._store.watermarks.advance(STRAY_WATERMARK, last)
-        return found.place
+        return after.place
 
-    async def _begin_epoch(self, found: Found) -> None:
-        first = found.place.position + 1
-        beyond = max(mark.epoch for mark in found.taken_back)
-        details = _details(found)
+    async def _begin_epoch(self, after: AfterCommon) -> None:
+        first = after.place.position + 1
+        beyond = max(mark.epoch for mark in after.taken_back)
+        details = _details(after)
         if self._store.epoch_of(first) <= beyond:
             await self._store.begin_epoch(WENT_BACK, first, details, after=beyond)
         log.error("events_were_taken_back", service=self._service, epoch=self._store.epoch_of(first), **details)
@@ -102,9 +105,9 @@ class Resuming:
         high, stride, low = state.last_seq, 1, None
         sequence = state.last_seq
         while low is None:
-            found = await self._ours_from(js, sequence)
-            if found and await self._is_history(found):
-                low = found
+            point = await self._ours_from(js, sequence)
+            if point and await self._is_history(point):
+                low = point
             elif sequence <= state.first_seq:
                 return None
             else:
@@ -113,9 +116,9 @@ class Resuming:
                 stride *= 2
         while (low.sequence or 0) < high:
             middle = ((low.sequence or 0) + high + 1) // 2
-            found = await self._ours_from(js, middle)
-            if found and (found.sequence or 0) <= high and await self._is_history(found):
-                low = found
+            point = await self._ours_from(js, middle)
+            if point and (point.sequence or 0) <= high and await self._is_history(point):
+                low = point
             else:
                 high = middle - 1
         return low
@@ -142,9 +145,9 @@ class Resuming:
             return None
         return mark if mark.epoch <= self._store.epochs.latest.number + EPOCHS_AHEAD else None
 
-    async def _behind(self, js: JetStreamContext, state: StreamState, sequence: int) -> Found:
-        found = Found(BEGINNING)
-        for _ in range(NAMED):
+    async def _behind(self, js: JetStreamContext, state: StreamState, sequence: int) -> AfterCommon:
+        after = AfterCommon(BEGINNING)
+        for _ in range(MAX_READ):
             message = await self._next(js, sequence + 1)
             if message is None or message.seq is None:
                 break
@@ -152,13 +155,13 @@ class Resuming:
             mark = self._ours(message)
             if mark is None:
                 if not (message.headers or {}).get(LATE):
-                    found.strays, found.last_stray = found.strays + 1, sequence
+                    after.strays, after.last_stray = after.strays + 1, sequence
             elif not await self._is_history(mark):
-                found.taken_back.append(mark)
-                if len(found.names) < LISTED:
-                    found.names.append(f"{(message.headers or {}).get('ce-type')} {mark.event_id}")
-        found.unseen = max(0, state.last_seq - sequence)
-        return found
+                after.taken_back.append(mark)
+                if len(after.names) < MAX_NAMES:
+                    after.names.append(f"{(message.headers or {}).get('ce-type')} {mark.event_id}")
+        after.unseen = max(0, state.last_seq - sequence)
+        return after
 
     async def _next(self, js: JetStreamContext, sequence: int) -> RawStreamMsg | None:
         try:
@@ -172,11 +175,11 @@ def _subject_fits(subject: str, service: str, identity: Identity) -> bool:
     return len(parts) == 5 and parts[:2] == ["events", service] and parts[3] == str(identity.stream_id)
 
 
-def _details(found: Found) -> dict[str, Any]:
-    taken = found.taken_back
+def _details(after: AfterCommon) -> dict[str, Any]:
+    taken = after.taken_back
     return {
-        "taken_back": len(taken) + found.unseen,
+        "taken_back": len(taken) + after.unseen,
         "first": f"{taken[0].epoch}:{taken[0].position}",
         "last": f"{taken[-1].epoch}:{taken[-1].position}",
-        "events": found.names,
+        "events": after.names,
     }

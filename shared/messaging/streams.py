@@ -18,8 +18,9 @@ FIRST_EPOCH = 1
 NAME_IN_USE = 10058
 """JetStream's error when a stream of that name exists with another configuration."""
 DUPLICATES_NS = 120_000_000_000
-"""Nanoseconds for which a stream recognises a message id that it has had."""
+"""Nanoseconds for which a stream detects that a message id is repeated."""
 API_TIMEOUT = 5.0
+"""Seconds."""
 
 log = structlog.get_logger()
 
@@ -39,13 +40,13 @@ class StreamLimits:
     replicas: int | None = None
 
     def as_settings(self) -> dict[str, int]:
-        """Those that are given, as JetStream names them."""
-        found = {
+        """Those that are not None, under JetStream's names."""
+        settings = {
             "max_age": None if self.max_age is None else int(self.max_age * 1e9),
             "max_bytes": self.max_bytes,
             "num_replicas": self.replicas,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 def stream_name(owner: str) -> str:
@@ -59,7 +60,7 @@ def subject_of(owner: str, aggregate: str, stream_id: UUID | str, tag: str) -> s
 
 
 def message_id(owner: str, epoch: int, position: int) -> str:
-    """The `Nats-Msg-Id` of the event at a position of its owner's store: what the relay's fence is made of.
+    """The `Nats-Msg-Id` of the event at a position of its owner's store, by which the relay fences its messages.
 
     `owner:position` in the store's first epoch, as releases before 0.2 name them all; `owner:epoch:position` later.
     """
@@ -109,22 +110,22 @@ async def ensure(client: Client, new: dict[str, Any], limits: StreamLimits) -> S
     """
     name: str = new["name"]
     try:
-        found = await _ask(client, "INFO", name, {})
+        stream = await _ask(client, "INFO", name, {})
     except NotFoundError:
         try:
-            found = await _ask(client, "CREATE", name, new)
+            stream = await _ask(client, "CREATE", name, new)
         except BadRequestError as error:
             if error.err_code != NAME_IN_USE:
                 raise
-            found = await _ask(client, "INFO", name, {})
-    config = found["config"]
+            stream = await _ask(client, "INFO", name, {})  # another replica has created it
+    config = stream["config"]
     subjects = config.get("subjects") or []
     missing = [subject for subject in new["subjects"] if subject not in subjects]
-    changed = {each: value for each, value in limits.as_settings().items() if config.get(each, 0) != value}
+    changed = {setting: value for setting, value in limits.as_settings().items() if config.get(setting, 0) != value}
     if changed or missing:
         log.info("stream_settings_changed", stream=name, subjects=missing, **changed)
-        found = await _ask(client, "UPDATE", name, config | changed | {"subjects": [*subjects, *missing]})
-    info: StreamInfo = StreamInfo.from_response(found)
+        stream = await _ask(client, "UPDATE", name, config | changed | {"subjects": [*subjects, *missing]})
+    info: StreamInfo = StreamInfo.from_response(stream)
     return info
 
 

@@ -33,15 +33,15 @@ from shared.messaging.unreadable import API_TIMEOUT, UnreadableMessage, unreadab
 from shared.stopping import stoppable, unless
 
 CONNECT_WITHIN = 5.0
-KEPT = 60.0
-"""Seconds for which the server keeps an ordered consumer that nobody pulls from."""
+INACTIVE_THRESHOLD = 60.0
+"""Seconds after which the server deletes an ordered consumer that is not pulled from."""
 TROUBLE = (nats.errors.Error, OSError)
 
 log = structlog.get_logger()
 
 
 class LostNats(Exception):  # noqa: N818 - what happened
-    """This replica can't reach NATS; another one may."""
+    """This replica can't reach NATS; another replica may be able to."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SubscriptionSettings:
     """How much a consumer takes at once, and when it gives up."""
 
     max_in_flight: int = 256
-    """Events that are handled, or are next in their lane: the bound of parallel work."""
+    """Events in flight: the bound of parallel work."""
     max_bytes: int = 32 * 1024 * 1024
     """Bytes of all unsettled messages, with those that wait for a retry."""
     pull: PullSettings = field(default_factory=PullSettings)
@@ -72,13 +72,13 @@ class Follower(Protocol):
         """A round begins after `last`, or (`is_replay`) at the first message: those up to `last` come again."""
 
     def round_started(self, sequence: int) -> None:
-        """All messages up to this sequence were received in an earlier round, or are not for this consumer."""
+        """A round has started: messages up to this sequence came in earlier rounds, or are not for this consumer."""
 
     def receive(self, message: Msg) -> None:
-        """Takes one message; it must not wait."""
+        """Takes one message; it must not block."""
 
     def receive_unreadable(self, message: UnreadableMessage) -> None:
-        """Takes a message that no client can receive; it must not wait."""
+        """Takes a message that no client can receive; it must not block."""
 
 
 def ordered_name(consumer: str) -> str:
@@ -180,7 +180,7 @@ class Subscription:
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=start,
             ack_policy=AckPolicy.NONE,
-            inactive_threshold=KEPT,
+            inactive_threshold=INACTIVE_THRESHOLD,
             mem_storage=True,
             num_replicas=1,
         )
@@ -188,22 +188,22 @@ class Subscription:
     async def _start(self, client: Client, js: JetStreamContext, info: StreamInfo, follower: Follower) -> int:
         """The sequence at which this round begins."""
         mark = follower.last
-        found = await locate(js, self.owner, info.state, mark) if mark else 0
-        follower.start_round(is_replay=found is None)
-        if found is None:
+        last = await locate(js, self.owner, info.state, mark) if mark else 0
+        follower.start_round(is_replay=last is None)
+        if last is None:
             log.warning("consumer_begins_again", consumer=self.name, settled=str(mark))
-        elif found and info.state.first_seq > found + 1:
-            log.error("consumer_may_have_missed", consumer=self.name, after=found, first=info.state.first_seq)
-        start = (found or 0) + 1
+        elif last and info.state.first_seq > last + 1:
+            log.error("consumer_may_have_missed", consumer=self.name, after=last, first=info.state.first_seq)
+        start = (last or 0) + 1
         if self._passed_over >= start:
             there = await unreadable(client, stream_name(self.owner), self.subjects, self._passed_over - 1)
             start = self._passed_over + 1 if there and there.sequence == self._passed_over else start
         return start
 
     async def _step_over(self, client: Client, follower: Follower) -> None:
-        """The connection before this one ended, perhaps over a message that nats-py's read loop can't take.
+        """Skips the next message if nats-py's read loop can't read it, which ended the last connection.
 
-        Which end of it noticed first, our pull or nats-py's pings, is chance; so this is called after both.
+        Either the pull or nats-py's pings may notice that first, so this is called after both kinds of failure.
         """
         message = await unreadable(client, stream_name(self.owner), self.subjects, self._sequence)
         if message:

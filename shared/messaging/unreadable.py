@@ -12,7 +12,8 @@ from nats.aio.client import Client
 
 HEADERS = b"NATS/1.0\r\n"
 API_TIMEOUT = 5.0
-MOST_SEARCHED = 10_000
+MAX_SEARCHED = 10_000
+"""Messages that `first_unreadable` reads at most."""
 NO_MESSAGE = 10037
 """JetStream's error when there is no such message."""
 
@@ -46,24 +47,24 @@ class UnreadableMessage(msgspec.Struct, frozen=True):
 
 
 async def first_unreadable(client: Client, stream: str, subject: str, last: int) -> UnreadableMessage | None:
-    """The first such message up to the sequence `last` of a stream that is worked off, so that it holds little."""
+    """The first one up to the sequence `last`, for a work queue, which holds few messages."""
     sequence = 0
-    for _ in range(MOST_SEARCHED):
+    for _ in range(MAX_SEARCHED):
         message = await _next(client, stream, subject, sequence + 1)
         if message is None or message.seq > last:
             return None
-        if found := _unreadable(message):
-            return found
+        if unreadable_message := _unreadable(message):
+            return unreadable_message
         sequence = message.seq
     return None
 
 
 async def unreadable(client: Client, stream: str, subjects: Sequence[str], after: int) -> UnreadableMessage | None:
     """The next message for a consumer of these subjects, if nats-py can't read it."""
-    found = [each for subject in subjects if (each := await _next(client, stream, subject, after + 1))]
-    if not found:
+    messages = [message for subject in subjects if (message := await _next(client, stream, subject, after + 1))]
+    if not messages:
         return None
-    return _unreadable(min(found, key=lambda each: each.seq))
+    return _unreadable(min(messages, key=lambda message: message.seq))
 
 
 def _unreadable(message: _Stored) -> UnreadableMessage | None:

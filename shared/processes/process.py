@@ -28,15 +28,16 @@ from shared.progress import Progress
 from shared.stopping import Group, unless
 
 IN_FLIGHT = 256
-"""How many events may be unfinished at once; the next ones are read when there is room."""
+"""Events that may be in flight; more are read when there is room."""
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
-PIECE = 500
-"""How many events are read at once."""
-LOOK_AGAIN = 0.05
+PAGE = 500
+"""Events that are read at once."""
+REREAD_PAUSE = 0.05
+"""Seconds before the store is read again, when it held no event though its watermark said so."""
 CHECKPOINT_EVERY = 0.25
-"""Seconds between two writings of the checkpoint. After a crash, `react` is called again for the events after it."""
+"""Seconds between two writes of the checkpoint. After a crash, `react` is called again for the events after it."""
 CHECKPOINT_SELDOM = 5.0
-"""The same while events are only passed over: after a crash, those are read again, and that is all."""
+"""The same while no event was one of the process's types: after a crash, they are only read again."""
 
 log = structlog.get_logger()
 
@@ -53,18 +54,18 @@ class Process:
     events: tuple[type[Event], ...]
     react: Callable[[RecordedEvent], Awaitable[None]]
     lost: Callable[[], Awaitable[None]] | None = None
-    """Returns when this replica can't reach what `react` needs beside the store; then another replica takes over."""
+    """Returns when this replica has lost what `react` needs besides the store; then another replica takes over."""
     begin: Callable[[], Awaitable[None]] | None = None
-    """Is called when this replica begins to lead, before the first event: what `react` remembers is read here."""
+    """Called when this replica begins to lead, before the first event, to read what `react` keeps in memory."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """Loops that run for as long as this replica leads. One that raises ends the leadership."""
     replaces: str | None = None
-    """The process of an earlier release in whose place this one begins, at its checkpoint instead of the first event.
-    That checkpoint stays, for an operator who goes back to that release."""
+    """The process of an earlier release at whose checkpoint this one begins, instead of the first event. That
+    checkpoint is kept, for an operator who goes back to that release."""
 
 
-class LostNeed(Exception):  # noqa: N818 - what happened
-    """This replica can't reach what the process needs beside the store."""
+class LostDependency(Exception):  # noqa: N818 - what happened
+    """This replica has lost what the process needs besides the store."""
 
 
 class ProcessRunner:
@@ -138,7 +139,7 @@ class ProcessRunner:
                 raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
         except* WentBack:
             log.warning("process_starts_over", process=self.process.name, reason="its store went back")
-        except* LostNeed:
+        except* LostDependency:
             log.warning("process_gives_up", process=self.process.name)
         finally:
             self.active = False
@@ -153,14 +154,14 @@ class ProcessRunner:
         """Gives the lease up once `lost` returns: another replica may reach what this one can't."""
         if self.process.lost is not None:
             await self.process.lost()
-            raise LostNeed
+            raise LostDependency
 
     def _went_back(self, _: Epoch) -> None:
         if self._restart is not None:
             self._restart.set()
 
     async def _follow(self) -> None:
-        """Takes the store's events in order, as long as there is room."""
+        """Takes the store's events in order, when there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
             taken, read_to = await backoff.call(self._read)
@@ -171,7 +172,7 @@ class ProcessRunner:
                 self._read_to = read_to
                 self._moved.set()
             elif self.store.watermarks.value(HEAD_WATERMARK) > read_to:
-                await asyncio.sleep(LOOK_AGAIN)  # the watermark is from before the store went back
+                await asyncio.sleep(REREAD_PAUSE)  # the watermark is from before the store went back
             else:
                 await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
@@ -180,10 +181,10 @@ class ProcessRunner:
 
         Those that other followers of this process read, too, are decoded once for all.
         """
-        recent = await self.store.follow_held(self._read_to, PIECE, self._types)
+        recent = await self.store.follow_held(self._read_to, PAGE, self._types)
         if recent is not None:
             return [self._local(entry.undecoded(), entry.recorded) for entry in recent.events], recent.position
-        batch = await self.store.read_undecoded(self._read_to, PIECE, self._types)
+        batch = await self.store.read_undecoded(self._read_to, PAGE, self._types)
         codec = self.store.codec
         return [self._local(event, partial(decode, codec, event)) for event in batch.events], batch.position
 
@@ -201,7 +202,7 @@ class ProcessRunner:
         return self._read_to if oldest is None else min(self._read_to, oldest.floor)
 
     async def _keep_checkpoint(self, lease: Lease) -> None:
-        kept = 0
+        saved = 0
         while True:
             await self._moved.wait()
             with contextlib.suppress(TimeoutError):
@@ -210,10 +211,10 @@ class ProcessRunner:
             await asyncio.sleep(CHECKPOINT_EVERY)
             self._moved.clear()
             self._reacted.clear()
-            if self._done_to > kept:
-                kept = self._done_to
+            if self._done_to > saved:
+                saved = self._done_to
                 await retry_database(
-                    partial(set_checkpoint, self.store, self.process.name, kept, lease),
+                    partial(set_checkpoint, self.store, self.process.name, saved, lease),
                     self.process.name,
                     self._retries,
                 )

@@ -1,6 +1,6 @@
-"""The tasks that a process can't be without: the first that ends ends the process, which is then started anew.
+"""Core tasks: when the first of them ends, the process ends, and its supervisor starts it again.
 
-A loop that has died unseen is worse than a process that has: everything looks well, and nothing gets done.
+Otherwise the process would seem healthy without the work of that task.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import structlog
 
 END_SECONDS = 15.0
-"""What ends in order has so long; then the process is ended as it is."""
+"""Seconds for an orderly shutdown; then the process exits at once."""
 EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
 
@@ -21,11 +21,11 @@ log = structlog.get_logger()
 
 
 class CoreTaskEnded(RuntimeError):  # noqa: N818 - what happened, and to which
-    """One of the tasks ended though nobody stopped it."""
+    """A core task ended, though nobody stopped it."""
 
 
 async def until_one_ends(tasks: "Mapping[str, asyncio.Task[Any]]") -> NoReturn:
-    """Watches them until cancelled, and ends none. Raises `CoreTaskEnded`, however the first came to its end."""
+    """Waits until one of the tasks ends, for whatever reason, and raises CoreTaskEnded. Stops none of them."""
     done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
     name, task = next((name, task) for name, task in tasks.items() if task in done)
     error = None if task.cancelled() else task.exception()
@@ -35,7 +35,7 @@ async def until_one_ends(tasks: "Mapping[str, asyncio.Task[Any]]") -> NoReturn:
 
 
 def end_for_certain() -> None:
-    """Ends the process after `END_SECONDS` even if what hangs keeps it from ending in order."""
+    """Exits the process after END_SECONDS, even if something hangs."""
     timer = threading.Timer(END_SECONDS, os._exit, (EXIT_CODE,))
     timer.daemon = True
     timer.start()
@@ -44,6 +44,6 @@ def end_for_certain() -> None:
 def end_process(core: "asyncio.Task[NoReturn]") -> None:
     """A callback of `until_one_ends` for a process whose server stops by SIGTERM only."""
     if not core.cancelled():
-        core.exception()  # it has been told
+        core.exception()  # logged already
         end_for_certain()
         signal.raise_signal(signal.SIGTERM)

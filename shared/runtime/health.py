@@ -1,4 +1,4 @@
-"""What every service tells of itself: what it can't serve without, and what is to get on (see shared.http.health)."""
+"""The readiness checks and followers that every service has (see shared.http.health)."""
 
 import time
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from shared.progress import Follower, Progress
 from shared.projections import Projector
 
 WRITER_PATIENCE = 3.0
-"""Seconds that a batch may take; a healthy one takes milliseconds."""
+"""Seconds that a batch of appends may take; usually it takes milliseconds."""
 FLUSH_SECONDS = 1
 
 
 class NatsProbe:
-    """A connection of its own over which the server is asked whether it is there; the broker knows it by name."""
+    """Checks over a connection of its own whether NATS answers; `name` is the connection's in the server's lists."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url, self._name = url, name
@@ -57,7 +57,7 @@ def postgresql_check(store: EventStore) -> Check:
 
 
 def history_check(store: EventStore) -> Check:
-    """Passes always, and remembers what no operator may have to guess: that history was put back, and when."""
+    """Always passes; if the store went back to an earlier moment, says when, from which position on, and why."""
 
     async def history() -> str | None:
         latest = store.epochs.latest
@@ -72,7 +72,7 @@ def history_check(store: EventStore) -> Check:
 
 
 def stream_check(store: EventStore, service: str) -> Check:
-    """Passes always, and says when the service's stream holds a message that its relay did not send."""
+    """Always passes; names the last message in the service's stream that its relay did not send."""
 
     async def stream() -> str | None:
         sequence = store.watermarks.value(STRAY_WATERMARK)
@@ -86,7 +86,7 @@ def stream_check(store: EventStore, service: str) -> Check:
 
 
 def writer_check(store: EventStore) -> Check:
-    """Whether appends come through: a writer whose own connection is silent, or that waits for a lock, shows here."""
+    """Fails while the writer waits for PostgreSQL: its own connection is silent, or it waits for a lock."""
 
     async def writer() -> str | None:
         seconds = store.writer.busy_for()
@@ -98,12 +98,12 @@ def writer_check(store: EventStore) -> Check:
 
 
 def clock_check(store: EventStore) -> Check:
-    """Whether this machine's clock and PostgreSQL's agree: tokens, deadlines and dates are judged by both."""
+    """Fails if this machine's clock and PostgreSQL's differ: tokens, deadlines and dates are compared with both."""
 
     async def clock() -> str | None:
-        asked, since = time.time(), time.monotonic()
+        sent_at, since = time.time(), time.monotonic()
         [(moment,)] = await store.pool.rows("select extract(epoch from clock_timestamp())::float8", ())
-        return agreement("PostgreSQL's", Reading(moment, asked, time.monotonic() - since))
+        return agreement("PostgreSQL's", Reading(moment, sent_at, time.monotonic() - since))
 
     return clock
 
@@ -115,13 +115,13 @@ def followers(
     return {
         **({"projections": projector} if projector.projections else {}),
         "relay": relay,
-        **{f"consumer {each.consumer.name}": each for each in consumers},
-        **{f"process {each.process.name}": each for each in processes},
+        **{f"consumer {runner.consumer.name}": runner for runner in consumers},
+        **{f"process {runner.process.name}": runner for runner in processes},
     }
 
 
 class Measured:
-    """A follower whose progress is a metric as well, as of when it was last asked for."""
+    """A follower whose progress is written to gauges whenever it is read."""
 
     GAUGES = (
         ("follower_waiting_events", "Events or messages that are not done yet", "waiting"),
@@ -134,14 +134,14 @@ class Measured:
 
     async def progress(self) -> list[Progress]:
         """The follower's, also written to its gauges."""
-        found = await self._follower.progress()
-        for each in found:
+        progresses = await self._follower.progress()
+        for progress in progresses:
             for field, gauge in self._gauges.items():
-                gauge.labels(each.name).set(getattr(each, field))
-        return found
+                gauge.labels(progress.name).set(getattr(progress, field))
+        return progresses
 
 
-def measured(found: dict[str, Follower], registry: CollectorRegistry) -> dict[str, Follower]:
+def measured(by_name: dict[str, Follower], registry: CollectorRegistry) -> dict[str, Follower]:
     """Followers whose progress is written to gauges of this registry."""
     gauges = {field: Gauge(name, text, ("follower",), registry=registry) for name, text, field in Measured.GAUGES}
-    return {name: Measured(each, gauges) for name, each in found.items()}
+    return {name: Measured(follower, gauges) for name, follower in by_name.items()}

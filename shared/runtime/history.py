@@ -1,4 +1,4 @@
-"""What a service knows of its own history and of those that it follows, for `shared.http.positions`."""
+"""How far a service's history and read tables have come, and those that it follows, for `shared.http.positions`."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class ServiceHistory:
     projector: Projector
     arrivals: Arrivals
     _shown: dict[str, Place] = field(default_factory=dict)
-    """Up to where each other service's history is known to be shown here."""
+    """By service, up to where its events are known to be shown here."""
     _answered: tuple[int, int] = (0, 0)
     """The generation of the store, and the highest position with which this process has answered a write in it."""
 
@@ -30,16 +30,16 @@ class ServiceHistory:
     async def shown(self, position: Position, within: float) -> bool:
         """As `History.shown`; a position that an epoch has taken back counts as shown. Raises VALIDATION_FAILED."""
         if position.epoch < self.store.epochs.of(position.number):
-            return True  # of a life that was taken back: there is nothing to wait for
+            return True  # a restore has taken it back: there is nothing to wait for
         if await self.projector.caught_up(position.number, within, despite_failed=True):
             return True
-        # Not sooner: the store may have been put back a moment ago, which is noticed meanwhile.
+        # Only now: if the store was restored a moment ago, the wait has found that out.
         await self._refuse_beyond(position)
         return False
 
     async def _refuse_beyond(self, position: Position) -> None:
         if position.number > await self.store.head():
-            message = "lies beyond everything that was recorded here"
+            message = "is a position that was never recorded here"
             raise invalid(f"{HEADER} {message}", Detail(f"header:{HEADER}", message))
 
     async def recorded(self, position: Position) -> bool:

@@ -1,4 +1,4 @@
-"""Runs a service: everything in one process and one event loop, until it is told to stop."""
+"""Runs a service in one process and one event loop, until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -46,14 +46,14 @@ Loop = Callable[[], Awaitable[None]]
 
 @dataclass
 class Running:
-    """A service that runs: its frame, its parts, its HTTP application, and its loops."""
+    """A running service: its runtime, its parts, its HTTP application, and its loops."""
 
     runtime: Runtime
     parts: Parts
     app: Litestar
     loops: Mapping[str, asyncio.Future[None]]
     core: asyncio.Task[NoReturn]
-    """Ends when a loop of its own or of its store does, with what ended it."""
+    """Raises CoreTaskEnded when a loop of the service or of its store ends."""
 
 
 @contextlib.asynccontextmanager
@@ -67,8 +67,8 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             settings.nats_stream_max_age, settings.nats_stream_max_bytes, settings.nats_stream_replicas
         )
         relay = Relay(store, definition.name, nats_url, limits=limits, instance=instance)
-        consumers = [ConsumerRunner(store, each, nats_url, instance=instance) for each in parts.consumers]
-        processes = [ProcessRunner(store, each, definition.name, instance=instance) for each in parts.processes]
+        consumers = [ConsumerRunner(store, consumer, nats_url, instance=instance) for consumer in parts.consumers]
+        processes = [ProcessRunner(store, process, definition.name, instance=instance) for process in parts.processes]
         probe = NatsProbe(settings.nats_url, f"{definition.name}-health")
         runtime.checks["postgresql"] = postgresql_check(runtime.store)
         runtime.checks["history"] = history_check(runtime.store)
@@ -95,9 +95,9 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             "projections": runtime.projector.run,
             "relay": relay.run,
             "arrivals": runtime.history.arrivals.run,
-            **{f"consumer {each.consumer.name}": each.run for each in consumers},
-            **{f"process {each.process.name}": each.run for each in processes},
-            **_named(parts.background),
+            **{f"consumer {runner.consumer.name}": runner.run for runner in consumers},
+            **{f"process {runner.process.name}": runner.run for runner in processes},
+            **_by_name(parts.background),
         }
         tasks = {name: asyncio.ensure_future(loop()) for name, loop in loops.items()}
         core = asyncio.create_task(until_one_ends({**runtime.store.tasks, **tasks}))
@@ -108,13 +108,13 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
             await probe.close()
 
 
-def _named(loops: Sequence[Loop]) -> dict[str, Loop]:
-    """By what they are called in the code; two of one name are told apart."""
-    named: dict[str, Loop] = {}
+def _by_name(loops: Sequence[Loop]) -> dict[str, Loop]:
+    """The loops by their qualified names; a repeated name gets a number."""
+    by_name: dict[str, Loop] = {}
     for loop in loops:
         name = getattr(loop, "__qualname__", repr(loop))
-        named[name if name not in named else f"{name} {len(named)}"] = loop
-    return named
+        by_name[name if name not in by_name else f"{name} {len(by_name)}"] = loop
+    return by_name
 
 
 async def serve(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
@@ -147,11 +147,11 @@ def main(definition: ServiceDefinition, settings: type[S], build: Build, argv: S
     parser.add_argument("command", choices=["serve"], help="serve: run the service until SIGTERM")
     parser.parse_args(argv)
     try:
-        chosen = from_environment(settings)
+        values = from_environment(settings)
     except SettingsError as error:
         raise SystemExit(f"{definition.name}: {error}") from error
     wait_for_start()
-    run_service(definition, chosen, build)
+    run_service(definition, values, build)
 
 
 def run_service(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
@@ -162,7 +162,7 @@ def run_service(definition: ServiceDefinition, settings: ServiceSettings, build:
     try:
         uvloop.run(serve(definition, settings, build))
     except CoreTaskEnded:
-        sys.exit(EXIT_CODE)  # it has been told
+        sys.exit(EXIT_CODE)  # logged already
     finally:
         if tracing:
             tracing.shutdown()

@@ -1,4 +1,4 @@
-"""What a service is made of, and the frame that runs it: store, read tables, relay, consumers, processes, HTTP."""
+"""What a service is made of: its definition, its runtime (store, read tables, clock), and the parts that it adds."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ from shared.telemetry.metrics import create_registry
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """A service as its operators see it: its history, how state grows out of it, and its tables."""
+    """A service without its running parts: events, deciders, read tables and migrations, which the CLI uses, too."""
 
     name: str
     events: tuple[type[Event], ...]
@@ -47,7 +47,7 @@ class ServiceDefinition:
     migrations: Path | None = None
     """Folder of the service's own numbered SQL files, if it has any."""
     upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
-    """Those of the published language, as `events` are: other services read by them too."""
+    """Those of the published language: other services read with them, too."""
 
     def codec(self) -> Codec:
         """Reads and writes the events of the service, in all stored versions."""
@@ -61,14 +61,14 @@ class ServiceDefinition:
 
 @dataclass
 class Runtime:
-    """What a service's own parts are built with. Clock and ids come from here, so that tests can give theirs."""
+    """What a service's parts are built with. Clock and ids come from here, so that tests can replace them."""
 
     definition: ServiceDefinition
     settings: ServiceSettings
     store: EventStore
     projector: Projector
     history: ServiceHistory
-    """How far this service has come, and what it has taken in of others."""
+    """How far its history and read tables have come, and those of the services that it follows."""
     registry: CollectorRegistry = field(default_factory=create_registry)
     readiness: Readiness = field(default_factory=Readiness)
     clock: Callable[[], datetime] = field(default_factory=SteadyClock)
@@ -81,13 +81,13 @@ class Runtime:
 
     @property
     def order(self) -> dict[str, Check]:
-        """What must be told when it is not in order, though requests can be served."""
+        """Checks whose failure is reported though requests can be served, by name."""
         return self.readiness.order
 
 
 @dataclass
 class Parts:
-    """What a service adds to the frame."""
+    """What a service adds to its runtime."""
 
     route_handlers: Sequence[ControllerRouterHandler] = ()
     consumers: Sequence[Consumer] = ()
@@ -95,9 +95,9 @@ class Parts:
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     """Loops of the service's own, run until the service stops; one that ends or raises ends the service."""
     dependencies: dict[str, object] = field(default_factory=dict)
-    """The service's own objects, by the names under which its route handlers take them."""
+    """The service's own objects, by the parameter names of its route handlers."""
     providers: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    """What makes more of them for each request."""
+    """Functions that make further ones for each request."""
     issuers: Sequence[Issuer] = ()
     """Issuers of tokens beside the users' own, such as that of upload grants."""
     max_body_bytes: int = 1024 * 1024

@@ -257,6 +257,6 @@ class TestOfANewerRelease:
                 [parked] = await eventually(lambda: operator_actions.list_parked(c), "it is parked")
                 assert (parked.type, parked.error) == (
                     "thing_named.v4",
-                    "this consumer knows no event of type thing_named.v4",
+                    "this release knows no event of type thing_named.v4",
                 )
         assert said(seen) == ALL

@@ -69,7 +69,7 @@ async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(
             (b"\xff\xfe", headers(), "the body is not a counted.v1"),
             (b'{"type":"counted.v1","n":"many"}', headers(), "the body is not a counted.v1"),
             (b"[" * 10_000, headers(), "the body is not a counted.v1"),
-            (b'{"type":"sung.v1"}', headers(ce_type="sung.v1"), "this consumer knows no event of type sung.v1"),
+            (b'{"type":"sung.v1"}', headers(ce_type="sung.v1"), "this release knows no event of type sung.v1"),
         ]
         for body, head, _ in nobody + somebody:
             await js.publish(subject, body, headers=head)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.handling.window import STALLED, Window
+from shared.handling.window import MAX_STALLED, Window
 
 
 def test_bytes_are_bounded_as_the_number_is() -> None:
@@ -17,7 +17,7 @@ def test_bytes_are_bounded_as_the_number_is() -> None:
 
 def test_what_waits_for_a_retry_takes_bytes_but_up_to_a_bound_no_number() -> None:
     window = Window(2, 1000, stalled=lambda: window.held)
-    for _ in range(2 * STALLED - 1):
+    for _ in range(2 * MAX_STALLED - 1):
         window.take(1)
         assert window.room == 2
     window.take(1)

@@ -82,7 +82,7 @@ def test_the_same_event_comes_back(context: Context, words: str, position: int, 
         ("ce-time", "2026-11-22T12:30:00", "ce-time a time with its zone"),
         ("ce-commandid", "x", "a header has the wrong form"),
         ("ce-correlationid", "x", "a header has the wrong form"),
-        ("ce-type", "danced.v1", "this consumer knows no event of type danced.v1"),
+        ("ce-type", "danced.v1", "this release knows no event of type danced.v1"),
         ("ce-subject", str(UUID(int=1)), "the headers belong to the subject"),
     ],
 )
