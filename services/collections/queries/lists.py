@@ -36,7 +36,7 @@ order by created_at, id limit %s"""
 COUNT_UNTITLED_PROJECTS: LiteralString = """
 select count(*) from projects_v1 where user_id = %s and name ~ '^Untitled( [0-9]+)?$'"""
 
-# `*` is the columns of CollectionRow, in its order: they stand once, in its module. A test compares the two.
+# `*` is the columns of CollectionRow in its order, so they are listed in its module only. A test compares the two.
 SELECT_COLLECTIONS_OF_PROJECT: LiteralString = """
 select * from collections_v4
 where project_id = %s and archived = %s

@@ -137,7 +137,7 @@ async def test_a_package_is_made_of_the_jobs_tokens_in_their_order(
     assert msgspec.json.decode(texts["metadata/tezos/2.json"])["artifactUri"] == f"ipfs://{second.cid}"
 
 
-async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
+async def test_a_stored_package_has_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
     collection, job = await a_finished_job(collections, generating, storing)
     made = (await asked(collections, collection, job)).data
     parts, request = await listed(collections, made["id"])
@@ -158,7 +158,7 @@ async def test_a_stored_package_is_shown_with_its_manifest(collections: Api, gen
     assert (await collections.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})).data == shown
 
 
-async def test_another_attempt_is_made_when_the_last_one_failed_or_the_collection_says_something_else(
+async def test_a_failure_or_changed_metadata_allows_another_attempt(
     collections: Api, generating: Publisher, storing: Publisher
 ):
     """Otherwise a repeated request changes nothing."""
@@ -180,7 +180,7 @@ async def test_another_attempt_is_made_when_the_last_one_failed_or_the_collectio
     assert (third["status"], third["attempt"]) == ("requested", 3)
 
 
-async def test_what_can_not_be_packaged_is_refused_and_nothing_is_recorded(
+async def test_invalid_requests_are_refused_and_not_recorded(
     collections: Api, generating: Publisher, storing: Publisher
 ):
     collection, job = await a_finished_job(collections, generating, storing)

@@ -8,7 +8,7 @@ from shared.contracts.event import Event
 
 
 def sentence_of(event: Event) -> str:
-    """A sentence without its subject, since the actor is a field of its own. Raises KeyError for other events."""
+    """A sentence without its subject, which is the entry's `actor`. Raises KeyError for events of other aggregates."""
     return _SENTENCES[type(event)](event)
 
 
