@@ -22,6 +22,7 @@ COMMANDS = {
         "infra.cli.status", "Show each process, its readiness and what its followers have yet to process."
     ),
     "token": Subcommand("infra.cli.token", "Print a JWT from the set's own development issuer."),
+    "workflows": Subcommand("infra.cli.workflows", "Import, list, show, test and deprecate workflows."),
     "events": Subcommand("infra.cli.events", "Print the history of a service or of one stream."),
     "state": Subcommand("infra.cli.state", "Show a stream's state, now or at an earlier version or time."),
     "projections": Subcommand("infra.cli.projections", "Rebuild a service's read tables from its history."),

@@ -48,6 +48,7 @@ RULES = (
     Rule("/jobs/{}/events", Upstream.GENERATION, frozenset({"GET"}), shared=True),
     Rule("/jobs/**", Upstream.GENERATION),
     Rule("/workflows/**", Upstream.GENERATION),
+    Rule("/models/**", Upstream.GENERATION),
     Rule("/workers", Upstream.GENERATION, READS, roles=frozenset({"operator"})),
     Rule("/projects/**", Upstream.COLLECTIONS),
     Rule("/collections/**", Upstream.COLLECTIONS),

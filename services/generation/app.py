@@ -19,7 +19,7 @@ from services.generation.engine.watchdog import Watchdog
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.handlers import CommandHandlers
 from services.generation.health import add_health_checks
-from services.generation.job_requests import JobRequests
+from services.generation.job_requests import JobRequests, announced_models
 from services.generation.job_waits import JobWaits
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
@@ -76,6 +76,7 @@ async def build(runtime: Runtime) -> Parts:
         runtime.history,
         verdict_wait=settings.verdict_wait,
         adoption_wait=settings.adoption_wait,
+        available_models=lambda: announced_models(workers),
     )
     checkpoints = Checkpoints(handlers, broker)
     step_deadline = timedelta(seconds=settings.step_deadline)

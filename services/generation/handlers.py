@@ -14,6 +14,7 @@ from services.generation.domain.job import EndGeneration, EndGenerations, Job
 from services.generation.job_ends import JobEnds
 from services.generation.job_specifications import JobSpecifications, WorkflowDefinitions
 from shared.contracts.generation import Output, StepError
+from shared.contracts.problem import Problem
 from shared.contracts.work import Checkpoint
 from shared.eventstore import Context, EventStore, Handled
 
@@ -44,6 +45,17 @@ class CommandHandlers:
         """The workflow as it is, and whether registering the definition would change it. Raises VALIDATION_FAILED."""
         state = (await self.store.load(WORKFLOW, workflow.workflow_id(name))).state
         return state, bool(workflow.decide(workflow.Register(name, definition), state, cost_functions))
+
+    async def workflow_name(self, id_or_name: str) -> str:
+        """Of a registered workflow. Raises WORKFLOW_NOT_FOUND."""
+        try:
+            stream = UUID(id_or_name)
+        except ValueError:
+            stream = workflow.workflow_id(id_or_name)
+        state = (await self.store.load(WORKFLOW, stream)).state
+        if not state.version:
+            raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {id_or_name[:100]}")
+        return state.name
 
     async def deprecate_workflow(self, name: str, reason: str, context: Context) -> Handled[workflow.Workflow]:
         """Raises WORKFLOW_NOT_FOUND."""

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from services.generation.connected_workers import ConnectedWorkers
 from services.generation.deciders import JOB, SOURCE
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
@@ -16,6 +17,7 @@ from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
 from services.generation.domain.planning.model_checks import AvailableModels
 from services.generation.domain.planning.steps import Definitions
+from services.generation.domain.workflow.template import Model
 from services.generation.dry_run_token import plan_digest, read_token, written_token
 from services.generation.handlers import CommandHandlers
 from shared.contracts.generation import RequestedGeneration
@@ -58,6 +60,12 @@ class PlannedJob(msgspec.Struct, frozen=True):
 def nothing_known() -> AvailableModels:
     """That it is not known which models connected workers have."""
     return None
+
+
+def announced_models(workers: ConnectedWorkers) -> AvailableModels:
+    """The models that connected workers have announced; None if it is not known."""
+    offered = workers.available_models(asyncio.get_running_loop().time())
+    return None if offered is None else frozenset(Model(model.kind, model.name) for model in offered)
 
 
 class JobRequests:

@@ -161,6 +161,13 @@ class RegisteredWorkflow(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
+class DeprecatedWorkflow(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    version: int
+    deprecated: str
+
+
 class ModelView(msgspec.Struct, frozen=True):
     """A file that ComfyUI servers load; what is not known of it is null. `workflows`: those that name it."""
 

@@ -43,10 +43,6 @@ class WorkflowQueries:
             definition=row[3],
         )
 
-    async def name_of(self, id_or_name: str) -> str:
-        """Raises WORKFLOW_NOT_FOUND."""
-        return str((await self._row(id_or_name))[1])
-
     async def models(self) -> list[ModelView]:
         """Those that operators have described and those that workflows name, by kind and name."""
         described = {Model(row[0], row[1]): row[2:] for row in await self._rows(SELECT_MODELS)}

@@ -122,6 +122,7 @@ async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: S
     assert set(await follow_the_documents(shell)) == {
         "README.md",
         "creators-guide.md",
+        "import-your-components.md",
         "investigate-a-job.md",
         "operators-first-hour.md",
         "publish-a-package.md",

@@ -6,9 +6,10 @@ import msgspec
 from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 
+from services.generation.domain.workflow import workflow_id
 from services.generation.handlers import CommandHandlers
 from services.generation.routes.job_requests import AcceptedJob, events_url
-from services.generation.views import ModelView, RegisteredWorkflow, WorkflowDetails, WorkflowView
+from services.generation.views import DeprecatedWorkflow, ModelView, RegisteredWorkflow, WorkflowDetails, WorkflowView
 from services.generation.workflow_queries import WorkflowQueries
 from services.generation.workflow_registry import WorkflowRegistry
 from services.generation.workflow_tests import WorkflowTests
@@ -93,10 +94,10 @@ async def change_workflow(
     data: JSONBody[ChangedWorkflow],
     context: CommandContext,
     registry: NamedDependency[WorkflowRegistry],
-    workflow_queries: NamedDependency[WorkflowQueries],
+    handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[RegisteredWorkflow]:
     """For operators. Another definition is the next version, and ends a deprecation."""
-    name = await workflow_queries.name_of(workflow)
+    name = await handlers.workflow_name(workflow)
     if data.name not in (None, name):
         raise invalid("A workflow's name never changes", Detail("/name", f"is {name!r}; leave it out"))
     registered = await registry.register(name, data.definition, context, written_type=data.type, dry_run=data.dry_run)
@@ -109,15 +110,13 @@ async def deprecate_workflow(
     data: JSONBody[Deprecation],
     context: CommandContext,
     handlers: NamedDependency[CommandHandlers],
-    workflow_queries: NamedDependency[WorkflowQueries],
-) -> Envelope[WorkflowView]:
-    """For operators. Says that nobody should use it any more; collections that do still run, and quotes warn of it."""
-    name = await workflow_queries.name_of(workflow)
+) -> Envelope[DeprecatedWorkflow]:
+    """For operators. Says that nobody should use it any more; collections that do still run."""
+    name = await handlers.workflow_name(workflow)
     if not 1 <= len(data.reason) <= 500:
         raise invalid("The reason is not valid", Detail("/reason", "has 1 to 500 characters"))
-    await handlers.deprecate_workflow(name, data.reason, context)
-    view = await workflow_queries.workflow(name)
-    return Envelope(WorkflowView(**{name: getattr(view, name) for name in WorkflowView.__struct_fields__}))
+    state = (await handlers.deprecate_workflow(name, data.reason, context)).state
+    return Envelope(DeprecatedWorkflow(workflow_id(name), name, state.version, state.deprecated or data.reason))
 
 
 @post("/workflows/{workflow:str}/test", status_code=202, summary="Test a workflow", opt=OPERATORS)
@@ -126,11 +125,11 @@ async def test_workflow(
     data: JSONBody[WorkflowTrial],
     principal: User,
     context: CommandContext,
-    workflow_queries: NamedDependency[WorkflowQueries],
+    handlers: NamedDependency[CommandHandlers],
     workflow_tests: NamedDependency[WorkflowTests],
     runtime: NamedDependency[Runtime],
 ) -> Envelope[AcceptedJob]:
     """For operators. Runs one step with its test values: a job of type `workflow_test`, which nobody is charged for."""
-    name = await workflow_queries.name_of(workflow)
+    name = await handlers.workflow_name(workflow)
     job_id, job = await workflow_tests.request(name, data.values, principal.user_id, context)
     return Envelope(AcceptedJob(job_id, job.status, events_url(runtime.settings.public_url, job_id)))

@@ -22,7 +22,8 @@ class Workflow(msgspec.Struct, frozen=True):
     version: int = 0
     digest: str = ""
     definition: dict[str, Any] = {}
-    deprecated: bool = False
+    deprecated: str = ""
+    """Why; empty if it is not."""
 
 
 def evolve(state: Workflow, event: Event) -> Workflow:
@@ -30,5 +31,5 @@ def evolve(state: Workflow, event: Event) -> Workflow:
         case WorkflowRegistered():
             return Workflow(event.name, event.version, event.digest, event.definition)
         case WorkflowDeprecated():
-            return msgspec.structs.replace(state, deprecated=True)
+            return msgspec.structs.replace(state, deprecated=event.reason)
     raise AssertionError(f"{event!r} is not an event of a workflow")

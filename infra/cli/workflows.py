@@ -1,0 +1,207 @@
+"""`emprops workflows`."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import aiohttp
+import click
+
+from infra.cli.escaping import escape, escape_json
+from infra.cli.options import Command, examples, fail, json_option, open_running_set
+from infra.cli.workflow_folders import WorkflowFolder, read_library
+from infra.demo.client import ApiError, Client
+from infra.embedded.keys import ensure_private_key, sign_token
+
+ANSWERS_WITHIN = 60.0
+TOKEN_SECONDS = 3_600
+
+Work = Callable[[Client], Awaitable[Any]]
+
+
+@click.group()
+def workflows() -> None:
+    """The workflows that steps name: import a component library, list, show, test and deprecate them.
+
+    Give --data DIR of a set that runs here, or --url and an operator's --token.
+    """
+
+
+def server_options(command: Command) -> Command:
+    folder = click.Path(file_okay=False, path_type=Path)
+    for option in (
+        click.option("--token", help="With --url: an operator's token."),
+        click.option("--url", help="A running edge, instead of a folder."),
+        click.option("--data", type=folder, metavar="DIR", help="The folder of a set that runs here."),
+    ):
+        command = option(command)
+    return command
+
+
+@workflows.command(
+    name="import",
+    epilog=examples(
+        "emprops workflows import my-components --data data/set --dry-run",
+        "emprops workflows import my-components --data data/set --json",
+    ),
+)
+@click.argument("library", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
+@server_options
+@click.option("--dry-run", is_flag=True, help="Say what an import would do, and do nothing.")
+@json_option
+def import_(
+    library: Path, data: Path | None, url: str | None, token: str | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Register each folder of a component library as a workflow of the folder's name.
+
+    Tells of each whether it is added, unchanged, a new version, or refused and why. The same folder again changes
+    nothing. Exits with 1 if one is refused.
+    """
+    try:
+        folders = list(read_library(library))
+    except ValueError as error:
+        fail(str(error))
+    if not folders:
+        fail(f"{library} has no folder of a workflow. Each has a form.json, and a workflow.json, api.json or job.json")
+
+    async def register_all(client: Client) -> list[dict[str, Any]]:
+        return [await _register(client, folder, dry_run=dry_run) for folder in folders]
+
+    reports = _run(data, url, token, register_all)
+    if as_json:
+        click.echo(escape_json(reports))
+    else:
+        for report in reports:
+            _print_report(report)
+        counts = {outcome: sum(report["outcome"] == outcome for report in reports) for outcome in OUTCOMES}
+        click.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count))
+    if any(report["outcome"] == "refused" for report in reports):
+        raise SystemExit(1)
+
+
+OUTCOMES = ("added", "new version", "unchanged", "refused")
+
+
+async def _register(client: Client, folder: WorkflowFolder, *, dry_run: bool) -> dict[str, Any]:
+    refused = {"name": folder.name, "outcome": "refused", "version": None}
+    if folder.definition is None:
+        reasons = [{"pointer": fault.pointer, "message": fault.message} for fault in folder.faults]
+        return {**refused, "reasons": reasons}
+    body = {"name": folder.name, "definition": folder.definition, "dry_run": dry_run}
+    try:
+        answer = await client.call("POST", "/workflows", body)
+    except ApiError as error:
+        if error.code != "VALIDATION_FAILED":
+            raise
+        return {**refused, "reasons": error.body.get("details") or [{"pointer": "", "message": str(error)}]}
+    return {name: answer[name] for name in ("name", "outcome", "version", "type", "notes")}
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    version = f"  version {report['version']}  {report['type']}" if report["version"] else ""
+    click.echo(f"{report['outcome']:<12}{escape(report['name'])}{version}")
+    for reason in report.get("reasons", ()):
+        click.echo(f"            {escape(reason['pointer'])}: {escape(reason['message'])}")
+    for note in report.get("notes", ()):
+        click.echo(f"            note: {escape(note)}")
+
+
+@workflows.command(name="list", epilog=examples("emprops workflows list --data data/set"))
+@server_options
+@json_option
+def list_(data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
+    """List the workflows in their newest versions, with what a step costs."""
+    found = _run(data, url, token, lambda client: client.call("GET", "/workflows"))
+    if as_json:
+        click.echo(escape_json(found))
+        return
+    for workflow in found:
+        cost = "by its function" if workflow["cost"] is None else f"{workflow['cost']} credits"
+        ending = "  deprecated" if workflow["deprecated"] else ""
+        click.echo(f"{escape(workflow['name']):<32}  version {workflow['version']}  {workflow['type']}  {cost}{ending}")
+
+
+@workflows.command(epilog=examples("emprops workflows show sketch --data data/set"))
+@click.argument("name")
+@server_options
+def show(name: str, data: Path | None, url: str | None, token: str | None) -> None:
+    """Show one workflow as JSON: its definition, its form, what it makes, and what to know of its import."""
+    found = _run(data, url, token, lambda client: client.call("GET", _path(name)))
+    click.echo(escape_json(found))
+
+
+@workflows.command(epilog=examples("emprops workflows test sketch --value prompt=fox --data data/set"))
+@click.argument("name")
+@click.option("--value", "values", multiple=True, metavar="FIELD=VALUE", help="Instead of a test value; JSON or text.")
+@server_options
+@json_option
+def test(
+    name: str, values: tuple[str, ...], data: Path | None, url: str | None, token: str | None, *, as_json: bool
+) -> None:
+    """Run one step of a workflow with its test values. Nobody is charged; the job is marked as a test."""
+    body = {"values": dict(_value(value) for value in values)}
+    job = _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/test", body))
+    click.echo(json.dumps(job) if as_json else f"job {job['job_id']} {job['status']}")
+
+
+@workflows.command(epilog=examples("emprops workflows deprecate hello --reason 'use sketch' --data data/set"))
+@click.argument("name")
+@click.option("--reason", default="An operator has deprecated it", show_default=True, help="For its users.")
+@server_options
+def deprecate(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
+    """Say that nobody should use a workflow any more. Collections that do still run."""
+    _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/deprecate", {"reason": reason}))
+    click.echo(f"{name} is deprecated")
+
+
+def _path(name: str) -> str:
+    return f"/workflows/{quote(name, safe='')}"
+
+
+def _value(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        fail(f"--value {text} is not FIELD=VALUE", code=2)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _run(data: Path | None, url: str | None, token: str | None, work: Work) -> Any:
+    """What the work answers. Ends the command if the server can't be reached, or refuses."""
+    if data is not None and url is None and token is None:
+        file = open_running_set(data)
+        url = file.url
+        token, _ = sign_token(
+            ensure_private_key(Path(file.issuer_key_file)),
+            user=file.development_user,
+            roles=("user", "operator"),
+            issuer=file.issuer,
+            audience=file.audience,
+            ttl=TOKEN_SECONDS,
+        )
+    elif data is not None or url is None or token is None:
+        fail("give --data DIR, or --url URL with an operator's --token", code=2)
+
+    async def go() -> Any:
+        async with Client(url, token, answers_within=ANSWERS_WITHIN) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(go())
+    except ApiError as error:
+        _refused(error)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        fail(f"{url} does not answer: {type(error).__name__}")
+
+
+def _refused(error: ApiError) -> NoReturn:
+    details = error.body.get("details") or []
+    fail(
+        error.body.get("detail") or str(error),
+        *(f"{detail.get('pointer')}: {detail.get('message')}" for detail in details),
+    )

@@ -1,0 +1,197 @@
+"""What is wrong with a request is told before anything is spent: all of it at once, each with its place."""
+
+from decimal import Decimal
+
+import pytest
+
+from services.generation.cost_function import cost_functions
+from services.generation.domain.generation.reproduction import reproduction
+from services.generation.domain.planning.job_plan import JobRequest, plan_job
+from services.generation.domain.planning.steps import StepOwner, plan_steps
+from services.generation.domain.workflow import read_definition
+from services.generation.domain.workflow.template import Model
+from services.generation.domain.workflow.trial import values_to_try
+from services.generation.dry_run_token import read_token, written_token
+from shared.contracts.generation import GenerationStarted
+from shared.contracts.generation_input import read
+from shared.contracts.problem import Problem
+from tests.unit.generation.builders import COLLECTION, DEFINITIONS, GID, JOB, USER, data, pick, step
+from tests.unit.generation.test_workflow_types import folder
+
+NAMES = ("banner", "colour-field", "image-service", "landscape", "negative", "size-label", "write-text")
+LIBRARY = {name: read_definition(name, 1, folder(name), cost_functions) for name in NAMES}
+OWNER = StepOwner(USER, JOB, GID)
+
+
+def plan(written, definitions=LIBRARY, available=None, **request):
+    return plan_job(read(written), {**DEFINITIONS, **definitions}, JobRequest(**request), JOB, ["h"] * 100, available)
+
+
+def refusal(written, definitions=LIBRARY, available=None, **request):
+    with pytest.raises(Problem) as refused:
+        plan(written, definitions, available, **request)
+    return refused.value.code, {detail.pointer: detail.message for detail in refused.value.details}
+
+
+def test_all_faults_are_told_at_once():
+    """Of the request, of its variables, of each step's payload, and of workflows that do not exist."""
+    written = data(
+        step(1, "banner", width=1000, colour="green"),
+        step(2, "nobody knows"),
+        step(3, "sketch"),
+        variables=[pick("style", "ink")],
+    )
+    code, faults = refusal(written, generations=0, variables={"colour": 1, "style": "oil"})
+    assert code == "WORKFLOW_NOT_FOUND"
+    assert set(faults) == {
+        "/generations",
+        "/variables/colour",
+        "/variables/style",
+        "/data/steps/0/nodePayload/title",
+        "/data/steps/0/nodePayload/width",
+        "/data/steps/0/nodePayload/colour",
+        "/data/steps/1/nodeName",
+        "/data/steps/2/nodePayload/prompt",
+    }
+
+
+def test_an_option_of_a_shared_list_is_checked():
+    """Whose file a field names as its `conf_file`."""
+    [fault] = refusal(data(step(1, "landscape", prompt="x", checkpoint="no-such.safetensors")))[1].items()
+    assert fault[0] == "/data/steps/0/nodePayload/checkpoint"
+    assert "landscape-v2.safetensors" in fault[1]
+
+
+def test_an_image_takes_no_text_of_another_step():
+    """Whether the reference is an object or a token; an image of another step is taken."""
+    text, image = step(1, "write-text", prompt="x"), step(2, "sketch", prompt="x")
+    for reference in ({"$ref": 1}, "{{$ref:1}}"):
+        code, faults = refusal(data(text, image, step(3, "negative", image=reference)))
+        assert code == "VALIDATION_FAILED"
+        assert [message.partition("; ")[2] for message in faults.values()] == ["step 1 makes text"]
+    assert plan(data(image, step(3, "negative", image={"$ref": 2})))
+
+
+def test_a_workflow_bounds_how_many_generations_a_job_has():
+    assert len(plan(data(step(1, "colour-field")), generations=6).generations) == 6
+    assert refusal(data(step(1, "colour-field")), generations=7)[1].keys() == {"/generations"}
+
+
+def test_an_input_that_the_graph_links_to_nothing_is_told():
+    """If an output depends on it; a value of the step links it."""
+    graph = {
+        "1": {"class_type": "ImageInvert", "inputs": {"image": ["0", 0]}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
+        "3": {"class_type": "ImageScale", "inputs": {"image": ["0", 0]}},
+    }
+    form = {"fields": [{"id": "image", "type": "image_loader"}]}
+    inputs = {"1": {"image": {"value": "image"}}}
+    written = {"workflow": graph, "form": form, "inputs": inputs, "cost": {"expression": "1"}}
+    definitions = {"open": read_definition("open", 1, written, cost_functions)}
+    [fault] = refusal(data(step(1, "open")), definitions)[1].items()
+    assert fault[0] == "/data/steps/0/nodeName"
+    assert "input 'image' of node 1 is linked to node 0" in fault[1]
+    assert plan(data(step(1, "open", image="https://x.test/a.png")), definitions)
+
+
+def test_an_input_that_the_workflow_requires_must_be_set():
+    written = {
+        "job": {"service_required": "a"},
+        "form": {"fields": [{"id": "x", "type": "input"}]},
+        "inputs": [{"id": "x", "pathJq": ".x", "is_required": True}],
+        "cost": {"expression": "1"},
+    }
+    definitions = {"strict": read_definition("strict", 1, written, cost_functions)}
+    assert refusal(data(step(1, "strict")), definitions)[1].keys() == {"/data/steps/0/nodePayload/x"}
+
+
+@pytest.mark.parametrize("source", ["throw new Error('no')", "return {cost: NaN}", "return {cost: -1}", "return {}"])
+def test_a_cost_that_can_not_be_told_is_a_fault_of_the_quote(source):
+    written = {
+        "job": {"service_required": "a"},
+        "form": {"fields": []},
+        "credits": f"function computeCost(context) {{ if (context.x) {{ {source} }} return {{cost: 1}} }}",
+    }
+    definitions = {"odd": read_definition("odd", 1, written, cost_functions)}
+    code, faults = refusal(data(step(1, "odd", x=1), step(2, "odd", x=2)), definitions)
+    assert code == "VALIDATION_FAILED"
+    assert faults.keys() == {"/data/steps/0/nodePayload", "/data/steps/1/nodePayload"}
+
+
+def test_a_quote_says_what_makes_it_up():
+    """With the details of the cost functions, and generations that cost the same together."""
+    variables = [pick("n", 1, 3)]
+    variables[0]["value_type"] = "numbers"
+    planned = plan(
+        data(step(1, "image-service", prompt="x", quantity="{{n}}"), variables=variables), hashes=list("abcdefgh")
+    )
+    assert {(quote.cost // quote.generations, quote.details["images"]) for quote in planned.breakdown} == {
+        (500_000, 1),
+        (1_500_000, 3),
+    }
+    assert sum(quote.cost for quote in planned.breakdown) == planned.quoted
+    assert sum(quote.generations for quote in planned.breakdown) == 8
+
+
+def test_a_cost_is_rounded_up_to_a_micro_credit():
+    source = "function computeCost() { return {cost: 1 / 3} }"
+    written = {"job": {"service_required": "a"}, "form": {"fields": []}, "credits": source}
+    definitions = {"third": read_definition("third", 1, written, cost_functions)}
+    assert plan(data(step(1, "third")), definitions).quoted == 333_334 == int(Decimal("0.333334") * 10**6)
+
+
+def test_a_model_that_no_worker_has_is_told_before_anything_is_charged():
+    """What the graph downloads itself needs nobody; where it is not known what workers have, nothing is refused."""
+    written = data(step(1, "landscape", prompt="x"))
+    assert plan(written)
+    assert plan(written, available=frozenset({Model("vae", "ae.safetensors")}))
+    code, faults = refusal(written, available=frozenset())
+    assert (code, list(faults)) == ("MODEL_UNAVAILABLE", ["/data/steps/0/nodeName"])
+    assert "vae/ae.safetensors" in faults["/data/steps/0/nodeName"]
+
+
+def test_a_drawn_seed_is_kept_wherever_its_template_has_it():
+    """In a graph's node, in a request's body, or at the top."""
+    steps = [
+        step(1, "landscape", prompt="x"),
+        step(2, "image-service", prompt="x", seed=-1),
+        step(3, "caption", prompt="x"),
+    ]
+    written = data(*steps)
+    given = read(written)
+    planned = plan_steps(given, {**DEFINITIONS, **LIBRARY}, {}, "h", OWNER)
+    graph, request = planned[0].payload["graph"], planned[1].payload["request"]
+    started = GenerationStarted(GID, JOB, USER, COLLECTION, "h", {}, planned, 1)
+    made = {each["id"]: each["nodePayload"] for each in reproduction(written, {}, started)["steps"]}
+    assert made[1]["seed"] == graph["5"]["inputs"]["seed"]
+    assert made[2]["seed"] == request["body"]["steps"][0]["input"]["seed"]
+    assert made[3]["seed"] == planned[2].payload["seed"]
+
+
+def test_a_template_with_another_value_on_the_way_is_planned():
+    """It is replaced by the object that the path needs."""
+    written = {
+        "job": {"service_required": "a", "payload": {"options": "none"}},
+        "form": {"fields": [{"id": "size", "type": "input"}]},
+        "inputs": [{"id": "size", "pathJq": ".payload.options.size"}],
+        "cost": {"expression": "1"},
+    }
+    definitions = {"odd": read_definition("odd", 1, written, cost_functions)}
+    [planned] = plan_steps(read(data(step(1, "odd", size=5))), definitions, {}, "h", OWNER)
+    assert planned.payload == {"options": {"size": 5}}
+
+
+def test_test_values_are_those_of_the_file_with_numbers_as_numbers():
+    values = values_to_try(LIBRARY["colour-field"], folder("colour-field"))
+    assert (values["width"], values["height"]) == (32, 32)
+
+
+def test_a_token_of_a_dry_run_is_read_as_it_was_written():
+    assert read_token(written_token(JOB, b"d" * 16)).seed == JOB
+    read_token(written_token(JOB, b"d" * 16)).check(b"d" * 16)
+    with pytest.raises(Problem) as refused:
+        read_token(written_token(JOB, b"d" * 16)).check(b"e" * 16)
+    assert refused.value.code == "CONFLICT"
+    for text in ("", "x", "ä", "!" * 44):
+        with pytest.raises(Problem):
+            read_token(text)
