@@ -21,11 +21,11 @@ from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, 
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.queued_messages import oldest_message, queued_attempts
 from services.generation.handlers import CommandHandlers, NoSuchStep
-from services.generation.processes.dispatch_steps import EVENTS, NAME, UNSENDABLE, ready_step
+from services.generation.processes.dispatch_steps import ENDS, EVENTS, NAME, UNSENDABLE, ready_step
 from services.generation.processes.resend_steps import lost_before
 from services.generation.projections.open_steps import OPEN_STEPS, OpenSteps
 from shared.backoff import Backoff
-from shared.contracts.generation import GenerationCompleted, GenerationFailed, StepCompleted, StepFailed, StepScheduled
+from shared.contracts.generation import StepCompleted, StepFailed, StepScheduled
 from shared.eventstore import RecordedEvent
 from shared.handling.transient import is_transient
 from shared.processes import Process
@@ -108,8 +108,8 @@ class DispatchQueue:
                 self._add(recorded)
             case StepCompleted(sid=sid, attempt=attempt) | StepFailed(sid=sid, attempt=attempt):
                 self._end((sid, attempt))
-            case GenerationCompleted(gid=gid) | GenerationFailed(gid=gid):
-                for key in list(self._of_generation.get(gid, ())):
+            case event if isinstance(event, ENDS):
+                for key in list(self._of_generation.get(event.gid, ())):
                     self._end(key)
         self._changed.set()
 
@@ -258,8 +258,17 @@ class DispatchQueue:
     async def _reconcile(self) -> None:
         now = self._handlers.clock()
         await self._add_unknown(now - self._missing_after)
+        await self._end_stale(now - timedelta(seconds=RECONCILE_EVERY))
         for kind in {step.kind for step in self._turns.sent()}:
             await self._resend_lost(kind, now)
+
+    async def _end_stale(self, sent_before: datetime) -> None:
+        """Ends steps that wait for no result any more, so that none of them takes another one's room."""
+        for step in self._turns.sent():
+            is_old = self._sent_at.get(step.key, sent_before) < sent_before
+            if is_old and not await self._handlers.is_current(step.gid, step.sid, step.attempt):
+                self._end(step.key)
+                self._changed.set()
 
     async def _resend_lost(self, kind: str, now: datetime) -> None:
         """Sends again what the work queue has lost: see `processes/resend_steps.py`."""

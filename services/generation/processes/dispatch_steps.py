@@ -17,7 +17,9 @@ from shared.contracts.generation import (
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 
 NAME = "dispatch-steps-v1"
-EVENTS = (StepScheduled, StepCompleted, StepFailed, GenerationCompleted, GenerationFailed)
+ENDS = (GenerationCompleted, GenerationFailed)
+"""Of a generation: nothing of it is sent any more."""
+EVENTS = (StepScheduled, StepCompleted, StepFailed, *ENDS)
 UNSENDABLE = StepError("DISPATCH_FAILED", "The step can't be sent to a worker: see the service's log", retryable=True)
 TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)
 NO_CHECKPOINT = CheckpointState()

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from nats.js.errors import NotFoundError
 
+from services.generation.domain.turns import queue_length
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore import StreamAppend
@@ -137,3 +138,28 @@ async def _queued(worker: Worker, count: int) -> bool:
 async def _rows(api: Api, count: int) -> bool:
     ((found,),) = await api.store.pool.rows("select count(*) from open_jobs", ())
     return bool(found == count)
+
+
+async def test_a_small_job_is_behind_the_few_steps_that_were_sent(
+    api: Api, collections: Any, credits_: CreditsApi, worker_: Worker
+) -> None:
+    """Though many more of the large job are ready: these wait where they can be overtaken."""
+    for user in (ALICE, BOB):
+        await credits_.give("100", user)
+    worker_.may_work.clear()
+    sent = queue_length(worker_.lanes, 0.0)
+    large = (await api.generate(await created(collections, ONE_STEP), generations=50)).data["job_id"]
+    await eventually(lambda: _queued(worker_, sent), "a few steps to be sent")
+    await eventually(lambda: _open_steps(api, 50), "all of them to be ready")
+    small = (await api.generate(await created(collections, ONE_STEP, BOB), BOB)).data["job_id"]
+    await eventually(lambda: _open_steps(api, 51), "the small job's step to be ready")
+    assert await queued(worker_) == sent
+    worker_.may_work.set()
+    await api.ended(large)
+    order = [str(work.job_id) for work in worker_.worked]
+    assert Counter(order) == {large: 50, small: 1}
+    assert order.index(small) <= sent + 1, "the worker may have had one message in hand"
+
+
+async def _open_steps(api: Api, count: int) -> bool:
+    return await api.store.pool.rows("select count(*) from open_steps_v1", ()) == [(count,)]
