@@ -31,8 +31,8 @@ REFUSED = (
     "emprops rotate",
 )
 """On a healthy set that runs: no such event exists, or the set must be stopped first. They report it."""
-ON_A_SET_OF_ITS_OWN = {"rotate-keys.md": "test_rotate_keys.py"}
-"""Guides whose commands another test runs, since they stop the set."""
+ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md"}
+"""Guides whose commands stop or restore the set: `test_operating_guides.py` runs them."""
 AT_A_TIME = 4
 KEEP = '\n{ export -p; declare -f; } > "$STATE"\n'
 
@@ -91,7 +91,7 @@ async def follow_the_documents(shell: Shell) -> list[str]:
     """Runs every block in order; which files had one."""
     files = []
     for document in documents():
-        if document.name in ON_A_SET_OF_ITS_OWN:
+        if document.name in ON_SETS_OF_THEIR_OWN:
             continue
         for file, line, commands in shell_blocks(document):
             if "packages" in commands:
@@ -126,6 +126,7 @@ async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: S
         "investigate-a-job.md",
         "operators-first-hour.md",
         "publish-a-package.md",
+        "upgrade.md",
     }
     examples = help_examples()
     assert len(examples) > 25

@@ -70,7 +70,7 @@ class RunningSet:
         target = route.partition("/")[2]
         return SilentProxy(lambda: ("127.0.0.1", self.file.ports[target]))
 
-    def up(self, *, timeout: float = START_SECONDS, emprops: Sequence[str] = EMPROPS) -> None:
+    def up(self, *options: str, timeout: float = START_SECONDS, emprops: Sequence[str] = EMPROPS) -> None:
         """Starts the set and waits until it prints `ready`; `emprops`: the command's first arguments."""
         command = [*emprops]
         if self.proxies or self._environment:
@@ -78,7 +78,7 @@ class RunningSet:
             routes = {route: proxy.address for route, proxy in self.proxies.items()}
             altered.write_text(json.dumps({"routes": routes, "environment": self._environment}, default=dict))
             command = [*ALTERED, str(altered)]
-        command += ["up", "--data", str(self.data), "--port", "0", "--replicas", str(self.replicas)]
+        command += ["up", "--data", str(self.data), "--port", "0", "--replicas", str(self.replicas), *options]
         already = self.output.stat().st_size if self.output.exists() else 0
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
