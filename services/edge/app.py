@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,7 @@ from shared.http.health import Readiness
 from shared.runtime.core_tasks import end_process, until_one_ends
 from shared.stopping import stop
 
-VERSION = "0.1.0"
+VERSION = version("emprops")
 KEEP_ALIVE = 4.0
 """Seconds for which an idle connection to a service is kept: less than the 5 s for which services keep theirs."""
 

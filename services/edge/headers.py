@@ -81,6 +81,6 @@ def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[Headers, int |
     """The headers that the client gets, and the Content-Length among them."""
     lowered = [(name.lower(), value) for name, value in raw]
     dropped = _NOT_ANSWERED | _named_in_connection(lowered)
-    kept = [(name, value) for name, value in lowered if name not in dropped]
-    length = next((int(value) for name, value in kept if name == b"content-length"), None)
-    return kept, length
+    passed_on = [(name, value) for name, value in lowered if name not in dropped]
+    length = next((int(value) for name, value in passed_on if name == b"content-length"), None)
+    return passed_on, length

@@ -137,10 +137,10 @@ class Replicas:
 
 async def _check(session: aiohttp.ClientSession, url: str) -> tuple[str | None, Reading | None]:
     """What is wrong with a replica, None if it is healthy; and its clock, if its response has a `Date`."""
-    asked, since = time.time(), time.monotonic()
+    sent_at, since = time.time(), time.monotonic()
     try:
         async with session.get(f"{url}/health/live", timeout=CHECK_TIMEOUT) as response:
-            clock = _clock(response.headers.get("Date", ""), asked, time.monotonic() - since)
+            clock = _clock(response.headers.get("Date", ""), sent_at, time.monotonic() - since)
             return (None if response.status == 200 else f"answers {response.status}"), clock
     except TimeoutError:
         return "is silent", None
@@ -148,9 +148,9 @@ async def _check(session: aiohttp.ClientSession, url: str) -> tuple[str | None, 
         return "can't be reached", None
 
 
-def _clock(date: str, asked: float, took: float) -> Reading | None:
+def _clock(date: str, sent_at: float, took: float) -> Reading | None:
     try:
         theirs = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None
-    return Reading(theirs + DATE_SECONDS / 2, asked, took)
+    return Reading(theirs + DATE_SECONDS / 2, sent_at, took)

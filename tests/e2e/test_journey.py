@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from importlib.metadata import version
 from uuid import uuid4
 
 import pytest
@@ -27,8 +28,8 @@ async def test_the_demo_completes_and_its_json_says_so(running: RunningSet) -> N
 
 async def test_a_collection_reads_back_with_component_ids_and_rewritten_references(running: RunningSet) -> None:
     async with running.client(uuid4()) as client:
-        made = await client.post("/projects/collections", {"title": "Read back", "data": two_steps()})
-        read = await client.get(f"/collections/{made['id']}")
+        collection = await client.post("/projects/collections", {"title": "Read back", "data": two_steps()})
+        read = await client.get(f"/collections/{collection['id']}")
         first, second = read["data"]["steps"]
         assert [step["fromId"] for step in (first, second)] == [1, 2]
         assert second["nodePayload"]["image"] == {"$ref": first["id"]}
@@ -37,14 +38,14 @@ async def test_a_collection_reads_back_with_component_ids_and_rewritten_referenc
 
 async def test_without_data_the_default_instructions_are_used(running: RunningSet) -> None:
     async with running.client(uuid4()) as client:
-        made = await client.post("/projects/collections", {"title": "Default"})
-        assert made["data"]["version"] == "v2"
+        collection = await client.post("/projects/collections", {"title": "Default"})
+        assert collection["data"]["version"] == "v2"
 
 
 async def test_all_collections_without_a_project_share_the_users_default_one(running: RunningSet) -> None:
     async with running.client(uuid4()) as client:
-        made = await asyncio.gather(*(client.post("/projects/collections", {"title": f"{n}"}) for n in range(8)))
-        assert len({collection["project_id"] for collection in made}) == 1
+        collections = await asyncio.gather(*(client.post("/projects/collections", {"title": f"{n}"}) for n in range(8)))
+        assert len({collection["project_id"] for collection in collections}) == 1
         projects = await client.get("/projects")
         assert [project["is_default"] for project in projects] == [True]
 
@@ -65,9 +66,9 @@ async def test_the_same_idempotency_key_makes_one_collection_and_one_job(running
 async def test_the_same_hash_makes_the_same_picture(running: RunningSet) -> None:
     user = await running.rich_user()
     async with running.client(user) as client:
-        made = await client.post("/projects/collections", {"title": "Again", "data": two_steps()})
+        collection = await client.post("/projects/collections", {"title": "Again", "data": two_steps()})
         wanted = {"generations": 2, "hashes": ["ab" * 32, "ab" * 32]}
-        accepted = await client.post(f"/collections/{made['id']}/generations", wanted)
+        accepted = await client.post(f"/collections/{collection['id']}/generations", wanted)
         job = await until_ended(client, accepted["job_id"])
         files = [
             [(await client.get(f"/assets/{output['asset_id']}"))["sha256"] for output in generation["outputs"]]
@@ -79,8 +80,8 @@ async def test_the_same_hash_makes_the_same_picture(running: RunningSet) -> None
 async def test_a_dry_run_quotes_and_records_nothing(running: RunningSet) -> None:
     user = await running.rich_user()
     async with running.client(user) as client:
-        made = await client.post("/projects/collections", {"title": "Dry", "data": two_steps()})
-        quote = await client.post(f"/collections/{made['id']}/generations", {"generations": 3, "dry_run": True})
+        collection = await client.post("/projects/collections", {"title": "Dry", "data": two_steps()})
+        quote = await client.post(f"/collections/{collection['id']}/generations", {"generations": 3, "dry_run": True})
         assert 3.75 in _numbers(quote)
         assert await client.get("/credits") == {"available": 100, "held": 0, "spent": 0}
         assert await client.get("/jobs") == []
@@ -88,9 +89,9 @@ async def test_a_dry_run_quotes_and_records_nothing(running: RunningSet) -> None
 
 def _numbers(value: object) -> list[float]:
     if isinstance(value, dict):
-        return [number for each in value.values() for number in _numbers(each)]
+        return [number for item in value.values() for number in _numbers(item)]
     if isinstance(value, list):
-        return [number for each in value for number in _numbers(each)]
+        return [number for item in value for number in _numbers(item)]
     return [value] if isinstance(value, int | float) else []
 
 
@@ -102,13 +103,13 @@ async def test_a_jobs_event_stream_tells_every_step_and_ends(running: RunningSet
     user = await running.rich_user()
     async with running.client(user) as client:
         accepted = await start_job(client, 3)
-        seen = await asyncio.wait_for(events_of(client, accepted["job_id"]), PATIENCE)
-    kinds = [event.event for event in seen]
+        events = await asyncio.wait_for(events_of(client, accepted["job_id"]), PATIENCE)
+    kinds = [event.event for event in events]
     assert kinds.count("node_completed") == 6
     assert kinds.count("image_generated") == 3, "one per artwork"
     assert kinds[-1] == "job_status"
-    assert seen[-1].data["status"] == "completed"
-    ids = [int(event.id) for event in seen if event.id is not None]
+    assert events[-1].data["status"] == "completed"
+    ids = [int(event.id) for event in events if event.id is not None]
     assert ids == sorted(set(ids))
 
 
@@ -133,10 +134,10 @@ async def test_a_jobs_history_tells_its_life_in_order(running: RunningSet) -> No
     async with running.client(user) as client:
         accepted = await start_job(client, 1)
         await until_ended(client, accepted["job_id"])
-        told = await client.get(f"/jobs/{accepted['job_id']}/history")
-        statuses = list(dict.fromkeys(entry["status"] for entry in told))
+        entries = await client.get(f"/jobs/{accepted['job_id']}/history")
+        statuses = list(dict.fromkeys(entry["status"] for entry in entries))
         assert statuses == ["pending", "processing", "completed"]
-        assert all({"status", "message", "data", "created_at"} <= set(entry) for entry in told)
+        assert all({"status", "message", "data", "created_at"} <= set(entry) for entry in entries)
 
 
 async def test_an_asset_knows_what_it_was_made_from_and_can_be_read_in_ranges(running: RunningSet) -> None:
@@ -165,9 +166,9 @@ async def test_operators_see_history_and_state_as_it_was(running: RunningSet) ->
     async with running.client(user) as client:
         accepted = await start_job(client, 1)
         await until_ended(client, accepted["job_id"])
-    told = history(running, "generation", accepted["job_id"])
-    assert [event["version"] for event in told] == list(range(1, len(told) + 1))
-    assert [told[0]["type"], told[1]["type"], told[-1]["type"]] == [
+    events = history(running, "generation", accepted["job_id"])
+    assert [event["version"] for event in events] == list(range(1, len(events) + 1))
+    assert [events[0]["type"], events[1]["type"], events[-1]["type"]] == [
         "job_requested.v1",
         "job_authorized.v1",
         "job_completed.v1",
@@ -176,16 +177,16 @@ async def test_operators_see_history_and_state_as_it_was(running: RunningSet) ->
     now, then = running.command(*arguments), running.command(*arguments, "--as-of", "1")
     assert now["state"] != then["state"]
     assert then["version"] == 1
-    moment = datetime.fromisoformat(told[0]["recorded_at"]).isoformat()
+    moment = datetime.fromisoformat(events[0]["recorded_at"]).isoformat()
     assert running.command(*arguments, "--as-of", moment)["state"] == then["state"]
     account = running.command("state", "--service", "credits", str(user))["state"]
     assert account["granted"] == account["spent"] + sum(grant["available"] for grant in account["grants"])
 
 
 async def test_status_says_that_everything_is_ready(running: RunningSet) -> None:
-    told = running.command("status")
-    assert told["ready"]
-    assert {process["name"] for process in told["processes"]} >= {
+    report = running.command("status")
+    assert report["ready"]
+    assert {process["name"] for process in report["processes"]} >= {
         *(f"{name}-1" for name in ("collections", "generation", "credits", "storage", "edge", "worker")),
         *("postgres", "nats", "seaweedfs"),
     }
@@ -194,6 +195,7 @@ async def test_status_says_that_everything_is_ready(running: RunningSet) -> None
 async def test_one_openapi_document_has_all_public_operations(running: RunningSet) -> None:
     async with running.client(uuid4()) as client, client.session.get(f"{running.url}/schema/openapi.json") as response:
         document = await response.json()
+    assert document["info"]["version"] == version("emprops")
     operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
     assert operations >= {
         ("POST", "/projects/collections"),
@@ -211,13 +213,13 @@ async def test_one_openapi_document_has_all_public_operations(running: RunningSe
 async def test_another_user_sees_none_of_it(running: RunningSet) -> None:
     user = await running.rich_user()
     async with running.client(user) as owner, running.client(uuid4()) as stranger:
-        made = await owner.post("/projects/collections", {"title": "Mine", "data": instructions()})
+        collection = await owner.post("/projects/collections", {"title": "Mine", "data": instructions()})
         accepted = await start_job(owner, 1)
         job = await until_ended(owner, accepted["job_id"])
         asset = job["generations"][0]["outputs"][0]["asset_id"]
         for path in (
-            f"/collections/{made['id']}",
-            f"/projects/{made['project_id']}/collections",
+            f"/collections/{collection['id']}",
+            f"/projects/{collection['project_id']}/collections",
             *(f"/jobs/{job['id']}{rest}" for rest in ("", "/history", "/events")),
             *(f"/assets/{asset}{rest}" for rest in ("", "/content")),
         ):
@@ -225,7 +227,7 @@ async def test_another_user_sees_none_of_it(running: RunningSet) -> None:
                 await stranger.get(path)
             assert refused.value.status in {403, 404}, path
         with pytest.raises(ApiError) as refused:
-            await stranger.post(f"/collections/{made['id']}/generations", {"generations": 1})
+            await stranger.post(f"/collections/{collection['id']}/generations", {"generations": 1})
         assert refused.value.status in {403, 404}
         assert await stranger.get("/jobs") == []
         assert await stranger.get("/assets") == []
