@@ -27,7 +27,7 @@ DOCSTRING_RULES = "D100,D102,D103"
 def main() -> int:
     """Runs all rules at once; most of the time is the search for duplicates, about 20 s of CPU."""
     with ThreadPoolExecutor() as pool:
-        faults = [fault for found in pool.map(lambda rule: list(rule()), RULES) for fault in found]
+        faults = [fault for of_rule in pool.map(lambda rule: list(rule()), RULES) for fault in of_rule]
     for fault in faults:
         print(fault)  # noqa: T201 - a command's output
     return 1 if faults else 0
@@ -35,13 +35,13 @@ def main() -> int:
 
 def long_files() -> Iterator[str]:
     """Files of more than 300 lines without a line `Over 300 lines: <reason>` in their docstring."""
-    found = set()
+    places = set()
     for path in python_files():
         text = (ROOT / path).read_text()
         if text.count("\n") > MAX_LINES and not REASON.search(text):
-            found.add(path)
+            places.add(path)
     yield from judged(
-        found, exceptions().long_files, "long_files", "has more than 300 lines and states no reason: divide it"
+        places, exceptions().long_files, "long_files", "has more than 300 lines and states no reason: divide it"
     )
 
 
@@ -66,10 +66,10 @@ def duplicates() -> Iterator[str]:
     options = ["-i", "--ignore-docstrings", "--ignore-imports", "--ignore-signatures"]
     program = "import sys; from pylint.checkers.symilar import Run; Run(sys.argv[1:])"
     report = run(["-c", program, "-d", str(MAX_EQUAL_LINES), *options, *python_files()])
-    found: set[str] = set()
+    places: set[str] = set()
     for block in re.split(r"^\d+ similar lines in \d+ files$", report, flags=re.MULTILINE)[1:]:
-        found.add(" and ".join(sorted(re.findall(r"^==(\S+):\[", block, re.MULTILINE))))
-    yield from judged(found, exceptions().duplicates, "duplicates", "have 12 equal lines or more: write them once")
+        places.add(" and ".join(sorted(re.findall(r"^==(\S+):\[", block, re.MULTILINE))))
+    yield from judged(places, exceptions().duplicates, "duplicates", "have 12 equal lines or more: write them once")
 
 
 def private_attributes() -> Iterator[str]:
@@ -79,15 +79,15 @@ def private_attributes() -> Iterator[str]:
     yield from unneeded({name for name in listed if name.rpartition(".")[2] in text}, listed, "private_attributes")
 
 
-def judged(found: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
+def judged(places: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
     """Faults that are not listed, and what is listed without being one."""
-    yield from (f"{place}: {message}" for place in sorted(found - listed))
-    yield from unneeded(found, listed, rule)
+    yield from (f"{place}: {message}" for place in sorted(places - listed))
+    yield from unneeded(places, listed, rule)
 
 
-def unneeded(found: set[str], listed: frozenset[str], rule: str) -> Iterator[str]:
+def unneeded(places: set[str], listed: frozenset[str], rule: str) -> Iterator[str]:
     """Exceptions without a fault."""
-    for place in sorted(listed - found):
+    for place in sorted(listed - places):
         yield f"tools/exceptions.toml: {rule}: remove {place!r}, which follows the rule"
 
 

@@ -20,38 +20,38 @@ async def until(client: Client, path: str, wanted: Callable[[Any], bool]) -> Any
     """What is at an address, once it is as wanted; other services' news takes a moment to arrive."""
 
     async def look() -> list[Any]:
-        found = await answered(client.get(path), 404, 503)
-        return found if found and wanted(found[0]) else []
+        answer = await answered(client.get(path), 404, 503)
+        return answer if answer and wanted(answer[0]) else []
 
-    [found] = await eventually(look, f"{path} to be as wanted", every=0.1)
-    return found
+    [answer] = await eventually(look, f"{path} to be as wanted", every=0.1)
+    return answer
 
 
 async def test_a_component_lists_what_it_made_with_inputs_and_outputs(running: RunningSet) -> None:
     """And each of its files is good to begin a collection from, with components of its own."""
     user = await running.rich_user()
     async with running.client(user) as client, running.client(uuid4()) as stranger:
-        made = await client.post("/projects/collections", {"title": "Tides", "data": two_steps()})
-        accepted = await client.post(f"/collections/{made['id']}/generations", {"generations": 2})
+        collection = await client.post("/projects/collections", {"title": "Tides", "data": two_steps()})
+        accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 2})
         job = await until_ended(client, accepted["job_id"])
-        frame = made["data"]["steps"][1]["id"]
-        path = f"/collections/{made['id']}/components/{frame}/assets"
+        frame = collection["data"]["steps"][1]["id"]
+        path = f"/collections/{collection['id']}/components/{frame}/assets"
         listed = await until(
-            client, path, lambda found: len(found) == 2 and all(asset["gen_out_data"] for asset in found)
+            client, path, lambda answer: len(answer) == 2 and all(asset["gen_out_data"] for asset in answer)
         )
-        outputs = {output["asset_id"] for each in job["generations"] for output in each["outputs"]}
+        outputs = {output["asset_id"] for generation in job["generations"] for output in generation["outputs"]}
         assert {asset["id"] for asset in listed} <= outputs
         for asset in listed:
             assert (asset["component_id"], asset["job_id"]) == (frame, job["id"])
             hash_ = asset["gen_in_data"]["generations"]["hashes"]
-            assert hash_ in [[each["hash"]] for each in job["generations"]]
+            assert hash_ in [[generation["hash"]] for generation in job["generations"]]
             assert asset["gen_out_data"]["status"] == "completed"
         with pytest.raises(ApiError) as refused:
             await stranger.get(path)
         assert refused.value.status == 404
         again = await client.post(f"/projects/collections?asset_id={listed[0]['id']}", {"title": "Again"})
         steps = again["data"]["steps"]
-        assert [step["fromId"] for step in steps] == [step["id"] for step in made["data"]["steps"]]
+        assert [step["fromId"] for step in steps] == [step["id"] for step in collection["data"]["steps"]]
         assert steps[1]["nodePayload"]["image"] == {"$ref": steps[0]["id"]}
 
 
@@ -59,28 +59,30 @@ async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> 
     """Each says what was drawn for it; a draft's are its owner's alone."""
     user = await running.rich_user()
     async with running.client(user) as client, aiohttp.ClientSession() as marketplace:
-        made = await client.post("/projects/collections", {"title": "Tides", "data": two_steps(), **SELLABLE})
-        accepted = await client.post(f"/collections/{made['id']}/generations", {"generations": 2})
+        collection = await client.post("/projects/collections", {"title": "Tides", "data": two_steps(), **SELLABLE})
+        accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 2})
         job = await until_ended(client, accepted["job_id"])
-        path = f"/collections/{made['id']}/tokens/2/metadata"
+        path = f"/collections/{collection['id']}/tokens/2/metadata"
         mine = await until(client, path, lambda _: True)
         drawn = job["generations"][1]["variables"]["mood"]
         assert mine["attributes"] == [{"trait_type": "mood", "value": drawn.capitalize()}]
         url = f"{running.url}{path}?raw=true"
         async with marketplace.get(url) as response:
             assert response.status == 404
-        await client.post(f"/collections/{made['id']}/publish")
+        await client.post(f"/collections/{collection['id']}/publish")
         async with marketplace.get(url) as response:
             assert (response.status, await response.json()) == (200, mine)
 
 
 async def test_a_scheduled_publication_happens_by_itself(running: RunningSet) -> None:
     async with running.client(uuid4()) as client:
-        made = await client.post("/projects/collections", {"title": "Soon", **SELLABLE})
+        collection = await client.post("/projects/collections", {"title": "Soon", **SELLABLE})
         due = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
-        scheduled = await client.post(f"/collections/{made['id']}/publish", {"publish_date": due})
+        scheduled = await client.post(f"/collections/{collection['id']}/publish", {"publish_date": due})
         assert scheduled["status"] == "draft"
-        published = await until(client, f"/collections/{made['id']}", lambda found: found["status"] == "published")
+        published = await until(
+            client, f"/collections/{collection['id']}", lambda answer: answer["status"] == "published"
+        )
         assert datetime.fromisoformat(published["publish_date"]) == datetime.fromisoformat(scheduled["scheduled_for"])
 
 
@@ -88,9 +90,9 @@ async def test_who_is_handed_a_collection_generates_it(running: RunningSet) -> N
     """Kept for somebody known by a social account, then theirs: they may generate, the keeper no longer."""
     owner = await running.rich_user()
     async with running.client(uuid4()) as keeper, running.client(owner) as new_owner:
-        made = await keeper.post("/projects/collections", {"title": "Tides", "data": two_steps()})
+        collection = await keeper.post("/projects/collections", {"title": "Tides", "data": two_steps()})
         kept_for = {"is_custodial": True, "social_org": "farcaster", "social_identifier": "tidewalker"}
-        fork = await keeper.post(f"/collections/{made['id']}/remix", kept_for)
+        fork = await keeper.post(f"/collections/{collection['id']}/remix", kept_for)
         handed = await keeper.post(f"/collections/{fork['id']}/custody", {"user_id": str(owner)})
         assert (handed["user_id"], handed["is_custodial"]) == (str(owner), False)
         path = f"/collections/{fork['id']}/generations"

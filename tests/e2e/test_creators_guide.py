@@ -41,9 +41,9 @@ class Exchange:
 
 def exchanges(guide: str) -> Iterator[Exchange]:
     blocks = [
-        (guide.count("\n", 0, found.start()) + 1, found[1], found[2].strip(), found[3])
-        for found in BLOCK.finditer(guide)
-        if found[1] in {"http", "json", "csv"}
+        (guide.count("\n", 0, block.start()) + 1, block[1], block[2].strip(), block[3])
+        for block in BLOCK.finditer(guide)
+        if block[1] in {"http", "json", "csv"}
     ]
     assert len(blocks) % 2 == 0, "each request has one answer"
     for (line, kind, who, request), (_, format_, status, answer) in zip(blocks[::2], blocks[1::2], strict=True):
@@ -89,44 +89,44 @@ class Reader:
                 return self.known[whole[1]] if whole else self.filled(value)
         return value
 
-    def differences(self, shown: Any, real: Any, where: str = "") -> list[str]:
+    def differences(self, expected: Any, actual: Any, where: str = "") -> list[str]:
         """What is not as shown; what is learned on the way counts only when nothing differs."""
         self.learned = {}
-        return list(self._differences(shown, real, where))
+        return list(self._differences(expected, actual, where))
 
-    def _differences(self, shown: Any, real: Any, where: str) -> Iterator[str]:
-        if isinstance(shown, dict) and isinstance(real, dict):
-            for name, item in shown.items():
-                if name in real:
-                    yield from self._differences(item, real[name], f"{where}/{name}")
+    def _differences(self, expected: Any, actual: Any, where: str) -> Iterator[str]:
+        if isinstance(expected, dict) and isinstance(actual, dict):
+            for name, item in expected.items():
+                if name in actual:
+                    yield from self._differences(item, actual[name], f"{where}/{name}")
                 else:
                     yield f"{where}/{name} is missing"
-        elif isinstance(shown, list) and isinstance(real, list):
-            if len(shown) != len(real):
-                yield f"{where} has {len(real)} items: {real}"
-            for index, (one, other) in enumerate(zip(shown, real, strict=False)):
+        elif isinstance(expected, list) and isinstance(actual, list):
+            if len(expected) != len(actual):
+                yield f"{where} has {len(actual)} items: {actual}"
+            for index, (one, other) in enumerate(zip(expected, actual, strict=False)):
                 yield from self._differences(one, other, f"{where}/{index}")
-        elif not self._same(shown, real):
-            yield f"{where} is {real!r}, not {shown!r}"
+        elif not self._same(expected, actual):
+            yield f"{where} is {actual!r}, not {expected!r}"
 
-    def _same(self, shown: Any, real: Any) -> bool:
-        if shown == "…":
+    def _same(self, expected: Any, actual: Any) -> bool:
+        if expected == "…":
             return True
-        if not isinstance(shown, str):
-            return bool(shown == real)
-        if whole := NAME.fullmatch(shown):
-            return bool(self.known.get(whole[1], self.learned.setdefault(whole[1], real)) == real)
-        pattern = ".*".join(re.escape(self.filled(part)) for part in shown.split("…"))
-        return isinstance(real, str) and re.fullmatch(pattern, real, re.DOTALL) is not None
+        if not isinstance(expected, str):
+            return bool(expected == actual)
+        if whole := NAME.fullmatch(expected):
+            return bool(self.known.get(whole[1], self.learned.setdefault(whole[1], actual)) == actual)
+        pattern = ".*".join(re.escape(self.filled(part)) for part in expected.split("…"))
+        return isinstance(actual, str) and re.fullmatch(pattern, actual, re.DOTALL) is not None
 
 
 async def test_the_creators_guide_is_true(running: RunningSet) -> None:
     me = uuid4()
-    told = list(exchanges(GUIDE.read_text()))
-    assert len(told) > 20, "the guide's blocks are found"
+    all_exchanges = list(exchanges(GUIDE.read_text()))
+    assert len(all_exchanges) > 20, "the guide's blocks are found"
     reader = Reader({"me": str(me)})
     async with aiohttp.ClientSession() as session:
-        for exchange in told:
+        for exchange in all_exchanges:
             await follow(exchange, reader, running, session, me)
 
 

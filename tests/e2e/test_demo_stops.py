@@ -20,12 +20,12 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [*EMPROPS, "demo", "--data", str(tmp_path / "set"), "--generations", "200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if "200 generations" in line:
                 break
-        assert process.poll() is None, "".join(said)
+        assert process.poll() is None, "".join(lines)
         yield process
         process.kill()
 
@@ -35,8 +35,10 @@ def test_a_demo_that_is_ended_leaves_nothing_running(
     demo: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
 ) -> None:
     """Ctrl-C, a terminal that closes, a time limit of who called it, kill -9."""
-    made = load_set(tmp_path / "set")
-    processes = [psutil.Process(pid) for pid in (made.pid, *(each.pid for each in made.processes)) if pid is not None]
+    set_file = load_set(tmp_path / "set")
+    processes = [
+        psutil.Process(pid) for pid in (set_file.pid, *(info.pid for info in set_file.processes)) if pid is not None
+    ]
     assert len(processes) > 8
     demo.send_signal(number)
     _, running = psutil.wait_procs(processes, timeout=STOP_SECONDS)

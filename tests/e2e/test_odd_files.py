@@ -91,15 +91,15 @@ def tables() -> Iterator[Odd]:
 
 
 def files() -> Iterator[Odd]:
-    named = {"X-Filename": "a.png", "Content-Type": "image/png"}
-    for each in [*truncated(FILE, 500), *mistyped(FILE), Odd("a table", TABLE), Odd("many", FILE * 500)]:
-        yield Odd(each.what, each.body, {**named, **each.headers})
-        yield Odd(f"{each.what}, announced", each.body, {**named, **each.headers, "X-Content-SHA256": SHA256})
+    named_headers = {"X-Filename": "a.png", "Content-Type": "image/png"}
+    for odd in [*truncated(FILE, 500), *mistyped(FILE), Odd("a table", TABLE), Odd("many", FILE * 500)]:
+        yield Odd(odd.what, odd.body, {**named_headers, **odd.headers})
+        yield Odd(f"{odd.what}, announced", odd.body, {**named_headers, **odd.headers, "X-Content-SHA256": SHA256})
     for announced in (
         *("", "0" * 64, SHA256.upper(), SHA256[:-1], SHA256 + "0", f" {SHA256} ", f'"{SHA256}"', f"sha256:{SHA256}"),
         *("g" * 64, "*", SHA256[:32] + "\u0661" * 32, "x" * 2_000),
     ):
-        yield Odd(f"sha256 {announced[:80]!r}", FILE, {**named, "X-Content-SHA256": announced})
+        yield Odd(f"sha256 {announced[:80]!r}", FILE, {**named_headers, "X-Content-SHA256": announced})
     for name in (
         "%00.png",
         "a/b.png",
@@ -112,7 +112,7 @@ def files() -> Iterator[Odd]:
         "%E2%80%AE.png",
         "\u0661",
     ):
-        yield Odd(f"named {name[:80]!r}", FILE, {**named, "X-Filename": name})
+        yield Odd(f"named {name[:80]!r}", FILE, {**named_headers, "X-Filename": name})
 
 
 def lines_of(table: bytes) -> dict[str, Any]:

@@ -38,21 +38,21 @@ ENDS_IT = {"publishCollection", "archiveCollection", "transferCustody"}
 async def operations(scene: Scene) -> list[Operation]:
     async with scene.session.get(f"{scene.running.url}/schema/openapi.json") as response:
         document = await response.json()
-    found = []
+    documented = []
     for path, item in document["paths"].items():
         for method in ("get", "put", "post", "delete"):
             if method not in item:
                 continue
-            operation = item[method]
-            made = Operation(method.upper(), path, operation["operationId"], operation.get("parameters", []))
-            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            description = item[method]
+            operation = Operation(method.upper(), path, description["operationId"], description.get("parameters", []))
+            content = description.get("requestBody", {}).get("content", {}).get("application/json")
             if content is not None:
                 examples = content.get("examples") or {}
-                shown = [each["value"] for each in examples.values()] + [content.get("example")]
-                made.example = OTHER_EXAMPLES.get(made.id, shown[0])
-                assert made.example is not None, f"{made.id} shows no example of its body"
-            found.append(made)
-    return found
+                values = [example["value"] for example in examples.values()] + [content.get("example")]
+                operation.example = OTHER_EXAMPLES.get(operation.id, values[0])
+                assert operation.example is not None, f"{operation.id} has no example of its body"
+            documented.append(operation)
+    return documented
 
 
 async def test_odd_values_in_bodies(scene: Scene) -> None:
@@ -109,12 +109,16 @@ async def test_odd_values_in_addresses_and_headers(scene: Scene) -> None:
 
 async def test_the_growth_of_each_operation_is_measured(scene: Scene) -> None:
     """Or there is a reason why it need not be; and what takes a file or a table is never exempt."""
-    found = {operation.id: operation for operation in await operations(scene)}
-    assert found.keys() == MEASURED.keys() | EXEMPT.keys()
+    by_id = {operation.id: operation for operation in await operations(scene)}
+    assert by_id.keys() == MEASURED.keys() | EXEMPT.keys()
     assert MEASURED.keys().isdisjoint(EXEMPT)
     measured = test_growth.OPERATIONS.keys() | test_more_growth.OPERATIONS.keys()
     assert {name for names in MEASURED.values() for name in names} <= measured
-    nested = {each.id for each in found.values() if isinstance(each.example, dict) and _is_nested(each.example)}
+    nested = {
+        operation.id
+        for operation in by_id.values()
+        if isinstance(operation.example, dict) and _is_nested(operation.example)
+    }
     assert nested <= MEASURED.keys(), "a body with lists or objects in it is of any size"
 
 

@@ -1,4 +1,4 @@
-"""A publish package through the edge: asked for, downloaded, verified offline; and whoever tampers with it is found."""
+"""A publish package through the edge: requested, downloaded and verified offline; a changed byte is detected."""
 
 import subprocess
 from pathlib import Path
@@ -15,18 +15,18 @@ from tests.support.patience import eventually
 from tests.support.running_set import EMPROPS, RunningSet
 
 
-async def asked(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
-    """The package, asked for as soon as the collections service knows of the job's end, once it is made."""
+async def request_package(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
+    """Requests the package as soon as the collections service knows of the job's end, and waits until it is built."""
     path = f"/collections/{collection_id}/packages"
     [accepted] = await eventually(
         lambda: answered(client.post(path, {"job_id": job_id}), 404, 409, 503), "the job's end to be known", every=0.1
     )
 
-    async def made() -> dict[str, Any] | None:
-        found = await client.get(f"{path}/{accepted['id']}")
-        return found if found["status"] != "requested" else None
+    async def look() -> dict[str, Any] | None:
+        package = await client.get(f"{path}/{accepted['id']}")
+        return package if package["status"] != "requested" else None
 
-    return await eventually(made, "the package to be made", every=0.1)
+    return await eventually(look, "the package to be made", every=0.1)
 
 
 def verified(file: Path) -> tuple[int, dict[str, Any]]:
@@ -42,35 +42,35 @@ async def test_a_demo_jobs_package_is_verified_offline_and_a_tampered_one_is_not
         collection = await client.post("/projects/collections", {"title": "First light", "data": instructions()})
         accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 2})
         job = await until_ended(client, accepted["job_id"])
-        made = await asked(client, collection["id"], job["id"])
-        assert (made["status"], made["reason"]) == ("stored", None)
+        package = await request_package(client, collection["id"], job["id"])
+        assert (package["status"], package["reason"]) == ("stored", None)
         again = await client.post(f"/collections/{collection['id']}/packages", {"job_id": job["id"]})
-        assert again == made, "asked for again, it is the same"
+        assert again == package, "asked for again, it is the same"
         car = tmp_path / "package.car"
-        assert await client.download(made["url"], car) == made["sha256"]
-        asset = await client.get(f"/assets/{made['asset_id']}")
+        assert await client.download(package["url"], car) == package["sha256"]
+        asset = await client.get(f"/assets/{package['asset_id']}")
         assert asset["mime_type"] == "application/vnd.ipld.car"
         assert asset["path"].startswith(f"packages/{user}/")
-    code, told = verified(car)
-    assert code == 0, told
-    assert told["ok"]
-    assert told["root"] == made["root"]
-    assert told["provenance"] == made["provenance"]["hash"]
-    listed = {each["path"]: each for each in made["manifest"]["artworks"]}
+    code, report = verified(car)
+    assert code == 0, report
+    assert report["ok"]
+    assert report["root"] == package["root"]
+    assert report["provenance"] == package["provenance"]["hash"]
+    listed = {artwork["path"]: artwork for artwork in package["manifest"]["artworks"]}
     frames = [generation["outputs"][-1]["asset_id"] for generation in job["generations"]]
     assert list(listed) == ["artworks/1.png", "artworks/2.png"]
     async with running.client(user) as client:
-        assert [each["sha256"] for each in listed.values()] == [
+        assert [artwork["sha256"] for artwork in listed.values()] == [
             (await client.get(f"/assets/{asset_id}"))["sha256"] for asset_id in frames
         ]
     tampered = bytearray(car.read_bytes())
     at = len(tampered) // 4
     tampered[at] ^= 1
     car.write_bytes(tampered)
-    code, told = verified(car)
+    code, report = verified(car)
     assert code == 1
-    assert told["difference"]["path"].startswith("artworks/")
-    assert told["difference"]["offset"] <= at
+    assert report["difference"]["path"].startswith("artworks/")
+    assert report["difference"]["offset"] <= at
 
 
 async def test_a_package_is_its_owners_alone(running: RunningSet) -> None:

@@ -69,17 +69,17 @@ class Shell:
         )
         try:
             async with asyncio.timeout(PATIENCE):
-                said, _ = await process.communicate()
+                output, _ = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
         assert process.returncode is not None
-        return process.returncode, said.decode()
+        return process.returncode, output.decode()
 
     async def variable(self, name: str) -> str:
-        code, said = await self.run(f'printf %s "${name}"')
-        assert code == 0, said
-        return said
+        code, output = await self.run(f'printf %s "${name}"')
+        assert code == 0, output
+        return output
 
 
 @pytest.fixture
@@ -96,15 +96,15 @@ async def follow_the_documents(shell: Shell) -> list[str]:
         for file, line, commands in shell_blocks(document):
             if "packages" in commands:
                 await until_known_to_collections(shell)
-            code, said = await shell.run(without_verbs(commands), keep=True)
-            assert code == 0, f"{file}:{line}: exit {code}\n{commands}\n{said}"
+            code, output = await shell.run(without_verbs(commands), keep=True)
+            assert code == 0, f"{file}:{line}: exit {code}\n{commands}\n{output}"
             files.append(file)
     return files
 
 
 def without_verbs(commands: str) -> str:
     """What takes long is only looked for in the Makefile."""
-    return "\n".join(f"make -n {found[1]}" if (found := VERB.match(line)) else line for line in commands.splitlines())
+    return "\n".join(f"make -n {match[1]}" if (match := VERB.match(line)) else line for line in commands.splitlines())
 
 
 async def until_known_to_collections(shell: Shell) -> None:
@@ -132,41 +132,41 @@ async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: S
     assert len(examples) > 25
     limit = asyncio.Semaphore(AT_A_TIME)
 
-    async def tried(example: str) -> str:
+    async def fault_of_example(example: str) -> str:
         """What is wrong with it; empty when nothing is."""
         if SERVES.search(example):
             return ""  # as `make run`
         async with limit:
             if FOLLOWS.search(example):
-                code, said = await shell.run(f"timeout --signal INT {FOLLOW_SECONDS} {example}")
-                return "" if code == TIMED_OUT else f"{example}: exit {code}\n{said}"
-            code, said = await shell.run(example)
+                code, output = await shell.run(f"timeout --signal INT {FOLLOW_SECONDS} {example}")
+                return "" if code == TIMED_OUT else f"{example}: exit {code}\n{output}"
+            code, output = await shell.run(example)
         expected = 1 if example.startswith(REFUSED) else 0
-        is_said = expected == 0 or said.startswith("emprops: ")
-        return "" if code == expected and is_said else f"{example}: exit {code}\n{said}"
+        is_explained = expected == 0 or output.startswith("emprops: ")
+        return "" if code == expected and is_explained else f"{example}: exit {code}\n{output}"
 
-    wrong = [each for each in await asyncio.gather(*map(tried, examples)) if each]
+    wrong = [fault for fault in await asyncio.gather(*map(fault_of_example, examples)) if fault]
     assert not wrong, "\n".join(wrong)
 
 
 async def test_what_the_demo_prints_to_look_at_next_runs_as_printed(shell: Shell) -> None:
-    code, said = await shell.run(".venv/bin/emprops demo --data data/set --generations 1")
-    assert code == 0, said
-    _, _, after = said.partition("Where to look next:\n")
-    looks = dict(re.findall(r"^  (\S.*?)  +(\S.*)$", after, re.MULTILINE))
-    assert list(looks) == ["all operations", "the history", "the job as it was"]
-    for command in (f"curl -s {looks['all operations']}", looks["the history"], looks["the job as it was"]):
-        code, said = await shell.run(command)
-        assert code == 0, f"{command}: {said}"
-    code, _ = await shell.run(f'test "$({looks["the history"]} | grep -c job_requested)" = 1')
+    code, output = await shell.run(".venv/bin/emprops demo --data data/set --generations 1")
+    assert code == 0, output
+    _, _, after = output.partition("Where to look next:\n")
+    printed = dict(re.findall(r"^  (\S.*?)  +(\S.*)$", after, re.MULTILINE))
+    assert list(printed) == ["all operations", "the history", "the job as it was"]
+    for command in (f"curl -s {printed['all operations']}", printed["the history"], printed["the job as it was"]):
+        code, output = await shell.run(command)
+        assert code == 0, f"{command}: {output}"
+    code, _ = await shell.run(f'test "$({printed["the history"]} | grep -c job_requested)" = 1')
     assert code == 0
 
 
 async def test_a_refused_request_and_an_unset_variable_are_found(shell: Shell) -> None:
     """Which `curl` and a shell pass over in silence."""
-    code, said = await shell.run(f"curl -s {ADDRESS}/projects")
+    code, output = await shell.run(f"curl -s {ADDRESS}/projects")
     assert code != 0
-    assert "UNAUTHENTICATED" in said
-    code, said = await shell.run("echo $NOBODY_HAS_SET_THIS")
+    assert "UNAUTHENTICATED" in output
+    code, output = await shell.run("echo $NOBODY_HAS_SET_THIS")
     assert code != 0
-    assert "unbound" in said
+    assert "unbound" in output

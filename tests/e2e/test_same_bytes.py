@@ -30,7 +30,7 @@ class Answer(NamedTuple):
         return [detail["pointer"] for detail in msgspec.json.decode(self.body)["details"]]
 
     def all(self, name: str) -> list[str]:
-        return [value for each, value in self.headers if each.lower() == name]
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 class Sender:

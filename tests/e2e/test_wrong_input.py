@@ -95,9 +95,9 @@ async def test_a_wrong_request_to_generate_is_refused_and_charges_nothing(runnin
     body, pointer = GENERATIONS[case]
     user = await running.rich_user(10)
     async with running.client(user) as client:
-        made = await client.post("/projects/collections", {"title": "t", "data": two_steps()})
+        collection = await client.post("/projects/collections", {"title": "t", "data": two_steps()})
         with pytest.raises(ApiError) as refused:
-            await client.post(f"/collections/{made['id']}/generations", body)
+            await client.post(f"/collections/{collection['id']}/generations", body)
         assert (refused.value.status, refused.value.code) == (400, "VALIDATION_FAILED")
         assert pointer in [detail["pointer"] for detail in refused.value.body["details"]]
         assert await client.get("/jobs") == []
@@ -108,9 +108,9 @@ async def test_an_unknown_workflow_is_named(running: RunningSet) -> None:
     user = await running.rich_user(10)
     data = {"version": "v2", "steps": [{"id": 1, "nodeName": "levitate", "nodePayload": {}}]}
     async with running.client(user) as client:
-        made = await client.post("/projects/collections", {"title": "t", "data": data})
+        collection = await client.post("/projects/collections", {"title": "t", "data": data})
         with pytest.raises(ApiError) as refused:
-            await client.post(f"/collections/{made['id']}/generations", {"generations": 1})
+            await client.post(f"/collections/{collection['id']}/generations", {"generations": 1})
         assert (refused.value.status, refused.value.code) == (404, "WORKFLOW_NOT_FOUND")
         assert "levitate" in refused.value.body["detail"] + json.dumps(refused.value.body["details"])
         assert await client.get("/credits") == {"available": 10, "held": 0, "spent": 0}
@@ -129,12 +129,12 @@ async def test_without_credits_a_job_is_refused_with_402_and_nothing_is_held(run
 async def test_two_jobs_at_once_cannot_spend_the_same_credit(running: RunningSet) -> None:
     user = await running.rich_user(2)
     async with running.client(user) as client:
-        made = await client.post("/projects/collections", {"title": "t", "data": two_steps()})
-        path = f"/collections/{made['id']}/generations"
+        collection = await client.post("/projects/collections", {"title": "t", "data": two_steps()})
+        path = f"/collections/{collection['id']}/generations"
         both = await asyncio.gather(*(client.post(path, {"generations": 1}) for _ in range(2)), return_exceptions=True)
-        refused = [each for each in both if isinstance(each, ApiError)]
-        assert [each.code for each in refused] == ["INSUFFICIENT_CREDITS"]
-        accepted = next(each for each in both if isinstance(each, dict))
+        refused = [result for result in both if isinstance(result, ApiError)]
+        assert [result.code for result in refused] == ["INSUFFICIENT_CREDITS"]
+        accepted = next(result for result in both if isinstance(result, dict))
         await until_ended(client, accepted["job_id"])
 
 

@@ -31,10 +31,10 @@ class Gate:
             pair = {writer, to_server}
             self._writers |= pair
             await asyncio.gather(_copy(reader, to_server), _copy(from_server, writer))
-        for each in (writer, to_server):
-            if each:
-                each.close()
-                self._writers.discard(each)
+        for side in (writer, to_server):
+            if side:
+                side.close()
+                self._writers.discard(side)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

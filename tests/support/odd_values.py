@@ -141,10 +141,10 @@ def _written(value: Any, parent: Any, key: Any, odd: bytes | None) -> bytes:
     def write(node: Any) -> bytes:
         if isinstance(node, dict):
             members = [(name, b"@@" if node is parent and name == key else write(item)) for name, item in node.items()]
-            kept = [(name, raw if raw != b"@@" else odd) for name, raw in members]
+            remaining = [(name, raw if raw != b"@@" else odd) for name, raw in members]
             return (
                 b"{"
-                + b", ".join(json.dumps(name).encode() + b": " + raw for name, raw in kept if raw is not None)
+                + b", ".join(json.dumps(name).encode() + b": " + raw for name, raw in remaining if raw is not None)
                 + b"}"
             )
         if isinstance(node, list):

@@ -15,8 +15,8 @@ class SeenPositions:
         """Takes in the position of an answer, where it has one."""
         for token in filter(None, headers.get(HEADER, "").split(",")):
             service, epoch, number = token.strip().split(":")
-            seen = int(epoch), int(number)
-            self._newest[service] = max(seen, self._newest.get(service, seen))
+            position = int(epoch), int(number)
+            self._newest[service] = max(position, self._newest.get(service, position))
 
     def headers_for(self, method: str, given: Mapping[str, str]) -> dict[str, str]:
         """The header of a read; a request that names its positions itself, and a write, get none."""

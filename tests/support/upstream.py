@@ -74,7 +74,7 @@ class UpstreamStub:
     async def _echo(self, exchange: Exchange) -> None:
         await exchange.read()
         scope = exchange.scope
-        seen = {
+        description = {
             "service": self.name,
             "method": scope["method"],
             "path": scope["raw_path"].decode(),
@@ -83,5 +83,5 @@ class UpstreamStub:
             "length": exchange.body_length,
             "sha256": exchange.body_sha256,
         }
-        body = b"" if scope["method"] == "HEAD" else json.dumps(seen).encode()
+        body = b"" if scope["method"] == "HEAD" else json.dumps(description).encode()
         await exchange.answer(body, content_type="application/json")

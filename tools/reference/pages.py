@@ -198,8 +198,8 @@ def settings_classes() -> Iterator[tuple[str, type[msgspec.Struct]]]:
 
 def type_name(annotation: Any) -> str:
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    found = re.search(r"\b(int|float|str|bool)\b", text)
-    return found[1] if found else text
+    match = re.search(r"\b(int|float|str|bool)\b", text)
+    return match[1] if match else text
 
 
 def default(field: msgspec.structs.FieldInfo) -> str:
@@ -213,10 +213,10 @@ def metrics() -> str:
     rows = {(name, "Gauge", text, "services with a store") for name, text, _ in Measured.GAUGES}
     for path, kind, call in calls(METRICS, "services", "shared", "workers"):
         where = {"services": path.parts[1], "shared": "every process", "workers": "workers"}[path.parts[0]]
-        found = [arguments[:2]] if len(arguments := texts(call)) > 1 else []
-        if not found and where != "every process":
-            found = [list(described) for described in described_names(path)]
-        rows |= {(name + "_total" * (kind == "Counter"), kind, text, where) for name, text in found}
+        metrics_of_call = [arguments[:2]] if len(arguments := texts(call)) > 1 else []
+        if not metrics_of_call and where != "every process":
+            metrics_of_call = [list(described) for described in described_names(path)]
+        rows |= {(name + "_total" * (kind == "Counter"), kind, text, where) for name, text in metrics_of_call}
     lines = [(f"`{name}`", kind.lower(), text, where) for name, kind, text, where in sorted(rows)]
     return page(
         "Metrics",

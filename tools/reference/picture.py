@@ -75,10 +75,10 @@ def reduced(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 def reachable(source: str, pairs: set[tuple[str, str]]) -> set[str]:
     """The boxes that arrows lead to, itself included."""
-    found, waiting = {source}, [source]
+    reached, waiting = {source}, [source]
     while waiting:
         box_name = waiting.pop()
-        new = {target for head, target in pairs if head == box_name} - found
-        found |= new
+        new = {target for head, target in pairs if head == box_name} - reached
+        reached |= new
         waiting += new
-    return found
+    return reached

@@ -17,13 +17,13 @@ def field_docstrings(owner: type | ModuleType) -> dict[str, str]:
     """The string after each assignment of a class or module, by the assigned name; of a class, with its bases'."""
     if isinstance(owner, ModuleType):
         return dict(_after_assignments(ast.parse(inspect.getsource(owner)).body))
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for base in reversed(owner.__mro__):
         if base.__module__.partition(".")[0] in {"services", "shared", "workers"}:
             [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
             assert isinstance(definition, ast.ClassDef)
-            found |= dict(_after_assignments(definition.body))
-    return found
+            docstrings |= dict(_after_assignments(definition.body))
+    return docstrings
 
 
 def _after_assignments(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:

@@ -145,6 +145,6 @@ async def generation_service(
 async def created(collections: Publisher, written: dict[str, Any], user: UUID = ALICE, title: str = "Foxes") -> UUID:
     """A collection that the collections service says was created."""
     collection = uuid4()
-    said = CollectionCreated(collection, PROJECT, user, title, "", written)
-    ANSWERED[collection] = await collections.publish(collection, said)
+    event = CollectionCreated(collection, PROJECT, user, title, "", written)
+    ANSWERED[collection] = await collections.publish(collection, event)
     return collection

@@ -83,8 +83,8 @@ class Api(Client):
 
     def objects(self) -> dict[str, int]:
         """What lies in the bucket: the size at each path."""
-        found = self.bucket.client().list_objects(self.bucket.name, recursive=True)
-        return {str(item.object_name): int(item.size or 0) for item in found}
+        objects = self.bucket.client().list_objects(self.bucket.name, recursive=True)
+        return {str(item.object_name): int(item.size or 0) for item in objects}
 
 
 @contextlib.asynccontextmanager

@@ -158,13 +158,17 @@ def decide(command: Command, account: Account) -> list[Event]:
 
 
 def _give(command: GrantCredits, account: Account) -> list[Event]:
-    known = account.grants.get(command.grant_id)
-    if known is not None:
-        if (known.amount, known.expires_at, known.priority) == (command.amount, command.expires_at, command.priority):
+    earlier = account.grants.get(command.grant_id)
+    if earlier is not None:
+        if (earlier.amount, earlier.expires_at, earlier.priority) == (
+            command.amount,
+            command.expires_at,
+            command.priority,
+        ):
             return []
         raise Problem(
             "IDEMPOTENCY_KEY_REUSED",
-            f"This grant exists already, with {to_credits(known.amount)} credits",
+            f"This grant exists already, with {to_credits(earlier.amount)} credits",
             Detail("/external_id", "names a grant with another amount, priority or expiry"),
         )
     if command.expires_at is not None and command.expires_at <= command.now:
@@ -191,12 +195,12 @@ def _give(command: GrantCredits, account: Account) -> list[Event]:
 
 
 def _place(command: PlaceHold, account: Account) -> list[Event]:
-    known = account.holds.get(command.job_id)
-    if known is not None:
-        if known.amount != command.amount:
+    earlier = account.holds.get(command.job_id)
+    if earlier is not None:
+        if earlier.amount != command.amount:
             raise Problem(
                 "HOLD_AMOUNT_DIFFERS",
-                f"Job {command.job_id} has a hold of {known.amount}, not {command.amount} micro-credits",
+                f"Job {command.job_id} has a hold of {earlier.amount}, not {command.amount} micro-credits",
             )
         return []
     expiries = _expiries(account, command.user_id, command.now)

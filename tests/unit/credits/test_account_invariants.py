@@ -82,9 +82,9 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(job=jobs, amount=amounts)
     def place(self, job, amount):
         available = self.account.available(self.now)
-        known = job in self.account.holds
+        has_hold = job in self.account.holds
         events = self.send(PlaceHold(USER, job, amount, self.now))
-        if not known:
+        if not has_hold:
             expected = HoldPlaced if amount <= available else HoldDeclined
             assert isinstance(events[-1], expected), f"{amount} of {available} gave {events}"
 
@@ -138,10 +138,10 @@ class AccountMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_account_has_what_is_open_and_the_sums_of_the_rest(self):
-        known = [grant for grant in self.account.grants.values() if grant.available or grant.held]
+        open_grants = [grant for grant in self.account.grants.values() if grant.available or grant.held]
         assert {
             grant.grant_id: (grant.available, grant.held, grant.spent, grant.expired) for grant in self.open.grants
-        } == {g.grant_id: (g.available, g.held, g.spent, g.expired) for g in known}
+        } == {g.grant_id: (g.available, g.held, g.spent, g.expired) for g in open_grants}
         assert self.open.available(self.now) == self.account.available(self.now)
         held = {job: hold for job, hold in self.account.holds.items() if hold.status == "held"}
         assert len(self.open.holds) == len(held)

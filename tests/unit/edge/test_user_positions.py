@@ -31,8 +31,8 @@ def test_an_entry_takes_about_a_kilobyte() -> None:
 def test_only_positions_of_services_behind_the_edge_are_remembered() -> None:
     """Whatever answers say, an entry has no more of them than there are services."""
     remembered = UserPositions()
-    for each in range(100):
-        names = [f"{chr(97 + each % 26)}{chr(97 + number)}" for number in range(MAX_TOKENS - 1)]
+    for turn in range(100):
+        names = [f"{chr(97 + turn % 26)}{chr(97 + number)}" for number in range(MAX_TOKENS - 1)]
         remembered.note(UUID(int=1), ", ".join(f"{name}:1:1" for name in names) + ", credits:1:7")
     assert remembered.of(UUID(int=1)) == "credits:1:7"
 

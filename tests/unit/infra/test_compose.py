@@ -58,9 +58,9 @@ def test_the_prepared_environment_is_what_a_service_reads(name: str, services: d
     environment = environments(tmp_path, Secrets(tmp_path), "https://emprops.example")[name]
     environment |= services[name].get("environment", {})  # with the names of variables in place of their values
     read = from_environment(getattr(importlib.import_module(module), settings), environment)
-    told = {field: value for field, value in vars_of(read).items() if field.upper() in environment}
-    assert told, "nothing of what is prepared for it is read"
-    assert all(str(value) == environment[field.upper()] for field, value in told.items())
+    values = {field: value for field, value in vars_of(read).items() if field.upper() in environment}
+    assert values, "nothing of what is prepared for it is read"
+    assert all(str(value) == environment[field.upper()] for field, value in values.items())
 
 
 def test_hosts_in_the_environments_are_services_of_the_file(services: dict[str, dict], tmp_path: Path) -> None:

@@ -42,6 +42,6 @@ def visible(text: str) -> bool:
 def test_a_failure_is_told_on_one_line(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         fail(EVIL, "and below", EVIL)
-    said = capsys.readouterr().err
-    assert visible(said)
-    assert len(said.splitlines()) == 3
+    output = capsys.readouterr().err
+    assert visible(output)
+    assert len(output.splitlines()) == 3

@@ -33,9 +33,9 @@ def assert_is_a_command(words: list[str]) -> None:
     command: click.Command = main
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, *words = words
-        found = command.get_command(click.Context(command), name)
-        assert found is not None, f"there is no command {name}"
-        command = found
+        subcommand = command.get_command(click.Context(command), name)
+        assert subcommand is not None, f"there is no command {name}"
+        command = subcommand
     if words and not isinstance(command, click.Group):
         command.make_context(command.name, [MEANT.get(word, word) for word in words])
 
@@ -64,8 +64,8 @@ def test_what_a_document_names_can_be_called(file: Path) -> None:
 @pytest.mark.parametrize("words", [words for words, command in commands() if on_history(command)])
 def test_the_help_of_a_command_on_history_says_that_the_set_must_be_running(words: str) -> None:
     command = dict(commands())[words]
-    said = command.get_help(click.Context(command, info_name=words, terminal_width=1000))
-    assert "he set must be running" in " ".join(said.split())
+    help_text = command.get_help(click.Context(command, info_name=words, terminal_width=1000))
+    assert "he set must be running" in " ".join(help_text.split())
 
 
 def test_a_missing_option_and_a_misspelt_command_are_found() -> None:

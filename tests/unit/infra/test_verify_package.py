@@ -25,21 +25,21 @@ def written(folder: Path, data: bytes) -> Path:
 
 def test_an_intact_package_is_told_in_words_and_as_json(tmp_path: Path):
     file = written(tmp_path, PACKAGE)
-    words, told = run(file), run(file, "--json")
-    assert (words.exit_code, told.exit_code) == (0, 0)
-    said = json.loads(told.stdout)
-    assert said["ok"]
-    assert said["root"] in words.stdout
-    assert said["provenance"] in words.stdout
-    assert (said["artworks"], said["size"]) == (2, len(PACKAGE))
+    words, as_json = run(file), run(file, "--json")
+    assert (words.exit_code, as_json.exit_code) == (0, 0)
+    report = json.loads(as_json.stdout)
+    assert report["ok"]
+    assert report["root"] in words.stdout
+    assert report["provenance"] in words.stdout
+    assert (report["artworks"], report["size"]) == (2, len(PACKAGE))
 
 
 def test_the_first_difference_is_named(tmp_path: Path):
     at = PACKAGE.index(content(5000, 2)) + 100
     file = written(tmp_path, PACKAGE[:at] + bytes([PACKAGE[at] ^ 1]) + PACKAGE[at + 1 :])
-    words, told = run(file), run(file, "--json")
-    assert (words.exit_code, told.exit_code) == (1, 1)
-    difference = json.loads(told.stdout)["difference"]
+    words, as_json = run(file), run(file, "--json")
+    assert (words.exit_code, as_json.exit_code) == (1, 1)
+    difference = json.loads(as_json.stdout)["difference"]
     assert difference["path"] == "artworks/2.png"
     assert difference["offset"] < at < difference["offset"] + 5000
     assert f"artworks/2.png, at byte {difference['offset']}" in words.stderr

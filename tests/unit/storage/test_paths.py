@@ -71,15 +71,15 @@ def test_a_name_that_plays_tricks_is_refused_with_its_pointer(name):
 @given(st.text(max_size=220))
 def test_whatever_is_kept_stays_in_its_folder_and_is_kept_again(name):
     try:
-        kept = clean_name(name, "/name")
+        cleaned = clean_name(name, "/name")
     except Problem:
         return
-    path = upload_prefix(UUID(int=1), UUID(int=2)) + kept
+    path = upload_prefix(UUID(int=1), UUID(int=2)) + cleaned
     assert path.count("/") == 3
     assert not any(part in {"", ".", ".."} for part in path.split("/"))
-    assert kept.isprintable()
-    assert len(kept.encode()) <= MAX_NAME
-    assert kept == name
+    assert cleaned.isprintable()
+    assert len(cleaned.encode()) <= MAX_NAME
+    assert cleaned == name
 
 
 def test_a_header_carries_any_name_percent_encoded():

@@ -45,13 +45,13 @@ def test_a_range_beyond_the_file_is_not_satisfiable(header, size):
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(1, 10**12))
 def test_a_range_never_leaves_the_file(first, last, size):
     try:
-        found = parse_range(f"bytes={first}-{last}", size)
+        result = parse_range(f"bytes={first}-{last}", size)
     except Unsatisfiable:
         assert first >= size
         return
-    if found is None:
+    if result is None:
         assert last < first
     else:
-        assert found.first == first
-        assert 1 <= found.length <= size - first
-        assert found.last == min(last, size - 1)
+        assert result.first == first
+        assert 1 <= result.length <= size - first
+        assert result.last == min(last, size - 1)
