@@ -47,6 +47,7 @@ STEPS: dict[str, str] = {
     "API_REFUSED": "The API refused the request; the message has its own words.",
     "API_UNAVAILABLE": "The API can't be reached, does not answer, or is overloaded.",
     "CANCELLED": "The step was cancelled.",
+    "CHECKPOINT_REFUSED": "The checkpoint that the worker wanted to keep is not JSON, or is too large.",
     "CLOCK_SKEW": "Storage refused the step's grant for its time: a clock is wrong, or the step took too long.",
     "COMFY_FAILED": "A node of the graph failed on the ComfyUI server; the message names it.",
     "COMFY_FILE_LOST": "The ComfyUI server no longer has a file that it reported.",

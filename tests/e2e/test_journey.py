@@ -99,7 +99,7 @@ async def events_of(client: Client, job_id: str) -> list[Event]:
     return [event async for event in client.events(f"/jobs/{job_id}/events")]
 
 
-async def test_a_jobs_event_stream_tells_every_step_and_ends(running: RunningSet) -> None:
+async def test_a_jobs_event_stream_has_every_step_and_ends(running: RunningSet) -> None:
     user = await running.rich_user()
     async with running.client(user) as client:
         accepted = await start_job(client, 3)
@@ -129,7 +129,7 @@ async def test_last_event_id_replays_what_was_missed_in_order_and_nothing_twice(
             assert ids == [event.id for event in recorded[place + 1 :]]
 
 
-async def test_a_jobs_history_tells_its_life_in_order(running: RunningSet) -> None:
+async def test_a_jobs_history_is_in_order(running: RunningSet) -> None:
     user = await running.rich_user()
     async with running.client(user) as client:
         accepted = await start_job(client, 1)

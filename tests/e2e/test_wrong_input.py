@@ -157,7 +157,7 @@ async def test_a_body_that_is_no_request_gets_the_error_body_too(running: Runnin
             assert body["data"] is None
 
 
-async def test_somebody_elses_project_takes_no_collection(running: RunningSet) -> None:
+async def test_another_users_project_takes_no_collection(running: RunningSet) -> None:
     async with running.client(uuid4()) as owner, running.client(uuid4()) as stranger:
         project = await owner.post("/projects", {"name": "Mine"})
         with pytest.raises(ApiError) as refused:

@@ -39,6 +39,7 @@ EXEMPT: dict[str, str] = {
     "callOffPublication": NOTHING,
     "createUntitledProject": NOTHING,
     "readBalance": NOTHING,
+    "listWorkers": NOTHING,
     "followJob": "it answers in pages with a bound in bytes (tests/integration/generation/test_followers.py)",
     "listPublishedCollections": PAGED,
     "listAssetsOfComponent": PAGED,

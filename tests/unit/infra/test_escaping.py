@@ -39,7 +39,7 @@ def visible(text: str) -> bool:
     return text.replace("\n", "").isprintable() and "forged" not in [line.split(" ")[0] for line in text.splitlines()]
 
 
-def test_a_failure_is_told_on_one_line(capsys: pytest.CaptureFixture[str]):
+def test_a_failure_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         fail(EVIL, "and below", EVIL)
     output = capsys.readouterr().err

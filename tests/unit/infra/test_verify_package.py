@@ -23,7 +23,7 @@ def written(folder: Path, data: bytes) -> Path:
     return file
 
 
-def test_an_intact_package_is_told_in_words_and_as_json(tmp_path: Path):
+def test_an_intact_package_is_reported_as_text_and_as_json(tmp_path: Path):
     file = written(tmp_path, PACKAGE)
     words, as_json = run(file), run(file, "--json")
     assert (words.exit_code, as_json.exit_code) == (0, 0)
@@ -50,13 +50,13 @@ def test_the_first_difference_is_named(tmp_path: Path):
     [(b"", "empty"), (b"GIF89a" + bytes(80), "CAR file"), (PACKAGE[:-1], "cut off"), (PACKAGE + b"x", "follow")],
     ids=["empty", "another format", "cut off", "too long"],
 )
-def test_what_is_no_package_is_told_in_a_sentence(tmp_path: Path, data: bytes, words: str):
+def test_a_file_that_is_no_package_is_refused_with_a_sentence(tmp_path: Path, data: bytes, words: str):
     result = run(written(tmp_path, data))
     assert result.exit_code == 1
     assert words in result.stderr
 
 
-def test_a_file_that_can_not_be_read_is_told_in_a_sentence(tmp_path: Path):
+def test_a_file_that_can_not_be_read_is_refused_with_a_sentence(tmp_path: Path):
     for path, words in ((tmp_path / "none.car", "No such file"), (tmp_path, "is not a file")):
         result = run(path)
         assert result.exit_code == 1

@@ -35,7 +35,7 @@ def test_the_contents_are_those_of_all_parts_in_their_order():
     assert paths == [f"metadata/base/{number}.json" for number in range(3)]
 
 
-def test_parts_that_have_not_come_are_told():
+def test_missing_parts_are_reported():
     assert PACKAGE.given(taken(1)).state.missing(REQUEST) == [0, 2]
 
 
