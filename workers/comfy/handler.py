@@ -35,6 +35,11 @@ class Node(msgspec.Struct, frozen=True):
     inputs: dict[str, Any] = {}
     meta: Any = msgspec.field(name="_meta", default=None)
 
+    def described(self) -> dict[str, Any]:
+        """As ComfyUI takes it."""
+        node = {"class_type": self.class_type, "inputs": self.inputs}
+        return node if self.meta is None else {**node, "_meta": self.meta}
+
 
 class Model(msgspec.Struct, frozen=True):
     kind: str
@@ -113,7 +118,7 @@ def _demand(step: Step, file_prefix: str) -> Demand:
     if not graph:
         raise permanent("VALIDATION_FAILED", "/graph: has no nodes")
     models = step.field("models", list[Model]) if "models" in step.payload else []
-    nodes: Graph = {name: msgspec.to_builtins(node) for name, node in graph.items()}
+    nodes: Graph = {name: node.described() for name, node in graph.items()}
     return Demand(nodes, [(model.kind, model.name) for model in models], file_prefix)
 
 

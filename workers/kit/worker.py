@@ -56,7 +56,7 @@ class Worker:
         workflow requires a model that no connected worker has is refused before anything is charged.
         """
         self.name, self._version, self._settings = name, version, settings
-        self.lifespan, self._checks, self._models = lifespan, checks or {}, models
+        self.lifespan, self._checks, self.models = lifespan, checks or {}, models
         self.handlers: dict[str, Handler] = {}
         """By kind: `direct_job.sketch`."""
 
@@ -115,7 +115,7 @@ class Worker:
             settings,
             self.lifespan,
             self._checks,
-            self._models,
+            self.models,
             stopping,
         )
 

@@ -18,6 +18,7 @@ class Comfy(Protocol):
     """What a run has of its server."""
 
     gate: asyncio.Event
+    node_seconds: float
     inputs: dict[str, bytes]
     files: dict[tuple[str, str, str], bytes]
     cache: dict[str, Any]
@@ -69,7 +70,7 @@ class Run:
                 key = self._key(node_id)
                 if node_id not in cached:
                     await self._send("executing", {"node": node_id, "display_node": node_id})
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(self._comfy.node_seconds)
                     self._values[node_id] = self._comfy.cache[key] = self._made(node_id)
                     self._executed.append(node_id)
                 self._values[node_id] = self._comfy.cache[key]

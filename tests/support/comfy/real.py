@@ -1,21 +1,24 @@
-"""A real ComfyUI in CPU mode, without custom nodes, in a folder of its own.
+"""ComfyUI as a process of its own: a real one in CPU mode, without custom nodes, or the stand-in.
 
-COMFY_DIR is its folder, with `main.py`; COMFY_PYTHON the Python with its requirements (by default `.venv/bin/python`
-in that folder). No model is needed: tests use nodes such as EmptyImage, ImageInvert, LoadImage and SaveImage.
+COMFY_DIR is the folder of a real one, with `main.py`; COMFY_PYTHON the Python with its requirements (by default
+`.venv/bin/python` in that folder). No model is needed: tests use nodes such as EmptyImage, ImageInvert and SaveImage.
 """
 
 import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.patience import wait_for
 from tests.support.serving import free_port
 
 START_SECONDS = 200.0
+ROOT = Path(__file__).parents[3]
 
 
 def comfy_dir() -> Path | None:
@@ -27,30 +30,41 @@ def comfy_dir() -> Path | None:
     return folder
 
 
-class RealComfy:
-    """One process; `start` and `kill` may be called again and again, on the same port and files."""
+class ComfyProcess:
+    """`start` and `kill` may be called again and again, on the same port; `files` keeps the log."""
 
-    is_real = True
+    is_real = False
 
-    def __init__(self, code: Path, files: Path, port: int = 0) -> None:
-        self._code, self._files, self.port = code, files, port or free_port()
+    def __init__(self, files: Path, port: int = 0) -> None:
+        self.files, self.port = files, port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "RealComfy":
-        for name in ("input", "output", "temp", "user", "models", "custom_nodes"):
-            (self._files / name).mkdir(parents=True, exist_ok=True)
-        python = os.environ.get("COMFY_PYTHON") or str(self._code / ".venv/bin/python")
-        command = [python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
-        command += ["--disable-all-custom-nodes", "--base-directory", str(self._files)]
-        with (self._files / "comfyui.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=self._code, stdout=log, stderr=log, start_new_session=True)
+    @property
+    def command(self) -> Sequence[str]:
+        """The stand-in takes half a second for each node."""
+        return [sys.executable, "-m", "tests.support.comfy", "--stand-in", "0.5", "--port", str(self.port)]
+
+    @property
+    def folder(self) -> Path:
+        return ROOT
+
+    def start(self) -> "ComfyProcess":
+        self.files.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
         wait_for(self._answers, f"ComfyUI at {self.url}", within=START_SECONDS)
         return self
 
+    @property
+    def _log(self) -> Path:
+        return self.files / "comfyui.log"
+
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, (self._files / "comfyui.log").read_text()[-2000:]
+        assert self.process.poll() is None, self._log.read_text()[-2000:]
         try:
             with urllib.request.urlopen(f"{self.url}/system_stats", timeout=5) as response:
                 return bool(json.load(response)["system"])
@@ -71,3 +85,27 @@ class RealComfy:
             except subprocess.TimeoutExpired:
                 self.kill()
             self.process = None
+
+
+class RealComfy(ComfyProcess):
+    is_real = True
+
+    def __init__(self, code: Path, files: Path, port: int = 0) -> None:
+        super().__init__(files, port)
+        self.code = code
+
+    @property
+    def command(self) -> Sequence[str]:
+        python = os.environ.get("COMFY_PYTHON") or str(self.code / ".venv/bin/python")
+        where = ["--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        return [python, "main.py", *where, "--disable-all-custom-nodes", "--base-directory", str(self.files)]
+
+    @property
+    def folder(self) -> Path:
+        return self.code
+
+    def start(self) -> "RealComfy":
+        for name in ("input", "output", "temp", "user", "models", "custom_nodes"):
+            (self.files / name).mkdir(parents=True, exist_ok=True)
+        super().start()
+        return self

@@ -21,7 +21,7 @@ JSON = "application/json; charset=utf-8"
 
 
 class StandIn:
-    """What a test may set: the attributes below, and `restart`, `drop_sockets`, `forget_history`."""
+    """What a test may set: the attributes below, and `restart` and `drop_sockets`."""
 
     is_real = False
 
@@ -31,8 +31,12 @@ class StandIn:
         self.gate = asyncio.Event()
         """Nodes wait for it."""
         self.gate.set()
+        self.node_seconds = 0.0
+        """What each node takes."""
         self.sockets_are_silent = False
         """Sockets connect, and hear nothing."""
+        self.lose_next_history = False
+        """The next run that ends leaves no entry."""
         self.lose_answers = 0
         """Answers to `/prompt` that are lost, after the graph was queued."""
         self.knows_jobs = True
@@ -70,9 +74,6 @@ class StandIn:
     async def drop_sockets(self) -> None:
         for socket in list(self._sockets.values()):
             await socket.close(code=WSCloseCode.GOING_AWAY)
-
-    def forget_history(self) -> None:
-        self.history.clear()
 
     # Its life
 
@@ -258,7 +259,9 @@ class StandIn:
                 outputs, status = await run.run()
             finally:
                 self.running = None
-            self.history[job.id] = {"prompt": job.entry, "outputs": outputs, "status": status, "meta": {}}
+            if not self.lose_next_history:
+                self.history[job.id] = {"prompt": job.entry, "outputs": outputs, "status": status, "meta": {}}
+            self.lose_next_history = False
             await self.send(job.client, *run.last)
             await self._status()
             await self.send(job.client, "executing", {"node": None, "prompt_id": job.id})
