@@ -31,8 +31,9 @@ REFUSED = (
     "emprops rotate",
 )
 """On a healthy set that runs: no such event exists, or the set must be stopped first. They report it."""
-ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md"}
-"""Guides whose commands stop or restore the set: `test_operating_guides.py` runs them."""
+ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md", "bring-your-comfyui.md"}
+"""Guides whose commands stop or restore the set, or need a server besides it: `test_operating_guides.py` and
+`test_bring_your_comfyui.py` run them."""
 AT_A_TIME = 4
 KEEP = '\n{ export -p; declare -f; } > "$STATE"\n'
 

@@ -33,6 +33,7 @@ FILE_INPUT = re.compile(r"(?!sampler_|scheduler_)[a-z0-9_]*_name\d?")
 log = structlog.get_logger()
 
 
+VAE = "vae"
 NOT_ASKED = "was not asked yet"
 
 
@@ -96,7 +97,8 @@ class Member:
         try:
             self.waiting = await self.server.waiting()
             if self.trouble is not None or now >= self._read_at + stale_after:
-                self.info, self.models = await self.server.object_info(), await self.server.models()
+                self.info, models = await self.server.object_info(), await self.server.models()
+                self.models = None if models is None else {**models, VAE: models.get(VAE, frozenset()) | self._vaes()}
                 self._read_at = now
         except Unavailable as error:
             if self.trouble is None:
@@ -106,6 +108,11 @@ class Member:
             if self.trouble is not None:
                 log.info("comfy_server_available", server=str(self.server.url), classes=len(self.info))
             self.trouble = None
+
+    def _vaes(self) -> frozenset[str]:
+        """What `VAELoader` offers: besides files, some that ComfyUI makes itself, such as pixel_space."""
+        node = {"class_type": "VAELoader", "inputs": {}}
+        return frozenset(name for name in _files(self.info, node, "vae_name") if name)
 
     async def state(self, prompt_id: str) -> State:
         """Of a run; unknown also if the server does not answer."""

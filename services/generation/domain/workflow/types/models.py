@@ -24,13 +24,13 @@ LOADERS: Mapping[str, Mapping[str, str]] = {
     "QuadrupleCLIPLoader": {f"clip_name{n}": "text_encoders" for n in range(1, 5)},
     "EmProps_QuadrupleCLIP_Loader": {f"clip_name{n}": "text_encoders" for n in range(1, 5)},
     "CLIPVisionLoader": {"clip_name": "clip_vision"},
-    "EmProps_CLIP_Vision_Loader": {"clip_name": "clip_vision"},
+    "EmProps_CLIP_Vision_Loader": {"clip_vision_name": "clip_vision"},
     "StyleModelLoader": {"style_model_name": "style_models"},
     "EmProps_Style_Model_Loader": {"style_model_name": "style_models"},
     "ControlNetLoader": {"control_net_name": "controlnet"},
-    "EmProps_ControlNet_Loader": {"control_net_name": "controlnet"},
+    "EmProps_ControlNet_Loader": {"controlnet_name": "controlnet"},
     "UpscaleModelLoader": {"model_name": "upscale_models"},
-    "EmProps_Load_Upscale_Model": {"model_name": "upscale_models"},
+    "EmProps_Load_Upscale_Model": {"upscaler_name": "upscale_models"},
 }
 """Of the loader classes of ComfyUI and of the platform: the inputs that name a file, and the folder it is in."""
 DOWNLOADERS = frozenset({"EmProps_Asset_Downloader", "AssetDownloader"})
