@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+import structlog
 from yarl import URL
 
 from workers.comfy.answers import Outcome, State, outcome_of
@@ -46,6 +47,8 @@ class Model(msgspec.Struct, frozen=True):
     """Its folder on a server: `checkpoints`."""
     name: str
 
+
+log = structlog.get_logger()
 
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
@@ -102,6 +105,7 @@ class ComfyHandler:
             run = GraphRun(
                 member.server, member.socket, run_id, watched, away_seconds=self._settings.comfy_away_seconds
             )
+            log.info("comfy_run", sid=str(step.sid), prompt_id=run_id, server=member.server.name)
             try:
                 outputs = await run.outputs(inputs.prepared)
             except asyncio.CancelledError:

@@ -59,7 +59,7 @@ class GraphRun:
                 if submissions == MAX_SUBMISSIONS:
                     raise transient("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")
                 if submissions:
-                    log.info("comfy_run_submitted_again", prompt_id=self._id, server=str(self._server.url))
+                    log.info("comfy_run_submitted_again", prompt_id=self._id, server=self._server.name)
                 submissions += 1
                 # An answer that is lost leaves open whether it runs: the next look tells.
                 with contextlib.suppress(Unavailable):
@@ -98,4 +98,4 @@ class GraphRun:
                     await asyncio.wait((self._submission,))
                 await self._server.cancel(self._id)
         except (Unavailable, TimeoutError) as error:
-            log.warning("comfy_run_not_cancelled", prompt_id=self._id, server=str(self._server.url), error=str(error))
+            log.warning("comfy_run_not_cancelled", prompt_id=self._id, server=self._server.name, error=str(error))

@@ -45,6 +45,8 @@ class ComfyServer:
     def __init__(self, url: str, http: aiohttp.ClientSession, client_id: str) -> None:
         """`client_id` is that of the socket: a server sends the events of a run only there."""
         self.url, self._http, self.client_id = URL(url.rstrip("/")), http, client_id
+        self.name = str(self.url.with_user(None))
+        """Its address for logs and messages, which reach users: without a password."""
 
     async def submit(self, graph: Mapping[str, Any], prompt_id: str) -> None:
         """Queues a graph as the run `prompt_id`. Raises StepFault for a graph that is refused, or Unavailable.
@@ -58,7 +60,7 @@ class ComfyServer:
                 await self.cancel(prompt_id)  # the branches that are valid would run, and nobody would look at them
             raise fault
         if not isinstance(answer, Mapping) or "prompt_id" not in answer:
-            raise Unavailable(f"{self.url} does not answer like ComfyUI")
+            raise Unavailable(f"{self.name} does not answer like ComfyUI")
 
     async def look_up(self, prompt_id: str) -> Run:
         """The truth about a run, from its history, then from the list of jobs, then from the queue."""
@@ -90,14 +92,14 @@ class ComfyServer:
         """The node classes that the server has, with their inputs."""
         _, answer = await self._json("GET", "/object_info")
         if not isinstance(answer, Mapping):
-            raise Unavailable(f"{self.url} does not answer like ComfyUI")
+            raise Unavailable(f"{self.name} does not answer like ComfyUI")
         return answer
 
     async def waiting(self) -> int:
         """Runs that are running or queued, whoever sent them."""
         _, queue = await self._json("GET", "/queue")
         if not isinstance(queue, Mapping):
-            raise Unavailable(f"{self.url} does not answer like ComfyUI")
+            raise Unavailable(f"{self.name} does not answer like ComfyUI")
         return sum(len(queue.get(name, [])) for name in ("queue_running", "queue_pending"))
 
     async def models(self) -> Mapping[str, frozenset[str]] | None:
@@ -134,13 +136,13 @@ class ComfyServer:
         try:
             async with self._http.get(self._url("/view"), params=file._asdict(), timeout=timeout) as response:
                 if response.status >= 500:
-                    raise Unavailable(f"{self.url}: /view answered {response.status}")
+                    raise Unavailable(f"{self.name}: /view answered {response.status}")
                 if response.status != 200:
                     raise FileLost(file.filename)
                 async for chunk in response.content.iter_chunked(256 * 1024):
                     yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{self.url}: {error or type(error).__name__}") from error
+            raise Unavailable(f"{self.name}: {error or type(error).__name__}") from error
 
     async def _json(self, method: str, path: str, *, seconds: float = CALL_SECONDS, **options: Any) -> tuple[int, Any]:
         status, body = await self._call(method, path, seconds=seconds, **options)
@@ -159,7 +161,7 @@ class ComfyServer:
             ):
                 return response.status, await _bounded(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{self.url}: {error or type(error).__name__}") from error
+            raise Unavailable(f"{self.name}: {error or type(error).__name__}") from error
 
     def _url(self, path: str) -> URL:
         return self.url.with_path(self.url.path.rstrip("/") + path)
@@ -170,5 +172,5 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER:
-            raise Unavailable(f"{response.url}: the answer has more than {MAX_ANSWER} bytes")
+            raise Unavailable(f"{response.url.path}: the answer has more than {MAX_ANSWER} bytes")
     return bytes(body)

@@ -102,11 +102,11 @@ class Member:
                 self._read_at = now
         except Unavailable as error:
             if self.trouble is None:
-                log.warning("comfy_server_unavailable", server=str(self.server.url), error=str(error))
+                log.warning("comfy_server_unavailable", server=self.server.name, error=str(error))
             self.trouble = str(error)
         else:
             if self.trouble is not None:
-                log.info("comfy_server_available", server=str(self.server.url), classes=len(self.info))
+                log.info("comfy_server_available", server=self.server.name, classes=len(self.info))
             self.trouble = None
 
     def _vaes(self) -> frozenset[str]:
@@ -158,7 +158,7 @@ class Servers:
 
     def summary(self) -> str:
         """How many servers there are, and what is wrong with those that are away."""
-        away = [f"{member.server.url}: {member.trouble}" for member in self.members if member.trouble is not None]
+        away = [f"{member.server.name}: {member.trouble}" for member in self.members if member.trouble is not None]
         return "; ".join([f"{len(self.members) - len(away)} of {len(self.members)} servers", *away])
 
     def models(self) -> list[OfferedModel] | None:
@@ -263,7 +263,7 @@ def _files(info: Mapping[str, Any], node: Mapping[str, Any], name: str) -> list[
 
 def _unsuitable(candidates: Sequence[Candidate], demand: Demand) -> StepFault:
     lacks = "; ".join(
-        f"{candidate.member.server.url} lacks {', '.join(unsuitable(candidate, demand)[:10])}"
+        f"{candidate.member.server.name} lacks {', '.join(unsuitable(candidate, demand)[:10])}"
         for candidate in candidates
     )
     return permanent("COMFY_UNSUITABLE", f"No ComfyUI server can run this graph: {lacks}"[:1000])

@@ -61,7 +61,7 @@ class Socket:
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff = Backoff(f"socket of {self._server.url}", first=0.5, longest=10.0)
+        backoff = Backoff(f"socket of {self._server.name}", first=0.5, longest=10.0)
         while True:
             try:
                 await self._listen(backoff)

@@ -37,6 +37,9 @@ class StandIn:
         """Sockets connect, and hear nothing."""
         self.lose_next_history = False
         """The next run that ends leaves no entry."""
+        self.answers = asyncio.Event()
+        """Answers to `/prompt` wait for it, after the graph was queued."""
+        self.answers.set()
         self.lose_answers = 0
         """Answers to `/prompt` that are lost, after the graph was queued."""
         self.knows_jobs = True
@@ -142,6 +145,7 @@ class StandIn:
         self.pending.append(job)
         self._work.set()
         await self._status()
+        await self.answers.wait()
         if self.lose_answers:
             self.lose_answers -= 1
             assert request.transport is not None

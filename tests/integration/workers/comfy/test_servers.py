@@ -68,10 +68,11 @@ async def test_a_server_that_is_away_takes_nothing_and_the_others_work_on(standi
 
 async def test_a_graph_waits_for_the_only_server_and_fails_for_now_if_it_stays_away(standin: StandIn) -> None:
     port = free_port()
-    async with worker_for(f"http://127.0.0.1:{port}", comfy_wait_seconds=1.0) as test:
+    async with worker_for(f"http://user:secret@127.0.0.1:{port}", comfy_wait_seconds=1.0) as test:
         outcome = await run(test, inverted())
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.retryable) == ("COMFY_UNAVAILABLE", True)
+    assert "secret" not in outcome.error.message
 
 
 async def test_where_a_server_has_a_custom_node_it_is_left_as_it_is(standin: StandIn) -> None:
