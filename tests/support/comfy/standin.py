@@ -38,7 +38,7 @@ class StandIn:
         self.lose_next_history = False
         """The next run that ends leaves no entry."""
         self.answers = asyncio.Event()
-        """Answers to `/prompt` wait for it, after the graph was queued."""
+        """Graphs wait for it between their coming and the queue."""
         self.answers.set()
         self.lose_answers = 0
         """Answers to `/prompt` that are lost, after the graph was queued."""
@@ -142,10 +142,10 @@ class StandIn:
         job = Job(self._number, prompt_id, body["prompt"], body.get("client_id", ""), validation.outputs)
         self._number += 1
         self.submissions.append(prompt_id)
+        await self.answers.wait()
         self.pending.append(job)
         self._work.set()
         await self._status()
-        await self.answers.wait()
         if self.lose_answers:
             self.lose_answers -= 1
             assert request.transport is not None

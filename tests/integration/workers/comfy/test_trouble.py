@@ -1,5 +1,6 @@
 """What goes wrong with a ComfyUI server while a graph runs, on the stand-in."""
 
+import asyncio
 import io
 import math
 from typing import Any
@@ -177,16 +178,17 @@ async def test_an_older_server_without_jobs_is_asked_by_queue_and_history(standi
 
 
 async def test_a_step_that_is_cancelled_while_its_graph_is_submitted_leaves_nothing_behind(standin: StandIn) -> None:
-    """The server has the graph already, and its answer is on the way: the run is cancelled once it is known."""
+    """The server has the request, and not the run yet: it is cancelled once the server has answered."""
     standin.gate.clear()
     standin.answers.clear()
     async with worker_for(standin.url) as test:
         step = start(test, inverted())
         await eventually(lambda: standin.submissions, "the server has the graph")
         step.cancel()
-        standin.answers.set()
+        asyncio.get_running_loop().call_later(0.5, standin.answers.set)
         assert code(await step.outcome()) == "CANCELLED"
-        await eventually(lambda: standin.running is None and not standin.pending, "nothing runs or waits")
+        await standin.answers.wait()
+        await eventually(lambda: standin.running is None and not standin.pending, "nothing runs or waits", within=20)
 
 
 async def test_the_deadline_ends_the_run_on_the_server(standin: StandIn) -> None:
