@@ -19,35 +19,35 @@ from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
 ACTOR = "eventsourcing"
 """Who commands, when the application doesn't say."""
 
-LOCK_APPENDS = "select pg_advisory_xact_lock(%b)"
+LOCK_APPENDS = "select pg_advisory_xact_lock(%s)"
 INSERT_EVENTS = """
 insert into events (event_id, stream_id, version, type, data, metadata)
-select event_id, stream_id, version, type, data, %b
-from unnest(%b::uuid[], %b::uuid[], %b::int8[], %b::text[], %b::bytea[])
+select event_id, stream_id, version, type, data, %s
+from unnest(%s::uuid[], %s::uuid[], %s::int8[], %s::text[], %s::bytea[])
      with ordinality as e(event_id, stream_id, version, type, data, place)
 order by place
 returning position"""
 SELECT_EVENTS = """
 select stream_id, version, type, data from events
-where stream_id = %b and version > %b and version <= %b order by version limit %b"""
+where stream_id = %s and version > %s and version <= %s order by version limit %s"""
 SELECT_EVENTS_BACKWARDS = """
 select stream_id, version, type, data from events
-where stream_id = %b and version > %b and version <= %b order by version desc limit %b"""
-SELECT_POSITIONS = "select position from events where event_id = any(%b::uuid[]) order by position"
+where stream_id = %s and version > %s and version <= %s order by version desc limit %s"""
+SELECT_POSITIONS = "select position from events where event_id = any(%s::uuid[]) order by position"
 # Its commit need not be durable, so it is not waited for: it contains only a notification.
 NOTIFY_WATERMARK = "select set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
 SELECT_SNAPSHOTS = """
 select originator_id, originator_version, topic, state from recorder_snapshots
-where originator_id = %b and originator_version > %b and originator_version <= %b
-order by originator_version limit %b"""
+where originator_id = %s and originator_version > %s and originator_version <= %s
+order by originator_version limit %s"""
 SELECT_SNAPSHOTS_BACKWARDS = """
 select originator_id, originator_version, topic, state from recorder_snapshots
-where originator_id = %b and originator_version > %b and originator_version <= %b
-order by originator_version desc limit %b"""
+where originator_id = %s and originator_version > %s and originator_version <= %s
+order by originator_version desc limit %s"""
 INSERT_SNAPSHOTS = """
 insert into recorder_snapshots (originator_id, originator_version, topic, state)
-select * from unnest(%b::uuid[], %b::int8[], %b::text[], %b::bytea[])"""
+select * from unnest(%s::uuid[], %s::int8[], %s::text[], %s::bytea[])"""
 
 Also = Callable[[psycopg.Cursor[tuple[Any, ...]]], None]
 """What is recorded in the same transaction as the events."""

@@ -25,10 +25,10 @@ from shared.eventstore.watermarks import CHANNEL, FALLBACK, HEAD_WATERMARK
 
 SELECT_NOTIFICATIONS = """
 select stream_id, version, type, data, position from events
-where position >= %b and position <= %b order by position limit %b"""
+where position >= %s and position <= %s order by position limit %s"""
 SELECT_NOTIFICATIONS_OF_TYPES = """
 select stream_id, version, type, data, position from events
-where position >= %b and position <= %b and type = any(%b::text[]) order by position limit %b"""
+where position >= %s and position <= %s and type = any(%s::text[]) order by position limit %s"""
 
 LOOK_UP = 0.1
 """Seconds between two checks whether the subscription has been stopped."""

@@ -13,6 +13,7 @@ from shared.eventstore.records import Appended
 APPEND_LOCK = 0x656D70726F7073
 """The advisory lock of appends ("emprops" in ASCII), as in `append_events_2`; it belongs to one database."""
 
+# %b: BinaryArray has only a binary form.
 APPEND_EVENTS = """
 select append, position, repeated, stream_id, actual, recorded_at, before, before_id from append_events_2(
   %b::int4[], %b::uuid[], %b::int8[], %b::uuid[], %b::bytea[],

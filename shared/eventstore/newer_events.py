@@ -23,6 +23,7 @@ SLOW_AFTER = 0.1
 """Seconds after which the next query no longer waits for the previous one: its connection may be silent."""
 
 # `lateral` with its limit makes PostgreSQL use the index for each stream, whatever number of rows it estimates.
+# %b: BinaryArray has only a binary form.
 SELECT_NEWER = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at, total from (
   select newer.*, count(*) over () as total, sum(octet_length(data) + octet_length(metadata))

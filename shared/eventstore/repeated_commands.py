@@ -6,8 +6,8 @@ from shared.contracts.problem import Detail, Problem
 from shared.eventstore.pool import ReadingPool
 from shared.eventstore.records import Context, decode_context, event_id
 
-SELECT_STREAM_ID = "select stream_id from events where event_id = %b"
-SELECT_METADATA = "select metadata from events where event_id = %b"
+SELECT_STREAM_ID = "select stream_id from events where event_id = %s"
+SELECT_METADATA = "select metadata from events where event_id = %s"
 
 
 async def is_recorded(pool: ReadingPool, stream_id: UUID, context: Context) -> bool:

@@ -17,6 +17,7 @@ S = TypeVar("S")
 MAX_SNAPSHOT = 4 * 1024 * 1024
 """Bytes of a state: a larger one takes longer to write and read than the events since the last snapshot."""
 
+# %b: sent in binary, which PostgreSQL need not parse; this runs for each state that is not cached.
 SELECT_SNAPSHOT = """
 select s.version, s.position, s.data, last.recorded_at, first.recorded_at
 from snapshots s

@@ -15,6 +15,7 @@ from shared.eventstore.snapshots import read_snapshot
 S = TypeVar("S")
 T = TypeVar("T")
 
+# %b: sent in binary, which PostgreSQL need not parse; this runs for most commands and reads of a stream.
 SELECT_STREAM = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (
   select page.*, sum(octet_length(data) + octet_length(metadata))

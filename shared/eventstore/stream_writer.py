@@ -117,11 +117,10 @@ class StreamWriter(StreamReader):
         - `expected_version`: the version that the caller has read (If-Match); another one is Problem VERSION_CONFLICT.
         - `new`: the stream does not exist, so nothing is read: its id was just generated, or this is its first event.
         - `large`: deciding and evolving take so long that they run in a thread, not on the event loop.
-        - `look_up` reads what the decision needs besides the state, and passes it to `decide`; it returns False when it
-          found that the state is outdated. Exceptions of `look_up` and `decide` are passed on.
+        - `look_up` reads what the decision needs besides the state; it returns False if it found the state outdated.
 
-        Raises ValueError when the command id was used for another stream, Problem VERSION_CONFLICT after `attempts`
-        attempts, and StoreUnavailable within 15 seconds, with what is known of the outcome.
+        Raises what `look_up` and `decide` raise, ValueError when the command id was used for another stream, Problem
+        VERSION_CONFLICT after `attempts` attempts, and StoreUnavailable within 15 seconds, with what is known.
         """
         deadline, newest = asyncio.get_running_loop().time() + DECIDE_WITHIN, 0
         if context.repeatable and await is_recorded(self.pool, stream_id, context):
@@ -145,9 +144,8 @@ class StreamWriter(StreamReader):
                 note(loaded.position)
                 return loaded.handled()
             try:
-                seconds = max(deadline - asyncio.get_running_loop().time(), LEAST_FOR_APPEND)
                 append = [StreamAppend(stream_id, loaded.version, events)]
-                appended, size = await self._append(append, context, seconds, generation)
+                appended, size = await self._append(append, context, _seconds_to_append(deadline), generation)
             except VersionConflict as conflict:
                 newest = conflict.actual
                 if conflict.actual < conflict.expected:  # the store went back, though no connection broke
@@ -277,6 +275,10 @@ def _is_snapshot_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> 
     if every is None:
         return False
     return after.version // every > before.version // every or after.version - after.snapshot_version >= every
+
+
+def _seconds_to_append(deadline: float) -> float:
+    return max(deadline - asyncio.get_running_loop().time(), LEAST_FOR_APPEND)
 
 
 async def _look_up_in_time(

@@ -9,9 +9,9 @@ import msgspec
 from shared.eventstore import EventStore, UndecodedEvent, UnknownEventType
 
 SELECT_LAST_EVENT_UP_TO: LiteralString = (
-    "select position, event_id from events where position <= %b order by position desc limit 1"
+    "select position, event_id from events where position <= %s order by position desc limit 1"
 )
-SELECT_TYPES_OF_STREAM: LiteralString = "select type from events where stream_id = %b order by version limit 10"
+SELECT_TYPES_OF_STREAM: LiteralString = "select type from events where stream_id = %s order by version limit 10"
 
 
 class Place(NamedTuple):

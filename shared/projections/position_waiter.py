@@ -20,6 +20,7 @@ QUERY_EVERY = 0.25
 """Seconds between two such queries of one process."""
 
 # Also returns whether the table has failed: waiting for it is useless then.
+# %b: sent in binary, which PostgreSQL need not parse; this runs several times a second.
 SELECT_POSITIONS: LiteralString = """
 select name, position, status = 'failed', (select coalesce(max(position), 0) from events)
 from read_tables where name = any(%b)"""

@@ -20,6 +20,7 @@ class TableStatements:
         rest = [column for column in projection.columns if column not in projection.key]
         sets = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in rest)
         resolve = sql.SQL("update set {}").format(sets) if rest else sql.SQL("nothing")
+        # %b: whole columns, sent in binary, which PostgreSQL need not parse.
         arrays = sql.SQL(", ").join(sql.SQL("%b::" + types[column][1] + "[]") for column in projection.key)
         self.copy = sql.SQL("copy {} ({}) from stdin (format binary)").format(table, columns).as_bytes()
         self.copy_staged = sql.SQL("copy {} ({}) from stdin (format binary)").format(staged, columns).as_bytes()
