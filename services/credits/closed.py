@@ -23,7 +23,7 @@ SELECT_HOLD = """
 select t.position, exists (select from read_table_skips s join events e using (position)
                            where s.table_name = t.name and e.stream_id = %s),
        h.user_id, h.amount, h.status, h.captured
-from read_tables t left join holds_v1 h on h.job_id = %s where t.name = 'holds_v1'"""
+from read_tables t left join holds_v2 h on h.hold_id = %s where t.name = 'holds_v2'"""
 # The account's version at a position.
 SELECT_VERSION_AT = "select version from events where stream_id = %s and position <= %s order by version desc limit 1"
 PAGE = 1000
@@ -41,12 +41,12 @@ class ClosedGrantsAndHolds:
             terms = grant_after(terms, events, grant_id)
         return terms
 
-    async def hold(self, user_id: UUID, job_id: UUID, position: int) -> HoldOutcome | None:
-        """The outcome of a job's hold, or None; covers the account's events up to `position` at least."""
-        row, covered = await self._row(SELECT_HOLD, user_id, job_id)
+    async def hold(self, user_id: UUID, hold_id: UUID, position: int) -> HoldOutcome | None:
+        """The outcome of a hold, or None; covers the account's events up to `position` at least."""
+        row, covered = await self._row(SELECT_HOLD, user_id, hold_id)
         outcome = HoldOutcome(*row) if row is not None else None
         async for events in self._events_after(user_id, covered, position):
-            outcome = outcome_after(outcome, events, job_id)
+            outcome = outcome_after(outcome, events, hold_id)
         return outcome
 
     async def _row(self, query: LiteralString, user_id: UUID, key: UUID) -> tuple[tuple[Any, ...] | None, int]:

@@ -9,12 +9,12 @@ from weakref import WeakValueDictionary
 from services.credits.closed import ClosedGrantsAndHolds
 from services.credits.domain.account import Account, evolve
 from services.credits.domain.closed import GrantTerms, HoldOutcome
-from services.credits.domain.decisions import Command, GrantCredits, ReleaseOpenHold, decide
+from services.credits.domain.decisions import Command, GrantCredits, ReleaseOpenHold, decide, hold_of
 from shared.contracts.event import Event
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded
 
 ACCOUNT: Decider[Account] = Decider(
-    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=2, snapshot_every=200
+    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=3, snapshot_every=200
 )
 """The stream id of an account is its user's id."""
 
@@ -65,8 +65,8 @@ class _Decision:
                 return True
             case _:
                 self._hold = None
-                if account.holds.get(command.job_id) is None and account.hold_count > len(account.holds):
-                    self._hold = await self._closed.hold(command.user_id, command.job_id, loaded.position)
+                if account.holds.get(hold_of(command)) is None and account.hold_count > len(account.holds):
+                    self._hold = await self._closed.hold(command.user_id, hold_of(command), loaded.position)
                 return self._hold is None or self._hold.status != "held"
 
     def decide(self, account: Account) -> list[Event]:

@@ -9,16 +9,20 @@ from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
 from services.generation.domain.turns import Limits
 from services.generation.engine.announcement_intake import AnnouncementIntake
+from services.generation.engine.canceller import cancel_process
 from services.generation.engine.checkpoints import Checkpoints
 from services.generation.engine.dispatch_queue import DispatchQueue
 from services.generation.engine.dispatcher import Dispatcher
+from services.generation.engine.expiry import JobExpiry
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.engine.starter import GenerationStarter
 from services.generation.engine.watchdog import Watchdog
+from services.generation.engine.work_stopper import WorkStopper
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.handlers import CommandHandlers
 from services.generation.health import add_health_checks
+from services.generation.job_control import JobControl
 from services.generation.job_requests import JobRequests, announced_models
 from services.generation.job_waits import JobWaits
 from services.generation.projections.generations import GENERATIONS
@@ -110,6 +114,7 @@ async def build(runtime: Runtime) -> Parts:
             "workflow_queries": WorkflowQueries(runtime.store, handlers.workflow_definitions),
             "workflow_tests": WorkflowTests(handlers, job_requests),
             "job_requests": job_requests,
+            "job_control": JobControl(handlers, cancel_wait=settings.cancel_wait, verdict_wait=settings.verdict_wait),
             "hub": hub,
             "signer": signer,
             "workers": workers,
@@ -117,7 +122,13 @@ async def build(runtime: Runtime) -> Parts:
             "runtime": runtime,
         },
         consumers=consumers(handlers, stored_files),
-        processes=[starter.process(), queue.process(), report_process(handlers)],
+        processes=[
+            starter.process(),
+            queue.process(),
+            report_process(handlers),
+            cancel_process(handlers),
+            WorkStopper(broker).process(),
+        ],
         background=[
             broker.run,
             AnnouncementIntake(broker, workers).run,
@@ -125,5 +136,6 @@ async def build(runtime: Runtime) -> Parts:
             intake.run,
             checkpoints.run,
             watchdog.run,
+            JobExpiry(handlers, workers, timedelta(seconds=settings.max_queue_seconds)).run,
         ],
     )

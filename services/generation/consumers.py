@@ -70,8 +70,9 @@ def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
 def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
     """The command that credits' decision on a job's quote is for the job."""
     if isinstance(event, HoldPlaced):
-        return Authorize(event.job_id, event.user_id, event.amount)
+        return Authorize(event.job_id, event.user_id, event.amount, event.hold_id)
     return Reject(
         code="INSUFFICIENT_CREDITS",
         reason=f"The job needs {credits_text(event.amount)} credits, and {credits_text(event.available)} are available",
+        hold_id=event.hold_id,
     )

@@ -10,9 +10,11 @@ from services.generation.deciders import GENERATION, JOB, MODEL, SOURCE, WORKFLO
 from services.generation.domain import collection_source, generation, job, model, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import CheckpointState, Generation
+from services.generation.domain.generation.resume import costs_are_recorded
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
 from services.generation.job_ends import JobEnds
-from services.generation.job_specifications import JobSpecifications, WorkflowDefinitions
+from services.generation.job_specifications import JobSpecification, JobSpecifications, WorkflowDefinitions
+from services.generation.processes.start_generations import planned_costs
 from shared.contracts.generation import Output, StepError
 from shared.contracts.problem import Problem
 from shared.contracts.work import Checkpoint
@@ -93,8 +95,45 @@ class CommandHandlers:
 
     async def start_generation(self, command: generation.Start, context: Context) -> Handled[Generation]:
         return await self.store.handle(
-            GENERATION, command.gid, lambda state: generation.decide(command, state), context, new=True
+            GENERATION, command.gid, lambda state: generation.decide(command, state), context, new=not command.round
         )
+
+    async def cancel_generation(
+        self, gid: UUID, place: int, round_: int, specification: JobSpecification
+    ) -> Generation:
+        """Cancels a generation that has not ended in this round; the state in which it has ended.
+
+        `place`: its number in the job's request. Idempotent, also across calls.
+        """
+        requested, context = specification.requested, specification.context
+
+        def decide(state: Generation) -> Sequence[Any]:
+            is_priced = state.started is None or costs_are_recorded(state.started.steps)
+            command = generation.Cancel(
+                gid=gid,
+                job_id=requested.job_id,
+                user_id=requested.user_id,
+                round=round_,
+                data=requested.data,
+                chosen=requested.variables,
+                step_costs={} if is_priced else planned_costs(specification, place),
+            )
+            return generation.decide(command, state)
+
+        handled = await self.store.handle(
+            GENERATION,
+            gid,
+            decide,
+            Context(
+                command_id=uuid5(gid, f"cancel:{round_}"),
+                actor="canceller",
+                correlation_id=context.correlation_id or context.command_id,
+                traceparent=context.traceparent,
+            ),
+            # Most of a large job has not started: its streams don't exist, and need not be read.
+            new=not round_ and self.store.cached(GENERATION, gid) is None,
+        )
+        return handled.state
 
     async def take_result(
         self, *, job_id: UUID, gid: UUID, sid: UUID, attempt: int, outputs: list[Output], error: StepError | None

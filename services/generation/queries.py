@@ -20,34 +20,34 @@ from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore
 
 SELECT_JOB: LiteralString = """
-select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
-       total, ended, started, completed, failed, created_at, started_at, completed_at
-from jobs_v2 where job_id = %s and user_id = %s"""
+select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
+       total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
+from jobs_v3 where job_id = %s and user_id = %s"""
 SELECT_JOBS: LiteralString = """
-select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured,
-       total, ended, started, completed, failed, created_at, started_at, completed_at
-from jobs_v2 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
+select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
+       total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
+from jobs_v3 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
 order by position desc limit %s"""
 COUNT_JOBS: LiteralString = """
-select status, count(*) from jobs_v2 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
+select status, count(*) from jobs_v3 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
 # A page ends before the generation that makes it too large, and has at least one. Sizes are columns, so the large
 # columns of the generations that are left out are not read.
 SELECT_GENERATIONS: LiteralString = """
 select place, gid, hash, status, variables, error, outputs, row_count from (
   select page.*, sum(size + %s) over (order by place) as upto, count(*) over () as row_count
-  from (select * from generations_v3 where job_id = %s and place > %s order by place limit %s) page
+  from (select * from generations_v4 where job_id = %s and place > %s order by place limit %s) page
 ) counted where upto <= %s or upto = size + %s order by place"""
 SELECT_GENERATIONS_OF_STATUS: LiteralString = """
 select place, gid, hash, status, variables, error, outputs, row_count from (
   select page.*, sum(size + %s) over (order by place) as upto, count(*) over () as row_count
   from (
-    select * from generations_v3 where job_id = %s and status = %s and place > %s order by place limit %s
+    select * from generations_v4 where job_id = %s and status = %s and place > %s order by place limit %s
   ) page
 ) counted where upto <= %s or upto = size + %s order by place"""
 SELECT_HISTORY: LiteralString = """
-select position, status, message, data, created_at from job_history_v2
+select position, status, message, data, created_at from job_history_v3
 where job_id = %s and position > %s order by position limit %s"""
 
 FIRST_PAGE = 100
@@ -148,16 +148,19 @@ def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:
         quoted,
         held,
         captured,
+        released,
         total,
         ended,
         started,
         completed,
         failed,
+        cancelled,
+        is_paused,
         created_at,
         started_at,
         completed_at,
     ) = row
-    counts = GenerationCounts(total - started, started - completed - failed, completed, failed)
+    counts = GenerationCounts(total - started, started - completed - failed - cancelled, completed, failed, cancelled)
     summary = JobSummary(
         id=job_id,
         name=name,
@@ -167,7 +170,8 @@ def _read_job(row: tuple[Any, ...]) -> tuple[int, JobSummary, GenerationCounts]:
         collection_id=collection_id,
         user_id=user_id,
         error=error,
-        credits=JobCredits(to_credits(quoted), to_credits(held), to_credits(captured)),
+        credits=JobCredits(to_credits(quoted), to_credits(held), to_credits(captured), to_credits(released)),
+        is_paused=is_paused,
         created_at=created_at,
         started_at=started_at,
         completed_at=completed_at,

@@ -33,13 +33,17 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     attempt_lost_after: float = 60.0
     """After this long, an attempt that a worker was seen doing, and that no worker is seen doing any more, is lost."""
     max_queue_seconds: float = 86_400.0
-    """How long a step may wait for a worker."""
+    """How long a step may wait for a worker. A job to which nothing else happens for so long ends as `expired`.
+
+    So does one whose credits are neither held nor refused."""
     missing_after: float = 30.0
     """After this long, a step that was sent, and whose message and result are missing, is sent again."""
     user_concurrency: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Most steps of one user that are at workers, or queued for them, at the same time; no bound if not set."""
     workflow_concurrency: str = ""
     """The same for workflows, by name: `sketch=4,upscale=1`."""
+    cancel_wait: float = 5.0
+    """How long a request to cancel a job waits for the end of its generations before it answers `202`."""
     verdict_wait: float = 2.0
     """How long a request for generations waits for the decision of credits before it answers `pending`."""
     adoption_wait: float = 2.0

@@ -10,15 +10,19 @@ from shared.http.amounts import Credits, MaybeCredits
 
 
 class JobCredits(msgspec.Struct, frozen=True):
-    """Credits, exact to 6 decimals."""
+    """Credits, exact to 6 decimals: sums over the job's request and its resumes.
+
+    `held` is what was held for it so far. What is neither captured nor released of that is held now.
+    """
 
     quoted: Credits
     held: Credits
     captured: Credits
+    released: Credits
 
 
 class GenerationView(msgspec.Struct, frozen=True):
-    """One artwork of a job. `status`: pending, processing, completed or failed."""
+    """One artwork of a job. `status`: pending, processing, completed, failed or cancelled."""
 
     gid: UUID
     hash: str
@@ -35,6 +39,7 @@ class GenerationCounts(msgspec.Struct, frozen=True):
     processing: int
     completed: int
     failed: int
+    cancelled: int
 
 
 Reason = Literal["credits", "unworkable", "turn", "workers", "retry"]
@@ -66,6 +71,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     user_id: UUID
     error: str | None
     credits: JobCredits
+    is_paused: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -102,6 +108,7 @@ class JobView(msgspec.Struct, frozen=True):
     user_id: UUID
     error: str | None
     credits: JobCredits
+    is_paused: bool
     generation_counts: GenerationCounts
     generations: list[GenerationView]
     next_cursor: str | None

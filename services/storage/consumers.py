@@ -11,10 +11,17 @@ from services.storage.handlers.package import PackageHandlers
 from services.storage.queries import Queries
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.consumers import STORAGE_GENERATIONS, STORAGE_PACKAGES
-from shared.contracts.generation import GenerationCompleted, GenerationFailed, Output
+from shared.contracts.generation import GenerationCancelled, GenerationCompleted, GenerationFailed, Output
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 from shared.telemetry import get_logger
+
+Ended = GenerationCompleted | GenerationFailed | GenerationCancelled
+STATUS: dict[type[Ended], str] = {
+    GenerationCompleted: "completed",
+    GenerationFailed: "failed",
+    GenerationCancelled: "cancelled",
+}
 
 log = get_logger("storage")
 
@@ -22,7 +29,7 @@ log = get_logger("storage")
 def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, queries: Queries) -> list[Consumer]:
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
-        assert isinstance(event, GenerationCompleted | GenerationFailed), recorded.type
+        assert isinstance(event, Ended), recorded.type
         gen_in_data, gen_out_data = event.gen_in_data, out_data(event)
         for output in made_files(event):
             assert output.asset_id is not None
@@ -47,7 +54,7 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
     return [Consumer.of(STORAGE_GENERATIONS, on_generation), Consumer.of(STORAGE_PACKAGES, on_package)]
 
 
-def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output]:
+def made_files(event: Ended) -> Iterator[Output]:
     """The outputs of a generation that are files."""
     for step in event.outputs:
         for output in step.outputs:
@@ -55,13 +62,12 @@ def made_files(event: GenerationCompleted | GenerationFailed) -> Iterator[Output
                 yield output
 
 
-def out_data(event: GenerationCompleted | GenerationFailed) -> dict[str, Any]:
+def out_data(event: Ended) -> dict[str, Any]:
     """`gen_out_data`: the generation's status, its error if it failed, and the outputs of its steps."""
-    failed = isinstance(event, GenerationFailed)
     data: dict[str, Any] = {
         "gid": str(event.gid),
         "job_id": str(event.job_id),
-        "status": "failed" if failed else "completed",
+        "status": STATUS[type(event)],
         "steps": msgspec.to_builtins(event.outputs),
     }
     if isinstance(event, GenerationFailed):

@@ -19,15 +19,20 @@ from shared.contracts.collections import (
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.contracts.event import Event
 from shared.contracts.generation import (
+    GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
     GenerationStarted,
+    JobCancelled,
     JobCompleted,
     JobDisowned,
+    JobExpired,
     JobFailed,
     JobPartiallyCompleted,
     JobRejected,
     JobRequested,
+    JobResumed,
+    JobResumeRejected,
 )
 from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
 
@@ -54,9 +59,20 @@ COLLECTIONS_ARTWORKS = ConsumerDeclaration(
 COLLECTIONS_PACKAGES = ConsumerDeclaration("collections-packages-v1", "storage", (PackageStored, PackageFailed))
 
 CREDITS_JOBS = ConsumerDeclaration(
-    "credits-jobs-v1",
+    "credits-jobs-v2",
     "generation",
-    (JobRequested, JobCompleted, JobPartiallyCompleted, JobFailed, JobRejected, JobDisowned),
+    (
+        JobRequested,
+        JobResumed,
+        JobCompleted,
+        JobPartiallyCompleted,
+        JobFailed,
+        JobCancelled,
+        JobExpired,
+        JobRejected,
+        JobResumeRejected,
+        JobDisowned,
+    ),
 )
 """One consumer for all events of jobs, so that they are handled in order."""
 
@@ -69,7 +85,7 @@ GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPl
 GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))
 
 STORAGE_GENERATIONS = ConsumerDeclaration(
-    "storage-generations-v1", "generation", (GenerationCompleted, GenerationFailed)
+    "storage-generations-v2", "generation", (GenerationCompleted, GenerationFailed, GenerationCancelled)
 )
 STORAGE_PACKAGES = ConsumerDeclaration("storage-packages-v1", "collections", (PackagePartListed, PackageRequested))
 

@@ -34,12 +34,16 @@ class CreditsGranted(AccountEvent, frozen=True, tag="credits_granted.v1"):
 
 
 class HoldPlaced(AccountEvent, frozen=True, tag="hold_placed.v1"):
-    """Credits are held for a job; a job has one hold."""
+    """Credits are held for a round of a job.
+
+    `hold_id` tells the holds of a job's rounds apart; None: that of round 0, whose id is the job's.
+    """
 
     job_id: UUID
     user_id: UUID
     amount: int
     allocations: list[Allocation]
+    hold_id: UUID | None = None
 
 
 class HoldDeclined(AccountEvent, frozen=True, tag="hold_declined.v1"):
@@ -49,6 +53,7 @@ class HoldDeclined(AccountEvent, frozen=True, tag="hold_declined.v1"):
     user_id: UUID
     amount: int
     available: int
+    hold_id: UUID | None = None
 
 
 class HoldCaptured(AccountEvent, frozen=True, tag="hold_captured.v1"):
@@ -58,6 +63,7 @@ class HoldCaptured(AccountEvent, frozen=True, tag="hold_captured.v1"):
     user_id: UUID
     amount: int
     allocations: list[Allocation]
+    hold_id: UUID | None = None
 
 
 class HoldReleased(AccountEvent, frozen=True, tag="hold_released.v1"):
@@ -67,6 +73,7 @@ class HoldReleased(AccountEvent, frozen=True, tag="hold_released.v1"):
     user_id: UUID
     amount: int
     allocations: list[Allocation]
+    hold_id: UUID | None = None
 
 
 class GrantExpired(AccountEvent, frozen=True, tag="grant_expired.v1"):

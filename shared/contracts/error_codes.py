@@ -7,6 +7,8 @@ REQUESTS: dict[str, str] = {
     "CONFLICT": "The object's state does not allow it, for instance because it is published. `detail` says what it is.",
     "FORBIDDEN": "The token is valid, but its roles, or the grant of a step, do not allow this.",
     "GENERATION_FAILED": "Reserved: failures of generations are in the job, not in the answer of a request.",
+    "JOB_HAS_ENDED": "Nothing is left to stop or pause. One that ended without all of its generations can be resumed.",
+    "JOB_NOT_RESUMABLE": "Wait for the end of a job that is open; request the generations of a rejected one again.",
     "IDEMPOTENCY_KEY_IN_USE": "Wait for the answer of the first request, or repeat this one in a moment.",
     "IDEMPOTENCY_KEY_REUSED": "Use a new Idempotency-Key for each request; repeat a request unchanged under its key.",
     "INSUFFICIENT_CREDITS": "The user has fewer credits available than the request costs. Nothing was started.",

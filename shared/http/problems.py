@@ -34,6 +34,8 @@ STATUS: dict[str, tuple[int, str]] = {
     "METHOD_NOT_ALLOWED": (405, "Method not allowed"),
     "NOT_ACCEPTABLE": (406, "No such representation"),
     "CONFLICT": (409, "In conflict with what is there"),
+    "JOB_HAS_ENDED": (409, "The job has ended"),
+    "JOB_NOT_RESUMABLE": (409, "The job can't be resumed"),
     "IDEMPOTENCY_KEY_IN_USE": (409, "The first request with this key is still running"),
     "VERSION_CONFLICT": (409, "It has changed since it was read"),
     "PAYLOAD_TOO_LARGE": (413, "The body is too large"),

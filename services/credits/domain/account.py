@@ -28,51 +28,54 @@ from shared.persistent import Map
 
 
 class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Credits set aside for a job. `allocations`: what is still held of each grant, in the order of spending."""
+    """Credits set aside for a round of a job. `allocations`: what is held of each grant, in the order of spending.
 
-    job_id: UUID
+    The hold of a job's request has the job's id, those of its resumes have ids of their own.
+    """
+
+    hold_id: UUID
     amount: int
     allocations: tuple[Allocation, ...] = ()
 
 
 class OpenHolds:
-    """The holds that are not resolved, by job. Immutable and persistent: a change copies no other hold."""
+    """The holds that are not resolved, by id. Immutable and persistent: a change copies no other hold."""
 
-    __slots__ = ("_by_job",)
+    __slots__ = ("_by_id",)
 
-    def __init__(self, by_job: Map[UUID, Hold] = NONE) -> None:
-        self._by_job = by_job
+    def __init__(self, by_id: Map[UUID, Hold] = NONE) -> None:
+        self._by_id = by_id
 
     def __len__(self) -> int:
-        return len(self._by_job)
+        return len(self._by_id)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, OpenHolds) and self._by_job == other._by_job
+        return isinstance(other, OpenHolds) and self._by_id == other._by_id
 
     def __hash__(self) -> int:
-        return hash(self._by_job)
+        return hash(self._by_id)
 
     def __repr__(self) -> str:
         return f"OpenHolds({self.to_plain()})"
 
-    def get(self, job_id: UUID) -> Hold | None:
-        return self._by_job.get(job_id)
+    def get(self, hold_id: UUID) -> Hold | None:
+        return self._by_id.get(hold_id)
 
-    def __getitem__(self, job_id: UUID) -> Hold:
-        return self._by_job[job_id]
+    def __getitem__(self, hold_id: UUID) -> Hold:
+        return self._by_id[hold_id]
 
     def with_hold(self, hold: Hold) -> "OpenHolds":
-        return OpenHolds(self._by_job.set(hold.job_id, hold))
+        return OpenHolds(self._by_id.set(hold.hold_id, hold))
 
-    def without(self, job_id: UUID) -> "OpenHolds":
-        return OpenHolds(self._by_job.delete(job_id))
+    def without(self, hold_id: UUID) -> "OpenHolds":
+        return OpenHolds(self._by_id.delete(hold_id))
 
     def to_plain(self) -> list[Hold]:
-        return sorted(self._by_job.values(), key=lambda hold: hold.job_id)
+        return sorted(self._by_id.values(), key=lambda hold: hold.hold_id)
 
     @classmethod
     def from_plain(cls, plain: Any) -> "OpenHolds":
-        return cls(Map({hold.job_id: hold for hold in msgspec.convert(plain, list[Hold])}))
+        return cls(Map({hold.hold_id: hold for hold in msgspec.convert(plain, list[Hold])}))
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -89,7 +92,7 @@ class Account(msgspec.Struct, frozen=True):
     grant_count: int = msgspec.field(default=0, name="given")
     """Number of grants so far, closed ones included."""
     hold_count: int = msgspec.field(default=0, name="decided")
-    """Number of jobs whose hold was placed or declined so far."""
+    """Number of holds that were placed or declined so far."""
 
     def available(self, now: datetime) -> int:
         return self.grants.available - sum(grant.available for grant in self.grants.due(now))
@@ -119,7 +122,7 @@ def evolve(account: Account, event: Event) -> Account:
                 grant_count=account.grant_count + 1,
             )
         case HoldPlaced():
-            hold = Hold(event.job_id, event.amount, tuple(event.allocations))
+            hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations))
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "available", "held"),
@@ -129,20 +132,20 @@ def evolve(account: Account, event: Event) -> Account:
         case HoldDeclined():
             return replace(account, hold_count=account.hold_count + 1)
         case HoldCaptured():
-            hold = account.holds[event.job_id]
+            hold = account.holds[event.hold_id or event.job_id]
             _, rest = split(hold.allocations, event.amount)
-            remaining = Hold(hold.job_id, hold.amount, tuple(rest))  # the same decision releases it
+            remaining = Hold(hold.hold_id, hold.amount, tuple(rest))  # the same decision releases it
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "held", "spent"),
-                holds=account.holds.with_hold(remaining) if rest else account.holds.without(event.job_id),
+                holds=account.holds.with_hold(remaining) if rest else account.holds.without(hold.hold_id),
                 spent=account.spent + event.amount,
             )
         case HoldReleased():
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "held", "available"),
-                holds=account.holds.without(event.job_id),
+                holds=account.holds.without(event.hold_id or event.job_id),
             )
         case GrantExpired():
             return replace(

@@ -14,6 +14,8 @@ import msgspec
 from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
 from shared.contracts.event import Event
 
+HOLD_EVENTS = (HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased)
+
 
 class GrantTerms(msgspec.Struct, frozen=True):
     """What was granted, and on which terms; `amount` in micro-credits."""
@@ -42,16 +44,18 @@ def grant_after(before: GrantTerms | None, events: Iterable[Event], grant_id: UU
     return before
 
 
-def outcome_after(before: HoldOutcome | None, events: Iterable[Event], job_id: UUID) -> HoldOutcome | None:
-    """Folds later events of the account into the outcome of a job's hold."""
+def outcome_after(before: HoldOutcome | None, events: Iterable[Event], hold_id: UUID) -> HoldOutcome | None:
+    """Folds later events of the account into the outcome of a hold."""
     for event in events:
+        if not isinstance(event, HOLD_EVENTS) or (event.hold_id or event.job_id) != hold_id:
+            continue
         match event:
-            case HoldPlaced(job_id=job, amount=amount) if job == job_id:
+            case HoldPlaced(amount=amount):
                 before = HoldOutcome(amount, "held")
-            case HoldDeclined(job_id=job, amount=amount) if job == job_id:
+            case HoldDeclined(amount=amount):
                 before = HoldOutcome(amount, "declined")
-            case HoldCaptured(job_id=job, amount=amount) if job == job_id and before is not None:
+            case HoldCaptured(amount=amount) if before is not None:
                 before = HoldOutcome(before.amount, "captured", amount)
-            case HoldReleased(job_id=job) if job == job_id and before is not None:
+            case HoldReleased() if before is not None:
                 before = HoldOutcome(before.amount, "captured" if before.captured else "released", before.captured)
     return before

@@ -58,6 +58,7 @@ class PlaceHold(msgspec.Struct, frozen=True):
     job_id: UUID
     amount: int
     now: datetime
+    hold_id: UUID | None = None
 
 
 class CaptureHold(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class CaptureHold(msgspec.Struct, frozen=True):
     job_id: UUID
     amount: int
     now: datetime
+    hold_id: UUID | None = None
 
 
 class ReleaseHold(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class ReleaseHold(msgspec.Struct, frozen=True):
     user_id: UUID
     job_id: UUID
     now: datetime
+    hold_id: UUID | None = None
 
 
 class ReleaseOpenHold(msgspec.Struct, frozen=True):
@@ -83,9 +86,18 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
     user_id: UUID
     job_id: UUID
     now: datetime
+    hold_id: UUID | None = None
 
 
-Command = GrantCredits | PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
+HoldCommand = PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
+"""On the hold of a round of a job. `hold_id` None: that of the job's request, whose id is the job's."""
+Command = GrantCredits | HoldCommand
+
+
+def hold_of(command: HoldCommand) -> UUID:
+    """The id of the hold that the command is for."""
+    return command.hold_id or command.job_id
+
 
 # Decisions
 
@@ -105,13 +117,13 @@ def decide(
         case GrantCredits():
             return _grant(command, account, account.grants.get(command.grant_id) or grant)
         case PlaceHold():
-            return _place(command, account, account.holds.get(command.job_id) or hold)
+            return _place(command, account, account.holds.get(hold_of(command)) or hold)
         case CaptureHold():
             return _resolve(account, command, command.amount, hold)
         case ReleaseHold():
             return _resolve(account, command, 0, hold)
         case ReleaseOpenHold():
-            return _resolve(account, command, 0, hold) if account.holds.get(command.job_id) else []
+            return _resolve(account, command, 0, hold) if account.holds.get(hold_of(command)) else []
         case _:
             assert_never(command)
 
@@ -173,18 +185,18 @@ def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | 
         left -= allocations[-1].amount
     if left:
         return [*expiries, _declined(command, command.amount - left)]
-    return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations)]
+    return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations, command.hold_id)]
 
 
 def _declined(command: PlaceHold, available: int) -> HoldDeclined:
-    return HoldDeclined(command.job_id, command.user_id, command.amount, available)
+    return HoldDeclined(command.job_id, command.user_id, command.amount, available, command.hold_id)
 
 
 def _resolve(
     account: Account, command: CaptureHold | ReleaseHold | ReleaseOpenHold, captured: int, existing: HoldOutcome | None
 ) -> list[Event]:
     user_id, job_id, now = command.user_id, command.job_id, command.now
-    hold = account.holds.get(job_id)
+    hold = account.holds.get(hold_of(command))
     if hold is None:
         _check_resolved(job_id, captured, existing)
         return []
@@ -195,9 +207,9 @@ def _resolve(
     events: list[Event] = _expiries(account, user_id, now)
     spent, rest = split(hold.allocations, captured)
     if captured:
-        events.append(HoldCaptured(job_id, user_id, captured, spent))
+        events.append(HoldCaptured(job_id, user_id, captured, spent, command.hold_id))
     if rest or not captured:
-        events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest))
+        events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest, command.hold_id))
     expired_meanwhile = [allocation for allocation in rest if account.grants[allocation.grant_id].is_expired(now)]
     events += [GrantExpired(allocation.grant_id, user_id, allocation.amount) for allocation in expired_meanwhile]
     return events

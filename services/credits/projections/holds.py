@@ -1,4 +1,4 @@
-"""One row per job: the amount asked for, and the status of its hold."""
+"""One row per hold, of which each round of a job has one: the amount asked for, and what became of it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,8 @@ from shared.projections import Projection
 
 DDL = """
 create table {table} (
-  job_id      uuid primary key,
+  hold_id     uuid primary key,
+  job_id      uuid not null,
   user_id     uuid not null,
   status      text not null,
   amount      bigint not null,
@@ -20,12 +21,14 @@ create table {table} (
   placed_at   timestamptz not null,
   resolved_at timestamptz
 );
+create index {table}_of_job on {table} (job_id);
 create index {table}_open on {table} (placed_at) where status = 'held'"""
 
 
 class HoldRow(msgspec.Struct, frozen=True):
     """`status`: held, captured (the rest, if any, released), released (all of it) or declined. Micro-credits."""
 
+    hold_id: UUID
     job_id: UUID
     user_id: UUID
     status: str
@@ -39,16 +42,17 @@ class HoldRow(msgspec.Struct, frozen=True):
 def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
     event = recorded.event
     assert isinstance(event, HoldPlaced | HoldDeclined | HoldCaptured | HoldReleased)
-    return [(event.job_id,)]
+    return [(event.hold_id or event.job_id,)]
 
 
 def project(row: HoldRow | None, recorded: RecordedEvent) -> HoldRow:
     event, at = recorded.event, recorded.recorded_at
+    (key,) = keys(recorded)
     match event:
         case HoldPlaced():
-            return HoldRow(event.job_id, event.user_id, "held", event.amount, 0, 0, at, None)
+            return HoldRow(*key, event.job_id, event.user_id, "held", event.amount, 0, 0, at, None)
         case HoldDeclined():
-            return HoldRow(event.job_id, event.user_id, "declined", event.amount, 0, 0, at, at)
+            return HoldRow(*key, event.job_id, event.user_id, "declined", event.amount, 0, 0, at, at)
     assert row is not None, f"{recorded.type} at {recorded.position} comes before its hold"
     match event:
         case HoldCaptured():
@@ -62,9 +66,9 @@ def project(row: HoldRow | None, recorded: RecordedEvent) -> HoldRow:
 
 HOLDS = Projection(
     name="holds",
-    version=1,
+    version=2,
     row=HoldRow,
-    key=("job_id",),
+    key=("hold_id",),
     ddl=DDL,
     events=(HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased),
     keys=keys,

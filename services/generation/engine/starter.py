@@ -16,6 +16,7 @@ from services.generation.deciders import JOB
 from services.generation.domain.fair_shares import OpenJob, next_starts
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Abandon
+from services.generation.engine.followers import wait_for_followers
 from services.generation.handlers import CommandHandlers
 from services.generation.job_specifications import JobSpecification
 from services.generation.open_jobs import OpenJobsTable
@@ -23,40 +24,41 @@ from services.generation.processes.start_generations import (
     EVENTS,
     NAME,
     REPLACES,
+    Round,
+    Run,
     next_batch,
     open_job,
+    runs_of,
     started_counts,
     starts_of,
 )
-from services.generation.projections.generations import GENERATIONS
-from services.generation.projections.jobs import JOBS
-from services.generation.projections.open_steps import OPEN_STEPS
 from shared.backoff import Backoff
-from shared.contracts.generation import JobAuthorized, JobGenerationCompleted, JobGenerationFailed
+from shared.contracts.generation import (
+    JobAuthorized,
+    JobGenerationCompleted,
+    JobGenerationFailed,
+    JobPaused,
+    JobStopRequested,
+    JobUnpaused,
+)
 from shared.eventstore import Context, RecordedEvent
 from shared.eventstore.records import decode_context
-from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.handling.transient import is_transient
-from shared.messaging.refusals import NAME as RELAY
 from shared.processes import Process
 
 SAVE_EVERY = 0.25
 """Seconds between two writes to `open_jobs`. After a crash, generations started since then are started again."""
-MAX_LAG = 200
-"""Positions that the relay and the read tables may be behind; beyond, no generation starts."""
-MAX_LAG_WAIT = 1.0
-"""Seconds that a round waits for them. If one of them has stopped, jobs continue at one round per such wait."""
-TABLES = (JOBS, GENERATIONS, OPEN_STEPS)
-"""Read tables without a fault move together, so the furthest of these shows the projector's position."""
 
 log = structlog.get_logger()
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """The `job_authorized` that causes a job's starts."""
+    """The `job_authorized` that causes a job's starts, and what runs in the round that it authorizes."""
 
     event_id: UUID
     context: Context
+    round: int = 0
+    runs: Sequence[Run] | None = None
 
 
 class GenerationStarter:
@@ -67,8 +69,9 @@ class GenerationStarter:
         self._table = OpenJobsTable(handlers.store)
         self._jobs: dict[UUID, OpenJob] = {}
         self._causes: dict[UUID, Cause] = {}
+        self._paused: set[UUID] = set()
         self._unsaved_starts: set[UUID] = set()
-        self._unsaved_ends: set[UUID] = set()
+        self._unsaved_ends: dict[UUID, int] = {}
         self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
 
     def process(self) -> Process:
@@ -77,10 +80,11 @@ class GenerationStarter:
 
     async def begin(self) -> None:
         """Drops what an earlier lease has left in memory, and reads the open jobs."""
-        self._jobs, self._causes, self._unsaved_starts, self._unsaved_ends = {}, {}, set(), set()
-        for job, event_id, context in await self._table.all():
+        self._jobs, self._causes, self._unsaved_starts, self._unsaved_ends = {}, {}, set(), {}
+        self._paused = set()
+        for job, round_, event_id, context in await self._table.all():
             try:
-                await self._take(job, Cause(event_id, decode_context(context)))
+                await self._take(job, Cause(event_id, decode_context(context), round_))
             except Exception as error:
                 if is_transient(error):
                     raise
@@ -94,32 +98,53 @@ class GenerationStarter:
                 JobGenerationCompleted(job_id=job_id, ended=ended, total=total)
                 | JobGenerationFailed(job_id=job_id, ended=ended, total=total)
             ):
-                if not total and job_id in self._jobs:  # events of early releases have no counts
+                # Events of early releases have no counts, and those of earlier rounds may be redelivered.
+                if job_id in self._jobs and (not total or self._causes[job_id].round):
                     ended = (await self._handlers.store.load(JOB, job_id)).state.ended
                 self._note_end(job_id, ended)
+            case JobStopRequested(job_id=job_id):
+                await self._leave_out(job_id)
+            case JobPaused(job_id=job_id):
+                self._paused.add(job_id)
+            case JobUnpaused(job_id=job_id):
+                self._paused.discard(job_id)
+                self._changed.set()
+
+    async def _leave_out(self, job_id: UUID) -> None:
+        """Starts no more of a job that is stopped; a redelivered event is about a round that has ended."""
+        cause = self._causes.get(job_id)
+        state = (await self._handlers.store.load(JOB, job_id)).state
+        if cause is not None and (state.stopping or state.status != "processing"):
+            self._drop(job_id)
+            self._note_job_end(job_id, cause.round)
 
     async def _admit(self, event: JobAuthorized, recorded: RecordedEvent) -> None:
         """Adds a job to `open_jobs` before the event counts as handled, so that no leader misses it."""
-        if event.job_id in self._jobs:
+        state = (await self._handlers.store.load(JOB, event.job_id)).state
+        if event.job_id in self._jobs or (state.status, state.round) != ("processing", event.round):
             return
-        cause = Cause(recorded.event_id, recorded.context)
+        cause = Cause(recorded.event_id, recorded.context, event.round)
         try:
             specification = await self._specification(event.job_id)
+            round_ = Round(specification, event.round, runs_of(specification, state))
         except Exception as error:
             if is_transient(error):
                 raise
             await self._abandon(event.job_id, cause, error)
             return
-        await self._table.add(open_job(event.job_id, specification, ()), recorded)
-        await self._take(open_job(event.job_id, specification, self._jobs.values()), cause)
+        await self._table.add(open_job(event.job_id, round_, ()), event.round, recorded)
+        await self._take(open_job(event.job_id, round_, self._jobs.values()), cause)
 
     async def _take(self, job: OpenJob, cause: Cause) -> None:
         state = (await self._handlers.store.load(JOB, job.job_id)).state
-        if state.status == "processing":
+        if (state.status, state.round, state.stopping) == ("processing", cause.round, ""):
+            runs = runs_of(await self._specification(job.job_id), state) if cause.round else None
             self._jobs[job.job_id] = msgspec.structs.replace(job, ended=state.ended)
-            self._causes[job.job_id] = cause
+            self._causes[job.job_id] = msgspec.structs.replace(cause, runs=runs)
+            if state.is_paused:
+                self._paused.add(job.job_id)
         else:
-            self._note_job_end(job.job_id)
+            self._note_job_end(job.job_id, cause.round)
         self._changed.set()
 
     def _note_end(self, job_id: UUID, ended: int) -> None:
@@ -129,17 +154,19 @@ class GenerationStarter:
             return
         self._jobs[job_id] = msgspec.structs.replace(job, ended=ended)
         if ended >= job.total:
+            round_ = self._causes[job_id].round
             self._drop(job_id)
-            self._note_job_end(job_id)
+            self._note_job_end(job_id, round_)
         self._changed.set()
 
-    def _note_job_end(self, job_id: UUID) -> None:
-        self._unsaved_ends.add(job_id)
+    def _note_job_end(self, job_id: UUID, round_: int) -> None:
+        self._unsaved_ends[job_id] = round_
         self._unsaved.set()
 
     def _drop(self, job_id: UUID) -> None:
         self._jobs.pop(job_id, None)
         self._causes.pop(job_id, None)
+        self._paused.discard(job_id)
         self._unsaved_starts.discard(job_id)
 
     async def start_all(self) -> None:
@@ -147,36 +174,32 @@ class GenerationStarter:
         backoff = Backoff(NAME, on=is_transient)
         while True:
             self._changed.clear()
-            chosen = next_starts(self._jobs.values(), self._window, self._most_open)
+            jobs = [job for job in self._jobs.values() if job.job_id not in self._paused]
+            chosen = next_starts(jobs, self._window, self._most_open)
             if not chosen:
                 await self._changed.wait()
                 continue
             try:
-                await self._wait_for_followers()
+                await wait_for_followers(self._handlers.store)
                 await self._start(chosen)
             except Exception as error:  # noqa: BLE001 - the backoff raises what is not transient
                 await backoff.pause(error)
             else:
                 backoff.reset()
 
-    async def _wait_for_followers(self) -> None:
-        """Until relay and read tables are at most MAX_LAG behind, since other users' requests wait for these too."""
-        marks, loop = self._handlers.store.watermarks, asyncio.get_running_loop()
-        until, goal = loop.time() + MAX_LAG_WAIT, marks.value(HEAD_WATERMARK) - MAX_LAG
-        for follower in (max((table.watermark for table in TABLES), key=marks.value), RELAY):
-            if 0 < marks.value(follower) < goal:  # 0: this process has not heard of the follower yet
-                await marks.wait_for(follower, goal, max(0.0, until - loop.time()))
-
     async def _start(self, chosen: Sequence[OpenJob]) -> None:
         """Raises transient errors; generations that were not started are chosen again."""
-        specifications: dict[UUID, JobSpecification] = {}
+        rounds: dict[UUID, Round] = {}
         failed: dict[UUID, Exception] = {}
         for job_id in dict.fromkeys(job.job_id for job in chosen):
             try:
-                specifications[job_id] = await self._specification(job_id)
+                specification = await self._specification(job_id)
+                if (cause := self._causes.get(job_id)) is not None:  # else it was stopped meanwhile
+                    rounds[job_id] = Round(specification, cause.round, cause.runs)
             except Exception as error:  # noqa: BLE001 - other jobs must start whatever the error is
                 failed[job_id] = error
-        remaining = starts_of(chosen, specifications, failed)
+        chosen = [job for job in chosen if job.job_id in rounds]
+        remaining = starts_of(chosen, rounds, failed)
         while batch := await asyncio.to_thread(next_batch, remaining):  # planning takes long
             results = await asyncio.gather(*map(self._start_one, batch), return_exceptions=True)
             self._note_starts(chosen, batch, results, failed)
@@ -192,12 +215,14 @@ class GenerationStarter:
 
     async def _start_one(self, start: Start) -> None:
         """The command's id is derived from the generation's, so a repeated start is recorded once."""
-        cause = self._causes[start.job_id]
+        cause = self._causes.get(start.job_id)
+        if cause is None:
+            return  # it was stopped meanwhile
         context = cause.context
         await self._handlers.start_generation(
             start,
             Context(
-                command_id=uuid5(start.gid, "start"),
+                command_id=uuid5(start.gid, f"start:{start.round}" if start.round else "start"),
                 actor=NAME,
                 correlation_id=context.correlation_id or context.command_id,
                 causation_id=cause.event_id,
@@ -233,7 +258,7 @@ class GenerationStarter:
                 raise
             log.exception("job_left_out", job_id=str(job_id))
         else:
-            self._note_job_end(job_id)
+            self._note_job_end(job_id, cause.round)
         self._drop(job_id)
 
     async def _abandon(self, job_id: UUID, cause: Cause, error: Exception) -> None:
@@ -249,10 +274,16 @@ class GenerationStarter:
             await self._unsaved.wait()
             await asyncio.sleep(SAVE_EVERY)
             self._unsaved.clear()
-            await backoff.call(partial(self._save, set(self._unsaved_starts), set(self._unsaved_ends)))
+            await backoff.call(partial(self._save, set(self._unsaved_starts), dict(self._unsaved_ends)))
 
-    async def _save(self, starts: set[UUID], ends: set[UUID]) -> None:
-        started = {job_id: self._jobs[job_id].started for job_id in starts if job_id in self._jobs}
+    async def _save(self, starts: set[UUID], ends: dict[UUID, int]) -> None:
+        started = {
+            job_id: (self._causes[job_id].round, self._jobs[job_id].started)
+            for job_id in starts
+            if job_id in self._jobs
+        }
         await self._table.update(started, ends)
         self._unsaved_starts -= starts
-        self._unsaved_ends -= ends
+        for job_id, round_ in ends.items():
+            if self._unsaved_ends.get(job_id) == round_:
+                del self._unsaved_ends[job_id]

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.generation.domain.generation import CheckpointState
 from services.generation.domain.turns import ReadyStep, StepKey
 from shared.contracts.generation import (
+    GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
     StepCompleted,
@@ -17,7 +18,7 @@ from shared.contracts.generation import (
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 
 NAME = "dispatch-steps-v1"
-ENDS = (GenerationCompleted, GenerationFailed)
+ENDS = (GenerationCompleted, GenerationFailed, GenerationCancelled)
 """Of a generation: nothing of it is sent any more."""
 EVENTS = (StepScheduled, StepCompleted, StepFailed, *ENDS)
 UNSENDABLE = StepError("DISPATCH_FAILED", "The step can't be sent to a worker: see the service's log", retryable=True)

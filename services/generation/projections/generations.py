@@ -7,11 +7,15 @@ import msgspec
 
 from services.generation.projections.outputs import outputs_view
 from shared.contracts.generation import (
+    GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
+    GenerationResumed,
     GenerationStarted,
     JobGenerationsListed,
     JobRequested,
+    JobResumed,
+    JobResumeRejected,
 )
 from shared.contracts.sizes import encoded_size
 from shared.eventstore import RecordedEvent
@@ -37,7 +41,7 @@ PART_PLACES = 10**6
 
 
 class GenerationRow(msgspec.Struct, frozen=True):
-    """`status`: pending, processing, completed or failed. `place` orders a job's generations as they were requested."""
+    """`status`: pending, processing, completed, failed or cancelled. `place` orders them as they were requested."""
 
     gid: UUID
     job_id: UUID
@@ -55,6 +59,8 @@ def keys(recorded: RecordedEvent) -> list[Key]:
     event = recorded.event
     if isinstance(event, JobRequested | JobGenerationsListed):
         return [(generation.gid,) for generation in event.generations]
+    if isinstance(event, JobResumed | JobResumeRejected):
+        return [(gid,) for gid in event.gids()]
     return [(recorded.stream_id,)]
 
 
@@ -77,7 +83,15 @@ def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow
     event, replace = recorded.event, msgspec.structs.replace
     match event:
         case GenerationStarted():
-            row = replace(row, status="processing", variables=event.variables)
+            row = replace(row, status="processing", variables=event.variables, error=None)
+        case JobResumed():
+            row = replace(row, status="pending")  # the error stays until it runs
+        case JobResumeRejected():
+            row = replace(row, status=_status_before(event, row.gid))
+        case GenerationResumed():
+            row = replace(row, status="processing", error=None)
+        case GenerationCancelled():
+            row = replace(row, status="cancelled", error=None, outputs=outputs_view(event.outputs))
         case GenerationCompleted():
             row = replace(row, status="completed", outputs=outputs_view(event.outputs))
         case GenerationFailed():
@@ -86,17 +100,34 @@ def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow
     return _sized(row)
 
 
+def _status_before(event: JobResumeRejected, gid: UUID) -> str:
+    statuses = {alike.status for alike in event.generations}
+    if len(statuses) == 1:
+        return statuses.pop()
+    return next(alike.status for alike in event.generations if gid in alike.gids)
+
+
 def _sized(row: GenerationRow) -> GenerationRow:
     return msgspec.structs.replace(row, size=encoded_size((row.hash, row.variables, row.error, row.outputs)))
 
 
 GENERATIONS = Projection(
     name="generations",
-    version=3,
+    version=4,
     row=GenerationRow,
     key=("gid",),
     ddl=DDL,
-    events=(JobRequested, JobGenerationsListed, GenerationStarted, GenerationCompleted, GenerationFailed),
+    events=(
+        JobRequested,
+        JobGenerationsListed,
+        JobResumed,
+        JobResumeRejected,
+        GenerationStarted,
+        GenerationResumed,
+        GenerationCompleted,
+        GenerationFailed,
+        GenerationCancelled,
+    ),
     keys=keys,
     project=project,
     adds=adds,

@@ -12,13 +12,19 @@ from shared.contracts.generation import (
     GenerationCompleted,
     GenerationEvent,
     JobAuthorized,
+    JobCancelled,
     JobCompleted,
+    JobExpired,
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
     JobPartiallyCompleted,
+    JobPaused,
     JobRejected,
     JobRequested,
+    JobResumed,
+    JobResumeRejected,
+    JobUnpaused,
     StepCompleted,
     StepFailed,
     StepScheduled,
@@ -27,7 +33,7 @@ from shared.eventstore import RecordedEvent
 from shared.projections import Projection
 
 TERMINAL = frozenset({"completed", "partially_completed", "failed", "rejected", "cancelled", "expired"})
-"""Statuses after which a job has no more events."""
+"""Statuses after which a job has no more events, unless it is resumed."""
 
 DDL = """
 create table {table} (
@@ -44,7 +50,7 @@ SELECT_NEW_EVENTS: LiteralString = """
 select position, job_id, event, data, size from (
   select page.*, sum(size) over (order by position) - size as before from (
     select position, job_id, event, followed.data, coalesce(octet_length(followed.data), 0) as size
-    from job_events_v2 row
+    from job_events_v3 row
       cross join lateral (select case when job_id = any(%s) then row.data::text end as data) followed
     where position > %s order by position limit %s) page) counted
 where before < %s order by position"""
@@ -53,14 +59,14 @@ SELECT_EVENTS_OF_JOB: LiteralString = """
 select position, job_id, event, data from (
   select page.*, sum(octet_length(data)) over (order by position) - octet_length(data) as before from (
     select position, job_id, event, data::text as data
-    from job_events_v2 where job_id = %s and position > %s order by position limit %s) page) counted
+    from job_events_v3 where job_id = %s and position > %s order by position limit %s) page) counted
 where before < %s order by position"""
-SELECT_NEWEST_POSITION: LiteralString = "select coalesce(max(position), 0) from job_events_v2"
-SELECT_LAST_POSITION_OF_JOB: LiteralString = "select max(position) from job_events_v2 where job_id = %s"
+SELECT_NEWEST_POSITION: LiteralString = "select coalesce(max(position), 0) from job_events_v3"
+SELECT_LAST_POSITION_OF_JOB: LiteralString = "select max(position) from job_events_v3 where job_id = %s"
 
 
 class JobEventRow(msgspec.Struct, frozen=True):
-    """`event`: job_status, node_started, node_completed, image_generated or error."""
+    """`event`: job_status, job_paused, node_started, node_completed, image_generated or error."""
 
     position: int
     job_id: UUID
@@ -85,7 +91,7 @@ ClientEvent = tuple[str, UUID, dict[str, Any]]
 """Name, job id and data."""
 
 
-def _of_job(recorded: RecordedEvent) -> ClientEvent:
+def _of_job(recorded: RecordedEvent) -> ClientEvent:  # noqa: C901, PLR0912 - a case for each event
     progress = 0.0
     more: dict[str, Any] = {}
     match recorded.event:
@@ -106,9 +112,29 @@ def _of_job(recorded: RecordedEvent) -> ClientEvent:
             more = {"captured": float(to_credits(captured)), "failed": failed}
         case JobFailed(error=error):
             status, progress, more = "failed", 1.0, {"error": error}
+        case JobCancelled() as event:
+            status, progress, more = "cancelled", 1.0, _stopped(event)
+        case JobExpired(reason=reason) as event:
+            status, progress, more = "expired", 1.0, {"error": reason, **_stopped(event)}
+        case JobResumed(round=round_, quoted=quoted, generations=alike):
+            count = sum(len(each.gids) for each in alike)
+            status, more = "pending", {"round": round_, "generations": count, "quoted": float(to_credits(quoted))}
+        case JobResumeRejected(code=code, reason=reason):
+            status, progress, more = recorded.event.status, 1.0, {"code": code, "error": reason}
+        case JobPaused() | JobUnpaused():
+            return "job_paused", recorded.stream_id, {"is_paused": isinstance(recorded.event, JobPaused)}
         case _:
             raise AssertionError(f"{recorded.type} has no client event")
     return "job_status", recorded.stream_id, {"status": status, "progress": progress, **more}
+
+
+def _stopped(event: JobCancelled | JobExpired) -> dict[str, Any]:
+    return {
+        "completed": event.completed,
+        "cancelled": event.cancelled,
+        "captured": float(to_credits(event.captured)),
+        "released": float(to_credits(event.released)),
+    }
 
 
 def _of_generation(event: GenerationEvent) -> ClientEvent | None:
@@ -136,7 +162,7 @@ def _step(event: StepScheduled | StepCompleted | StepFailed) -> dict[str, Any]:
 
 JOB_EVENTS = Projection(
     name="job_events",
-    version=2,
+    version=3,
     row=JobEventRow,
     key=("position",),
     ddl=DDL,

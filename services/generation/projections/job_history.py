@@ -10,13 +10,19 @@ from services.generation.projections.jobs import EVENTS
 from shared.contracts.amounts import credits_text
 from shared.contracts.generation import (
     JobAuthorized,
+    JobCancelled,
     JobCompleted,
+    JobExpired,
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
     JobPartiallyCompleted,
+    JobPaused,
     JobRejected,
     JobRequested,
+    JobResumed,
+    JobResumeRejected,
+    JobUnpaused,
     StepFailed,
 )
 from shared.eventstore import RecordedEvent
@@ -56,7 +62,7 @@ def project(_: HistoryRow | None, recorded: RecordedEvent) -> HistoryRow:
     return HistoryRow(*key, status, message, data, recorded.recorded_at)
 
 
-def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
+def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:  # noqa: C901, PLR0912 - a case for each event
     """Status, message and data."""
     entry: tuple[str, str, dict[str, Any]]
     match recorded.event:
@@ -81,6 +87,20 @@ def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:
             entry = "partially_completed", message, {"failed": failed}
         case JobFailed(error=error):
             entry = "failed", f"Every generation failed: {error}", {}
+        case JobCancelled() as event:
+            entry = "cancelled", _stopped("The job was cancelled", event), {"completed": event.completed}
+        case JobExpired(reason=reason) as event:
+            entry = "expired", _stopped(reason, event), {"completed": event.completed}
+        case JobResumed(generations=alike, quoted=quoted, resumed_from=resumed_from, round=round_):
+            count = sum(len(each.gids) for each in alike)
+            message = f"{_count(count)} resumed from {resumed_from} for {credits_text(quoted)} credits"
+            entry = "pending", message, {"generations": count, "round": round_}
+        case JobResumeRejected(status=status, reason=reason, code=code):
+            entry = status, f"The resume was rejected: {reason}", {"code": code}
+        case JobPaused(reason=reason):
+            entry = "processing", f"An operator paused the job{': ' if reason else ''}{reason}", {}
+        case JobUnpaused():
+            entry = "processing", "An operator continued the job", {}
         case _:
             raise AssertionError(f"{recorded.type} is not in a job's history")
     return entry
@@ -92,13 +112,18 @@ def _step_failed(event: StepFailed) -> str:
     return f"Attempt {event.attempt} of step {event.component_id} failed {end}: {error}"
 
 
+def _stopped(reason: str, event: JobCancelled | JobExpired) -> str:
+    captured, released = credits_text(event.captured), credits_text(event.released)
+    return f"{reason}: {captured} credits are captured, {released} released; {_count(event.cancelled)} cancelled"
+
+
 def _count(generations: int) -> str:
     return "1 generation" if generations == 1 else f"{generations} generations"
 
 
 JOB_HISTORY = Projection(
     name="job_history",
-    version=2,
+    version=3,
     row=HistoryRow,
     key=("job_id", "position"),
     ddl=DDL,

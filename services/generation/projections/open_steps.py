@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.generation.domain.generation import ready_at
-from shared.contracts.generation import StepCompleted, StepFailed, StepScheduled
+from shared.contracts.generation import GenerationCancelled, StepCompleted, StepFailed, StepScheduled
 from shared.eventstore import EventStore, RecordedEvent
 from shared.projections import Projection
 
@@ -27,18 +27,18 @@ create table {table} (
 create index {table}_ready on {table} (workflow_type, service_required, ready_at);
 create index {table}_delayed on {table} (ready_at) where is_delayed"""
 
-SELECT_ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v1)"
-COUNT_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v1"
+SELECT_ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v2)"
+COUNT_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v2"
 SELECT_READY_STEPS: LiteralString = """
 select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v1 where ready_at <= %s and not (sid = any(%s::uuid[])) order by ready_at limit %s"""
+from open_steps_v2 where ready_at <= %s and not (sid = any(%s::uuid[])) order by ready_at limit %s"""
 SELECT_STEPS: LiteralString = """
 select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v1 where sid = any(%s::uuid[])"""
+from open_steps_v2 where sid = any(%s::uuid[])"""
 SELECT_WAITS_OF_JOBS: LiteralString = """
 with steps as (
   select job_id, workflow_type || '.' || service_required as kind, ready_at, sid = any(%s::uuid[]) as is_working
-  from open_steps_v1
+  from open_steps_v2
 ), own as (
   select job_id, kind, count(*) as steps, count(*) filter (where is_working) as working,
          count(*) filter (where ready_at > clock_timestamp()) as delayed,
@@ -97,6 +97,8 @@ class OpenSteps:
 
 def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
     event = recorded.event
+    if isinstance(event, GenerationCancelled):
+        return [(stopped.sid,) for stopped in event.stopped]
     assert isinstance(event, StepScheduled | StepCompleted | StepFailed)
     return [(event.sid,)]
 
@@ -120,11 +122,11 @@ def project(_: OpenStepRow | None, recorded: RecordedEvent) -> OpenStepRow | Non
 
 OPEN_STEPS = Projection(
     name="open_steps",
-    version=1,
+    version=2,
     row=OpenStepRow,
     key=("sid",),
     ddl=DDL,
-    events=(StepScheduled, StepCompleted, StepFailed),
+    events=(StepScheduled, StepCompleted, StepFailed, GenerationCancelled),
     keys=keys,
     project=project,
 )

@@ -4,6 +4,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from services.generation.routes.grant_keys import list_grant_keys
+from services.generation.routes.job_control import cancel_job, pause_job, resume_job, unpause_job
 from services.generation.routes.job_events import follow_job
 from services.generation.routes.job_requests import generate
 from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
@@ -30,6 +31,10 @@ ROUTES: list[ControllerRouterHandler] = [
             list_generations,
             read_history,
             follow_job,
+            cancel_job,
+            resume_job,
+            pause_job,
+            unpause_job,
             list_workflows,
             read_workflow,
             list_workers,

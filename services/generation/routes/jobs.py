@@ -29,8 +29,10 @@ from shared.http import (
 )
 from shared.runtime import Runtime
 
-JobStatus = Literal["pending", "processing", "rejected", "completed", "partially_completed", "failed"]
-GenerationStatus = Literal["pending", "processing", "completed", "failed"]
+JobStatus = Literal[
+    "pending", "processing", "rejected", "completed", "partially_completed", "failed", "cancelled", "expired"
+]
+GenerationStatus = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
 
 @get("/jobs", summary="Your jobs")

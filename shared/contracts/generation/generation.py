@@ -54,6 +54,8 @@ class PlannedStep(msgspec.Struct, frozen=True):
     max_attempts: int = 3
     seeds: dict[str, int] | None = None
     """By the form's field: seeds that were drawn. None in events of early releases, which have them in `payload`."""
+    cost: int | None = None
+    """Micro-credits. None in events of earlier releases."""
 
 
 class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1"):
@@ -68,6 +70,20 @@ class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1
     steps: list[PlannedStep]
     cost: int
     encryption_enabled: bool = False
+    round: int = 0
+    """The job's, in which it started."""
+
+
+class GenerationResumed(GenerationEvent, frozen=True, tag="generation_resumed.v1"):
+    """A failed or cancelled generation runs again, in a later round of its job. `cost`: of the steps that run again."""
+
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    round: int
+    keep: list[int]
+    """Component ids of completed steps that are not repeated."""
+    cost: int
 
 
 class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
@@ -141,6 +157,7 @@ class GenerationCompleted(GenerationEvent, frozen=True, tag="generation_complete
     cost: int
     outputs: list[StepOutputs]
     gen_in_data: dict[str, Any]
+    round: int = 0
 
 
 class GenerationFailed(GenerationEvent, frozen=True, tag="generation_failed.v1"):
@@ -153,3 +170,30 @@ class GenerationFailed(GenerationEvent, frozen=True, tag="generation_failed.v1")
     error: StepError
     outputs: list[StepOutputs]
     gen_in_data: dict[str, Any]
+    round: int = 0
+
+
+class StoppedStep(msgspec.Struct, frozen=True):
+    """An attempt whose result will change nothing."""
+
+    sid: UUID
+    component_id: int
+    attempt: int
+    workflow_type: str
+    service_required: str
+
+
+class GenerationCancelled(GenerationEvent, frozen=True, tag="generation_cancelled.v1"):
+    """The job was stopped before the generation's end. `cost`: of the steps that completed in this round."""
+
+    gid: UUID
+    job_id: UUID
+    user_id: UUID
+    round: int
+    was_running: bool
+    """False if it had not begun in this round."""
+    cost: int
+    stopped: list[StoppedStep]
+    outputs: list[StepOutputs]
+    gen_in_data: dict[str, Any]
+    """Empty if no step has completed."""

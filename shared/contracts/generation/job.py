@@ -1,6 +1,10 @@
-"""Events of a job: N generations of a collection, requested and paid together. Amounts: integers of 10^-6 credit."""
+"""Events of a job: N generations of a collection, requested and paid together. Amounts: integers of 10^-6 credit.
 
-from typing import Any, ClassVar
+A job has rounds: round 0 is its request, each resume is one more. Each round has a hold of its own, and its events say
+what was captured of that hold.
+"""
+
+from typing import Any, ClassVar, Literal
 from uuid import UUID, uuid5
 
 import msgspec
@@ -70,6 +74,11 @@ def generation_id(job_id: UUID, place: int) -> UUID:
     return uuid5(job_id, str(place))
 
 
+def hold_id(job_id: UUID, round_: int) -> UUID:
+    """The id of the hold of one round of a job; that of round 0 is the job's own id."""
+    return uuid5(job_id, str(round_)) if round_ else job_id
+
+
 class JobGenerationsListed(JobEvent, frozen=True, tag="job_generations_listed.v1"):
     """The next of a job's generations, after those listed in its request and in earlier parts."""
 
@@ -80,10 +89,11 @@ class JobGenerationsListed(JobEvent, frozen=True, tag="job_generations_listed.v1
 
 
 class JobAuthorized(JobEvent, frozen=True, tag="job_authorized.v1"):
-    """The job's credits are held; its generations can start."""
+    """The credits of a round are held; its generations can start."""
 
     job_id: UUID
     held: int
+    round: int = 0
 
 
 class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
@@ -105,6 +115,8 @@ class JobDisowned(JobEvent, frozen=True, tag="job_disowned.v1"):
     job_id: UUID
     user_id: UUID
     """The owner of the hold."""
+    hold_id: UUID | None = None
+    """None: that of the job's request."""
 
 
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
@@ -128,11 +140,12 @@ class JobGenerationFailed(JobEvent, frozen=True, tag="job_generation_failed.v1")
 
 
 class JobCompleted(JobEvent, frozen=True, tag="job_completed.v1"):
-    """All generations succeeded. `captured` is their cost."""
+    """All generations have succeeded. `captured` is the cost of those of this round."""
 
     job_id: UUID
     user_id: UUID
     captured: int
+    round: int = 0
 
 
 class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.v1"):
@@ -142,6 +155,7 @@ class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.
     user_id: UUID
     captured: int
     failed: int
+    round: int = 0
 
 
 class JobFailed(JobEvent, frozen=True, tag="job_failed.v1"):
@@ -150,3 +164,101 @@ class JobFailed(JobEvent, frozen=True, tag="job_failed.v1"):
     job_id: UUID
     user_id: UUID
     error: str
+    round: int = 0
+
+
+class JobStopRequested(JobEvent, frozen=True, tag="job_stop_requested.v1"):
+    """No further generation of the job starts, and its open ones are cancelled; `outcome` is how the job ends."""
+
+    job_id: UUID
+    user_id: UUID
+    outcome: Literal["cancelled", "expired"]
+    reason: str = ""
+
+
+class JobCancelled(JobEvent, frozen=True, tag="job_cancelled.v1"):
+    """Its user stopped the job. All generations that were open are cancelled.
+
+    `completed` counts the generations that completed, in all rounds. `captured` of the round's hold is what has
+    completed in it, finished steps of cancelled generations included; `released` is the rest.
+    """
+
+    job_id: UUID
+    user_id: UUID
+    completed: int
+    cancelled: int
+    captured: int
+    released: int
+    round: int = 0
+
+
+class JobExpired(JobEvent, frozen=True, tag="job_expired.v1"):
+    """The job waited longer than it may, or its collection was archived. Otherwise as `job_cancelled`."""
+
+    job_id: UUID
+    user_id: UUID
+    reason: str
+    completed: int
+    cancelled: int
+    captured: int
+    released: int
+    round: int = 0
+
+
+class ResumedGenerations(msgspec.Struct, frozen=True):
+    """Generations that run again in the same way: steps in `keep` are not repeated, `cost` is that of the others."""
+
+    gids: list[UUID]
+    cost: int
+    status: Literal["failed", "cancelled"]
+    """Theirs when they were resumed."""
+    keep: list[int] = []
+    """Component ids."""
+
+
+class JobResumed(JobEvent, frozen=True, tag="job_resumed.v1"):
+    """A user resumed generations that had failed or were cancelled, at the quoted price of what runs again."""
+
+    job_id: UUID
+    user_id: UUID
+    round: int
+    resumed_from: str
+    """`last_completed`, `start`, or a component's id."""
+    generations: list[ResumedGenerations]
+    quoted: int
+
+    def gids(self) -> list[UUID]:
+        """Of all of these generations."""
+        return [gid for alike in self.generations for gid in alike.gids]
+
+
+class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
+    """The hold of a resume was declined: the job has its earlier `status` again."""
+
+    job_id: UUID
+    user_id: UUID
+    round: int
+    code: str
+    reason: str
+    status: str
+    generations: list[ResumedGenerations]
+    quoted: int
+
+    def gids(self) -> list[UUID]:
+        """Of all of these generations."""
+        return [gid for alike in self.generations for gid in alike.gids]
+
+
+class JobPaused(JobEvent, frozen=True, tag="job_paused.v1"):
+    """An operator paused the job: what is running goes on, and nothing else of it starts."""
+
+    job_id: UUID
+    user_id: UUID
+    reason: str = ""
+
+
+class JobUnpaused(JobEvent, frozen=True, tag="job_unpaused.v1"):
+    """An operator continued a paused job."""
+
+    job_id: UUID
+    user_id: UUID

@@ -21,7 +21,7 @@ async def kinds(api: Api, job_id: UUID) -> list[str]:
 
 async def hold_status(api: Api, job_id: UUID) -> str | None:
     async with api.runtime.store.reader() as cursor:
-        await cursor.execute("select status from holds_v1 where job_id = %b", (job_id,))
+        await cursor.execute("select status from holds_v2 where job_id = %b", (job_id,))
         row = await cursor.fetchone()
     return row[0] if row else None
 
@@ -135,7 +135,7 @@ async def test_a_hold_names_the_event_that_caused_it(api: Api, generation: Publi
     held = next(each for each in await api.runtime.store.read_stream(ALICE) if isinstance(each.event, HoldPlaced))
     assert held.context.causation_id == cause.event_id
     assert held.context.correlation_id == cause.context.command_id
-    assert held.context.actor == "credits-jobs-v1"
+    assert held.context.actor == "credits-jobs-v2"
 
 
 async def test_a_charge_beyond_the_hold_is_parked_and_others_go_on(api: Api, generation: Publisher):

@@ -34,7 +34,7 @@ from tests.support.tokens import TokenIssuer
 
 ROW = 400 * 1024
 MANY = 50
-INSERT = "insert into job_events_v2 (position, job_id, event, data) values (%s, %s, 'node_completed', %s)"
+INSERT = "insert into job_events_v3 (position, job_id, event, data) values (%s, %s, 'node_completed', %s)"
 
 
 async def insert(store: EventStore, job_id: UUID, positions: range, size: int = ROW) -> list[int]:

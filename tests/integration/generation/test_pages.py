@@ -19,10 +19,11 @@ SMALL, LARGE, OTHER = UUID(int=10_000), UUID(int=100_000), UUID(int=3)
 """Jobs of so many generations; of the third there are as many, too."""
 
 JOB = """
-insert into jobs_v2 values (%(job)s, 1, %(user)s, gen_random_uuid(), 'Foxes', 'collection_generation', 'processing',
-  null, 1, 1, 0, %(count)s, 0, %(count)s, 9 * %(count)s::int / 10, %(count)s / 100, now(), now(), null)"""
+insert into jobs_v3 values (%(job)s, 1, %(user)s, gen_random_uuid(), 'Foxes', 'collection_generation', 'processing',
+  null, 1, 1, 0, 0, %(count)s, 0, %(count)s, 9 * %(count)s::int / 10, %(count)s / 100, 0, 0, false, now(), now(), now(),
+  null)"""
 FILL = """
-insert into generations_v3
+insert into generations_v4
 select gen_random_uuid(), %(job)s, place, repeat('ab', 32),
   case when place %% 100 = 7 then 'failed' when place %% 10 = 3 then 'processing' else 'completed' end,
   '{"style":"ink"}', null, %(outputs)s::text::json, length(%(outputs)s::text) + 100
@@ -61,7 +62,13 @@ async def test_a_job_of_10_000_generations_answers_with_its_first_page(api: Api)
     answer = await api.get(f"/jobs/{SMALL}")
     assert len(answer.text) <= MOST
     job = answer.data
-    assert job["generation_counts"] == {"pending": 0, "processing": 900, "completed": 9000, "failed": 100}
+    assert job["generation_counts"] == {
+        "pending": 0,
+        "processing": 900,
+        "completed": 9000,
+        "failed": 100,
+        "cancelled": 0,
+    }
     assert len(job["generations"]) == 100
     behind = (await api.get(f"/jobs/{SMALL}/generations?limit=1&cursor={job['next_cursor']}")).data
     everything = await each(api, SMALL)
@@ -97,7 +104,7 @@ async def test_a_job_whose_generations_all_fit_has_no_cursor(
     assert len(job["generations"]) == 3
     worker_.may_work.set()
     job = await api.ended(job_id, "partially_completed")
-    assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 2, "failed": 1}
+    assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 2, "failed": 1, "cancelled": 0}
     assert job["next_cursor"] is None
     [failure] = (await api.get(f"/jobs/{job_id}/generations?status=failed")).data
     assert failure == next(each for each in job["generations"] if each["status"] == "failed")
@@ -131,7 +138,7 @@ async def test_a_page_costs_the_same_whatever_the_job_has(api: Api, status: str 
     for job, count in ((SMALL, 10_000), (LARGE, 100_000)):
         await fill(api.store, job, count)
         async with await psycopg.AsyncConnection.connect(api.store.dsn, autocommit=True) as connection:
-            await connection.execute("analyze generations_v3")
+            await connection.execute("analyze generations_v4")
             query = SELECT_GENERATIONS if status is None else SELECT_GENERATIONS_OF_STATUS
             wanted = (job,) if status is None else (job, status)
             bounds = (NAMES_BYTES, *wanted, count // 2, 51, PAGE_BYTES, NAMES_BYTES)

@@ -3,6 +3,7 @@
 Steps whose references have their outputs run at once; each attempt is answered by one result.
 """
 
+from services.generation.domain.generation.cancel import Cancel
 from services.generation.domain.generation.checkpoint import TakeCheckpoint
 from services.generation.domain.generation.commands import Command, decide
 from services.generation.domain.generation.result import LOST, TakeResult
@@ -12,6 +13,7 @@ from services.generation.domain.generation.steps import ready_at, retry_delay
 
 __all__ = [
     "LOST",
+    "Cancel",
     "CheckpointState",
     "Command",
     "Generation",

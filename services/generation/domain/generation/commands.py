@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from services.generation.domain.generation.cancel import Cancel, cancel
 from services.generation.domain.generation.checkpoint import TakeCheckpoint, take_checkpoint
 from services.generation.domain.generation.result import TakeResult, take_result
 from services.generation.domain.generation.start import Start, start
 from services.generation.domain.generation.state import Generation
 from shared.contracts.event import Event
 
-Command = Start | TakeResult | TakeCheckpoint
+Command = Start | TakeResult | TakeCheckpoint | Cancel
 
 
 def decide(command: Command, state: Generation) -> Sequence[Event]:
@@ -21,4 +22,6 @@ def decide(command: Command, state: Generation) -> Sequence[Event]:
             return take_result(command, state)
         case TakeCheckpoint():
             return take_checkpoint(command, state)
+        case Cancel():
+            return cancel(command, state)
     assert_never(command)

@@ -13,7 +13,7 @@ import msgspec
 from services.generation.domain.generation.reproduction import reproduction
 from services.generation.domain.generation.result_checks import result_fault
 from services.generation.domain.generation.state import Generation, evolve
-from services.generation.domain.generation.steps import ready_steps, retry_delay, scheduled
+from services.generation.domain.generation.steps import completed_outputs, ready_steps, retry_delay, scheduled
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     GenerationCompleted,
@@ -24,7 +24,6 @@ from shared.contracts.generation import (
     StepCompleted,
     StepError,
     StepFailed,
-    StepOutputs,
 )
 from shared.contracts.grants import step_prefix
 
@@ -75,8 +74,13 @@ def _outcome(
         component_id=step.component_id,
         attempt=command.attempt,
         error=error,
-        final=not error.retryable or command.attempt >= step.max_attempts or state.has_failed_step,
+        final=not error.retryable or _attempts(command, state, step) >= step.max_attempts or state.has_failed_step,
     )
+
+
+def _attempts(command: TakeResult, state: Generation, step: PlannedStep) -> int:
+    """How many attempts the step has had in this round, with this one."""
+    return command.attempt - state.steps[step.component_id].earlier
 
 
 def _following(
@@ -87,16 +91,17 @@ def _following(
         if not state.has_running_step:
             yield _failed(command, state, started)
     elif state.steps[step.component_id].status == "waiting":
-        not_before = command.now + retry_delay(command.attempt, step.sid)
+        not_before = command.now + retry_delay(_attempts(command, state, step), step.sid)
         yield scheduled(state, step, command.attempt + 1, not_before)
     elif all(other.status == "completed" for other in state.steps.values()):
         yield GenerationCompleted(
             gid=started.gid,
             job_id=started.job_id,
             user_id=started.user_id,
-            cost=started.cost,
-            outputs=_outputs(state, started),
+            cost=state.cost,
+            outputs=completed_outputs(state),
             gen_in_data=reproduction(command.data, command.chosen, started),
+            round=state.round,
         )
     else:
         for event in ready_steps(state):
@@ -116,15 +121,7 @@ def _failed(command: TakeResult, state: Generation, started: GenerationStarted) 
         user_id=started.user_id,
         sid=step.sid,
         error=error,
-        outputs=_outputs(state, started),
+        outputs=completed_outputs(state),
         gen_in_data=reproduction(command.data, command.chosen, started),
+        round=state.round,
     )
-
-
-def _outputs(state: Generation, started: GenerationStarted) -> list[StepOutputs]:
-    """The outputs of the completed steps, in the collection's order."""
-    return [
-        StepOutputs(step_id=step.component_id, outputs=state.steps[step.component_id].outputs)
-        for step in started.steps
-        if state.steps[step.component_id].status == "completed"
-    ]

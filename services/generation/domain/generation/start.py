@@ -1,4 +1,4 @@
-"""Starting a generation: its plan is recorded, and its first steps are scheduled."""
+"""Starting a generation, or running it again in a later round: its plan is recorded, its first steps are scheduled."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,17 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.generation.state import Generation, evolve
+from services.generation.domain.generation.state import ENDED, Generation, evolve
 from services.generation.domain.generation.steps import ready_steps
 from shared.contracts.event import Event
-from shared.contracts.generation import GenerationStarted, PlannedStep
+from shared.contracts.generation import GenerationResumed, GenerationStarted, PlannedStep
 
 
 class Start(msgspec.Struct, frozen=True):
-    """A generation as planned by `planning.steps.plan_steps`. `cost`: micro-credits."""
+    """A generation as planned by `planning.steps.plan_steps`. `cost`: micro-credits, of the steps that run.
+
+    A generation that has started keeps the plan that it started with. `keep`: its completed steps that don't run again.
+    """
 
     gid: UUID
     job_id: UUID
@@ -24,13 +27,20 @@ class Start(msgspec.Struct, frozen=True):
     steps: list[PlannedStep]
     cost: int
     encryption_enabled: bool = False
+    round: int = 0
+    keep: list[int] = []
 
 
 def start(command: Start, state: Generation) -> Sequence[Event]:
-    """Idempotent."""
-    if state.status:
+    """Idempotent. Nothing for a generation that has completed, or was cancelled in this round or a later one."""
+    if state.status and (state.round >= command.round or state.status not in ENDED or state.status == "completed"):
         return []
-    started = GenerationStarted(
+    begun = _started(command) if state.started is None else _resumed(command)
+    return [begun, *ready_steps(evolve(state, begun))]
+
+
+def _started(command: Start) -> GenerationStarted:
+    return GenerationStarted(
         gid=command.gid,
         job_id=command.job_id,
         user_id=command.user_id,
@@ -40,5 +50,16 @@ def start(command: Start, state: Generation) -> Sequence[Event]:
         steps=command.steps,
         cost=command.cost,
         encryption_enabled=command.encryption_enabled,
+        round=command.round,
     )
-    return [started, *ready_steps(evolve(state, started))]
+
+
+def _resumed(command: Start) -> GenerationResumed:
+    return GenerationResumed(
+        gid=command.gid,
+        job_id=command.job_id,
+        user_id=command.user_id,
+        round=command.round,
+        keep=command.keep,
+        cost=command.cost,
+    )

@@ -7,8 +7,10 @@ import msgspec
 
 from shared.contracts.event import Event
 from shared.contracts.generation import (
+    GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
+    GenerationResumed,
     GenerationStarted,
     Output,
     PlannedStep,
@@ -21,18 +23,29 @@ from shared.contracts.generation import (
 from shared.contracts.sizes import encoded_size
 from shared.persistent import Map
 
-Status = Literal["", "running", "completed", "failed"]
+Status = Literal["", "running", "completed", "failed", "cancelled"]
 StepStatus = Literal["waiting", "running", "completed", "failed"]
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 
 
 class StepState(msgspec.Struct, frozen=True):
-    """`attempt`: the latest, from 1; 0: the step was never scheduled. `size`: bytes of the outputs as JSON."""
+    """`attempt`: the latest, from 1; 0: the step was never scheduled. `size`: bytes of the outputs as JSON.
+
+    `earlier`: the latest attempt of earlier rounds; attempts are numbered on, so that no late result is mistaken for
+    one of this round.
+    """
 
     status: StepStatus = "waiting"
     attempt: int = 0
+    earlier: int = 0
     outputs: list[Output] = []
     error: StepError | None = None
     size: int = 0
+
+    @property
+    def is_unscheduled(self) -> bool:
+        """Whether no attempt of this round has been scheduled."""
+        return self.status == "waiting" and self.attempt == self.earlier
 
 
 class CheckpointState(msgspec.Struct, frozen=True):
@@ -43,11 +56,20 @@ class CheckpointState(msgspec.Struct, frozen=True):
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """Status "": not started. `steps`: by component id."""
+    """Status "": not started. `steps`: by component id.
+
+    `round`: the job's, in which it runs or ended. `cost`: what it costs if it completes in this round, in
+    micro-credits. `kept`: the steps that completed in earlier rounds and are not repeated.
+    """
 
     status: Status = ""
     started: GenerationStarted | None = None
     steps: Map[int, StepState] = Map()
+    round: int = 0
+    cost: int = 0
+    kept: frozenset[int] = frozenset()
+    cancelled_cost: int = 0
+    """Micro-credits of the steps that had completed in this round when it was cancelled."""
     checkpoints: Map[int, CheckpointState] = Map()
     """By component id, of steps that are not completed. They outlast failures, and a job's end: a resumed step goes on
     from them."""
@@ -67,6 +89,13 @@ class Generation(msgspec.Struct, frozen=True):
         return state.status == "running" and state.attempt == attempt
 
     @property
+    def error(self) -> StepError | None:
+        """That of the first step that failed finally."""
+        steps = self.started.steps if self.started is not None else []
+        states = (self.steps[step.component_id] for step in steps)
+        return next((step.error for step in states if step.status == "failed"), None)
+
+    @property
     def has_failed_step(self) -> bool:
         """Whether a step failed finally, so that the generation can't complete."""
         return any(step.status == "failed" for step in self.steps.values())
@@ -76,26 +105,61 @@ class Generation(msgspec.Struct, frozen=True):
         return any(step.status == "running" for step in self.steps.values())
 
 
-def evolve(state: Generation, event: Event) -> Generation:  # noqa: PLR0911 - one return for each event
+def evolve(state: Generation, event: Event) -> Generation:  # noqa: PLR0911 - a case for each event
     match event:
         case GenerationStarted():
-            return Generation("running", event, Map({step.component_id: StepState() for step in event.steps}))
+            steps = Map({step.component_id: StepState() for step in event.steps})
+            return Generation("running", event, steps, event.round, event.cost)
+        case GenerationResumed():
+            return _resumed(state, event)
         case StepScheduled():
-            return _with_step(state, event.component_id, StepState("running", event.attempt))
+            return _with_step(state, event.component_id, StepState("running", event.attempt, _earlier(state, event)))
         case StepCheckpointed():
             checkpoint = CheckpointState(event.number, event.checkpoint)
             return msgspec.structs.replace(state, checkpoints=state.checkpoints.set(event.component_id, checkpoint))
         case StepCompleted():
-            step = StepState("completed", event.attempt, event.outputs, size=encoded_size(event.outputs))
+            outputs, size = event.outputs, encoded_size(event.outputs)
+            step = StepState("completed", event.attempt, _earlier(state, event), outputs, size=size)
             return _with_step(state, event.component_id, step)
         case StepFailed():
             status: StepStatus = "failed" if event.final else "waiting"
-            return _with_step(state, event.component_id, StepState(status, event.attempt, error=event.error))
+            step = StepState(status, event.attempt, _earlier(state, event), error=event.error)
+            return _with_step(state, event.component_id, step)
         case GenerationCompleted():
             return msgspec.structs.replace(state, status="completed")
         case GenerationFailed():
             return msgspec.structs.replace(state, status="failed")
+        case GenerationCancelled():
+            steps = state.steps.update(
+                {
+                    stopped.component_id: msgspec.structs.replace(state.steps[stopped.component_id], status="waiting")
+                    for stopped in event.stopped
+                }
+            )
+            return msgspec.structs.replace(
+                state, status="cancelled", round=event.round, steps=steps, cancelled_cost=event.cost
+            )
     raise AssertionError(f"{event!r} is not an event of a generation")
+
+
+def _resumed(state: Generation, event: GenerationResumed) -> Generation:
+    steps = {
+        component_id: StepState(attempt=step.attempt, earlier=step.attempt)
+        for component_id, step in state.steps.items()
+        if component_id not in event.keep
+    }
+    return msgspec.structs.replace(
+        state,
+        status="running",
+        steps=state.steps.update(steps),
+        round=event.round,
+        cost=event.cost,
+        kept=frozenset(event.keep),
+    )
+
+
+def _earlier(state: Generation, event: StepScheduled | StepCompleted | StepFailed) -> int:
+    return state.steps[event.component_id].earlier
 
 
 def _with_step(state: Generation, component_id: int, step: StepState) -> Generation:

@@ -4,9 +4,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.generation.domain.generation.state import Generation, StepState
+from services.generation.domain.generation.state import Generation
 from services.generation.domain.payload.substitution import resolved
-from shared.contracts.generation import GenerationStarted, PlannedStep, StepError, StepFailed, StepScheduled
+from shared.contracts.generation import (
+    GenerationStarted,
+    PlannedStep,
+    StepError,
+    StepFailed,
+    StepOutputs,
+    StepScheduled,
+)
 from shared.contracts.sizes import MAX_SCHEDULED, encoded_size
 
 FIRST_RETRY_DELAY, LONGEST_RETRY_DELAY = timedelta(seconds=1), timedelta(seconds=60)
@@ -27,18 +34,17 @@ def retry_delay(attempt: int, sid: UUID) -> timedelta:
 
 
 def ready_steps(state: Generation) -> Iterator[StepScheduled | StepFailed]:
-    """Schedules the steps that never were, and whose references all have their outputs.
+    """Schedules the steps that were not in this round, and whose references all have their outputs.
 
     A step whose payload exceeds MAX_SCHEDULED with those outputs in it fails: they are not known when a job is checked.
     """
     assert state.started is not None
     for step in state.started.steps:
-        if state.steps[step.component_id] == StepState() and all(
-            state.steps[need].status == "completed" for need in step.needs
-        ):
-            event = scheduled(state, step, 1, None)
+        current = state.steps[step.component_id]
+        if current.is_unscheduled and all(state.steps[need].status == "completed" for need in step.needs):
+            event = scheduled(state, step, current.attempt + 1, None)
             size = encoded_size(event.payload)
-            yield event if size <= MAX_SCHEDULED else _too_large(state.started, step, size)
+            yield event if size <= MAX_SCHEDULED else _too_large(state.started, step, event.attempt, size)
 
 
 def scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: datetime | None) -> StepScheduled:
@@ -62,7 +68,16 @@ def scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: da
     )
 
 
-def _too_large(started: GenerationStarted, step: PlannedStep, size: int) -> StepFailed:
+def completed_outputs(state: Generation) -> list[StepOutputs]:
+    """The outputs of the completed steps, in the collection's order."""
+    return [
+        StepOutputs(step_id=step.component_id, outputs=state.steps[step.component_id].outputs)
+        for step in (state.started.steps if state.started is not None else [])
+        if state.steps[step.component_id].status == "completed"
+    ]
+
+
+def _too_large(started: GenerationStarted, step: PlannedStep, attempt: int, size: int) -> StepFailed:
     message = (
         f"With the outputs of other steps in it, the payload takes {size} bytes as JSON; "
         f"at most {MAX_SCHEDULED} are allowed"
@@ -72,7 +87,7 @@ def _too_large(started: GenerationStarted, step: PlannedStep, size: int) -> Step
         job_id=started.job_id,
         sid=step.sid,
         component_id=step.component_id,
-        attempt=1,
+        attempt=attempt,
         error=StepError(code="PAYLOAD_TOO_LARGE", message=message, retryable=False),
         final=True,
     )

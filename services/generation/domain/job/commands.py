@@ -5,15 +5,18 @@ from typing import assert_never
 
 from services.generation.domain.job.completion import Abandon, EndGenerations, abandon, end
 from services.generation.domain.job.hold import Authorize, Reject, authorize, reject
+from services.generation.domain.job.pause import Pause, Unpause, pause
 from services.generation.domain.job.request import RequestJob, request
+from services.generation.domain.job.resume import Resume, resume
 from services.generation.domain.job.state import Job
+from services.generation.domain.job.stop import FinishStop, Stop, finish_stop, stop
 from shared.contracts.event import Event
 
-Command = RequestJob | Authorize | Reject | EndGenerations | Abandon
+Command = RequestJob | Authorize | Reject | EndGenerations | Abandon | Stop | FinishStop | Resume | Pause | Unpause
 
 
-def decide(command: Command, state: Job) -> Sequence[Event]:
-    """No events if the command has been carried out already. Raises CONFLICT: see `request`."""
+def decide(command: Command, state: Job) -> Sequence[Event]:  # noqa: PLR0911 - a case for each command
+    """No events if the command has been carried out already. Raises Problem: see the functions."""
     match command:
         case RequestJob():
             return request(command, state)
@@ -25,4 +28,12 @@ def decide(command: Command, state: Job) -> Sequence[Event]:
             return end(command.ends, state)
         case Abandon():
             return abandon(command, state)
+        case Stop():
+            return stop(command, state)
+        case FinishStop():
+            return finish_stop(command, state)
+        case Resume():
+            return resume(command, state)
+        case Pause() | Unpause():
+            return pause(command, state)
     assert_never(command)

@@ -1,4 +1,4 @@
-"""The end of a job: generation by generation, or all at once."""
+"""The end of a round of a job: generation by generation, or all at once."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -17,11 +17,16 @@ from shared.contracts.generation import (
 
 
 class EndGeneration(msgspec.Struct, frozen=True):
-    """One generation ended. `error` None: it completed, and its `cost` in micro-credits is captured."""
+    """One generation ended in a round. `error` None: it completed, and its `cost` in micro-credits is captured.
+
+    `is_cancelled`: it was cancelled, and `cost` is that of its finished steps.
+    """
 
     gid: UUID
     cost: int = 0
     error: str | None = None
+    round: int = 0
+    is_cancelled: bool = False
 
 
 class EndGenerations(msgspec.Struct, frozen=True):
@@ -38,17 +43,21 @@ class Abandon(msgspec.Struct, frozen=True):
 
 def abandon(command: Abandon, state: Job) -> Sequence[Event]:
     gids = sorted(state.places, key=state.places.__getitem__)
-    return end([EndGeneration(gid, error=command.error) for gid in gids], state)
+    return end([EndGeneration(gid, error=command.error, round=state.round) for gid in gids], state)
 
 
 def end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
-    """Ignores generations that have ended or are not the job's. The end of the last open one ends the job."""
+    """Ignores generations that have ended, in an earlier round too, or are not the job's.
+
+    The end of the last open one ends the round. Cancelled ones end with `stop.finish_stop`.
+    """
     job_id, user_id = state.job_id, state.user_id
-    if state.status != "processing" or job_id is None or user_id is None:
+    is_running = state.status == "processing" or (state.status == "pending" and state.stopping)
+    if not is_running or job_id is None or user_id is None:
         return []
     events: list[Event] = []
     for one in ends:
-        if not state.is_open(one.gid):
+        if not state.is_open(one.gid) or one.round != state.round or one.is_cancelled:
             continue
         ended, total = state.ended + 1, state.total
         event = (
@@ -64,8 +73,9 @@ def end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
 
 
 def _outcome(state: Job, job_id: UUID, user_id: UUID) -> Event:
-    if not state.failed:
-        return JobCompleted(job_id=job_id, user_id=user_id, captured=state.captured)
-    if state.failed == state.total:
-        return JobFailed(job_id=job_id, user_id=user_id, error=state.error)
-    return JobPartiallyCompleted(job_id=job_id, user_id=user_id, captured=state.captured, failed=state.failed)
+    failed, round_ = len(state.unfinished), state.round
+    if not failed:
+        return JobCompleted(job_id=job_id, user_id=user_id, captured=state.captured, round=round_)
+    if failed == state.total:
+        return JobFailed(job_id=job_id, user_id=user_id, error=state.error, round=round_)
+    return JobPartiallyCompleted(job_id=job_id, user_id=user_id, captured=state.captured, failed=failed, round=round_)

@@ -7,15 +7,16 @@ import msgspec
 
 from services.generation.domain.job.state import Job
 from shared.contracts.event import Event
-from shared.contracts.generation import JobAuthorized, JobDisowned, JobRejected
+from shared.contracts.generation import JobAuthorized, JobDisowned, JobRejected, JobResumeRejected, hold_id
 
 
 class Authorize(msgspec.Struct, frozen=True):
-    """`held` micro-credits of this user are held for the job."""
+    """`held` micro-credits of this user are held for a round of the job. `hold_id` None: for its request."""
 
     job_id: UUID
     user_id: UUID
     held: int
+    hold_id: UUID | None = None
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -23,24 +24,50 @@ class Reject(msgspec.Struct, frozen=True):
 
     code: str
     reason: str
+    hold_id: UUID | None = None
 
 
 def authorize(command: Authorize, state: Job) -> Sequence[Event]:
-    """A pending job starts if exactly its quote is held, else it is rejected.
+    """A pending round starts if exactly its quote is held, else it is rejected. Nothing for another round's hold.
 
-    A hold for a job that this user doesn't have disowns the job, so that credits releases the hold.
+    A hold for a job that this user doesn't have disowns the job, so that credits releases the hold. So is one for a
+    round that the job has not had: it was lost in a restore.
     """
     if state.user_id != command.user_id:
-        return [JobDisowned(job_id=command.job_id, user_id=command.user_id)]
-    if state.status != "pending":
+        return [JobDisowned(job_id=command.job_id, user_id=command.user_id, hold_id=command.hold_id)]
+    if command.hold_id is not None and not state.has_had(command.hold_id):
+        return [JobDisowned(job_id=command.job_id, user_id=command.user_id, hold_id=command.hold_id)]
+    if not _is_awaited(command.hold_id, state):
         return []
     if command.held != state.quoted:
-        return reject(Reject("HOLD_DIFFERS", "Credits holds another amount than the job was quoted"), state)
-    return [JobAuthorized(job_id=command.job_id, held=command.held)]
+        message = "Credits holds another amount than the job was quoted"
+        return reject(Reject("HOLD_DIFFERS", message, command.hold_id), state)
+    return [JobAuthorized(job_id=command.job_id, held=command.held, round=state.round)]
 
 
 def reject(command: Reject, state: Job) -> Sequence[Event]:
-    """Nothing if the job is not pending."""
-    if state.status != "pending" or state.job_id is None:
+    """Nothing if the job is not waiting for this hold. A job whose resume is rejected is what it was before."""
+    if not _is_awaited(command.hold_id, state) or state.job_id is None:
         return []
+    if state.round:
+        assert state.user_id is not None, "a resumed job has an owner"
+        return [
+            JobResumeRejected(
+                job_id=state.job_id,
+                user_id=state.user_id,
+                round=state.round,
+                code=command.code,
+                reason=command.reason,
+                status=state.before_resume,
+                generations=state.resumed,
+                quoted=state.quoted,
+            )
+        ]
     return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason, user_id=state.user_id)]
+
+
+def _is_awaited(held: UUID | None, state: Job) -> bool:
+    """Whether the job waits for this hold. One that is being stopped waits for none: credits releases it."""
+    if state.status != "pending" or state.stopping or state.job_id is None:
+        return False
+    return (held or state.job_id) == hold_id(state.job_id, state.round)

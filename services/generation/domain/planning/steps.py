@@ -10,6 +10,7 @@ from services.generation.domain.payload.draws import seed
 from services.generation.domain.payload.prompts import drawn_prompt
 from services.generation.domain.payload.substitution import drawn, needs
 from services.generation.domain.workflow import Definition
+from services.generation.domain.workflow.cost import step_cost
 from services.generation.domain.workflow.types import build_work
 from shared.contracts.generation import PlannedStep
 from shared.contracts.generation_input import GenerationInput, Step
@@ -49,8 +50,13 @@ def plan_steps(
     values: Mapping[str, Any],
     hash_: str,
     owner: StepOwner,
+    *,
+    priced: bool = False,
 ) -> list[PlannedStep]:
-    """The steps of one generation, in the collection's order; `values`: its drawn variables."""
+    """The steps of one generation, in the collection's order; `values`: its drawn variables.
+
+    `priced`: with the cost of each, which raises InvalidCost where the quote did.
+    """
     steps: list[PlannedStep] = []
     for step in generation_input.steps:
         definition = definitions[step.workflow]
@@ -69,6 +75,7 @@ def plan_steps(
                 needs=needs(work.payload),
                 priority=definition.priority,
                 seeds=drawn_seeds(step, definition, values, payload),
+                cost=step_cost(definition.cost, payload).micro if priced else None,
             )
         )
     return steps

@@ -1,0 +1,41 @@
+"""Cancels the open generations of jobs that are stopped, and then ends these jobs."""
+
+import asyncio
+from uuid import UUID
+
+from services.generation.deciders import JOB
+from services.generation.domain.job import EndGeneration, FinishStop
+from services.generation.handlers import CommandHandlers
+from services.generation.job_specifications import JobSpecification
+from services.generation.processes.cancel_generations import NAME, end_of
+from shared.contracts.generation import JobStopRequested
+from shared.eventstore import RecordedEvent
+from shared.processes import Process
+
+BATCH = 200
+"""Generations that are cancelled at a time: concurrent ones share an append."""
+
+
+def cancel_process(handlers: CommandHandlers) -> Process:
+    async def cancel(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, JobStopRequested)
+        job = (await handlers.store.load(JOB, event.job_id)).state
+        if not job.stopping:
+            return
+        specification = await handlers.job_specifications.get(event.job_id)
+        assert specification is not None, "a job that is stopped was requested"
+        ends: list[EndGeneration] = []
+
+        async def cancel_one(gid: UUID, place: int, specification: JobSpecification) -> EndGeneration:
+            return end_of(gid, await handlers.cancel_generation(gid, place, job.round, specification))
+
+        places = list(job.places.items())
+        for start in range(0, len(places), BATCH):
+            batch = places[start : start + BATCH]
+            ends += await asyncio.gather(*(cancel_one(gid, place, specification) for gid, place in batch))
+        await handlers.command_job(
+            event.job_id, FinishStop(job.round, ends), recorded.context.caused(recorded.event_id, NAME)
+        )
+
+    return Process(NAME, (JobStopRequested,), cancel)

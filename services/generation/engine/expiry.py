@@ -1,0 +1,74 @@
+"""Ends jobs that wait for too long: for their credits, for a start, or for a worker.
+
+A job waits while nothing happens to it or its generations, and no worker is seen doing one of its steps. One that an
+operator paused does not expire.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import LiteralString
+from uuid import UUID, uuid5
+
+import structlog
+
+from services.generation.connected_workers import ConnectedWorkers
+from services.generation.domain.job import Stop
+from services.generation.handlers import CommandHandlers
+from shared.eventstore import Context
+from shared.eventstore.lease import Lease, run_as_leader
+from shared.handling.transient import is_transient
+
+NAME = "job-expiry"
+EVERY = 30.0
+"""Seconds between two looks; less if the limit is small."""
+MAX_JOBS = 200
+"""Jobs that one look ends."""
+
+SELECT_WAITING_JOBS: LiteralString = """
+select job_id, round, status, array(select (sid::text || ':' || attempt) from open_steps_v2 s where s.job_id = j.job_id)
+from jobs_v3 j
+where status in ('pending', 'processing') and not is_paused and moved_at < clock_timestamp() - %s::interval
+  and not exists (select from open_steps_v2 s
+                  where s.job_id = j.job_id and s.ready_at > clock_timestamp() - %s::interval)
+order by moved_at limit %s"""
+
+log = structlog.get_logger()
+
+
+class JobExpiry:
+    """`limit`: how long a job may wait, `max_queue_seconds` of the settings."""
+
+    def __init__(self, handlers: CommandHandlers, workers: ConnectedWorkers, limit: timedelta) -> None:
+        self._handlers, self._workers, self._limit = handlers, workers, limit
+
+    async def run(self) -> None:
+        """Looks while this replica holds the lease, until cancelled."""
+        await run_as_leader(self._handlers.store, NAME, self.watch)
+
+    async def watch(self, _lease: Lease | None = None) -> None:
+        """The leader's loop."""
+        every = min(EVERY, self._limit.total_seconds() / 4)
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await self.expire_waiting()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("job_expiry_waits", error=repr(error))
+
+    async def expire_waiting(self) -> None:
+        """One look. The job decides again: one that has moved on to another round does not expire."""
+        rows = await self._handlers.store.pool.rows(SELECT_WAITING_JOBS, (self._limit, self._limit, MAX_JOBS))
+        working = {f"{sid}:{attempt}" for sid, attempt in self._workers.sightings()}
+        for job_id, round_, status, attempts in rows:
+            if working.isdisjoint(attempts):
+                await self._expire(job_id, round_, status)
+
+    async def _expire(self, job_id: UUID, round_: int, status: str) -> None:
+        hours = self._limit.total_seconds() / 3600
+        what = "its credits" if status == "pending" else "a worker"
+        reason = f"The job has waited for {what} for more than {hours:g} hours"
+        context = Context(command_id=uuid5(job_id, f"expire:{round_}"), actor=NAME)
+        log.warning("job_expired", job_id=str(job_id), status=status)
+        await self._handlers.command_job(job_id, Stop("expired", reason, round_), context)

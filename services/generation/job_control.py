@@ -1,0 +1,131 @@
+"""What users do to their jobs after the request: cancel and resume."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from services.generation.deciders import GENERATION, JOB
+from services.generation.domain.generation import Generation
+from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
+from services.generation.domain.job import Job, Resume, Stop
+from services.generation.domain.job.resume import check_resumable
+from services.generation.domain.job.state import OPEN
+from services.generation.handlers import CommandHandlers
+from services.generation.job_specifications import JobSpecification
+from services.generation.processes.start_generations import planned_costs
+from shared.contracts.generation import ResumedGenerations
+from shared.contracts.generation_input import MAX_DETAILS
+from shared.contracts.problem import Detail, Problem, invalid, not_found
+from shared.eventstore import Context, Loaded
+from shared.eventstore.repeated_commands import is_recorded
+from shared.eventstore.watermarks import HEAD_WATERMARK
+from shared.eventstore.write_position import note
+
+POLL_SECONDS = 0.05
+BATCH = 200
+"""Generations whose states are read at a time."""
+
+
+class JobControl:
+    """`cancel_wait`, `verdict_wait`: seconds that a request waits for its outcome, as in the settings."""
+
+    def __init__(self, handlers: CommandHandlers, *, cancel_wait: float, verdict_wait: float) -> None:
+        self._handlers, self._cancel_wait, self._verdict_wait = handlers, cancel_wait, verdict_wait
+
+    async def own_job(self, job_id: UUID, user_id: UUID) -> Job:
+        """Raises NOT_FOUND."""
+        state = (await self._handlers.store.load(JOB, job_id)).state
+        if state.user_id != user_id or state.status in ("", "disowned"):
+            raise not_found("The job")
+        return state
+
+    async def cancel(self, job_id: UUID, user_id: UUID, context: Context) -> Job:
+        """The job when its open generations are cancelled, or still open after `cancel_wait`. Idempotent.
+
+        Raises NOT_FOUND, and JOB_HAS_ENDED for a job that has ended otherwise.
+        """
+        await self.own_job(job_id, user_id)
+        await self._handlers.command_job(job_id, Stop("cancelled"), context)
+        return await self._until(job_id, self._cancel_wait, lambda job: job.status not in OPEN)
+
+    async def resume(
+        self, job_id: UUID, user_id: UUID, resumed_from: str, gids: Sequence[UUID] | None, context: Context
+    ) -> Job:
+        """Resumes a job that has ended, and waits for the decision of credits: its state then.
+
+        `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
+        Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, and
+        INSUFFICIENT_CREDITS if credits declined the hold.
+        """
+        job = await self.own_job(job_id, user_id)
+        if not (context.repeatable and await is_recorded(self._handlers.store.pool, job_id, context)):
+            check_resumable(job)
+            command = await self._planned(job_id, job, resumed_from, gids)
+            await self._handlers.command_job(job_id, command, context)
+        job = await self._until(job_id, self._verdict_wait, lambda job: job.status != "pending")
+        if job.declined:
+            raise Problem("INSUFFICIENT_CREDITS", job.error)
+        return job
+
+    async def _planned(self, job_id: UUID, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> Resume:
+        specification = await self._handlers.job_specifications.get(job_id)
+        assert specification is not None, "a job that has ended was requested"
+        _check_request(specification, job, resumed_from, gids)
+        chosen = list(job.unfinished) if gids is None else list(dict.fromkeys(gids))
+        chosen.sort(key=job.unfinished.__getitem__)
+        alike: defaultdict[tuple[str, int, tuple[int, ...]], list[UUID]] = defaultdict(list)
+        for start in range(0, len(chosen), BATCH):
+            batch = chosen[start : start + BATCH]
+            states = await asyncio.gather(*(self._handlers.store.load(GENERATION, gid) for gid in batch))
+            for gid, loaded in zip(batch, states, strict=True):
+                status, cost, keep = _resumption(specification, job.unfinished[gid], loaded.state, resumed_from)
+                alike[status, cost, keep].append(gid)
+        return Resume(
+            after_round=job.round,
+            resumed_from=resumed_from,
+            generations=[
+                ResumedGenerations(gids_of_kind, cost, "failed" if status == "failed" else "cancelled", list(keep))
+                for (status, cost, keep), gids_of_kind in alike.items()
+            ],
+        )
+
+    async def _until(self, job_id: UUID, seconds: float, is_met: Callable[[Job], bool]) -> Job:
+        """The job when the condition is met, or after `seconds`. The caller's next reads include what it shows."""
+        store, loop = self._handlers.store, asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            head = store.watermarks.value(HEAD_WATERMARK)
+            loaded: Loaded[Job] = await store.load(JOB, job_id)
+            if is_met(loaded.state) or loop.time() >= until:
+                note(loaded.position)
+                return loaded.state
+            await asyncio.sleep(min(POLL_SECONDS, max(until - loop.time(), 0)))
+            await store.watermarks.wait_beyond(HEAD_WATERMARK, head, min(1.0, max(until - loop.time(), 0)))
+
+
+def _resumption(
+    specification: JobSpecification, place: int, state: Generation, resumed_from: str
+) -> tuple[str, int, tuple[int, ...]]:
+    is_priced = state.started is None or costs_are_recorded(state.started.steps)
+    step_costs = {} if is_priced else planned_costs(specification, place)
+    keep, cost = resumption(state, resumed_from, specification.generations[place].cost, step_costs)
+    return state.status, cost, tuple(keep)
+
+
+def _check_request(specification: JobSpecification, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> None:
+    faults: list[Detail] = []
+    step_ids = [str(step.id) for step in specification.generation_input.steps]
+    if resumed_from not in (LAST_COMPLETED, START, *step_ids):
+        accepted = f"last_completed, start, or the id of one of the collection's steps ({', '.join(step_ids[:20])})"
+        faults.append(Detail("/from", f"must be {accepted}"))
+    if gids is not None and not gids:
+        faults.append(Detail("/generations", "is empty; leave it out to resume all that have not completed"))
+    own = {generation.gid for generation in specification.generations}
+    for index, gid in enumerate(gids or ()):
+        if gid not in own:
+            faults.append(Detail(f"/generations/{index}", "is not a generation of this job"))
+        elif gid not in job.unfinished:
+            faults.append(Detail(f"/generations/{index}", "has completed, so there is nothing to resume"))
+    if faults:
+        raise invalid("The job can't be resumed in this way", *faults[:MAX_DETAILS])

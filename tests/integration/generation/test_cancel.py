@@ -1,0 +1,59 @@
+"""Cancelling a job: what has completed is kept and charged, the rest stops and is released."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from shared.contracts.work import WorkMessage
+from tests.integration.generation.working import Worker, finished
+from tests.support.apps.generation import FOXES, Api, created
+from tests.support.patience import eventually
+
+
+def only(*services: str):
+    """Answers work of these services, and takes the other without an answer."""
+
+    def behave(work: WorkMessage):
+        return finished(work) if work.service_required in services else None
+
+    return behave
+
+
+async def cancel(api: Api, job_id: str, user: UUID | None = None, **headers: str):
+    arguments = () if user is None else (user,)
+    return await api.send("POST", f"/jobs/{job_id}/cancel", *arguments, json={}, headers=headers)
+
+
+async def in_work(worker_: Worker, count: int) -> None:
+    await eventually(lambda: _has_worked(worker_, count), f"{count} messages of work")
+
+
+async def _has_worked(worker_: Worker, count: int) -> bool:
+    return len(worker_.worked) >= count
+
+
+async def test_a_running_job_is_cancelled(api: Api, collections, credits_, worker_: Worker):
+    """Both sketches are done, no frame: the sketches are charged, the frames released."""
+    worker_.behave = only("sketch")
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    await in_work(worker_, 4)
+    answer = await cancel(api, job_id)
+    assert answer.status == 200, answer.body
+    assert answer.data == {
+        "job_id": job_id,
+        "status": "cancelled",
+        "completed": 0,
+        "cancelled": 2,
+        "captured": Decimal(2),
+        "released": Decimal("0.5"),
+    }
+    job = await api.ended(job_id, "cancelled")
+    assert job["credits"] == {
+        "quoted": Decimal("2.5"),
+        "held": Decimal("2.5"),
+        "captured": Decimal(2),
+        "released": Decimal("0.5"),
+    }
+    assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 0, "failed": 0, "cancelled": 2}
+    assert [(each["status"], len(each["outputs"])) for each in job["generations"]] == [("cancelled", 1)] * 2
+    await credits_.settled(("8", "0", "2"))
+    assert (await cancel(api, job_id)).data == answer.data

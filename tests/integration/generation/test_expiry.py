@@ -1,0 +1,69 @@
+"""Jobs that wait for too long expire, and operators pause jobs."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.integration.generation.test_resume import resume
+from tests.integration.generation.working import Worker
+from tests.support.apps.client import ALICE
+from tests.support.apps.generation import FOXES, created, generation_service
+from tests.support.patience import eventually
+from tests.support.tokens import TokenIssuer
+
+
+async def test_a_job_that_no_worker_takes_expires(
+    database: str, nats_url: str, tmp_path: Path, collections: Any, credits_: Any, worker_: Worker
+) -> None:
+    """Everything is released; it can be resumed."""
+    worker_.may_work.clear()
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer(), max_queue_seconds=2.0) as api:
+        job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+        job = await api.ended(job_id, "expired")
+        assert "for more than" in job["error"]
+        assert (job["credits"]["captured"], job["credits"]["released"]) == (0, Decimal("2.5"))
+        await credits_.settled(("10", "0", "0"))
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer()) as api:
+        worker_.may_work.set()
+        assert (await resume(api, job_id)).status == 202
+        await api.ended(job_id)
+
+
+async def test_a_job_whose_hold_never_comes_expires(
+    database: str, nats_url: str, tmp_path: Path, collections: Any, worker_: Worker
+) -> None:
+    """Without the credits service it stays pending, and then ends; nothing of it ran."""
+    async with generation_service(
+        database, nats_url, tmp_path, TokenIssuer(), max_queue_seconds=2.0, verdict_wait=0.1
+    ) as api:
+        job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+        job = await api.ended(job_id, "expired")
+        assert job["generation_counts"]["cancelled"] == 2
+        assert not worker_.worked
+
+
+async def test_an_operator_pauses_and_continues_a_job(
+    api: Any, collections: Any, credits_: Any, worker_: Worker
+) -> None:
+    """What is open goes on, nothing else starts; its user may not do it."""
+    await credits_.give("100")
+    worker_.may_work.clear()
+    job_id = (await api.generate(await created(collections, FOXES), generations=70)).data["job_id"]
+    await eventually(lambda: _started(api, job_id, 64), "a window of generations to start")
+    assert (await api.send("POST", f"/jobs/{job_id}/pause", json={})).status == 403
+    operator = {"headers": api.issuer.bearer(ALICE, roles=["operator"]), "json": {"reason": "maintenance"}}
+    answer = await api.session.post(f"{api.url}/jobs/{job_id}/pause", **operator)
+    assert (answer.status, (await answer.json())["data"]["is_paused"]) == (200, True)
+    worker_.may_work.set()
+    await eventually(lambda: _completed(api, job_id, 64), "what is open to complete")
+    assert (await api.job(job_id))["generation_counts"]["pending"] == 6
+    await api.session.post(f"{api.url}/jobs/{job_id}/unpause", headers=operator["headers"])
+    assert (await api.ended(job_id))["generation_counts"]["completed"] == 70
+
+
+async def _started(api: Any, job_id: str, count: int) -> bool:
+    return bool((await api.job(job_id))["generation_counts"]["processing"] == count)
+
+
+async def _completed(api: Any, job_id: str, count: int) -> bool:
+    return bool((await api.job(job_id))["generation_counts"]["completed"] == count)
