@@ -10,12 +10,12 @@ import click
 
 from infra.cli.options import data_option, examples, fail, folder
 from infra.embedded.errors import SetError
-from infra.embedded.nats_users import OWNERS
+from infra.embedded.nats_users import HTTP_API_USER, OWNERS
 from infra.embedded.set_lock import SetInUseError
 from infra.embedded.up import PortInUseError, run_set
 
 WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)*")
-TAKEN = (*OWNERS, "worker", "comfy", "operator")
+TAKEN = (*OWNERS, "worker", "comfy", HTTP_API_USER, "operator")
 
 
 @click.command(

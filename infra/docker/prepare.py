@@ -8,9 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, public_jwks
+from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, ensure_secrets_key, public_jwks
 from infra.embedded.nats import configuration
-from infra.embedded.nats_users import COMFY, service_users
+from infra.embedded.nats_users import COMFY, HTTP_API_USER, service_users
 from infra.embedded.plan import BUCKET, COMFY_WORKER, SERVICES
 from infra.embedded.postgres import create_databases
 from infra.embedded.seaweedfs import identities, s3_client
@@ -26,13 +26,14 @@ def write_files(folder: Path, public_url: str) -> None:
     """Writes the configuration of the servers, the keys, and the settings of each container."""
     folder.mkdir(parents=True, exist_ok=True)
     secrets = Secrets(folder)
-    names = (*SERVICES, "worker", COMFY_WORKER, "operator")
+    names = (*SERVICES, "worker", COMFY_WORKER, HTTP_API_USER, "operator")
     users = service_users({name: secrets.get(f"nats/{name}") for name in names}, {COMFY_WORKER: COMFY})
     _write(folder / "postgres.password", secrets.get("postgres"), READABLE)
     _write(folder / "nats.conf", configuration("0.0.0.0:4222", "/data", users), READABLE)
     _write(folder / "s3.json", identities(secrets.get("s3/access"), secrets.get("s3/secret")), READABLE)
     issuer = ensure_private_key(folder / "issuer.jwk")
     ensure_private_key(folder / "grants.jwk")
+    ensure_secrets_key(folder / "secrets.key")
     _write(folder / "jwks.json", json.dumps(public_jwks(issuer)), 0o600)
     for name, settings in environments(folder, secrets, public_url).items():
         _write(folder / f"{name}.env", "".join(f"{key}={value}\n" for key, value in settings.items()), 0o600)
@@ -50,7 +51,11 @@ def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, d
             "S3_BUCKET": BUCKET,
             "GRANTS_JWKS_URL": grants,
         },
-        "generation": {"GRANT_KEY_FILE": str(folder / "grants.jwk"), "STORAGE_URL": f"http://storage:{HTTP_PORT}"},
+        "generation": {
+            "GRANT_KEY_FILE": str(folder / "grants.jwk"),
+            "STORAGE_URL": f"http://storage:{HTTP_PORT}",
+            "EMPROPS_SECRETS_KEY": ensure_secrets_key(folder / "secrets.key"),
+        },
         "edge": {
             **{f"{name.upper()}_URL": f"http://{name}:{HTTP_PORT}" for name in SERVICES if name != "edge"},
             "JWKS_FILE": str(folder / "jwks.json"),
@@ -72,7 +77,8 @@ def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, d
         for name in SERVICES
     }
     result |= {
-        name: {"NATS_URL": _nats_url(name, secrets), "PUBLIC_URL": public_url} for name in ("worker", COMFY_WORKER)
+        name: {"NATS_URL": _nats_url(name, secrets), "PUBLIC_URL": public_url}
+        for name in ("worker", COMFY_WORKER, HTTP_API_USER)
     }
     return result
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ def ensure_private_key(path: Path) -> dict[str, str]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, json.dumps(key).encode())
     return key
+
+
+def ensure_secrets_key(path: Path) -> str:
+    """The key of the values of secrets, 32 bytes in base64, in a file (0600) that is created if it does not exist.
+
+    It is in no backup of the databases: without it, the secrets must be set again.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, base64.b64encode(os.urandom(32)))
+    return path.read_text()
 
 
 def rotate_private_key(path: Path, *, revoke: bool) -> None:

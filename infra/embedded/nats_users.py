@@ -18,6 +18,9 @@ STUDIO = ("direct_job.sketch", "direct_job.frame", "direct_job.caption")
 """The kinds of work of the built-in worker, whose user is `worker`."""
 COMFY = ("comfy_workflow.comfy",)
 """The kinds of work of the ComfyUI worker, whose user is `comfy`, in sets that run it."""
+HTTP_API_USER = "http-api"
+HTTP_API = ("fetch_api.http_api",)
+"""The kinds of work of the http worker. Its user may ask for secrets, no other one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def service_users(
             publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
             subscribe += ["progress.>", "workers.*", "checkpoints.>", "secrets.>"]
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe), answers=owner == "generation")
-    for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
+    for name, kinds in {"worker": STUDIO, HTTP_API_USER: HTTP_API, **(workers or {})}.items():
         users[name] = worker_user(name, passwords[name], kinds)
     return users
 
@@ -87,7 +90,7 @@ def worker_user(name: str, password: str, kinds: Sequence[str]) -> NatsUser:
 
     It reads no other work, whose messages contain upload grants, no events, and no replies to other users.
     """
-    publish = ["workers.>"]
+    publish = [*(["secrets.*"] if name == HTTP_API_USER else []), "workers.>"]
     for kind in kinds:
         consumer = consumer_name(kind)
         publish += [

@@ -11,12 +11,13 @@ from infra.embedded.keys import (
     AUDIENCE,
     DEVELOPMENT_ISSUER,
     ensure_private_key,
+    ensure_secrets_key,
     public_jwks,
     retired_jwks,
     retired_keys,
 )
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import COMFY, service_users
+from infra.embedded.nats_users import COMFY, HTTP_API_USER, service_users
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.probes import probe_http
@@ -24,6 +25,8 @@ from infra.embedded.process import ProcessSpec
 from infra.embedded.seaweedfs import PORTS, SeaweedServer
 from infra.embedded.set_file import S3Info, Secrets, ServiceInfo, SetFile, write_private
 from infra.embedded.supervisor import Stage
+from infra.embedded.wanted import FOLDER as WANTED
+from infra.embedded.wanted import HTTP_API, is_wanted
 
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
@@ -55,6 +58,7 @@ class Keys:
     issuer: Path
     jwks: Path
     grants: Path
+    secrets: Path
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def make_plan(
         issuer_key_file=str(keys.issuer),
         jwks_file=str(keys.jwks),
         grant_key_file=str(keys.grants),
+        secrets_key_file=str(keys.secrets),
         postgres_url=servers.postgres.dsn(),
         nats_url=servers.nats.url("operator"),
         s3=S3Info(
@@ -131,6 +136,11 @@ def make_plan(
         processes.append(
             _worker(file, data, name, "workers.comfy", ports.pick(name), nats_url, {"COMFY_URLS": comfy_urls})
         )
+    private = {"EMPROPS_PRIVATE_HOSTS": os.environ.get("EMPROPS_PRIVATE_HOSTS", "")}
+    http_apis = tuple(
+        _worker(file, data, name, "workers.http_api", ports.pick(name), servers.nats.url(HTTP_API_USER), private)
+        for name in (f"{HTTP_API_USER}-{number}" for number in range(1, replicas + 1))
+    )
     for name in workers:
         _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
     file.ports = dict(ports.picked)
@@ -143,12 +153,14 @@ def make_plan(
         # Takes seconds to start. Only storage needs it, waits for it and makes the bucket; so nothing waits here.
         Stage((servers.seaweed.process(),), is_ahead=True, is_beside=True),
         Stage(tuple(processes), is_ahead=True),
+        Stage(http_apis, wanted=lambda: is_wanted(data, HTTP_API)),
     ]
     return Plan(stages, file)
 
 
 def _ensure_keys(folder: Path) -> Keys:
-    keys = Keys(folder / "issuer.jwk", folder / "jwks.json", folder / "grants.jwk")
+    keys = Keys(folder / "issuer.jwk", folder / "jwks.json", folder / "grants.jwk", folder / "secrets.key")
+    ensure_secrets_key(keys.secrets)
     issuer = ensure_private_key(keys.issuer)
     ensure_private_key(keys.grants)
     write_private(keys.jwks, json.dumps(public_jwks(issuer, *retired_keys(keys.issuer))).encode())
@@ -156,7 +168,7 @@ def _ensure_keys(folder: Path) -> Keys:
 
 
 def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets, workers: Mapping[str, Sequence[str]]) -> Servers:
-    names = (*SERVICES, "worker", "operator", *workers)
+    names = (*SERVICES, "worker", HTTP_API_USER, "operator", *workers)
     users = service_users({name: passwords.get(f"nats/{name}") for name in names}, workers)
     return Servers(
         PostgresServer(data / "postgres", ports.pick("postgres"), passwords.get("postgres")),
@@ -236,7 +248,13 @@ def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
     # the queue over a restart with fewer replicas.
     retired = retired_jwks(Path(file.grant_key_file))
     settings = {"GRANT_RETIRED_JWKS_FILE": str(retired)} if retired.exists() else {}
-    return {"GRANT_KEY_FILE": file.grant_key_file, "STORAGE_URL": file.url, **settings}
+    return {
+        "GRANT_KEY_FILE": file.grant_key_file,
+        "STORAGE_URL": file.url,
+        "EMPROPS_SECRETS_KEY": Path(file.secrets_key_file).read_text(),
+        "HTTP_WORKER_WANTED_FILE": str(Path(file.secrets_key_file).parents[1] / WANTED / HTTP_API),
+        **settings,
+    }
 
 
 def _edge_settings(file: SetFile, _number: int) -> dict[str, str]:

@@ -76,6 +76,8 @@ class SetFile(msgspec.Struct, kw_only=True):
     """Ed25519 private JWK that signs development tokens."""
     jwks_file: str
     grant_key_file: str
+    secrets_key_file: str = ""
+    """Encrypts the values of secrets."""
     postgres_url: str
     """As the superuser."""
     nats_url: str

@@ -25,6 +25,7 @@ from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
 """Between two readiness checks of a process that starts."""
+WANTED_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class Stage:
     """They are launched at once, to load while earlier stages start; held ones continue when it is their turn."""
     is_beside: bool = False
     """The next stage does not wait for them."""
+    wanted: Callable[[], bool] | None = None
+    """Starts them once it returns True, which is looked at every WANTED_SECONDS; nothing waits for them."""
 
 
 def _kill_group(group: int) -> None:
@@ -105,23 +108,40 @@ class Supervisor:
         specs = [spec for stage in stages for spec in stage.processes]
         assert len({spec.name for spec in specs}) == len(specs), "every process needs a name of its own"
         self.children = {spec.name: Child(spec, self._describe(spec)) for spec in specs}
+        self._unwanted = {spec.name for stage in stages if stage.wanted for spec in stage.processes}
+        self._waiting: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Returns when every process is ready. Raises `StartFailedError`; call `stop` then, too."""
-        for stage in self._stages:
+        """Returns when every process of a stage without `wanted` is ready.
+
+        Raises `StartFailedError`; call `stop` then, too.
+        """
+        stages = [stage for stage in self._stages if stage.wanted is None]
+        for stage in stages:
             if stage.is_ahead:
                 self._begin(stage)
         completing: list[asyncio.Task[None]] = []
         try:
-            for stage in self._stages:
+            for stage in stages:
                 if not stage.is_ahead:
                     self._begin(stage)
                 completing.append(asyncio.create_task(self._complete(stage)))
                 if not stage.is_beside:
                     await _until_done(completing[-1:], completing)
             await _until_done(completing, completing)
+            optional = [stage for stage in self._stages if stage.wanted is not None]
+            self._waiting = [asyncio.create_task(self._begin_when_wanted(stage)) for stage in optional]
         finally:
             await stop(*completing)
+
+    async def _begin_when_wanted(self, stage: Stage) -> None:
+        assert stage.wanted is not None
+        while not stage.wanted():  # noqa: ASYNC110 - it looks at a file
+            await asyncio.sleep(WANTED_SECONDS)
+        self._unwanted -= {spec.name for spec in stage.processes}
+        self._begin(stage)
+        for child in self._children_of(stage):
+            child.turn.set()
 
     def _begin(self, stage: Stage) -> None:
         for child in self._children_of(stage):
@@ -140,6 +160,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all processes, last stage first; each is killed after its `grace_seconds`."""
         self._stopping.set()
+        await stop(*self._waiting)
         for stage in reversed(self._stages):
             await asyncio.gather(*(self._stop_child(self.children[spec.name]) for spec in stage.processes))
         await self._launcher.stop()
@@ -263,4 +284,4 @@ class Supervisor:
         if pid != info.pid:
             info.start = start_of_pid(pid) if pid is not None else None
         info.pid, info.state = pid, state
-        self._changed([child.info for child in self.children.values()])
+        self._changed([child.info for name, child in self.children.items() if name not in self._unwanted])

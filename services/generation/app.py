@@ -16,7 +16,9 @@ from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.expiry import JobExpiry
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
+from services.generation.engine.secret_requests import SecretRequests
 from services.generation.engine.starter import GenerationStarter
+from services.generation.engine.wanted_worker import wanted_worker_process
 from services.generation.engine.watchdog import Watchdog
 from services.generation.engine.work_stopper import WorkStopper
 from services.generation.event_stream.hub import JobEventHub
@@ -34,6 +36,7 @@ from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.projections.workflows import WORKFLOWS
 from services.generation.queries import Queries
 from services.generation.routes import ROUTES
+from services.generation.secrets import Secrets
 from services.generation.settings import GenerationSettings
 from services.generation.stored_files import StoredFiles
 from services.generation.upload_grants import GrantSigner
@@ -83,6 +86,7 @@ async def build(runtime: Runtime) -> Parts:
         available_models=lambda: announced_models(workers),
     )
     checkpoints = Checkpoints(handlers, broker)
+    secret_requests = SecretRequests(Secrets(runtime.store, settings.emprops_secrets_key), broker)
     step_deadline = timedelta(seconds=settings.step_deadline)
     dispatcher = Dispatcher(
         handlers,
@@ -105,6 +109,7 @@ async def build(runtime: Runtime) -> Parts:
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
     intake = ResultsIntake(handlers, broker, stored_files, runtime.history.arrivals)
     add_health_checks(runtime, broker, intake, watchdog, queue, workers, step_deadline=settings.step_deadline)
+    wanted = wanted_worker_process(settings.http_worker_wanted_file)
     return Parts(
         route_handlers=ROUTES,
         dependencies={
@@ -128,6 +133,7 @@ async def build(runtime: Runtime) -> Parts:
             report_process(handlers),
             cancel_process(handlers),
             WorkStopper(broker).process(),
+            wanted,
         ],
         background=[
             broker.run,
@@ -135,6 +141,7 @@ async def build(runtime: Runtime) -> Parts:
             hub.run,
             intake.run,
             checkpoints.run,
+            secret_requests.run,
             watchdog.run,
             JobExpiry(handlers, workers, timedelta(seconds=settings.max_queue_seconds)).run,
         ],

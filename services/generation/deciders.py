@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from services.generation.domain import collection_source, generation, job, model, workflow
+from services.generation.domain import collection_source, generation, job, model, secret, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import Generation
 from services.generation.domain.job import Job
 from services.generation.domain.model import ModelFile
+from services.generation.domain.secret import Secret
 from services.generation.domain.workflow import Workflow
 from shared.eventstore import Decider
 
@@ -24,4 +25,5 @@ GENERATION: Decider[Generation] = Decider(
     name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation
 )
 MODEL: Decider[ModelFile] = Decider(name="model", initial=ModelFile(), evolve=model.evolve, state_type=ModelFile)
-DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, MODEL, SOURCE, JOB, GENERATION)
+SECRET: Decider[Secret] = Decider(name="secret", initial=Secret(), evolve=secret.evolve, state_type=Secret)
+DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, MODEL, SOURCE, JOB, GENERATION, SECRET)

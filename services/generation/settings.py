@@ -16,6 +16,10 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     """A JWKS with the public keys of earlier grants: they stay valid while work that was sent with them waits."""
     storage_url: str
     """The storage service, as workers reach it."""
+    http_worker_wanted_file: str = ""
+    """Is made when a fetch_api workflow is registered, so that `emprops up` starts the http worker."""
+    emprops_secrets_key: str = ""
+    """Encrypts the values of secrets: 32 bytes in base64. Without it there are no secrets."""
     nats_work_stream_replicas: int | None = None
     """Replicas of the streams WORK and RESULTS in a NATS cluster. If not set, the streams are left as they are."""
     nats_work_stream_max_age: float | None = None

@@ -6,8 +6,8 @@ of secrets in its URL and headers, `{{NAME}}`, get their values here, at the las
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -18,8 +18,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from shared.contracts.work import MAX_CHECKPOINT
 from workers.http_api.expressions import holds, jq_value, jq_values
 from workers.http_api.public_addresses import NotAllowed, PublicAddresses
+from workers.http_api.redaction import Redaction
 from workers.kit.faults import StepFault, permanent, transient
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -31,6 +33,9 @@ TRIES = 4
 """Of one call within an attempt; what still fails then is left to the step's next attempt."""
 LONGEST_PAUSE = 60.0
 RETRIED = frozenset({408, 425, 429})
+GONE = frozenset({404, 410})
+"""Of a look at a task: the API does not know it, or not yet."""
+ACCEPTED = 202
 NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,99})\s*\}\}")
 PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -66,42 +71,61 @@ class Found(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ApiRun:
-    """`checkpoint` is what an earlier attempt has stored: the task that it started, which is never started twice."""
+    """One attempt's calls. `secret` adds each value to `redaction`, which `store` applies to checkpoints.
+
+    A checkpoint has `parameters`, the values of the running task's URL, or `values`, what a call has returned; and
+    `ended`, the number of tasks that have failed or are gone. A task is started if neither of the first two is there.
+    """
 
     http: aiohttp.ClientSession
     addresses: PublicAddresses
     secret: Secrets
+    redaction: Redaction
     store: Store
     random: Random
     now: Callable[[], datetime]
-    idempotency_key: str
-    used: list[str] = field(default_factory=list)
-    """Values of secrets that went out: they are cut out of what is said about an answer, which may repeat them."""
+    sid: str
 
     async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Found:
-        """Raises StepFault."""
+        """`checkpoint`: the newest of earlier attempts. Raises StepFault."""
+        checkpoint = await self._with_secret_values(payload["request"], checkpoint or {})
+        ended = checkpoint.get("ended", 0)
+        # One key for each task: an API that knows it answers a second start with the first one's task.
+        request = {**payload["request"], "key": f"{self.sid}-{ended}" if ended else self.sid}
         if payload["fetch"] == "wait":
-            answer = await self._call(payload["request"], payload["success"])
-            return self._found(payload.get("wait") or {}, answer)
+            if "values" in checkpoint:
+                return Found(values=checkpoint["values"])
+            found = self._found(payload.get("wait") or {}, await self._call(request, payload["success"]))
+            if found.content is None and len(msgspec.json.encode(found.values)) < MAX_CHECKPOINT // 2:
+                await self.store({"values": found.values, "ended": ended})
+            return found
         polling = payload["polling"]
-        parameters = checkpoint["parameters"] if checkpoint else await self._start(payload, polling)
-        return await self._poll(payload["request"], polling, parameters)
+        parameters = checkpoint.get("parameters")
+        if parameters is None:
+            parameters = await self._start(request, payload["success"], polling)
+            await self.store({"parameters": parameters, "ended": ended})
+        try:
+            return await self._poll(request, polling, parameters)
+        except TaskEnded as task:
+            await self.store({"ended": ended + 1})
+            raise task.fault from None
 
-    async def _start(self, payload: Mapping[str, Any], polling: Mapping[str, Any]) -> dict[str, str]:
-        answer = (await self._call(payload["request"], payload["success"])).json()
+    async def _start(
+        self, request: Mapping[str, Any], success: Sequence[int], polling: Mapping[str, Any]
+    ) -> dict[str, str]:
+        answer = (await self._call(request, success)).json()
         parameters = {}
         for name, source in (polling.get("params") or {}).items():
             value = jq_value(source["exprJq"], answer)
             if value is None:
                 raise permanent("API_ANSWER", f"The API's answer has nothing at {source['exprJq']}, its {name}")
             parameters[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        await self.store({"parameters": parameters})
         return parameters
 
     async def _poll(
         self, request: Mapping[str, Any], polling: Mapping[str, Any], parameters: Mapping[str, str]
     ) -> Found:
-        """Until the task has ended; the step's deadline bounds it."""
+        """Until the task has ended; the step's deadline bounds it. Raises TaskEnded for a failed or unknown task."""
         look = {
             "method": polling.get("method", "GET"),
             "url": PARAMETER.sub(lambda name: quote(parameters.get(name[1], name[0]), safe=""), polling["url"]),
@@ -109,18 +133,30 @@ class ApiRun:
         }
         seconds = min(CALL_SECONDS, max(1.0, polling.get("timeout", 0) / 1000)) if polling.get("timeout") else None
         while True:
-            answer = await self._call(look, polling["successResponseCode"], seconds=seconds)
-            body = answer.json()
-            if _is_true(polling, "stopWhenExpr", body):
-                raise permanent("API_FAILED", f"The API's task failed: {self._summary(answer)}")
-            if not _is_true(polling, "continueWhenExpr", body):
-                return self._found(polling, answer)
+            success = polling["successResponseCode"]
+            answer = await self._call(look, {*success, *GONE, ACCEPTED}, seconds=seconds, again=GONE)
+            if answer.status in GONE and answer.status not in success:
+                raise TaskEnded(permanent("API_TASK_GONE", f"The API does not know its task any more: {answer.status}"))
+            if answer.status in success:
+                body = answer.json()
+                if _is_true(polling, "stopWhenExpr", body):
+                    raise TaskEnded(permanent("API_FAILED", f"The API's task failed: {self._summary(answer)}"))
+                if not _is_true(polling, "continueWhenExpr", body):
+                    return self._found(polling, answer)
             await asyncio.sleep(POLL_SECONDS * self.random.uniform(0.8, 1.2))
 
     async def _call(
-        self, request: Mapping[str, Any], success: Sequence[int], *, seconds: float | None = None
+        self,
+        request: Mapping[str, Any],
+        success: Collection[int],
+        *,
+        seconds: float | None = None,
+        again: Collection[int] = (),
     ) -> Answer:
-        """One request, tried again while the API is busy or away. Raises StepFault."""
+        """One request, tried again while the API is busy or away, or answers with a status of `again`.
+
+        Raises StepFault.
+        """
         for number in range(1, TRIES + 1):
             try:
                 answer, wait = await self._once(request, seconds or CALL_SECONDS)
@@ -129,24 +165,17 @@ class ApiRun:
                     raise
                 wait = None
             else:
-                if answer.status in success:
+                if answer.status in success and (answer.status not in again or number == TRIES):
                     return answer
                 refusal = self._refusal(answer)
-                if not refusal.error.retryable or number == TRIES:
+                if answer.status not in again and (not refusal.error.retryable or number == TRIES):
                     raise refusal
             pause = wait if wait is not None else 2.0 ** (number - 1) * self.random.uniform(0.5, 1.0)
             await asyncio.sleep(min(pause, LONGEST_PAUSE))
         raise AssertionError("the last try returns or raises")
 
     async def _once(self, request: Mapping[str, Any], seconds: float) -> tuple[Answer, float | None]:
-        url = URL(await self._with_secrets(request["url"], in_url=True), encoded=False)
-        headers = {name: await self._with_secrets(text) for name, text in request["headers"].items()}
-        method = request["method"].upper()
-        if method not in {"GET", "HEAD"}:
-            headers.setdefault("Idempotency-Key", self.idempotency_key)
-        body = msgspec.json.encode(request["body"]) if "body" in request and method != "GET" else None
-        if body is not None and not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = "application/json"
+        method, url, headers, body = await self._with_values(request)
         try:
             self.addresses.check_url(url)
             async with (
@@ -166,17 +195,42 @@ class ApiRun:
             if isinstance(error.os_error, NotAllowed):
                 raise permanent("API_ADDRESS", f"The API can't be called: {error.os_error}") from None
             raise transient("API_UNAVAILABLE", f"{url.host} can't be reached") from None
+        except (ValueError, aiohttp.InvalidURL):
+            raise permanent("API_REQUEST", "The URL or a header of api.json, with its secrets, is malformed") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise transient("API_UNAVAILABLE", f"{url.host} did not answer ({type(error).__name__})") from None
+
+    async def _with_values(self, request: Mapping[str, Any]) -> tuple[str, URL, dict[str, str], bytes | None]:
+        """Method, URL, headers and body, with the secrets' values. Raises StepFault."""
+        try:
+            url = URL(await self._with_secrets(request["url"], in_url=True), encoded=False)
+        except ValueError:
+            raise permanent("API_REQUEST", "The URL of api.json, with its secrets, is no address") from None
+        headers = {name: await self._with_secrets(text) for name, text in request["headers"].items()}
+        names = {name.lower() for name in headers}
+        method = request["method"].upper()
+        if method not in {"GET", "HEAD"} and "idempotency-key" not in names:
+            headers["Idempotency-Key"] = request.get("key", self.sid)
+        body = msgspec.json.encode(request["body"]) if "body" in request and method != "GET" else None
+        if body is not None and "content-type" not in names:
+            headers["Content-Type"] = "application/json"
+        return method, url, headers, body
 
     async def _with_secrets(self, text: str, *, in_url: bool = False) -> str:
         parts, end = [], 0
         for token in NAME.finditer(text):
             value = await self.secret(token[1])
-            self.used.append(value)
             parts += [text[end : token.start()], quote(value, safe="") if in_url else value]
             end = token.end()
         return "".join([*parts, text[end:]])
+
+    async def _with_secret_values(self, request: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The checkpoint as `store` was given it: where it names the request's secrets, with their values."""
+        if "{{" in str(checkpoint):
+            for name in NAME.findall(" ".join([request["url"], *request["headers"].values()])):
+                await self.secret(name)
+        restored: Mapping[str, Any] = self.redaction.with_values(checkpoint)
+        return restored
 
     def _found(self, settings: Mapping[str, Any], answer: Answer) -> Found:
         expression = settings.get("outputExprJq")
@@ -195,10 +249,15 @@ class ApiRun:
 
     def _summary(self, answer: Answer) -> str:
         """The beginning of an answer, for the user who pays for it."""
-        text = answer.body[:2000].decode(errors="replace")
-        for secret in filter(None, self.used):
-            text = text.replace(secret, "***")
-        return text[:300].strip() or "an empty answer"
+        return self.redaction.text(answer.body[:2000].decode(errors="replace"))[:300].strip() or "an empty answer"
+
+
+class TaskEnded(Exception):  # noqa: N818 - of a task
+    """A task that makes nothing any more: a resumed step starts another one."""
+
+    def __init__(self, fault: StepFault) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:

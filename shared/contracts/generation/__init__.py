@@ -49,6 +49,7 @@ from shared.contracts.generation.job import (
     hold_id,
 )
 from shared.contracts.generation.model import ModelDescribed, ModelEvent
+from shared.contracts.generation.secret import SecretDeleted, SecretEvent, SecretSet
 from shared.contracts.generation.workflow import WorkflowDeprecated, WorkflowEvent, WorkflowRegistered
 from shared.contracts.language import Upcaster
 
@@ -56,6 +57,8 @@ EVENTS: tuple[type[Event], ...] = (
     WorkflowRegistered,
     WorkflowDeprecated,
     ModelDescribed,
+    SecretSet,
+    SecretDeleted,
     CollectionAdopted,
     JobDisowned,
     JobRequested,
@@ -124,6 +127,9 @@ __all__ = [
     "PlannedStep",
     "RequestedGeneration",
     "ResumedGenerations",
+    "SecretDeleted",
+    "SecretEvent",
+    "SecretSet",
     "StepCheckpointed",
     "StepCompleted",
     "StepError",

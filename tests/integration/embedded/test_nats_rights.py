@@ -8,14 +8,14 @@ import pytest
 from nats.aio.client import Client
 
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import OWNERS, RESULTS_INTAKE, STUDIO, service_users
+from infra.embedded.nats_users import HTTP_API, HTTP_API_USER, OWNERS, RESULTS_INTAKE, STUDIO, service_users
 from services.generation.engine import results_intake
 from shared.contracts.consumers import CONSUMERS, ORDERED_SUFFIX
 from shared.contracts.work import consumer_name
 from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
 
-WORKERS = {"worker": STUDIO, "text": ("direct_job.text",)}
+WORKERS = {"worker": STUDIO, HTTP_API_USER: HTTP_API, "text": ("direct_job.text",)}
 KINDS = {kind: user for user, kinds in WORKERS.items() for kind in kinds}
 """The user of each kind of work."""
 USERS = (*OWNERS, *WORKERS)
@@ -53,6 +53,7 @@ def publishing() -> list[Right]:
     found += [right(f"results.job.gid.{kind}", user) for kind, user in KINDS.items()]
     found += [right(f"progress.job.gid.sid.{kind}", "generation", user) for kind, user in KINDS.items()]
     found += [right(f"checkpoints.{kind}", user) for kind, user in KINDS.items()]
+    found += [right("secrets.API_KEY", HTTP_API_USER)]
     found += [right("cancel.direct_job.sketch"), right("workers.studio-1", *WORKERS)]
     found += [right("progress.job.gid", "generation"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
     found += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]

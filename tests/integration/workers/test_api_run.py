@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from workers.http_api import api_run
 from workers.http_api.api_run import ApiRun, retry_after
 from workers.http_api.public_addresses import PublicAddresses, PublicResolver
+from workers.http_api.redaction import Redaction
 from workers.kit.faults import StepFault
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -34,14 +35,17 @@ class Api:
         return self.answers[request.path].pop(0)
 
     def run(self, http: aiohttp.ClientSession, *allowed: str) -> ApiRun:
+        redaction = Redaction()
+
         async def secret(name: str) -> str:
+            redaction.add(name, KEY)
             return {"API_KEY": KEY}[name]
 
         async def store(checkpoint: dict[str, Any]) -> None:
-            self.checkpoints.append(checkpoint)
+            self.checkpoints.append(redaction.with_names(checkpoint))
 
         addresses = PublicAddresses(allowed or ["127.0.0.0/8"])
-        return ApiRun(http, addresses, secret, store, random.Random(1), lambda: NOW, "sid-1")
+        return ApiRun(http, addresses, secret, redaction, store, random.Random(1), lambda: NOW, "sid-1")
 
     def payload(self, **changes: Any) -> dict[str, Any]:
         headers = {"Authorization": "Bearer {{API_KEY}}"}
@@ -109,7 +113,7 @@ async def test_a_task_is_polled_until_it_succeeds(api: Api, http: aiohttp.Client
     running = [answer({"status": status}) for status in ("PENDING", "RUNNING")]
     api.answers["/tasks/t/1"] = [*running, answer({"status": "SUCCEEDED", "output": ["https://x/v.mp4"]})]
     assert (await api.run(http).run(api.polling(), None)).values == ["https://x/v.mp4"]
-    assert api.checkpoints == [{"parameters": {"id": "t/1"}}]
+    assert api.checkpoints == [{"parameters": {"id": "t/1"}, "ended": 0}]
     assert api.asked[1][1] == "/tasks/t%2F1"
     assert api.asked[1][2]["Authorization"] == f"Bearer {KEY}"
 

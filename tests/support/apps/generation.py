@@ -1,5 +1,6 @@
 """The generation service among its neighbours: collections and workers played by the test, credits the real one."""
 
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
 PROJECT = UUID(int=51)
+SECRETS_KEY = base64.b64encode(bytes(range(32))).decode()
 ANSWERED: dict[UUID, int] = {}
 """The position of each collection's creation."""
 
@@ -131,6 +133,7 @@ async def generation_service(
         auth_audience=AUDIENCE,
         grant_key_file=str(grant_key(folder)),
         storage_url="http://storage.test",
+        emprops_secrets_key=SECRETS_KEY,
         public_url="https://api.test",
         **settings,
     )

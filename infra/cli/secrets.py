@@ -1,0 +1,105 @@
+"""`emprops secrets`."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from getpass import getpass, getuser
+from pathlib import Path
+from uuid import uuid4
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.escaping import cell, escape_json
+from infra.cli.history import opened_store, run
+from infra.cli.options import data_option, examples, json_option, open_running_set
+from infra.embedded.wanted import HTTP_API, want
+from services.generation.secrets import Secrets
+from shared.eventstore import Context
+
+
+@click.group()
+def secrets() -> None:
+    """Keys and tokens that requests of fetch_api workflows name, as {{NAME}}: set, list, delete.
+
+    Values are encrypted, and only the worker that calls the APIs gets them. The set must be running.
+    """
+
+
+@contextlib.asynccontextmanager
+async def _opened(data: Path) -> AsyncIterator[Secrets]:
+    async with opened_store(data, "generation") as store:
+        yield Secrets(store, _key(data))
+
+
+def _key(data: Path) -> str:
+    return Path(open_running_set(data).secrets_key_file).read_text()
+
+
+def _context() -> Context:
+    return Context(command_id=uuid4(), actor=f"operator:{getuser()}")
+
+
+@secrets.command(
+    name="set",
+    epilog=examples(
+        "emprops secrets set --data data/set IMAGE_SERVICE_KEY < key.txt",
+        "emprops secrets set --data data/set IMAGE_SERVICE_KEY --value a-key-of-at-least-8-characters",
+    ),
+)
+@data_option
+@click.argument("name")
+@click.option("--value", help="The value; other users of this machine may see it. Without it: standard input.")
+def set_(data: Path, name: str, value: str | None) -> None:
+    """Store a secret's value, in the place of the one before; steps that begin from here on use it.
+
+    Reads it from standard input, without the last line break, or asks for it on a terminal.
+    """
+    if value is None:
+        value = getpass(f"Value of {name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+
+    async def store(text: str) -> None:
+        async with _opened(data) as opened:
+            await opened.set(name, text, _context())
+
+    run(store(value))
+    want(data, HTTP_API)
+    click.echo(f"{name} is set")
+
+
+@secrets.command(name="list", epilog=examples("emprops secrets list --data data/set"))
+@data_option
+@json_option
+def list_(data: Path, *, as_json: bool) -> None:
+    """Show the names of all secrets, and since when each has its value. No command shows a value."""
+
+    async def read() -> list[dict[str, str]]:
+        async with _opened(data) as opened:
+            return [msgspec.to_builtins(entry) for entry in await opened.names()]
+
+    entries = run(read())
+    if as_json:
+        click.echo(escape_json(entries, indent=0))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "set at"):
+        table.add_column(column)
+    for entry in entries:
+        table.add_row(cell(entry["name"]), cell(entry["set_at"]))
+    Console().print(table if entries else "There are no secrets.")
+
+
+@secrets.command(epilog=examples("emprops secrets delete --data data/set IMAGE_SERVICE_KEY"))
+@data_option
+@click.argument("name")
+def delete(data: Path, name: str) -> None:
+    """Delete a secret and its value: steps that need it fail with SECRET_MISSING."""
+
+    async def remove() -> None:
+        async with _opened(data) as opened:
+            await opened.delete(name, _context())
+
+    run(remove())
+    click.echo(f"{name} is deleted")

@@ -1,0 +1,10 @@
+"""`workflow_registered` of a fetch_api workflow → the http worker is wanted."""
+
+from shared.contracts.generation import WorkflowRegistered
+
+NAME = "want-http-worker-v1"
+
+
+def calls_an_api(event: WorkflowRegistered) -> bool:
+    """Whether steps of the workflow are done by the http worker."""
+    return "api" in event.definition

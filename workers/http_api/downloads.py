@@ -1,0 +1,122 @@
+"""Files that an answer names: streamed from public addresses into a temporary file, and from there to storage."""
+
+import asyncio
+import mimetypes
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiohttp
+from yarl import URL
+
+from workers.http_api.public_addresses import NotAllowed, PublicAddresses
+from workers.kit.faults import StepFault, permanent, transient
+
+CHUNK = 256 * 1024
+MAX_REDIRECTS = 5
+SILENT_SECONDS = 30.0
+"""Without a byte for so long, a server counts as silent."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+NOT_YET = frozenset({404, 408, 425, 429})
+"""Another try may find the file: some APIs name it before it is there."""
+UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+
+class Downloads:
+    """`http` must resolve names with PublicResolver; `max_bytes` bounds each file. No secret goes to them."""
+
+    def __init__(self, http: aiohttp.ClientSession, addresses: PublicAddresses, max_bytes: int) -> None:
+        self._http, self._addresses, self._max_bytes = http, addresses, max_bytes
+
+    async def to_file(self, address: str, path: Path) -> str:
+        """Writes the file to `path`, and returns its media type. Raises StepFault."""
+        try:
+            url = URL(address)
+            for _ in range(MAX_REDIRECTS + 1):
+                self._addresses.check_url(url)
+                target = await self._once(url, path)
+                if not isinstance(target, URL):
+                    return media_type(target, url.path, path)
+                url = target
+        except NotAllowed as error:
+            raise permanent("API_ADDRESS", f"The API's file can't be fetched: {error}") from None
+        except (ValueError, aiohttp.InvalidURL):
+            raise permanent("API_FILE", "The API's answer names a file at something that is no address") from None
+        raise permanent("API_FILE", f"The API's file is behind more than {MAX_REDIRECTS} redirects")
+
+    async def _once(self, url: URL, path: Path) -> URL | str:
+        """Where it is instead, or the type that the server states, once the file is written."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENT_SECONDS)
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            async with self._http.get(url, headers=headers, allow_redirects=False, timeout=timeout) as response:
+                if response.status in REDIRECTS and "Location" in response.headers:
+                    return url.join(URL(response.headers["Location"]))
+                if response.status != 200:
+                    raise _refusal(url, response.status)
+                await self._write(response, path)
+                return response.content_type if "Content-Type" in response.headers else ""
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, NotAllowed):
+                raise error.os_error from None
+            raise transient("API_UNAVAILABLE", f"{url.host}, which has the API's file, can't be reached") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            kind = type(error).__name__
+            raise transient("API_UNAVAILABLE", f"{url.host} did not send the API's file ({kind})") from None
+
+    async def _write(self, response: aiohttp.ClientResponse, path: Path) -> None:
+        too_large = permanent("API_FILE", f"The API's file has more than {self._max_bytes} bytes")
+        if (response.content_length or 0) > self._max_bytes:
+            raise too_large
+        size = 0
+        with path.open("wb") as file:
+            async for chunk in response.content.iter_chunked(CHUNK):
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise too_large
+                await asyncio.to_thread(file.write, chunk)
+
+
+def _refusal(url: URL, status: int) -> StepFault:
+    sentence = f"{url.host} answered {status} when asked for the API's file"
+    return (
+        transient("API_UNAVAILABLE", sentence)
+        if status >= 500 or status in NOT_YET
+        else permanent("API_FILE", sentence)
+    )
+
+
+MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"\x1aE\xdf\xa3": "video/webm",
+    b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+    b"%PDF-": "application/pdf",
+}
+"""How files of these types begin."""
+RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
+
+
+def media_type(stated: str, name: str, path: Path) -> str:
+    """The type that the server states; if it states none, that of the first bytes, or of the name's ending."""
+    if stated not in UNTOLD:
+        return stated
+    with path.open("rb") as file:
+        beginning = file.read(16)
+    return type_of(beginning) or mimetypes.guess_type(unquote(name))[0] or "application/octet-stream"
+
+
+def type_of(beginning: bytes) -> str | None:
+    """The media type that a file's first 16 bytes tell."""
+    if beginning[:4] == b"RIFF":
+        return RIFF.get(beginning[8:12])
+    if beginning[4:8] == b"ftyp":
+        return (
+            "video/quicktime"
+            if beginning[8:10] == b"qt"
+            else "image/avif"
+            if beginning[8:12] == b"avif"
+            else "video/mp4"
+        )
+    return next((kind for magic, kind in MAGIC.items() if beginning.startswith(magic)), None)
