@@ -45,8 +45,8 @@ def _context() -> Context:
 @secrets.command(
     name="set",
     epilog=examples(
-        "emprops secrets set --data data/set IMAGE_SERVICE_KEY < key.txt",
-        "emprops secrets set --data data/set IMAGE_SERVICE_KEY --value a-key-of-at-least-8-characters",
+        "echo a-key-of-your-api | emprops secrets set --data data/set IMAGE_SERVICE_KEY",
+        "emprops secrets set --data data/set VIDEO_SERVICE_KEY --value a-key-of-at-least-8-characters",
     ),
 )
 @data_option
@@ -91,7 +91,7 @@ def list_(data: Path, *, as_json: bool) -> None:
     Console().print(table if entries else "There are no secrets.")
 
 
-@secrets.command(epilog=examples("emprops secrets delete --data data/set IMAGE_SERVICE_KEY"))
+@secrets.command(epilog=examples("emprops secrets delete --data data/set OLD_SERVICE_KEY"))
 @data_option
 @click.argument("name")
 def delete(data: Path, name: str) -> None:

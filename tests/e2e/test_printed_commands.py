@@ -29,11 +29,12 @@ TIMED_OUT = 124
 REFUSED = (
     *("emprops projections skip", "emprops parked inspect", "emprops parked retry", "emprops parked discard"),
     "emprops rotate",
+    "emprops secrets delete",
 )
-"""On a healthy set that runs: no such event exists, or the set must be stopped first. They report it."""
-ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md", "bring-your-comfyui.md"}
-"""Guides whose commands stop or restore the set, or need a server besides it: `test_operating_guides.py` and
-`test_bring_your_comfyui.py` run them."""
+"""On a healthy set that runs: no such event or secret exists, or the set must be stopped first. They report it."""
+ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md", "bring-your-comfyui.md", "connect-an-api.md"}
+"""Guides whose commands stop or restore the set, or need a server besides it: `test_operating_guides.py`,
+`test_bring_your_comfyui.py` and `test_connect_an_api.py` run them."""
 AT_A_TIME = 4
 KEEP = '\n{ export -p; declare -f; } > "$STATE"\n'
 
