@@ -217,7 +217,7 @@ async def test_a_worker_killed_mid_poll_starts_no_second_task(
     [done] = [event for event in recorded if isinstance(event, StepCompleted)]
     assert [output.text for output in done.outputs] == ["task-1"]
     [kept] = [event for event in recorded if isinstance(event, StepCheckpointed)]
-    assert kept.checkpoint == {"parameters": {"id": "task-1"}, "ended": 0}
+    assert kept.checkpoint == {"parameters": {"id": "task-1"}}
     assert "nats_error" not in workers.logs, "it published or subscribed where it must not"
     await assert_kept_nowhere(api, workers, nats_server)
 

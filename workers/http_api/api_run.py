@@ -73,8 +73,8 @@ class Found(msgspec.Struct, frozen=True):
 class ApiRun:
     """One attempt's calls. `secret` adds each value to `redaction`, which `store` applies to checkpoints.
 
-    A checkpoint has `parameters`, the values of the running task's URL, or `values`, what a call has returned; and
-    `ended`, the number of tasks that have failed or are gone. A task is started if neither of the first two is there.
+    A checkpoint has `parameters`, the values of the running task's URL, or `values`, what a call has returned. It is
+    empty once the task has failed or is gone. A task is started if neither is there.
     """
 
     http: aiohttp.ClientSession
@@ -86,28 +86,27 @@ class ApiRun:
     now: Callable[[], datetime]
     sid: str
 
-    async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Found:
-        """`checkpoint`: the newest of earlier attempts. Raises StepFault."""
+    async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None, number: int = 0) -> Found:
+        """`checkpoint`: the step's newest; `number`: how many it has had. Raises StepFault."""
         checkpoint = await self._with_secret_values(payload["request"], checkpoint or {})
-        ended = checkpoint.get("ended", 0)
         # One key for each task: an API that knows it answers a second start with the first one's task.
-        request = {**payload["request"], "key": f"{self.sid}-{ended}" if ended else self.sid}
+        request = {**payload["request"], "key": f"{self.sid}-{number}" if number else self.sid}
         if payload["fetch"] == "wait":
             if "values" in checkpoint:
                 return Found(values=checkpoint["values"])
             found = self._found(payload.get("wait") or {}, await self._call(request, payload["success"]))
             if found.content is None and len(msgspec.json.encode(found.values)) < MAX_CHECKPOINT // 2:
-                await self.store({"values": found.values, "ended": ended})
+                await self.store({"values": found.values})
             return found
         polling = payload["polling"]
         parameters = checkpoint.get("parameters")
         if parameters is None:
             parameters = await self._start(request, payload["success"], polling)
-            await self.store({"parameters": parameters, "ended": ended})
+            await self.store({"parameters": parameters})
         try:
             return await self._poll(request, polling, parameters)
         except TaskEnded as task:
-            await self.store({"ended": ended + 1})
+            await self.store({})
             raise task.fault from None
 
     async def _start(

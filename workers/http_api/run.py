@@ -96,7 +96,8 @@ class ApiCalls:
             str(step.sid),
         )
         await step.progress(0.05, "calling the API")
-        found = await run.run(step.payload, await step.newest_checkpoint())
+        checkpoint = await step.newest_checkpoint()
+        found = await run.run(step.payload, checkpoint, step.checkpoint_number)
         await step.progress(0.8, "storing")
         downloads = Downloads(self._http, self._addresses, self._settings.api_file_max_bytes)
         outputs = Outputs(downloads, redaction, step.upload, lambda fetch: step.retry(fetch, "file"))

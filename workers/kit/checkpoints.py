@@ -21,12 +21,12 @@ class Checkpointer:
     def __init__(self, client: Client, work: WorkMessage, kind: str, *, is_redelivered: bool) -> None:
         self._client, self._work, self._kind = client, work, kind
         self._is_redelivered = is_redelivered
-        self._newest, self._number = work.checkpoint, work.checkpoint_number
+        self._newest, self.number = work.checkpoint, work.checkpoint_number
 
     async def store(self, checkpoint: dict[str, Any]) -> None:
         """Publishes it, however long the broker is away; JetStream acknowledges it when it is on disk."""
         await self.newest()  # whose number is the one before
-        work, number = self._work, self._number + 1
+        work, number = self._work, self.number + 1
         message = Checkpoint(work.job_id, work.gid, work.sid, work.attempt, number, checkpoint)
         headers = {"Nats-Msg-Id": f"{work.sid}:{work.attempt}:checkpoint:{number}"}
         body = msgspec.json.encode(message)
@@ -35,13 +35,13 @@ class Checkpointer:
                 message.subject(self._kind), body, headers=headers
             )
         )
-        self._newest, self._number = checkpoint, number
+        self._newest, self.number = checkpoint, number
 
     async def newest(self) -> dict[str, Any] | None:
         """That of the message, unless a worker that had this message before may have stored a newer one."""
         if self._is_redelivered:
             answer = await self._ask()
-            self._newest, self._number = answer.checkpoint, answer.number
+            self._newest, self.number = answer.checkpoint, answer.number
             self._is_redelivered = False
         return self._newest
 

@@ -46,6 +46,11 @@ class ProgressReporter(Protocol):
 class CheckpointStore(Protocol):
     """Where checkpoints go: `Checkpointer` over NATS, and in tests a list."""
 
+    @property
+    def number(self) -> int:
+        """Of the newest checkpoint, from 1; 0: there is none."""
+        ...
+
     async def store(self, checkpoint: dict[str, Any]) -> None:
         """Stores a checkpoint durably, however long the broker is away. Raises StepFault UNAVAILABLE as `newest`."""
         ...
@@ -159,6 +164,15 @@ class Step:
         WORKER_PATIENCE seconds.
         """
         return await self.retry(self._checkpoints.newest, "checkpoint")
+
+    @property
+    def checkpoint_number(self) -> int:
+        """How many checkpoints the step has had, as `newest_checkpoint` found; it grows with each one that is stored.
+
+        With the step's id it makes a key for what is started next: another one for each start, the same one when the
+        answer of a start was lost.
+        """
+        return self._checkpoints.number
 
     async def download(self, field: str) -> bytes:
         """The file whose URL is in a field of the payload. Retried while storage is away. Raises StepFault."""

@@ -91,6 +91,10 @@ class _Reports:
 class _Checkpoints:
     stored: list[dict[str, Any]]
 
+    @property
+    def number(self) -> int:
+        return len(self.stored)
+
     async def store(self, checkpoint: dict[str, Any]) -> None:
         self.stored.append(checkpoint)
 

@@ -167,3 +167,26 @@ async def test_one_that_is_beside_and_fails_fails_the_start(tmp_path: Path) -> N
     async with supervised(tmp_path, Stage((hopeless,), is_beside=True), Stage((waiting,))) as (supervisor, _):
         with pytest.raises(StartFailedError, match="hopeless can't be started"):
             await supervisor.start()
+
+
+async def test_a_process_that_nobody_wants_is_started_when_somebody_does(tmp_path: Path) -> None:
+    """The set is ready without it, and does not show it before; then it is restarted and stopped as the others are."""
+    wanted = tmp_path / "wanted"
+    stages = (Stage((tiny(tmp_path, "one"),)), Stage((tiny(tmp_path, "two"),), wanted=wanted.exists))
+    async with supervised(tmp_path, *stages) as (supervisor, said):
+        await supervisor.start()
+        two = supervisor.children["two"]
+        assert two.info.pid is None
+        wanted.touch()
+        await said.wait_for("two is ready")
+        assert two.info.pid is not None
+        os.kill(two.info.pid, signal.SIGKILL)
+        await said.wait_for("two is ready again")
+    assert sorted((tmp_path / "journal").read_text().splitlines()) == ["one stopped", "two stopped"]
+
+
+async def test_a_set_is_stopped_while_nobody_wants_a_process(tmp_path: Path) -> None:
+    stages = (Stage((tiny(tmp_path, "one"),)), Stage((tiny(tmp_path, "two"),), wanted=lambda: False))
+    async with supervised(tmp_path, *stages) as (supervisor, _):
+        await supervisor.start()
+    assert (tmp_path / "journal").read_text() == "one stopped\n"

@@ -113,7 +113,7 @@ async def test_a_task_is_polled_until_it_succeeds(api: Api, http: aiohttp.Client
     running = [answer({"status": status}) for status in ("PENDING", "RUNNING")]
     api.answers["/tasks/t/1"] = [*running, answer({"status": "SUCCEEDED", "output": ["https://x/v.mp4"]})]
     assert (await api.run(http).run(api.polling(), None)).values == ["https://x/v.mp4"]
-    assert api.checkpoints == [{"parameters": {"id": "t/1"}, "ended": 0}]
+    assert api.checkpoints == [{"parameters": {"id": "t/1"}}]
     assert api.asked[1][1] == "/tasks/t%2F1"
     assert api.asked[1][2]["Authorization"] == f"Bearer {KEY}"
 

@@ -11,11 +11,12 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.support.patience import eventually
 from workers.http_api import api_run
 from workers.http_api.run import http_api
 from workers.http_api.settings import HttpApiSettings
 from workers.kit.faults import permanent
-from workers.kit.testing import Outcome, WorkerTest
+from workers.kit.testing import Outcome, RunningStep, WorkerTest
 
 KEY = 'k3y "of" the/API+1'
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -59,7 +60,7 @@ async def api() -> AsyncIterator[Api]:
 
 
 @contextlib.asynccontextmanager
-async def worker(private: str = "127.0.0.0/8", **settings: Any) -> AsyncIterator[Callable[..., Any]]:
+async def worker(private: str = "127.0.0.0/8", **settings: Any) -> AsyncIterator[Any]:
     """`run(payload, **options)` runs a step of the http worker."""
 
     async def secret(name: str) -> str:
@@ -77,6 +78,10 @@ async def worker(private: str = "127.0.0.0/8", **settings: Any) -> AsyncIterator
         async def run(payload: dict[str, Any], **options: Any) -> Outcome:
             return await test.run("http_api", payload, workflow_type="fetch_api", **options)
 
+        def start(payload: dict[str, Any]) -> RunningStep:
+            return test.start("http_api", payload, workflow_type="fetch_api")
+
+        run.start = start  # type: ignore[attr-defined]
         yield run
 
 
@@ -222,10 +227,38 @@ async def test_a_failed_task_is_left_and_a_resumed_step_starts_another(
     payload = api.payload(fetch="polling", polling=polling)
     async with worker() as run:
         failed = await run(payload)
-        assert (failed.error and failed.error.code, failed.checkpoints[-1]) == ("API_FAILED", {"ended": 1})
+        assert (failed.error and failed.error.code, failed.checkpoints[-1]) == ("API_FAILED", {})
         resumed = await run(payload, checkpoint=failed.checkpoints[-1])
     assert resumed.texts == ["ok"]
     assert len(set(keys)) == 2
+
+
+async def test_a_cancelled_step_polls_no_more_and_a_resumed_one_goes_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_run, "POLL_SECONDS", 0.01)
+    api.gives({"id": "1"})
+    api.gives({"status": "RUNNING"}, "/tasks/1")
+    polling = {
+        "url": f"{api.url}/tasks/{{id}}",
+        "params": {"id": {"exprJq": ".id"}},
+        "continueWhenExpr": "data.status == 'RUNNING'",
+        "outputExprJq": ".text",
+        "successResponseCode": [200],
+    }
+    payload = api.payload(fetch="polling", polling=polling)
+    async with worker() as run:
+        running = run.start(payload)
+        await eventually(lambda: "/tasks/1" in api.calls, "the task to be polled")
+        running.cancel()
+        cancelled = await running.outcome()
+        assert cancelled.error
+        assert cancelled.error.code == "CANCELLED"
+        looks = len(api.calls)
+        api.gives({"status": "DONE", "text": "ok"}, "/tasks/1")
+        resumed = await run(payload, checkpoint=cancelled.checkpoints[-1])
+    assert resumed.texts == ["ok"]
+    assert api.calls[looks:] == ["/tasks/1"]
 
 
 async def test_the_deadline_bounds_everything(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,4 +275,4 @@ async def test_the_deadline_bounds_everything(api: Api, monkeypatch: pytest.Monk
         outcome = await run(api.payload(fetch="polling", polling=polling), seconds=0.5)
     assert outcome.error
     assert outcome.error.code == "DEADLINE_EXCEEDED"
-    assert outcome.checkpoints == [{"parameters": {"id": "1"}, "ended": 0}]
+    assert outcome.checkpoints == [{"parameters": {"id": "1"}}]
