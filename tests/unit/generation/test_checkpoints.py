@@ -66,6 +66,12 @@ def test_one_of_nothing_that_runs_changes_nothing(late):
     assert begun(planned(1)).when(late).events == []
 
 
+def test_a_completed_step_keeps_the_number_only():
+    """Run again, it starts what it does anew, and under another key."""
+    story = begun(planned(1), planned(2)).when(checkpoint()).when(result())
+    assert (newest(story).number, newest(story).checkpoint) == (1, None)
+
+
 def test_a_completed_step_takes_none():
     assert begun(planned(1), planned(2)).when(result()).when(checkpoint()).events == []
 

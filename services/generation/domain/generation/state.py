@@ -71,8 +71,8 @@ class Generation(msgspec.Struct, frozen=True):
     cancelled_cost: int = 0
     """Micro-credits of the steps that had completed in this round when it was cancelled."""
     checkpoints: Map[int, CheckpointState] = Map()
-    """By component id, of steps that are not completed. They outlast failures, and a job's end: a resumed step goes on
-    from them."""
+    """By component id. They outlast failures, and a job's end: a resumed step goes on from them. A completed step has
+    its number only, so that what it starts when it is run again has another one."""
 
     def checkpoint_of(self, sid: UUID) -> CheckpointState:
         step = self.step_of(sid)
@@ -120,6 +120,7 @@ def evolve(state: Generation, event: Event) -> Generation:  # noqa: PLR0911 - a 
         case StepCompleted():
             outputs, size = event.outputs, encoded_size(event.outputs)
             step = StepState("completed", event.attempt, _earlier(state, event), outputs, size=size)
+            state = _without_checkpoint(state, event.component_id)
             return _with_step(state, event.component_id, step)
         case StepFailed():
             status: StepStatus = "failed" if event.final else "waiting"
@@ -164,3 +165,12 @@ def _earlier(state: Generation, event: StepScheduled | StepCompleted | StepFaile
 
 def _with_step(state: Generation, component_id: int, step: StepState) -> Generation:
     return msgspec.structs.replace(state, steps=state.steps.set(component_id, step))
+
+
+def _without_checkpoint(state: Generation, component_id: int) -> Generation:
+    """What a completed step has kept is of no use to a later run of it, which must know how many there were."""
+    checkpoint = state.checkpoints.get(component_id)
+    if checkpoint is None:
+        return state
+    emptied = state.checkpoints.set(component_id, CheckpointState(checkpoint.number))
+    return msgspec.structs.replace(state, checkpoints=emptied)
