@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, ensure_secrets_key, public_jwks
 from infra.embedded.nats import configuration
-from infra.embedded.nats_users import COMFY, HTTP_API_USER, service_users
+from infra.embedded.nats_users import COMFY, HTTP_API, HTTP_API_USER, service_users
 from infra.embedded.plan import BUCKET, COMFY_WORKER, SERVICES
 from infra.embedded.postgres import create_databases
 from infra.embedded.seaweedfs import identities, s3_client
@@ -27,7 +27,9 @@ def write_files(folder: Path, public_url: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     secrets = Secrets(folder)
     names = (*SERVICES, "worker", COMFY_WORKER, HTTP_API_USER, "operator")
-    users = service_users({name: secrets.get(f"nats/{name}") for name in names}, {COMFY_WORKER: COMFY})
+    users = service_users(
+        {name: secrets.get(f"nats/{name}") for name in names}, {COMFY_WORKER: COMFY, HTTP_API_USER: HTTP_API}
+    )
     _write(folder / "postgres.password", secrets.get("postgres"), READABLE)
     _write(folder / "nats.conf", configuration("0.0.0.0:4222", "/data", users), READABLE)
     _write(folder / "s3.json", identities(secrets.get("s3/access"), secrets.get("s3/secret")), READABLE)

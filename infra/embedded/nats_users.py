@@ -55,7 +55,7 @@ def service_users(
             publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
             subscribe += ["progress.>", "workers.*", "checkpoints.>", "secrets.>"]
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe), answers=owner == "generation")
-    for name, kinds in {"worker": STUDIO, HTTP_API_USER: HTTP_API, **(workers or {})}.items():
+    for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
         users[name] = worker_user(name, passwords[name], kinds)
     return users
 

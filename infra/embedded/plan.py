@@ -18,6 +18,7 @@ from infra.embedded.keys import (
 )
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import COMFY, HTTP_API_USER, service_users
+from infra.embedded.nats_users import HTTP_API as HTTP_API_KINDS
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
 from infra.embedded.probes import probe_http
@@ -169,7 +170,9 @@ def _ensure_keys(folder: Path) -> Keys:
 
 def _plan_servers(data: Path, ports: PortPicker, passwords: Secrets, workers: Mapping[str, Sequence[str]]) -> Servers:
     names = (*SERVICES, "worker", HTTP_API_USER, "operator", *workers)
-    users = service_users({name: passwords.get(f"nats/{name}") for name in names}, workers)
+    users = service_users(
+        {name: passwords.get(f"nats/{name}") for name in names}, {HTTP_API_USER: HTTP_API_KINDS, **workers}
+    )
     return Servers(
         PostgresServer(data / "postgres", ports.pick("postgres"), passwords.get("postgres")),
         NatsServer(data / "nats", ports.pick("nats"), users),

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import HTTP_API_USER, OWNERS, service_users
+from infra.embedded.nats_users import HTTP_API, HTTP_API_USER, OWNERS, service_users
 from services.generation.domain.generation import Start
 from services.generation.domain.job import RequestJob
 from services.generation.handlers import CommandHandlers
@@ -123,7 +123,7 @@ class HttpWorkers:
 @pytest.fixture
 def nats_server(servers: Servers) -> Iterator[NatsServer]:
     passwords = dict.fromkeys((*OWNERS, "worker", HTTP_API_USER, "operator"), "secret")
-    with servers.start_nats(service_users(passwords)) as started:
+    with servers.start_nats(service_users(passwords, {HTTP_API_USER: HTTP_API})) as started:
         yield started
 
 
