@@ -43,6 +43,7 @@ from shared.contracts.language import language_of
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_EVENT, encoded_size
 from shared.contracts.storage import AssetDescribed, PackagePartTaken
+from shared.contracts.work import MAX_CHECKPOINT
 from tests.contracts.examples import full
 from tests.unit.generation.builders import DEFINITIONS, NOW, data, folder, step
 
@@ -192,7 +193,9 @@ def of_results() -> list[Event]:
     state = reduce(generation.evolve, before, state)
     error = StepError("x" * 100, CONTROL * 2000, retryable=False)
     ends = [generation.decide(result(steps[1].sid, 1, fault), state) for fault in (None, error)]
-    return [*first, *ends[0], *ends[1]]
+    checkpoint = generation.TakeCheckpoint(steps[1].sid, 1, 1, {"task": "x" * (MAX_CHECKPOINT - 11)})
+    assert encoded_size(checkpoint.checkpoint) == MAX_CHECKPOINT
+    return [*first, *ends[0], *ends[1], *generation.decide(checkpoint, state)]
 
 
 @cache
