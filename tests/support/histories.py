@@ -16,8 +16,8 @@ from services.credits.domain.account import Account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.credits.handlers import ACCOUNT
-from services.generation.deciders import GENERATION, JOB, MODEL, SOURCE, WORKFLOW
-from services.generation.domain import job
+from services.generation.deciders import GENERATION, JOB, MODEL, SECRET, SOURCE, WORKFLOW
+from services.generation.domain import job, secret
 from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
 from services.storage.deciders import ASSET
@@ -108,8 +108,8 @@ def decided(decider: Decider[Any], decide: Callable[[Any, Any], Any], commands: 
     return events
 
 
-def of_a_job(size: int) -> list[Event]:
-    """Its generations end one by one."""
+def of_a_job(size: int, failing: int = 0) -> list[Event]:
+    """Its generations end one by one; one in `failing` fails, and may be resumed."""
     gids = [generation_id(ID, place) for place in range(size)]
     request = job.RequestJob(
         job_id=ID,
@@ -124,7 +124,10 @@ def of_a_job(size: int) -> list[Event]:
         quoted=size,
         encryption_enabled=False,
     )
-    ends = [job.EndGeneration(gid, cost=1, error=None if place % 3 else "x") for place, gid in enumerate(gids)]
+    ends = [
+        job.EndGeneration(gid, cost=1, error="x" if failing and place % failing == 0 else None)
+        for place, gid in enumerate(gids)
+    ]
     commands = [request, job.Authorize(ID, USER, size), *(job.EndGenerations([end]) for end in ends)]
     return decided(JOB, job.decide, commands)
 
@@ -217,6 +220,11 @@ def of_a_model(size: int) -> list[Event]:
     return [ModelDescribed(ID, "vae", "ae.safetensors", None, None, n) for n in range(size)]
 
 
+def of_a_secret(size: int) -> list[Event]:
+    commands = [secret.SetSecret("API_KEY", number, "operator") for number in range(1, size + 1)]
+    return decided(SECRET, secret.decide, commands)
+
+
 @dataclass(frozen=True)
 class Life:
     """`bounded`: the state does not grow with the history."""
@@ -232,6 +240,7 @@ LIVES: dict[str, Life] = {
     "an account whose holds are declined": Life(ACCOUNT, lambda size: declined(size).events, 1_000),
     "an account of one grant and many jobs": Life(ACCOUNT, lambda size: of_one_grant(size).events, 500),
     "a job of many generations": Life(JOB, of_a_job, 1_000),
+    "a job whose generations fail": Life(JOB, lambda size: of_a_job(size, failing=3), 1_000, bounded=False),
     "a generation of many steps": Life(GENERATION, of_many_steps, 100, bounded=False),
     "a generation of many attempts": Life(GENERATION, of_many_attempts, 200),
     "a collection that is revised": Life(COLLECTION, of_edits, 1_000, bounded=False),
@@ -245,6 +254,7 @@ LIVES: dict[str, Life] = {
     "a collection that generation knows": Life(SOURCE, of_adoptions, 500),
     "a workflow": Life(WORKFLOW, of_a_workflow, 500),
     "a model": Life(MODEL, of_a_model, 500),
+    "a secret": Life(SECRET, of_a_secret, 500),
 }
 
 

@@ -72,7 +72,7 @@ def described_names(path: Path) -> Iterator[tuple[str, str]]:
                         yield name, text
 
 
-RAISES = {"Problem", "Reject", "Refused", "StepError", "StepFault", "permanent", "refusal", "transient"}
+RAISES = {"NoSecret", "Problem", "Reject", "Refused", "StepError", "StepFault", "permanent", "refusal", "transient"}
 """What takes an error code as one of its arguments."""
 CODE = re.compile(r"[A-Z]{3,}(_[A-Z]+)*")
 

@@ -6,7 +6,7 @@ all others are made with a longer text in each field than any input may have.
 Over 300 lines: the inputs of every service's commands, in one table that the test of completeness reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, reduce
@@ -37,13 +37,24 @@ from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.storage.consumers import out_data
 from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
 from shared.contracts.event import Event, event_type
-from shared.contracts.generation import CollectionAdopted, Output, StepCompleted, StepError, generation_id
+from shared.contracts.generation import (
+    CollectionAdopted,
+    GenerationCancelled,
+    Output,
+    ResumedGenerations,
+    StepCompleted,
+    StepError,
+    StoppedStep,
+    generation_id,
+    hold_id,
+)
 from shared.contracts.generation_input import read
 from shared.contracts.language import language_of
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_EVENT, encoded_size
 from shared.contracts.storage import AssetDescribed, PackagePartTaken
 from shared.contracts.work import MAX_CHECKPOINT
+from shared.persistent import Map
 from tests.contracts.examples import full
 from tests.unit.generation.builders import DEFINITIONS, NOW, data, folder, step
 
@@ -195,7 +206,45 @@ def of_results() -> list[Event]:
     ends = [generation.decide(result(steps[1].sid, 1, fault), state) for fault in (None, error)]
     checkpoint = generation.TakeCheckpoint(steps[1].sid, 1, 1, {"task": "x" * (MAX_CHECKPOINT - 11)})
     assert encoded_size(checkpoint.checkpoint) == MAX_CHECKPOINT
-    return [*first, *ends[0], *ends[1], *generation.decide(checkpoint, state)]
+    return [*first, *ends[0], *ends[1], *generation.decide(checkpoint, state), *of_rounds(start, state, ends[1])]
+
+
+def of_rounds(start: generation.Start, state: generation.Generation, failure: Sequence[Event]) -> list[Event]:
+    """The generation is cancelled with 200 running steps; and, failed, it is resumed with 200 kept ones."""
+    cancel = generation.Cancel(start.gid, JOB, USER, 0, data(step(1, prompt="x" * 470 * KIB)), {})
+    [cancelled] = generation.decide(cancel, state)
+    assert isinstance(cancelled, GenerationCancelled)
+    stopped = StoppedStep(JOB, COMPONENT, 100, "dynamic_json", "x" * 200)
+    failed = reduce(generation.evolve, failure, state)
+    resumed = generation.decide(msgspec.structs.replace(start, round=1, keep=[1]), failed)[0]
+    keep = list(range(COMPONENT, COMPONENT + 200))
+    return [
+        msgspec.structs.replace(cancelled, stopped=[stopped] * 200),
+        msgspec.structs.replace(resumed, keep=keep),
+    ]
+
+
+@cache
+def of_resumes() -> list[Event]:
+    """As many failed generations as one resume may have, each with 200 kept steps; and its refusal by credits."""
+    gids = [generation_id(JOB, place) for place in range(10_000)]
+    keep = list(range(COMPONENT, COMPONENT + 200))
+    state = job.Job(
+        job_id=JOB,
+        user_id=USER,
+        status="failed",
+        total=len(gids),
+        unfinished=Map(zip(gids, range(10_000), strict=True)),
+    )
+
+    def resume(size: int) -> list[Event]:
+        generations = [ResumedGenerations([gid], 10**12, "cancelled", keep) for gid in gids[:size]]
+        return list(job.decide(job.Resume(0, "last_completed", generations), state))
+
+    resumed = most(resume, len(gids))
+    assert encoded_size(resumed[0]) > 630 * KIB, "the largest that is accepted is nearly as large as it may be"
+    pending = reduce(job.evolve, resumed, state)
+    return [*resumed, *job.decide(job.Reject("x" * 100, CONTROL * 2000, hold_id(JOB, 1)), pending)]
 
 
 @cache
@@ -266,6 +315,7 @@ LARGE = (
     of_a_job,
     of_a_generation,
     of_results,
+    of_resumes,
     of_files,
     of_a_series,
     of_a_package,
