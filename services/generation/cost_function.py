@@ -9,10 +9,10 @@ import threading
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, Literal
 
 import msgspec
-import quickjs
 
 from services.generation.domain.workflow.cost import Compute, InvalidCost, Price
 
@@ -104,7 +104,7 @@ class CostFunction:
         call, context = _context(self._source)
         try:
             text = call(msgspec.json.encode(payload).decode(), context.eval("computeCost"))
-        except quickjs.JSException as error:
+        except _quickjs().JSException as error:
             raise BadCost(f"computeCost failed: {_first_line(error)}") from None
         if not isinstance(text, str):
             raise BadCost("computeCost returned what can't be written as JSON")
@@ -122,8 +122,19 @@ def cost_functions(source: str) -> Compute:
     return cost_function(source).cost
 
 
-def _context(source: str) -> tuple[Any, quickjs.Context]:
-    """A fresh engine with the source loaded: a function that keeps state between calls would not repeat."""
+def _quickjs() -> ModuleType:
+    """Imported when the first cost is computed: its import starts a thread, and the fork server must have none."""
+    import quickjs  # noqa: PLC0415
+
+    return quickjs  # type: ignore[no-any-return] # it has no types
+
+
+def _context(source: str) -> tuple[Any, Any]:
+    """A fresh engine with the source loaded: a function that keeps state between calls would not repeat.
+
+    The function that calls `computeCost`, and the `quickjs.Context`.
+    """
+    quickjs = _quickjs()
     context = quickjs.Context()
     context.set_memory_limit(MEMORY_BYTES)
     context.set_max_stack_size(STACK_BYTES)

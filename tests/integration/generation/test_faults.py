@@ -44,13 +44,13 @@ async def test_a_generation_that_fails_for_good_leaves_the_others(api: Api, coll
     )
     assert [each["status"] for each in job["generations"]] == ["completed", "failed", "completed"]
     assert job["generations"][1]["error"] == "BROKEN: it broke"
-    credits = {
+    expected = {
         "quoted": Decimal("3.75"),
         "held": Decimal("3.75"),
         "captured": Decimal("2.5"),
         "released": Decimal("1.25"),
     }
-    assert job["credits"] == credits
+    assert job["credits"] == expected
     await credits_.settled(("7.5", "0", "2.5"))
 
 
