@@ -19,7 +19,18 @@ from tests.support.running_set import RunningSet
 SERVICES = ("collections", "generation", "credits", "storage")
 MAX_ERROR_BYTES = 16 * 1024
 MAX_CONCURRENT = 8
-ROLES = {"giveGrant": "operator", "upload": "worker"}
+OF_OPERATORS = (
+    "giveGrant",
+    "pauseJob",
+    "unpauseJob",
+    "registerWorkflow",
+    "changeWorkflow",
+    "deprecateWorkflow",
+    "testWorkflow",
+    "describeModel",
+    "changeModel",
+)
+ROLES = {**dict.fromkeys(OF_OPERATORS, "operator"), "upload": "worker"}
 """Whose token an operation's requests carry; a user's for all others."""
 
 SELECT_RECORDED = """

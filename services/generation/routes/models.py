@@ -1,5 +1,6 @@
 """The model files that workflows need: for all users to read, and for operators to describe."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -44,9 +45,13 @@ async def read_models(
     data: JSONBody[ModelNames], workflow_queries: NamedDependency[WorkflowQueries]
 ) -> Page[ModelView]:
     """Those of the names that are known; a name without its kind may be that of several models."""
-    names = set(data.names)
-    models = await workflow_queries.models()
-    return Page([model for model in models if names & {model.name, f"{model.kind}/{model.name}"}])
+    return Page(named(await workflow_queries.models(), data.names))
+
+
+def named(models: Sequence[ModelView], names: Sequence[str]) -> list[ModelView]:
+    """Those of the models that a name stands for, in the models' order."""
+    wanted = set(names)
+    return [model for model in models if wanted & {model.name, f"{model.kind}/{model.name}"}]
 
 
 @post("/models", status_code=201, summary="Describe a model", opt={"roles": {"operator"}})

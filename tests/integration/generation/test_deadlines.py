@@ -44,7 +44,7 @@ async def test_a_long_queue_fails_nothing_and_runs_nothing_twice(
 ) -> None:
     """The worker is busy with something else, or not there, for many times as long as an attempt may take."""
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **short) as api:
-        worker_.may_work.clear()
+        await worker_.pause()
         worker_.is_silent = worker_is == "away"
         job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
         await eventually(lambda: _has_open_steps(api, 3), "the steps to wait")

@@ -35,7 +35,7 @@ async def test_a_hold_in_the_name_of_a_real_job_does_not_disturb_it(
     api: Api, collections, credits_: CreditsApi, worker_: Worker
 ):
     """Another user's hold is given back; the job goes on with its own."""
-    worker_.may_work.clear()
+    await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     stranger = uuid4()
     await credits_.give("10", user=stranger)

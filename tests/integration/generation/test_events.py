@@ -40,7 +40,7 @@ async def test_a_follower_is_told_everything_in_order(api: Api, collections, cre
 
 async def test_progress_comes_while_it_is_made_and_has_no_id(api: Api, collections, credits_, worker_: Worker):
     """It is not recorded, so it is not replayed."""
-    worker_.may_work.clear()
+    await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     told = []
     async with api.follow(job_id) as events:
@@ -109,7 +109,7 @@ async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, cred
 
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
     """A line that clients pass over, so that nobody on the way takes the stream for dead."""
-    worker_.may_work.clear()
+    await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     hub = JobEventHub(api.store, Broker("nats://nobody", "unused"))
     lines = stream(hub, UUID(job_id), 0, heartbeat=0.05)
@@ -123,7 +123,7 @@ async def test_silence_is_filled_with_comments(api: Api, collections, credits_, 
 
 async def test_many_followers_of_one_job_are_all_told_everything(api: Api, collections, credits_, worker_: Worker):
     """Forty at once, from before its first step."""
-    worker_.may_work.clear()
+    await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
     followers = [asyncio.create_task(api.told(job_id)) for _ in range(40)]
     worker_.may_work.set()

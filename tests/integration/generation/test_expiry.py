@@ -16,7 +16,7 @@ async def test_a_job_that_no_worker_takes_expires(
     database: str, nats_url: str, tmp_path: Path, collections: Any, credits_: Any, worker_: Worker
 ) -> None:
     """Everything is released; it can be resumed."""
-    worker_.may_work.clear()
+    await worker_.pause()
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), max_queue_seconds=2.0) as api:
         job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
         job = await api.ended(job_id, "expired")
@@ -47,7 +47,7 @@ async def test_an_operator_pauses_and_continues_a_job(
 ) -> None:
     """What is open goes on, nothing else starts; its user may not do it."""
     await credits_.give("100")
-    worker_.may_work.clear()
+    await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=70)).data["job_id"]
     await eventually(lambda: _started(api, job_id, 64), "a window of generations to start")
     assert (await api.send("POST", f"/jobs/{job_id}/pause", json={})).status == 403

@@ -10,6 +10,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from services.generation.domain.turns import queue_length
+from services.generation.projections.open_steps import OPEN_STEPS
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.work import WORK_STREAM
 from shared.eventstore import StreamAppend
@@ -70,7 +71,7 @@ async def test_a_small_job_is_behind_one_window_of_a_large_one(
     for user in (ALICE, BOB):
         await credits_.give("100", user)
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **narrow) as api:
-        worker_.may_work.clear()
+        await worker_.pause()
         large = (await api.generate(await created(collections, ONE_STEP), generations=30)).data["job_id"]
         await eventually(lambda: _queued(worker_, WINDOW), "a window of the large job to be queued")
         mine = await created(collections, ONE_STEP, BOB)
@@ -94,7 +95,7 @@ async def test_another_leader_goes_on_where_the_last_one_stopped(
     issuer = TokenIssuer()
     await credits_.give("100")
     async with generation_service(database, nats_url, tmp_path, issuer, **narrow) as api:
-        worker_.may_work.clear()
+        await worker_.pause()
         job_id = (await api.generate(await created(collections, ONE_STEP), generations=12)).data["job_id"]
         await eventually(lambda: _queued(worker_, WINDOW), "a window to be queued")
     with psycopg.connect(database) as connection:
@@ -146,7 +147,7 @@ async def test_a_small_job_is_behind_the_few_steps_that_were_sent(
     """Though many more of the large job are ready: these wait where they can be overtaken."""
     for user in (ALICE, BOB):
         await credits_.give("100", user)
-    worker_.may_work.clear()
+    await worker_.pause()
     sent = queue_length(worker_.lanes, 0.0)
     large = (await api.generate(await created(collections, ONE_STEP), generations=50)).data["job_id"]
     await eventually(lambda: _queued(worker_, sent), "a few steps to be sent")
@@ -162,4 +163,4 @@ async def test_a_small_job_is_behind_the_few_steps_that_were_sent(
 
 
 async def _open_steps(api: Api, count: int) -> bool:
-    return await api.store.pool.rows("select count(*) from open_steps_v1", ()) == [(count,)]
+    return await api.store.pool.rows(f"select count(*) from {OPEN_STEPS.table}", ()) == [(count,)]

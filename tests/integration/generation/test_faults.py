@@ -158,7 +158,7 @@ async def test_work_that_the_broker_lost_is_sent_again(
     """With both its streams gone: the same attempt runs, none is counted as failed."""
     settings = quick | {"attempt_lost_after": 60}
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **settings) as api:
-        worker_.may_work.clear()
+        await worker_.pause()
         job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
         await eventually(lambda: _queued(worker_, 2), "the work to be queued")
         await worker_.js.delete_stream(WORK_STREAM)
@@ -183,7 +183,7 @@ async def test_a_restart_in_the_middle_runs_nothing_twice(
     """The service goes away while work is queued, and comes back: each step ran once, everything is charged once."""
     issuer = TokenIssuer()
     async with generation_service(database, nats_url, tmp_path, issuer) as api:
-        worker_.may_work.clear()
+        await worker_.pause()
         job_id = (await api.generate(await created(collections, FOXES), generations=5)).data["job_id"]
         await eventually(lambda: _queued(worker_, 5), "the work to be queued")
     worker_.may_work.set()

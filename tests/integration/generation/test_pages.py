@@ -97,7 +97,7 @@ async def test_a_job_whose_generations_all_fit_has_no_cursor(
     api: Api, collections: Any, credits_: Any, worker_: Worker
 ) -> None:
     """They are there, pending, from the request on, and counted as they are shown."""
-    worker_.may_work.clear()
+    await worker_.pause()
     worker_.behave = lambda work: failed(work, retryable=False) if len(worker_.worked) == 1 else finished(work)
     job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
     job = await api.job(job_id)

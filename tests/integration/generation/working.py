@@ -49,6 +49,8 @@ class Worker:
         self._stored: set[str] = set()
         self.may_work = asyncio.Event()
         self.may_work.set()
+        self._waits = asyncio.Event()
+        """Set while it takes no work."""
         self.working: list[AttemptInProgress] = []
         self.stuck: list[tuple[UUID, int]] = []
         """Attempts that it claims to do, besides."""
@@ -60,7 +62,9 @@ class Worker:
     async def run(self) -> None:
         await self.recover()
         while True:
+            self._waits.set()
             await self.may_work.wait()
+            self._waits.clear()
             try:
                 for message in await self._subscription.fetch(1, 0.5):
                     self.subjects.append(message.subject)
@@ -70,6 +74,11 @@ class Worker:
                 continue
             except nats.errors.Error:
                 await self.recover()
+
+    async def pause(self) -> None:
+        """It takes no work until `may_work` is set again. Returns when what it had in hand is done."""
+        self.may_work.clear()
+        await self._waits.wait()
 
     async def announce_all(self) -> None:
         """Announces itself more often than real workers do, which tests would wait for."""

@@ -24,17 +24,23 @@ from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold
 from services.credits.domain.decisions import decide as decide_credits
+from services.generation.cost_function import cost_functions
+from services.generation.domain import job, workflow
 from services.generation.engine.result_message import read_result
+from services.generation.routes.models import named
+from services.generation.views import ModelView
 from services.storage.domain.paths import clean_name, decode_name, media_type
 from services.storage.domain.ranges import parse_range
 from shared.content.package import Contents, manifest, plan
 from shared.contracts.collections import PackagedDocument
+from shared.contracts.generation import ResumedGenerations, generation_id
 from shared.http.envelope import decode_cursor
 from shared.http.etag import is_known
 from shared.http.positions import parse_positions
+from shared.persistent import Map
 from tests.support.steps import growth
 from tests.unit.collections.specification import ALICE, PROJECT, created
-from tests.unit.generation.builders import data, pick, step
+from tests.unit.generation.builders import data, folder, pick, step
 from tests.unit.growth.test_growth import AT_MOST, Work, attempted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,6 +143,37 @@ def name(size: int) -> Work:
     return attempted(lambda: clean_name(decode_name("%41%C3%A4" * size, "header:X-Filename"), "header:X-Filename"))
 
 
+def registering(size: int) -> Work:
+    """A workflow of so many fields, each with its place in the payload and an option per field."""
+    written = folder("sketch")
+    fields = [
+        {"id": f"f{each}", "name": "F", "type": "select", "options": ["a", {"value": "b", "label": "B"}]}
+        for each in range(size)
+    ]
+    inputs = [{"id": f"f{each}", "pathJq": f".payload.a{each}.b[0]"} for each in range(size)]
+    command = workflow.Register("x", {**written, "form": {**written["form"], "fields": fields}, "inputs": inputs})
+    return attempted(lambda: workflow.decide(command, workflow.Workflow(), cost_functions))
+
+
+def resuming(size: int) -> Work:
+    """Of a job with as many failed generations, each with a kept step of its own."""
+    gids = [generation_id(JOB, place) for place in range(size)]
+    unfinished = Map({gid: place for place, gid in enumerate(gids)})
+    state = job.Job(job_id=JOB, user_id=ALICE, status="failed", total=size, unfinished=unfinished)
+    resumed = [ResumedGenerations([gid], 1, "failed", [place]) for place, gid in enumerate(gids)]
+
+    def work() -> None:
+        reduce(job.evolve, job.decide(job.Resume(0, "last_completed", resumed), state), state)
+
+    return work
+
+
+def models(size: int) -> Work:
+    known = [ModelView("vae", f"{number}.safetensors", None, None, None, []) for number in range(size)]
+    names = [f"vae/{number}.safetensors" for number in range(size)]
+    return lambda: named(known, names)
+
+
 OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a collection's data is edited": (1_000, editing_data),
     "a collection's fields are edited": (200, editing_fields),
@@ -147,6 +184,9 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
         lambda _: lambda: editing.decide(ConfigurePreview(user_id=ALICE, enabled=True), draft()),
     ),
     "a collection is published": (300, publishing_it),
+    "a workflow is registered": (100, registering),
+    "a job is resumed": (200, resuming),
+    "models are read by their names": (500, models),
     "a worker's result is read": (500, result),
     "credits are held of many grants": (100, holding),
     "credits are captured of many grants": (100, capturing),

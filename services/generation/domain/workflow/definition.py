@@ -105,7 +105,7 @@ def _cost(document: Mapping[str, Any], functions: CostFunctions) -> Cost:
         except InvalidCost as error:
             raise _invalid_cost("/credits", str(error)) from None
     if not isinstance(constant, Mapping) or not isinstance(constant.get("expression"), str):
-        raise _invalid_cost("/cost", 'a workflow has a cost: {"expression": "0.25"}, or a credits.js')
+        raise _invalid_cost("/cost", 'is required: {"expression": "0.25"}, or the text of a credits.js')
     try:
         return constant_cost(constant["expression"])
     except InvalidCost as error:

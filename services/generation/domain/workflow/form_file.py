@@ -23,15 +23,15 @@ def fields_of(form: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def form_faults(form: Any) -> Iterator[Detail]:
     """Why a form can't be read; what can be read in some way is no fault."""
     if not isinstance(form, Mapping):
-        yield Detail("/form", "is an object with fields")
+        yield Detail("/form", "is required: an object with fields")
         return
     if "fields" in form and not isinstance(form["fields"], list):
-        yield Detail("/form/fields", "is a list of fields")
+        yield Detail("/form/fields", "is required: a list of fields")
     seen: set[str] = set()
     for pointer, field in fields_of(form):
         field_id = field.get("id")
         if not isinstance(field_id, str) or not field_id:
-            yield Detail(f"{pointer}/id", "is the field's name in a step's payload")
+            yield Detail(f"{pointer}/id", "is required: the field's name in a step's payload")
         elif field_id in seen:
             yield Detail(f"{pointer}/id", f"{field_id!r} is the id of an earlier field")
         else:

@@ -33,9 +33,11 @@ def read(definition: Mapping[str, Any]) -> Template:
     faults = list(service_faults(dynamic.get("job_type"), "/dynamic/job_type"))
     template, types = dynamic.get("template"), dynamic.get("variable_types", {})
     if not isinstance(template, Mapping):
-        faults.append(Detail("/dynamic/template", "is an object: what a worker gets"))
+        faults.append(Detail("/dynamic/template", "is required: an object, what a worker gets"))
     if not isinstance(types, Mapping) or not all(isinstance(member, Mapping) for member in types.values()):
-        faults.append(Detail("/dynamic/variable_types", "is an object of {type, options, default, required, min, max}"))
+        faults.append(
+            Detail("/dynamic/variable_types", "is required: an object of {type, options, default, required, min, max}")
+        )
     else:
         unknown = dict.fromkeys(name for name in fields_in(template) if name not in types)
         faults.extend(

@@ -24,7 +24,7 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     inputs = read_paths(definition.get("inputs"), fields)
     faults = [*inputs.faults, *_api_faults(api)]
     if inputs.placements and not isinstance(body, Mapping | None):
-        faults.append(Detail("/body", "is an object, since inputs.json sets members of it"))
+        faults.append(Detail("/body", "is required: an object, since inputs.json sets members of it"))
     if faults:
         raise invalid("The workflow can't be read", *faults)
     request: dict[str, Any] = {
@@ -57,10 +57,10 @@ def _api_faults(api: Mapping[str, Any]) -> Iterator[Detail]:
         return
     settings = api.get(fetch) or {}
     if not isinstance(settings, Mapping):
-        yield Detail(f"/api/{fetch}", "is an object")
+        yield Detail(f"/api/{fetch}", "is required: an object")
         return
     if not isinstance(settings.get("outputExprJq", "."), str):
-        yield Detail(f"/api/{fetch}/outputExprJq", "is a jq expression")
+        yield Detail(f"/api/{fetch}/outputExprJq", "is required: a jq expression")
     if fetch == "polling":
         yield from _polling_faults(settings)
 
@@ -75,7 +75,7 @@ def _polling_faults(polling: Mapping[str, Any]) -> Iterator[Detail]:
     expressions = {"continueWhenExpr", "continueWhenExprJq", "stopWhenExpr", "stopWhenExprJq"}
     for name in sorted(expressions & set(polling)):
         if not isinstance(polling[name], str):
-            yield Detail(f"/api/polling/{name}", "is an expression, such as data.status != 'SUCCEEDED'")
+            yield Detail(f"/api/polling/{name}", "is required: an expression, such as data.status != 'SUCCEEDED'")
     timeout = polling.get("timeout", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout < 0:
         yield Detail("/api/polling/timeout", "is a number of milliseconds")
@@ -87,7 +87,7 @@ def _request_faults(request: Mapping[str, Any], pointer: str, default: str) -> I
         yield Detail(f"{pointer}/method", f"is one of {', '.join(sorted(METHODS))}, not {quote(method)}")
     url = request.get("url")
     if not isinstance(url, str) or not _is_http(url):
-        yield Detail(f"{pointer}/url", "is an http or https URL")
+        yield Detail(f"{pointer}/url", "is required: an http or https URL")
     codes = request.get("successResponseCode", 200)
     if not all(isinstance(code, int) and 100 <= code <= 599 for code in _codes(codes)):
         yield Detail(f"{pointer}/successResponseCode", "is an HTTP status, or a list of them")
