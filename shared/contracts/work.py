@@ -16,12 +16,12 @@ until it is acknowledged; the others are plain NATS messages, which reach those 
 The KIND at the end of results and progress is for NATS permissions: a worker may publish for its own kinds only.
 Messages of earlier releases have none.
 
-**Cancelling.** The engine records that a job, a generation or a step is cancelled, deletes its messages that still wait
-in WORK, and then publishes a CancelRequest for each kind that may be at work on it. Each worker of the kind stops the
-attempts that the request matches, publishes their results as `failed` with the code `CANCELLED`, and acknowledges the
-work. An attempt that has just ended keeps its result. A request is not remembered: it does not stop what is delivered
-later. One that gets lost costs the rest of an attempt and nothing else, since results of cancelled steps change
-nothing; the engine may repeat it while Announcements name the step.
+**Cancelling.** The engine records that a generation is cancelled, deletes its messages that still wait in WORK, and
+then publishes a CancelRequest for each attempt that may be running, and repeats it twice. Each worker of the kind stops
+the attempts that the request matches, publishes their results as `failed` with the code `CANCELLED`, and acknowledges
+the work. An attempt that has just ended keeps its result. A request is not remembered: it does not stop what is
+delivered later. One that gets lost costs the rest of an attempt and nothing else, since results of cancelled steps
+change nothing.
 
 **Checkpoints.** What a step's next attempt must know, such as the id of a task that was started and paid for, is
 published as a Checkpoint, and JetStream's acknowledgement means that it is durable. The engine records it, and the

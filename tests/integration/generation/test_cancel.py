@@ -3,10 +3,15 @@
 from decimal import Decimal
 from uuid import UUID
 
-from shared.contracts.work import WorkMessage
+import msgspec
+from nats.aio.msg import Msg
+
+from shared.contracts.work import WORK_STREAM, CancelRequest, WorkMessage
+from shared.messaging.connection import connected
 from tests.integration.generation.working import Worker, finished
-from tests.support.apps.generation import FOXES, Api, created
+from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
+from tests.support.subscribing import listen
 
 
 def only(*services: str):
@@ -57,3 +62,33 @@ async def test_a_running_job_is_cancelled(api: Api, collections, credits_, worke
     assert [(each["status"], len(each["outputs"])) for each in job["generations"]] == [("cancelled", 1)] * 2
     await credits_.settled(("8", "0", "2"))
     assert (await cancel(api, job_id)).data == answer.data
+
+
+async def test_waiting_messages_are_deleted_and_workers_asked_to_stop(
+    api: Api, collections, credits_, worker_: Worker, nats_url: str
+):
+    """One request for each attempt, since a later attempt of the same step may be of a round that goes on."""
+    requests: list[CancelRequest] = []
+
+    async def note(message: Msg) -> None:
+        requests.append(msgspec.json.decode(message.data, type=CancelRequest))
+
+    async with connected(nats_url, "test") as client:
+        await listen(client, "cancel.direct_job.sketch", note)
+        await worker_.pause()
+        job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+        await eventually(lambda: _queued(worker_, 2), "both sketches to be queued")
+        other = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
+        await eventually(lambda: _queued(worker_, 3), "the other job's sketch to be queued")
+        assert (await cancel(api, job_id)).status == 200
+        await eventually(lambda: _queued(worker_, 1), "the cancelled job's messages to be deleted")
+        await eventually(lambda: {request.job_id for request in requests} == {UUID(job_id)}, "the requests to stop")
+        assert {request.attempt for request in requests} == {1}
+        assert len({request.sid for request in requests}) == 2
+        worker_.may_work.set()
+        await api.ended(other)
+    assert {str(work.job_id) for work in worker_.worked} == {other}
+
+
+async def _queued(worker_: Worker, count: int) -> bool:
+    return bool((await worker_.js.stream_info(WORK_STREAM)).state.messages == count)
