@@ -141,7 +141,7 @@ def show(name: str, data: Path | None, url: str | None, token: str | None) -> No
 def test(
     name: str, values: tuple[str, ...], data: Path | None, url: str | None, token: str | None, *, as_json: bool
 ) -> None:
-    """Run one step of a workflow with its test values. Nobody is charged; the job is marked as a test."""
+    """Run one step of a workflow with its test values. The job is marked as a test, and not charged."""
     body = {"values": dict(_value(value) for value in values)}
     job = _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/test", body))
     click.echo(json.dumps(job) if as_json else f"job {job['job_id']} {job['status']}")
@@ -152,7 +152,7 @@ def test(
 @click.option("--reason", default="An operator has deprecated it", show_default=True, help="For its users.")
 @server_options
 def deprecate(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
-    """Say that nobody should use a workflow any more. Collections that do still run."""
+    """Mark a workflow as deprecated. Collections that use it still run."""
     _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/deprecate", {"reason": reason}))
     click.echo(f"{name} is deprecated")
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +101,36 @@ def make_plan(
         )
         for name in SERVICES
     }
-    file = SetFile(
+    file = _set_file(servers, services, keys, passwords, replicas)
+    processes = [
+        _service(file, data, name, number, port)
+        for name in SERVICES
+        for number, port in enumerate(service_ports[name], start=1)
+    ]
+    processes += _workers(file, data, ports, servers.nats, comfy_urls)
+    http_apis = _http_workers(file, data, ports, servers.nats)
+    for name in workers:
+        _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
+    file.ports = dict(ports.picked)
+    database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
+    stages = [
+        Stage(
+            (servers.postgres.process(), servers.nats.process()),
+            then=lambda: create_databases(servers.postgres.dsn(), database_passwords),
+        ),
+        # Takes seconds to start. Only storage needs it, waits for it and makes the bucket; so nothing waits here.
+        Stage((servers.seaweed.process(),), is_ahead=True, is_beside=True),
+        Stage(tuple(processes), is_ahead=True),
+        Stage(http_apis, wanted=lambda: is_wanted(data, HTTP_API)),
+    ]
+    return Plan(stages, file)
+
+
+def _set_file(
+    servers: Servers, services: dict[str, ServiceInfo], keys: Keys, passwords: Secrets, replicas: int
+) -> SetFile:
+    """What commands read of a running set. `ports` are not known yet."""
+    return SetFile(
         url=services["edge"].urls[0],
         pid=os.getpid(),
         replicas=replicas,
@@ -123,40 +152,25 @@ def make_plan(
         services=services,
         ports={},
     )
-    processes = [
-        _service(file, data, name, number, port)
-        for name in SERVICES
-        for number, port in enumerate(service_ports[name], start=1)
-    ]
-    processes += [
-        _worker(file, data, name, "workers.studio", ports.pick(name), servers.nats.url("worker"))
-        for name in (f"worker-{number}" for number in range(1, replicas + 1))
-    ]
+
+
+def _workers(file: SetFile, data: Path, ports: PortPicker, nats: NatsServer, comfy_urls: str) -> Iterator[ProcessSpec]:
+    """The workers that run from the start: those of the built-in workflows, and that of the ComfyUI servers."""
+    for number in range(1, file.replicas + 1):
+        name = f"worker-{number}"
+        yield _worker(file, data, name, "workers.studio", ports.pick(name), nats.url("worker"))
     if comfy_urls:
-        name, nats_url = f"{COMFY_WORKER}-1", servers.nats.url(COMFY_WORKER)
-        processes.append(
-            _worker(file, data, name, "workers.comfy", ports.pick(name), nats_url, {"COMFY_URLS": comfy_urls})
-        )
-    private = {"EMPROPS_PRIVATE_HOSTS": os.environ.get("EMPROPS_PRIVATE_HOSTS", "")}
-    http_apis = tuple(
-        _worker(file, data, name, "workers.http_api", ports.pick(name), servers.nats.url(HTTP_API_USER), private)
-        for name in (f"{HTTP_API_USER}-{number}" for number in range(1, replicas + 1))
+        name, settings = f"{COMFY_WORKER}-1", {"COMFY_URLS": comfy_urls}
+        yield _worker(file, data, name, "workers.comfy", ports.pick(name), nats.url(COMFY_WORKER), settings)
+
+
+def _http_workers(file: SetFile, data: Path, ports: PortPicker, nats: NatsServer) -> tuple[ProcessSpec, ...]:
+    """The workers that call APIs, which start when they are wanted."""
+    settings = {"EMPROPS_PRIVATE_HOSTS": os.environ.get("EMPROPS_PRIVATE_HOSTS", "")}
+    return tuple(
+        _worker(file, data, name, "workers.http_api", ports.pick(name), nats.url(HTTP_API_USER), settings)
+        for name in (f"{HTTP_API_USER}-{number}" for number in range(1, file.replicas + 1))
     )
-    for name in workers:
-        _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
-    file.ports = dict(ports.picked)
-    database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
-    stages = [
-        Stage(
-            (servers.postgres.process(), servers.nats.process()),
-            then=lambda: create_databases(servers.postgres.dsn(), database_passwords),
-        ),
-        # Takes seconds to start. Only storage needs it, waits for it and makes the bucket; so nothing waits here.
-        Stage((servers.seaweed.process(),), is_ahead=True, is_beside=True),
-        Stage(tuple(processes), is_ahead=True),
-        Stage(http_apis, wanted=lambda: is_wanted(data, HTTP_API)),
-    ]
-    return Plan(stages, file)
 
 
 def _ensure_keys(folder: Path) -> Keys:

@@ -66,16 +66,7 @@ async def build(runtime: Runtime) -> Parts:
     assert isinstance(settings, GenerationSettings), "generation runs with its own settings"
     handlers = CommandHandlers(runtime.store, runtime.clock, runtime.new_id)
     await import_workflows(handlers, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
-    stream_limits = StreamLimits(
-        settings.nats_work_stream_max_age, settings.nats_work_stream_max_bytes, settings.nats_work_stream_replicas
-    )
-    broker = Broker(settings.nats_url, "generation-engine", stream_limits)
-    signer = GrantSigner(
-        settings.grant_key_file,
-        settings.storage_url,
-        settings.auth_audience,
-        retired_jwks_file=settings.grant_retired_jwks_file,
-    )
+    broker, signer = _broker(settings), _signer(settings)
     workers = ConnectedWorkers()
     hub = JobEventHub(runtime.store, broker)
     job_requests = JobRequests(
@@ -87,25 +78,9 @@ async def build(runtime: Runtime) -> Parts:
     )
     checkpoints = Checkpoints(handlers, broker)
     secret_requests = SecretRequests(Secrets(runtime.store, settings.emprops_secrets_key), broker)
-    step_deadline = timedelta(seconds=settings.step_deadline)
-    dispatcher = Dispatcher(
-        handlers,
-        broker,
-        signer,
-        checkpoints,
-        step_deadline=step_deadline,
-        max_queue=timedelta(seconds=settings.max_queue_seconds),
-    )
-    limits = Limits(settings.user_concurrency, settings.workflow_limits())
-    queue = DispatchQueue(handlers, broker, dispatcher, workers, timedelta(seconds=settings.missing_after), limits)
+    queue = _dispatch_queue(settings, handlers, broker, signer, checkpoints, workers)
     stored_files = StoredFiles(runtime.store, settings.public_url)
-    watchdog = Watchdog(
-        handlers,
-        workers,
-        stored_files,
-        step_deadline=step_deadline,
-        lost_after=timedelta(seconds=settings.attempt_lost_after),
-    )
+    watchdog = _watchdog(settings, handlers, workers, stored_files)
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
     intake = ResultsIntake(handlers, broker, stored_files, runtime.history.arrivals)
     add_health_checks(runtime, broker, intake, watchdog, queue, workers, step_deadline=settings.step_deadline)
@@ -145,4 +120,52 @@ async def build(runtime: Runtime) -> Parts:
             watchdog.run,
             JobExpiry(handlers, workers, timedelta(seconds=settings.max_queue_seconds)).run,
         ],
+    )
+
+
+def _broker(settings: GenerationSettings) -> Broker:
+    limits = StreamLimits(
+        settings.nats_work_stream_max_age, settings.nats_work_stream_max_bytes, settings.nats_work_stream_replicas
+    )
+    return Broker(settings.nats_url, "generation-engine", limits)
+
+
+def _signer(settings: GenerationSettings) -> GrantSigner:
+    return GrantSigner(
+        settings.grant_key_file,
+        settings.storage_url,
+        settings.auth_audience,
+        retired_jwks_file=settings.grant_retired_jwks_file,
+    )
+
+
+def _dispatch_queue(
+    settings: GenerationSettings,
+    handlers: CommandHandlers,
+    broker: Broker,
+    signer: GrantSigner,
+    checkpoints: Checkpoints,
+    workers: ConnectedWorkers,
+) -> DispatchQueue:
+    dispatcher = Dispatcher(
+        handlers,
+        broker,
+        signer,
+        checkpoints,
+        step_deadline=timedelta(seconds=settings.step_deadline),
+        max_queue=timedelta(seconds=settings.max_queue_seconds),
+    )
+    limits = Limits(settings.user_concurrency, settings.workflow_limits())
+    return DispatchQueue(handlers, broker, dispatcher, workers, timedelta(seconds=settings.missing_after), limits)
+
+
+def _watchdog(
+    settings: GenerationSettings, handlers: CommandHandlers, workers: ConnectedWorkers, stored_files: StoredFiles
+) -> Watchdog:
+    return Watchdog(
+        handlers,
+        workers,
+        stored_files,
+        step_deadline=timedelta(seconds=settings.step_deadline),
+        lost_after=timedelta(seconds=settings.attempt_lost_after),
     )

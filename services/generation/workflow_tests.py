@@ -1,4 +1,4 @@
-"""Testing a workflow: a job of one step with its test values, marked as a test, which nobody is charged for."""
+"""Testing a workflow: a job of one step with its test values, marked as a test and not charged."""
 
 from typing import Any
 from uuid import UUID

@@ -28,7 +28,7 @@ FOLDER = "emprops"
 REMEMBERED_ATTEMPTS = 3
 """Earlier attempts whose runs are looked for."""
 GOING_ON: frozenset[State] = frozenset({"queued", "running", "completed"})
-KNOWN: frozenset[State] = GOING_ON | {"failed", "interrupted"}
+FOLLOWED_STATES: frozenset[State] = GOING_ON | {"failed", "interrupted"}
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class ComfyHandler:
         """Raises StepFault."""
         own = prompt_id(step.sid, step.work.attempt)
         demand = _demand(step, f"{FOLDER}/{own}")
-        if member := await self._servers.with_run(own, KNOWN):
+        if member := await self._servers.with_run(own, FOLLOWED_STATES):
             async with self._servers.slot(member):
                 return await self._own_run(step, candidate_of(member, demand), own)
         for attempt in range(step.work.attempt - 1, max(0, step.work.attempt - 1 - REMEMBERED_ATTEMPTS), -1):

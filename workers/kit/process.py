@@ -59,21 +59,7 @@ async def serve(
             return
         stack.push_async_callback(close, client)
         slots = asyncio.Semaphore(settings.worker_concurrency)
-        intake = Intake(
-            client,
-            handlers,
-            Transfers(
-                session,
-                Addresses(settings.public_url, settings.input_hosts.split(","), settings.api_urls.split(",")),
-                patience=settings.worker_patience,
-                max_bytes=settings.input_max_bytes,
-            ),
-            slots,
-            metrics,
-            ack_wait=settings.worker_ack_wait,
-            patience=settings.worker_patience,
-            clock=SteadyClock(),
-        )
+        intake = _intake(client, session, handlers, slots, metrics, settings)
         lanes = [
             Lane(client, kind, slots, intake.take, intake.cancel, ack_wait=settings.worker_ack_wait)
             for kind in handlers
@@ -96,6 +82,28 @@ async def serve(
             stopped_at = await _pull_until(stopping, lanes)
         await intake.finish(stopped_at + settings.worker_grace)
         log.info("worker_stopped")
+
+
+def _intake(
+    client: Client,
+    session: aiohttp.ClientSession,
+    handlers: Mapping[str, Handler],
+    slots: asyncio.Semaphore,
+    metrics: WorkerMetrics,
+    settings: WorkerSettings,
+) -> Intake:
+    addresses = Addresses(settings.public_url, settings.input_hosts.split(","), settings.api_urls.split(","))
+    files = Transfers(session, addresses, patience=settings.worker_patience, max_bytes=settings.input_max_bytes)
+    return Intake(
+        client,
+        handlers,
+        files,
+        slots,
+        metrics,
+        ack_wait=settings.worker_ack_wait,
+        patience=settings.worker_patience,
+        clock=SteadyClock(),
+    )
 
 
 def _session() -> aiohttp.ClientSession:

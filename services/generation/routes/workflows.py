@@ -111,7 +111,7 @@ async def deprecate_workflow(
     context: CommandContext,
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[DeprecatedWorkflow]:
-    """For operators. Says that nobody should use it any more; collections that do still run."""
+    """For operators. Marks it as deprecated; collections that use it still run."""
     name = await handlers.workflow_name(workflow)
     if not 1 <= len(data.reason) <= 500:
         raise invalid("The reason is not valid", Detail("/reason", "has 1 to 500 characters"))
@@ -129,7 +129,7 @@ async def test_workflow(
     workflow_tests: NamedDependency[WorkflowTests],
     runtime: NamedDependency[Runtime],
 ) -> Envelope[AcceptedJob]:
-    """For operators. Runs one step with its test values: a job of type `workflow_test`, which nobody is charged for."""
+    """For operators. Runs one step with its test values: a job of type `workflow_test`, which is not charged."""
     name = await handlers.workflow_name(workflow)
     job_id, job = await workflow_tests.request(name, data.values, principal.user_id, context)
     return Envelope(AcceptedJob(job_id, job.status, events_url(runtime.settings.public_url, job_id)))

@@ -23,15 +23,15 @@ from workers.kit.transfers import Transfers
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-ONE = UUID(int=1)
+SOME_ID = UUID(int=1)
 
 
 def work(seconds: float | None) -> WorkMessage:
-    context = WorkContext(ONE, ONE, 1, "hash", UploadGrant("http://storage.test/uploads", "token"))
+    context = WorkContext(SOME_ID, SOME_ID, 1, "hash", UploadGrant("http://storage.test/uploads", "token"))
     return WorkMessage(
-        job_id=ONE,
-        gid=ONE,
-        sid=ONE,
+        job_id=SOME_ID,
+        gid=SOME_ID,
+        sid=SOME_ID,
         attempt=1,
         service_required="sketch",
         workflow="sketch",
@@ -64,11 +64,11 @@ def signer(tmp_path: Path) -> GrantSigner:
 def test_a_grant_is_good_on_a_clock_that_is_an_hour_off(signer: GrantSigner) -> None:
     """It does not say since when it is valid, and outlives the deadline by more than an hour."""
     step = StepScheduled(
-        gid=ONE,
-        job_id=ONE,
-        user_id=ONE,
-        collection_id=ONE,
-        sid=ONE,
+        gid=SOME_ID,
+        job_id=SOME_ID,
+        user_id=SOME_ID,
+        collection_id=SOME_ID,
+        sid=SOME_ID,
         component_id=1,
         attempt=1,
         workflow="sketch",

@@ -14,7 +14,7 @@ from shared.contracts.sizes import KIB, MAX_PART, encoded_size
 
 JOB_TYPE = "collection_generation"
 TEST_JOB_TYPE = "workflow_test"
-"""Of one step with its workflow's test values, which nobody is charged for."""
+"""Of one step with its workflow's test values, which is not charged."""
 NAMES = {JOB_TYPE: "Collection Generation", TEST_JOB_TYPE: "Test"}
 """Of jobs, by their type."""
 MAX_INLINE = 128 * KIB
