@@ -11,10 +11,11 @@ from pathlib import Path
 from infra.embedded.keys import AUDIENCE, DEVELOPMENT_ISSUER, ensure_private_key, ensure_secrets_key, public_jwks
 from infra.embedded.nats import configuration
 from infra.embedded.nats_users import COMFY, HTTP_API, HTTP_API_USER, service_users
-from infra.embedded.plan import BUCKET, COMFY_WORKER, SERVICES
+from infra.embedded.plan import BUCKET, SERVICES
 from infra.embedded.postgres import create_databases
 from infra.embedded.seaweedfs import identities, s3_client
 from infra.embedded.set_file import Secrets, write_private
+from infra.embedded.worker_processes import COMFY_WORKER
 
 HTTP_PORT = 8000
 S3_ENDPOINT = "http://s3:8333"

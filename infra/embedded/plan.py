@@ -2,8 +2,7 @@
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +20,18 @@ from infra.embedded.nats_users import COMFY, HTTP_API_USER, service_users
 from infra.embedded.nats_users import HTTP_API as HTTP_API_KINDS
 from infra.embedded.ports import LOOPBACK, PortPicker
 from infra.embedded.postgres import PostgresServer, create_databases
-from infra.embedded.probes import probe_http
 from infra.embedded.process import ProcessSpec
+from infra.embedded.python_process import python_process
 from infra.embedded.seaweedfs import PORTS, SeaweedServer
 from infra.embedded.set_file import S3Info, Secrets, ServiceInfo, SetFile, write_private
 from infra.embedded.supervisor import Stage
 from infra.embedded.wanted import FOLDER as WANTED
 from infra.embedded.wanted import HTTP_API, is_wanted
+from infra.embedded.worker_processes import COMFY_WORKER, WORKERS, http_workers, running_workers, write_worker_settings
 
 SERVICES = ("collections", "generation", "credits", "storage", "edge")
 BUCKET = "emprops"
 KEYS = "keys"
-COMFY_WORKER = "comfy"
-WORKERS = "workers"
-"""The folder of settings for workers that somebody else starts."""
 PRELOADED = (
     "shared.runtime.serve",
     *(f"services.{name}.{part}" for name in SERVICES if name != "edge" for part in ("app", "settings")),
@@ -45,7 +42,6 @@ PRELOADED = (
     "uvicorn.protocols.http.httptools_impl",
 )
 """Modules that the fork server imports before it forks services."""
-PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +103,10 @@ def make_plan(
         for name in SERVICES
         for number, port in enumerate(service_ports[name], start=1)
     ]
-    processes += _workers(file, data, ports, servers.nats, comfy_urls)
-    http_apis = _http_workers(file, data, ports, servers.nats)
+    processes += running_workers(file, data, ports, servers.nats, comfy_urls)
+    http_apis = http_workers(file, data, ports, servers.nats)
     for name in workers:
-        _write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
+        write_worker_settings(file, data / WORKERS / f"{name}.env", servers.nats.url(name))
     file.ports = dict(ports.picked)
     database_passwords = {name: passwords.get(f"database/{name}") for name in SERVICES}
     stages = [
@@ -151,25 +147,6 @@ def _set_file(
         ),
         services=services,
         ports={},
-    )
-
-
-def _workers(file: SetFile, data: Path, ports: PortPicker, nats: NatsServer, comfy_urls: str) -> Iterator[ProcessSpec]:
-    """The workers that run from the start: those of the built-in workflows, and that of the ComfyUI servers."""
-    for number in range(1, file.replicas + 1):
-        name = f"worker-{number}"
-        yield _worker(file, data, name, "workers.studio", ports.pick(name), nats.url("worker"))
-    if comfy_urls:
-        name, settings = f"{COMFY_WORKER}-1", {"COMFY_URLS": comfy_urls}
-        yield _worker(file, data, name, "workers.comfy", ports.pick(name), nats.url(COMFY_WORKER), settings)
-
-
-def _http_workers(file: SetFile, data: Path, ports: PortPicker, nats: NatsServer) -> tuple[ProcessSpec, ...]:
-    """The workers that call APIs, which start when they are wanted."""
-    settings = {"EMPROPS_PRIVATE_HOSTS": os.environ.get("EMPROPS_PRIVATE_HOSTS", "")}
-    return tuple(
-        _worker(file, data, name, "workers.http_api", ports.pick(name), nats.url(HTTP_API_USER), settings)
-        for name in (f"{HTTP_API_USER}-{number}" for number in range(1, file.replicas + 1))
     )
 
 
@@ -214,36 +191,7 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "SERVICE_INSTANCE": f"{name}-{number}",
         **(own(file, number) if (own := _OWN_SETTINGS.get(name)) else {}),
     }
-    return _python_process(f"{name}-{number}", (f"services.{name}", "serve"), environment, data, port)
-
-
-def _worker(
-    file: SetFile,
-    data: Path,
-    name: str,
-    module: str,
-    port: int,
-    nats_url: str,
-    own: Mapping[str, str] | None = None,
-) -> ProcessSpec:
-    environment = {
-        **_worker_settings(file, nats_url),
-        "HTTP_HOST": LOOPBACK,
-        "HTTP_PORT": str(port),
-        "SERVICE_INSTANCE": name,
-        **(own or {}),
-    }
-    return _python_process(name, (module,), environment, data, port)
-
-
-def _worker_settings(file: SetFile, nats_url: str) -> dict[str, str]:
-    return {"NATS_URL": nats_url, "PUBLIC_URL": file.url, "API_URLS": _urls(file, "edge")}
-
-
-def _write_worker_settings(file: SetFile, path: Path, nats_url: str) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    settings = _worker_settings(file, nats_url)
-    write_private(path, "".join(f"{name}={value}\n" for name, value in settings.items()).encode())
+    return python_process(f"{name}-{number}", (f"services.{name}", "serve"), environment, data, port)
 
 
 def _urls(file: SetFile, service: str) -> str:
@@ -289,25 +237,3 @@ _OWN_SETTINGS: dict[str, Callable[[SetFile, int], dict[str, str]]] = {
     "generation": _generation_settings,
     "edge": _edge_settings,
 }
-
-
-def _python_process(
-    name: str, module: tuple[str, ...], environment: Mapping[str, str], data: Path, port: int
-) -> ProcessSpec:
-    return ProcessSpec(
-        name=name,
-        # -P: modules are not imported from the working directory.
-        command=(sys.executable, "-P", "-m", *module),
-        environment={"PYTHONUNBUFFERED": "1", **environment},
-        ready=lambda: check_ready(port),
-        cwd=data,
-        is_held=True,
-        is_preloaded=module[-1] == "serve",
-        url=f"http://{LOOPBACK}:{port}",
-        tells_health=True,
-    )
-
-
-def check_ready(port: int) -> None:
-    """Raises `OSError` unless `/health/ready` answers 200."""
-    probe_http(f"http://{LOOPBACK}:{port}", "/health/ready", PROBE_SECONDS)

@@ -14,8 +14,8 @@ import aiohttp
 import psycopg
 import pytest
 
-from infra.embedded.plan import check_ready
 from infra.embedded.ports import PortPicker
+from infra.embedded.python_process import check_ready
 from tests.support.jobs import start_job, until_ended
 from tests.support.patience import PATIENCE, eventually, wait_for
 from tests.support.printed import shell_blocks

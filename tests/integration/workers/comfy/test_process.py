@@ -9,7 +9,7 @@ import pytest
 
 from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import COMFY, OWNERS, service_users
-from infra.embedded.plan import COMFY_WORKER
+from infra.embedded.worker_processes import COMFY_WORKER
 from shared.contracts.work import CancelRequest, cancel_subject
 from shared.messaging import connected
 from tests.integration.workers.support import Engine, Storage, WorkerProcess, eventually
