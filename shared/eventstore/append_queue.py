@@ -10,7 +10,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 
 
 class AppendQueue:
-    """First in, first out, but for appends to a stream or of a command that is in the batch already.
+    """First in, first out, except that an append waits for the next batch if this one has its stream or its command.
 
     Bounded by `max_waiting` appends and `max_bytes`; beyond that, `wait_for_room` waits.
     """
@@ -19,10 +19,10 @@ class AppendQueue:
         self._max_batch, self._max_waiting, self._max_bytes, self._bytes = max_batch, max_waiting, max_bytes, 0
         self._waiting: deque[Append] = deque()
         self._deferred: list[Append] = []
-        """Appends that were taken from `_waiting`, and wait for the batch after the one before them."""
+        """Appends that were taken from `_waiting`, and wait for the next batch."""
         self._arrival, self._room = asyncio.Event(), asyncio.Event()
         self._versions: dict[UUID, int] = {}
-        """Versions that streams have at least, according to the results of the batches since the queue was empty."""
+        """Lower bounds of streams' versions, from the results of batches; cleared when no append is deferred."""
         self.is_closed = False
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class AppendQueue:
         self._versions[stream] = version
 
     def close(self) -> list[Append]:
-        """Returns all appends that wait; nobody waits for room any more."""
+        """Closes the queue and returns the appends in it; `wait_for_room` returns to its callers."""
         self.is_closed = True
         appends, self._deferred = self._deferred, []
         appends += self._waiting

@@ -44,9 +44,9 @@ class Append:
     size: int
     """Bytes of memory that it needs while it waits, about."""
     generation: int
-    """The generation of `Epochs` when the state was read on which it was decided."""
-    is_out: bool = False
-    """It has been sent and is not answered: whether it is recorded is unknown."""
+    """The generation of `Epochs` at which the state was read that it was decided on."""
+    is_in_flight: bool = False
+    """Whether it has been sent and is not answered, so that it may or may not be recorded."""
 
     @property
     def key(self) -> UUID:

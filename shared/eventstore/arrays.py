@@ -61,5 +61,5 @@ def int8s(values: Sequence[int]) -> BinaryArray:
 
 
 def int4s(values: Sequence[int]) -> BinaryArray:
-    """Encodes a `integer[]`."""
+    """Encodes an `integer[]`."""
     return BinaryArray(INT4_OID, len(values), b"".join([pack(">ii", 4, value) for value in values]))

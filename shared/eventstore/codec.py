@@ -15,7 +15,6 @@ from shared.contracts.problem import Problem
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """JSON's escape of the NUL character, not an escaped backslash before the text `u0000`."""
 
-
 MAX_MESSAGE = sizes.MAX_EVENT
 """Bytes of a message with its headers that every NATS server accepts by default."""
 MAX_METADATA = 2048
@@ -40,7 +39,7 @@ class Unreadable(Event, frozen=True, tag="unreadable"):
 
 
 UNREADABLE = (UnknownEventType, msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding may raise; ValueError for bytes that are not UTF-8, or that another seal has closed."""
+"""What decoding may raise; ValueError for bytes that are not UTF-8, or were sealed with another key."""
 
 
 class Codec:

@@ -185,7 +185,7 @@ def _in_order(entries: dict[Any, Any]) -> dict[Any, Any]:
 
 def _from_plain(part: type[Any], plain: Any) -> Any:
     if get_origin(part) is Map:
-        return Map(msgspec.convert(plain, dict[get_args(part)], str_keys=True))  # type: ignore[misc]
+        return Map(msgspec.convert(plain, dict[get_args(part)], str_keys=True))  # type: ignore[misc]  # its types are known at run time only
     if issubclass(part, Plain):
         return part.from_plain(plain)
     raise TypeError(f"{part} can't be read from a snapshot: give it `to_plain` and `from_plain`")

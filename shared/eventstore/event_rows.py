@@ -37,7 +37,7 @@ class EventRows:
         return rows
 
     def recorded(self, row: Row, *, keep_unreadable: bool = False) -> RecordedEvent:
-        """Raises one of UNREADABLE for an event that can't be decoded; with `keep_unreadable`, it is `Unreadable`."""
+        """The decoded event. Raises one of UNREADABLE; with `keep_unreadable`, returns it as `Unreadable` instead."""
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
         event: Event
         try:
@@ -50,7 +50,7 @@ class EventRows:
         return RecordedEvent(position, event_id, stream_id, version, tag, event, data, metadata, recorded_at)
 
     def undecoded(self, row: Row, *, keep_unknown: bool = False) -> UndecodedEvent:
-        """Raises UnknownEventType for an unknown type; with `keep_unknown`, the event's aggregate is UNKNOWN."""
+        """The event as stored. Raises UnknownEventType; with `keep_unknown`, sets the aggregate UNKNOWN instead."""
         position, event_id, stream_id, version, tag, data, metadata, recorded_at = row
         aggregate = UNKNOWN if keep_unknown and not self.codec.has_aggregate(tag) else self.codec.aggregate(tag)
         data = self.seal.open(data)

@@ -64,7 +64,7 @@ class GroupWriter:
         self._queue = AppendQueue(max_batch=max_batch, max_waiting=max_waiting, max_bytes=max_bytes)
         self._connection: psycopg.AsyncConnection | None = None
         self._cursor: psycopg.AsyncCursor[tuple[Any, ...]] | None = None
-        """Of that connection, for all batches."""
+        """Of `_connection`, for all batches."""
         self._backoff = Backoff("writer", on=TRANSIENT_ERRORS, first=0.05, longest=1.0)
         self.writing = 0
         """Appends in the batch that was sent and is not answered yet."""
@@ -81,8 +81,8 @@ class GroupWriter:
     ) -> Appended:
         """Returns when the events are durable. Raises VersionConflict, or StoreUnavailable after `seconds`.
 
-        `generation` is that of `Epochs` when the state was read on which the events were decided; by default it is the
-        present one.
+        `generation` is that of `Epochs` at which the state was read that the events were decided on; by default it is
+        the present one.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self._give_up_after if seconds is None else seconds)
@@ -104,7 +104,9 @@ class GroupWriter:
             timer.cancel()
 
     def _expire(self, append: Append) -> None:
-        error = StoreUnavailable(f"PostgreSQL has not answered in time: {self._trouble}", maybe_done=append.is_out)
+        error = StoreUnavailable(
+            f"PostgreSQL has not answered in time: {self._trouble}", maybe_done=append.is_in_flight
+        )
         append.fail(error)
 
     @property
@@ -113,7 +115,7 @@ class GroupWriter:
 
     @property
     def waiting(self) -> int:
-        """Appends in the queue, without those of the present batch."""
+        """Appends in the queue, without those of the present batch and those deferred to the next one."""
         return len(self._queue)
 
     def busy_for(self) -> float:
@@ -132,11 +134,11 @@ class GroupWriter:
                     self._busy_since = None
         finally:
             for append in [*batch, *self._queue.close()]:
-                append.fail(StoreUnavailable("the event store is closing", maybe_done=append.is_out))
+                append.fail(StoreUnavailable("the event store is closing", maybe_done=append.is_in_flight))
             await self._disconnect()
 
     async def _write_until_answered(self, batch: list[Append]) -> None:
-        """Writes a batch, and again after a lost connection, which is idempotent since its events keep their ids.
+        """Writes a batch, and again after a lost connection. Idempotent, since the events keep their ids.
 
         Returns when every append of it is answered, at the latest at its deadline.
         """
@@ -166,24 +168,24 @@ class GroupWriter:
         soon = asyncio.get_running_loop().time() + (APPENDS.statement or 0)
         for append in batch:
             if append.deadline < soon:
-                append.fail(StoreUnavailable(f"PostgreSQL is busy: {error}", maybe_done=append.is_out))
+                append.fail(StoreUnavailable(f"PostgreSQL is busy: {error}", maybe_done=append.is_in_flight))
 
     async def _write(self, batch: list[Append]) -> None:
         connection = await self._connected()
         batch = self._fail_outdated(batch)
         if not batch:
             return
-        was_out, self.writing = [append.is_out for append in batch], len(batch)
+        were_in_flight, self.writing = [append.is_in_flight for append in batch], len(batch)
         try:
             async with within(self._answers_within, connection):
                 for append in batch:
-                    append.is_out = True
+                    append.is_in_flight = True
                 await self._write_over(connection, batch)
         except psycopg.Error as error:
             if error.sqlstate and not connection.closed:
                 # The server rolled this transaction back, so only an append that was sent before may be recorded.
-                for append, is_out in zip(batch, was_out, strict=True):
-                    append.is_out = is_out
+                for append, is_in_flight in zip(batch, were_in_flight, strict=True):
+                    append.is_in_flight = is_in_flight
             raise
         finally:
             self.writing = 0
@@ -218,7 +220,7 @@ class GroupWriter:
                     versions[stream] = expected + len(events)
                     self._queue.note_version(stream, versions[stream])
                 append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
-        if positions:  # now, so that the callers of `append` continue before the followers
+        if positions:  # after the loop, so that the callers of `append` continue before the followers
             self.batches += 1
             if result.before is not None and self._on_recorded is not None:
                 self._on_recorded(result.before, result.rows_of(batch))

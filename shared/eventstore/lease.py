@@ -31,9 +31,11 @@ from shared.stopping import stop
 TTL = 10.0
 """Seconds from a renewal until the lease expires. Longer than a transaction may be idle (connections.READS, WORK)."""
 RENEW_EVERY = 2.5
+"""Seconds between two renewals of the leases that this process holds."""
 TRY_EVERY = 0.5
 """Seconds between two tries to acquire a lease that another process holds; a try costs no commit."""
 ANSWERS_WITHIN = 2.5
+"""Seconds that a round may take."""
 
 KEEP_LEASES = """
 select head.position, kept.name, kept.token
@@ -48,7 +50,7 @@ log = structlog.get_logger()
 
 
 class Fenced(Exception):  # noqa: N818 - what happened to the leader
-    """Another process holds the lease now: the transaction must be rolled back."""
+    """This process no longer holds the lease, or its memory is outdated: the transaction must be rolled back."""
 
 
 class Lease:
@@ -193,7 +195,7 @@ class Leases:
                     self._watermarks.notifications_lost()
 
     async def _stop_all_work(self) -> None:
-        """Stops all work before the connection, and with it the leases, ends; waits until they expire at the latest."""
+        """Stops all work before the connection's end releases the leases; waits for `ttl` seconds at most."""
         self.lose_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._ttl):

@@ -1,7 +1,8 @@
 """Reads events newer than the cached versions of streams, with one query for all concurrent callers.
 
 Under load, most of a read's time is its query, which nearly always returns nothing. A caller that arrives during a
-query waits for the next one. That one starts after the call, so it sees everything that was recorded before the call.
+query waits for the next one, which starts after SLOW_AFTER seconds at the latest. That one starts after the call, so it
+sees everything that was recorded before the call.
 """
 
 import asyncio
@@ -14,9 +15,9 @@ from shared.eventstore.append_statement import Row
 from shared.eventstore.arrays import BinaryArray, int8s, uuids
 
 MAX_EVENTS = 8
-"""With so many newer events of one stream or more, each caller reads the stream with its own query."""
+"""If a stream has so many newer events, or more, its callers read it with their own queries."""
 MAX_STREAMS = 256
-"""Streams in one query."""
+"""Streams in one query; a request for two may exceed it by one."""
 MAX_BYTES = 2 * 1024 * 1024
 """With more bytes of newer events, each caller reads with its own query."""
 SLOW_AFTER = 0.1
@@ -57,7 +58,7 @@ class NewerEvents:
         self._query = query
         self._waiting: list[_Request] = []
         self._may_start = True
-        """Whether a new request starts a query at once, since none is running."""
+        """Whether a new request starts a query at once: none is running, or only one for longer than SLOW_AFTER."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def than(self, *streams: StreamVersion) -> Result:

@@ -54,7 +54,6 @@ class ReadingPool(AsyncConnectionPool):
             configure=configure,
             kwargs=settings,
         )
-
         self._drained_last = 0.0
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection:  # noqa: ASYNC109 - psycopg's
@@ -74,7 +73,7 @@ class ReadingPool(AsyncConnectionPool):
             await self.putconn(connection)
 
     @contextlib.asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[psycopg.AsyncConnection]:  # noqa: ASYNC109
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[psycopg.AsyncConnection]:  # noqa: ASYNC109 - psycopg's
         """A connection for a block that ends within `timeout` seconds, the wait for the connection included.
 
         Raises PoolTimeout or NoAnswer, both of them psycopg.OperationalError.

@@ -1,14 +1,14 @@
 """The last events of the store's sequence, read once for all followers of a process: projector, relay and processes.
 
-A follower asks for the events after its position and gets those in memory, as many as it wants, whenever it wants; it
-waits for no other. When there are none after its position, one query reads on for all who ask. An event is decoded
-once, when the first follower needs it decoded. A follower that is behind the events in memory reads by itself.
+A follower requests the events after its position and gets those in memory, without waiting for other followers. If
+there are none, one query reads the next ones for all followers that wait. An event is decoded once, when the first
+follower needs it decoded. A follower that is behind the events in memory reads by itself.
 
 What this process appends need not be read at all, as long as no other process appends in between: the writer knows
 which event precedes its own (`recorded`).
 
-Each query also reads the last event in memory again, and compares. If that one is gone or differs, the store went back:
-then all are dropped, and each follower finds that out by itself.
+Each query also reads the last event in memory again. If that one is gone or differs, the store went back: then all are
+dropped, and each follower reads by itself, which detects the same.
 """
 
 import asyncio
@@ -49,13 +49,13 @@ class HeldEvent:
         self._undecoded: UndecodedEvent | None = None
 
     def recorded(self) -> RecordedEvent:
-        """Raises one of UNREADABLE."""
+        """The decoded event. Raises one of UNREADABLE."""
         if self._recorded is None:
             self._recorded = self._decode()
         return self._recorded
 
     def undecoded(self) -> UndecodedEvent:
-        """Raises UnknownEventType for a type of which this release has no version."""
+        """The event as it is stored. Raises UnknownEventType for a type of which this release has no version."""
         if self._undecoded is None:
             self._undecoded = self._make_undecoded()
         return self._undecoded
@@ -89,7 +89,7 @@ class RecentEvents:
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
-        """The query that is running, for whoever closes the store."""
+        """The running query; stop it when the store is closed."""
         return [self._reading] if self._reading else []
 
     async def after(self, position: int, limit: int, event_id: UUID | None = None) -> list[HeldEvent] | None:
@@ -154,7 +154,7 @@ class RecentEvents:
         return self._start
 
     def _begin(self, position: int, event_id: UUID | None) -> None:
-        """Starts anew behind the follower that is furthest: reading on to it would take too many pages."""
+        """Drops the events and starts at this position, of a follower too far ahead to be reached by reading on."""
         self.clear()
         self._start = position, event_id
 

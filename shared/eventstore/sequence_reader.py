@@ -20,7 +20,6 @@ from shared.eventstore.watermarks import HEAD_WATERMARK, Watermarks
 E = TypeVar("E")
 T = TypeVar("T")
 
-# %b: sent in binary, as the statement runs for each request or batch, and PostgreSQL need not parse it.
 # %b: sent in binary, which PostgreSQL need not parse; this runs for each page of every follower.
 SELECT_SEQUENCE = """
 select position, event_id, stream_id, version, type, data, metadata, recorded_at from (

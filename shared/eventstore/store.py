@@ -149,7 +149,7 @@ class EventStore(StreamWriter, SequenceReader):
         self.watermarks.advance(EPOCH_WATERMARK, epoch.number)
 
     async def _follow_epochs(self) -> None:
-        """Learns of epochs that other processes begin; checks the trail even if no connection broke (a proxy)."""
+        """Reads the epochs that other processes begin; checks the trail, as behind a proxy no connection may break."""
 
         async def check() -> None:
             await self.watermarks.wait_beyond(EPOCH_WATERMARK, self.epochs.latest.number, EPOCH_CHECK_EVERY)

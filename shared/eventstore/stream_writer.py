@@ -34,7 +34,7 @@ S = TypeVar("S")
 DECIDE_WITHIN = 9.0
 """Seconds: `handle` starts no attempt later. A read may take 5 more, so that it answers within 15."""
 LEAST_FOR_LOOK_UP = LEAST_FOR_APPEND = 0.5
-"""Seconds that looking up and appending get at least, however late it is."""
+"""Seconds that each of looking up and appending may take, even after `DECIDE_WITHIN`."""
 
 
 class StreamWriter(StreamReader):
@@ -120,7 +120,7 @@ class StreamWriter(StreamReader):
         - `look_up` reads what the decision needs besides the state; it returns False if it found the state outdated.
 
         Raises what `look_up` and `decide` raise, ValueError when the command id was used for another stream, Problem
-        VERSION_CONFLICT after `attempts` attempts, and StoreUnavailable within 15 seconds, with what is known.
+        VERSION_CONFLICT after `attempts` attempts, and StoreUnavailable within 15 seconds; see its `maybe_done`.
         """
         deadline, newest = asyncio.get_running_loop().time() + DECIDE_WITHIN, 0
         if context.repeatable and await is_recorded(self.pool, stream_id, context):
@@ -266,12 +266,12 @@ async def _decide_on_cached(
         return ()
     try:
         return tuple(decide(cached.state))
-    except Exception:  # noqa: BLE001 - see above
+    except Exception:  # noqa: BLE001 - a refusal, which the decision on the recorded state raises
         return ()
 
 
 def _is_snapshot_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> bool:
-    """After every so many events, and when more than so many had to be folded now."""
+    """Whether the append has passed a multiple of `every`, or the newest known snapshot is `every` versions older."""
     if every is None:
         return False
     return after.version // every > before.version // every or after.version - after.snapshot_version >= every

@@ -38,9 +38,11 @@ QUIET = 120.0
 RENEWAL_COUNTS_FOR = 6.0
 """Seconds after a renewal in which waiters rely on the next one: time for two."""
 ANSWERS_WITHIN = 3.0
+"""Seconds that a statement may take."""
 ANNOUNCE_EVERY = 15.0
 """Seconds between two announcements, which also check that the listening connection is alive."""
 HERE = "here"
+"""The payload of an announcement."""
 ALONE_AFTER = 2.5 * ANNOUNCE_EVERY
 """Seconds without a notification of another process after which this one is alone."""
 SENDS_FOR = 30.0
@@ -114,18 +116,18 @@ class Watermarks:
         self._reached_at = float("-inf")
         self._wake_without_timeout()
 
-    async def wait_beyond(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def wait_beyond(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a timeout is a result, not an error
         """Waits until the number is greater than `value`. Returns False when the caller should query the database.
 
         That is after `timeout` seconds; by default, when notifications may have been lost (see the module).
         """
         return await self.wait_for_any({name: value + 1}, timeout)
 
-    async def wait_for(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def wait_for(self, name: str, value: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a timeout is a result, not an error
         """Waits until the number is at least `value`. Returns False as `wait_beyond` does."""
         return await self.wait_for_any({name: value}, timeout)
 
-    async def wait_for_any(self, values: Mapping[str, int], timeout: float | None = None) -> bool:  # noqa: ASYNC109
+    async def wait_for_any(self, values: Mapping[str, int], timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a timeout is a result, not an error
         """Waits until one of the numbers is at least its value in `values`. Returns False as `wait_beyond` does."""
         if self._has_any(values):
             return True

@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token
 
 
 class WritePosition:
-    """The highest position of the events that the work has recorded, or that a repeated command has recorded; or 0."""
+    """The highest position of the events that the work's commands have recorded, now or before; 0 without any."""
 
     __slots__ = ("position",)
 
@@ -19,9 +19,9 @@ class WritePosition:
 _current: ContextVar[WritePosition | None] = ContextVar("write_position", default=None)
 
 
-def begin(written: WritePosition) -> Token[WritePosition | None]:
-    """Notes positions in `written` from now on, in this context and in tasks started in it, until `end(token)`."""
-    return _current.set(written)
+def begin(target: WritePosition) -> Token[WritePosition | None]:
+    """Notes positions in `target` from now on, in this context and in tasks started in it, until `end(token)`."""
+    return _current.set(target)
 
 
 def end(token: Token[WritePosition | None]) -> None:
@@ -30,7 +30,7 @@ def end(token: Token[WritePosition | None]) -> None:
 
 
 def note(position: int) -> None:
-    """Notes that a read includes what the current work did once it includes this position."""
-    written = _current.get()
-    if written is not None and position > written.position:
-        written.position = position
+    """Notes that the current work has written up to this position: a read shows it once it includes the position."""
+    target = _current.get()
+    if target is not None and position > target.position:
+        target.position = position
