@@ -43,9 +43,9 @@ async def compare(
     missing = extra = rows = 0
     after: tuple[Any, ...] | None = None
     while True:
-        end = await _one(connection, ranges.end(after), after or ())
+        end = await _fetch_one(connection, ranges.end(after), after or ())
         bounds = (*(after or ()), *(end or ()))
-        counts = await _one(connection, ranges.differences(after, end), (*bounds, *bounds))
+        counts = await _fetch_one(connection, ranges.differences(after, end), (*bounds, *bounds))
         assert counts is not None, "an aggregate has a row"
         missing, extra, rows = missing + counts[0], extra + counts[1], rows + counts[2]
         if progress:
@@ -55,7 +55,7 @@ async def compare(
         after = end
 
 
-async def _one(
+async def _fetch_one(
     connection: psycopg.AsyncConnection, query: sql.Composed, values: tuple[Any, ...]
 ) -> tuple[Any, ...] | None:
     return await (await connection.execute(query, values)).fetchone()

@@ -13,7 +13,10 @@ def fingerprint(projection: Projection[Any]) -> str:
     """A hash of the table's definition, and of the source files of its functions and row type."""
     parts = [projection.table, projection.ddl, *projection.columns, *sorted(projection.types)]
     digest = sha256("\0".join(parts).encode())
-    for source in sorted({_file(item) for item in (projection.keys, projection.project, projection.row)}):
+    code: list[Callable[..., Any]] = [projection.keys, projection.project, projection.row]
+    if projection.adds is not None:
+        code.append(projection.adds)
+    for source in sorted({_file(item) for item in code}):
         digest.update(Path(source).read_bytes())
     return digest.hexdigest()[:32]
 

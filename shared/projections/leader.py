@@ -53,7 +53,7 @@ class Leader:
         fence: Fence | None = None,
         rest: float = 0.0,
     ) -> None:
-        """`rest`: see REST."""
+        """`rest`: seconds between two transactions, as REST says; 0: none."""
         self._rest, self._moved_at = rest, float("-inf")
         self._store, self._lease, self._instance, self._fence = store, lease, instance, fence
         self._projections = {projection.table: projection for projection in projections}
@@ -169,13 +169,13 @@ class Leader:
         if rest > 0:
             await self._store.watermarks.wait_beyond(WANTED_WATERMARK, self._group.position, rest)
 
-    async def _wait(self, more: Mapping[str, int]) -> None:
-        """Waits for one of the watermarks `more`, or for a result of a table that catches up."""
+    async def _wait(self, goals: Mapping[str, int]) -> None:
+        """Waits until a watermark reaches its value in `goals`, or for a result of a table that catches up."""
         watermarks, group = self._store.watermarks, self._group
         count = watermarks.value(self._catch_up_watermark)
         if not self._ready and not any(task.done() for task in self._catching_up.values()):
             await group.write_position(UNWRITTEN_FOR)
-            values = {**more, self._catch_up_watermark: count + 1}
+            values = {**goals, self._catch_up_watermark: count + 1}
             await watermarks.wait_for_any(values, group.seconds_to_write(UNWRITTEN_FOR))
 
     async def _join_ready_tables(self) -> None:

@@ -157,9 +157,8 @@ async def _snapshot(connection: psycopg.AsyncConnection) -> AsyncIterator[None]:
     """A transaction with one snapshot, in which the live table does not change, though others write to it."""
     async with connection.transaction():
         await connection.execute("set transaction isolation level repeatable read")
-        await connection.execute(
-            "set local enable_seqscan = off"
-        )  # read ranges of keys by the index, whatever the statistics say
+        # Ranges of keys are read by the index, whatever the statistics say.
+        await connection.execute("set local enable_seqscan = off")
         yield
 
 

@@ -20,7 +20,7 @@ where table_name = any(%s) order by table_name, position"""
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """A skipped event. `error` is the one that the table had at it."""
+    """A skipped event. `error`: with which the table was stuck on it; empty if it was not."""
 
     table: str
     position: int

@@ -65,7 +65,7 @@ class TableGroup:
 
     @property
     def names(self) -> list[str]:
-        """Of the tables."""
+        """The names of the tables."""
         return [table.name for table in self.tables]
 
     def add(self, table: Table) -> None:
@@ -98,14 +98,14 @@ class TableGroup:
             return
 
     async def pass_over(self, position: int, seconds: float) -> None:
-        """Moves the tables past events that change no row; writes the position if it was not for `seconds`."""
+        """Moves the tables past events that change no row; writes the position as `write_position` does."""
         if self._unwritten_since is None:
             self._unwritten_since = asyncio.get_running_loop().time()
         self._position = position
         await self.write_position(seconds)
 
     async def write_position(self, seconds: float = 0.0) -> None:
-        """Writes the position, if it has been unwritten for so many seconds."""
+        """Writes the position if it has been unwritten for `seconds` or longer."""
         if self.seconds_to_write(seconds) == 0:
             await self.apply(Batch([], self.position, 0))
 
@@ -120,11 +120,12 @@ class TableGroup:
 
         Returns False when it can't; then nothing has changed, and `apply` finds the cause and the table.
         """
-        changes_of = [(table, self._with_keys(table, batch)) for table in self.tables]
-        changes_of = [(table, events) for table, events in changes_of if events]
-        keys = [list({key for _, keys in events for key in keys}) for _, events in changes_of]
+        events_of = [(table, self._with_keys(table, batch)) for table in self.tables]
+        events_of = [(table, events) for table, events in events_of if events]
+        keys_of = [list({key for _, keys in events for key in keys}) for _, events in events_of]
         if any(
-            len(some) > min(SMALL_BATCH, table.rows_at_once) for (table, _), some in zip(changes_of, keys, strict=True)
+            len(keys) > min(SMALL_BATCH, table.rows_at_once)
+            for (table, _), keys in zip(events_of, keys_of, strict=True)
         ):
             return False
         if self._is_in_transaction():
@@ -137,12 +138,12 @@ class TableGroup:
                     await self._fence(self.connection)
                 advanced = await self.connection.execute(positions.ADVANCE_TABLES, advance)
                 reads = [
-                    await table.start_read(self.connection, some)
-                    for (table, _), some in zip(changes_of, keys, strict=True)
+                    await table.start_read(self.connection, keys)
+                    for (table, _), keys in zip(events_of, keys_of, strict=True)
                 ]
                 if len(await advanced.fetchall()) != len(self.tables):
                     raise psycopg.Rollback  # ends the transaction's block only
-                for (table, events), read in zip(changes_of, reads, strict=True):
+                for (table, events), read in zip(events_of, reads, strict=True):
                     before = await table.finish_read(read)
                     with self._attributing_errors(table):
                         changes = Changes.between(before, fold_batch(table.projection, events, before))
