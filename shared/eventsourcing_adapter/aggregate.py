@@ -17,7 +17,7 @@ from shared.eventstore.records import Context
 from shared.eventstore.watermarks import CHANNEL, HEAD_WATERMARK
 
 ACTOR = "eventsourcing"
-"""Who commands, when the application doesn't say."""
+"""The actor of events that the application records without a `context`."""
 
 LOCK_APPENDS = "select pg_advisory_xact_lock(%s)"
 INSERT_EVENTS = """
@@ -49,15 +49,15 @@ INSERT_SNAPSHOTS = """
 insert into recorder_snapshots (originator_id, originator_version, topic, state)
 select * from unnest(%s::uuid[], %s::int8[], %s::text[], %s::bytea[])"""
 
-Also = Callable[[psycopg.Cursor[tuple[Any, ...]]], None]
-"""What is recorded in the same transaction as the events."""
+InTransaction = Callable[[psycopg.Cursor[tuple[Any, ...]]], None]
+"""Records something else, first, in the transaction that records the events."""
 
 
 class StoreAggregateRecorder(AggregateRecorder):
     """Records into `events`, under the same lock as the event store's own writer, so both share one position order.
 
-    `insert_events(…, context=Context(…))` says who commands and why; `command_id=` only names the command. A command
-    recorded before under its id is not recorded again: its first result is returned, also after a lost answer.
+    `insert_events(…, context=Context(…))` sets the events' actor, cause and command id; `command_id=` sets only the id.
+    A command that was recorded under its id is not recorded again, and has its first result: also after a lost answer.
     """
 
     def __init__(self, database: Database) -> None:
@@ -66,7 +66,7 @@ class StoreAggregateRecorder(AggregateRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Records the events, all or none. Raises IntegrityError when a version is taken.
 
-        Returns None: positions are for applications.
+        Returns None; `StoreApplicationRecorder` returns the positions.
         """
         self._record(stored_events, **kwargs)
         return None
@@ -90,14 +90,14 @@ class StoreAggregateRecorder(AggregateRecorder):
         *,
         context: Context | None = None,
         command_id: UUID | None = None,
-        also: Also | None = None,
+        in_transaction: InTransaction | None = None,
         **_: Any,
     ) -> list[int]:
-        """The events' positions."""
+        """Records the events; returns their positions. Raises IntegrityError when a version is taken."""
         context = context or Context(command_id or uuid4(), ACTOR)
         ids = [uuid5(context.command_id, str(index)) for index in range(len(stored_events))]
         try:
-            positions: list[int] = self._insert(ids, stored_events, msgspec.json.encode(context), also)
+            positions: list[int] = self._insert(ids, stored_events, msgspec.json.encode(context), in_transaction)
         except IntegrityError:
             positions = self._recorded_before(ids)
             if not ids or len(positions) != len(ids):
@@ -106,7 +106,11 @@ class StoreAggregateRecorder(AggregateRecorder):
 
     @retry(TRANSIENT_ERRORS, max_attempts=10, wait=0.2)
     def _insert(
-        self, ids: list[UUID], stored_events: Sequence[StoredEvent], metadata: bytes, also: Also | None
+        self,
+        ids: list[UUID],
+        stored_events: Sequence[StoredEvent],
+        metadata: bytes,
+        in_transaction: InTransaction | None,
     ) -> list[int]:
         columns = (
             metadata,
@@ -118,8 +122,8 @@ class StoreAggregateRecorder(AggregateRecorder):
         )
         with self.database.connection() as connection:
             insert = connection.cursor(binary=True)
-            if also:
-                also(insert)
+            if in_transaction:
+                in_transaction(insert)
             if not ids:
                 return []
             # The lock is taken, used and freed in one round trip, so a process that freezes can't hold it.
@@ -128,7 +132,7 @@ class StoreAggregateRecorder(AggregateRecorder):
                 insert.execute(INSERT_EVENTS, columns)
                 connection.commit()
             positions = [row[0] for row in insert.fetchall()]
-            # The events are recorded: without the notification, the others only see them later, by polling.
+            # The events are recorded. If the notification is lost, other processes find them later, by polling.
             with contextlib.suppress(psycopg.Error):
                 connection.execute(NOTIFY_WATERMARK, (CHANNEL, f"{HEAD_WATERMARK}={positions[-1]}"))
                 connection.commit()
@@ -141,7 +145,7 @@ class StoreAggregateRecorder(AggregateRecorder):
 
 
 class StoreSnapshotRecorder(AggregateRecorder):
-    """The library's snapshots: derived from events, so they need no position and no lock."""
+    """Records the library's snapshots: derived from events, so they need no position and no lock."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

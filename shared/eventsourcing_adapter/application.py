@@ -30,12 +30,12 @@ SELECT_NOTIFICATIONS_OF_TYPES = """
 select stream_id, version, type, data, position from events
 where position >= %s and position <= %s and type = any(%s::text[]) order by position limit %s"""
 
-LOOK_UP = 0.1
+CHECK_STOPPED_EVERY = 0.1
 """Seconds between two checks whether the subscription has been stopped."""
 
 
 class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
-    """A notification's id is its event's position: it grows, has gaps, and nothing ever appears before one seen."""
+    """A notification's id is its event's position: ids ascend with gaps, and none appears below one that was read."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """As `StoreAggregateRecorder.insert_events`; returns the positions of the events."""
@@ -76,7 +76,7 @@ class StoreApplicationRecorder(StoreAggregateRecorder, ApplicationRecorder):
 
 
 class StoreSubscription(ListenNotifySubscription[StoreApplicationRecorder]):
-    """Also gives what the services' writers record: they notify on the same channel."""
+    """Delivers the services' events, too: their writers notify on the same channel."""
 
     def __init__(self, recorder: StoreApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
         super().__init__(recorder, gt=gt, topics=topics)
@@ -100,11 +100,12 @@ class StoreSubscription(ListenNotifySubscription[StoreApplicationRecorder]):
                 backoff.pause_sync(error)
 
     def _wake_until_stopped(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-        """Wakes for what may have come before LISTEN, for each notification, and each `FALLBACK` seconds without."""
-        woken = 0.0
+        """Wakes the subscription at first, for each notification of events, and `FALLBACK` seconds after the last."""
+        woken_at = 0.0
         while not self._has_been_stopped:
-            news = list(connection.notifies(timeout=LOOK_UP, stop_after=1))
+            notifications = list(connection.notifies(timeout=CHECK_STOPPED_EVERY, stop_after=1))
             now = time.monotonic()
-            if now - woken > FALLBACK or any(f"{HEAD_WATERMARK}=" in notification.payload for notification in news):
+            is_head = any(f"{HEAD_WATERMARK}=" in notification.payload for notification in notifications)
+            if is_head or now - woken_at > FALLBACK:
                 self._has_been_notified.set()
-                woken = now
+                woken_at = now

@@ -33,7 +33,7 @@ ERRORS: dict[type, type[persistence.PersistenceError]] = {
 ANSWERS_WITHIN = 30.0
 """Seconds that a block on one connection may take."""
 TRANSIENT_ERRORS = (persistence.InterfaceError, persistence.OperationalError)
-"""Errors that may not come again at the next try."""
+"""Errors that may not recur when the call is repeated."""
 
 
 class Database:
@@ -50,7 +50,7 @@ class Database:
         )
 
     def create_tables(self) -> None:
-        """The event store's tables and the recorders' own, as services migrate theirs."""
+        """Creates or migrates the event store's tables and the recorders' own."""
         with library_errors():
             for attempt in stamina.retry_context(on=BLOCKED, timeout=PATIENCE, attempts=None):
                 with attempt:

@@ -42,20 +42,20 @@ class Factory(InfrastructureFactory[StoreTrackingRecorder]):
         raise ValueError(f"aggregates are recorded for events or snapshots, not for {purpose!r}")
 
     def application_recorder(self) -> StoreApplicationRecorder:
-        """Of the class that APPLICATION_RECORDER_TOPIC names, or the default one. Raises TypeError as `_class` does."""
+        """Of the class that APPLICATION_RECORDER_TOPIC names, or the default. Raises TypeError if it is no subclass."""
         self._create_tables()
         return self._class(self.APPLICATION_RECORDER_TOPIC, StoreApplicationRecorder)(self.database)
 
     def tracking_recorder(
         self, tracking_recorder_class: type[StoreTrackingRecorder] | None = None
     ) -> StoreTrackingRecorder:
-        """Of the class given, or that TRACKING_RECORDER_TOPIC names, or the default one."""
+        """Of `tracking_recorder_class`, else of that which TRACKING_RECORDER_TOPIC names, else of the default one."""
         self._create_tables()
         recorder = tracking_recorder_class or self._class(self.TRACKING_RECORDER_TOPIC, StoreTrackingRecorder)
         return recorder(self.database, self.env.name)
 
     def process_recorder(self) -> StoreProcessRecorder:
-        """Of the class that PROCESS_RECORDER_TOPIC names, or the default one."""
+        """Of the class that PROCESS_RECORDER_TOPIC names, or the default. Raises TypeError if it is no subclass."""
         self._create_tables()
         return self._class(self.PROCESS_RECORDER_TOPIC, StoreProcessRecorder)(self.database, self.env.name)
 
@@ -63,15 +63,15 @@ class Factory(InfrastructureFactory[StoreTrackingRecorder]):
         """Closes the database's connections."""
         self.database.close()
 
-    def _class(self, setting: str, usual: type[R]) -> type[R]:
-        """The recorder class that the environment names, or the default one."""
+    def _class(self, setting: str, default: type[R]) -> type[R]:
+        """The recorder class that the environment names, or the default. Raises TypeError if it is no subclass."""
         topic = self.env.get(setting)
         if not topic:
-            return usual
-        chosen: type[R] = resolve_topic(topic)
-        if not issubclass(chosen, usual):
-            raise TypeError(f"{setting} names {topic}, which is no {usual.__name__}")
-        return chosen
+            return default
+        recorder_class: type[R] = resolve_topic(topic)
+        if not issubclass(recorder_class, default):
+            raise TypeError(f"{setting} names {topic}, which is not a subclass of {default.__name__}")
+        return recorder_class
 
     def _create_tables(self) -> None:
         if strtobool(self.env.get(CREATE_TABLE) or "yes"):

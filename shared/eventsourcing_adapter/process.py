@@ -1,4 +1,4 @@
-"""Events and the position of what caused them, in one transaction."""
+"""Records events together with the position of the notification that caused them, in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from shared.eventsourcing_adapter.tracking import StoreTrackingRecorder
 
 
 class StoreProcessRecorder(StoreTrackingRecorder, StoreApplicationRecorder, ProcessRecorder):
-    """Of an application that follows others; `follower` is its name."""
+    """For an application that follows others; `follower` is its name."""
 
     def __init__(self, database: Database, follower: str) -> None:
         super().__init__(database, follower)
@@ -25,4 +25,6 @@ class StoreProcessRecorder(StoreTrackingRecorder, StoreApplicationRecorder, Proc
         """
         if tracking is None:
             return self._record(stored_events, **kwargs)
-        return self._record(stored_events, also=lambda cursor: self._insert_tracking(cursor, tracking), **kwargs)
+        return self._record(
+            stored_events, in_transaction=lambda cursor: self._insert_tracking(cursor, tracking), **kwargs
+        )

@@ -1,4 +1,4 @@
-"""How far a follower has come in other applications' notifications, recorded together with what it did."""
+"""The position that a follower has reached in the notifications of each application that it follows."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SELECT_TRACKING = "select notification_id from recorder_tracking where follower 
 
 
 class StoreTrackingRecorder(TrackingRecorder):
-    """A subclass that keeps a view calls `_insert_tracking` in the transaction that changes its rows."""
+    """Records positions. A subclass with tables calls `_insert_tracking` in the transaction that writes them."""
 
     def __init__(self, database: Database, follower: str) -> None:
         self.database, self.follower = database, follower
@@ -36,7 +36,7 @@ class StoreTrackingRecorder(TrackingRecorder):
         return row[0] if row else None
 
     def _insert_tracking(self, cursor: psycopg.Cursor[tuple[Any, ...]], tracking: Tracking) -> None:
-        """Raises IntegrityError unless it moves forward: the notification has been processed already."""
+        """Raises IntegrityError if this or a later notification has been processed already."""
         cursor.execute(ADVANCE_TRACKING, (self.follower, tracking.application_name, tracking.notification_id))
         if cursor.fetchone() is None:
             raise IntegrityError(
