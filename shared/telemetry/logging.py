@@ -1,7 +1,7 @@
-"""JSON logs, one line per entry, each with the service, its instance and the correlation id of what it belongs to.
+"""JSON logs, one line per entry, each with the service, its instance and the correlation id of its request or event.
 
-The standard library's loggers (uvicorn, FastStream, aiohttp) write through the same processors. Secrets never leave:
-values under telling names, credentials inside URLs, and bearer tokens are struck out whoever logs them.
+The standard library's loggers (uvicorn, FastStream, aiohttp) write through the same processors. Secrets are replaced by
+`***` in all entries: values of fields whose names mark them as secret, credentials in URLs, and bearer tokens.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ Entry = MutableMapping[str, Any]
 
 
 def strike_secrets(text: str) -> str:
-    """The text without credentials in URLs, bearer tokens, `password=` settings and signed addresses."""
+    """The text with `***` in place of credentials in URLs, bearer tokens, `password=` settings and URL signatures."""
     for pattern, replacement in _SECRET_VALUES:
         text = pattern.sub(replacement, text)
     return text
@@ -63,8 +63,8 @@ def _correlate(_logger: Any, _method: str, entry: Entry) -> Entry:
 def _identify(service: str, instance: str) -> Callable[[Any, str, Entry], Entry]:
     def add(_logger: Any, _method: str, entry: Entry) -> Entry:
         entry.pop("color_message", None)  # uvicorn's second copy of its message, for terminals
-        if (foreign := entry.pop("logger", None)) is not None:
-            entry["source"] = foreign
+        if (logger_name := entry.pop("logger", None)) is not None:
+            entry["source"] = logger_name
         entry["service"] = service
         entry["instance"] = instance
         return entry
@@ -76,8 +76,8 @@ def _render(_logger: Any, _method: str, entry: Entry) -> str:
     return msgspec.json.encode(entry, enc_hook=str).decode()
 
 
-class Forgiving(io.TextIOBase):
-    """A stream that loses what it can't write: a full disk must not end a loop that had something to say."""
+class LossyStream(io.TextIOBase):
+    """A stream that drops what it can't write and raises no OSError: a full disk must not end a loop that logs."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Forgiving(io.TextIOBase):
         self._lost = 0
 
     def write(self, text: str) -> int:
-        """Writes the text, or counts it as lost; the next line that can be written says how many were."""
+        """Writes the text, or counts it as lost; the next successful write is preceded by an entry with that count."""
         try:
             if self._lost:
                 self._stream.write(f'{{"event":"lines_lost","lines":{self._lost}}}\n')
@@ -96,7 +96,7 @@ class Forgiving(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Flushes what can be written."""
+        """Flushes the stream; raises no OSError."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 
@@ -104,7 +104,7 @@ class Forgiving(io.TextIOBase):
 def configure_logging(*, service: str, instance: str = "", level: str = "info", stream: TextIO | None = None) -> None:
     """Sets up structlog and the standard library's root logger for this process.
 
-    `level` is debug, info, warning or error. At debug every HTTP request is one entry.
+    `level` is debug, info, warning or error. At debug, every HTTP request is logged.
     """
     global _level  # noqa: PLW0603 - a process has one set of logs
     _level = number = logging.getLevelNamesMapping()[level.upper()]
@@ -117,7 +117,7 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
         structlog.processors.format_exc_info,
         _redact,
     ]
-    out = Forgiving(stream or sys.stdout)
+    out = LossyStream(stream or sys.stdout)
     structlog.configure(
         processors=[*common, _render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -140,10 +140,10 @@ def configure_logging(*, service: str, instance: str = "", level: str = "info", 
 
 
 def is_debugging() -> bool:
-    """Whether debug entries are written: asked where even the call of a silent logger would be too much."""
+    """Whether debug entries are written, for hot paths in which the call of a disabled logger takes too long."""
     return _level <= logging.DEBUG
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose entries carry `source: name`; fit for module level: it takes its setup at each first use."""
+    """A logger whose entries have `source: name`. It may be created before `configure_logging` is called."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))

@@ -6,7 +6,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 def create_registry() -> CollectorRegistry:
-    """A registry of one process, with the process's own figures in it; services add their gauges to it."""
+    """A registry with the metrics of the process; services add their own."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -15,7 +15,7 @@ def create_registry() -> CollectorRegistry:
 
 
 class RequestMetrics:
-    """Seconds from a request's arrival to the start of its response: a stream's length says nothing about speed."""
+    """Seconds from a request's arrival to the start of its response; its end says nothing about speed for a stream."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._histogram = Histogram(

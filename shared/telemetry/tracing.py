@@ -1,7 +1,7 @@
 """Trace context (W3C Trace Context) and, where OTEL_EXPORTER_OTLP_ENDPOINT is set, OpenTelemetry spans.
 
-Without an exporter the traceparent is passed on all the same, with a span id of our own, so that logs, events and
-messages of one request share one trace id.
+Without an exporter, the traceparent is passed on with a new span id, so that logs, events and messages of one request
+have the same trace id.
 """
 
 import os
@@ -27,11 +27,11 @@ def setup_tracing(*, service: str, instance: str = "") -> "TracerProvider | None
     global _tracer  # noqa: PLW0603 - one exporter per process, as OpenTelemetry itself has it
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return None
-    # Imported here: the exporter brings requests and protobuf along, which nobody without one should pay for.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    # Imported here, because the exporter loads requests and protobuf, which a process without one does not need.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - as said above
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as said above
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as said above
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as said above
 
     resource = Resource.create({"service.name": f"emprops-{service}", "service.instance.id": instance})
     provider = TracerProvider(resource=resource)
@@ -41,15 +41,15 @@ def setup_tracing(*, service: str, instance: str = "") -> "TracerProvider | None
 
 
 def continue_trace(traceparent: str | None) -> str:
-    """The traceparent of a new span: in the trace given, or in a new one when none (or no valid one) was."""
+    """The traceparent of a new span: in the trace of `traceparent`, or in a new trace if that is None or not valid."""
     if traceparent is not None and (parent := _TRACEPARENT.match(traceparent)):
         return f"00-{parent['trace']}-{os.urandom(8).hex()}-{parent['flags']}"
-    drawn = os.urandom(24).hex()
-    return f"00-{drawn[:32]}-{drawn[32:]}-01"
+    random_hex = os.urandom(24).hex()
+    return f"00-{random_hex[:32]}-{random_hex[32:]}-01"
 
 
 class Span:
-    """A span being recorded, or the mere traceparent of one when nothing is exported."""
+    """A span that is recorded; without an exporter, only its traceparent."""
 
     __slots__ = ("_span", "traceparent")
 
@@ -59,7 +59,7 @@ class Span:
             self.traceparent = continue_trace(traceparent)
             return
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - only with an exporter, as above
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 - as said above
 
         parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent or ""})
         self._span = _tracer.start_span(name, context=parent, kind=SpanKind[kind.upper()])
@@ -84,7 +84,7 @@ class Span:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Ends it with the block; an exception marks it failed."""
+        """Ends the span with the block; an exception marks it as failed."""
         self.end(error=kind.__name__ if kind is not None else None)
 
 
@@ -94,7 +94,7 @@ def span(name: str, *, traceparent: str | None = None, kind: Kind = "internal") 
 
 
 def inject(headers: dict[str, str], traceparent: str | None) -> dict[str, str]:
-    """The headers with the traceparent in them, where there is one."""
+    """Adds the traceparent to the headers unless it is None, and returns them."""
     if traceparent is not None:
         headers["traceparent"] = traceparent
     return headers
