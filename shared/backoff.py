@@ -13,7 +13,7 @@ replicas that failed together don't retry together. A try that lasted longer tha
 pause is the first one again. Errors that are not in `on` are raised at once. Cancellation ends a pause as it ends a
 try.
 
-An error is logged when it first occurs, and then every `SAY_AGAIN_AFTER` seconds, with the number of failures so far;
+An error is logged when it first occurs, and then every `LOG_AGAIN_AFTER` seconds, with the number of failures so far;
 the end of an outage is logged once.
 
 This is for retries within a process. Retries that must survive it (of a step, of a dead letter) are recorded instead.
@@ -29,15 +29,16 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
-SAY_AGAIN_AFTER = 30.0
+LOG_AGAIN_AFTER = 30.0
 """Seconds for which the same error is not logged again."""
 MOST_DOUBLINGS = 16
-REMEMBERED = 16
-"""Different errors remembered as logged."""
+"""Doublings after which a pause no longer grows, so that the power stays small."""
+MAX_LOGGED = 16
+"""Different errors that are remembered as logged."""
 
 T = TypeVar("T")
-Passing = tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""The errors that are retried."""
+Retried = tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""The errors that are retried: by their types, or by a function that returns whether one is."""
 
 log = structlog.get_logger()
 
@@ -61,7 +62,7 @@ class Backoff:
         self,
         name: str,
         *,
-        on: Passing = (Exception,),
+        on: Retried = (Exception,),
         first: float = 0.1,
         longest: float = 2.0,
         quiet: bool = False,
@@ -75,7 +76,7 @@ class Backoff:
         self._began = self._failing_since = time.monotonic()
         self._logged_at: dict[str, float] = {}
 
-    async def call(self, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:  # noqa: ASYNC109
+    async def call(self, work: Callable[[], Awaitable[T]], *, timeout: float | None = None) -> T:  # noqa: ASYNC109 - it bounds the retries, and interrupts no try
         """Returns what `work` returns. Raises the last error after `timeout` seconds.
 
         With a `timeout` of 0 or less, it calls `work` once.
@@ -157,8 +158,8 @@ class Backoff:
         self.failures += 1
         self.error = next(iter(str(error).splitlines()), "") or repr(error)
         pause = self.next_pause()
-        if not self._quiet and now - self._logged_at.get(self.error, -SAY_AGAIN_AFTER) >= SAY_AGAIN_AFTER:
-            if len(self._logged_at) >= REMEMBERED:
+        if not self._quiet and now - self._logged_at.get(self.error, -LOG_AGAIN_AFTER) >= LOG_AGAIN_AFTER:
+            if len(self._logged_at) >= MAX_LOGGED:
                 self._logged_at.clear()
             self._logged_at[self.error] = now
             log.warning(

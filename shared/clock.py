@@ -28,21 +28,21 @@ def _boot_time() -> float:
 class Reading:
     """One reading of another machine's clock, in seconds."""
 
-    theirs: float
-    asked: float
+    remote_time: float
+    sent_at: float
     """The local system's time when the request was sent."""
-    took: float
+    round_trip: float
     """Seconds until the response arrived."""
 
     @property
     def skew(self) -> float:
-        """How far the local system's clock is ahead; the error is half of `took` at most."""
-        return self.asked + self.took / 2 - self.theirs
+        """How far the local system's clock is ahead; the error is half of `round_trip` at most."""
+        return self.sent_at + self.round_trip / 2 - self.remote_time
 
     @property
     def is_noticeable(self) -> bool:
         """Whether the clocks differ by more than the round trip explains."""
-        return abs(self.skew) > NOTICEABLE + self.took
+        return abs(self.skew) > NOTICEABLE + self.round_trip
 
 
 class SteadyClock:
@@ -54,7 +54,7 @@ class SteadyClock:
 
     def __init__(self, *, system: Callable[[], float] = time.time, monotonic: Callable[[], float] = _boot_time) -> None:
         self._system, self._monotonic = system, monotonic
-        self._looked_at, self._time = monotonic(), system()
+        self._read_at, self._time = monotonic(), system()
 
     def __call__(self) -> datetime:
         """Now, in UTC."""
@@ -62,13 +62,13 @@ class SteadyClock:
 
     def timestamp(self) -> float:
         """Now, in seconds since 1970."""
-        looked_at = self._monotonic()
-        passed = looked_at - self._looked_at
-        self._looked_at = looked_at
-        expected = self._time + passed
+        read_at = self._monotonic()
+        elapsed = read_at - self._read_at
+        self._read_at = read_at
+        expected = self._time + elapsed
         difference = self._system() - expected
         if abs(difference) > NOTICEABLE:
-            most = passed * SLEW
+            most = elapsed * SLEW
             difference = min(max(difference, -most), most)
         self._time = max(self._time, expected + difference)
         return self._time

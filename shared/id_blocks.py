@@ -18,7 +18,7 @@ class IdBlocks:
         self._fetching = asyncio.Lock()
 
     async def take(self, count: int, apart_from: Collection[int] = ()) -> list[int]:
-        """`count` ids that were never taken, none of them in `apart_from`. Raises StoreUnavailable."""
+        """`count` ids that were never taken before, without those in `apart_from`. Raises StoreUnavailable."""
         async with self._fetching:
             ids: list[int] = []
             while len(ids) < count:

@@ -1,7 +1,7 @@
 """Packages whose names are imported at their first use, so that a process loads only the modules that it uses.
 
-A worker needs the clients of `shared.messaging` and nothing of its consumers. Loading all of it would cost each process
-that does so a second of CPU at its start, and tens of MiB.
+A worker uses the clients of `shared.messaging` but none of its consumers. Loading all of a package would take a second
+of CPU at the start of each process, and tens of MiB.
 """
 
 import importlib
@@ -14,13 +14,13 @@ def lazily(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str]
 
     A name must not be that of a module of the package: which of the two is found would depend on what was imported.
     """
-    places = {name: module for module, names in modules.items() for name in names}
+    module_of = {name: module for module, names in modules.items() for name in names}
 
     def find(name: str) -> Any:
         try:
-            place = places[name]
+            module = module_of[name]
         except KeyError:
             raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
-        return getattr(importlib.import_module(place), name)
+        return getattr(importlib.import_module(module), name)
 
     return find

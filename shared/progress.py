@@ -1,7 +1,7 @@
 """The progress that a follower of history (read table, relay, consumer, process) reports.
 
 Readiness, metrics and `emprops status` all use this only: how many events wait, for how long, at which event, with
-which error. A heartbeat would prove that a loop runs, not that it makes progress.
+which error. A heartbeat would show that a loop runs, but not that it makes progress.
 """
 
 from typing import Protocol
@@ -41,7 +41,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Follower(Protocol):
-    """Anything that follows history."""
+    """Anything that processes history in order: a projector, relay, consumer or process."""
 
     async def progress(self) -> list[Progress]:
         """One or more, always under the same names."""

@@ -20,7 +20,7 @@ import structlog
 PATIENCE = 2.0
 """Seconds after which a task that was cancelled and has not ended is cancelled again. Longer than closing a connection
 takes, which must not be interrupted."""
-SAY_AFTER = 5
+LOG_AFTER = 5
 """Cancellations of a task after which it is logged."""
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class EndedError(RuntimeError):
-    """A loop that never ends has ended."""
+    """A loop that should run until it is cancelled has ended."""
 
 
 async def stop(*tasks: "asyncio.Future[Any]") -> None:
@@ -38,7 +38,7 @@ async def stop(*tasks: "asyncio.Future[Any]") -> None:
     times = 0
     while pending := [task for task in tasks if not task.done()]:
         times += 1
-        if times % SAY_AFTER == 0:
+        if times % LOG_AFTER == 0:
             log.warning("tasks_do_not_stop", tasks=[str(task) for task in pending], cancelled=times)
         for task in pending:
             task.cancel()
@@ -90,15 +90,16 @@ class Group(asyncio.TaskGroup):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_at_exit, self._is_to_end = True, self._is_to_end or error is not None
-        insisting = asyncio.ensure_future(self._insist())
+        canceller = asyncio.ensure_future(self._cancel_repeatedly())
         try:
             await super().__aexit__(kind, error, trace)
         finally:
-            insisting.cancel()
+            canceller.cancel()
         if self._lost:
             raise ExceptionGroup("a task was cancelled alone", [self._lost])
 
     def _ends(self) -> bool:
+        """Whether its tasks are to be cancelled: one has failed, or the group itself was cancelled."""
         return self._is_to_end or (self._parent is not None and self._parent.cancelling() > 0)
 
     def _ended(self, name: str, task: asyncio.Task[Any]) -> None:
@@ -113,14 +114,14 @@ class Group(asyncio.TaskGroup):
             else:
                 super().create_task(_raise(lost))
 
-    async def _insist(self) -> None:
+    async def _cancel_repeatedly(self) -> None:
         times = 0
         while True:
             await asyncio.sleep(PATIENCE)
             if not self._ends():
                 continue
             times += 1
-            if times % SAY_AFTER == 0:
+            if times % LOG_AFTER == 0:
                 log.warning("tasks_do_not_stop", tasks=[str(task) for task in self._running], cancelled=times)
             for task in list(self._running):
                 task.cancel()
@@ -132,7 +133,7 @@ async def _raise(error: Exception) -> NoReturn:
 
 
 async def stoppable(work: Coroutine[None, None, T]) -> T:
-    """Awaits work that may lose a cancellation; when the caller is cancelled, the work has ended before this raises."""
+    """Awaits work that may lose a cancellation. When the caller is cancelled, this raises once the work has ended."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -148,9 +148,9 @@ async def _check(session: aiohttp.ClientSession, url: str) -> tuple[str | None, 
         return "can't be reached", None
 
 
-def _clock(date: str, sent_at: float, took: float) -> Reading | None:
+def _clock(date: str, sent_at: float, round_trip: float) -> Reading | None:
     try:
-        theirs = parsedate_to_datetime(date).timestamp()
+        remote_time = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None
-    return Reading(theirs + DATE_SECONDS / 2, sent_at, took)
+    return Reading(remote_time + DATE_SECONDS / 2, sent_at, round_trip)

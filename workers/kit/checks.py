@@ -55,15 +55,15 @@ def clock_check(client: Client, kind: str) -> Check:
     subject = f"$JS.API.CONSUMER.INFO.{WORK_STREAM}.{consumer_name(kind)}"
 
     async def clock() -> str | None:
-        asked, since = time.time(), time.monotonic()
+        sent_at, since = time.time(), time.monotonic()
         try:
             message = await client.request(subject, timeout=ANSWER_SECONDS)
-            theirs = _decode(message.data).ts
+            server_time = _decode(message.data).ts
         except Exception:  # noqa: BLE001 - whatever it is, there is no time to compare
-            theirs = None
-        if theirs is None:
+            server_time = None
+        if server_time is None:
             return "not compared: NATS does not tell its time"
-        return agreement("NATS's", Reading(theirs.timestamp(), asked, time.monotonic() - since))
+        return agreement("NATS's", Reading(server_time.timestamp(), sent_at, time.monotonic() - since))
 
     return clock
 

@@ -131,7 +131,7 @@ async def test_the_same_error_is_not_logged_at_each_try(monkeypatch):
     assert [entry["event"] for entry in logs] == ["tries_again", "works_again"]
     assert (logs[0]["what"], logs[0]["error"], logs[1]["failures"]) == ("work", "away", 50)
 
-    monkeypatch.setattr(module, "SAY_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(module, "LOG_AGAIN_AFTER", 0.0)
     with capture_logs() as logs:
         await backoff.call(Work(3))
     assert len(logs) == 4

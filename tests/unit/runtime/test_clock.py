@@ -84,9 +84,9 @@ def test_small_corrections_are_followed_at_once():
     assert clock.timestamp() == pytest.approx(START + 1.5)
 
 
-@pytest.mark.parametrize(("skew", "took"), [(2.5, 0.1), (-2.5, 0.1), (1.9, 0.0), (2.5, 1.0)])
-def test_a_difference_that_the_way_explains_is_none(skew: float, took: float):
+@pytest.mark.parametrize(("skew", "round_trip"), [(2.5, 0.1), (-2.5, 0.1), (1.9, 0.0), (2.5, 1.0)])
+def test_skew_within_the_round_trip_is_not_noticeable(skew: float, round_trip: float):
     """The other clock is read somewhere between question and answer."""
-    reading = Reading(theirs=START + took / 2 - skew, asked=START, took=took)
+    reading = Reading(remote_time=START + round_trip / 2 - skew, sent_at=START, round_trip=round_trip)
     assert reading.skew == pytest.approx(skew)
-    assert reading.is_noticeable == (took == 0.1)
+    assert reading.is_noticeable == (round_trip == 0.1)
