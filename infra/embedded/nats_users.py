@@ -8,12 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.contracts.consumers import CONSUMERS, ORDERED_SUFFIX
-from shared.contracts.work import cancel_subject, checkpoint_subject, consumer_name, work_subject
+from shared.contracts.work import (
+    RESULTS_CONSUMER,
+    RESULTS_STREAM,
+    WORK_STREAM,
+    cancel_subject,
+    checkpoint_subject,
+    consumer_name,
+    work_subject,
+)
 
 OWNERS = ("collections", "generation", "credits", "storage", "edge")
 """The services: each may have a stream, named as the service is, in capitals."""
-WORK, RESULTS = "WORK", "RESULTS"
-RESULTS_INTAKE = "generation-results-v1"
 STUDIO = ("direct_job.sketch", "direct_job.frame", "direct_job.caption")
 """The kinds of work of the built-in worker, whose user is `worker`."""
 COMFY = ("comfy_workflow.comfy",)
@@ -49,10 +55,10 @@ def service_users(
             publish += _to_consume(stream, consumer.name + ORDERED_SUFFIX)
         subscribe = [f"_INBOX_{owner}.>", INBOX]
         if owner == "generation":
-            publish += ["work.>", "progress.>", *_to_consume(RESULTS, RESULTS_INTAKE)]
-            for stream in (WORK, RESULTS):
+            publish += ["work.>", "progress.>", *_to_consume(RESULTS_STREAM, RESULTS_CONSUMER)]
+            for stream in (WORK_STREAM, RESULTS_STREAM):
                 publish += [*_to_define(stream), *_to_read(stream)]
-            publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS}")  # for a message that no client can receive
+            publish.append(f"$JS.API.STREAM.MSG.DELETE.{RESULTS_STREAM}")  # for a message that no client can receive
             subscribe += ["progress.>", "workers.*", "checkpoints.>", "secrets.>"]
         users[owner] = NatsUser(passwords[owner], tuple(publish), tuple(subscribe), answers=owner == "generation")
     for name, kinds in {"worker": STUDIO, **(workers or {})}.items():
@@ -98,10 +104,10 @@ def worker_user(name: str, password: str, kinds: Sequence[str]) -> NatsUser:
             f"progress.*.*.*.{kind}",
             checkpoint_subject(kind),
             # The filter is part of the subject, and the server compares it with the request's.
-            f"$JS.API.CONSUMER.CREATE.{WORK}.{consumer}.{work_subject(kind)}",
-            f"$JS.API.CONSUMER.INFO.{WORK}.{consumer}",
-            f"$JS.API.CONSUMER.MSG.NEXT.{WORK}.{consumer}",
-            f"$JS.ACK.{WORK}.{consumer}.>",
-            f"$JS.ACK.*.*.{WORK}.{consumer}.>",
+            f"$JS.API.CONSUMER.CREATE.{WORK_STREAM}.{consumer}.{work_subject(kind)}",
+            f"$JS.API.CONSUMER.INFO.{WORK_STREAM}.{consumer}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{WORK_STREAM}.{consumer}",
+            f"$JS.ACK.{WORK_STREAM}.{consumer}.>",
+            f"$JS.ACK.*.*.{WORK_STREAM}.{consumer}.>",
         ]
     return NatsUser(password, tuple(publish), (f"_INBOX_{name}.>", *(cancel_subject(kind) for kind in kinds)))

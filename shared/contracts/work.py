@@ -39,6 +39,8 @@ from shared.contracts.generation import Output, StepError
 
 WORK_STREAM = "WORK"
 RESULTS_STREAM = "RESULTS"
+RESULTS_CONSUMER = "generation-results-v1"
+"""The durable consumer of RESULTS that all replicas of generation share. Permanent: RESULTS keeps its position."""
 CANCELLED = "CANCELLED"
 """The error code of an attempt that a CancelRequest has stopped."""
 MAX_CHECKPOINT = 4096
@@ -111,9 +113,9 @@ class WorkMessage(msgspec.Struct, frozen=True):
     seconds: float | None = None
     """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks."""
     checkpoint: dict[str, Any] | None = None
-    """The newest one of earlier attempts, when this message was written."""
+    """The newest checkpoint of earlier attempts, when this message was written."""
     checkpoint_number: int = 0
-    """That one's number; 0: there is none."""
+    """The number of that checkpoint; 0: there is none."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):
@@ -211,7 +213,7 @@ class OfferedService(msgspec.Struct, frozen=True):
     """The workflow type: `direct_job`."""
     service: str
     lanes: int
-    """How many steps of any kind the worker does at once. Its kinds share them."""
+    """How many steps the worker runs at once, of all of its kinds together."""
 
 
 class AttemptInProgress(msgspec.Struct, frozen=True):
@@ -242,7 +244,7 @@ class Announcement(msgspec.Struct, frozen=True):
     started_at: str
     """RFC 3339, UTC, by the worker's clock."""
     models: list[OfferedModel] | None = None
-    """The models that it has; None if it does not tell: what its steps need is not checked before they run."""
+    """The models that it has; None if it does not list them: then what a step needs is not checked before it runs."""
 
     @property
     def subject(self) -> str:

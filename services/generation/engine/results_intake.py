@@ -23,7 +23,7 @@ from services.generation.handlers import CommandHandlers, NoSuchStep
 from services.generation.stored_files import StoredFiles, UnknownFile
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
-from shared.contracts.work import RESULTS_STREAM, WorkResult
+from shared.contracts.work import RESULTS_CONSUMER, RESULTS_STREAM, WorkResult
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
@@ -39,7 +39,6 @@ from shared.messaging.unreadable import first_unreadable
 from shared.progress import Progress
 from shared.stopping import Group, stoppable, unless
 
-DURABLE = "generation-results-v1"
 MAX_CONCURRENT = 256
 """Results that one process handles at a time: concurrent ones share an append."""
 MAX_CONCURRENT_BYTES = 32 * 1024 * 1024
@@ -55,7 +54,11 @@ STORAGE_WAIT = 2.0
 """Seconds to wait, before such a result fails, until all of storage's published events are consumed."""
 
 CONSUMER = ConsumerConfig(
-    durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT, max_deliver=-1, max_ack_pending=1000
+    durable_name=RESULTS_CONSUMER,
+    ack_policy=AckPolicy.EXPLICIT,
+    ack_wait=ACK_WAIT,
+    max_deliver=-1,
+    max_ack_pending=1000,
 )
 
 log = structlog.get_logger()
@@ -77,10 +80,10 @@ class ResultsIntake:
         self._outage_since = 0.0
 
     async def run(self) -> None:
-        await retry_database(lambda: migrate(self._handlers.store.dsn, SCHEMA), DURABLE, RetrySettings())
+        await retry_database(lambda: migrate(self._handlers.store.dsn, SCHEMA), RESULTS_CONSUMER, RetrySettings())
         backoff = Backoff("results", on=(*BROKER_ERRORS, NotFoundError))
         async with Group() as tasks:
-            tasks.create_task(run_as_leader(self._handlers.store, f"parked:{DURABLE}", self._retry_parked))
+            tasks.create_task(run_as_leader(self._handlers.store, f"parked:{RESULTS_CONSUMER}", self._retry_parked))
             while True:
                 try:
                     await stoppable(self._connect_and_pull(tasks))
@@ -112,7 +115,9 @@ class ResultsIntake:
             self._window.take(size_of(message))
             tasks.create_task(self._handle(message))
 
-        await Pull(client, RESULTS_STREAM, DURABLE, self._window, deliver, PullSettings(batch=MAX_CONCURRENT)).run()
+        await Pull(
+            client, RESULTS_STREAM, RESULTS_CONSUMER, self._window, deliver, PullSettings(batch=MAX_CONCURRENT)
+        ).run()
 
     async def _park_unreadable(self, client: Client, js: JetStreamContext) -> None:
         """Parks delivered messages whose subject or headers are not UTF-8: these end nats-py's read loop.
@@ -120,7 +125,7 @@ class ResultsIntake:
         Our pull or nats-py's pings may notice the end first, so this runs after both `Silent` and `Ended`.
         """
         try:
-            delivered = (await js.consumer_info(RESULTS_STREAM, DURABLE)).delivered
+            delivered = (await js.consumer_info(RESULTS_STREAM, RESULTS_CONSUMER)).delivered
         except NotFoundError:
             return
         last = delivered.stream_seq if delivered else 0
@@ -204,7 +209,7 @@ class ResultsIntake:
         while True:
             seen = store.watermarks.value(parking.RETRYING)
             async with store.pool.connection() as connection:
-                retrying = await parking.retrying(connection, DURABLE)
+                retrying = await parking.retrying(connection, RESULTS_CONSUMER)
             for parked in retrying:
                 error: str | None = None
                 try:
@@ -226,7 +231,7 @@ class ResultsIntake:
         now = asyncio.get_running_loop().time()
         failing = self._failing.oldest()
         async with self._handlers.store.pool.connection() as connection:
-            parked = sum((await parking.count_unresolved(connection, DURABLE)).values())
+            parked = sum((await parking.count_unresolved(connection, RESULTS_CONSUMER)).values())
         since = [failing.since] if failing else []
         since += [self._outage_since] if self._outage else []
         return [
@@ -242,7 +247,7 @@ class ResultsIntake:
 
     async def _park(self, message: Message, reason: str) -> None:
         async with self._handlers.store.pool.connection() as connection:
-            await parking.park(connection, DURABLE, message, status="parked", error=reason)
+            await parking.park(connection, RESULTS_CONSUMER, message, status="parked", error=reason)
         log.error("result_parked", subject=message.subject, error=reason)
 
 

@@ -8,10 +8,9 @@ import pytest
 from nats.aio.client import Client
 
 from infra.embedded.nats import NatsServer
-from infra.embedded.nats_users import HTTP_API, HTTP_API_USER, OWNERS, RESULTS_INTAKE, STUDIO, service_users
-from services.generation.engine import results_intake
+from infra.embedded.nats_users import HTTP_API, HTTP_API_USER, OWNERS, STUDIO, service_users
 from shared.contracts.consumers import CONSUMERS, ORDERED_SUFFIX
-from shared.contracts.work import consumer_name
+from shared.contracts.work import RESULTS_CONSUMER, consumer_name
 from tests.support.patience import PATIENCE
 from tests.support.servers import Servers
 
@@ -84,8 +83,8 @@ def publishing() -> list[Right]:
                 for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT"):
                     found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.{name}", service))
                 found.append(right(f"$JS.ACK.{stream}.{name}.1.1.1.1.1", service))
-    found.append(right(f"$JS.API.CONSUMER.MSG.NEXT.RESULTS.{RESULTS_INTAKE}", "generation"))
-    found.append(right(f"$JS.ACK.RESULTS.{RESULTS_INTAKE}.1.1.1.1.1", "generation"))
+    found.append(right(f"$JS.API.CONSUMER.MSG.NEXT.RESULTS.{RESULTS_CONSUMER}", "generation"))
+    found.append(right(f"$JS.ACK.RESULTS.{RESULTS_CONSUMER}.1.1.1.1.1", "generation"))
     return found
 
 
@@ -149,8 +148,3 @@ async def test_who_may_listen_where(server: NatsServer, user: str) -> None:
     await flush_and_close(client)
     allowed = {right.subject for right in rights} - refused
     assert allowed == {right.subject for right in rights if user in right.holders}
-
-
-def test_the_name_of_the_results_intake_is_that_of_the_code() -> None:
-    """nats_users.py repeats it, since it must not import services."""
-    assert results_intake.DURABLE == RESULTS_INTAKE

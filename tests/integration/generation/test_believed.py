@@ -5,7 +5,7 @@ import pytest
 
 from services.generation.engine import results_intake
 from shared.contracts.generation import Output
-from shared.contracts.work import WorkMessage, WorkResult
+from shared.contracts.work import RESULTS_CONSUMER, WorkMessage, WorkResult
 from tests.integration.generation.working import Worker, file_of, finished, stored
 from tests.support.apps.generation import FOXES, Api, created
 from tests.support.patience import eventually
@@ -77,4 +77,4 @@ async def test_a_result_waits_for_storage_to_tell(api: Api, collections, credits
 
 async def _came_again(worker_: Worker) -> bool:
     """Whether the broker has delivered a result again: its first taker gave it back."""
-    return (await worker_.js.consumer_info("RESULTS", results_intake.DURABLE)).num_redelivered > 0
+    return (await worker_.js.consumer_info("RESULTS", RESULTS_CONSUMER)).num_redelivered > 0
