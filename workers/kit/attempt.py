@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -118,10 +118,11 @@ class Attempt:
         return failed(self._work, fault.error)
 
     @property
-    def busy(self) -> "asyncio.Future[object] | None":
+    def busy(self) -> "asyncio.Future[Any] | None":
         """What still occupies the lane: a handler that does not stop, or a thread that has not returned."""
-        future: asyncio.Future[object] | None = self._call.busy  # type: ignore[assignment]
-        return future or (self._task if self._task is not None and not self._task.done() else None)  # type: ignore[return-value]
+        if (thread := self._call.busy) is not None:
+            return thread
+        return self._task if self._task is not None and not self._task.done() else None
 
     def when_idle(self, free: Callable[[], None]) -> None:
         """Calls `free` when nothing of the attempt runs any more, perhaps at once."""
