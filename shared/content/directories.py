@@ -36,9 +36,9 @@ def directory(entries: Sequence[Entry]) -> Node:
     assert len({entry.name for entry in entries}) == len(entries), "names in a directory are unique"
     size = _EMPTY + sum(link_length(entry.name, entry.size) for entry in entries)
     if size <= BLOCK_LIMIT:
-        listed = sorted(entries, key=lambda entry: entry.name.encode())
-        links = tuple(Link(entry.cid, entry.name, entry.size) for entry in listed)
-        return node(Block(DIRECTORY, links), [entry.node for entry in listed])
+        ordered = sorted(entries, key=lambda entry: entry.name.encode())
+        links = tuple(Link(entry.cid, entry.name, entry.size) for entry in ordered)
+        return node(Block(DIRECTORY, links), [entry.node for entry in ordered])
     return _shard([_Hashed(entry, hash_of(entry.name)) for entry in entries], 0)
 
 

@@ -80,8 +80,8 @@ def dag_size(size: int) -> int:
     if size <= CHUNK:
         return size
     full, rest = divmod(size, CHUNK)
-    unknown = Cid(RAW, bytes(32))
-    return balanced([Leaf(unknown, CHUNK)] * full + ([Leaf(unknown, rest)] if rest else [])).size
+    any_cid = Cid(RAW, bytes(32))
+    return balanced([Leaf(any_cid, CHUNK)] * full + ([Leaf(any_cid, rest)] if rest else [])).size
 
 
 def cid_of(content: bytes) -> Cid:

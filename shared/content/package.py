@@ -1,7 +1,7 @@
 """A publish package: a folder of a job's artworks, their metadata on each chain, and a manifest of both.
 
     artworks/1.png …              the tokens' artworks, numbered by token
-    displays/1.png …              images for artworks that are no images themselves, if any
+    displays/1.png …              images that represent the artworks which are not images, if any
     metadata/<chain>/…            token metadata in the format of each chain, canonical JSON
     manifest.json                 all other files, with their CID, sha256 and size; canonical JSON
 
@@ -97,10 +97,10 @@ def _of_document(document: PackagedDocument) -> dict[str, Any]:
 
 def plan(contents: Contents) -> Plan:
     """The package's folder and files. Raises NotACid for an artwork whose `cid` is malformed."""
-    described = manifest(contents)
+    file_list = manifest(contents)
     texts = {document.path: document.text.encode() for document in contents.documents}
-    texts[MANIFEST] = canonical(described)
+    texts[MANIFEST] = canonical(file_list)
     assets = {asset.path: asset for asset in (*contents.artworks, *contents.displays)}
     files = {path: File(cid_of(text), len(text)) for path, text in texts.items()}
     files |= {path: File(Cid.parse(asset.cid), asset.size) for path, asset in assets.items()}
-    return Plan(folder(files), texts, assets, described["provenance"]["hash"])
+    return Plan(folder(files), texts, assets, file_list["provenance"]["hash"])

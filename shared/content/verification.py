@@ -32,7 +32,7 @@ class Difference(Exception):  # noqa: N818 - the result of a comparison
 
 
 class VerifiedFile(NamedTuple):
-    """`offset`: of its first block in the CAR file."""
+    """A file of the package. `offset`: that of its first block in the CAR file."""
 
     cid: Cid
     size: int
@@ -68,16 +68,16 @@ def verify(file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _
     walk.directory(root, "")
     if reader.offset != size:
         raise Difference("", reader.offset, f"{size - reader.offset} bytes follow the last block of the package")
-    described = _manifest(walk)
+    manifest = _manifest(walk)
     return Verified(
         root=str(root),
         blocks=len(reader.extents),
         files=len(walk.files),
-        artworks=len(described["artworks"]),
+        artworks=len(manifest["artworks"]),
         size=size,
-        provenance=described["provenance"]["hash"],
-        collection_id=described["collection"]["id"],
-        job_id=described["job_id"],
+        provenance=manifest["provenance"]["hash"],
+        collection_id=manifest["collection"]["id"],
+        job_id=manifest["job_id"],
     )
 
 
@@ -236,43 +236,43 @@ class _Walk:
 
 
 def _manifest(walk: _Walk) -> dict[str, Any]:
-    """The manifest, compared with the files of the package."""
+    """The manifest, decoded and compared with the files of the package. Raises Difference."""
     if MANIFEST not in walk.files:
         raise Difference(MANIFEST, car.HEADER_LENGTH, "the manifest is missing")
     at = walk.files[MANIFEST].offset
     try:
-        described = msgspec.json.decode(walk.manifest)
-        _compare_files(described, walk.files)
+        manifest = msgspec.json.decode(walk.manifest)
+        _compare_files(manifest, walk.files)
         facts = {
             "format": FORMAT,
             "profile": PROFILE,
             "provenance": {
                 "algorithm": PROVENANCE,
-                "hash": provenance(walk.files[artwork["path"]].sha256 for artwork in described["artworks"]),
+                "hash": provenance(walk.files[artwork["path"]].sha256 for artwork in manifest["artworks"]),
             },
         }
-        str(described["collection"]["id"]), str(described["job_id"])
+        str(manifest["collection"]["id"]), str(manifest["job_id"])
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise Difference(MANIFEST, at, f"the manifest is not of the format {FORMAT}: {error!r}") from error
     for name, fact in facts.items():
-        if described.get(name) != fact:
+        if manifest.get(name) != fact:
             raise Difference(MANIFEST, at, f"/{name} should be {canonical(fact).decode()}")
-    if [artwork.get("token") for artwork in described["artworks"]] != list(range(1, len(described["artworks"]) + 1)):
+    if [artwork.get("token") for artwork in manifest["artworks"]] != list(range(1, len(manifest["artworks"]) + 1)):
         raise Difference(MANIFEST, at, "the tokens of /artworks are not numbered 1, 2, 3, …")
-    if canonical(described) != walk.manifest:
+    if canonical(manifest) != walk.manifest:
         raise Difference(MANIFEST, at, "the manifest is not canonical JSON: sorted members, no spaces")
-    return dict(described)
+    return dict(manifest)
 
 
-def _compare_files(described: Mapping[str, Any], files: Mapping[str, VerifiedFile]) -> None:
-    listed: dict[str, Mapping[str, Any]] = {}
+def _compare_files(manifest: Mapping[str, Any], files: Mapping[str, VerifiedFile]) -> None:
+    descriptions: dict[str, Mapping[str, Any]] = {}
     sections: Sequence[str] = ("artworks", "displays", "metadata")
-    for item in (item for section in sections for item in described[section]):
-        if item["path"] in listed:
+    for item in (item for section in sections for item in manifest[section]):
+        if item["path"] in descriptions:
             raise Difference(item["path"], files[MANIFEST].offset, "the manifest lists this file twice")
-        listed[item["path"]] = item
-    for path in sorted({*listed, *files} - {MANIFEST}):
-        file, description = files.get(path), listed.get(path)
+        descriptions[item["path"]] = item
+    for path in sorted({*descriptions, *files} - {MANIFEST}):
+        file, description = files.get(path), descriptions.get(path)
         if file is None:
             raise Difference(path, files[MANIFEST].offset, "the manifest lists this file, but the package lacks it")
         if description is None:
