@@ -40,7 +40,7 @@ class GenerationInput(msgspec.Struct, frozen=True):
     generations: int
     hashes: tuple[str, ...]
     use_custom_hashes: bool
-    written: dict[str, Any]
+    document: dict[str, Any]
     """The document that it was read from."""
 
 
@@ -143,8 +143,8 @@ def hash_faults(hashes: Any, where: str) -> Iterator[Detail]:
 
 def _declared(variables: Any) -> frozenset[str]:
     """The names of all variables, also of faulty ones, so that their faults are reported once, not at every use."""
-    listed = variables if isinstance(variables, list) else ()
-    names = (variable.get("name") for variable in listed if isinstance(variable, dict))
+    documents = variables if isinstance(variables, list) else ()
+    names = (variable.get("name") for variable in documents if isinstance(variable, dict))
     return frozenset(name for name in names if isinstance(name, str))
 
 

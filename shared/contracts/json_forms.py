@@ -1,6 +1,6 @@
 """Restrictions on JSON beyond its grammar, those of I-JSON (RFC 7493): every accepted value is stored without loss.
 
-Refused are duplicate members, numbers beyond 64-bit integers and doubles, and strings with lone surrogates or with
+Rejected are duplicate members, numbers beyond 64-bit integers and doubles, and strings with lone surrogates or with
 U+0000, which PostgreSQL can't store.
 """
 
@@ -31,30 +31,30 @@ def lossy(text: str) -> Detail | None:
         if not any(pattern.search(text) for pattern in _NEEDS_CHECK):
             json.loads(text, object_pairs_hook=_unique)
             return None
-    except _Doubled:
+    except _Duplicates:
         pass
     except (ValueError, RecursionError):
         return None
     try:
-        read = json.loads(text, object_pairs_hook=_Members, parse_int=_Number, parse_float=_Number)
+        document = json.loads(text, object_pairs_hook=_Members, parse_int=_Number, parse_float=_Number)
     except (ValueError, RecursionError):
         return None
-    return next(_faults(read), None)
+    return next(_faults(document), None)
 
 
-def number_fault(written: str) -> str | None:
+def number_fault(text: str) -> str | None:
     """What is wrong with a JSON number, or None."""
-    if len(written) > MAX_NUMBER:
+    if len(text) > MAX_NUMBER:
         return f"a number may have at most {MAX_NUMBER} characters"
-    if written.lstrip("-").isdecimal():
-        return None if -(2**63) <= int(written) < 2**63 else "an integer must be between -2^63 and 2^63 - 1"
-    mantissa = re.split("[eE]", written)[0]
-    if not math.isfinite(float(written)) or (float(written) == 0 and any(digit in mantissa for digit in "123456789")):
+    if text.lstrip("-").isdecimal():
+        return None if -(2**63) <= int(text) < 2**63 else "an integer must be between -2^63 and 2^63 - 1"
+    mantissa = re.split("[eE]", text)[0]
+    if not math.isfinite(float(text)) or (float(text) == 0 and any(digit in mantissa for digit in "123456789")):
         return "a number must be within the range of a double"
     return None
 
 
-class _Doubled(Exception):  # noqa: N818 - what was found
+class _Duplicates(Exception):  # noqa: N818 - a property of the text, not an error
     """An object has duplicate members."""
 
 
@@ -69,10 +69,10 @@ class _Number(str):
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(members)
-    if len(read) != len(members):
-        raise _Doubled
-    return read
+    entries = dict(members)
+    if len(entries) != len(members):
+        raise _Duplicates
+    return entries
 
 
 def _faults(value: Any, pointer: str = "") -> Iterator[Detail]:

@@ -45,7 +45,7 @@ _MAX_STEP_ID = 2**63 - 1
 
 class Reference(NamedTuple):
     pointer: JsonPointer
-    """Of the value of the `$ref`, or of the string that contains the token."""
+    """That of the value of the `$ref`, or of the string that contains the token."""
     step_id: int
 
 
@@ -54,17 +54,17 @@ def walk(payload: Any, pointer: str = "") -> Iterator[Reference]:
 
     `pointer`: the payload's own pointer, with which all others begin.
     """
-    for where, written in _written(payload, pointer):
-        step_id = _step_id(written)
+    for where, candidate in _candidates(payload, pointer):
+        step_id = _step_id(candidate)
         if step_id is not None:
             yield Reference(where, step_id)
 
 
 def malformed(payload: Any, pointer: str = "") -> Iterator[Detail]:
     """A fault for each reference of a payload without a valid step id, such as `{"$ref": "first"}` or `{{$ref:}}`."""
-    for where, written in _written(payload, pointer):
-        if _step_id(written) is None:
-            yield Detail(str(where), _fault(0, None, written))
+    for where, candidate in _candidates(payload, pointer):
+        if _step_id(candidate) is None:
+            yield Detail(str(where), _fault(0, None, candidate))
 
 
 def rewrite(payload: Any, mapping: Mapping[int, int]) -> Any:
@@ -74,13 +74,13 @@ def rewrite(payload: Any, mapping: Mapping[int, int]) -> Any:
     """
     if isinstance(payload, dict):
         if "$ref" in payload:
-            written = payload["$ref"]
-            return {**payload, "$ref": mapping[written]} if _step_id(written) is not None else payload
+            candidate = payload["$ref"]
+            return {**payload, "$ref": mapping[candidate]} if _step_id(candidate) is not None else payload
         return {key: rewrite(value, mapping) for key, value in payload.items()}
     if isinstance(payload, list):
         return [rewrite(value, mapping) for value in payload]
     if isinstance(payload, str):
-        return _REF_TOKEN.sub(lambda token: _rewritten(token, mapping), payload)
+        return _REF_TOKEN.sub(lambda token: _rewrite_token(token, mapping), payload)
     return payload
 
 
@@ -102,21 +102,21 @@ def faults(steps: Sequence[tuple[int, Any]], prefix: str = "") -> list[Detail]:
         if depth(payload) > MAX_DEPTH:
             details.append(Detail(pointer, f"step {step_id} is nested deeper than {MAX_DEPTH} levels"))
             continue
-        for where, written in _written(payload, pointer):
-            target = _step_id(written)
+        for where, candidate in _candidates(payload, pointer):
+            target = _step_id(candidate)
             if target is not None and target in places and target != step_id:
                 edges.append((where, step_id, target))
                 is_ordered = is_ordered and places[target] < index
             elif len(details) < MAX_FAULTS:
-                details.append(Detail(str(where), _fault(step_id, target, written)))
+                details.append(Detail(str(where), _fault(step_id, target, candidate)))
     if not is_ordered:  # references to earlier steps only can't form a cycle
         details.extend(islice(_cycles(edges), max(0, MAX_FAULTS - len(details))))
     return details
 
 
-def _fault(step_id: int, target: int | None, written: Any) -> str:
+def _fault(step_id: int, target: int | None, candidate: Any) -> str:
     if target is None:
-        reference = written.token[:60] if isinstance(written, _Token) else f"$ref {quote(written)}"
+        reference = candidate.token[:60] if isinstance(candidate, _Token) else f"$ref {quote(candidate)}"
         return f"{reference} is not a valid reference: it must be a step's id, a positive integer"
     if target == step_id:
         return f"step {step_id} refers to itself"
@@ -138,8 +138,11 @@ class _Token(NamedTuple):
     step_id: int | None
 
 
-def _written(payload: Any, pointer: str) -> Iterator[tuple[JsonPointer, Any]]:
-    """Every value in the form of a reference, with a valid id or not. Not recursive: the depth is not checked yet."""
+def _candidates(payload: Any, pointer: str) -> Iterator[tuple[JsonPointer, Any]]:
+    """Every value in the form of a reference, with its pointer, whether its id is valid or not.
+
+    Not recursive, because the depth has not been checked yet.
+    """
     stack: list[tuple[JsonPointer, Any]] = [(JsonPointer(pointer), payload)]
     while stack:
         where, value = stack.pop()
@@ -154,15 +157,15 @@ def _written(payload: Any, pointer: str) -> Iterator[tuple[JsonPointer, Any]]:
             stack.extend(child_values(where, value))
 
 
-def _step_id(written: Any) -> int | None:
-    if isinstance(written, _Token):
-        written = written.step_id
-    if isinstance(written, int) and not isinstance(written, bool) and 0 < written <= _MAX_STEP_ID:
-        return written
+def _step_id(candidate: Any) -> int | None:
+    if isinstance(candidate, _Token):
+        candidate = candidate.step_id
+    if isinstance(candidate, int) and not isinstance(candidate, bool) and 0 < candidate <= _MAX_STEP_ID:
+        return candidate
     return None
 
 
-def _rewritten(token: re.Match[str], mapping: Mapping[int, int]) -> str:
+def _rewrite_token(token: re.Match[str], mapping: Mapping[int, int]) -> str:
     step_id = int(token[2])
     return f"{token[1]}{mapping[step_id]}{token[3]}" if step_id <= _MAX_STEP_ID else token[0]
 

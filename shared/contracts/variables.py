@@ -1,4 +1,4 @@
-"""The variables of a GenerationInput: parsing and validation."""
+"""Parses and validates the variables of a GenerationInput."""
 
 import math
 from collections.abc import Iterator
@@ -192,10 +192,10 @@ def _weight_faults(weights: Any, count: int, where: str) -> Iterator[Detail]:
     yield from faults
 
 
-def _parallel_faults(listed: Any, count: int, where: str, what: str, kind: Any) -> Iterator[Detail]:
-    if not isinstance(listed, list) or len(listed) != count:
+def _parallel_faults(items: Any, count: int, where: str, what: str, kind: Any) -> Iterator[Detail]:
+    if not isinstance(items, list) or len(items) != count:
         yield Detail(where, f"must be a list as long as values ({count})")
         return
-    for index, item in enumerate(listed):
+    for index, item in enumerate(items):
         if not isinstance(item, kind):
             yield Detail(f"{where}/{index}", f"{quote(item)} is not {what}")

@@ -142,7 +142,7 @@ class Checkpoint(msgspec.Struct, frozen=True, tag_field="message", tag="checkpoi
     sid: UUID
     attempt: int
     number: int
-    """Of the step's checkpoints, from 1: only one with a greater number replaces the recorded one."""
+    """Counts the step's checkpoints from 1: only one with a greater number replaces the recorded one."""
     checkpoint: dict[str, Any]
     """At most MAX_CHECKPOINT bytes as JSON."""
 

@@ -44,7 +44,7 @@ class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1")
     artworks: list[PackagedArtwork]
     documents: list[PackagedDocument]
     displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
-    """Images for artworks that are no images themselves."""
+    """Images that represent the artworks which are not images."""
 
 
 class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):

@@ -27,7 +27,7 @@ class ProjectRenamed(ProjectEvent, frozen=True, tag="project_renamed.v1"):
 
 
 class CurrentCollectionChosen(ProjectEvent, frozen=True, tag="current_collection_chosen.v1"):
-    """The collection that a project's owner works on; a project has one at most."""
+    """The collection that a project's owner works on was chosen; a project has one at most."""
 
     project_id: UUID
     collection_id: UUID

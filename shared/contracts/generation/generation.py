@@ -53,7 +53,7 @@ class PlannedStep(msgspec.Struct, frozen=True):
     priority: int = 50
     max_attempts: int = 3
     seeds: dict[str, int] | None = None
-    """By the form's field: seeds that were drawn. None in events of early releases, which have them in `payload`."""
+    """The seeds that were drawn, by the field of the form. None in early releases' events, whose `payload` has them."""
     cost: int | None = None
     """Micro-credits. None in events of earlier releases."""
 
@@ -71,7 +71,7 @@ class GenerationStarted(GenerationEvent, frozen=True, tag="generation_started.v1
     cost: int
     encryption_enabled: bool = False
     round: int = 0
-    """The job's, in which it started."""
+    """The round of the job in which it started."""
 
 
 class GenerationResumed(GenerationEvent, frozen=True, tag="generation_resumed.v1"):
@@ -104,7 +104,7 @@ class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):
     not_before: str | None = None
     """RFC 3339, UTC: the end of a retry's backoff."""
     hash: str = ""
-    """The generation's: the seed of all randomness in a worker."""
+    """The generation's hash: the seed of all randomness in a worker."""
 
 
 class StepCheckpointed(GenerationEvent, frozen=True, tag="step_checkpointed.v1"):
@@ -116,7 +116,7 @@ class StepCheckpointed(GenerationEvent, frozen=True, tag="step_checkpointed.v1")
     component_id: int
     attempt: int
     number: int
-    """Of the step's checkpoints, from 1."""
+    """The number of the checkpoint among those of the step, from 1."""
     checkpoint: dict[str, Any]
 
 

@@ -23,15 +23,15 @@ class RequestedGeneration(msgspec.Struct, frozen=True):
 
 
 class StepQuote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one step costs in some of a job's generations: those for which its cost function said the same."""
+    """What one step costs in some of a job's generations: those for which its cost function returned the same."""
 
     step: int
     generations: int
-    """How many."""
+    """The number of these generations."""
     cost: int
-    """Of all of them together."""
+    """The cost of the step in all of them."""
     details: Any = None
-    """What the cost function said of the cost of one."""
+    """The cost function's explanation of the cost of one."""
 
 
 class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
@@ -211,7 +211,7 @@ class ResumedGenerations(msgspec.Struct, frozen=True):
     gids: list[UUID]
     cost: int
     status: Literal["failed", "cancelled"]
-    """Theirs when they were resumed."""
+    """The status that they had when they were resumed."""
     keep: list[int] = []
     """Component ids."""
 
@@ -228,8 +228,8 @@ class JobResumed(JobEvent, frozen=True, tag="job_resumed.v1"):
     quoted: int
 
     def gids(self) -> list[UUID]:
-        """Of all of these generations."""
-        return [gid for alike in self.generations for gid in alike.gids]
+        """The gids of all of these generations."""
+        return [gid for group in self.generations for gid in group.gids]
 
 
 class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
@@ -245,8 +245,8 @@ class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
     quoted: int
 
     def gids(self) -> list[UUID]:
-        """Of all of these generations."""
-        return [gid for alike in self.generations for gid in alike.gids]
+        """The gids of all of these generations."""
+        return [gid for group in self.generations for gid in group.gids]
 
 
 class JobPaused(JobEvent, frozen=True, tag="job_paused.v1"):

@@ -11,13 +11,13 @@ class ModelEvent(Event, frozen=True):
 
 
 class ModelDescribed(ModelEvent, frozen=True, tag="model_described.v1"):
-    """An operator described a model; the newest description is the one that holds."""
+    """An operator described a model; the newest description is valid."""
 
     model_id: UUID
     kind: str
-    """Its folder: checkpoints, vae, loras, …"""
+    """The model's folder: checkpoints, vae, loras, …"""
     name: str
-    """Its file."""
+    """The name of its file."""
     source_url: str | None
     sha256: str | None
     size: int | None

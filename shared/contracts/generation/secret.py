@@ -16,7 +16,7 @@ class SecretSet(SecretEvent, frozen=True, tag="secret_set.v1"):
     secret_id: UUID
     name: str
     number: int
-    """Of the secret's values, from 1."""
+    """The number of this value among those of the secret, from 1."""
     actor: str
 
 

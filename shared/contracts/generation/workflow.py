@@ -22,7 +22,7 @@ class WorkflowRegistered(WorkflowEvent, frozen=True, tag="workflow_registered.v1
 
 
 class WorkflowDeprecated(WorkflowEvent, frozen=True, tag="workflow_deprecated.v1"):
-    """Nobody should use a workflow any more. Collections that do still run; its next version ends the deprecation."""
+    """A workflow should no longer be used. Collections that use it still run; its next version ends the deprecation."""
 
     workflow_id: UUID
     name: str

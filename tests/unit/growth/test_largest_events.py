@@ -141,7 +141,7 @@ def of_a_job() -> list[Event]:
             collection_id=COLLECTION,
             project_id=PROJECT,
             title=CONTROL * 200,
-            data=given.written,
+            data=given.document,
             workflow_versions={f"{number:0200}": 1 for number in range(200)},
             variables=plan.chosen,
             generations=generations,

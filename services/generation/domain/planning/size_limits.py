@@ -43,7 +43,7 @@ def size_faults(
     hashes: Sequence[str],
 ) -> Iterator[Detail]:
     """The first limit that the job exceeds. `possible`: the values of each variable; `hashes`: one per generation."""
-    data_size = encoded_size(generation_input.written)
+    data_size = encoded_size(generation_input.document)
     if data_size > MAX_DATA:
         yield Detail("/data", f"takes {data_size} bytes as JSON; at most {MAX_DATA} are allowed")
         return
