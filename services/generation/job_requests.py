@@ -178,7 +178,7 @@ class JobRequests:
         """
         source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
         if source is None:
-            if await self._history.is_behind({COLLECTIONS}, self._adoption_wait):
+            if await self._history.first_behind({COLLECTIONS}, self._adoption_wait):
                 raise not_yet_handled(COLLECTIONS)
             source = await self._adopted(collection_id)
         if source is None or source.user_id != user_id:

@@ -27,7 +27,7 @@ class RequestTrace(msgspec.Struct):
 
 def attach_trace(scope: Scope, trace: RequestTrace) -> None:
     """Stores the trace in the scope, for `request_trace`."""
-    scope[_KEY] = trace  # type: ignore[literal-required]  # an extra key of ours beside ASGI's own
+    scope[_KEY] = trace  # type: ignore[literal-required]  # an extra key beside ASGI's own
 
 
 def request_trace(scope: Scope) -> RequestTrace:

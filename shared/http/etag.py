@@ -75,23 +75,23 @@ def _versions(listed: str, *, weak: bool) -> frozenset[int]:
     )
 
 
-def is_known(if_none_match: str | None, tag: str) -> bool:
+def is_not_modified(if_none_match: str | None, tag: str) -> bool:
     """Whether If-None-Match has this tag (weak comparison), so that the response is 304."""
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or any(f'"{value}"' == tag for _, value in _TAG.findall(if_none_match))
 
 
-def is_other(if_match: str | None, tag: str) -> bool:
+def fails_if_match(if_match: str | None, tag: str) -> bool:
     """Whether If-Match lacks this tag (strong comparison), so that the response is 412."""
     if if_match is None or if_match.strip() == "*":
         return False
     return not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match))
 
 
-def refuse_other(request: Request[Any, Any, Any], tag: str) -> None:
+def check_if_match(request: Request[Any, Any, Any], tag: str) -> None:
     """Raises VERSION_CONFLICT (412) for a read whose If-Match lacks the tag of the response."""
-    if is_other(_header(request, b"if-match"), tag):
+    if fails_if_match(_header(request, b"if-match"), tag):
         message = f"does not match the current representation {tag}"
         raise Problem("VERSION_CONFLICT", f"If-Match {message}", Detail("header:If-Match", message))
 
@@ -111,7 +111,7 @@ def versioned(
     tag = etag(version, variant)
     headers = {"etag": tag, **options.pop("headers", {})}
     if status == 200:
-        refuse_other(request, tag)
-        if is_known(_header(request, b"if-none-match"), tag):
+        check_if_match(request, tag)
+        if is_not_modified(_header(request, b"if-none-match"), tag):
             return Response(None, status_code=304, headers=headers)
     return Response(body, status_code=status, headers=headers, **options)

@@ -3,7 +3,7 @@
 Readiness answers two questions, for load balancers and for operators:
 
 - *Should this replica get requests?* `checks`: what it can't serve without: its database, its writer, the broker, the
-  file store. If one fails, readiness is 503, because another replica may reach it.
+  file store. If one fails, readiness is 503, because another replica may be able to serve.
 - *Does an operator have to act?* `followers` and `order`: whether the followers of history make progress, whether
   something is parked, whether clocks agree. These are described in sentences, and readiness stays 200: all replicas
   have the same problem, and removing them all would make it worse. `emprops status` exits with 1 for either.
@@ -91,7 +91,7 @@ class Readiness:
             **self.order,
             **{name: follower.progress for name, follower in self.followers.items()},
         }
-        tasks = {name: self._begun(name, work) for name, work in works.items()}
+        tasks = {name: self._start(name, work) for name, work in works.items()}
         if tasks:
             await asyncio.wait(tasks.values(), timeout=self._seconds)
         results, standings = {}, list[Standing]()
@@ -103,7 +103,8 @@ class Readiness:
                 results[name] = self._result(name, task, "failing" if name in self.checks else "degraded")
         return Health(_worst(results), results, standings)
 
-    def _begun(self, name: str, work: Callable[[], Awaitable[object]]) -> "asyncio.Task[object]":
+    def _start(self, name: str, work: Callable[[], Awaitable[object]]) -> "asyncio.Task[object]":
+        """Starts a check, unless it is still running and not older than GIVE_UP."""
         now = time.monotonic()
         since, task = self._running.get(name, (now, None))
         if task is None or task.done() or now - since > GIVE_UP:

@@ -1,7 +1,7 @@
-"""`Idempotency-Key` (IETF draft): a request that is sent again with its key is done once.
+"""`Idempotency-Key` (IETF draft): a request that is sent again with the same key is executed once.
 
 Only events are stored: a command's id is derived from its key, and its first event has a fingerprint of the request. A
-different request with the same key is refused, instead of getting the response to the first one.
+different request with the same key is refused.
 
 A write with If-Match needs no key: a version can be changed once only, so an equal write based on the same version is
 the same command, sent again because its response was lost.

@@ -1,7 +1,7 @@
 """The outermost layer of every service: gives each request a correlation id, measures it, and logs failures.
 
-It is plain ASGI around Litestar's own stack, so that it also covers unknown routes and malformed requests. It refuses
-URLs and headers that this service and a proxy before it could read differently.
+It is plain ASGI around Litestar's own stack, so that it also covers unknown routes and malformed requests. It rejects
+URLs and headers that this service and a proxy could interpret differently.
 """
 
 import time
@@ -137,7 +137,7 @@ class _Request:
         self.method = scope["method"]
         self.started = time.perf_counter()
         self.status = 0
-        """That of the response, once it has begun; 499 if the client disconnected before; else 0."""
+        """The status of the response, once it has begun; 499 if the client disconnected before; else 0."""
         self.scope = scope
         self._receive, self._send, self._correlation_id = receive, send, correlation_id
         self._observe = observe

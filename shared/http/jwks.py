@@ -1,4 +1,4 @@
-"""The public keys of token issuers (RFC 7517): fetched, refreshed, and cached for when their host is down."""
+"""The public keys of token issuers (RFC 7517): fetched, refreshed, and cached for outages of their host."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ def parse_jwks(document: bytes) -> dict[str, VerificationKey]:
         try:
             key = jwt.PyJWK(entry).key
         except jwt.PyJWTError as error:
-            log.warning("a key of the set is of no use", kid=entry.get("kid"), error=str(error))
+            log.warning("unusable key ignored", kid=entry.get("kid"), error=str(error))
             continue
         algorithm = _algorithm_of(key)
         if algorithm is not None and entry.get("alg", algorithm) == algorithm:
@@ -142,7 +142,7 @@ class KeySet:
             document = await _fetch(url)
             keys = parse_jwks(document)
         except (OSError, TimeoutError, aiohttp.ClientError, msgspec.MsgspecError, ValueError) as error:
-            log.warning("keys can't be fetched; the known ones stay", url=url, error=repr(error))
+            log.warning("keys can't be fetched; the cached ones stay in use", url=url, error=repr(error))
             return False
         if document != self._document:
             self._document, self._keys = document, keys

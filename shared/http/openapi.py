@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of a service, at /schema/openapi.json: Litestar's own, completed.
 
 Completed with what Litestar can't know: the error body, the headers that handlers read through their dependencies,
-which operations need no token, and names of generic models that are fit to be read.
+which operations need no token, and readable names of generic models.
 """
 
 import re
@@ -28,7 +28,7 @@ _DOCUMENTED = {
     "401": "A valid bearer token is needed",
     "403": "Not allowed",
     "404": "It does not exist, or is not yours",
-    "409": "In conflict with what is there",
+    "409": "In conflict with the current state",
     "412": "If-Match names an older version",
     "413": "The body is too large",
     "415": "The body is not JSON",
@@ -53,12 +53,12 @@ _IF_MATCH = {
 _POSITION = {
     "name": "Emprops-Position",
     "in": "header",
-    "description": "What other answers carried under this name: this one is not older than those, or is 503",
+    "description": "The values of this header in earlier responses: this response is not older than those, or is 503",
     "schema": {"type": "string", "examples": ["collections:1:4711"]},
 }
-_TELLS_POSITION = {
+_POSITION_HEADER = {
     "Emprops-Position": {
-        "description": "Send it along with later requests, and they are not answered with anything older",
+        "description": "Send it with later requests: their responses are then not older than this one",
         "schema": {"type": "string"},
     }
 }
@@ -115,7 +115,7 @@ def _error_statuses(method: str, operation: dict[str, Any], traits: Traits) -> l
         statuses += ["401", "403"]
     if operation.get("parameters") or "requestBody" in operation:
         statuses.append("400")
-    if any(_names_a_thing(method, parameter) for parameter in operation.get("parameters", [])):
+    if any(_names_an_object(method, parameter) for parameter in operation.get("parameters", [])):
         statuses.append("404")
     if method in _WRITES:
         statuses.append("409")
@@ -128,8 +128,8 @@ def _error_statuses(method: str, operation: dict[str, Any], traits: Traits) -> l
     return statuses
 
 
-def _names_a_thing(method: str, parameter: dict[str, Any]) -> bool:
-    """Whether it says what the operation is about, or what a write is to refer to; a filter of a list does not."""
+def _names_an_object(method: str, parameter: dict[str, Any]) -> bool:
+    """Whether the parameter names an object that must exist: in the path, or the id in a write; not a list's filter."""
     return parameter.get("in") == "path" or (method in _WRITES and str(parameter.get("name")).endswith("_id"))
 
 
@@ -145,7 +145,7 @@ def _complete_headers(method: str, operation: dict[str, Any], traits: Traits) ->
         operation.setdefault("parameters", []).extend(added)
     for status, response in operation.get("responses", {}).items():
         if traits.command and method != "get" and status.startswith("2"):
-            response.setdefault("headers", {}).update(_TELLS_POSITION)
+            response.setdefault("headers", {}).update(_POSITION_HEADER)
 
 
 def _complete_operation(method: str, operation: dict[str, Any], traits: Traits) -> None:

@@ -1,4 +1,4 @@
-"""Read your writes: a client is never shown anything older than what it has been answered, by any replica or service.
+"""Read your writes: no response, of any replica or service, is older than what the client has been sent before.
 
 Every response to a write has the header `Emprops-Position: <service>:<epoch>:<position>`, an opaque token for clients.
 A read that sends one or several of them (in the same header, or as `?min_position=`) waits until the tables that it
@@ -104,30 +104,30 @@ class History(Protocol):
     def position(self, number: int) -> Position:
         """The token of a position of its own."""
 
-    async def shown(self, position: Position, within: float) -> bool:
+    async def wait_until_shown(self, position: Position, within: float) -> bool:
         """Waits until its read tables show a position of its own; False after `within` seconds."""
 
-    async def recorded(self, position: Position) -> bool:
-        """Whether a position of its own is recorded, so that states show it. Raises VALIDATION_FAILED for others."""
+    async def wait_until_recorded(self, position: Position) -> bool:
+        """Waits until a position of its own is recorded, so that states show it. Raises VALIDATION_FAILED."""
 
-    def answered(self, number: int) -> None:
+    def note_answer(self, number: int) -> None:
         """Records that a write was answered with this position."""
 
-    async def shows_answered(self, within: float) -> bool:
-        """Waits until its read tables show what this process has answered; False after `within` seconds."""
+    async def wait_for_answers(self, within: float) -> bool:
+        """Waits until its read tables show all that this process has answered; False after `within` seconds."""
 
-    async def arrived(self, position: Position, within: float) -> bool:
+    async def wait_until_arrived(self, position: Position, within: float) -> bool:
         """Waits until its tables show another service's events up to a position; False after `within` seconds."""
 
-    async def is_behind(self, services: Iterable[str], within: float) -> str | None:
+    async def first_behind(self, services: Iterable[str], within: float) -> str | None:
         """Waits until its tables show the events that these services have published by now.
 
-        Returns the service whose events are not shown after `within` seconds, or None.
+        Returns the first service whose events are not shown after `within` seconds, or None.
         """
 
 
 def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
-    """Litestar middleware, behind authentication: reads wait as they must, and writes answer their position."""
+    """Litestar middleware, after authentication: reads wait for positions, responses to writes state theirs."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def fresh(scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,9 +140,9 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
             from_tables = reads and options.get("tables", True)
             if wanted := wanted_positions(scope):
                 await _wait(history, wanted, follows, reads=reads, from_tables=from_tables)
-            is_fresh = not from_tables or await history.shows_answered(SHOWN_WITHIN)
+            is_fresh = not from_tables or await history.wait_for_answers(SHOWN_WITHIN)
             response = _Response(history, send)
-            token = write_position.begin(response.written)
+            token = write_position.begin(response.write_position)
             try:
                 if reads and (follows or not is_fresh):
                     await app(_copy(scope), receive, response.send_unless_missing)
@@ -150,7 +150,7 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
                         return
                     if not is_fresh:
                         raise _not_shown()
-                    if (behind := await history.is_behind(follows, WAIT_SECONDS)) is not None:
+                    if (behind := await history.first_behind(follows, WAIT_SECONDS)) is not None:
                         raise not_yet_handled(behind)
                 await app(scope, receive, response.send)
             finally:
@@ -165,15 +165,15 @@ class _Response:
     """Sends the response of one request."""
 
     def __init__(self, history: History, send: Send) -> None:
-        self.written = WritePosition()
+        self.write_position = WritePosition()
         self.is_missing = False
         """Whether it was 404, and therefore not sent."""
         self._history, self._send = history, send
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and self.written.position:
-            self._history.answered(self.written.position)
-            position = str(self._history.position(self.written.position)).encode()
+        if message["type"] == "http.response.start" and self.write_position.position:
+            self._history.note_answer(self.write_position.position)
+            position = str(self._history.position(self.write_position.position)).encode()
             message["headers"] = [*message.get("headers", ()), (_RAW_HEADER, position)]
         await self._send(message)
 
@@ -203,8 +203,10 @@ async def _wait(
 
     def wait(service: str, position: Position) -> Awaitable[bool]:
         if service != history.service:
-            return history.arrived(position, WAIT_SECONDS)
-        return history.shown(position, WAIT_SECONDS) if from_tables else history.recorded(position)
+            return history.wait_until_arrived(position, WAIT_SECONDS)
+        if not from_tables:
+            return history.wait_until_recorded(position)
+        return history.wait_until_shown(position, WAIT_SECONDS)
 
     waits = [
         wait(service, position)

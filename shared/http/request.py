@@ -30,7 +30,7 @@ class ApiRequest(Request[Principal, Any, State]):
 
     async def json(self) -> Any:
         """The body as the type of the handler's `data`. Raises UNSUPPORTED_MEDIA_TYPE and VALIDATION_FAILED."""
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # an extra key of ours beside ASGI's own
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # an extra key beside ASGI's own
         if _DECODED not in scope:
             media_type = self.content_type[0]
             if media_type and media_type != "application/json" and not media_type.endswith("+json"):

@@ -1,4 +1,4 @@
-"""How far a service's history and read tables have come, and those that it follows, for `shared.http.positions`."""
+"""How far a service's history, its read tables and its consumers are, for `shared.http.positions`."""
 
 import asyncio
 from collections.abc import Iterable
@@ -27,13 +27,16 @@ class ServiceHistory:
         """See `History.position`."""
         return Position(self.service, self.store.epochs.of(number), number)
 
-    async def shown(self, position: Position, within: float) -> bool:
-        """As `History.shown`; a position that an epoch has taken back counts as shown. Raises VALIDATION_FAILED."""
+    async def wait_until_shown(self, position: Position, within: float) -> bool:
+        """As `History.wait_until_shown`; a position that a restore took back counts as shown.
+
+        Raises VALIDATION_FAILED for a position that was never recorded.
+        """
         if position.epoch < self.store.epochs.of(position.number):
             return True  # a restore has taken it back: there is nothing to wait for
         if await self.projector.caught_up(position.number, within, despite_failed=True):
             return True
-        # Only now: if the store was restored a moment ago, the wait has found that out.
+        # Checked after the wait, by which a restore of the store was detected if there was one.
         await self._refuse_beyond(position)
         return False
 
@@ -42,14 +45,14 @@ class ServiceHistory:
             message = "is a position that was never recorded here"
             raise invalid(f"{HEADER} {message}", Detail(f"header:{HEADER}", message))
 
-    async def recorded(self, position: Position) -> bool:
-        """As `History.recorded`; waits for it up to WAIT_SECONDS."""
+    async def wait_until_recorded(self, position: Position) -> bool:
+        """As `History.wait_until_recorded`; returns False after WAIT_SECONDS."""
         if position.number <= self.store.watermarks.value(HEAD_WATERMARK):
             return True
-        return await self.shown(position, WAIT_SECONDS)
+        return await self.wait_until_shown(position, WAIT_SECONDS)
 
-    def answered(self, number: int) -> None:
-        """See `History.answered`."""
+    def note_answer(self, number: int) -> None:
+        """See `History.note_answer`."""
         self._answered = (self.store.epochs.generation, max(number, self._last_answered))
 
     @property
@@ -58,12 +61,12 @@ class ServiceHistory:
         generation, number = self._answered
         return number if generation == self.store.epochs.generation else 0
 
-    async def shows_answered(self, within: float) -> bool:
-        """See `History.shows_answered`."""
+    async def wait_for_answers(self, within: float) -> bool:
+        """See `History.wait_for_answers`."""
         return await self.projector.caught_up(self._last_answered, within, despite_failed=True)
 
-    async def arrived(self, position: Position, within: float) -> bool:
-        """See `History.arrived`: its consumers have handled the events, and its tables show what came of them."""
+    async def wait_until_arrived(self, position: Position, within: float) -> bool:
+        """See `History.wait_until_arrived`: consumers have handled the events, and tables show the results."""
         place = (position.epoch, position.number)
         if self._shown.get(position.service, NOWHERE) >= place:
             return True
@@ -76,8 +79,8 @@ class ServiceHistory:
         self._shown[position.service] = max(self._shown.get(position.service, NOWHERE), place)
         return True
 
-    async def is_behind(self, services: Iterable[str], within: float) -> str | None:
-        """See `History.is_behind`."""
+    async def first_behind(self, services: Iterable[str], within: float) -> str | None:
+        """See `History.first_behind`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within
         for service in sorted(services):

@@ -74,7 +74,7 @@ async def create_untitled_project(
     runtime: NamedDependency[Runtime],
 ) -> Envelope[ProjectView]:
     """Named Untitled, Untitled 2, Untitled 3 and so on."""
-    await runtime.history.shows_answered(SHOWN_WITHIN)
+    await runtime.history.wait_for_answers(SHOWN_WITHIN)
     count = await list_queries.untitled_projects(principal.user_id)
     handled = await handlers.create_untitled_project(principal.user_id, count, context)
     return project_answer(handled)

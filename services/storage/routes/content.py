@@ -15,7 +15,7 @@ from services.storage.queries import Queries
 from services.storage.routes.documentation import FileDownload
 from shared.contracts.problem import Problem, not_found
 from shared.http import ApiRequest, FromPath, User
-from shared.http.etag import is_known, refuse_other
+from shared.http.etag import check_if_match, is_not_modified
 from shared.http.ingress import is_head
 from shared.http.problems import respond
 from shared.telemetry import get_logger
@@ -44,8 +44,8 @@ async def read_content(
     if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
         raise not_found(f"Asset {asset_id}")
     headers = content_headers(row)
-    refuse_other(request, headers["etag"])
-    if is_known(request.headers.get("if-none-match"), headers["etag"]):
+    check_if_match(request, headers["etag"])
+    if is_not_modified(request.headers.get("if-none-match"), headers["etag"]):
         return Response(None, status_code=304, headers=headers)
     only_headers = is_head(request.scope)
     try:

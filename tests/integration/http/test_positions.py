@@ -37,25 +37,25 @@ class PlayedHistory:
     def position(self, number: int) -> Position:
         return Position(self.service, 1, number)
 
-    async def shown(self, position: Position, within: float) -> bool:
+    async def wait_until_shown(self, position: Position, within: float) -> bool:
         self.waited.append(position)
         return position.number <= self.shown_up_to
 
-    async def recorded(self, position: Position) -> bool:
+    async def wait_until_recorded(self, position: Position) -> bool:
         return position.number <= self.recorded_up_to
 
-    def answered(self, number: int) -> None:
+    def note_answer(self, number: int) -> None:
         self.answered_with = number
 
-    async def shows_answered(self, within: float) -> bool:
+    async def wait_for_answers(self, within: float) -> bool:
         self.asked_for_answered += 1
         return self.answered_with <= self.shown_up_to
 
-    async def arrived(self, position: Position, within: float) -> bool:
+    async def wait_until_arrived(self, position: Position, within: float) -> bool:
         self.waited.append(position)
         return position.number <= self.arrived_up_to
 
-    async def is_behind(self, services: Any, within: float) -> str | None:
+    async def first_behind(self, services: Any, within: float) -> str | None:
         self.known = not self.behind
         return "jobs" if self.behind else None
 
@@ -161,7 +161,7 @@ async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -
     assert (HISTORY.asked_for_answered, HISTORY.waited) == (1, [])
 
 
-async def test_a_table_that_is_behind_says_no_404(client: Client) -> None:
+async def test_a_table_that_first_behind_says_no_404(client: Client) -> None:
     """What it does not show may be what was answered; everything else is answered as it is shown."""
     assert (await client.ask("POST", "/drafts"))[0] == 201
     status, headers, body = await client.ask("GET", "/drafts/new")
