@@ -1,4 +1,4 @@
-"""Connections that were given up while they were being opened."""
+"""Connections whose opening is cancelled."""
 
 import asyncio
 import gc
@@ -14,15 +14,15 @@ from tests.support.patience import PATIENCE
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """The garbage collector may come at any time, and would close what nobody refers to any more."""
+    """Disables the garbage collector, which would close unreferenced connections at any time."""
     gc.disable()
     yield
     gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")
-async def test_one_that_is_cancelled_is_closed() -> None:
-    """Also while its task is kept, as that of a loop that was stopped."""
+async def test_a_cancelled_connect_closes_its_connection() -> None:
+    """Also while a reference to the task exists."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)

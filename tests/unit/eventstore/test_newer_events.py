@@ -1,4 +1,4 @@
-"""Newer events of streams are asked for together: when each query begins, whom it answers, whom it does not delay."""
+"""Concurrent reads of newer events share queries: when a query starts, whom it answers, and whom it does not delay."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ STREAM, OTHER = UUID(int=1), UUID(int=2)
 
 
 class Database:
-    """Streams with a version each; every query is answered when the test says so."""
+    """Streams with a version each; each query returns when the test lets it."""
 
     def __init__(self) -> None:
         self.versions: dict[UUID, int] = {}
@@ -43,9 +43,9 @@ class Database:
 
 
 @pytest.mark.asyncio
-async def test_all_who_ask_together_are_answered_by_one_query() -> None:
+async def test_concurrent_requests_share_one_query() -> None:
     database = Database()
-    asking = [asyncio.create_task(database.newer.than(StreamVersion(UUID(int=each), 1))) for each in range(100)]
+    asking = [asyncio.create_task(database.newer.than(StreamVersion(UUID(int=number), 1))) for number in range(100)]
     await database.begun(1)
     database.queries[0].set_result(None)
     assert await asyncio.gather(*asking) == [[[]]] * 100
@@ -54,14 +54,14 @@ async def test_all_who_ask_together_are_answered_by_one_query() -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No query is slow."""
+    """Makes no query count as slow."""
     monkeypatch.setattr("shared.eventstore.newer_events.SLOW_AFTER", 60.0)
 
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("patient")
-async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
-    """What was recorded before somebody asked is shown to him, though another's query was on its way."""
+async def test_a_later_request_waits_for_a_later_query() -> None:
+    """A query that started before the request may miss events that were recorded before it."""
     database = Database()
     first = asyncio.create_task(database.newer.than(StreamVersion(STREAM, MAX_EVENTS)))
     await database.begun(1)
@@ -81,7 +81,7 @@ async def test_who_asks_later_is_answered_by_a_query_that_began_later() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
+async def test_a_silent_connection_does_not_delay_later_requests() -> None:
     database = Database()
     silent = asyncio.create_task(database.newer.than(StreamVersion(STREAM, 1)))
     await database.begun(1)
@@ -100,25 +100,25 @@ async def test_a_silent_connection_does_not_hold_up_who_asks_later() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("patient")
-async def test_a_query_that_fails_fails_for_those_who_asked_it_only() -> None:
+async def test_a_failed_query_fails_only_its_own_requests() -> None:
     database = Database()
     failing = [asyncio.create_task(database.newer.than(StreamVersion(STREAM, 1))) for _ in range(2)]
     await database.begun(1)
-    gone = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
+    cancelled = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
     other = asyncio.create_task(database.newer.than(StreamVersion(OTHER, 1)))
     await asyncio.sleep(0)
-    gone.cancel()
+    cancelled.cancel()
     database.queries[0].set_exception(StoreUnavailable("it is gone"))
-    found = await asyncio.gather(*failing, return_exceptions=True)
-    assert [type(each) for each in found] == [StoreUnavailable] * 2
+    results = await asyncio.gather(*failing, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
     await database.begun(2)
     database.queries[1].set_result(None)
     assert await other == [[]]
-    assert gone.cancelled()
+    assert cancelled.cancelled()
 
 
 @pytest.mark.asyncio
-async def test_a_query_asks_for_so_many_streams_at_most() -> None:
+async def test_the_streams_of_a_query_are_bounded() -> None:
     database = Database()
     asking = [
         asyncio.create_task(

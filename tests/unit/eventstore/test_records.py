@@ -1,4 +1,4 @@
-"""Contexts and ids: who commands, why, and what makes a command the same command."""
+"""Contexts of commands, and the ids that are derived from a command's id."""
 
 from uuid import UUID, uuid4, uuid5
 
@@ -12,12 +12,12 @@ from shared.eventstore.records import event_id
 
 @given(st.uuids(), st.integers(0, 20_000))
 def test_event_ids_are_derived_from_the_command(command_id: UUID, index: int) -> None:
-    """By RFC 9562's uuid5 over the command's id and the event's place in it."""
+    """uuid5 (RFC 9562) of the command's id and the event's index."""
     assert event_id(command_id, index) == uuid5(command_id, str(index))
 
 
-def test_the_command_caused_by_an_event() -> None:
-    """Its id is the event's and the consumer's, so that it comes out the same at every redelivery."""
+def test_the_id_of_a_caused_command_is_derived() -> None:
+    """From the ids of the event and the consumer, so each redelivery results in the same command."""
     first = Context(uuid4(), "user:ada", traceparent="00-1-2-01", repeatable=True)
     event = uuid4()
     caused = first.caused(event, "credits-jobs-v1")
@@ -29,17 +29,17 @@ def test_the_command_caused_by_an_event() -> None:
     assert not caused.repeatable
 
 
-def test_the_correlation_goes_on() -> None:
-    """The first command starts it; what follows carries it on."""
+def test_caused_commands_keep_the_correlation_id() -> None:
+    """That of the first command, or its own id."""
     first = Context(uuid4(), "user:ada")
     second = first.caused(uuid4(), "a")
     third = second.caused(uuid4(), "b")
     assert second.correlation_id == third.correlation_id == first.command_id
 
 
-def test_metadata_holds_what_was_said() -> None:
-    """Absent fields take no room in the store, and come back as absent."""
+def test_metadata_omits_absent_fields() -> None:
+    """They are decoded as absent."""
     context = Context(UUID(int=7), "user:ada")
-    stored = msgspec.json.encode(context)
-    assert stored == b'{"command_id":"00000000-0000-0000-0000-000000000007","actor":"user:ada"}'
-    assert msgspec.json.decode(stored, type=Context) == context
+    metadata = msgspec.json.encode(context)
+    assert metadata == b'{"command_id":"00000000-0000-0000-0000-000000000007","actor":"user:ada"}'
+    assert msgspec.json.decode(metadata, type=Context) == context

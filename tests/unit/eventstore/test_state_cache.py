@@ -1,4 +1,4 @@
-"""The states of the streams last used, as many as fit."""
+"""The cache of the states of the streams used last."""
 
 from uuid import UUID, uuid4
 
@@ -17,8 +17,8 @@ class Sum(msgspec.Struct, frozen=True):
 ONE, TWO = (Decider(name, Sum(), lambda state, _: state, Sum) for name in ("one", "two"))
 
 
-def test_the_least_recently_used_goes_first() -> None:
-    """A look counts as a use."""
+def test_the_least_recently_used_state_is_dropped_first() -> None:
+    """`get` counts as a use."""
     cache, (a, b, c) = StateCache(2), (uuid4(), uuid4(), uuid4())
     cache.put(ONE, a, Loaded(Sum(1), 1))
     cache.put(ONE, b, Loaded(Sum(2), 1))
@@ -28,30 +28,30 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_an_older_state_does_not_replace_a_newer() -> None:
-    """Two loads of one stream may finish in any order."""
+    """Two concurrent loads of one stream may end in any order."""
     cache, stream = StateCache(2), uuid4()
     cache.put(ONE, stream, Loaded(Sum(7), 5))
     cache.put(ONE, stream, Loaded(Sum(3), 4))
     assert cache.get(ONE, stream) == Loaded(Sum(7), 5)
 
 
-def test_deciders_have_states_of_their_own() -> None:
-    """Two folds of one stream don't meet."""
+def test_deciders_do_not_share_states() -> None:
+    """Two folds of one stream are cached separately."""
     cache, stream = StateCache(2), uuid4()
     cache.put(ONE, stream, Loaded(Sum(1), 1))
     assert cache.get(TWO, stream) is None
 
 
 @given(st.integers(0, 4), st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9)), max_size=40))
-def test_never_more_than_fit(size: int, puts: list[tuple[int, int]]) -> None:
-    """And what is there is never older than what was put last."""
+def test_the_number_of_states_is_bounded(size: int, puts: list[tuple[int, int]]) -> None:
+    """A cached state is never older than the newest one that was put."""
     cache = StateCache(size)
     for name, version in puts:
         stream = UUID(int=name)
         cache.put(ONE, stream, Loaded(Sum(version), version))
-        found = cache.get(ONE, stream)
-        assert (found is None) == (size == 0)
-        assert found is None or found.version >= version
+        cached = cache.get(ONE, stream)
+        assert (cached is None) == (size == 0)
+        assert cached is None or cached.version >= version
         assert len(cache._states) <= size
 
 
@@ -62,8 +62,8 @@ class Names(msgspec.Struct, frozen=True):
 NAMES = Decider("names", Names(), lambda state, _: state, Names)
 
 
-def test_no_more_bytes_than_fit() -> None:
-    """The least recently used go first, and one that alone is too large does not stay."""
+def test_the_bytes_of_states_are_bounded() -> None:
+    """The least recently used are dropped first; a state above the bound is not cached."""
     cache = StateCache(1000, max_bytes=30_000)
     streams = [uuid4() for _ in range(10)]
     for stream in streams:
@@ -75,8 +75,8 @@ def test_no_more_bytes_than_fit() -> None:
     assert cache.bytes == 0
 
 
-def test_a_small_state_of_many_events_counts_as_small() -> None:
-    """It is measured each time that its events have doubled, so in all for no more bytes than those have."""
+def test_a_small_state_of_many_events_is_measured() -> None:
+    """Each time its events have doubled, so that all measurements encode no more bytes than the events have."""
     cache, stream, size = StateCache(10, max_bytes=100_000), uuid4(), 0
     for version in range(1, 10_000):
         loaded = cache.get(ONE, stream) or Loaded(Sum(), 0)
@@ -87,10 +87,10 @@ def test_a_small_state_of_many_events_counts_as_small() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(0, 20_000)), max_size=40))
-def test_bytes_are_counted_right(puts: list[tuple[int, int, int]]) -> None:
-    """Whatever is replaced or dropped on the way."""
+def test_bytes_are_counted_exactly(puts: list[tuple[int, int, int]]) -> None:
+    """For any sequence of replacements and drops."""
     cache = StateCache(4, max_bytes=40_000)
     for name, version, size in puts:
         cache.put(ONE, UUID(int=name), Loaded(Sum(version), version, size=size))
-        kept = [loaded for each in range(7) if (loaded := cache.get(ONE, UUID(int=each)))]
-        assert cache.bytes == sum(loaded.size for loaded in kept) <= 40_000
+        cached = [loaded for number in range(7) if (loaded := cache.get(ONE, UUID(int=number)))]
+        assert cache.bytes == sum(loaded.size for loaded in cached) <= 40_000

@@ -1,4 +1,4 @@
-"""Numbers that only grow, and those who wait for them, in one process."""
+"""Watermarks in one process: numbers that grow, and those who wait for them."""
 
 import asyncio
 
@@ -7,36 +7,35 @@ from shared.eventstore import Watermarks
 FOREVER = 60.0
 
 
-async def test_who_waits_is_woken_at_once() -> None:
-    """By the value waited for or a greater one, and nobody else is."""
+async def test_waiters_are_woken_at_once() -> None:
+    """By their value or a greater one; others are not woken."""
     marks = Watermarks("")
-    one, two, three = (asyncio.create_task(marks.wait_for("events", value, FOREVER)) for value in (1, 2, 3))
+    first, second, third = (asyncio.create_task(marks.wait_for("events", value, FOREVER)) for value in (1, 2, 3))
     beyond = asyncio.create_task(marks.wait_beyond("events", 2, FOREVER))
     elsewhere = asyncio.create_task(marks.wait_for("projections", 1, FOREVER))
     await asyncio.sleep(0)
 
     marks.advance("events", 2)
-    assert await one
-    assert await two
-    assert not any(task.done() for task in (three, beyond, elsewhere))
+    assert await first
+    assert await second
+    assert not any(task.done() for task in (third, beyond, elsewhere))
 
     marks.observe("events", 3)
-    assert await three
+    assert await third
     assert await beyond
     assert not elsewhere.done()
     elsewhere.cancel()
 
 
-async def test_what_has_been_reached_is_not_waited_for() -> None:
-    """The answer comes at once."""
+async def test_a_reached_value_needs_no_wait() -> None:
     marks = Watermarks("")
     marks.observe("events", 5)
     assert await marks.wait_for("events", 5, FOREVER)
     assert await marks.wait_beyond("events", 4, FOREVER)
 
 
-async def test_they_only_grow() -> None:
-    """A smaller number that comes late changes nothing."""
+async def test_watermarks_only_grow() -> None:
+    """A smaller value that arrives late is ignored."""
     marks = Watermarks("")
     marks.advance("events", 5)
     marks.advance("events", 3)
@@ -44,16 +43,15 @@ async def test_they_only_grow() -> None:
     assert marks.value("events") == 5
 
 
-async def test_patience_has_an_end() -> None:
-    """Who has waited too long is told so, and nothing of it stays behind."""
+async def test_a_wait_ends_at_its_timeout() -> None:
+    """It returns False and leaves no waiter behind."""
     marks = Watermarks("")
     assert not await marks.wait_for("events", 1, 0.0)
     assert not await marks.wait_for("events", 1, -1.0)
     assert not marks._waiters["events"]
 
 
-async def test_who_gives_up_waits_no_more() -> None:
-    """A cancelled wait leaves nothing behind either."""
+async def test_a_cancelled_wait_leaves_no_waiter_behind() -> None:
     marks = Watermarks("")
     task = asyncio.create_task(marks.wait_for("events", 1, FOREVER))
     await asyncio.sleep(0)
@@ -62,8 +60,8 @@ async def test_who_gives_up_waits_no_more() -> None:
     assert not marks._waiters["events"]
 
 
-async def test_other_processes_are_told_what_they_may_not_know() -> None:
-    """What this process advanced, once; not what it only observed."""
+async def test_advanced_values_are_sent_once() -> None:
+    """Observed values are not sent: other processes read them from the database, too."""
     marks = Watermarks("")
     marks.observe("events", 4)
     assert marks._unsent == {}
@@ -74,8 +72,8 @@ async def test_other_processes_are_told_what_they_may_not_know() -> None:
     assert marks._unsent == {}
 
 
-async def test_who_can_hear_waits_without_a_query() -> None:
-    """As long as renewals tell the last position; their end wakes all who left it to us to say when to query."""
+async def test_waiters_without_a_timeout_rely_on_renewals() -> None:
+    """Each renewal has the last position. When renewals end, these waiters are woken to query."""
     marks = Watermarks("")
     marks.database_reached(3)
     assert await marks.wait_for("events", 3, FOREVER)
@@ -88,8 +86,8 @@ async def test_who_can_hear_waits_without_a_query() -> None:
     own_bound.cancel()
 
 
-async def test_a_store_that_went_back_wakes_who_waits() -> None:
-    """What they wait for may never come: they query."""
+async def test_a_restore_wakes_waiters_without_a_timeout() -> None:
+    """Their value may never come, so they query."""
     marks = Watermarks("")
     marks.database_reached(3)
     waiting = asyncio.create_task(marks.wait_beyond("events", 3))
@@ -99,8 +97,8 @@ async def test_a_store_that_went_back_wakes_who_waits() -> None:
     assert marks.value("events") == 0
 
 
-async def test_one_of_several_is_enough() -> None:
-    """And none of them keeps the waiter."""
+async def test_wait_for_any_needs_one_value() -> None:
+    """No waiter is left behind on the others."""
     marks = Watermarks("")
     waiting = asyncio.create_task(marks.wait_for_any({"events": 5, "retrying": 1}, FOREVER))
     await asyncio.sleep(0)
@@ -112,8 +110,7 @@ async def test_one_of_several_is_enough() -> None:
     assert not marks._waiters["retrying"]
 
 
-async def test_signals_are_counted_whatever_the_store_does() -> None:
-    """Who has seen so many hears of the next one."""
+async def test_counts_survive_a_restore() -> None:
     marks = Watermarks("")
     marks.count("retrying")
     marks.forget()
