@@ -161,7 +161,7 @@ async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -
     assert (HISTORY.asked_for_answered, HISTORY.waited) == (1, [])
 
 
-async def test_a_table_that_first_behind_says_no_404(client: Client) -> None:
+async def test_a_table_that_is_behind_says_no_404(client: Client) -> None:
     """What it does not show may be what was answered; everything else is answered as it is shown."""
     assert (await client.ask("POST", "/drafts"))[0] == 201
     status, headers, body = await client.ask("GET", "/drafts/new")

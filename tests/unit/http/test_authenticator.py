@@ -1,4 +1,4 @@
-"""Which tokens are taken, and how their keys are kept."""
+"""Verification of tokens, and the cache of issuers' keys."""
 
 import asyncio
 import base64
@@ -31,8 +31,8 @@ def b64(value: bytes | dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-async def test_takes_a_token_signed_with_a_key_of_its_issuer(tmp_path: Path, algorithm: str) -> None:
-    """EdDSA, ES256 and RS256 keys each verify what they signed; sub and roles come out."""
+async def test_accepts_tokens_signed_with_a_key_of_their_issuer(tmp_path: Path, algorithm: str) -> None:
+    """With EdDSA, ES256 and RS256 keys; the principal has the token's sub and roles."""
     issuer = TokenIssuer(algorithm=algorithm)
     user = uuid4()
 
@@ -99,16 +99,16 @@ REFUSED: dict[str, Callable[[TokenIssuer], str]] = {
 
 
 @pytest.mark.parametrize("forge", REFUSED.values(), ids=REFUSED.keys())
-async def test_refuses_a_token_that_is_not_in_order(tmp_path: Path, forge: Callable[[TokenIssuer], str]) -> None:
-    """Whatever is wrong with a token, it is UNAUTHENTICATED and nothing else."""
+async def test_rejects_invalid_tokens(tmp_path: Path, forge: Callable[[TokenIssuer], str]) -> None:
+    """Every fault of a token is answered UNAUTHENTICATED."""
     issuer = TokenIssuer()
     with pytest.raises(Problem) as refusal:
         await authenticator(tmp_path, issuer).verify(forge(issuer).encode())
     assert refusal.value.code == "UNAUTHENTICATED"
 
 
-async def test_clocks_may_differ_a_little(tmp_path: Path) -> None:
-    """A token that expired, or becomes valid, within the leeway is taken."""
+async def test_clocks_may_differ_by_the_leeway(tmp_path: Path) -> None:
+    """For exp and nbf."""
     issuer = TokenIssuer()
     verifier = authenticator(tmp_path, issuer)
     now = int(time.time())
@@ -116,8 +116,8 @@ async def test_clocks_may_differ_a_little(tmp_path: Path) -> None:
     assert await verifier.verify(issuer.token(nbf=now + 3).encode())
 
 
-async def test_an_issuer_gives_only_the_roles_that_it_may_give(tmp_path: Path) -> None:
-    """A grant issuer that claims operator gets worker, no more; malformed roles are none."""
+async def test_roles_are_limited_to_those_of_the_issuer(tmp_path: Path) -> None:
+    """A grant's issuer can give the role worker only; malformed roles are ignored."""
     issuer = TokenIssuer("emprops-generation")
     verifier = Authenticator(
         [Issuer(issuer.iss, issuer.jwks_file(tmp_path), roles_allowed=frozenset({"worker"}))], AUDIENCE
@@ -127,14 +127,14 @@ async def test_an_issuer_gives_only_the_roles_that_it_may_give(tmp_path: Path) -
     assert (await verifier.verify(issuer.token(roles=[{"a": 1}, "worker"]).encode())).roles == {"worker"}
 
 
-async def test_one_issuers_key_signs_for_no_other(tmp_path: Path) -> None:
+async def test_a_key_verifies_only_tokens_of_its_issuer(tmp_path: Path) -> None:
     """A token naming issuer A, signed with the key of issuer B, is refused."""
     first, second = TokenIssuer("https://a.test", kid="a"), TokenIssuer("https://b.test", kid="b")
     with pytest.raises(Problem, match="no key with its key id"):
         await authenticator(tmp_path, first, second).verify(second.token(iss=first.iss).encode())
 
 
-async def test_a_remembered_token_still_expires(tmp_path: Path) -> None:
+async def test_cached_tokens_expire(tmp_path: Path) -> None:
     """The cache of verified tokens ends with the token."""
     issuer = TokenIssuer()
     now = [time.time()]
@@ -163,7 +163,7 @@ class KeyHost:
 
 
 async def test_an_unknown_key_id_fetches_the_keys_again() -> None:
-    """A rotated key is taken with its first token; the withdrawn one is refused, though its token was remembered."""
+    """A rotated key is accepted with its first token; a withdrawn one is rejected, even for a cached token."""
     old, new = TokenIssuer(kid="old"), TokenIssuer(kid="new")
     host = KeyHost(old)
     async with serving(host.app()) as url:
@@ -179,7 +179,7 @@ async def test_an_unknown_key_id_fetches_the_keys_again() -> None:
 
 
 async def test_forged_key_ids_cause_no_flood_of_fetches() -> None:
-    """A hundred unknown key ids within the interval cause one more fetch at most."""
+    """A hundred unknown key ids within the interval cause one fetch at most."""
     issuer = TokenIssuer()
     host = KeyHost(issuer)
     async with serving(host.app()) as url:
@@ -191,8 +191,8 @@ async def test_forged_key_ids_cause_no_flood_of_fetches() -> None:
     assert host.requests <= 2
 
 
-async def test_known_keys_outlive_their_host() -> None:
-    """With the JWKS host down, tokens of known keys are verified on, and unknown keys are refused, not a 503."""
+async def test_cached_keys_are_used_while_their_host_is_down() -> None:
+    """Tokens with unknown keys are rejected (401, not 503)."""
     issuer = TokenIssuer()
     async with serving(KeyHost(issuer).app()) as url:
         verifier = Authenticator([Issuer(issuer.iss, f"{url}/jwks")], AUDIENCE, min_refresh_interval=0)
@@ -204,26 +204,26 @@ async def test_known_keys_outlive_their_host() -> None:
     assert refusal.value.code == "UNAUTHENTICATED"
 
 
-async def test_keys_come_from_another_replica_while_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes connections and answers nothing; the one that answered is asked first from then on."""
+async def test_keys_are_fetched_from_another_replica_while_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The URL that answered last is tried first from then on."""
     monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.3)
     issuer = TokenIssuer()
     host = KeyHost(issuer)
-    taken: list[asyncio.StreamWriter] = []
-    silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     async with silent, serving(host.app()) as url:
         urls = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/jwks, {url}/jwks"
         verifier = Authenticator([Issuer(issuer.iss, urls)], AUDIENCE, min_refresh_interval=0)
         assert await verifier.verify(issuer.token().encode())
         with pytest.raises(Problem, match="no key with its key id"):
             await verifier.verify(TokenIssuer(kid="unknown").token().encode())
-        assert (len(taken), host.requests) == (1, 2)
-        for writer in taken:
+        assert (len(writers), host.requests) == (1, 2)
+        for writer in writers:
             writer.close()
 
 
-async def test_without_any_keys_it_is_unavailable_not_unauthenticated() -> None:
-    """A service that never reached the JWKS host can't tell: 503, so that clients keep their tokens."""
+async def test_without_any_keys_the_answer_is_unavailable() -> None:
+    """503, so that clients keep their tokens."""
     issuer = TokenIssuer()
     verifier = Authenticator([Issuer(issuer.iss, f"http://127.0.0.1:{free_port()}/jwks")], AUDIENCE)
     with pytest.raises(Problem) as refusal:
@@ -239,8 +239,8 @@ async def test_without_any_keys_it_is_unavailable_not_unauthenticated() -> None:
         {"kid": "key-1"},
     ],
 )
-async def test_keys_of_other_kinds_are_left_out(tmp_path: Path, unfit: dict[str, Any]) -> None:
-    """A symmetric, unknown or broken key in the set is never used, and doesn't spoil the others."""
+async def test_unusable_keys_are_ignored(tmp_path: Path, unfit: dict[str, Any]) -> None:
+    """Symmetric, unknown and broken keys in the set; the others are used."""
     issuer = TokenIssuer(kid="good")
     path = tmp_path / "set.json"
     path.write_text(json.dumps({"keys": [unfit, issuer.jwk]}))

@@ -1,4 +1,4 @@
-"""What a JSON body may be, and how a refusal names the place that is wrong."""
+"""Decoding of JSON bodies: what is rejected, and the pointer to the fault."""
 
 import json
 from typing import Any
@@ -45,8 +45,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ],
 )
-def test_a_wrong_value_is_named_by_its_pointer(body: bytes, pointer: str, message: str) -> None:
-    """The pointer is into the body as it was sent, also below a field that is called `data`."""
+def test_a_fault_has_the_pointer_of_the_value(body: bytes, pointer: str, message: str) -> None:
+    """In the body as it was sent, also below a field that is called `data`."""
     with pytest.raises(Problem) as refusal:
         decode_body(body, Body)
     assert refusal.value.code == "VALIDATION_FAILED"
@@ -74,15 +74,15 @@ def test_a_wrong_value_is_named_by_its_pointer(body: bytes, pointer: str, messag
         b'{"a": [{"\\u0000": 1}]}',
     ],
 )
-def test_what_is_not_fit_json_is_refused(body: bytes) -> None:
-    """Broken, not UTF-8, out of range, too deep, or with U+0000: VALIDATION_FAILED, never an error of ours."""
+def test_malformed_json_is_rejected(body: bytes) -> None:
+    """Broken, not UTF-8, out of range, too deep, or with U+0000: VALIDATION_FAILED, never 500."""
     with pytest.raises(Problem) as refusal:
         decode_body(body, Any)
     assert refusal.value.code == "VALIDATION_FAILED"
 
 
-def test_an_escaped_backslash_before_u0000_is_just_text() -> None:
-    """The six characters of the escape, themselves escaped, are harmless."""
+def test_an_escaped_backslash_before_u0000_is_accepted() -> None:
+    """It is a backslash and some letters, not an escape of NUL."""
     assert decode_body(b'"\\\\u0000"', Any) == "\\u0000"
 
 
@@ -101,13 +101,13 @@ json_values = st.recursive(
 
 
 @given(json_values, st.integers(0, 6))
-def test_depth_is_exact_whatever_stands_in_strings(value: Any, limit: int) -> None:
-    """Brackets and quotes inside strings are not levels."""
+def test_brackets_in_strings_do_not_count_as_depth(value: Any, limit: int) -> None:
+    """Nor quotes."""
     assert is_too_deep(json.dumps(value).encode(), limit) == (depth_of(value) > limit)
 
 
-def test_the_deepest_body_allowed_is_taken() -> None:
-    """MAX_DEPTH levels are in order, one more is not."""
+def test_the_deepest_body_allowed_is_accepted() -> None:
+    """One level more is rejected."""
     decode_body(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, Any)
     with pytest.raises(Problem, match="deeper than"):
         decode_body(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), Any)

@@ -15,7 +15,7 @@ def frame(number: int, size: int = 10, *, is_last: bool = False) -> Frame:
 
 
 def ids(frames: list[Frame]) -> list[int | None]:
-    return [one.id for one in frames]
+    return [frame.id for frame in frames]
 
 
 @given(st.lists(st.booleans(), max_size=60))
@@ -24,15 +24,15 @@ def test_each_frame_is_taken_once_whenever_it_is_taken(steps: list[bool]) -> Non
 
     async def follow() -> None:
         channel = Channel[Frame](0)
-        taken, added = list[int | None](), 0
+        taken_ids, added = list[int | None](), 0
         with channel.subscribe(0) as subscriber:
             for adds in steps:
                 if adds:
                     added += 1
                     channel.add(frame(added * 3))
                 else:
-                    taken += ids(channel.take(subscriber))
-            assert [*taken, *ids(channel.take(subscriber))] == [3 * number for number in range(1, added + 1)]
+                    taken_ids += ids(channel.take(subscriber))
+            assert [*taken_ids, *ids(channel.take(subscriber))] == [3 * number for number in range(1, added + 1)]
             assert channel.take(subscriber) == []
 
     asyncio.run(follow())
@@ -65,7 +65,7 @@ async def test_current_subscribers_get_the_newest_transient_frame_of_each_key() 
         for text, key in ((b"a1", "a"), (b"b1", "b"), (b"a2", "a")):
             channel.add(Frame(None, text), key)
         channel.add(frame(1))
-        assert [one.encoded for one in channel.take(subscriber)] == [b"x" * 10, b"b1", b"a2"]
+        assert [taken_frame.encoded for taken_frame in channel.take(subscriber)] == [b"x" * 10, b"b1", b"a2"]
         assert channel.take(subscriber) == []
 
 
@@ -75,7 +75,9 @@ async def test_transient_frames_are_kept_for_the_slowest_subscriber_and_no_longe
         for number in range(3 * MAX_FRAMES):
             channel.add(Frame(None, b"%d" % number), number)
             channel.take(fast)
-        assert [one.encoded for one in channel.take(slow)] == [b"%d" % n for n in range(2 * MAX_FRAMES, 3 * MAX_FRAMES)]
+        assert [frame.encoded for frame in channel.take(slow)] == [
+            b"%d" % n for n in range(2 * MAX_FRAMES, 3 * MAX_FRAMES)
+        ]
         tracemalloc.start()
         try:
             before = tracemalloc.get_traced_memory()[0]
@@ -107,12 +109,12 @@ async def test_many_subscribers_are_woken_in_rounds_and_at_once_for_the_end() ->
 
     async def follow() -> list[int | None]:
         nonlocal wakings
-        taken = list[int | None]()
+        taken_ids = list[int | None]()
         with channel.subscribe(0) as subscriber:
             while True:
-                taken += (new := ids(channel.take(subscriber)))
+                taken_ids += (new := ids(channel.take(subscriber)))
                 if channel.is_closed and not new:
-                    return taken
+                    return taken_ids
                 await channel.wait(subscriber)
                 wakings += 1
 
@@ -125,7 +127,7 @@ async def test_many_subscribers_are_woken_in_rounds_and_at_once_for_the_end() ->
             await asyncio.sleep(0)
     channel.add(frame(101, is_last=True))
     channel.close()
-    assert all(taken == list(range(1, 102)) for taken in await asyncio.gather(*followers))
+    assert all(taken_ids == list(range(1, 102)) for taken_ids in await asyncio.gather(*followers))
     assert wakings < 100 * many / 4, "not one for each frame"
 
 
@@ -152,7 +154,7 @@ async def test_a_round_wakes_one_batch_in_each_turn_of_the_loop() -> None:
 async def test_wait_for_room_waits_for_the_fastest_subscriber() -> None:
     """So a stream that is read as fast as possible does not outrun all subscribers."""
     channel = Channel[Frame](0)
-    taken = list[int | None]()
+    taken_ids = list[int | None]()
 
     async def produce() -> None:
         for number in range(1, 201):
@@ -162,11 +164,11 @@ async def test_wait_for_room_waits_for_the_fastest_subscriber() -> None:
 
     with channel.subscribe(0) as subscriber:
         producer = asyncio.create_task(produce())
-        while not (producer.done() and taken[-1:] == [200]):
+        while not (producer.done() and taken_ids[-1:] == [200]):
             assert channel.reaches(subscriber.after)
-            taken += ids(channel.take(subscriber))
+            taken_ids += ids(channel.take(subscriber))
             await asyncio.sleep(0)
-    assert taken == list(range(1, 201))
+    assert taken_ids == list(range(1, 201))
 
 
 async def test_a_subscriber_needs_little_memory() -> None:

@@ -1,4 +1,4 @@
-"""An answer's head and body leave together, nothing waits longer than a turn of the event loop, and nothing is lost."""
+"""A response's head and body are sent in one write; a single write waits for the event loop's next turn at most."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from tests.support.serving import free_port
 
 
 class Recording(asyncio.Transport):
-    """What it was given, one entry for each system call that a real one would make."""
+    """A transport that records its writes, one entry per system call of a real one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def joining() -> tuple[Recording, CoalescingTransport]:
 
 
 @pytest.mark.asyncio
-async def test_two_writes_of_a_turn_are_one() -> None:
+async def test_two_writes_of_a_turn_are_joined() -> None:
     recording, transport = joining()
     for data in (b"head", b"body", b"head 2", b"", b"body 2"):
         transport.write(data)
@@ -53,8 +53,8 @@ async def test_two_writes_of_a_turn_are_one() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_written_alone_leaves_in_the_next_turn() -> None:
-    """As the head of a stream of events does."""
+async def test_a_single_write_is_sent_in_the_next_turn() -> None:
+    """Such as the head of a stream of events."""
     recording, transport = joining()
     transport.write(b"head")
     assert recording.sent == []
@@ -63,7 +63,7 @@ async def test_what_is_written_alone_leaves_in_the_next_turn() -> None:
 
 
 @pytest.mark.asyncio
-async def test_closing_sends_what_waits_and_aborting_drops_it() -> None:
+async def test_close_sends_a_waiting_write_and_abort_drops_it() -> None:
     recording, transport = joining()
     transport.write(b"head")
     transport.close()
@@ -76,7 +76,7 @@ async def test_closing_sends_what_waits_and_aborting_drops_it() -> None:
 
 
 @pytest.mark.asyncio
-async def test_nothing_is_written_to_who_went_away_meanwhile() -> None:
+async def test_a_waiting_write_is_dropped_when_the_client_has_gone() -> None:
     recording, transport = joining()
     transport.write(b"head")
     recording.is_closed = True
@@ -85,7 +85,7 @@ async def test_nothing_is_written_to_who_went_away_meanwhile() -> None:
 
 
 class Counted(CoalescingTransport):
-    """Passes everything on at once, and counts."""
+    """A transport that counts writes and passes them on."""
 
     calls = 0
 

@@ -20,14 +20,14 @@ def request(**headers: str) -> Any:
 
 
 @given(st.integers(0, 2**53), st.sampled_from(["", "csv", "current"]))
-def test_if_match_gives_back_the_version_of_the_etag(version: int, variant: str) -> None:
-    """What was answered as ETag, of whatever representation, is understood in If-Match."""
+def test_if_match_accepts_the_etags_of_responses(version: int, variant: str) -> None:
+    """Of any representation of the version."""
     assert precondition(request(if_match=etag(version, variant))).expected(version) == version
 
 
 @pytest.mark.parametrize("headers", [{}, {"if_match": "*"}, {"if_match": " * "}, {"if_none_match": '"4"'}])
 def test_without_a_tag_no_version_is_expected(headers: dict[str, str]) -> None:
-    """No If-Match, or any version at all."""
+    """Without If-Match, or with `*`."""
     assert precondition(request(**headers)).expected(3) is None
 
 
@@ -35,10 +35,10 @@ def test_without_a_tag_no_version_is_expected(headers: dict[str, str]) -> None:
     ("value", "versions"), [('"3", "4"', {3, 4}), (' "3-csv" ,"x", W/"5" ', {3}), ('"3",, "4",', {3, 4})]
 )
 def test_any_of_several_tags_may_match(value: str, versions: set[int]) -> None:
-    """A list is one of the forms of If-Match; weak and foreign tags in it match nothing."""
-    asked = precondition(request(if_match=value))
-    assert asked.any_of == versions
-    assert [asked.expected(version) == version for version in (3, 4, 5)] == [v in versions for v in (3, 4, 5)]
+    """Weak and foreign tags in the list match nothing."""
+    write = precondition(request(if_match=value))
+    assert write.any_of == versions
+    assert [write.expected(version) == version for version in (3, 4, 5)] == [v in versions for v in (3, 4, 5)]
 
 
 STALE = [
@@ -59,23 +59,23 @@ STALE = [
 
 
 @pytest.mark.parametrize("value", STALE)
-def test_a_tag_that_none_of_ours_equals_is_stale(value: str) -> None:
-    """Weak, foreign or garbled tags never match: VERSION_CONFLICT."""
+def test_weak_foreign_and_malformed_tags_never_match(value: str) -> None:
+    """VERSION_CONFLICT."""
     with pytest.raises(Problem) as refusal:
         precondition(request(if_match=value))
     assert refusal.value.code == "VERSION_CONFLICT"
 
 
 @pytest.mark.parametrize("value", ["*", '"3"', 'W/"3"', '"1", "3-csv"'])
-def test_if_none_match_keeps_a_write_from_what_is_there(value: str) -> None:
-    """With `*` from anything, with tags from those versions; nothing else is in its way."""
+def test_if_none_match_prevents_writes(value: str) -> None:
+    """With `*` to every version, with tags to these versions."""
     with pytest.raises(Problem) as refusal:
         precondition(request(if_none_match=value)).expected(3)
     assert refusal.value.code == "VERSION_CONFLICT"
 
 
 @pytest.mark.parametrize(
-    ("given_tags", "known"),
+    ("tags", "is_known"),
     [
         ('"3"', True),
         ('W/"3"', True),
@@ -87,12 +87,12 @@ def test_if_none_match_keeps_a_write_from_what_is_there(value: str) -> None:
         ("", False),
     ],
 )
-def test_if_none_match_compares_weakly(given_tags: str, *, known: bool) -> None:
-    """Any of the listed tags, weak or not, says that the client has this representation of version 3."""
-    assert is_not_modified(given_tags, etag(3)) is known
+def test_if_none_match_compares_weakly(tags: str, *, is_known: bool) -> None:
+    """Any of the listed tags, weak or not, states that the client has this representation."""
+    assert is_not_modified(tags, etag(3)) is is_known
 
 
-def test_what_the_client_has_is_not_sent_again() -> None:
+def test_a_representation_that_the_client_has_is_not_sent_again() -> None:
     """304 with the ETag and no content; otherwise the content with its ETag."""
     same = versioned(request(if_none_match='"3"'), {"a": 1}, 3)
     other = versioned(request(if_none_match='"2"'), {"a": 1}, 3)
@@ -101,8 +101,8 @@ def test_what_the_client_has_is_not_sent_again() -> None:
 
 
 @given(st.tuples(st.datetimes(), st.uuids(), st.integers(-(2**60), 2**60)))
-def test_a_cursor_comes_back_as_the_position_it_was_made_of(position: tuple[Any, ...]) -> None:
-    """Encoding and decoding are inverse, and the text is fit for a query string."""
+def test_decoding_a_cursor_reverses_encoding(position: tuple[Any, ...]) -> None:
+    """The text needs no escapes in a query string."""
     cursor = encode_cursor(position)
     assert decode_cursor(cursor, tuple[datetime, UUID, int]) == position
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -110,15 +110,15 @@ def test_a_cursor_comes_back_as_the_position_it_was_made_of(position: tuple[Any,
 
 @given(st.text(max_size=60))
 def test_anything_else_is_no_cursor(text: str) -> None:
-    """Whatever is sent as a cursor is either one of ours or VALIDATION_FAILED at ?cursor."""
+    """Any other text is VALIDATION_FAILED at ?cursor."""
     with pytest.raises(Problem) as refusal:
         decode_cursor(text, tuple[int, str])
     assert [detail.pointer for detail in refusal.value.details] == ["?cursor"]
 
 
 @given(st.data())
-def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
-    """One changed or missing character is noticed."""
+def test_an_altered_cursor_is_rejected(data: st.DataObject) -> None:
+    """One changed or missing character is detected."""
     cursor = encode_cursor((7, "name"))
     place = data.draw(st.integers(0, len(cursor) - 2))
     letter = data.draw(st.sampled_from("ABCabc019-_"))
@@ -128,14 +128,14 @@ def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
                 decode_cursor(altered, tuple[int, str])
 
 
-def test_a_cursor_of_another_list_is_refused() -> None:
-    """A whole cursor with a position of another shape is VALIDATION_FAILED too."""
+def test_a_cursor_of_another_list_is_rejected() -> None:
+    """If the type of its position differs: VALIDATION_FAILED."""
     with pytest.raises(Problem):
         decode_cursor(encode_cursor({"a": 1}), tuple[int, str])
 
 
 def test_a_page_has_a_cursor_if_there_are_more_rows_than_its_limit() -> None:
-    """The cursor is the place of the page's last row, and is within a bigint whatever a client makes up."""
+    """The cursor is the position of the page's last row; its number is limited to a bigint."""
     rows = [(7, "a"), (5, "b"), (3, "c")]
     assert next_cursor(rows, 3, itemgetter(0)) is None
     assert cursor_number(next_cursor(rows, 2, itemgetter(0)), LAST_NUMBER) == 5

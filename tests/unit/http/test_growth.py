@@ -1,4 +1,4 @@
-"""Reading a body takes work in proportion to it: twice the body, at most twice the steps and a little."""
+"""Decoding a body takes time in proportion to its size: twice the body, at most about twice the steps."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
     "a number with a great exponent": lambda n: b"[1e" + b"9" * n + b"]",
     "many numbers": lambda n: b"[" + b",".join([b"1e2"] * n) + b"]",
     "many objects": lambda n: b"[" + b",".join([b'{"a":1}'] * n) + b"]",
-    "many members": lambda n: b"{" + b",".join(b'"%d":1e2' % each for each in range(n)) + b"}",
+    "many members": lambda n: b"{" + b",".join(b'"%d":1e2' % number for number in range(n)) + b"}",
     "doubled members": lambda n: b"{" + b",".join([b'"a":1'] * n) + b"}",
     "escapes": lambda n: b'"' + b"\\u0041" * n + b'"',
     "halves of pairs": lambda n: b'["' + b"\\ud800" * n + b'"]',
@@ -29,7 +29,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 def steps(body: bytes) -> int:
-    """How many functions are called to read a body: a measure that no other load on the machine changes."""
+    """How many functions are called to decode a body: a measure that does not depend on the machine's load."""
     count = 0
 
     def called(_frame: Any, event: str, _argument: Any) -> None:
@@ -46,17 +46,14 @@ def steps(body: bytes) -> int:
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_reading_a_body_grows_with_it(kind: str) -> None:
+def test_decoding_takes_steps_in_proportion_to_the_body(kind: str) -> None:
     once, twice = steps(BODIES[kind](2000)), steps(BODIES[kind](4000))
     assert twice <= 2 * once + 50
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_a_full_body_is_read_within_seconds(kind: str) -> None:
-    """A megabyte of each: what a function call hides (a long number, a pattern that goes back) shows here.
-
-    Seconds of this process's own work, which other load on the machine does not change.
-    """
+def test_a_body_of_the_maximum_size_is_decoded_within_seconds(kind: str) -> None:
+    """Of CPU time. It also covers what one function call does, such as a long number or a backtracking pattern."""
     size = len(BODIES[kind](1000)) / 1000
     body = BODIES[kind](int(1_000_000 / size))
     began = time.process_time()

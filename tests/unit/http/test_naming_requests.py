@@ -1,4 +1,4 @@
-"""The context of a command, trace context, logs and health: how a request is followed."""
+"""How a request is identified: the context of its command, trace context, logs and health."""
 
 import asyncio
 import io
@@ -26,26 +26,26 @@ USER = UUID("7b0c2f46-8f5c-4c39-9d3e-6f0f8a1d2b3c")
 
 
 def command(path: str = "/projects", *, user: UUID = USER, roles: tuple[str, ...] = ("user",), **headers: str) -> Any:
-    made = RequestFactory().post(
+    request = RequestFactory().post(
         path,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         user=Principal(user, frozenset(roles), {}),
     )
-    attach_trace(made.scope, RequestTrace(uuid4(), TRACEPARENT))
-    return command_context(made)
+    attach_trace(request.scope, RequestTrace(uuid4(), TRACEPARENT))
+    return command_context(request)
 
 
 def test_a_request_without_a_key_is_a_command_of_its_own() -> None:
-    """Two of them have two command ids, and are not looked for among what was done."""
+    """Two such requests have two command ids, and are not repeatable."""
     first, second = command(), command()
     assert first.command_id != second.command_id
     assert not first.repeatable
 
 
 def test_the_same_key_is_the_same_command() -> None:
-    """User, method, path and key make the command id; a retry is looked for."""
-    first, again = command(idempotency_key="k1"), command(idempotency_key="k1")
-    assert first.command_id == again.command_id
+    """The command id is derived from user, method, path and key; the command is repeatable."""
+    first, second = command(idempotency_key="k1"), command(idempotency_key="k1")
+    assert first.command_id == second.command_id
     assert first.repeatable
     others = [
         command(idempotency_key="k2"),
@@ -56,29 +56,28 @@ def test_the_same_key_is_the_same_command() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_a_key_must_be_one(key: str) -> None:
-    """Empty and overlong keys are refused, with the header named."""
+def test_empty_and_overlong_keys_are_rejected(key: str) -> None:
+    """The fault has the header's name."""
     with pytest.raises(Problem) as refusal:
         command(idempotency_key=key)
     assert refusal.value.details[0].pointer == "header:Idempotency-Key"
 
 
-def test_events_say_whether_a_user_or_its_worker_acted() -> None:
-    """The actor is the user, or the worker on that user's behalf."""
+def test_the_actor_is_the_user_or_a_worker_for_it() -> None:
     assert command().actor == f"user:{USER}"
     assert command(roles=("user", "operator")).actor == f"user:{USER}"
     assert command(roles=("worker",)).actor == f"worker:{USER}"
 
 
-def test_a_trace_is_continued_with_a_span_of_its_own() -> None:
-    """Trace id and flags stay, the span id is new."""
+def test_a_trace_is_continued_with_a_new_span_id() -> None:
+    """The trace id and flags stay."""
     version, trace, span_id, flags = continue_trace(TRACEPARENT).split("-")
     assert (version, trace, flags) == ("00", "4bf92f3577b34da6a3ce929d0e0e4736", "01")
     assert span_id != "00f067aa0ba902b7"
 
 
 @pytest.mark.parametrize(
-    "given",
+    "traceparent",
     [
         None,
         "",
@@ -90,16 +89,15 @@ def test_a_trace_is_continued_with_a_span_of_its_own() -> None:
         f"00-{'a' * 32}-{'b' * 16}-01x",
     ],
 )
-def test_an_invalid_traceparent_starts_a_new_trace(given: str | None) -> None:
-    """As the recommendation asks: what can't be parsed is dropped."""
-    made = continue_trace(given)
-    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", made)
-    assert given is None or made[3:35] not in given
-    assert extract({"traceparent": given or ""}) is None
+def test_an_invalid_traceparent_starts_a_new_trace(traceparent: str | None) -> None:
+    """As W3C Trace Context requires."""
+    new_traceparent = continue_trace(traceparent)
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", new_traceparent)
+    assert traceparent is None or new_traceparent[3:35] not in traceparent
+    assert extract({"traceparent": traceparent or ""}) is None
 
 
-def test_headers_carry_the_trace_onwards() -> None:
-    """What a span injects is what the next service extracts."""
+def test_extract_reverses_inject() -> None:
     with span("relay", traceparent=TRACEPARENT, kind="producer") as current:
         headers = inject({}, current.traceparent)
     assert extract(headers) == current.traceparent
@@ -116,8 +114,8 @@ def lines() -> Any:
     structlog.reset_defaults()
 
 
-def test_a_log_entry_says_where_it_comes_from_and_what_it_belongs_to(lines: Any) -> None:
-    """One JSON object per line, from structlog and from the standard library alike."""
+def test_log_entries_have_service_instance_and_correlation_id(lines: Any) -> None:
+    """One JSON object per line, from structlog and from the standard library."""
     token = correlation.set("c0ffee")
     get_logger("relay").info("published", events=3)
     logging.getLogger("uvicorn.error").warning("odd: %s", "thing")
@@ -131,32 +129,32 @@ def test_a_log_entry_says_where_it_comes_from_and_what_it_belongs_to(lines: Any)
         assert ingress["correlation_id"] == "c0ffee"
 
 
-async def test_a_request_that_is_not_served_is_found_by_its_correlation_id(lines: Any) -> None:
-    """Its answer names the id; a health check that says no is no such request."""
+async def test_failed_requests_are_logged_with_their_correlation_id(lines: Any) -> None:
+    """The response has it, too; failing health checks are not logged."""
 
     async def away(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 503, "headers": []})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    ingress, correlation_id, sent = Ingress(away, RequestMetrics(create_registry())), str(uuid4()), []
+    ingress, correlation_id, messages = Ingress(away, RequestMetrics(create_registry())), str(uuid4()), []
 
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     for path in ("/credits", "/health/ready"):
-        made = RequestFactory().get(path, headers={"X-Correlation-ID": correlation_id})
-        made.scope["path_template"] = path
-        await ingress(made.scope, receive, send)
-    assert (b"x-correlation-id", correlation_id.encode()) in sent[0]["headers"]
+        request = RequestFactory().get(path, headers={"X-Correlation-ID": correlation_id})
+        request.scope["path_template"] = path
+        await ingress(request.scope, receive, send)
+    assert (b"x-correlation-id", correlation_id.encode()) in messages[0]["headers"]
     [logged] = lines()
     assert (logged["correlation_id"], logged["route"], logged["status"]) == (correlation_id, "/credits", 503)
 
 
-def test_secrets_do_not_reach_the_log(lines: Any) -> None:
-    """Not under telling names, not in URLs, not as bearer tokens, not in tracebacks."""
+def test_secrets_are_not_logged(lines: Any) -> None:
+    """In fields whose names mark them, URLs, bearer tokens and tracebacks."""
     url = "postgresql://credits:hunter2@127.0.0.1/credits"
     get_logger("x").warning("fails", url=url, password="hunter2", s3_secret_key="hunter2", nested={"dsn": url})
     try:
@@ -170,8 +168,8 @@ def test_secrets_do_not_reach_the_log(lines: Any) -> None:
     assert "127.0.0.1/credits" in text
 
 
-def test_striking_secrets_leaves_the_rest() -> None:
-    """Plain words, also the word token, stay."""
+def test_other_text_is_logged_unchanged() -> None:
+    """Also the word token."""
     assert strike_secrets("the token at https://a.test:80/x?y=1 is fine") == (
         "the token at https://a.test:80/x?y=1 is fine"
     )
@@ -181,8 +179,8 @@ def test_striking_secrets_leaves_the_rest() -> None:
     assert strike_secrets("nats://u:p@h:1 eyJhbGciOi.eyJzdWIi.abc") == "nats://u:***@h:1 ***"
 
 
-async def test_readiness_names_what_fails_and_keeps_its_secrets() -> None:
-    """All checks run; own words are shown, a foreign exception only by its kind, and none may hang."""
+async def test_readiness_names_failing_checks() -> None:
+    """All checks run, each bounded in time; texts of NotReady are shown, of other errors only the type."""
 
     async def fine() -> str | None:
         return "12 connections"
