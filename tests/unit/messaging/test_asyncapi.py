@@ -21,25 +21,25 @@ JOBS = ConsumerDeclaration("credits-jobs-v1", "generation", (generation.JobReque
 
 
 def resolve(document: dict[str, Any], reference: str) -> Any:
-    """What a local reference points at; a KeyError when there is nothing."""
-    found: Any = document
+    """The object that a local reference names. Raises KeyError if it does not exist."""
+    value: Any = document
     for part in reference.removeprefix("#/").split("/"):
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
 def references(value: Any) -> list[str]:
     if isinstance(value, dict):
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-        return own + [each for item in value.values() for each in references(item)]
+        return own + [reference for item in value.values() for reference in references(item)]
     if isinstance(value, list):
-        return [each for item in value for each in references(item)]
+        return [reference for item in value for reference in references(item)]
     return []
 
 
 @pytest.mark.parametrize("service", OWNERS)
 def test_every_event_of_the_owner_is_published(service: str) -> None:
-    """Each has a channel at its subject, sent by the service, with the message and payload that it is."""
+    """Each has a channel with its subject, message and payload, which the service sends to."""
     events: tuple[type[Event], ...] = OWNERS[service].EVENTS
     document = asyncapi(service, events)
     assert document["asyncapi"] == "3.0.0"
@@ -56,8 +56,8 @@ def test_every_event_of_the_owner_is_published(service: str) -> None:
         assert set(schema["properties"]) == {"type", *event.__struct_fields__}
 
 
-def test_what_a_consumer_takes_is_received() -> None:
-    """Its channels are the owner's subjects; names say which consumer it is."""
+def test_the_events_of_a_consumer_are_received() -> None:
+    """From the owner's subjects; operations are named after the consumer."""
     document = asyncapi("credits", credits_.EVENTS, [JOBS])
     operation = document["operations"]["credits-jobs-v1.job_failed.v1"]
     channel = document["channels"]["credits-jobs-v1.job_failed.v1"]
@@ -66,7 +66,7 @@ def test_what_a_consumer_takes_is_received() -> None:
 
 
 def test_the_document_is_plain_json_with_names_that_asyncapi_allows() -> None:
-    """No reference dangles, and every component's key is of AsyncAPI's alphabet."""
+    """All references resolve, and every component's key matches AsyncAPI's pattern."""
     document = asyncapi("credits", credits_.EVENTS, [JOBS])
     assert json.loads(json.dumps(document)) == document
     assert {"asyncapi", "info", "servers", "channels", "operations", "components"} <= set(document)
@@ -76,8 +76,8 @@ def test_the_document_is_plain_json_with_names_that_asyncapi_allows() -> None:
     assert all(resolve(document, reference) for reference in references(document))
 
 
-def test_schemas_accept_what_is_published() -> None:
-    """An event's bytes are valid under its own schema, and not under another one's."""
+def test_schemas_accept_published_events() -> None:
+    """And no other events."""
     document = asyncapi("credits", credits_.EVENTS)
     event = msgspec.json.decode(
         b'{"type":"hold_released.v1","job_id":"6a1cf1ff-4d9c-4ef5-a8a5-0bd7fd70d9a7",'

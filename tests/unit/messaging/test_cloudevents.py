@@ -1,4 +1,4 @@
-"""An event becomes a message and the message the same event again; anything else is called malformed, and why."""
+"""Events are converted to CloudEvents messages and back; other messages are malformed, with a reason."""
 
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -55,18 +55,20 @@ SONG = recorded(Context(uuid4(), "tester"))
     st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the zone is drawn beside
     st.integers(min_value=1, max_value=2**31 - 1),
 )
-def test_the_same_event_comes_back(context: Context, words: str, position: int, at: datetime, epoch: int) -> None:
-    """Every field survives the way through headers and body, whatever is in it."""
-    sent = recorded(context, words, position, at)
-    headers = event_headers("singing", sent, epoch)
+def test_an_event_is_read_back_unchanged(context: Context, words: str, position: int, at: datetime, epoch: int) -> None:
+    """With any values of its fields."""
+    event = recorded(context, words, position, at)
+    headers = event_headers("singing", event, epoch)
     assert all(value.isascii() and value.isprintable() for value in headers.values()), headers
     # NATS strips what stands around a header's value.
     received = {name: value.strip() for name, value in headers.items()}
-    read = read_event("singing", CODEC, event_subject("singing", sent), received, sent.data)
-    assert read == ReceivedEvent(*msgspec.structs.astuple(sent), epoch)
-    known = identify(received)
-    assert known == (sent.event_id, sent.stream_id, sent.position, sent.recorded_at, epoch)
-    assert read_event("singing", CODEC, event_subject("singing", sent), received, sent.data, known) == read
+    received_event = read_event("singing", CODEC, event_subject("singing", event), received, event.data)
+    assert received_event == ReceivedEvent(*msgspec.structs.astuple(event), epoch)
+    identity = identify(received)
+    assert identity == (event.event_id, event.stream_id, event.position, event.recorded_at, epoch)
+    assert (
+        read_event("singing", CODEC, event_subject("singing", event), received, event.data, identity) == received_event
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,16 +88,15 @@ def test_the_same_event_comes_back(context: Context, words: str, position: int, 
         ("ce-subject", str(UUID(int=1)), "the headers belong to the subject"),
     ],
 )
-def test_a_wrong_header_is_named(header: str, value: str, reason: str) -> None:
-    """The reason is what an operator reads beside the parked message."""
+def test_the_reason_names_a_malformed_header(header: str, value: str, reason: str) -> None:
+    """Operators read it beside the parked message."""
     headers = event_headers("singing", SONG) | {header: value}
     with pytest.raises(Malformed, match=reason):
         read_event("singing", CODEC, event_subject("singing", SONG), headers, SONG.data)
 
 
 @pytest.mark.parametrize("header", ["ce-type", "ce-streamversion", "ce-commandid", "ce-actor"])
-def test_a_missing_header_is_named(header: str) -> None:
-    """Without it the event would not be the one that its owner recorded."""
+def test_the_reason_names_a_missing_header(header: str) -> None:
     headers = event_headers("singing", SONG)
     del headers[header]
     with pytest.raises(Malformed, match=f"the header {header} is missing"):
@@ -103,8 +104,8 @@ def test_a_missing_header_is_named(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["ce-id", "ce-subject", "ce-position", "ce-time"])
-def test_without_its_identity_it_is_nobodys(header: str) -> None:
-    """Then no stream waits for it."""
+def test_a_message_without_position_or_stream_belongs_to_no_stream(header: str) -> None:
+    """So no stream waits for it."""
     headers = event_headers("singing", SONG)
     del headers[header]
     assert identify(headers) is None
@@ -116,13 +117,13 @@ def test_without_its_identity_it_is_nobodys(header: str) -> None:
     "body", [b"", b"\xff", b"[]", b'{"type":"sung.v1"}', b'{"type":"sung.v1","words":1}', b"[" * 100_000, b"null"]
 )
 def test_a_body_that_is_not_the_event_is_malformed(body: bytes) -> None:
-    """Also one that nests deeper than any decoder goes."""
+    """Also one that nests deeper than decoders accept."""
     with pytest.raises(Malformed, match=r"the body is not a sung\.v1"):
         read_event("singing", CODEC, event_subject("singing", SONG), event_headers("singing", SONG), body)
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=40)), st.binary(max_size=100), st.text(max_size=40))
-def test_garbage_is_malformed_and_nothing_else(headers: dict[str, str], body: bytes, subject: str) -> None:
+def test_no_input_raises_another_error(headers: dict[str, str], body: bytes, subject: str) -> None:
     """No input makes reading fail in another way."""
     assert identify(headers) is None
     with pytest.raises(Malformed):

@@ -1,4 +1,4 @@
-"""NATS_URL in parts."""
+"""Parsing NATS_URL."""
 
 import pytest
 
@@ -16,15 +16,15 @@ from shared.messaging.connection import Address
         ("nats://[::1]:4222", Address(["nats://[::1]:4222"])),
     ],
 )
-def test_credentials_are_taken_out_of_the_url(url: str, address: Address) -> None:
-    """Servers may be logged, so they carry no password."""
+def test_credentials_are_separated_from_the_servers(url: str, address: Address) -> None:
+    """Servers may be logged."""
     assert Address.parse(url) == address
     assert "secret" not in repr(Address.parse(url))
 
 
 @pytest.mark.parametrize("url", ["", ",", "nats://", "nats://me:hunter2@"])
-def test_an_url_without_a_host_is_refused(url: str) -> None:
-    """The message shows the form, and not the password that was given."""
+def test_a_url_without_a_host_is_rejected(url: str) -> None:
+    """The message shows the accepted form, and not the password."""
     with pytest.raises(ValueError, match="looks like nats://user:password@host:4222") as caught:
         Address.parse(url)
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A consumer's mark: what lies before it, and what only looks as if it did."""
+"""Which messages a consumer's checkpoint covers."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -22,15 +22,15 @@ LATER = THEN + timedelta(hours=1)
         (HistoryPoint(2, 9, LATER), False),
     ],
 )
-def test_what_is_covered(event: HistoryPoint, covered: bool) -> None:  # noqa: FBT001
-    """Epochs come before positions; and an event that was recorded later is of another history."""
+def test_events_before_the_checkpoint_are_covered(event: HistoryPoint, covered: bool) -> None:  # noqa: FBT001
+    """Epochs are compared before positions. An event that was recorded after the checkpoint's is not covered."""
     assert HistoryPoint(2, 10, THEN).covers(event) is covered
 
 
-def test_a_mark_names_one_event() -> None:
-    """An older release kept no id, so its marks name whatever stands at their position."""
-    one, other = uuid4(), uuid4()
-    assert HistoryPoint(1, 5, THEN, one, 7).names(HistoryPoint(1, 5, LATER, one, 9))
-    assert not HistoryPoint(1, 5, THEN, one, 7).names(HistoryPoint(1, 5, THEN, other, 7))
-    assert not HistoryPoint(2, 5, THEN, one).names(HistoryPoint(1, 5, THEN, one))
-    assert HistoryPoint(1, 5, THEN).names(HistoryPoint(1, 5, THEN, other))
+def test_a_checkpoint_identifies_one_event() -> None:
+    """Those of earlier releases have no event id, and stand for any event at their position."""
+    event_id, other_id = uuid4(), uuid4()
+    assert HistoryPoint(1, 5, THEN, event_id, 7).names(HistoryPoint(1, 5, LATER, event_id, 9))
+    assert not HistoryPoint(1, 5, THEN, event_id, 7).names(HistoryPoint(1, 5, THEN, other_id, 7))
+    assert not HistoryPoint(2, 5, THEN, event_id).names(HistoryPoint(1, 5, THEN, event_id))
+    assert HistoryPoint(1, 5, THEN).names(HistoryPoint(1, 5, THEN, other_id))
