@@ -15,6 +15,6 @@ async def store(database: str) -> AsyncIterator[EventStore]:
 
 @pytest.fixture
 def sql(store: EventStore) -> Iterator[psycopg.Connection]:
-    """A connection to the store's database that is not the store's own."""
+    """Another connection to the store's database."""
     with psycopg.connect(store.dsn, autocommit=True) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""A process that leads when it can: `python -m … DSN NAME TTL` writes its token down, in fenced transactions."""
+"""A process that leads when it can: `python -m … DSN NAME TTL` inserts its token in fenced transactions."""
 
 import asyncio
 import sys

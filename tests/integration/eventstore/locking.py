@@ -1,4 +1,4 @@
-"""Whether a migration would stop those who work, by PostgreSQL's own account of what it locked, read and rewrote."""
+"""Checks that a migration does not block commands and queries, by the locks, reads and rewrites in PostgreSQL."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ READ = "select relname, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_x
 
 
 def faults(dsn: str, file: Path) -> list[str]:
-    """Applies a migration and says what is wrong with it. Tables of the database need rows for this to see anything."""
+    """Applies a migration and returns its faults. The tables need rows, or nothing is detected."""
     script = file.read_text()
     if "transactional: false" in script:
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -35,9 +35,9 @@ def faults(dsn: str, file: Path) -> list[str]:
         before = dict(connection.execute(FILES).fetchall())
         connection.execute(script.encode())
         after = dict(connection.execute(FILES).fetchall())
-        read = dict(connection.execute(READ).fetchall())
+        rows_read = dict(connection.execute(READ).fetchall())
         locked = [name for (name,) in connection.execute(STOPS_WRITERS).fetchall() if name in before]
-    found = [f"rewrites {name}" for name in locked if after.get(name, before[name]) != before[name]]
-    return found + [
-        f"reads {read[name]} rows of {name} while nobody can write to it" for name in locked if read.get(name)
+    rewrites = [f"rewrites {name}" for name in locked if after.get(name, before[name]) != before[name]]
+    return rewrites + [
+        f"reads {rows_read[name]} rows of {name} while nobody can write to it" for name in locked if rows_read.get(name)
     ]

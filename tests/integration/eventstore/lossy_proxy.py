@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that loses answers and goes away when told to: faults at exact moments."""
+"""A TCP proxy before PostgreSQL that drops answers and closes connections at moments that a test chooses."""
 
 import asyncio
 import contextlib
@@ -36,15 +36,15 @@ class LossyProxy:
         return urlunsplit(self._server_url._replace(netloc=f"{user}@127.0.0.1:{self._port}"))
 
     def lose_answer_to(self, statement: bytes) -> None:
-        """The next answer on a connection that has just sent `statement` is dropped, and the connection with it.
+        """Drops the next answer on a connection that has just sent `statement`, and closes it.
 
-        Once it is whole: the first piece of it may come before the server has even read what follows the statement,
-        such as its COMMIT.
+        It drops the whole answer: its first part may come before the server has read what follows the
+        statement, such as its COMMIT.
         """
         self._losing = statement
 
     async def go_away(self) -> None:
-        """Closes every connection, and refuses new ones."""
+        """Closes all connections, and refuses new ones."""
         if self._listener:
             self._listener.close()
         for task in list(self._connections):
@@ -76,28 +76,28 @@ class LossyProxy:
         up_reader: asyncio.StreamReader,
         up_writer: asyncio.StreamWriter,
     ) -> None:
-        asked, answered = asyncio.ensure_future(reader.read(65536)), asyncio.ensure_future(up_reader.read(65536))
-        losing, before, lost = False, b"", b""
+        request, answer = asyncio.ensure_future(reader.read(65536)), asyncio.ensure_future(up_reader.read(65536))
+        losing, before, dropped = False, b"", b""
         try:
             while True:
-                await asyncio.wait((asked, answered), return_when=asyncio.FIRST_COMPLETED)
-                if asked.done():
-                    if not (data := asked.result()):
+                await asyncio.wait((request, answer), return_when=asyncio.FIRST_COMPLETED)
+                if request.done():
+                    if not (data := request.result()):
                         return
                     if self._losing and self._losing in before + data:
                         self._losing, losing = b"", True
                     before = data[-64:]  # a statement may come in two pieces
                     up_writer.write(data)
-                    asked = asyncio.ensure_future(reader.read(65536))
-                if answered.done():
-                    if not (data := answered.result()):
+                    request = asyncio.ensure_future(reader.read(65536))
+                if answer.done():
+                    if not (data := answer.result()):
                         return
-                    if losing and IDLE in (lost := lost[-len(IDLE) :] + data):
+                    if losing and IDLE in (dropped := dropped[-len(IDLE) :] + data):
                         self.lost += 1
                         return
                     if not losing:
                         writer.write(data)
-                    answered = asyncio.ensure_future(up_reader.read(65536))
+                    answer = asyncio.ensure_future(up_reader.read(65536))
         finally:
-            asked.cancel()
-            answered.cancel()
+            request.cancel()
+            answer.cancel()

@@ -1,4 +1,4 @@
-"""A store that is put back to an earlier moment: noticed, told, and nothing of the lost time is believed."""
+"""A store that is restored to an earlier moment: it is detected and logged, and nothing in memory outlives it."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from tests.support.servers import Servers
 
 
 class Backups:
-    """Of one database, as `create database … template` makes them: complete, and put back in its place."""
+    """Complete backups of one database (`create database … template`), and their restore."""
 
     def __init__(self, servers: Servers, dsn: str) -> None:
         self._servers, self._name = servers, urlsplit(dsn).path.lstrip("/")
@@ -56,16 +56,16 @@ class Backups:
 
 @pytest.fixture
 def backups(servers: Servers, database: str) -> Iterator[Backups]:
-    made = Backups(servers, database)
-    yield made
-    made.drop()
+    database_backups = Backups(servers, database)
+    yield database_backups
+    database_backups.drop()
 
 
 @pytest.fixture
 async def proxy(database: str) -> AsyncIterator[LossyProxy]:
-    """What the store goes through, so that it is away while it is backed up or put back."""
-    async with LossyProxy.before(database) as made:
-        yield made
+    """A proxy before the store's database, so that it can be unreachable during a backup or a restore."""
+    async with LossyProxy.before(database) as lossy_proxy:
+        yield lossy_proxy
 
 
 @contextlib.asynccontextmanager
@@ -81,17 +81,17 @@ async def test_a_store_begins_in_its_first_epoch(store: EventStore) -> None:
     assert store.epoch_of(appended.position) == 1
 
 
-async def test_nothing_is_suspected_while_all_is_there(store: EventStore) -> None:
-    """Whatever the batches were made of: several streams, repeats, conflicts, one behind the other."""
+async def test_no_epoch_begins_without_a_restore(store: EventStore) -> None:
+    """With several streams, repeated commands, conflicts and consecutive appends in the batches."""
     streams = [uuid4() for _ in range(6)]
-    told = [context() for _ in range(40)]
+    commands = [context() for _ in range(40)]
 
     async def write(number: int) -> None:
         pair = streams[number % 6], streams[(number + 1) % 6]
         versions = [(await store.load(TALLY, stream)).version for stream in pair]
         appends = [counted(stream, version, 1, 2)[0] for stream, version in zip(pair, versions, strict=True)]
         with contextlib.suppress(VersionConflict):
-            await store.append(appends, told[number % 40])
+            await store.append(appends, commands[number % 40])
 
     for _ in range(5):
         await asyncio.gather(*(write(number) for number in range(60)))
@@ -101,20 +101,22 @@ async def test_nothing_is_suspected_while_all_is_there(store: EventStore) -> Non
     assert store.epochs.latest.number == 1
 
 
-async def test_put_back_while_the_process_lives(database: str, proxy: LossyProxy, backups: Backups) -> None:
-    """States are what the restored store says, no command conflicts for ever, and the epoch tells what was lost."""
-    told: list[int] = []
+async def test_a_restore_under_a_running_process_is_detected(
+    database: str, proxy: LossyProxy, backups: Backups
+) -> None:
+    """States are those of the restored store, commands do not conflict, and the epoch names the lost positions."""
+    epochs: list[int] = []
     async with EventStore.open(proxy.dsn, CODEC) as store:
-        store.on_epoch(lambda epoch: told.append(epoch.number))
-        kept, lost, both = uuid4(), uuid4(), uuid4()
-        await store.handle(TALLY, kept, count(1), context())
+        store.on_epoch(lambda epoch: epochs.append(epoch.number))
+        unchanged, after, both = uuid4(), uuid4(), uuid4()
+        await store.handle(TALLY, unchanged, count(1), context())
         await store.handle(TALLY, both, count(10), context())
         async with away(proxy):
             backup = backups.take()
         before = await soon(store.head())
         await store.handle(TALLY, both, count(20), context())
         for _ in range(3):
-            await store.handle(TALLY, lost, count(5), context())
+            await store.handle(TALLY, after, count(5), context())
         tail = store.tail(0)
         assert len(await first(6, tail)) == 6
         async with away(proxy):
@@ -123,13 +125,13 @@ async def test_put_back_while_the_process_lives(database: str, proxy: LossyProxy
         with pytest.raises(WentBack):
             await soon(anext(tail))
         assert (await soon(store.load(TALLY, both))).state.total == 10
-        assert (await soon(store.load(TALLY, lost))).version == 0
-        handled = await soon(store.handle(TALLY, lost, count(7), context()))
+        assert (await soon(store.load(TALLY, after))).version == 0
+        handled = await soon(store.handle(TALLY, after, count(7), context()))
         assert (handled.version, handled.state.total) == (1, 7)
         assert (await soon(store.handle(TALLY, both, count(2), context()))).state.total == 12
-        assert (await soon(store.load(TALLY, kept))).state.total == 1
+        assert (await soon(store.load(TALLY, unchanged))).state.total == 1
 
-        assert told == [2]
+        assert epochs == [2]
         epoch = store.epochs.latest
         assert (epoch.number, epoch.first_position) == (2, before + 1)
         assert epoch.details == {"lost_from": before + 1, "lost_to": before + 4}
@@ -137,8 +139,8 @@ async def test_put_back_while_the_process_lives(database: str, proxy: LossyProxy
         assert [event.position for event in await first(4, store.tail(0))][-1] == await store.head()
 
 
-async def test_put_back_while_an_append_is_on_its_way(database: str, proxy: LossyProxy, backups: Backups) -> None:
-    """What was decided on a state that is gone is decided again, even where the version would fit by chance."""
+async def test_an_append_during_a_restore_is_decided_again(database: str, proxy: LossyProxy, backups: Backups) -> None:
+    """Even if its expected version matches by chance."""
     async with EventStore.open(proxy.dsn, CODEC) as store, EventStore.open(database, CODEC) as other:
         stream = uuid4()
         await store.handle(TALLY, stream, count(1), context())
@@ -154,8 +156,8 @@ async def test_put_back_while_an_append_is_on_its_way(database: str, proxy: Loss
         assert (await soon(other.load(TALLY, stream))).state.total == 6
 
 
-async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups: Backups) -> None:
-    """A follower that remembers a position of the lost time must not write it down, whatever token it has."""
+async def test_leaders_start_over_after_a_restore(database: str, proxy: LossyProxy, backups: Backups) -> None:
+    """A position from before the restore must not be stored, whatever the fencing token."""
     async with EventStore.open(proxy.dsn, CODEC) as store:
         started: list[Lease] = []
 
@@ -169,13 +171,13 @@ async def test_what_leads_starts_over(database: str, proxy: LossyProxy, backups:
         async with away(proxy):
             backup = backups.take()
         await soon(store.append(counted(uuid4(), 0, *range(5)), context()))
-        lost = await soon(store.head())
+        lost_position = await soon(store.head())
         async with away(proxy):
             backups.put_back(backup)
 
         async def keep() -> bool:
             with contextlib.suppress(psycopg.OperationalError):
-                await set_checkpoint(store, "x", lost, started[0])
+                await set_checkpoint(store, "x", lost_position, started[0])
             return True
 
         with pytest.raises(Fenced):
@@ -190,8 +192,8 @@ async def keep_until(store: EventStore, keep: Callable[[], Awaitable[bool]]) -> 
     return store.epochs.latest.number > 1
 
 
-async def test_put_back_while_no_process_lives(database: str, backups: Backups) -> None:
-    """A process that starts sees that the database is another one than the store was last seen in."""
+async def test_a_restore_before_the_start_is_detected(database: str, backups: Backups) -> None:
+    """The server, timeline or database differs from the one last recorded."""
     stream = uuid4()
     async with EventStore.open(database, CODEC) as store:
         await store.append(counted(stream, 0, 1), context())
@@ -208,7 +210,7 @@ async def test_put_back_while_no_process_lives(database: str, backups: Backups) 
 
 
 async def test_snapshots_of_lost_events_are_not_used(store: EventStore, sql: psycopg.Connection) -> None:
-    """One that was still on its way when the store went back."""
+    """Also one that is stored while the store is restored."""
     stream = uuid4()
     for _ in range(3):
         await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
@@ -218,7 +220,7 @@ async def test_snapshots_of_lost_events_are_not_used(store: EventStore, sql: psy
         assert (await fresh.load(SNAPSHOT_TALLY, stream)).version == 2
 
 
-async def test_several_processes_begin_one_epoch(database: str, proxy: LossyProxy, backups: Backups) -> None:
+async def test_concurrent_checks_begin_one_epoch(database: str, proxy: LossyProxy, backups: Backups) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stores = [await stack.enter_async_context(EventStore.open(proxy.dsn, CODEC)) for _ in range(3)]
         await stores[0].append(counted(uuid4(), 0, 1), context())
@@ -235,8 +237,8 @@ async def test_several_processes_begin_one_epoch(database: str, proxy: LossyProx
         assert [store.epochs.latest.number for store in stores] == [2, 2, 2]
 
 
-async def test_who_sees_it_from_outside_begins_an_epoch(store: EventStore) -> None:
-    """The relay does, and others hear of it: at its position, above all that anybody has heard of, once."""
+async def test_begin_epoch_begins_one_epoch(store: EventStore) -> None:
+    """As the relay calls it: at its position, with a number above all known ones; other processes read it."""
     async with EventStore.open(store.dsn, CODEC) as other:
         for _ in range(5):
             appended = await store.append(counted(uuid4(), 0, 1), context())
@@ -245,33 +247,33 @@ async def test_who_sees_it_from_outside_begins_an_epoch(store: EventStore) -> No
         assert (epoch.number, epoch.first_position, epoch.details) == (8, fork, {"found": "x"})
         assert (store.epoch_of(fork - 1), store.epoch_of(fork)) == (1, 8)
         await eventually(lambda: other.epochs.latest.number == 8, "others hear of it")
-        again = await other.begin_epoch("the same", fork, {})
-        assert again.number == 9, "who knows of an epoch and asks for one means another"
+        repeated = await other.begin_epoch("the same", fork, {})
+        assert repeated.number == 9, "who knows of an epoch and asks for one means another"
 
 
-async def test_a_number_that_lies_does_not_make_a_tail_spin(store: EventStore) -> None:
-    """A watermark of another life: nothing is there, so nothing is asked for again and again."""
+async def test_a_watermark_beyond_the_last_event_does_not_make_a_tail_spin(store: EventStore) -> None:
+    """It is from before a restore."""
     await store.append(counted(uuid4(), 0, 1), context())
     tail = store.tail(0)
     await first(1, tail)
     store.watermarks.observe("events", 10**9)
-    asked, original = 0, store.read_batch
+    reads, original = 0, store.read_batch
 
     async def counting(*arguments: object, **options: object) -> object:
-        nonlocal asked
-        asked += 1
+        nonlocal reads
+        reads += 1
         return await original(*arguments, **options)
 
     store.read_batch = counting
     waiting = asyncio.create_task(anext(tail))
-    await eventually(lambda: asked >= 2, "it has looked, and waits")
+    await eventually(lambda: reads >= 2, "it has looked, and waits")
     assert store.watermarks.value("events") < 10**9
     await store.append(counted(uuid4(), 0, 1), context())
     assert len((await soon(waiting)).events) == 1
-    assert asked < 10
+    assert reads < 10
 
 
-def test_a_trail_keeps_the_newest_and_fewer_of_the_older() -> None:
+def test_a_trail_keeps_the_newest_events_and_fewer_older_ones() -> None:
     trail = Trail()
     for position in range(1, 100_000):
         trail.note(position, uuid4())

@@ -1,4 +1,4 @@
-"""Commands: load, decide, append, and again on the newer state when another was faster."""
+"""Commands: load, decide, append, and again on the newer state after a version conflict."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ def nothing(_: Tally) -> Sequence[Event]:
     return []
 
 
-async def test_what_a_command_did(store: EventStore) -> None:
-    """The answer holds the events decided, and the state, version and position after them."""
+async def test_a_command_returns_its_events_and_the_state_after_them(store: EventStore) -> None:
+    """With version and position."""
     stream = uuid4()
     opened = await store.handle(TALLY, stream, lambda _: [Opened("sheep"), Counted(2)], context())
     assert opened.events == (Opened("sheep"), Counted(2))
@@ -26,8 +26,8 @@ async def test_what_a_command_did(store: EventStore) -> None:
     assert opened.position == await store.head()
 
 
-async def test_a_command_with_nothing_to_do(store: EventStore) -> None:
-    """No events: nothing is recorded, and the answer is the state as it is."""
+async def test_a_command_without_events_records_nothing(store: EventStore) -> None:
+    """It returns the current state."""
     stream = uuid4()
     assert await store.handle(TALLY, stream, nothing, context()) == Handled(Tally(), 0, 0)
     counted_once = await store.handle(TALLY, stream, count(1), context())
@@ -36,7 +36,7 @@ async def test_a_command_with_nothing_to_do(store: EventStore) -> None:
 
 
 async def test_a_refused_command_records_nothing(store: EventStore) -> None:
-    """What `decide` raises comes through."""
+    """`handle` raises what `decide` raises."""
 
     def refuse(_: Tally) -> Sequence[Event]:
         raise Problem("CONFLICT", "it is closed")
@@ -46,26 +46,26 @@ async def test_a_refused_command_records_nothing(store: EventStore) -> None:
     assert await store.head() == 0
 
 
-async def test_decides_again_when_another_was_faster(store: EventStore) -> None:
-    """The decision is made anew on the newer state, so a rule holds whoever comes first."""
-    stream, seen = uuid4(), []
+async def test_a_conflicting_command_is_decided_again(store: EventStore) -> None:
+    """On the newer state, so that rules hold."""
+    stream, decided_on = uuid4(), []
 
     def close_once(tally: Tally) -> Sequence[Event]:
-        seen.append(tally.changes)
+        decided_on.append(tally.changes)
         return [] if tally.closed else [Closed()]
 
     async with EventStore.open(store.dsn, CODEC) as other:
         await soon(
             asyncio.gather(
-                *(each.handle(TALLY, stream, close_once, context()) for each in (store, other) for _ in range(5))
+                *(replica.handle(TALLY, stream, close_once, context()) for replica in (store, other) for _ in range(5))
             )
         )
     assert [recorded.event for recorded in await store.read_stream(stream)] == [Closed()]
-    assert len(seen) > 10, "somebody came too late and looked again"
+    assert len(decided_on) > 10, "somebody came too late and looked again"
 
 
-async def test_gives_up_when_others_are_always_faster(store: EventStore) -> None:
-    """After so many attempts the caller is told to try again, and nothing of its command is recorded."""
+async def test_a_command_fails_after_so_many_conflicts(store: EventStore) -> None:
+    """Nothing is recorded."""
     stream, loop = uuid4(), asyncio.get_running_loop()
     async with EventStore.open(store.dsn, CODEC) as other:
         faster: list[asyncio.Task[object]] = []
@@ -87,8 +87,8 @@ async def test_gives_up_when_others_are_always_faster(store: EventStore) -> None
     assert [recorded.event for recorded in await store.read_stream(stream)] == [Counted(0)] * 3
 
 
-async def test_only_at_the_version_that_the_caller_has_seen(store: EventStore) -> None:
-    """`expected_version` is If-Match: at another version the command is refused, without a second attempt."""
+async def test_expected_version_rejects_another_version(store: EventStore) -> None:
+    """As If-Match requires; without a second attempt."""
     stream = uuid4()
     await store.handle(TALLY, stream, count(1), context())
     with pytest.raises(Problem) as stale:
@@ -98,8 +98,8 @@ async def test_only_at_the_version_that_the_caller_has_seen(store: EventStore) -
     assert handled.version == 2
 
 
-async def test_one_of_two_who_saw_the_same(store: EventStore) -> None:
-    """Of two commands with the same If-Match exactly one is done, however close they come."""
+async def test_one_of_two_commands_with_the_same_expected_version_succeeds(store: EventStore) -> None:
+    """However close they are."""
     stream = uuid4()
     await store.handle(TALLY, stream, count(1), context())
     results = await soon(
@@ -111,51 +111,51 @@ async def test_one_of_two_who_saw_the_same(store: EventStore) -> None:
     assert sorted(type(result).__name__ for result in results) == ["Handled", "Problem", "Problem", "Problem"]
 
 
-async def test_a_stream_just_made(store: EventStore) -> None:
-    """`new` skips the first look; a stream that is there after all is looked at then."""
+async def test_a_new_stream_is_not_read(store: EventStore) -> None:
+    """If it exists after all, the second attempt reads it."""
     stream = uuid4()
     assert (await store.handle(TALLY, stream, count(1), context(), new=True)).version == 1
     assert (await store.handle(TALLY, stream, count(1), context(), new=True)).state.total == 2
 
 
-async def test_a_repeatable_command_again(store: EventStore) -> None:
-    """A command that came before is not decided again: its answer is the stream as it is now, and no events."""
-    stream, told = uuid4(), context(repeatable=True)
-    await store.handle(TALLY, stream, lambda _: [Counted(1), Counted(2)], told)
+async def test_a_repeated_repeatable_command_is_not_decided_again(store: EventStore) -> None:
+    """It returns the current state without events."""
+    stream, command = uuid4(), context(repeatable=True)
+    await store.handle(TALLY, stream, lambda _: [Counted(1), Counted(2)], command)
     later = await store.handle(TALLY, stream, count(4), context())
 
     def never(_: Tally) -> Sequence[Event]:
         raise AssertionError("it was decided again")
 
-    again = await store.handle(TALLY, stream, never, told)
-    assert again == Handled(later.state, later.version, later.position, ())
+    repeated = await store.handle(TALLY, stream, never, command)
+    assert repeated == Handled(later.state, later.version, later.position, ())
 
 
-async def test_the_same_command_decided_twice(store: EventStore) -> None:
-    """Without `repeatable` it is decided again, but not recorded again."""
-    stream, told = uuid4(), context()
-    await store.handle(TALLY, stream, count(1), told)
+async def test_a_repeated_command_is_decided_but_not_recorded_again(store: EventStore) -> None:
+    """If it is not `repeatable`."""
+    stream, command = uuid4(), context()
+    await store.handle(TALLY, stream, count(1), command)
     later = await store.handle(TALLY, stream, count(4), context())
-    again = await store.handle(TALLY, stream, count(1), told)
-    assert again == Handled(later.state, later.version, later.position, ())
+    repeated = await store.handle(TALLY, stream, count(1), command)
+    assert repeated == Handled(later.state, later.version, later.position, ())
     assert [recorded.event for recorded in await store.read_stream(stream)] == [Counted(1), Counted(4)]
 
 
 @pytest.mark.parametrize("repeatable", [False, True])
-async def test_a_command_id_used_for_another_stream(store: EventStore, repeatable: bool) -> None:  # noqa: FBT001
-    """It is refused with the reason: to answer "done" would lose the second command's events."""
-    told = context(repeatable=repeatable)
-    await store.handle(TALLY, uuid4(), count(1), told)
-    with pytest.raises(ValueError, match=f"command id {told.command_id} was used for another stream"):
-        await store.handle(TALLY, uuid4(), count(1), told)
+async def test_a_command_id_reused_for_another_stream_is_rejected(store: EventStore, repeatable: bool) -> None:  # noqa: FBT001
+    """Otherwise the second command's events would be lost."""
+    command = context(repeatable=repeatable)
+    await store.handle(TALLY, uuid4(), count(1), command)
+    with pytest.raises(ValueError, match=f"command id {command.command_id} was used for another stream"):
+        await store.handle(TALLY, uuid4(), count(1), command)
 
 
-async def test_the_same_command_at_two_replicas(store: EventStore) -> None:
-    """A request that a proxy sent twice is done once, and both answers are the same but for the events."""
-    stream, told = uuid4(), context(repeatable=True)
+async def test_a_command_at_two_replicas_is_recorded_once(store: EventStore) -> None:
+    """Such as a request that a proxy sends twice; both results are equal but for the events."""
+    stream, command = uuid4(), context(repeatable=True)
     async with EventStore.open(store.dsn, CODEC) as other:
         results = await soon(
-            asyncio.gather(*(each.handle(TALLY, stream, count(1), told) for each in (store, other) * 3))
+            asyncio.gather(*(replica.handle(TALLY, stream, count(1), command) for replica in (store, other) * 3))
         )
     assert {(result.state, result.version, result.position) for result in results} == {
         (Tally(total=1, changes=1), 1, results[0].position)

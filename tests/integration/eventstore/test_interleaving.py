@@ -1,4 +1,4 @@
-"""Writers side by side on real connections: positions are the order of commits, so no tailer ever skips an event."""
+"""Concurrent writers: positions are in the order of commits, so a tailer never skips an event."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -25,18 +25,18 @@ def insert(connection: psycopg.Connection, stream_id: UUID, version: int = 1) ->
     return int(row[0])
 
 
-async def test_a_slow_writer_makes_the_others_wait(store: EventStore, sql: psycopg.Connection) -> None:
-    """No greater position can be committed while a smaller one is on its way, so the tailer can't pass it."""
+async def test_writers_wait_for_a_slow_one(store: EventStore, sql: psycopg.Connection) -> None:
+    """So no greater position is committed before a smaller one."""
     tail = store.tail(0)
     await store.append(counted(uuid4(), 0, 1), context())
-    seen = await first(1, tail)
+    tailed = await first(1, tail)
 
     with psycopg.connect(store.dsn, autocommit=True) as slow:
         take_append_lock(slow)
         reserved = insert(slow, uuid4())
         faster = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
         await eventually(lambda: writers_waiting(sql) == 1, "the faster writer waits")
-        assert [event.position for event in await store.read_all()] == [seen[0].position]
+        assert [event.position for event in await store.read_all()] == [tailed[0].position]
         slow.execute("commit")
 
     appended = await soon(faster)
@@ -44,22 +44,22 @@ async def test_a_slow_writer_makes_the_others_wait(store: EventStore, sql: psyco
     assert [event.position for event in await first(2, tail)] == [reserved, appended.position]
 
 
-async def test_a_writer_that_rolls_back_leaves_a_gap(store: EventStore, sql: psycopg.Connection) -> None:
-    """Its positions are never used again; the tailer goes on behind the gap and misses nothing."""
+async def test_a_rollback_leaves_a_gap(store: EventStore, sql: psycopg.Connection) -> None:
+    """Its positions are not used again; the tailer continues after the gap."""
     tail = store.tail(0)
     before = await store.append(counted(uuid4(), 0, 1), context())
     take_append_lock(sql)
-    lost = [insert(sql, uuid4()) for _ in range(3)]
+    rolled_back = [insert(sql, uuid4()) for _ in range(3)]
     waiting = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
     sql.execute("rollback")
 
     after = await soon(waiting)
-    assert after.position > max(lost)
+    assert after.position > max(rolled_back)
     assert [event.position for event in await first(2, tail)] == [before.position, after.position]
 
 
-async def test_a_writer_that_dies_frees_the_others(store: EventStore, sql: psycopg.Connection) -> None:
-    """The lock goes with the connection that held it: a killed process keeps nobody waiting."""
+async def test_a_writer_that_dies_releases_the_lock(store: EventStore, sql: psycopg.Connection) -> None:
+    """With its connection."""
     slow = await psycopg.AsyncConnection.connect(store.dsn)
     await slow.execute("select pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
     waiting = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
@@ -69,33 +69,36 @@ async def test_a_writer_that_dies_frees_the_others(store: EventStore, sql: psyco
     assert [event.position for event in await store.read_all()] == [appended.position]
 
 
-async def test_two_stores_and_a_tailer_each(store: EventStore) -> None:
-    """Writers of two processes take turns; both tailers see every event once, in the same order."""
+async def test_tailers_of_two_stores_read_the_same_sequence(store: EventStore) -> None:
+    """Every event once."""
     async with EventStore.open(store.dsn, CODEC) as other:
-        tails = [asyncio.create_task(first(400, each.tail(0, limit=7))) for each in (store, other)]
+        tails = [asyncio.create_task(first(400, replica.tail(0, limit=7))) for replica in (store, other)]
 
-        async def client(each: EventStore) -> None:
+        async def client(replica: EventStore) -> None:
             stream = uuid4()
             for version in range(20):
-                await each.append(counted(stream, version, version), context())
+                await replica.append(counted(stream, version, version), context())
 
-        await soon(asyncio.gather(*(client(each) for each in (store, other) for _ in range(10))))
-        one, two = await soon(asyncio.gather(*tails))
-    positions = [event.position for event in one]
+        await soon(asyncio.gather(*(client(replica) for replica in (store, other) for _ in range(10))))
+        first_events, second_events = await soon(asyncio.gather(*tails))
+    positions = [event.position for event in first_events]
     assert positions == sorted(set(positions))
-    assert [event.event_id for event in one] == [event.event_id for event in two]
-    for stream in {event.stream_id for event in one}:
-        assert [event.version for event in one if event.stream_id == stream] == list(range(1, 21))
+    assert [event.event_id for event in first_events] == [event.event_id for event in second_events]
+    for stream in {event.stream_id for event in first_events}:
+        assert [event.version for event in first_events if event.stream_id == stream] == list(range(1, 21))
 
 
-async def test_two_processes_race_for_one_stream(store: EventStore) -> None:
-    """Of appends decided on the same version, exactly one wins, whichever process they come from."""
+async def test_one_of_concurrent_appends_to_one_stream_succeeds(store: EventStore) -> None:
+    """From whichever process."""
     stream = uuid4()
     async with EventStore.open(store.dsn, CODEC) as other:
         for version in range(10):
             results = await soon(
                 asyncio.gather(
-                    *(each.append(counted(stream, version, 1), context()) for each in (store, other, store, other)),
+                    *(
+                        replica.append(counted(stream, version, 1), context())
+                        for replica in (store, other, store, other)
+                    ),
                     return_exceptions=True,
                 )
             )
@@ -104,21 +107,21 @@ async def test_two_processes_race_for_one_stream(store: EventStore) -> None:
     assert [event.version for event in await store.read_stream(stream)] == list(range(1, 11))
 
 
-async def test_many_commands_on_one_stream(store: EventStore) -> None:
-    """A stream that everybody writes to: each command decides again until it is its turn, and none is lost."""
+async def test_concurrent_commands_on_one_stream_all_succeed(store: EventStore) -> None:
+    """Each decides again after a conflict."""
     stream = uuid4()
     async with EventStore.open(store.dsn, CODEC) as other:
         await soon(
             asyncio.gather(
-                *(each.handle(TALLY, stream, count(1), context(), attempts=200) for each in (store, other) * 30)
+                *(replica.handle(TALLY, stream, count(1), context(), attempts=200) for replica in (store, other) * 30)
             )
         )
     loaded = await store.load(TALLY, stream)
     assert (loaded.version, loaded.state.total) == (60, 60)
 
 
-async def test_a_hot_stream_leaves_room_for_the_others(store: EventStore) -> None:
-    """Appends that can only come too late ride along with others' batches instead of taking one each."""
+async def test_appends_that_can_only_conflict_need_no_batches_of_their_own(store: EventStore) -> None:
+    """They share batches with appends to other streams."""
     hot = uuid4()
     write, sizes = store.writer._write, []
 
@@ -141,15 +144,15 @@ async def test_a_hot_stream_leaves_room_for_the_others(store: EventStore) -> Non
 
 
 async def test_a_tailer_is_woken_by_another_process(store: EventStore) -> None:
-    """What one process commits wakes the tailers of another at once, not at their next look."""
+    """By a notification, before its next query."""
     async with EventStore.open(store.dsn, CODEC) as other:
         await _listening(other)
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await soon(other.watermarks.wait_for("events", appended.position, timeout=60))
 
 
-async def test_a_tailer_that_was_faster_than_the_answer(store: EventStore) -> None:
-    """A tailer may read a commit before the writer hears of it: other processes are told of it all the same."""
+async def test_a_commit_that_was_tailed_before_its_answer_is_notified(store: EventStore) -> None:
+    """Other processes need the notification, too."""
     async with EventStore.open(store.dsn, CODEC) as other:
         await _listening(other)
         store.watermarks.observe("events", 7)
@@ -158,7 +161,7 @@ async def test_a_tailer_that_was_faster_than_the_answer(store: EventStore) -> No
 
 
 async def _listening(store: EventStore) -> None:
-    """Until its watermarks listen, with LISTEN committed: notifications sent before that do not reach it."""
+    """Waits until the store's watermarks listen: earlier notifications would be lost."""
     with psycopg.connect(store.dsn, autocommit=True) as sql:
         await eventually(
             lambda: (
@@ -172,16 +175,15 @@ async def _listening(store: EventStore) -> None:
         )
 
 
-async def test_tailing_only_some_types(store: EventStore) -> None:
-    """A tail of some types moves past the others: its position is the sequence's, not the last wanted event's."""
+async def test_a_tail_of_some_types_moves_past_others(store: EventStore) -> None:
+    """Its position is that of the sequence, not of the last wanted event."""
     stream = uuid4()
     appended = await store.append(counted(stream, 0, 1, 2, 3), context())
     batch = await soon(anext(store.tail(0, types=frozenset({"tally_opened.v1"}))))
     assert (batch.events, batch.position, batch.size) == ([], appended.position, 3)
 
 
-async def test_a_tail_survives_the_end_of_its_connections(store: EventStore, sql: psycopg.Connection) -> None:
-    """A tailer goes on over new connections, where it was."""
+async def test_a_tail_continues_over_new_connections(store: EventStore, sql: psycopg.Connection) -> None:
     tail = store.tail(0)
     await store.append(counted(uuid4(), 0, 1), context())
     await first(1, tail)
@@ -199,8 +201,8 @@ async def test_a_tail_survives_the_end_of_its_connections(store: EventStore, sql
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
-async def test_reading_everything_in_pieces(store: EventStore, limit: int) -> None:
-    """`read_all` gives the whole sequence, whatever the size of the pieces; the last one is empty."""
+async def test_read_all_returns_the_whole_sequence_in_pieces_of_any_size(store: EventStore, limit: int) -> None:
+    """The piece after the last event is empty."""
     for _ in range(4):
         await store.append(counted(uuid4(), 0, 1, 2), context())
     positions: list[int] = []

@@ -1,4 +1,4 @@
-"""A connection lost at any moment of a commit: the append is recorded, once, and its caller is told so."""
+"""A connection is lost at any moment of a commit: the append is recorded once, and its caller gets its result."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ from tests.support.patience import eventually
 
 
 def end_writer(store: EventStore, sql: psycopg.Connection) -> None:
-    """Ends the backend that the store's writer talks to, as an operator or a failing server would."""
+    """Terminates the backend of the store's writer."""
     assert store.writer._connection is not None
     sql.execute("select pg_terminate_backend(%s, 5000)", (store.writer._connection.info.backend_pid,))
 
 
-async def test_lost_after_the_commit(database: str) -> None:
-    """PostgreSQL has committed, the answer never arrives: sent again, the append finds its own events."""
+async def test_an_append_whose_answer_was_lost_finds_its_events(database: str) -> None:
+    """When it is sent again."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC) as store:
         stream = uuid4()
         warm = await store.append(counted(stream, 0, 1), context())
@@ -33,8 +33,7 @@ async def test_lost_after_the_commit(database: str) -> None:
     assert (appended.position, appended.versions) == (warm.position + 2, {stream: 3})
 
 
-async def test_lost_in_a_batch(database: str) -> None:
-    """Each of the appends that shared the lost commit gets its own first result."""
+async def test_each_append_of_a_lost_batch_gets_its_first_result(database: str) -> None:
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC) as store:
         streams = [uuid4() for _ in range(20)]
         proxy.lose_answer_to(b"tally_counted.v1")
@@ -46,16 +45,16 @@ async def test_lost_in_a_batch(database: str) -> None:
     assert len(events) == 40
 
 
-async def test_tailers_hear_of_a_commit_whose_answer_was_lost(database: str) -> None:
-    """The watermark moves when the append is known to be there, so that no tailer has to find it by itself."""
+async def test_a_commit_whose_answer_was_lost_advances_the_watermark(database: str) -> None:
+    """So tailers need not query for it."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC) as store:
         proxy.lose_answer_to(b"tally_counted.v1")
         appended = await soon(store.append(counted(uuid4(), 0, 1), context()))
         assert store.watermarks.value("events") >= appended.position
 
 
-async def test_a_command_whose_answer_was_lost(database: str) -> None:
-    """`handle` answers like the first time: what the command did, and the state after it."""
+async def test_a_command_whose_answer_was_lost_returns_its_state(database: str) -> None:
+    """`handle` returns the state after the command, which is recorded once."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC) as store:
         stream = uuid4()
         await store.handle(TALLY, stream, count(1), context())
@@ -67,7 +66,9 @@ async def test_a_command_whose_answer_was_lost(database: str) -> None:
     assert (later.version, later.state.total) == (3, 7)
 
 
-async def test_lost_while_waiting_for_the_lock(store: EventStore, sql: psycopg.Connection) -> None:
+async def test_an_append_that_lost_its_connection_before_writing_is_sent_again(
+    store: EventStore, sql: psycopg.Connection
+) -> None:
     """The writer's backend is ended before it could write: the append is sent again over a new connection."""
     await store.append(counted(uuid4(), 0, 1), context())
     with psycopg.connect(store.dsn) as slow:
@@ -81,34 +82,40 @@ async def test_lost_while_waiting_for_the_lock(store: EventStore, sql: psycopg.C
     assert len(await store.read_all()) == 2
 
 
-async def test_ended_again_and_again_under_load(store: EventStore, sql: psycopg.Connection) -> None:
-    """Whenever the writer's connection dies, every append is told of one record, and there is exactly one."""
-    done = 0
+async def test_appends_are_recorded_once_when_connections_end_under_load(
+    store: EventStore, sql: psycopg.Connection
+) -> None:
+    """Each caller gets the position of its one record."""
+    appended = 0
 
     async def client() -> list[Appended]:
-        nonlocal done
+        nonlocal appended
         stream, results = uuid4(), []
         for version in range(15):
             results.append(await store.append(counted(stream, version, version), context()))
-            done += 1
+            appended += 1
         return results
 
     clients = asyncio.gather(*(client() for _ in range(20)))
     for kills in range(1, 11):
         enough = kills * 25
-        await eventually(lambda: done >= enough, "more appends are done")  # noqa: B023 - awaited in the same turn
+        await eventually(lambda: appended >= enough, "more appends are done")  # noqa: B023 - awaited in the same turn
         with contextlib.suppress(AssertionError):  # it is between two connections
             end_writer(store, sql)
     results = await soon(clients)
 
     events = await store.read_all()
     assert len(events) == 20 * 15
-    assert sorted(result.position for each in results for result in each) == [event.position for event in events]
-    assert [[*result.versions.values()] for each in results for result in each] == [[v] for v in range(1, 16)] * 20
+    assert sorted(result.position for client_results in results for result in client_results) == [
+        event.position for event in events
+    ]
+    assert [[*result.versions.values()] for client_results in results for result in client_results] == [
+        [v] for v in range(1, 16)
+    ] * 20
 
 
-async def test_postgresql_away_and_back(database: str) -> None:
-    """While it is away, appends and reads fail as unavailable, in bounded time; once back, all goes on by itself."""
+async def test_appends_and_reads_fail_in_bounded_time_during_an_outage(database: str) -> None:
+    """Afterwards they succeed without a restart of the process."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC) as store:
         stream = uuid4()
         await store.append(counted(stream, 0, 1), context())
@@ -117,9 +124,9 @@ async def test_postgresql_away_and_back(database: str) -> None:
 
         store.writer._give_up_after = store.pool.timeout = 0.2
         await proxy.go_away()
-        told = context()
+        command = context()
         with pytest.raises(StoreUnavailable):
-            await soon(store.append(counted(stream, 1, 2), told))
+            await soon(store.append(counted(stream, 1, 2), command))
         with pytest.raises(StoreUnavailable):
             await soon(store.read_stream(stream))
         with pytest.raises(StoreUnavailable):
@@ -127,14 +134,14 @@ async def test_postgresql_away_and_back(database: str) -> None:
 
         store.writer._give_up_after = store.pool.timeout = 10
         await proxy.come_back()
-        appended = await soon(store.append(counted(stream, 1, 2), told))
+        appended = await soon(store.append(counted(stream, 1, 2), command))
         assert appended.versions == {stream: 2}
         assert [event.event for event in await first(1, tail)] == [Counted(2)]
         assert (await soon(store.load(TALLY, stream))).state.total == 3
 
 
-async def test_a_server_that_became_a_standby(store: EventStore, sql: psycopg.Connection) -> None:
-    """After a failover the old primary refuses to write: the append waits for one that takes it."""
+async def test_an_append_waits_for_a_server_that_accepts_writes(store: EventStore, sql: psycopg.Connection) -> None:
+    """After a failover, the old primary is read-only."""
     await store.append(counted(uuid4(), 0, 1), context())
 
     def refused() -> int:
@@ -150,8 +157,8 @@ async def test_a_server_that_became_a_standby(store: EventStore, sql: psycopg.Co
     assert not (await soon(task)).replayed
 
 
-async def test_an_outage_fails_what_waits_at_once(database: str) -> None:
-    """Appends behind the failing batch have waited as long: they don't each wait for a batch of their own."""
+async def test_waiting_appends_fail_with_the_batch_before_them(database: str) -> None:
+    """They have waited as long, and do not wait for a batch of their own."""
     async with LossyProxy.before(database) as proxy, EventStore.open(proxy.dsn, CODEC, max_batch=1) as store:
         await store.append(counted(uuid4(), 0, 1), context())
         store.writer._give_up_after = 0.5
@@ -161,8 +168,8 @@ async def test_an_outage_fails_what_waits_at_once(database: str) -> None:
     assert {type(result) for result in results} == {StoreUnavailable}
 
 
-async def test_a_read_survives_the_end_of_its_connection(store: EventStore, sql: psycopg.Connection) -> None:
-    """A connection lost in the middle of a query is replaced, and the query asked again."""
+async def test_a_read_is_repeated_over_another_connection(store: EventStore, sql: psycopg.Connection) -> None:
+    """If its connection is lost during the query."""
     stream = uuid4()
     await store.append(counted(stream, 0, 1), context())
     blocked = (
@@ -177,8 +184,8 @@ async def test_a_read_survives_the_end_of_its_connection(store: EventStore, sql:
     assert (await soon(task)).version == 1
 
 
-async def test_reads_survive_a_restart(store: EventStore, sql: psycopg.Connection) -> None:
-    """Connections that died while they were idle are not handed to anybody: the next reads just work."""
+async def test_dead_idle_connections_are_not_lent(store: EventStore, sql: psycopg.Connection) -> None:
+    """Reads after a restart succeed."""
     stream = uuid4()
     await store.append(counted(stream, 0, 1), context())
     async with contextlib.AsyncExitStack() as readers:  # so that there are eight connections to die

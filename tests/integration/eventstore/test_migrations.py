@@ -1,4 +1,4 @@
-"""Numbered migrations: applied once, by whoever comes first, in nobody's way, and on databases of earlier releases."""
+"""Numbered migrations are applied once, without blocking others, also to databases of earlier releases."""
 
 import asyncio
 import re
@@ -47,9 +47,9 @@ union all select 'function', proname, xmin::text from pg_proc where pronamespace
 
 @cache
 def schemas() -> dict[str, Schema]:
-    """Every schema that there is, by its name."""
-    found = [schema for definition in definitions().values() for schema in definition.schemas()]
-    return {schema.name: schema for schema in [*found, RECORDERS]}
+    """Every schema, by name."""
+    of_services = [schema for definition in definitions().values() for schema in definition.schemas()]
+    return {schema.name: schema for schema in [*of_services, RECORDERS]}
 
 
 def folder(path: Path, **files: str) -> Schema:
@@ -60,7 +60,7 @@ def folder(path: Path, **files: str) -> Schema:
 
 
 def catalogue(dsn: str, definition: ServiceDefinition) -> set[tuple[Any, ...]]:
-    """What is in a database, but for its read tables, which are no part of any schema."""
+    """The catalogue of a database without its read tables, which belong to no schema."""
     tables = {projection.name for projection in definition.projections}
     with psycopg.connect(dsn) as connection:
         return {row for row in connection.execute(CATALOGUE).fetchall() if row[1] not in tables}
@@ -72,7 +72,7 @@ def restore(dsn: str, dump: str) -> None:
 
 
 def assert_applied_once(dsn: str, *every: Schema) -> None:
-    """Each file of these schemas stands once in its version table, and nothing else does."""
+    """Each file of these schemas is in its version table once, and nothing else is."""
     with psycopg.connect(dsn) as sql:
         for schema in every:
             table = psycopg.sql.Identifier(schema.version_table)
@@ -82,25 +82,25 @@ def assert_applied_once(dsn: str, *every: Schema) -> None:
 
 @pytest.mark.parametrize("name", sorted(schemas()))
 def test_files_are_numbered(name: str) -> None:
-    """Their names are their order and, in the version table, themselves; so two can't have one number."""
+    """The names determine the order, and identify migrations in the version table."""
     names = sorted(file.name for file in schemas()[name].folder.glob("*.sql"))
-    assert all(re.fullmatch(r"[0-9]{4}_[a-z0-9_]+\.sql", each) for each in names)
-    assert [int(each[:4]) for each in names] == list(range(1, len(names) + 1))
+    assert all(re.fullmatch(r"[0-9]{4}_[a-z0-9_]+\.sql", file_name) for file_name in names)
+    assert [int(file_name[:4]) for file_name in names] == list(range(1, len(names) + 1))
 
 
 class TestApplying:
-    async def test_once(self, database: str) -> None:
-        """A start that finds everything applied changes nothing: no table, no function is made again."""
+    async def test_migrations_are_applied_once(self, database: str) -> None:
+        """Another start creates no table or function again."""
         every = COLLECTIONS.schemas()
         await migrate(database, *every)
         with psycopg.connect(database, autocommit=True) as sql:
-            made = sql.execute(VERSIONS).fetchall()
+            applied = sql.execute(VERSIONS).fetchall()
             await migrate(database, *every)
-            assert sql.execute(VERSIONS).fetchall() == made
+            assert sql.execute(VERSIONS).fetchall() == applied
         assert_applied_once(database, *every)
 
-    async def test_what_is_new(self, database: str, tmp_path: Path) -> None:
-        """In the order of their numbers, after those that were applied by an earlier release."""
+    async def test_new_migrations_are_applied_in_order(self, database: str, tmp_path: Path) -> None:
+        """After those that an earlier release applied."""
         await migrate(database, folder(tmp_path, **{"0001_things": "create table things (id bigint)"}))
         newer = {
             "0003_index": "create index things_name on things (name)",
@@ -110,30 +110,29 @@ class TestApplying:
         with psycopg.connect(database) as sql:
             assert sql.execute("select id, name from things").fetchall() == []
 
-    async def test_by_many_at_once(self, database: str) -> None:
-        """Replicas that start together."""
+    async def test_concurrent_starts_apply_each_migration_once(self, database: str) -> None:
         await soon(asyncio.gather(*(migrate(database, *COLLECTIONS.schemas()) for _ in range(6))))
         assert_applied_once(database, *COLLECTIONS.schemas())
         async with EventStore.open(database, CODEC) as store:
             appended = await store.append(counted(uuid4(), 0, 1), context())
             assert await store.head() == appended.position
 
-    async def test_all_or_nothing(self, database: str, tmp_path: Path) -> None:
-        """A migration that fails half-way has done nothing, and is tried again at the next start."""
+    async def test_a_failed_migration_is_rolled_back(self, database: str, tmp_path: Path) -> None:
+        """It is tried again at the next start."""
         schema = folder(tmp_path, **{"0001_things": "create table things (id bigint); create table things (id bigint)"})
         with pytest.raises(psycopg.errors.DuplicateTable):
             await migrate(database, schema)
-        again = folder(tmp_path, **{"0001_things": "create table things (id bigint)"})
-        await migrate(database, again)
-        assert_applied_once(database, again)
+        repaired = folder(tmp_path, **{"0001_things": "create table things (id bigint)"})
+        await migrate(database, repaired)
+        assert_applied_once(database, repaired)
 
-    async def test_paths_with_anything_in_them(self, database: str, tmp_path: Path) -> None:
-        """The folder is a folder, not a pattern."""
+    async def test_special_characters_in_paths_are_literal(self, database: str, tmp_path: Path) -> None:
+        """The folder's path is not a pattern."""
         await migrate(database, folder(tmp_path / "[a] ü'*", **{"0001_things": "create table things (id bigint)"}))
         with psycopg.connect(database) as sql:
             assert sql.execute("select count(*) from things").fetchone() == (0,)
 
-    async def test_killed_in_the_middle(self, database: str, tmp_path: Path) -> None:
+    async def test_a_killed_migration_leaves_no_lock_and_no_change(self, database: str, tmp_path: Path) -> None:
         """kill -9 leaves neither a lock nor half a migration behind."""
         slow = folder(
             tmp_path, **{"0001_things": "create table things (id bigint); do 'begin perform pg_sleep(3600); end'"}
@@ -148,7 +147,7 @@ class TestApplying:
                 active = (
                     "select 1 from pg_stat_activity where query like '%pg_sleep(3600)%' and pid <> pg_backend_pid()"
                 )
-                await eventually(told(lambda: sql.execute(active).fetchone()), "it is in the middle")
+                await eventually(asynchronous(lambda: sql.execute(active).fetchone()), "it is in the middle")
         finally:
             process.kill()
             await process.wait()
@@ -159,7 +158,7 @@ class TestApplying:
             assert sql.execute("select name from things").fetchall() == []
 
 
-def told(ask: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+def asynchronous(ask: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     async def answer() -> object:
         return ask()
 
@@ -167,8 +166,10 @@ def told(ask: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 
 
 class TestInNobodysWay:
-    async def test_behind_a_long_reader(self, store: EventStore, sql: psycopg.Connection, tmp_path: Path) -> None:
-        """It steps back again and again, so commands go on; and is applied when the reader has ended."""
+    async def test_a_migration_gives_way_to_a_long_reader(
+        self, store: EventStore, sql: psycopg.Connection, tmp_path: Path
+    ) -> None:
+        """It gives up and retries, so commands continue; it is applied when the reader has ended."""
         stream = uuid4()
         await store.append([StreamAppend(stream, 0, [Opened("sheep")])], context())
         sql.execute("begin")
@@ -183,19 +184,19 @@ class TestInNobodysWay:
         assert (await store.load(TALLY, stream)).version == 20
 
     @pytest.mark.parametrize("name", sorted(schemas()))
-    async def test_none_stops_writers_for_long(self, name: str, database: str) -> None:
-        """Each file of each schema, applied to tables that have rows."""
+    async def test_no_migration_blocks_writers_for_long(self, name: str, database: str) -> None:
+        """Each file of each schema, applied to tables with rows."""
         every = {schema.name: schema for schema in [*COLLECTIONS.schemas(), RECORDERS, schemas()[name]]}
-        found = {}
+        faults_of = {}
         for schema in every.values():
             for file in sorted(schema.folder.glob("*.sql")):
-                if said := faults(database, file):
-                    found[f"{schema.name}/{file.name}"] = said
+                if faults_of_file := faults(database, file):
+                    faults_of[f"{schema.name}/{file.name}"] = faults_of_file
                 fill(database)
-        assert found == {}
+        assert faults_of == {}
 
     @pytest.mark.parametrize(
-        ("script", "said"),
+        ("script", "fault"),
         [
             ("create index slow on events (type)", "reads 300 rows of events while nobody can write to it"),
             ("alter table events add x uuid not null default gen_random_uuid()", "rewrites events"),
@@ -205,10 +206,12 @@ class TestInNobodysWay:
             ("-- transactional: false\ncreate index concurrently slow on events (type);", "outside of a transaction"),
         ],
     )
-    async def test_one_that_would_is_refused(self, store: EventStore, tmp_path: Path, script: str, said: str) -> None:
+    async def test_a_blocking_migration_is_rejected(
+        self, store: EventStore, tmp_path: Path, script: str, fault: str
+    ) -> None:
         fill(store.dsn)
         (tmp_path / "0002_slow.sql").write_text(script)
-        assert any(said in each for each in faults(store.dsn, tmp_path / "0002_slow.sql"))
+        assert any(fault in found_fault for found_fault in faults(store.dsn, tmp_path / "0002_slow.sql"))
 
     @pytest.mark.parametrize(
         "script",
@@ -219,22 +222,22 @@ class TestInNobodysWay:
             INDEX,
         ],
     )
-    async def test_one_that_would_not_is_let_pass(self, store: EventStore, tmp_path: Path, script: str) -> None:
+    async def test_a_non_blocking_migration_is_accepted(self, store: EventStore, tmp_path: Path, script: str) -> None:
         fill(store.dsn)
         (tmp_path / "0002_quick.sql").write_text(script)
         assert faults(store.dsn, tmp_path / "0002_quick.sql") == []
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await store.head() == appended.position
 
-    async def test_an_index_is_made_outside_of_a_transaction(self, store: EventStore, tmp_path: Path) -> None:
-        """As its file says; and again, when it was broken off."""
+    async def test_an_index_is_created_outside_of_a_transaction(self, store: EventStore, tmp_path: Path) -> None:
+        """As its file states; also again after it was interrupted."""
         await migrate(store.dsn, folder(tmp_path, **{"0001_index": INDEX}))
         with psycopg.connect(store.dsn) as sql:
             assert sql.execute("select indisvalid from pg_index where indexrelid = 'i'::regclass").fetchone() == (True,)
 
 
 def fill(dsn: str) -> None:
-    """Rows for the tables that grow, of those that are there."""
+    """Inserts rows into the existing tables that grow."""
     fillings = {
         "events": "insert into events (event_id, stream_id, version, type, data, metadata)"
         " select gen_random_uuid(), gen_random_uuid(), 1, 'x.v1', '{}', '{}' from generate_series(1, 300)",
@@ -250,10 +253,10 @@ def fill(dsn: str) -> None:
 
 
 class TestEarlierReleases:
-    """A set that the release 5a72a2e made, which had no version tables."""
+    """A set of release 5a72a2e, which had no version tables."""
 
-    async def test_is_brought_up_in_place(self, databases: Callable[..., str]) -> None:
-        """Its database becomes what a new one is, and its history stays."""
+    async def test_the_database_of_an_earlier_release_is_migrated_in_place(self, databases: Callable[..., str]) -> None:
+        """It has the schema of a new one, and keeps its history."""
         old, new = databases(), databases()
         restore(old, "5a72a2e.sql")
         for dsn in (old, new):
@@ -261,12 +264,14 @@ class TestEarlierReleases:
         assert catalogue(old, COLLECTIONS) == catalogue(new, COLLECTIONS)
         async with EventStore.open(old, COLLECTIONS.codec()) as store:
             history = await store.read_all()
-            assert [each.stored_type for each in history] == ["project_created.v1"] * 3
-            for each in history:
-                assert (await store.load(COLLECTIONS.deciders[0], each.stream_id)).version == 1
+            assert [recorded.stored_type for recorded in history] == ["project_created.v1"] * 3
+            for recorded in history:
+                assert (await store.load(COLLECTIONS.deciders[0], recorded.stream_id)).version == 1
 
-    async def test_goes_on_running(self, databases: Callable[..., str]) -> None:
-        """A replica of it that starts after the migration applies its own scripts, and takes nothing back."""
+    async def test_a_replica_of_an_earlier_release_may_start_after_the_migration(
+        self, databases: Callable[..., str]
+    ) -> None:
+        """It applies its own scripts, which revert nothing."""
         old = databases()
         restore(old, "5a72a2e.sql")
         await migrate(old, *COLLECTIONS.schemas(), RECORDERS)

@@ -1,4 +1,4 @@
-"""The store against a dictionary: whatever is appended, handled, repeated and refused, both say the same."""
+"""The store is compared with a dictionary under random appends, commands, repetitions and conflicts."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -39,7 +39,7 @@ DECIDERS = st.sampled_from([TALLY, replace(SNAPSHOT_TALLY, name="snapshotted")])
 
 
 class StoreAndModel(RuleBasedStateMachine):
-    """Two stores on one database, each with a cache of two states, and what they should hold."""
+    """Two stores on one database, each with a cache of two states, and the model of their contents."""
 
     dsn = ""
     streams = Bundle("streams")
@@ -76,36 +76,39 @@ class StoreAndModel(RuleBasedStateMachine):
 
     @initialize(target=streams)
     def first_stream(self) -> UUID:
-        return self.made()
+        return self.new_id()
 
     @rule(target=streams)
     def new_stream(self) -> UUID:
-        return self.made()
+        return self.new_id()
 
-    def made(self) -> UUID:
+    def new_id(self) -> UUID:
         stream = uuid4()
         self.model[stream] = []
         return stream
 
     @rule(target=commands, at=st.integers(0, 1), stream=streams, events=EVENTS)
     def append(self, at: int, stream: UUID, events: list[Event]) -> tuple[Context, list[StreamAppend], Appended]:
-        told, appends = context(), [StreamAppend(stream, len(self.model[stream]), events)]
-        appended = self.run(self.stores[at].append(appends, told))
+        command_context, appends = context(), [StreamAppend(stream, len(self.model[stream]), events)]
+        appended = self.run(self.stores[at].append(appends, command_context))
         self.record(stream, events)
         assert (appended.versions, appended.replayed) == ({stream: len(self.model[stream])}, False)
-        return told, appends, appended
+        return command_context, appends, appended
 
     @rule(target=commands, at=st.integers(0, 1), one=streams, two=streams, events=EVENTS)
     def append_to_two(
-        self, at: int, one: UUID, two: UUID, events: list[Event]
+        self, at: int, first: UUID, second: UUID, events: list[Event]
     ) -> tuple[Context, list[StreamAppend], Appended]:
-        touched = dict.fromkeys((one, two))
-        told, appends = context(), [StreamAppend(stream, len(self.model[stream]), events) for stream in touched]
-        appended = self.run(self.stores[at].append(appends, told))
+        touched = dict.fromkeys((first, second))
+        command_context, appends = (
+            context(),
+            [StreamAppend(stream, len(self.model[stream]), events) for stream in touched],
+        )
+        appended = self.run(self.stores[at].append(appends, command_context))
         for stream in touched:
             self.record(stream, events)
         assert appended.versions == {stream: len(self.model[stream]) for stream in touched}
-        return told, appends, appended
+        return command_context, appends, appended
 
     @rule(at=st.integers(0, 1), stream=streams, off=st.integers(-3, 3).filter(bool), events=EVENTS)
     def append_at_a_wrong_version(self, at: int, stream: UUID, off: int, events: list[Event]) -> None:
@@ -116,9 +119,9 @@ class StoreAndModel(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 1), command=commands)
     def repeat(self, at: int, command: tuple[Context, list[StreamAppend], Appended]) -> None:
-        told, appends, first = command
-        again = self.run(self.stores[at].append(appends, told))
-        assert again == Appended(first.position, first.versions, replayed=True)
+        command_context, appends, first = command
+        repeated = self.run(self.stores[at].append(appends, command_context))
+        assert repeated == Appended(first.position, first.versions, replayed=True)
 
     @rule(at=st.integers(0, 1), stream=streams, by=st.integers(-9, 9), decider=DECIDERS)
     def handle(self, at: int, stream: UUID, by: int, decider: Any) -> None:
@@ -141,7 +144,7 @@ class StoreAndModel(RuleBasedStateMachine):
             self.at_that_time(stream, decider, at, loaded.recorded_at)
 
     def at_that_time(self, stream: UUID, decider: Any, at: int, time: datetime) -> None:
-        """Events of one append may share a moment: then all of them had happened."""
+        """The events of one append may have the same time: then all of them had been recorded."""
         recorded = self.run(self.stores[at].read_stream(stream))
         version = sum(event.recorded_at <= time for event in recorded)
         loaded = self.run(self.stores[at].load(decider, stream, as_of=time))
@@ -168,8 +171,8 @@ def fold(events: list[Event]) -> Tally:
     return state
 
 
-def test_the_store_is_as_good_as_a_dictionary(database: str) -> None:
-    """Two processes' stores and their caches, snapshots and repeats included."""
+def test_the_store_matches_the_model(database: str) -> None:
+    """With the caches of two processes, snapshots and repeated commands."""
 
     class OnDatabase(StoreAndModel):
         dsn = database

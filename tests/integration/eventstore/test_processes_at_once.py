@@ -1,4 +1,4 @@
-"""Several operating system processes, each with its writers and its tailer, on one store."""
+"""Several operating system processes, each with writers and a tailer, on one store."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from tests.support.patience import PATIENCE
 PROCESSES, STREAMS = 3, 40
 
 
-async def test_every_tailer_sees_every_event_once_and_in_order(store: EventStore, sql: psycopg.Connection) -> None:
-    """All of them see one and the same sequence while all of them write to it, and it is the order of positions."""
+async def test_every_tailer_reads_the_same_sequence(store: EventStore, sql: psycopg.Connection) -> None:
+    """While all of them write: every event once, in the order of positions."""
     total = PROCESSES * STREAMS * EVENTS_PER_STREAM
     arguments = (sys.executable, "-m", "tests.integration.eventstore.writer_and_tailer", store.dsn, STREAMS, total)
     async with asyncio.timeout(PATIENCE):
@@ -34,5 +34,5 @@ async def test_every_tailer_sees_every_event_once_and_in_order(store: EventStore
     assert len(recorded) == total
     for output in outputs:
         assert json.loads(output.splitlines()[-1]) == recorded
-    for stream in {each[1] for each in recorded}:
+    for stream in {event[1] for event in recorded}:
         assert [version for _, of, version in recorded if of == stream] == list(range(1, EVENTS_PER_STREAM + 1))

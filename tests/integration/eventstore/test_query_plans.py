@@ -1,4 +1,4 @@
-"""A hundred thousand events: every question reads what it answers, by an index, and nothing else."""
+"""Query plans on a hundred thousand events: statements use indexes, and read few rows besides their results."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -83,24 +83,24 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 async def explained(connection: psycopg.AsyncConnection, query: str, values: tuple[Any, ...]) -> dict[str, Any]:
     cursor = await connection.execute(f"explain (analyze, format json) {query}".encode(), values)
-    ((found,),) = await cursor.fetchall()
-    return found[0]["Plan"]  # type: ignore[no-any-return]
+    ((plan,),) = await cursor.fetchall()
+    return plan[0]["Plan"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("question", ASKED)
-async def test_no_question_reads_more_than_it_answers(full: psycopg.AsyncConnection, question: str) -> None:
-    """No sequential scan of what grows, and rows in proportion to the page."""
+async def test_no_query_reads_many_more_rows_than_it_returns(full: psycopg.AsyncConnection, question: str) -> None:
+    """No sequential scan of a growing table."""
     plan = await explained(full, *ASKED[question])
     for node in nodes(plan):
         assert node["Node Type"] != "Seq Scan" or node["Relation Name"] == "checkpoints", f"{question}: {plan}"
-        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        assert read * node["Actual Loops"] <= 2 * PAGE, f"{question} reads {read} rows: {plan}"
+        rows_read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        assert rows_read * node["Actual Loops"] <= 2 * PAGE, f"{question} reads {rows_read} rows: {plan}"
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_moment_of_a_stream_costs_its_own_events_only(full: psycopg.AsyncConnection) -> None:
-    """Up to the first later one: what other streams have does not matter, nor what comes after."""
+async def test_loading_as_of_a_time_reads_only_the_streams_events(full: psycopg.AsyncConnection) -> None:
+    """Up to the first later one."""
     for stream, most in ((STREAM, 100), (LONG, 20_000)):
         plan = await explained(full, stream_reader.SELECT_FIRST_VERSION_LATER, (stream, MOMENT))
         for node in nodes(plan):
@@ -110,7 +110,7 @@ async def test_a_moment_of_a_stream_costs_its_own_events_only(full: psycopg.Asyn
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_append_reads_by_index(full: psycopg.AsyncConnection) -> None:
-    """Whatever plan PostgreSQL keeps for it: a hundred appends scan nothing."""
+    """With any plan that PostgreSQL caches: a hundred appends scan no table."""
     query = "select seq_scan from pg_stat_user_tables where relname = 'events'"
     async with EventStore.open(f"{full.info.dsn} password={full.info.password}", CODEC) as opened:
         before = await (await full.execute(query)).fetchone()
@@ -123,8 +123,8 @@ async def test_an_append_reads_by_index(full: psycopg.AsyncConnection) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_hundred_thousand_are_there(full: psycopg.AsyncConnection) -> None:
-    """Plans over empty tables prove nothing."""
+async def test_the_table_has_a_hundred_thousand_events(full: psycopg.AsyncConnection) -> None:
+    """Plans on empty tables prove nothing."""
     row = await (await full.execute("select count(*) from events")).fetchone()
     assert row is not None
     assert row[0] >= EVENTS

@@ -1,4 +1,4 @@
-"""What followers share of the store's sequence: each goes at its own pace, and none gets what is not recorded."""
+"""The events that a process holds in memory for its followers: each reads at its own pace, and only recorded events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,15 +23,15 @@ async def store(database: str) -> AsyncIterator[EventStore]:
 
 @pytest.fixture
 async def other(store: EventStore) -> AsyncIterator[EventStore]:
-    """Another process's."""
+    """The store of another process."""
     async with EventStore.open(store.dsn, CODEC) as opened:
         yield opened
 
 
 class Queries:
-    """Counts queries of the sequence. As long as an event is clear, they wait `before` they are sent, or `after` that.
+    """Counts queries of the sequence.
 
-    They fail as long as `is_down`.
+    While `before` is clear, they wait to be sent; while `after` is clear, to return. They fail while `is_down`.
     """
 
     def __init__(self, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +49,10 @@ class Queries:
             await self.before.wait()
             if self.is_down:
                 raise StoreUnavailable("down")
-            found = await rows(query, parameters)
+            result = await rows(query, parameters)
             self.answered += 1
             await self.after.wait()
-            return found
+            return result
 
         monkeypatch.setattr(store.pool, "rows", counting)
 
@@ -67,7 +67,7 @@ async def append(store: EventStore, events: int = 1) -> int:
 
 
 async def everything(store: EventStore, limit: int = 1000, after: int = 0) -> list[RecordedEvent]:
-    """As one follower reads it to the end."""
+    """All events, as one follower reads them."""
     events: list[RecordedEvent] = []
     while (batch := await store.follow(after, limit)).size:
         events += batch.events
@@ -75,8 +75,8 @@ async def everything(store: EventStore, limit: int = 1000, after: int = 0) -> li
     return events
 
 
-async def test_all_ask_at_once(store: EventStore, queries: Queries) -> None:
-    """One query for twenty followers; each gets all, and the same objects."""
+async def test_concurrent_followers_share_one_query(store: EventStore, queries: Queries) -> None:
+    """Each of twenty gets all events, and the same objects."""
     await append(store, 5)
     batches = await soon(asyncio.gather(*(store.follow(0, 100) for _ in range(20))))
     assert queries.count == 1
@@ -84,8 +84,8 @@ async def test_all_ask_at_once(store: EventStore, queries: Queries) -> None:
     assert all(batch.events[0] is batches[0].events[0] for batch in batches), "decoded once"
 
 
-async def test_each_at_its_own_pace(store: EventStore, queries: Queries) -> None:
-    """One that takes two at a time, or comes later, gets the same without another query."""
+async def test_slow_followers_need_no_further_query(store: EventStore, queries: Queries) -> None:
+    """One that takes two at a time, or comes later, gets the same events."""
     await append(store, 5)
     first = await everything(store)
     queries.count = 0
@@ -96,14 +96,14 @@ async def test_each_at_its_own_pace(store: EventStore, queries: Queries) -> None
 async def test_nothing_committed_before_the_call_is_missed(
     store: EventStore, other: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A query that began before another process's append does not answer a call that came after it."""
+    """A query that began before another process's append does not answer a later call."""
     await append(store)
     await everything(store)
     monkeypatch.setattr(recent_events, "FRESH", 0.0)
-    asked = queries.count
+    queries_before = queries.count
     queries.after.clear()
     early = asyncio.create_task(store.follow(1, 100))
-    await eventually(lambda: queries.answered > asked, "its query has been answered, and it does not know yet")
+    await eventually(lambda: queries.answered > queries_before, "its query has been answered, and it does not know yet")
     position = await append(other)
     late = asyncio.create_task(store.follow(1, 100))
     await asyncio.sleep(0)
@@ -112,8 +112,8 @@ async def test_nothing_committed_before_the_call_is_missed(
     assert (await soon(late)).position == position
 
 
-async def test_what_this_process_records_is_not_read(store: EventStore, other: EventStore, queries: Queries) -> None:
-    """It is held as a query would give it; what others record in between is read, and then it goes on."""
+async def test_events_of_this_process_are_not_read(store: EventStore, other: EventStore, queries: Queries) -> None:
+    """Events that others record in between are read; then it continues."""
     await append(store, 3)
     await everything(store)
     queries.count = 0
@@ -124,7 +124,7 @@ async def test_what_this_process_records_is_not_read(store: EventStore, other: E
     queries.count = 0
     await append(other)
     await append(store)
-    assert [each.position for each in await everything(store)] == list(range(1, 8))
+    assert [event.position for event in await everything(store)] == list(range(1, 8))
     assert queries.count == 1
     queries.count = 0
     await asyncio.gather(append(store), append(store, 4), append(store, 2))
@@ -133,8 +133,8 @@ async def test_what_this_process_records_is_not_read(store: EventStore, other: E
     assert held == await store.read_all()
 
 
-async def test_one_that_is_behind_reads_by_itself(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And then goes with the others. What is held is bounded, in number and in bytes."""
+async def test_a_follower_that_is_behind_reads_by_itself(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it shares the events in memory, which are bounded in number and bytes."""
     for bound, value in (("MAX_EVENTS", 3), ("MAX_BYTES", 500)):
         monkeypatch.setattr(recent_events, bound, value)
         head = await append(store, 20)
@@ -146,8 +146,8 @@ async def test_one_that_is_behind_reads_by_itself(store: EventStore, monkeypatch
         monkeypatch.undo()
 
 
-async def test_a_slow_one_holds_up_nobody(store: EventStore) -> None:
-    """It does not come back for long; the others go on, and nothing is kept for it beyond the bounds."""
+async def test_a_slow_follower_does_not_delay_others(store: EventStore) -> None:
+    """Nothing is held for it beyond the bounds."""
     await append(store, 3)
     slow = await store.follow(0, 1)
     fast = slow.position
@@ -158,7 +158,7 @@ async def test_a_slow_one_holds_up_nobody(store: EventStore) -> None:
     assert [event.position for event in await everything(store, 7, slow.position)] == list(range(2, fast + 1))
 
 
-async def test_one_that_is_cancelled_takes_nobody_with_it(store: EventStore, queries: Queries) -> None:
+async def test_a_cancelled_follower_does_not_cancel_others(store: EventStore, queries: Queries) -> None:
     await append(store)
     queries.before.clear()
     first, second = (asyncio.create_task(store.follow(0, 100)) for _ in range(2))
@@ -169,7 +169,7 @@ async def test_one_that_is_cancelled_takes_nobody_with_it(store: EventStore, que
     assert queries.count == 1
 
 
-async def test_an_outage_is_told_to_all_who_ask(store: EventStore, queries: Queries) -> None:
+async def test_an_outage_fails_all_waiting_followers(store: EventStore, queries: Queries) -> None:
     await append(store)
     queries.is_down = True
     outcomes = await asyncio.gather(*(store.follow(0, 100) for _ in range(3)), return_exceptions=True)
@@ -178,28 +178,28 @@ async def test_an_outage_is_told_to_all_who_ask(store: EventStore, queries: Quer
     assert (await store.follow(0, 100)).position == 1
 
 
-async def test_the_store_went_back(store: EventStore) -> None:
-    """What is held is dropped as soon as the last event held is not there any more: no follower gets what was lost."""
+async def test_a_restore_drops_all_events_in_memory(store: EventStore) -> None:
+    """As soon as the last one is missing in the store: no follower gets a lost event."""
     await append(store, 5)
-    seen = await everything(store)
+    events = await everything(store)
     with psycopg.connect(store.dsn, autocommit=True) as sql:
         sql.execute("delete from events where position > 2")
         sql.execute("alter table events alter column position restart with 3")
     await append(store, 4)
-    assert await store.recent.after(5, 100, seen[-1].event_id) is None, "its event is gone: it finds out by itself"
+    assert await store.recent.after(5, 100, events[-1].event_id) is None, "its event is gone: it finds out by itself"
     assert not store.recent.events
     assert [event.event_id for event in await everything(store)] == [event.event_id for event in await store.read_all()]
 
 
-async def test_an_event_of_another_id(store: EventStore) -> None:
-    """A relay names the last event that it has published; at that position, another one is held."""
+async def test_a_follower_with_another_event_at_its_position_reads_by_itself(store: EventStore) -> None:
+    """Such as a relay, which names the last event that it has published."""
     await append(store, 3)
     events = await everything(store)
     assert await store.recent.after(2, 100, UUID(int=1)) is None
     assert await store.recent.after(2, 100, events[1].event_id)
 
 
-async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
+async def test_an_undecodable_event_stops_only_followers_that_decode_it(store: EventStore) -> None:
     """Stops those who need it decoded, where it stands; those who pass it on go on."""
     await append(store, 5)
     with psycopg.connect(store.dsn, autocommit=True) as sql:
@@ -214,8 +214,10 @@ async def test_an_event_that_nobody_can_decode(store: EventStore) -> None:
     assert [event.position for event in await everything(store, after=3)] == [4, 5, 6]
 
 
-async def test_large_events(store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one query gave is held until those who asked have it, however large its events are."""
+async def test_large_events_are_held_until_all_waiting_followers_have_them(
+    store: EventStore, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if they are larger than a page."""
     monkeypatch.setattr(recent_events, "FRESH", 1e9)
     large = b'{"type":"tally_counted.v1","by":1,"note":"' + b"x" * 700_000 + b'"}'
     for _ in range(12):

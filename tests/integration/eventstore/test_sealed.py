@@ -1,4 +1,4 @@
-"""A store whose events are compressed and encrypted: nothing readable in PostgreSQL, everything readable elsewhere."""
+"""A store with compressed and encrypted events: PostgreSQL has nothing readable, and readers get plain events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -55,19 +55,19 @@ class Seen(list[RecordedEvent]):
         self.append(recorded)
 
 
-async def test_nothing_is_readable_in_its_tables(store: EventStore, stream: UUID) -> None:
-    """Neither events nor snapshots; and both are small."""
+async def test_events_and_snapshots_are_not_readable_in_the_tables(store: EventStore, stream: UUID) -> None:
+    """Both are small."""
     await store.handle(SNAPSHOT_TALLY, stream, lambda _: [Counted(3)], context())
     await asyncio.gather(*store._snapshots)
     with psycopg.connect(store.dsn) as sql:
-        stored = sql.execute("select data from events union all select data from snapshots").fetchall()
-    assert len(stored) == 4
-    assert all(len(data) < 150 and b"sheep" not in data and b"name" not in data for (data,) in stored)
+        data_of_rows = sql.execute("select data from events union all select data from snapshots").fetchall()
+    assert len(data_of_rows) == 4
+    assert all(len(data) < 150 and b"sheep" not in data and b"name" not in data for (data,) in data_of_rows)
 
 
-async def test_every_way_of_reading_gives_the_events(store: EventStore, stream: UUID, seal: Seal) -> None:
-    """Also by way of a snapshot, and for those who pass them on."""
-    assert [each.event for each in await first(2, store.tail(0))] == [Opened(SECRET), Counted(2)]
+async def test_every_read_returns_plain_events(store: EventStore, stream: UUID, seal: Seal) -> None:
+    """Also from a snapshot, and for readers that pass events on."""
+    assert [recorded.event for recorded in await first(2, store.tail(0))] == [Opened(SECRET), Counted(2)]
     assert (await store.read_undecoded(0, 1)).events[0].data == PLAIN
     await store.handle(SNAPSHOT_TALLY, stream, lambda _: [Counted(3)], context())
     await asyncio.gather(*store._snapshots)
@@ -75,8 +75,7 @@ async def test_every_way_of_reading_gives_the_events(store: EventStore, stream: 
         assert (await fresh.load(SNAPSHOT_TALLY, stream)).state == Tally(SECRET, 5, 3)
 
 
-async def test_read_tables(store: EventStore) -> None:
-    """Projected and rebuilt."""
+async def test_read_tables_are_projected_and_rebuilt(store: EventStore) -> None:
     async with projecting(store, TALLIES) as projector:
         assert await projector.caught_up(await store.head(), 20)
         rebuilt = await rebuild(store, TALLIES)
@@ -84,31 +83,31 @@ async def test_read_tables(store: EventStore) -> None:
 
 
 async def test_a_consumer_needs_no_key(store: EventStore, nats_url: str, databases: Callable[..., str]) -> None:
-    """What is published is plain."""
-    seen = Seen()
+    """Published events are plain."""
+    handler = Seen()
     async with EventStore.open(databases(), Codec(())) as service:
-        consumer = runner(service, nats_url, seen, events=(Opened, Counted))
+        consumer = runner(service, nats_url, handler, events=(Opened, Counted))
         async with background(relay(store, nats_url).run, consumer.run):
-            await eventually(lambda: len(seen) == 2, "both are handled")
-    assert [each.event for each in seen] == [Opened(SECRET), Counted(2)]
+            await eventually(lambda: len(handler) == 2, "both are handled")
+    assert [recorded.event for recorded in handler] == [Opened(SECRET), Counted(2)]
     assert (await published(nats_url))[0][2] == PLAIN
 
 
-async def test_a_process_and_its_parked_events(store: EventStore) -> None:
-    """An event that was parked is read when it is tried again."""
-    seen = Seen()
-    seen.is_broken = True
+async def test_a_process_reads_its_parked_events(store: EventStore) -> None:
+    """When they are retried."""
+    reaction = Seen()
+    reaction.is_broken = True
     quick = RetrySettings(attempts=1, first_pause=0.005, longest_pause=0.02, look_at_parked_every=0.02)
-    process = ProcessRunner(store, Process("mirror-v1", (Opened,), seen), retries=quick)
+    process = ProcessRunner(store, Process("mirror-v1", (Opened,), reaction), retries=quick)
     async with background(process.run), store.pool.connection() as connection:
         await eventually(lambda: parked(connection), "it is parked")
         [dead] = await operator_actions.list_parked(connection)
-        seen.is_broken = False
+        reaction.is_broken = False
         await operator_actions.retry(connection, dead.id, by="tester")
-        await eventually(lambda: len(seen) == 1, "it is tried again")
-    assert seen[0].event == Opened(SECRET)
+        await eventually(lambda: len(reaction) == 1, "it is tried again")
+    assert reaction[0].event == Opened(SECRET)
 
 
 async def parked(connection: psycopg.AsyncConnection) -> bool:
-    known = await (await connection.execute("select to_regclass('parked')")).fetchone()
-    return known != (None,) and bool(await operator_actions.list_parked(connection))
+    table = await (await connection.execute("select to_regclass('parked')")).fetchone()
+    return table != (None,) and bool(await operator_actions.list_parked(connection))

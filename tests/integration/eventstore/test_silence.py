@@ -1,4 +1,4 @@
-"""A server that says nothing: stopped, or behind a proxy that forwards nothing. Each wait has its bound."""
+"""A server that does not answer: stopped, or behind a proxy that forwards nothing. Every wait is bounded."""
 
 import asyncio
 import socket
@@ -48,8 +48,8 @@ def behind(proxy: SilentProxy, dsn: str) -> str:
 @pytest.fixture
 def proxy(database: str) -> Iterator[SilentProxy]:
     server = urlsplit(database)
-    with SilentProxy((server.hostname, server.port)) as made:
-        yield made
+    with SilentProxy((server.hostname, server.port)) as silent_proxy:
+        yield silent_proxy
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def store(database: str, proxy: SilentProxy) -> AsyncIterator[EventStore]:
 
 @pytest.fixture(params=["proxy", "stopped"])
 def silence(request: pytest.FixtureRequest, proxy: SilentProxy, servers: Servers) -> AbstractContextManager[None]:
-    """The two ways to be silent: nothing is forwarded, or no process of the server runs."""
+    """The two ways to be silent: the proxy forwards nothing, or all processes of the server are stopped."""
     if request.param == "proxy":
         return proxy.silent()
     with psycopg.connect(servers.postgres_dsn) as sql:
@@ -68,7 +68,7 @@ def silence(request: pytest.FixtureRequest, proxy: SilentProxy, servers: Servers
     return frozen(pid)
 
 
-async def test_a_server_that_was_busy_when_a_process_started(database: str) -> None:
+async def test_a_store_opens_once_a_busy_server_accepts_connections(database: str) -> None:
     """It did not accept the first connections in time: the store opens all the same, a moment later."""
     server = urlsplit(database)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -79,36 +79,36 @@ async def test_a_server_that_was_busy_when_a_process_started(database: str) -> N
             assert next(addresses, None) is None
 
 
-async def test_everything_is_answered_in_time_and_goes_on(
+async def test_everything_fails_in_bounded_time_and_recovers(
     store: EventStore, silence: AbstractContextManager[None]
 ) -> None:
-    """Reads fail within 5 s, commands within 15; five seconds after the silence all is as before, nothing is lost."""
+    """Reads fail within 5 s, commands within 15; 5 s after the silence all succeed, and nothing is lost."""
     stream = uuid4()
     await store.append(counted(stream, 0, 1), context())
     tail = store.tail(0)
     assert len(await first(1, tail)) == 1
-    told = [context() for _ in range(3)]
+    commands = [context() for _ in range(3)]
     with silence:
         for _ in range(2):
             with pytest.raises(StoreUnavailable):
                 await within_seconds(READ, store.read_stream(stream))
         with pytest.raises(StoreUnavailable) as caught:
-            await within_seconds(COMMAND, store.append(counted(stream, 1, 2), told[0]))
+            await within_seconds(COMMAND, store.append(counted(stream, 1, 2), commands[0]))
         assert caught.value.maybe_done
         with pytest.raises(StoreUnavailable):
-            await within_seconds(COMMAND, store.handle(TALLY, stream, count(1), told[1]))
+            await within_seconds(COMMAND, store.handle(TALLY, stream, count(1), commands[1]))
     ended = time.monotonic()
-    appended = await within_seconds(AFTERWARDS, store.append(counted(stream, 1, 2), told[0]))
+    appended = await within_seconds(AFTERWARDS, store.append(counted(stream, 1, 2), commands[0]))
     assert appended.versions == {stream: 2}
-    assert (await within_seconds(AFTERWARDS, store.handle(TALLY, stream, count(4), told[2]))).state.total == 7
+    assert (await within_seconds(AFTERWARDS, store.handle(TALLY, stream, count(4), commands[2]))).state.total == 7
     for _ in range(10):  # more than there are connections to have gone stale
         assert len(await within_seconds(AFTERWARDS, store.read_stream(stream))) == 3
     assert len(await within_seconds(AFTERWARDS, first(2, tail))) == 2
     assert time.monotonic() - ended < AFTERWARDS + BUSY
 
 
-async def test_what_waits_has_a_clock_of_its_own(store: EventStore, proxy: SilentProxy) -> None:
-    """An append that comes while the writer is stuck on others is answered in its own time, and was not sent."""
+async def test_a_waiting_append_has_a_deadline_of_its_own(store: EventStore, proxy: SilentProxy) -> None:
+    """It fails in time while the writer is busy with others, and was not sent."""
     await store.append(counted(uuid4(), 0, 1), context())
     with proxy.silent():
         stuck = asyncio.create_task(store.append(counted(uuid4(), 0, 1), context()))
@@ -126,8 +126,8 @@ def prepared(size: int = 0) -> tuple[list[tuple[UUID, int, list[PreparedEvent]]]
     return [(uuid4(), 0, [PreparedEvent(uuid4(), "tally_counted.v1", data)])], b"{}"
 
 
-async def test_a_lock_held_elsewhere_is_a_certain_answer(database: str) -> None:
-    """The server says in time that it did not get the lock, so nothing was done; and all goes on when it is free."""
+async def test_a_lock_timeout_means_that_nothing_was_done(database: str) -> None:
+    """Appends succeed once the lock is free."""
     async with EventStore.open(database, CODEC) as store:
         await store.append(counted(uuid4(), 0, 1), context())
         with psycopg.connect(database) as other:
@@ -144,8 +144,8 @@ async def test_a_lock_held_elsewhere_is_a_certain_answer(database: str) -> None:
         await within_seconds(AFTERWARDS, waiting)
 
 
-async def test_what_waits_is_bounded_in_bytes(database: str, proxy: SilentProxy) -> None:
-    """Who comes when there is no room waits outside, in bounded time, and comes in when there is room again."""
+async def test_waiting_appends_are_bounded_in_bytes(database: str, proxy: SilentProxy) -> None:
+    """Further ones wait for room in bounded time, and are queued when there is room."""
     writer = GroupWriter(behind(proxy, database), on_commit=lambda _: None, max_bytes=100_000)
     async with EventStore.open(database, CODEC):
         pass  # its tables
@@ -168,8 +168,8 @@ async def test_what_waits_is_bounded_in_bytes(database: str, proxy: SilentProxy)
         await stop(running)
 
 
-async def test_a_frozen_client_with_a_transaction_open_gives_its_locks_back(database: str) -> None:
-    """A leader that is stopped in the middle of a batch must not hold up the one that takes over."""
+async def test_a_frozen_clients_locks_are_released(database: str) -> None:
+    """A leader that is stopped in the middle of a batch must not block its successor."""
     bounds = Bounds(idle_in_transaction=0.3)
     async with await connect(database, "test", bounds) as frozen_, await connect(database, "test") as other:
         await frozen_.execute("select pg_advisory_xact_lock(1)")
@@ -178,8 +178,8 @@ async def test_a_frozen_client_with_a_transaction_open_gives_its_locks_back(data
             await frozen_.execute("select 1")
 
 
-async def test_an_operators_url_wins(database: str) -> None:
-    """Whatever it says of the bounds, and nothing that it does not."""
+async def test_parameters_in_the_url_override_defaults(database: str) -> None:
+    """Other defaults stay."""
     dsn = f"{database}?options=-c%20lock_timeout%3D77ms&application_name=credits-2&connect_timeout=9"
     async with await connect(dsn, "test") as connection:
         assert connection.info.get_parameters()["connect_timeout"] == "9"
@@ -189,7 +189,7 @@ async def test_an_operators_url_wins(database: str) -> None:
 
 
 async def test_a_silent_connection_is_cut(database: str, proxy: SilentProxy) -> None:
-    """Whatever waits on it fails at once, as unanswered; psycopg's own way would ask the silent server to cancel."""
+    """Waiting code fails at once with NoAnswer; psycopg's own cancellation would wait for the silent server."""
     async with await connect(behind(proxy, database), "test", autocommit=True) as connection:
         with proxy.silent(), pytest.raises(NoAnswer):
             async with within(0.2, connection):
@@ -201,7 +201,7 @@ async def test_a_silent_connection_is_cut(database: str, proxy: SilentProxy) -> 
         assert blocking.closed
 
 
-async def test_errors_in_time_are_what_they_are(database: str) -> None:
+async def test_errors_in_time_are_raised_unchanged(database: str) -> None:
     async with await connect(database, "test", autocommit=True) as connection:
         with pytest.raises(psycopg.errors.UndefinedTable):
             async with within(5, connection):
@@ -210,8 +210,8 @@ async def test_errors_in_time_are_what_they_are(database: str) -> None:
             await connection.execute("select 1")
 
 
-async def test_a_process_that_stood_still_gets_its_answers(database: str) -> None:
-    """Its own clock is late with everything then: what the server answered meanwhile is read first."""
+async def test_a_suspended_process_reads_its_answers(database: str) -> None:
+    """Its timers are late, too; answers that came meanwhile are read first."""
     async with await connect(database, "test", autocommit=True) as connection, within(0.2, connection):
         query = asyncio.create_task(connection.execute("select 'answered' from pg_sleep(0.1)"))
         await asyncio.sleep(0.01)
@@ -219,6 +219,6 @@ async def test_a_process_that_stood_still_gets_its_answers(database: str) -> Non
         assert await (await query).fetchone() == ("answered",)
 
 
-async def test_connecting_to_silence_is_bounded(database: str, proxy: SilentProxy) -> None:
+async def test_connecting_to_a_silent_server_is_bounded(database: str, proxy: SilentProxy) -> None:
     with proxy.silent(), pytest.raises(psycopg.OperationalError):
         await within_seconds(3, connect(behind(proxy, database), "test"))

@@ -1,4 +1,4 @@
-"""Loading a stream's state: from its events, a snapshot or the cache, now or as of then."""
+"""Loading a stream's state: from its events, a snapshot or the cache, now or as of an earlier moment."""
 
 import asyncio
 from dataclasses import replace
@@ -13,8 +13,8 @@ from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tal
 from tests.support.patience import eventually
 
 
-async def test_a_stream_that_does_not_exist(store: EventStore) -> None:
-    """Version 0 and the initial state."""
+async def test_a_missing_stream_has_the_initial_state(store: EventStore) -> None:
+    """At version 0."""
     assert await store.load(TALLY, uuid4()) == Loaded(Tally(), 0)
 
 
@@ -27,8 +27,8 @@ async def test_the_state_is_the_fold_of_the_events(store: EventStore) -> None:
     assert loaded == Loaded(Tally(total=6, changes=3), 3, appended.position, last.recorded_at)
 
 
-async def test_a_cached_state_is_brought_up_to_date(store: EventStore) -> None:
-    """What another process appended is there at the next load: a stale cache does no harm."""
+async def test_a_cached_state_is_updated(store: EventStore) -> None:
+    """With the events that another process has appended."""
     stream = uuid4()
     await store.handle(TALLY, stream, count(1), context())
     async with EventStore.open(store.dsn, CODEC) as other:
@@ -40,7 +40,7 @@ async def test_a_cached_state_is_brought_up_to_date(store: EventStore) -> None:
 
 
 async def test_the_cache_is_bounded(database: str) -> None:
-    """It keeps the streams last used, and only those; the others are simply read again."""
+    """It has the streams used last; others are read again."""
     async with EventStore.open(database, CODEC, cached_states=3) as store:
         streams = [uuid4() for _ in range(10)]
         for stream in streams:
@@ -51,16 +51,16 @@ async def test_the_cache_is_bounded(database: str) -> None:
 
 
 class TestAsOf:
-    async def test_a_version(self, store: EventStore) -> None:
-        """The state that the stream had at that version; beyond its end, the newest."""
+    async def test_load_as_of_a_version(self, store: EventStore) -> None:
+        """Beyond the end, the newest state."""
         stream = uuid4()
         await store.append(counted(stream, 0, 1, 10, 100), context())
         states = [await store.load(TALLY, stream, as_of=version) for version in range(5)]
         assert [loaded.state.total for loaded in states] == [0, 1, 11, 111, 111]
         assert [loaded.version for loaded in states] == [0, 1, 2, 3, 3]
 
-    async def test_a_time(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """What had been recorded at that moment, the moment included."""
+    async def test_load_as_of_a_time(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """Including events at that time."""
         stream = uuid4()
         await store.append(counted(stream, 0, 1, 10, 100), context())
         set_times(sql, stream, {1: 10, 2: 20, 3: 30})
@@ -70,16 +70,16 @@ class TestAsOf:
         }  # fmt: skip
         assert states[29].recorded_at == at(20)
 
-    async def test_a_time_when_a_clock_went_back(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """The answer is a state that the stream really had: never later events without earlier ones."""
+    async def test_load_as_of_a_time_when_a_clock_went_back(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """The state is one that the stream had: no later events without earlier ones."""
         stream = uuid4()
         await store.append(counted(stream, 0, 1, 10, 100), context())
         set_times(sql, stream, {1: 10, 2: 30, 3: 20})
         loaded = await store.load(TALLY, stream, as_of=at(25))
         assert (loaded.version, loaded.state.total) == (1, 1)
 
-    async def test_leaves_the_present_alone(self, store: EventStore) -> None:
-        """A look into the past is not what the next command decides on."""
+    async def test_load_as_of_does_not_change_the_cache(self, store: EventStore) -> None:
+        """The next command decides on the current state."""
         stream = uuid4()
         await store.append(counted(stream, 0, 1, 10), context())
         await store.load(TALLY, stream, as_of=1)
@@ -87,16 +87,15 @@ class TestAsOf:
 
 
 class TestSnapshots:
-    async def test_one_is_kept_every_so_many_events(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """And replaced by the next."""
+    async def test_a_snapshot_is_stored_every_so_many_events(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """It replaces the last one."""
         stream = uuid4()
         for expected in (None, None, 3, 3, 3, 6, 6):
             await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
             await asyncio.gather(*store._snapshots)
             assert snapshot(sql, stream) == expected
 
-    async def test_the_state_is_read_from_it(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """A load starts at the snapshot, not at the first event."""
+    async def test_a_load_starts_at_the_snapshot(self, store: EventStore, sql: psycopg.Connection) -> None:
         stream = await snapshotted(store, sql)
         tamper(sql, stream)
         async with EventStore.open(store.dsn, CODEC) as fresh:
@@ -106,14 +105,16 @@ class TestSnapshots:
     async def test_a_long_stream_without_a_snapshot_gets_one_with_its_next_command(
         self, store: EventStore, sql: psycopg.Connection
     ) -> None:
-        """Its whole history was folded just now, as after a release whose states have another form: never again."""
+        """Its whole history was folded, as after a release with another state version."""
         stream = uuid4()
         await store.append(counted(stream, 0, *range(10)), context())
         await store.handle(SNAPSHOT_TALLY, stream, count(1), context())
         await eventually(lambda: snapshot(sql, stream) == 11, "a snapshot")
 
-    async def test_another_state_version_reads_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """When the state's shape has changed, old snapshots are not used, and are replaced by the next one."""
+    async def test_a_snapshot_of_another_state_version_is_not_used(
+        self, store: EventStore, sql: psycopg.Connection
+    ) -> None:
+        """The next snapshot replaces it."""
         stream = await snapshotted(store, sql)
         tamper(sql, stream)
         changed = replace(SNAPSHOT_TALLY, state_version=2)
@@ -125,22 +126,23 @@ class TestSnapshots:
         async with EventStore.open(store.dsn, CODEC) as fresh:
             assert (await fresh.load(changed, stream)).state == Tally(total=6, changes=6)
 
-    async def test_one_that_cannot_be_read(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """Somebody forgot to raise the state's version: the events say it all the same."""
+    async def test_an_unreadable_snapshot_is_ignored(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """If `state_version` was not incremented, the events are folded."""
         stream = await snapshotted(store, sql)
         sql.execute("update snapshots set data = %s", (b'{"total":"three"}',))
         async with EventStore.open(store.dsn, CODEC) as fresh:
             assert (await fresh.load(SNAPSHOT_TALLY, stream)).state == Tally(total=4, changes=4)
 
-    async def test_an_older_replica_does_not_replace_it(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """In a rolling update the old version's snapshots don't push out the new one's."""
+    async def test_an_older_replica_does_not_replace_a_newer_snapshot(
+        self, store: EventStore, sql: psycopg.Connection
+    ) -> None:
+        """During a rolling update."""
         stream = await snapshotted(store, sql)
         sql.execute("update snapshots set schema = 2")
         await store_snapshot(store.pool, SNAPSHOT_TALLY, stream, Loaded(Tally(), 99))
         assert snapshot(sql, stream) == 3
 
-    async def test_the_past_is_read_from_the_events(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """`as_of` a version before the snapshot doesn't see it."""
+    async def test_load_as_of_does_not_use_later_snapshots(self, store: EventStore, sql: psycopg.Connection) -> None:
         stream = await snapshotted(store, sql)
         tamper(sql, stream)
         assert (await store.load(SNAPSHOT_TALLY, stream, as_of=2)).state == Tally(total=2, changes=2)
@@ -173,7 +175,7 @@ async def snapshotted(store: EventStore, sql: psycopg.Connection) -> UUID:
 
 
 def tamper(sql: psycopg.Connection, stream: UUID) -> None:
-    """Writes into the snapshot what no event says, to see who reads it."""
+    """Changes the snapshot, so that a test detects who reads it."""
     sql.execute(
         "update snapshots set data = %s where stream_id = %s",
         (b'{"name":"from the snapshot","total":3,"changes":3}', stream),

@@ -1,4 +1,4 @@
-"""Commands that are decided on the state that this process saw last: what that saves, and that it never shows."""
+"""Commands are decided on cached states: it saves queries, and results are the same as without a cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ from tests.support.statements import Statements, statements
 
 @pytest_asyncio.fixture
 async def other(database: str) -> AsyncIterator[EventStore]:
-    """Another replica, which sees what is recorded and not what the first one remembers."""
+    """Another replica on the same database, with a cache of its own."""
     async with EventStore.open(database, CODEC) as opened:
         yield opened
 
@@ -26,7 +26,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Statements:
     return statements(monkeypatch)
 
 
-async def test_a_command_on_a_stream_that_was_seen_is_one_statement(store: EventStore, counted: Statements) -> None:
+async def test_a_command_on_a_cached_stream_needs_one_statement(store: EventStore, counted: Statements) -> None:
     stream = uuid4()
     await store.create(TALLY, stream, [Counted(1)], context())
     assert counted.of("append_events") == 1
@@ -34,8 +34,8 @@ async def test_a_command_on_a_stream_that_was_seen_is_one_statement(store: Event
     assert (counted.of("append_events"), counted.of("events where stream_id")) == (2, 0)
 
 
-async def test_others_were_faster(store: EventStore, other: EventStore) -> None:
-    """The append says so, and it is decided again on what they have recorded."""
+async def test_a_conflict_on_a_cached_state_is_decided_again(store: EventStore, other: EventStore) -> None:
+    """On the recorded state."""
     stream = uuid4()
     await store.create(TALLY, stream, [Counted(1)], context())
     await other.handle(TALLY, stream, count(10), context())
@@ -43,8 +43,8 @@ async def test_others_were_faster(store: EventStore, other: EventStore) -> None:
     assert (handled.state.total, handled.version) == (111, 3)
 
 
-async def test_a_refusal_is_of_what_is_recorded(store: EventStore, other: EventStore) -> None:
-    """Also one that says that there is nothing to do, and one that expects a version."""
+async def test_refusals_are_decided_on_the_recorded_state(store: EventStore, other: EventStore) -> None:
+    """Also a decision without events, and an expected version."""
     stream = uuid4()
     await store.create(TALLY, stream, [Counted(1)], context())
     await other.handle(TALLY, stream, count(9), context())
@@ -65,43 +65,43 @@ async def test_a_refusal_is_of_what_is_recorded(store: EventStore, other: EventS
     assert (handled.state.total, handled.version) == (27, 7)
 
 
-async def test_a_new_stream_with_others_beside_it(store: EventStore) -> None:
-    """All or nothing; the same command again answers what there is, and records nothing."""
-    one, two, command = uuid4(), uuid4(), context()
-    beside = [StreamAppend(two, 0, [Counted(5)])]
-    made = await store.create(TALLY, one, [Counted(1), Counted(2)], command, beside=beside)
-    loaded = await store.load(TALLY, one)
-    assert (made.state, made.version) == (loaded.state, 2)
-    first, last = await store.read_stream(one)
-    assert (made.began_at, made.recorded_at) == (first.recorded_at, last.recorded_at)
+async def test_create_is_atomic_with_appends_beside_it(store: EventStore) -> None:
+    """The repeated command returns the present state and records nothing."""
+    stream, other_stream, command = uuid4(), uuid4(), context()
+    beside = [StreamAppend(other_stream, 0, [Counted(5)])]
+    created = await store.create(TALLY, stream, [Counted(1), Counted(2)], command, beside=beside)
+    loaded = await store.load(TALLY, stream)
+    assert (created.state, created.version) == (loaded.state, 2)
+    first, last = await store.read_stream(stream)
+    assert (created.began_at, created.recorded_at) == (first.recorded_at, last.recorded_at)
     assert (loaded.began_at, loaded.recorded_at) == (first.recorded_at, last.recorded_at)
     with pytest.raises(VersionConflict):
         await store.create(TALLY, uuid4(), [Counted(1)], context(), beside=beside)
-    again = await store.create(TALLY, one, [Counted(1), Counted(2)], command)
-    assert (again.state, again.version, again.events) == (made.state, 2, ())
+    repeated = await store.create(TALLY, stream, [Counted(1), Counted(2)], command)
+    assert (repeated.state, repeated.version, repeated.events) == (created.state, 2, ())
 
 
-async def test_two_states_are_read_with_one_statement(
+async def test_load_both_reads_two_states_with_one_statement(
     store: EventStore, other: EventStore, counted: Statements
 ) -> None:
-    """And are as new as what others have recorded, however much that is."""
-    one, two = uuid4(), uuid4()
-    await store.create(TALLY, one, [Counted(1)], context())
-    await store.create(TALLY, two, [Counted(2)], context())
-    await other.handle(TALLY, one, count(10), context())
+    """With all newer events of other processes."""
+    stream, other_stream = uuid4(), uuid4()
+    await store.create(TALLY, stream, [Counted(1)], context())
+    await store.create(TALLY, other_stream, [Counted(2)], context())
+    await other.handle(TALLY, stream, count(10), context())
     before = counted.of("events where stream_id")
-    first, second = await store.load_both(TALLY, one, TALLY, two)
+    first, second = await store.load_both(TALLY, stream, TALLY, other_stream)
     assert counted.of("events where stream_id") == before + 1
     assert (first.state.total, second.state.total) == (11, 2)
     for _ in range(20):
-        await other.handle(TALLY, two, count(1), context())
-    first, second = await store.load_both(TALLY, one, TALLY, two)
+        await other.handle(TALLY, other_stream, count(1), context())
+    first, second = await store.load_both(TALLY, stream, TALLY, other_stream)
     assert (first.state.total, second.state.total) == (11, 22)
-    assert store.cached(TALLY, two) == second
+    assert store.cached(TALLY, other_stream) == second
 
 
-async def test_a_state_that_stays_out_of_date_ends_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is looked up may say so again and again: the caller is answered all the same, once."""
+async def test_a_look_up_that_never_succeeds_ends_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it always finds the state outdated, `handle` raises StoreUnavailable after the deadline."""
     monkeypatch.setattr("shared.eventstore.stream_writer.DECIDE_WITHIN", 0.0)
     looks = 0
 
@@ -115,10 +115,8 @@ async def test_a_state_that_stays_out_of_date_ends_in_time(store: EventStore, mo
     assert looks == 1
 
 
-async def test_many_who_read_at_once_share_their_queries(
-    store: EventStore, other: EventStore, counted: Statements
-) -> None:
-    """And each is shown all that was recorded before he asked, by whomever."""
+async def test_concurrent_loads_share_queries(store: EventStore, other: EventStore, counted: Statements) -> None:
+    """Each sees all that was recorded before its call, by any process."""
     streams = [uuid4() for _ in range(50)]
     for stream in streams:
         await store.create(TALLY, stream, [Counted(1)], context())
@@ -128,21 +126,20 @@ async def test_many_who_read_at_once_share_their_queries(
     before = counted.of("events")
     loaded = await asyncio.gather(*(store.load(TALLY, stream) for stream in streams))
     assert counted.of("events") == before + 1
-    totals = [each.state.total for each in loaded]
+    totals = [state.state.total for state in loaded]
     assert totals == [1 + number if number % 2 else 1 for number in range(len(streams))]
     assert [store.cached(TALLY, stream) for stream in streams] == loaded
 
 
-async def test_more_newer_bytes_than_are_read_for_all_at_once(
+async def test_loads_read_by_themselves_beyond_the_bound_of_a_shared_query(
     store: EventStore, other: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody who asked reads by himself."""
     monkeypatch.setattr("shared.eventstore.newer_events.MAX_BYTES", 1)
-    one, two = uuid4(), uuid4()
-    for stream in (one, two):
+    stream_id, other_id = uuid4(), uuid4()
+    for stream in (stream_id, other_id):
         await store.create(TALLY, stream, [Counted(1)], context())
         for _ in range(3):
             await other.handle(TALLY, stream, count(10), context())
-    first, second = await store.load_both(TALLY, one, TALLY, two)
+    first, second = await store.load_both(TALLY, stream_id, TALLY, other_id)
     assert (first.state.total, second.state.total) == (31, 31)
     assert (first.version, second.version) == (4, 4)

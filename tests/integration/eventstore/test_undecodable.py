@@ -1,4 +1,4 @@
-"""A stored event that can't be decoded (a slip of a release, damage) stops its own stream only."""
+"""A stored event that can't be decoded (a bug, or damage) stops its own stream only."""
 
 from uuid import uuid4
 
@@ -23,13 +23,13 @@ def damage(sql: psycopg.Connection) -> None:
     sql.execute("update events set data = %s where position = 2", (DAMAGED,))
 
 
-async def test_who_passes_it_on_is_not_held_up(store: EventStore, sql: psycopg.Connection) -> None:
-    """Readers who decode get an error that says what was found; a command on its stream is refused by it."""
+async def test_readers_that_do_not_decode_it_continue(store: EventStore, sql: psycopg.Connection) -> None:
+    """Readers that decode it get an error with the cause; commands on its stream fail with it."""
     streams = [uuid4() for _ in range(3)]
     for stream in streams:
         await store.append(counted(stream, 0, 1), context())
     damage(sql)
-    assert [each.data for each in (await store.read_undecoded(0, 10, TYPES)).events][1] == DAMAGED
+    assert [event.data for event in (await store.read_undecoded(0, 10, TYPES)).events][1] == DAMAGED
     before = await store.read_batch(0, 10)
     assert (before.position, before.size) == (1, 1), "what stands before it can be read"
     assert (await store.read_batch(2, 10)).position == 3
@@ -40,26 +40,26 @@ async def test_who_passes_it_on_is_not_held_up(store: EventStore, sql: psycopg.C
     assert (await store.load(TALLY, streams[2])).version == 1
 
 
-async def test_a_process_parks_it(store: EventStore, sql: psycopg.Connection) -> None:
-    """Its stream waits behind it, all others flow, and operators see it."""
-    sick, well = uuid4(), uuid4()
-    await store.append(counted(well, 0, 1), context())
-    await store.append(counted(sick, 0, 2), context())
-    await store.append(counted(sick, 1, 3), context())
-    await store.append(counted(well, 1, 4), context())
+async def test_a_process_parks_it_and_its_stream(store: EventStore, sql: psycopg.Connection) -> None:
+    """Other streams continue, and operators see it."""
+    damaged, healthy = uuid4(), uuid4()
+    await store.append(counted(healthy, 0, 1), context())
+    await store.append(counted(damaged, 0, 2), context())
+    await store.append(counted(damaged, 1, 3), context())
+    await store.append(counted(healthy, 1, 4), context())
     damage(sql)
-    seen: list[RecordedEvent] = []
+    reacted_to: list[RecordedEvent] = []
 
     async def react(recorded: RecordedEvent) -> None:
-        seen.append(recorded)
+        reacted_to.append(recorded)
 
     async with background(ProcessRunner(store, Process("mirror-v1", (Counted,), react)).run):
-        await eventually(lambda: len(seen) == 2, "the other stream flows")
+        await eventually(lambda: len(reacted_to) == 2, "the other stream flows")
         await eventually(lambda: statuses(sql) == ["parked", "waiting"], "it is parked, and the one behind it waits")
-    assert [each.event for each in seen] == [Counted(1), Counted(4)]
+    assert [recorded_event.event for recorded_event in reacted_to] == [Counted(1), Counted(4)]
     async with store.pool.connection() as connection:
         [parked, _] = await operator_actions.list_parked(connection)
-    assert (parked.position, parked.stream_id, parked.body) == (2, sick, DAMAGED)
+    assert (parked.position, parked.stream_id, parked.body) == (2, damaged, DAMAGED)
     assert "Expected `int`, got `str`" in (parked.error or "")
 
 

@@ -1,4 +1,4 @@
-"""Waiting for what another connection or process does."""
+"""Waiting for another connection or process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 async def soon(awaitable: Awaitable[T]) -> T:
-    """The result, or a failure where a broken store would wait for ever."""
+    """The result. Fails after a time, so that a broken store does not hang the test."""
     async with asyncio.timeout(PATIENCE):
         return await awaitable
 
 
 def take_append_lock(connection: psycopg.Connection) -> None:
-    """Begins a transaction that keeps every writer of the store waiting until it ends."""
+    """Begins a transaction that blocks all writers of the store until it ends."""
     connection.execute("begin")
     connection.execute("select pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
 
 
 def writers_waiting(connection: psycopg.Connection) -> int:
-    """How many backends of this database wait for the append lock."""
+    """The number of backends of this database that wait for the append lock."""
     row = connection.execute(
         "select count(*) from pg_locks where locktype = 'advisory' and not granted"
         " and database = (select oid from pg_database where datname = current_database())"

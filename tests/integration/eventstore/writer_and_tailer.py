@@ -1,4 +1,4 @@
-"""A process that writes and tails at once: `python -m … DSN STREAMS TOTAL` prints the tail it saw as JSON."""
+"""A process that writes and tails: `python -m … DSN STREAMS TOTAL` prints the events that it tailed, as JSON."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ EVENTS_PER_STREAM = 8
 
 
 async def main(dsn: str, streams: int, total: int) -> None:
-    """Appends to its streams side by side, and tails until it has seen `total` events of everybody's."""
+    """Appends to its streams, and tails until it has read `total` events of all processes."""
     async with EventStore.open(dsn, CODEC) as store:
 
         async def write() -> None:
@@ -21,15 +21,15 @@ async def main(dsn: str, streams: int, total: int) -> None:
                 await store.append(counted(stream, version, version, version + 1), context())
 
         async def tail() -> list[tuple[int, str, int]]:
-            seen: list[tuple[int, str, int]] = []
+            tailed: list[tuple[int, str, int]] = []
             async for batch in store.tail(0, limit=50):
-                seen += [(event.position, str(event.stream_id), event.version) for event in batch.events]
-                if len(seen) >= total:
+                tailed += [(event.position, str(event.stream_id), event.version) for event in batch.events]
+                if len(tailed) >= total:
                     break
-            return seen
+            return tailed
 
-        seen, *_ = await asyncio.gather(tail(), *(write() for _ in range(streams)))
-    print(json.dumps(seen))
+        tailed, *_ = await asyncio.gather(tail(), *(write() for _ in range(streams)))
+    print(json.dumps(tailed))
 
 
 if __name__ == "__main__":

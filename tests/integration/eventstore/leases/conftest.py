@@ -12,19 +12,19 @@ from tests.integration.eventstore.tally import CODEC
 async def start(database: str) -> AsyncIterator[Start]:
     async with EventStore.open(database, CODEC):
         pass  # its tables
-    made: list[Replica] = []
+    replicas: list[Replica] = []
 
     def start_one(name: str, dsn: str = database, **options: float) -> Replica:
-        made.append(Replica(dsn, name, **options))
-        return made[-1]
+        replicas.append(Replica(dsn, name, **options))
+        return replicas[-1]
 
     yield start_one
-    for replica in made:
+    for replica in replicas:
         await replica.close()
 
 
 @pytest.fixture
 def sql(database: str) -> Iterator[psycopg.Connection]:
-    """Beside no store of the test's own, whose leases would be counted too."""
+    """Opened without a store, whose own leases would be counted."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection

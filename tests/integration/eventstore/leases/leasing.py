@@ -1,4 +1,4 @@
-"""Processes as far as their leases go: what the tests of leases start and wait for."""
+"""Replicas for the tests of leases, and conditions to wait for."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ TTL = 1.0
 
 
 class Replica:
-    """A process as far as its leases go, and what it leads."""
+    """The leases of one process, and its work while it leads."""
 
     def __init__(self, dsn: str, name: str, *, ttl: float = TTL) -> None:
         self.name, self.leases = name, Leases(dsn, name, ttl=ttl)

@@ -1,4 +1,4 @@
-"""Fencing: what one that leads no more still does is refused, in the middle of a transaction too."""
+"""Fencing: writes of a holder that has lost its lease are rejected, also in the middle of a transaction."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ from tests.support.patience import eventually
 from tests.support.silence import frozen
 
 
-async def test_one_that_stood_still_is_fenced(database: str, start: Start, sql: psycopg.Connection) -> None:
-    """It was frozen for longer than its lease lasts: what it still does in a transaction is refused."""
+async def test_a_holder_that_was_frozen_is_fenced(database: str, start: Start, sql: psycopg.Connection) -> None:
+    """It was frozen for longer than its lease lasts: its next transaction is rejected."""
     first = await leader(start("a").wants("x"))
     lease = first.leads["x"]
     async with await connect(database, "test") as frozen:
@@ -31,10 +31,10 @@ async def test_one_that_stood_still_is_fenced(database: str, start: Start, sql: 
     await eventually(lambda: first.leads.get("x") is not lease, "its work was stopped")
 
 
-async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
+async def test_no_replica_takes_over_during_a_fenced_transaction(
     database: str, start: Start, sql: psycopg.Connection
 ) -> None:
-    """What was checked may be committed: the next leader comes after it, and sees it."""
+    """The next leader acquires the lease after the commit, and sees what was committed."""
     first = await leader(start("a", ttl=60).wants("x"))
     async with await connect(database, "test") as connection:
         await first.leads["x"].fence(connection)
@@ -47,10 +47,10 @@ async def test_nobody_takes_over_in_the_middle_of_a_checked_transaction(
 
 
 @pytest.mark.parametrize("in_the_middle_of", ["statements", "a COPY", "a pipeline"])
-async def test_a_transaction_that_stands_still_is_ended_when_its_lease_has_expired(
+async def test_a_transaction_ends_with_its_lease(
     database: str, start: Start, sql: psycopg.Connection, in_the_middle_of: str
 ) -> None:
-    """No timeout of the server's ends each of them: a client that is stopped would keep its lease as long as it is."""
+    """No timeout of the server covers a COPY and a pipeline, too: a stopped client would keep its locks."""
     sql.execute("create table written (token bigint)")
     first = await leader(start("a").wants("x"))
     lease = first.leads["x"]
@@ -89,8 +89,10 @@ async def test_checkpoints_are_fenced(database: str, start: Start) -> None:
         assert await checkpoint(store, "x") == 5
 
 
-async def test_a_process_that_is_stopped_and_goes_on(database: str, start: Start, sql: psycopg.Connection) -> None:
-    """It is replaced within its lease's life; awake again, in the middle of what it did, it writes nothing more."""
+async def test_a_stopped_process_writes_nothing_when_it_continues(
+    database: str, start: Start, sql: psycopg.Connection
+) -> None:
+    """It is replaced within its lease's TTL."""
     sql.execute("create table written (id bigserial primary key, who text, token bigint)")
     command = (sys.executable, "-m", "tests.integration.eventstore.leading_process", database)
     first = await asyncio.create_subprocess_exec(*command, "first", str(TTL))

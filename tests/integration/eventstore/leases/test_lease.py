@@ -1,4 +1,4 @@
-"""Leases: one leads, and another takes over when it can't."""
+"""Leases: one replica leads, and another one takes over when it can't."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from tests.support.patience import eventually
 from tests.support.silence import SilentProxy
 
 
-async def test_one_of_many_leads(start: Start) -> None:
+async def test_one_replica_of_many_leads(start: Start) -> None:
     replicas = [start(str(number)).wants("x", "y") for number in range(3)]
     first = await leader(*replicas)
     await leader(*replicas, of="y")
@@ -25,8 +25,8 @@ async def test_one_of_many_leads(start: Start) -> None:
     assert sum(replica.times for replica in replicas) == 2
 
 
-async def test_two_in_one_process_take_turns(start: Start) -> None:
-    """The session's own locks would let it in twice."""
+async def test_two_works_of_one_process_take_turns(start: Start) -> None:
+    """The session's own advisory locks would let both in."""
     replica = start("a")
     replica.wants("x", "x")
     await leader(replica)
@@ -34,8 +34,8 @@ async def test_two_in_one_process_take_turns(start: Start) -> None:
     assert (replica.times, replica.leads["x"].token) == (1, 1)
 
 
-async def test_one_that_ends_is_followed_at_once(start: Start) -> None:
-    """Long before its lease has expired."""
+async def test_a_lease_is_free_at_once_when_its_holder_ends(start: Start) -> None:
+    """Long before it expires."""
     first = await leader(start("a", ttl=60).wants("x"))
     second = start("b", ttl=60).wants("x")
     began = time.monotonic()
@@ -44,8 +44,8 @@ async def test_one_that_ends_is_followed_at_once(start: Start) -> None:
     assert time.monotonic() - began < 10
 
 
-async def test_one_whose_session_dies_is_followed_at_once(start: Start, sql: psycopg.Connection) -> None:
-    """A process that is killed takes its connection with it, and the server lets its locks go."""
+async def test_a_lease_is_free_at_once_when_its_session_ends(start: Start, sql: psycopg.Connection) -> None:
+    """The server releases the locks of a killed process when its connection ends."""
     first = await leader(start("a", ttl=60).wants("x"))
     token = first.leads["x"].token
     second = start("b", ttl=60).wants("x")
@@ -57,7 +57,7 @@ async def test_one_whose_session_dies_is_followed_at_once(start: Start, sql: psy
     assert (await leader(second)).leads["x"].token == token + 1
 
 
-async def test_a_lost_connection_that_comes_back_keeps_the_lease(start: Start, sql: psycopg.Connection) -> None:
+async def test_a_new_connection_keeps_the_lease(start: Start, sql: psycopg.Connection) -> None:
     replica = await leader(start("a", ttl=60).wants("x"))
     for _ in range(3):
         sql.execute(
@@ -72,8 +72,8 @@ async def locked(sql: psycopg.Connection) -> bool:
     return bool(row and row[0])
 
 
-async def test_a_silent_one_is_replaced_and_stops_by_itself(database: str, start: Start) -> None:
-    """Within the lease's life; both clocks count from before the last renewal was sent."""
+async def test_a_holder_without_answers_is_replaced_and_stops(database: str, start: Start) -> None:
+    """Within the TTL; both clocks count from before the last renewal was sent."""
     server = urlsplit(database)
     with SilentProxy((server.hostname, server.port)) as proxy:
         user = server.netloc.rpartition("@")[0]
@@ -91,8 +91,8 @@ async def test_a_silent_one_is_replaced_and_stops_by_itself(database: str, start
         assert second.leads["x"].token == token + 1
 
 
-async def test_a_leader_that_fails_lets_another_one_try(start: Start) -> None:
-    """One that has lost what else it needs gives up, and waits a moment before it wants the lease again."""
+async def test_a_failed_leader_pauses_before_its_next_try(start: Start) -> None:
+    """So another replica acquires the lease."""
     first = start("a")
     first.failure = ConnectionError("NATS is away")
     first.wants("x")
@@ -103,7 +103,7 @@ async def test_a_leader_that_fails_lets_another_one_try(start: Start) -> None:
     assert await leader(first) is first
 
 
-async def test_work_that_loses_a_cancellation_has_ended_before_the_lease_goes(
+async def test_work_that_loses_a_cancellation_ends_before_the_lease_is_released(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.stopping.PATIENCE", 0.2)
@@ -127,8 +127,8 @@ async def test_work_that_loses_a_cancellation_has_ended_before_the_lease_goes(
     await soon(closing)
 
 
-async def test_standbys_cost_one_connection_and_no_write(start: Start, sql: psycopg.Connection) -> None:
-    """However many leases they wait for; a leader of all of them renews them with one."""
+async def test_standbys_need_one_connection_and_write_nothing(start: Start, sql: psycopg.Connection) -> None:
+    """For any number of leases; a leader of all of them renews them over one connection."""
     names = [f"lease-{number}" for number in range(10)]
     first = start("a", ttl=10).wants(*names)
     await eventually(lambda: len(first.leads) == 10, "it leads all")
@@ -140,16 +140,16 @@ async def test_standbys_cost_one_connection_and_no_write(start: Start, sql: psyc
     writes = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relname = 'leases'"
     began, commits_before, writes_before = time.monotonic(), count(sql, commits), count(sql, writes)
     await asyncio.sleep(6)
-    committed, written = count(sql, commits) - commits_before, count(sql, writes) - writes_before
+    committed, writes_after = count(sql, commits) - commits_before, count(sql, writes) - writes_before
     rounds = (time.monotonic() - began) / 2.5 + 1
-    assert written <= rounds * len(names)
+    assert writes_after <= rounds * len(names)
     looks = (time.monotonic() - began) / 0.5 + 1
     assert committed <= rounds + looks + 10  # 10: this test's own, and autovacuum's
     assert sql.execute(connections).fetchone() == (2,)
 
 
-async def test_a_process_of_the_release_before_leads_alone(database: str, start: Start) -> None:
-    """It knows of an advisory lock under the bare name only; both are not active at the same time."""
+async def test_a_process_of_the_previous_release_leads_alone(database: str, start: Start) -> None:
+    """It locks the bare name only; both are not active at the same time."""
     old = "select pg_try_advisory_lock(hashtextextended('x', 0))"
     with psycopg.connect(database, autocommit=True) as before:
         assert before.execute(old).fetchone() == (True,)
