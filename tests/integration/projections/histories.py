@@ -1,4 +1,4 @@
-"""Histories of tallies, and what they become in read tables."""
+"""Histories of tallies, and the rows that read tables make of them."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.patience import PATIENCE
 
 
 async def some_history(store: EventStore, streams: int = 30) -> int:
-    """Tallies opened, counted and, some of them, closed; returns the last position."""
+    """Opens tallies, counts, and closes some of them; returns the last position."""
     results = await asyncio.gather(
         *(
             store.append(
@@ -32,7 +32,7 @@ async def some_history(store: EventStore, streams: int = 30) -> int:
 
 
 async def projected(store: EventStore, *projections: Projection[Any]) -> int:
-    """Lets a projector take in everything there is."""
+    """Runs a projector until it has applied all events."""
     async with projecting(store, *projections) as projector:
         head = await store.head()
         assert await projector.caught_up(head, PATIENCE)
@@ -40,9 +40,9 @@ async def projected(store: EventStore, *projections: Projection[Any]) -> int:
 
 
 def tables(sql: psycopg.Connection) -> set[str]:
-    """The read tables that there are."""
-    found = sql.execute("select tablename from pg_tables where tablename ~ '^(tallies|sums|steps)'")
-    return {row[0] for row in found}
+    """The names of the existing read tables."""
+    names = sql.execute("select tablename from pg_tables where tablename ~ '^(tallies|sums|steps)'")
+    return {row[0] for row in names}
 
 
 def indexes(sql: psycopg.Connection, table: str) -> set[str]:

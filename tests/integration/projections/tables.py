@@ -76,7 +76,7 @@ def kind_of(by: int) -> str:
 
 
 def sum_keys(recorded: RecordedEvent) -> Iterable[Key]:
-    """A count goes to the sum of its kind; closing touches both, of which there may be none."""
+    """A count changes the sum of its kind; closing changes both, of which there may be none."""
     match recorded.event:
         case Counted(by=by):
             return [(recorded.stream_id, kind_of(by))]
@@ -133,7 +133,7 @@ ALL = (TALLIES, SUMS, STEPS)
 
 @contextlib.asynccontextmanager
 async def projecting(store: EventStore, *projections: Projection[Any], rest: float = REST) -> AsyncIterator[Projector]:
-    """A projector at work until the block ends."""
+    """Runs a projector for the length of a block."""
     projector = Projector(store, projections or ALL, rest=rest)
     await projector.prepare()
     task = asyncio.create_task(projector.run())
@@ -147,23 +147,23 @@ async def projecting(store: EventStore, *projections: Projection[Any], rest: flo
 
 
 def rows(sql: psycopg.Connection, table: str) -> list[tuple[Any, ...]]:
-    """All rows, in an order of their own."""
-    found = sql.execute(query.SQL("select * from {}").format(query.Identifier(table))).fetchall()
-    return sorted(found, key=repr)
+    """All rows, sorted."""
+    table_rows = sql.execute(query.SQL("select * from {}").format(query.Identifier(table))).fetchall()
+    return sorted(table_rows, key=repr)
 
 
 async def expected(store: EventStore, projection: Projection[Any]) -> list[tuple[Any, ...]]:
-    """The rows that the events say, folded one by one without any database."""
+    """The expected rows: the events folded one by one, without a database."""
     table: dict[Key, Any] = {}
     for recorded in await store.read_all(limit=1_000_000, types=projection.types):
         for key in projection.keys(recorded):
             table[key] = projection.project(table.get(key), recorded)
-    found = [row for row in table.values() if row is not None]
-    return sorted((tuple(column(value) for value in msgspec.structs.astuple(row)) for row in found), key=repr)
+    expected_rows = [row for row in table.values() if row is not None]
+    return sorted((tuple(column(value) for value in msgspec.structs.astuple(row)) for row in expected_rows), key=repr)
 
 
 def column(value: Any) -> Any:
-    """As psycopg gives it: `json` comes as plain lists and dicts."""
+    """The value as psycopg returns it: `json` as lists and dicts."""
     if isinstance(value, msgspec.Struct | list | dict):
         return msgspec.json.decode(msgspec.json.encode(value))
     return value

@@ -1,4 +1,4 @@
-"""What a projector holds in memory is bounded in bytes, whatever rows are like."""
+"""The bytes that a projector holds in memory are bounded, whatever the size of rows."""
 
 import asyncio
 from typing import Any
@@ -18,8 +18,8 @@ BUDGET = 40_000
 LARGE = {"text": "x" * 5_000}
 
 
-async def test_rows_are_read_in_pieces_that_fit(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many small events that each touch a large row: read together, the rows would be more than what may be held."""
+async def test_large_rows_are_read_in_several_queries(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small events each change a large row: together, the rows would exceed the bound."""
     monkeypatch.setattr(table, "ROWS_BYTES", BUDGET)
     monkeypatch.setattr(table, "CHUNK", 2)
     rejected: list[str] = []

@@ -1,4 +1,4 @@
-"""A leader of which one task was cancelled alone ends, and its successor does all of it: also where nothing happens."""
+"""A leader ends when one of its tasks is cancelled alone, and its successor does all of the work."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from tests.support.patience import PATIENCE, eventually
 from tests.support.tasks import cancel_alone, running
 
 
-async def test_tables_of_another_release_are_claimed_all_the_same(store: EventStore) -> None:
-    """No event comes that would wake the leader."""
+async def test_the_successor_claims_tables_of_another_release(store: EventStore) -> None:
+    """Without an event that would wake it."""
     await some_history(store)
     await projected(store, TALLIES)
     await some_history(store)
@@ -24,11 +24,11 @@ async def test_tables_of_another_release_are_claimed_all_the_same(store: EventSt
             assert await projector.caught_up(await store.head(), PATIENCE)
             before = leases_taken(logs)
             cancel_alone("Leader._claim_missing")
-            await eventually(lambda: [each for each in logs if each["event"] == "lease_work_failed"], "it ends")
+            await eventually(lambda: [entry for entry in logs if entry["event"] == "lease_work_failed"], "it ends")
             await eventually(lambda: leases_taken(logs) > before, "it leads again")
 
 
-async def test_a_table_that_is_behind_catches_up_all_the_same(
+async def test_the_successor_lets_a_table_catch_up(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "BATCH", 5)
@@ -44,4 +44,4 @@ async def test_a_table_that_is_behind_catches_up_all_the_same(
 
 
 def leases_taken(logs: list[Any]) -> int:
-    return sum(each["event"] == "lease_taken" and "projector" in each["lease"] for each in logs)
+    return sum(entry["event"] == "lease_taken" and "projector" in entry["lease"] for entry in logs)

@@ -1,4 +1,4 @@
-"""`emprops projections`: what an operator sees of read tables, and does about them."""
+"""`emprops projections`: what operators see of read tables, and what they can do."""
 
 import asyncio
 import contextlib
@@ -33,9 +33,9 @@ def granted(amount: int) -> CreditsGranted:
 
 @pytest.fixture
 def data(database: str, tmp_path: Path) -> Iterator[Path]:
-    """The folder of a set of which only the credits' database is there."""
+    """The folder of a set with only the credits' database."""
     nowhere = "http://127.0.0.1:1"
-    made = SetFile(
+    set_file = SetFile(
         url=nowhere,
         pid=1,
         replicas=1,
@@ -51,7 +51,7 @@ def data(database: str, tmp_path: Path) -> Iterator[Path]:
         services={"credits": ServiceInfo(urls=[nowhere], database_url=database, nats_url="nats://127.0.0.1:1")},
         ports={},
     )
-    write_private(tmp_path / "set.json", msgspec.json.encode(made))
+    write_private(tmp_path / "set.json", msgspec.json.encode(set_file))
     with hold(tmp_path):  # as its supervisor does, while it runs
         yield tmp_path
 
@@ -63,16 +63,18 @@ def call(data: Path, command: str, *arguments: str) -> Result:
 
 
 def printed(data: Path, command: str, *arguments: str) -> Any:
-    done = call(data, command, *arguments, "--json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+    result = call(data, command, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 async def record(store: EventStore, *amounts: int) -> int:
-    """On the stream of one account; the last position."""
+    """Records events of one account; returns the last position."""
     version = len(await store.read_stream(USER))
     context = Context(uuid4(), "user:test")
-    return (await store.append([StreamAppend(USER, version, [granted(each) for each in amounts])], context)).position
+    return (
+        await store.append([StreamAppend(USER, version, [granted(amount) for amount in amounts])], context)
+    ).position
 
 
 @contextlib.asynccontextmanager
@@ -82,12 +84,12 @@ async def opened(database: str) -> AsyncIterator[EventStore]:
 
 
 async def test_tables_are_listed_rebuilt_and_checked(database: str, data: Path) -> None:
-    """By their own names, versions and all; a check that finds nothing exits with 0, one that does with 1."""
+    """By their names with versions; a check exits with 0 if the tables are equal, with 1 if not."""
     async with opened(database) as store, projecting(store, *SERVICE.projections) as projector:
         assert await projector.caught_up(await record(store, 5, 6), PATIENCE)
 
     listed = await asyncio.to_thread(printed, data, "list")
-    assert {each["name"]: (each["status"], each["position"], each["events"]) for each in listed["tables"]} == {
+    assert {row["name"]: (row["status"], row["position"], row["events"]) for row in listed["tables"]} == {
         projection.table: ("live", 2, 0) for projection in SERVICE.projections
     }
     [report] = await asyncio.to_thread(printed, data, "rebuild", "accounts")
@@ -95,19 +97,19 @@ async def test_tables_are_listed_rebuilt_and_checked(database: str, data: Path) 
 
     with psycopg.connect(database, autocommit=True) as sql:
         sql.execute("update accounts_v1 set available = 0")
-        done = await asyncio.to_thread(call, data, "rebuild", "accounts_v1", "--check", "--json")
-        assert done.exit_code == 1
-        assert [(each["missing"], each["extra"]) for each in json.loads(done.stdout)] == [(1, 1)]
+        result = await asyncio.to_thread(call, data, "rebuild", "accounts_v1", "--check", "--json")
+        assert result.exit_code == 1
+        assert [(row["missing"], row["extra"]) for row in json.loads(result.stdout)] == [(1, 1)]
         sql.execute("alter table accounts_v1 add more text")
-        done = await asyncio.to_thread(call, data, "rebuild", "accounts", "--check")
-        assert done.exit_code == 1
-        assert "not compared" in done.output
-        assert "the same" not in done.output
+        result = await asyncio.to_thread(call, data, "rebuild", "accounts", "--check")
+        assert result.exit_code == 1
+        assert "not compared" in result.output
+        assert "the same" not in result.output
 
 
-async def test_what_a_table_is_stuck_on_is_shown_and_skipped(database: str, data: Path) -> None:
-    """The event, the error, the reason and who gave it; a terminal is told nothing that it would obey."""
-    [entries] = [each for each in SERVICE.projections if each.name == "entries"]
+async def test_a_stuck_table_shows_its_event_which_can_be_skipped(database: str, data: Path) -> None:
+    """With error, reason and actor; control characters are escaped for terminals."""
+    [entries] = [table for table in SERVICE.projections if table.name == "entries"]
 
     def project(row: Any, recorded: RecordedEvent) -> Any:
         if recorded.position == 2:
@@ -118,24 +120,24 @@ async def test_what_a_table_is_stuck_on_is_shown_and_skipped(database: str, data
         await record(store, 1, 2, 3)
 
         async def failed() -> bool:
-            return [each.status for each in await projector.lag()] == ["failed"]
+            return [table.status for table in await projector.lag()] == ["failed"]
 
         await eventually(failed, "it is stuck")
-        shown = (await asyncio.to_thread(call, data, "list")).output
-        assert "entries_v1" in shown
-        assert "failed" in shown
-        assert "\x1b" not in shown
-        done = await asyncio.to_thread(
+        output = (await asyncio.to_thread(call, data, "list")).output
+        assert "entries_v1" in output
+        assert "failed" in output
+        assert "\x1b" not in output
+        result = await asyncio.to_thread(
             printed, data, "skip", "--table", "entries_v1", "--position", "2", "--reason", "ticket 12"
         )
-        assert (done["position"], done["reason"]) == (2, "ticket 12")
+        assert (result["position"], result["reason"]) == (2, "ticket 12")
 
         async def went_on() -> bool:
-            return [(each.status, each.position) for each in await projector.lag()] == [("live", 3)]
+            return [(table.status, table.position) for table in await projector.lag()] == [("live", 3)]
 
         await eventually(went_on, "it goes on")
     listed = await asyncio.to_thread(printed, data, "list")
-    assert [(each["table"], each["reason"]) for each in listed["skipped"]] == [("entries_v1", "ticket 12")]
+    assert [(table["table"], table["reason"]) for table in listed["skipped"]] == [("entries_v1", "ticket 12")]
     refused = await asyncio.to_thread(
         call, data, "skip", "--table", "entries_v1", "--position", "3", "--reason", "too late"
     )
@@ -143,15 +145,15 @@ async def test_what_a_table_is_stuck_on_is_shown_and_skipped(database: str, data
     assert "has applied the event at 3" in refused.output
 
 
-async def test_versions_that_nobody_uses_are_shown_and_dropped(database: str, data: Path) -> None:
+async def test_unused_versions_are_listed_and_dropped(database: str, data: Path) -> None:
     old = replace(SERVICE.projections[0], name="old", version=7)
     async with opened(database) as store:
         await Projector(store, [old, *SERVICE.projections]).prepare()
         await table_usage.record(store, SERVICE.projections, "credits-1", "0.2.0")
     with psycopg.connect(database, autocommit=True) as sql:
         sql.execute("update read_tables set moved_at = moved_at - interval '8 days'")
-    shown = await asyncio.to_thread(printed, data, "unused")
-    assert (shown["unused"], shown["dropped"]) == (["old_v7"], [])
-    assert {each["users"] for each in shown["tables"]} == {"", "0.2.0 (credits-1)"}
+    output = await asyncio.to_thread(printed, data, "unused")
+    assert (output["unused"], output["dropped"]) == (["old_v7"], [])
+    assert {table["users"] for table in output["tables"]} == {"", "0.2.0 (credits-1)"}
     assert (await asyncio.to_thread(printed, data, "unused", "--drop"))["dropped"] == ["old_v7"]
     assert "old_v7" not in (await asyncio.to_thread(call, data, "unused")).output

@@ -1,4 +1,4 @@
-"""Comparing a table with the events: what it has that they don't say, and the other way round."""
+"""Comparing a live table with one that is rebuilt from the events."""
 
 import psycopg
 import pytest
@@ -10,26 +10,26 @@ from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, expe
 
 
 class TestComparing:
-    """`swap=False` only looks: what the live table has that the events don't say, and the other way round."""
+    """`swap=False` only counts the rows that differ."""
 
-    async def test_a_sound_table(self, store: EventStore) -> None:
+    async def test_equal_tables_have_no_difference(self, store: EventStore) -> None:
         await some_history(store)
         await projected(store)
         assert (await compare(store)) == (0, 0)
 
-    async def test_a_row_that_was_changed(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_a_changed_row_is_missing_and_extra(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute("update tallies_v1 set total = total + 1 where name = 't1'")
         assert (await compare(store)) == (1, 1)
 
-    async def test_rows_that_were_taken_away(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_deleted_rows_are_extra(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute("delete from tallies_v1 where name in ('t1', 't2')")
         assert (await compare(store)) == (0, 2)
 
-    async def test_a_row_that_was_put_in(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_an_inserted_row_is_missing(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute(
@@ -37,7 +37,7 @@ class TestComparing:
         )
         assert (await compare(store)) == (1, 0)
 
-    async def test_leaves_everything_as_it_was(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_a_comparison_changes_nothing(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute("update tallies_v1 set total = total + 1")
@@ -46,7 +46,7 @@ class TestComparing:
         assert rows(sql, "tallies_v1") == before
         assert tables(sql) == {"sums_v1", "steps_v1", "tallies_v1"}
 
-    async def test_a_rebuild_mends_it(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_a_rebuild_repairs_the_table(self, store: EventStore, sql: psycopg.Connection) -> None:
         await some_history(store)
         await projected(store)
         sql.execute("update tallies_v1 set total = 0 where total > 0")
@@ -60,8 +60,10 @@ async def compare(store: EventStore) -> tuple[int, int]:
     return result.missing, result.extra
 
 
-async def test_many_ranges(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are compared in ranges of keys, of one column or several; what differs anywhere is counted once."""
+async def test_rows_are_compared_in_ranges_of_keys(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one column or several; each difference is counted once."""
     monkeypatch.setattr(comparison, "RANGE", 3)
     await some_history(store)
     await projected(store)

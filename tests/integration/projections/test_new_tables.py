@@ -1,4 +1,4 @@
-"""A release whose tables are new, of a new version or gone: each is built beside what there is."""
+"""A release with new tables, new versions or fewer tables: each table is built beside the existing ones."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -14,7 +14,7 @@ from tests.integration.projections.tables import ALL, TALLIES, TallyRow, expecte
 
 
 class CountsRow(msgspec.Struct, frozen=True):
-    """Version 2 of the tallies' rows: another column."""
+    """Version 2 of the tallies' rows, with another column."""
 
     id: UUID
     name: str
@@ -46,8 +46,8 @@ SECOND = replace(
 
 
 class TestAtStart:
-    async def test_a_new_version(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """It is built beside the old one, here with another column, and the old one stays as it was."""
+    async def test_a_new_version_is_built_beside_the_old_one(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """Here with another column; the old one is not changed."""
         await some_history(store)
         await projected(store)
         before = rows(sql, "tallies_v1")
@@ -57,7 +57,7 @@ class TestAtStart:
         assert indexes(sql, "tallies_v2") == {"tallies_v2_pkey", "tallies_v2_highest"}
         assert rows(sql, "tallies_v1") == before
 
-    async def test_a_new_version_before_the_first_event_was_seen(
+    async def test_a_new_version_of_an_empty_table_applies_each_event_once(
         self, store: EventStore, sql: psycopg.Connection
     ) -> None:
         """Events that no version has seen are taken in once."""
@@ -66,8 +66,8 @@ class TestAtStart:
         await projected(store, SECOND, *ALL[1:])
         assert rows(sql, "tallies_v2") == await expected(store, SECOND)
 
-    async def test_the_old_version_again(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """Rolled back to the old version, its table goes on where it was: nothing is built anew."""
+    async def test_an_old_version_continues_after_a_rollback(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """Its table is not built again."""
         await some_history(store)
         first = await projected(store, TALLIES)
         await some_history(store)
@@ -76,7 +76,9 @@ class TestAtStart:
         await projected(store, TALLIES)
         assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
-    async def test_a_new_table_on_old_history(self, store: EventStore, sql: psycopg.Connection) -> None:
+    async def test_a_new_table_catches_up_and_joins_the_others(
+        self, store: EventStore, sql: psycopg.Connection
+    ) -> None:
         """It catches up by itself, and goes on with the others."""
         await some_history(store)
         await projected(store, TALLIES)
@@ -85,8 +87,8 @@ class TestAtStart:
         for projection in ALL:
             assert rows(sql, projection.table) == await expected(store, projection)
 
-    async def test_a_table_less(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """A projection that is no longer there keeps its table as it was, and holds nobody back."""
+    async def test_a_removed_projection_leaves_its_table(self, store: EventStore, sql: psycopg.Connection) -> None:
+        """It does not delay the others."""
         await some_history(store)
         await projected(store)
         await some_history(store)
@@ -97,8 +99,8 @@ class TestAtStart:
             assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_memory_of_old_rows_is_not_kept(store: EventStore, sql: psycopg.Connection) -> None:
-    """A table that a bug had filled wrongly is right after the version with the fix has started."""
+async def test_a_new_version_does_not_use_old_rows(store: EventStore, sql: psycopg.Connection) -> None:
+    """A table that a bug filled wrongly is right in the version with the fix."""
 
     def forgetful(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
         after = tally(row, recorded)

@@ -1,4 +1,4 @@
-"""An event that one read table can't take in stops that table alone, is told, and can be left out for ever."""
+"""An event that one read table can't apply stops that table only; it is reported, and can be skipped for good."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ POISON = 666
 
 
 class Bug:
-    """In a projection, until it is mended."""
+    """A bug of a projection, until it is fixed."""
 
     def __init__(self) -> None:
         self.is_there = True
@@ -44,7 +44,7 @@ class Bug:
         return replace(TALLIES, keys=keys)
 
     def in_row(self) -> Projection[Any]:
-        """Of a row that PostgreSQL refuses: a number beyond bigint."""
+        """The error for a row that PostgreSQL rejects: a number beyond bigint."""
 
         def project(row: TallyRow | None, recorded: RecordedEvent) -> TallyRow | None:
             after = tally(row, recorded)
@@ -59,8 +59,8 @@ def replace_total(row: TallyRow, total: int) -> TallyRow:
 
 @pytest.fixture(params=["in_fold", "in_keys", "in_row"])
 def bug(request: pytest.FixtureRequest) -> tuple[Bug, Projection[Any]]:
-    made = Bug()
-    return made, getattr(made, request.param)()
+    instance = Bug()
+    return instance, getattr(instance, request.param)()
 
 
 async def failed(projector: Projector) -> bool:
@@ -71,14 +71,14 @@ async def healed(projector: Projector, position: int) -> bool:
     return all((lag.status, lag.position) == ("live", position) for lag in await projector.lag())
 
 
-async def test_the_other_tables_go_on(
+async def test_a_stuck_table_does_not_stop_the_others(
     store: EventStore, sql: psycopg.Connection, bug: tuple[Bug, Projection[Any]]
 ) -> None:
-    """All before the event is in the table, everything in the others; the event and the error are told.
+    """It has all events before the one that fails; event and error are reported.
 
-    Once the bug is gone, it heals by itself, and no event counts twice.
+    Once the bug is fixed it continues, and no event counts twice.
     """
-    made, broken = bug
+    fixable, broken = bug
     stream = uuid4()
     async with projecting(store, broken, SUMS, STEPS) as projector:
         before = await store.append(counted(stream, 0, *range(1, 20)), context())
@@ -90,23 +90,23 @@ async def test_the_other_tables_go_on(
         await eventually(lambda: failed(projector), "it is told")
 
         assert sql.execute("select changes from tallies_v1").fetchall() == [(19,)]
-        lag = {each.name: each for each in await projector.lag()}
+        lag = {table.name: table for table in await projector.lag()}
         assert (lag["tallies_v1"].position, lag["tallies_v1"].events) == (before.position, 3)
         assert f"at {poison.position}" in str(lag["tallies_v1"].event)
         assert lag["tallies_v1"].error
-        assert [lag[each.table].status for each in (SUMS, STEPS)] == ["live", "live"]
-        told = {each.name: each for each in await projector.progress()}
-        assert str(lag["tallies_v1"].event) in str(told["projection tallies_v1"].stuck(patience=0))
-        assert told["projection sums_v1"].stuck(patience=0) is None
+        assert [lag[table.table].status for table in (SUMS, STEPS)] == ["live", "live"]
+        progress = {table.name: table for table in await projector.progress()}
+        assert str(lag["tallies_v1"].event) in str(progress["projection tallies_v1"].stuck(patience=0))
+        assert progress["projection sums_v1"].stuck(patience=0) is None
 
-        made.is_there = False
+        fixable.is_there = False
         last = await store.append(counted(stream, 22, 4), context())
         await eventually(lambda: healed(projector, last.position), "it heals")
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
-async def test_nobody_waits_in_vain_for_a_table_that_has_failed(store: EventStore) -> None:
-    """A write is answered once the others show it: that something isn't shown yet is said, and soon."""
+async def test_reads_do_not_wait_for_a_failed_table(store: EventStore) -> None:
+    """A write is answered once the others show it, and soon with the information that not all tables do."""
     broken = Bug().in_fold()
     async with projecting(store, broken, STEPS) as projector:
         poison = await store.append(counted(uuid4(), 0, POISON), context())
@@ -116,8 +116,8 @@ async def test_nobody_waits_in_vain_for_a_table_that_has_failed(store: EventStor
         assert await projector.caught_up(poison.position, timeout=3600, despite_failed=True), "reads of others go on"
 
 
-async def test_skipped_for_ever(store: EventStore, sql: psycopg.Connection) -> None:
-    """With a reason, which is kept: the table goes on without the event, and so does every rebuild of it."""
+async def test_a_skipped_event_stays_skipped(store: EventStore, sql: psycopg.Connection) -> None:
+    """The reason is stored; the table and each rebuild continue without the event."""
     broken = Bug().in_fold()
     stream = uuid4()
     async with projecting(store, broken, STEPS) as projector:
@@ -125,9 +125,9 @@ async def test_skipped_for_ever(store: EventStore, sql: psycopg.Connection) -> N
         poison = await store.append(counted(stream, 1, POISON), context())
         after = await store.append(counted(stream, 2, 2), context())
         await eventually(lambda: failed(projector), "it is told")
-        done = await skip(store, "tallies_v1", poison.position, reason="ticket 12", actor="operator:me")
-        assert (done.position, done.reason, done.actor) == (poison.position, "ticket 12", "operator:me")
-        assert "this fold has a bug" in done.error
+        skipped = await skip(store, "tallies_v1", poison.position, reason="ticket 12", actor="operator:me")
+        assert (skipped.position, skipped.reason, skipped.actor) == (poison.position, "ticket 12", "operator:me")
+        assert "this fold has a bug" in skipped.error
         await eventually(lambda: healed(projector, after.position), "it goes on")
         assert [(lag.name, lag.status, lag.skipped) for lag in await projector.lag()] == [
             ("steps_v1", "live", 0), ("tallies_v1", "live", 1),
@@ -136,19 +136,19 @@ async def test_skipped_for_ever(store: EventStore, sql: psycopg.Connection) -> N
         assert len(rows(sql, "steps_v1")) == 3, "other tables have the event"
         rebuilt = await rebuild(store, broken)
         assert rebuilt.same
-        assert await skips.list_skips(store, ["tallies_v1"]) == [done]
+        assert await skips.list_skips(store, ["tallies_v1"]) == [skipped]
     assert sql.execute("select total, changes from tallies_v1").fetchall() == [(3, 2)]
 
 
 @pytest.mark.parametrize("code", ["40001", "08006"])
-async def test_an_error_that_looks_transient_but_repeats_for_one_event(
+async def test_a_repeated_transient_error_of_one_event_stops_its_table(
     store: EventStore, sql: psycopg.Connection, code: str
 ) -> None:
-    """A serialization failure, a lost connection: PostgreSQL says so for one row, repeatedly, and takes all others.
+    """As any other error of one event: it stops its own table, is reported, and can be skipped.
 
-    It is handled as any other error of one event: it stops its own table, is told, and can be skipped.
+    PostgreSQL reports a serialization failure or a lost connection for one row repeatedly, and accepts the others.
     """
-    ill, well = uuid4(), uuid4()
+    poisoned, healthy = uuid4(), uuid4()
     async with projecting(store, TALLIES, SUMS, STEPS) as projector:
         sql.execute(
             "create function refuse() returns trigger language plpgsql as $$ begin"
@@ -158,26 +158,26 @@ async def test_an_error_that_looks_transient_but_repeats_for_one_event(
         sql.execute(
             f"create trigger refuses before insert or update on {TALLIES.table} for each row execute function refuse()"
         )
-        before = await store.append(counted(ill, 0, 1), context())
-        poison = await store.append(counted(ill, 1, POISON), context())
-        after = await store.append(counted(well, 0, 2, 3), context())
+        before = await store.append(counted(poisoned, 0, 1), context())
+        poison = await store.append(counted(poisoned, 1, POISON), context())
+        after = await store.append(counted(healthy, 0, 2, 3), context())
         assert await projector.caught_up(after.position, PATIENCE, [SUMS.table, STEPS.table])
         await eventually(lambda: failed(projector), "it is told")
-        lag = {each.name: each for each in await projector.lag()}
-        assert [lag[each.table].status for each in (TALLIES, SUMS, STEPS)] == ["failed", "live", "live"]
+        lag = {table.name: table for table in await projector.lag()}
+        assert [lag[table.table].status for table in (TALLIES, SUMS, STEPS)] == ["failed", "live", "live"]
         assert lag[TALLIES.table].position == before.position
         assert f"at {poison.position}" in str(lag[TALLIES.table].event)
         assert "refused" in str(lag[TALLIES.table].error)
-        told = {each.name: each for each in await projector.progress()}
-        assert f"at {poison.position}: " in str(told[f"projection {TALLIES.table}"].stuck(patience=0))
+        progress = {table.name: table for table in await projector.progress()}
+        assert f"at {poison.position}: " in str(progress[f"projection {TALLIES.table}"].stuck(patience=0))
 
         await skip(store, TALLIES.table, poison.position, reason="ticket 13", actor="operator:me")
         await eventually(lambda: healed(projector, after.position), "it goes on")
-    assert dict(sql.execute(f"select id, total from {TALLIES.table}").fetchall()) == {ill: 1, well: 5}  # type: ignore[call-overload]
+    assert dict(sql.execute(f"select id, total from {TALLIES.table}").fetchall()) == {poisoned: 1, healthy: 5}  # type: ignore[call-overload]
 
 
-async def test_what_may_not_be_skipped(store: EventStore) -> None:
-    """An event that is in the table already, one that doesn't exist, one of another table; one twice."""
+async def test_only_the_event_that_is_next_can_be_skipped(store: EventStore) -> None:
+    """Not one that is applied, does not exist, is another table's, or is skipped already."""
     async with projecting(store, STEPS) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
@@ -195,8 +195,8 @@ async def test_what_may_not_be_skipped(store: EventStore) -> None:
     assert await refused("steps_v1", appended.position) == "CONFLICT"
 
 
-async def test_an_event_that_can_not_be_read(store: EventStore, sql: psycopg.Connection) -> None:
-    """Its bytes are no event. Tables that don't want its type go on; the others can be told to."""
+async def test_an_undecodable_event_stops_the_tables_of_its_type(store: EventStore, sql: psycopg.Connection) -> None:
+    """Other tables continue; those of its type can skip it."""
     uncounted = replace(STEPS, name="uncounted", events=tuple(e for e in STEPS.events if e is not Counted))
     async with projecting(store, STEPS, uncounted) as projector:
         poison = await store.append(counted(uuid4(), 0, 1), context())
@@ -216,8 +216,8 @@ async def test_an_event_that_can_not_be_read(store: EventStore, sql: psycopg.Con
     assert (await rebuild(store, STEPS)).same
 
 
-async def test_a_rebuild_stops_there_too(store: EventStore, sql: psycopg.Connection) -> None:
-    """It says at which event, keeps what it has built, and goes on from there once the fold is mended."""
+async def test_a_rebuild_stops_at_the_event_too(store: EventStore, sql: psycopg.Connection) -> None:
+    """It names the event, and continues from there once the projection is fixed."""
     stream = uuid4()
     async with projecting(store, TALLIES) as projector:
         await store.append(counted(stream, 0, 1, 2, 3), context())

@@ -1,4 +1,4 @@
-"""Read tables follow the store: every event once, soon, and honestly when not."""
+"""Read tables follow the store: each event is applied once, soon, and the lag is reported."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ from tests.integration.projections.tables import ALL, STEPS, SUMS, TALLIES, expe
 from tests.support.patience import PATIENCE, eventually
 
 
-async def test_a_write_is_there_when_its_position_is(store: EventStore, sql: psycopg.Connection) -> None:
-    """Read your writes: once caught up with an append's position, its rows are there."""
+async def test_caught_up_tables_include_the_position(store: EventStore, sql: psycopg.Connection) -> None:
+    """Read your writes: after waiting for an append's position, its rows are there."""
     async with projecting(store) as projector:
         for number in range(20):
             stream = uuid4()
@@ -32,8 +32,8 @@ async def test_a_write_is_there_when_its_position_is(store: EventStore, sql: psy
             )  # fmt: skip
 
 
-async def test_a_row_may_end(store: EventStore, sql: psycopg.Connection) -> None:
-    """A projection that answers None takes the row away; a later event may make a new one."""
+async def test_a_projection_may_delete_its_row(store: EventStore, sql: psycopg.Connection) -> None:
+    """A later event may insert a new one."""
     stream = uuid4()
     async with projecting(store) as projector:
         appended = await store.append([StreamAppend(stream, 0, [Opened("a"), Counted(1)])], context())
@@ -48,41 +48,43 @@ async def test_a_row_may_end(store: EventStore, sql: psycopg.Connection) -> None
 
 
 async def test_composite_keys_and_nested_columns(store: EventStore, sql: psycopg.Connection) -> None:
-    """Rows are found by all columns of their key, and come back from `jsonb` as the Structs that they were."""
-    one, two = uuid4(), uuid4()
+    """Rows are found by all columns of their key, and JSON is decoded to the Structs that were written."""
+    stream, closed = uuid4(), uuid4()
     async with projecting(store, SUMS) as projector:
         for version in range(6):
-            await store.append(counted(one, version, version), context())
-        await store.append(counted(two, 0, 3), context())
-        appended = await store.append([StreamAppend(two, 1, [Closed()])], context())
+            await store.append(counted(stream, version, version), context())
+        await store.append(counted(closed, 0, 3), context())
+        appended = await store.append([StreamAppend(closed, 1, [Closed()])], context())
         assert await projector.caught_up(appended.position, PATIENCE)
     assert rows(sql, "sums_v1") == await expected(store, SUMS)
-    assert sql.execute("select kind, total, note from sums_v1 order by stream_id = %s, kind", (two,)).fetchall() == [
+    assert sql.execute("select kind, total, note from sums_v1 order by stream_id = %s, kind", (closed,)).fetchall() == [
         ("even", 6, None), ("odd", 9, None), ("odd", 3, "closed"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("streams", [1, 49, 50, 51, 400])
-async def test_few_rows_and_many(store: EventStore, sql: psycopg.Connection, streams: int) -> None:
-    """One statement a row or COPY: added, edited and ended rows come out the same, in batches of any size."""
+async def test_batches_of_any_size_write_the_same_rows(
+    store: EventStore, sql: psycopg.Connection, streams: int
+) -> None:
+    """Inserted, updated and deleted, by single statements or COPY."""
     ids = [uuid4() for _ in range(streams)]
     async with projecting(store) as projector:
         for version, event in enumerate([Opened("a"), Counted(4), Counted(-1)]):
             appended = await asyncio.gather(
                 *(store.append([StreamAppend(stream, version, [event])], context()) for stream in ids)
             )
-            assert await projector.caught_up(max(each.position for each in appended), PATIENCE)
+            assert await projector.caught_up(max(result.position for result in appended), PATIENCE)
         appended = await asyncio.gather(
             *(store.append([StreamAppend(stream, 3, [Closed()])], context()) for stream in ids[::2]),
             *(store.append(counted(stream, 3, 7), context()) for stream in ids[1::2]),
             *(store.append(counted(uuid4(), 0, 7), context()) for _ in ids),
         )
-        assert await projector.caught_up(max(each.position for each in appended), PATIENCE)
+        assert await projector.caught_up(max(result.position for result in appended), PATIENCE)
     for projection in ALL:
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_a_history_only_grows(store: EventStore, sql: psycopg.Connection) -> None:
+async def test_an_append_only_table_reads_no_rows(store: EventStore, sql: psycopg.Connection) -> None:
     """An append-only table gets each event's row without reading any."""
     async with projecting(store, STEPS) as projector:
         await store.append(counted(uuid4(), 0, *range(100)), context())
@@ -91,13 +93,13 @@ async def test_a_history_only_grows(store: EventStore, sql: psycopg.Connection) 
     assert rows(sql, "steps_v1") == await expected(store, STEPS)
 
 
-async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psycopg.Connection) -> None:
-    """Whenever the projector is cut off, it goes on where its rows are: `changes` counts each event once."""
+async def test_events_are_applied_once_when_connections_end(store: EventStore, sql: psycopg.Connection) -> None:
+    """The projector continues at the position of its rows; `changes` counts each event."""
     async with projecting(store) as projector:
-        streams, done = [uuid4() for _ in range(12)], 0
+        streams, appends = [uuid4() for _ in range(12)], 0
 
         async def write(stream_number: int) -> int:
-            nonlocal done
+            nonlocal appends
             position = 0
             for version in range(25):
                 command = context()
@@ -107,13 +109,13 @@ async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psy
                         break
                     except StoreUnavailable:  # cut off, too: repeated under its id
                         continue
-                done, position = done + 1, appended.position
+                appends, position = appends + 1, appended.position
             return position
 
         writes = asyncio.gather(*(write(number) for number in range(len(streams))))
         for kills in range(1, 9):
             enough = kills * 30
-            await eventually(lambda: done >= enough, "more is written")  # noqa: B023 - awaited in the same turn
+            await eventually(lambda: appends >= enough, "more is written")  # noqa: B023 - awaited in the same turn
             sql.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where datname = current_database() and pid <> pg_backend_pid()"
@@ -124,8 +126,8 @@ async def test_exactly_once_when_its_connections_die(store: EventStore, sql: psy
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.Connection) -> None:
-    """Two that both believe they lead: one moves on, the other is refused and looks again. No event counts twice."""
+async def test_concurrent_projectors_are_fenced(store: EventStore, sql: psycopg.Connection) -> None:
+    """Of two that believe to lead, one moves the tables; the other is rejected and reads the position again."""
     fenced = 0
 
     async def lead_without_a_lease(store: EventStore, instance: str) -> None:
@@ -137,11 +139,12 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
                 fenced += 1
 
     async with EventStore.open(store.dsn, CODEC) as other:
-        projectors = [Projector(each, ALL) for each in (store, other)]
+        projectors = [Projector(replica, ALL) for replica in (store, other)]
         for projector in projectors:
             await projector.prepare()
         tasks = [
-            asyncio.create_task(lead_without_a_lease(each, instance)) for each, instance in ((store, "a"), (other, "b"))
+            asyncio.create_task(lead_without_a_lease(replica, instance))
+            for replica, instance in ((store, "a"), (other, "b"))
         ]
         streams = [uuid4() for _ in range(5)]
         version = 0
@@ -158,7 +161,7 @@ async def test_two_projectors_fence_each_other(store: EventStore, sql: psycopg.C
 
 
 async def test_another_replica_takes_over(store: EventStore, sql: psycopg.Connection) -> None:
-    """When the leader goes, the next one goes on where it stopped."""
+    """It continues where the other one stopped."""
     stream = uuid4()
     async with EventStore.open(store.dsn, CODEC) as other, projecting(other, TALLIES) as second:
         async with projecting(store, TALLIES) as first:
@@ -169,8 +172,8 @@ async def test_another_replica_takes_over(store: EventStore, sql: psycopg.Connec
     assert sql.execute("select total, changes from tallies_v1").fetchall() == [(2, 2)]
 
 
-async def test_caught_up_wakes_by_push(store: EventStore) -> None:
-    """In the projector's process and in every other: nobody has to look again and again."""
+async def test_notifications_wake_caught_up(store: EventStore) -> None:
+    """In the projector's process and in others, without polling."""
     async with EventStore.open(store.dsn, CODEC) as other, projecting(store, TALLIES) as projector:
         with psycopg.connect(store.dsn, autocommit=True) as sql:
             listening = (
@@ -185,8 +188,8 @@ async def test_caught_up_wakes_by_push(store: EventStore) -> None:
         assert await projector.caught_up(appended.position, timeout=0)
 
 
-async def test_caught_up_from_another_process_that_heard_nothing(store: EventStore) -> None:
-    """A lost notification costs a quarter of a second: it looks for itself."""
+async def test_caught_up_queries_after_a_lost_notification(store: EventStore) -> None:
+    """Within a quarter of a second."""
     async with EventStore.open(store.dsn, CODEC) as other, projecting(store, TALLIES):
         deaf = Projector(other, (TALLIES,))
         other.watermarks.observe = lambda *_: None  # type: ignore[method-assign] # hears nothing
@@ -196,17 +199,17 @@ async def test_caught_up_from_another_process_that_heard_nothing(store: EventSto
 
 
 class TestWithoutAProjector:
-    """Nobody projects: waits end, and the numbers say so."""
+    """No process projects: waits end, and the lag grows."""
 
     async def test_waiting_is_bounded(self, store: EventStore) -> None:
-        """The answer is False, and the writer tells its client the position to wait for."""
+        """`caught_up` returns False, and the client gets the position to wait for."""
         projector = Projector(store, (TALLIES,))
         await projector.prepare()
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert not await soon(projector.caught_up(appended.position, timeout=0.3))
 
     async def test_waiting_is_bounded_when_all_connections_are_taken(self, store: EventStore) -> None:
-        """The wait's own looks neither prolong it nor fail the command that has been recorded."""
+        """The queries of the wait neither prolong it nor fail the recorded command."""
         projector = Projector(store, (TALLIES,))
         await projector.prepare()
         appended = await store.append(counted(uuid4(), 0, 1), context())
@@ -216,8 +219,8 @@ class TestWithoutAProjector:
             async with asyncio.timeout(store.pool.timeout / 2):
                 assert not await projector.caught_up(appended.position, timeout=0.3)
 
-    async def test_the_lag_is_honest(self, store: EventStore) -> None:
-        """Behind in events and in seconds: told by what waits, not by whether somebody lives."""
+    async def test_the_lag_counts_waiting_events(self, store: EventStore) -> None:
+        """In events and seconds, whether a projector runs or not."""
         async with projecting(store, TALLIES) as projector:
             appended = await store.append(counted(uuid4(), 0, 1), context())
             assert await projector.caught_up(appended.position, PATIENCE)
@@ -235,7 +238,7 @@ class TestWithoutAProjector:
 
 
 async def test_only_its_own_types_are_decoded(store: EventStore, sql: psycopg.Connection) -> None:
-    """A table of some events takes no harm from others, not even from types that this version doesn't know."""
+    """Other events do not matter, not even of types that the release does not know."""
 
     class Future(Counted, frozen=True, tag="tally_future.v9"):
         pass
@@ -248,14 +251,14 @@ async def test_only_its_own_types_are_decoded(store: EventStore, sql: psycopg.Co
     assert len(rows(sql, "tallies_v1")) == 1
 
 
-async def test_rows_survive_as_what_they_were(store: EventStore) -> None:
-    """A row read back for its next event is the same Struct that was written: types, nesting and all."""
-    seen: list[object] = []
+async def test_rows_are_read_as_they_were_written(store: EventStore) -> None:
+    """For its next event, a row is the same Struct, with types and nesting."""
+    passed_rows: list[object] = []
 
     def project(row: object, recorded: RecordedEvent) -> object:
-        seen.append(row)
+        passed_rows.append(row)
         after = SUMS.project(row, recorded)  # type: ignore[arg-type] # the row that this table gives
-        seen.append(after)
+        passed_rows.append(after)
         return after
 
     watched = replace(SUMS, project=project)  # type: ignore[arg-type] # same rows
@@ -264,6 +267,6 @@ async def test_rows_survive_as_what_they_were(store: EventStore) -> None:
         for version in range(3):
             appended = await store.append(counted(stream, version, 2), context())
             assert await projector.caught_up(appended.position, PATIENCE)
-    assert seen[0] is None
-    assert seen[1::2][:-1] == seen[2::2]
-    assert isinstance(seen[-1], msgspec.Struct)
+    assert passed_rows[0] is None
+    assert passed_rows[1::2][:-1] == passed_rows[2::2]
+    assert isinstance(passed_rows[-1], msgspec.Struct)

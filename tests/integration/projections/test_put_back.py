@@ -1,4 +1,4 @@
-"""A store that was restored to an earlier moment gives positions out again, to other events: read tables show those."""
+"""A restored store assigns positions again, to other events: read tables show the new ones."""
 
 import asyncio
 from uuid import uuid4
@@ -16,30 +16,30 @@ from tests.integration.projections.tables import TALLIES, expected, projecting, 
 from tests.support.patience import PATIENCE, eventually
 
 
-async def put_back(store: EventStore, sql: psycopg.Connection, kept: int) -> None:
-    """Takes back all that was recorded after a position, the projected rows included, and begins an epoch there."""
-    lost = sql.execute("delete from events where position > %s returning stream_id", (kept,)).fetchall()
-    sql.execute("delete from tallies_v1 where id = any(%s)", ([row[0] for row in lost],))
-    sql.execute("update read_tables set position = %s", (kept,))
-    sql.execute(SQL("alter table events alter column position restart with {}").format(kept + 1))
-    await store.begin_epoch("put back by the test", kept + 1, {})
+async def restore(store: EventStore, sql: psycopg.Connection, position: int) -> None:
+    """Deletes what was recorded after a position, with the projected rows, and begins an epoch there."""
+    deleted = sql.execute("delete from events where position > %s returning stream_id", (position,)).fetchall()
+    sql.execute("delete from tallies_v1 where id = any(%s)", ([row[0] for row in deleted],))
+    sql.execute("update read_tables set position = %s", (position,))
+    sql.execute(SQL("alter table events alter column position restart with {}").format(position + 1))
+    await store.begin_epoch("put back by the test", position + 1, {})
 
 
 async def test_events_at_reused_positions_are_projected(store: EventStore, sql: psycopg.Connection) -> None:
-    """Also where nothing was recorded yet beyond what the projector had come to before."""
+    """Also if the store has fewer events than the projector had applied."""
     async with projecting(store, TALLIES) as projector:
-        kept = (await store.append([StreamAppend(uuid4(), 0, [Opened("kept")])], context())).position
-        lost = (await store.append([StreamAppend(uuid4(), 0, [Opened("lost"), Counted(1)])], context())).position
-        assert await projector.caught_up(lost, PATIENCE)
-        await put_back(store, sql, kept)
-        again = (await store.append([StreamAppend(uuid4(), 0, [Opened("again")])], context())).position
-        assert kept < again <= lost
+        before = (await store.append([StreamAppend(uuid4(), 0, [Opened("kept")])], context())).position
+        lost_to = (await store.append([StreamAppend(uuid4(), 0, [Opened("lost"), Counted(1)])], context())).position
+        assert await projector.caught_up(lost_to, PATIENCE)
+        await restore(store, sql, before)
+        reused = (await store.append([StreamAppend(uuid4(), 0, [Opened("again")])], context())).position
+        assert before < reused <= lost_to
         await eventually(lambda: len(rows(sql, "tallies_v1")) == 2, "the event at the reused position is shown")
         assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 async def test_a_leader_ends_when_the_store_went_back(store: EventStore, sql: psycopg.Connection) -> None:
-    """With all that it remembers of positions; the next one begins with what the restored tables say."""
+    """Its successor begins with the positions of the restored tables."""
     async with projecting(store, TALLIES) as projector:
         position = (await store.append([StreamAppend(uuid4(), 0, [Opened("a")])], context())).position
         assert await projector.caught_up(position, PATIENCE)
@@ -48,7 +48,7 @@ async def test_a_leader_ends_when_the_store_went_back(store: EventStore, sql: ps
     try:
         position = (await store.append([StreamAppend(uuid4(), 0, [Opened("b")])], context())).position
         assert await projector.caught_up(position, PATIENCE)
-        await put_back(store, sql, position - 1)
+        await restore(store, sql, position - 1)
         with pytest.raises(OutdatedPosition, match="went back"):
             await asyncio.wait_for(leading, PATIENCE)
     finally:

@@ -1,4 +1,4 @@
-"""Building a table anew: the same rows, beside the live table, while everything goes on."""
+"""Rebuilding a table beside the live one: the same rows, while commands and the projector continue."""
 
 import asyncio
 from dataclasses import replace
@@ -19,8 +19,10 @@ from tests.support.patience import PATIENCE, eventually
 
 
 @pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
-async def test_the_same_rows(store: EventStore, sql: psycopg.Connection, projection: Projection[Any]) -> None:
-    """Nothing is missing, nothing is extra, and the table stands where the live one stood."""
+async def test_a_rebuild_makes_the_same_rows(
+    store: EventStore, sql: psycopg.Connection, projection: Projection[Any]
+) -> None:
+    """No row is missing or extra, at the position of the live table."""
     await some_history(store)
     head = await projected(store)
     before = rows(sql, projection.table)
@@ -30,8 +32,8 @@ async def test_the_same_rows(store: EventStore, sql: psycopg.Connection, project
     assert rows(sql, projection.table) == before == await expected(store, projection)
 
 
-async def test_while_writes_go_on(store: EventStore, sql: psycopg.Connection) -> None:
-    """Again and again under load: nothing skipped, nothing twice, whichever moment the swap takes."""
+async def test_a_rebuild_under_load_loses_and_repeats_nothing(store: EventStore, sql: psycopg.Connection) -> None:
+    """Whenever the swap happens."""
     async with projecting(store) as projector:
         stop = asyncio.Event()
 
@@ -55,8 +57,8 @@ async def test_while_writes_go_on(store: EventStore, sql: psycopg.Connection) ->
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_while_the_projector_is_behind(store: EventStore, sql: psycopg.Connection) -> None:
-    """The rebuilt table stands where the live one stood, so what comes after is applied once."""
+async def test_a_rebuild_does_not_pass_the_live_table(store: EventStore, sql: psycopg.Connection) -> None:
+    """So the projector applies later events once."""
     await some_history(store)
     await projected(store)
     await some_history(store)
@@ -66,22 +68,26 @@ async def test_while_the_projector_is_behind(store: EventStore, sql: psycopg.Con
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
-async def test_in_small_batches(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The batches' size makes no difference; progress is told after each, up to the goal."""
+async def test_the_size_of_batches_does_not_matter(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress is reported after each, up to the goal."""
     monkeypatch.setattr(catch_up, "BATCH", 7)
     await some_history(store)
     head = await projected(store)
-    told: list[tuple[int, int]] = []
-    await rebuild(store, TALLIES, progress=lambda reached, goal: told.append((reached, goal)))
-    assert len(told) > 5
-    assert told == sorted(told)
-    assert {goal for _, goal in told} == {head}, "nobody writes, so the goal stays"
-    assert told[-1] == (head, head)
+    reports: list[tuple[int, int]] = []
+    await rebuild(store, TALLIES, progress=lambda position, goal: reports.append((position, goal)))
+    assert len(reports) > 5
+    assert reports == sorted(reports)
+    assert {goal for _, goal in reports} == {head}, "nobody writes, so the goal stays"
+    assert reports[-1] == (head, head)
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
-async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any point: the live table is as it was, its projector goes on, and the next rebuild is a whole one."""
+async def test_a_cancelled_rebuild_leaves_the_live_table_unchanged(
+    store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any point; the projector continues, and the next rebuild is complete."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
     await some_history(store)
     async with projecting(store, TALLIES) as projector:
@@ -89,7 +95,7 @@ async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch
         before = rows(sql, "tallies_v1")
         for steps in (0, 1, 5, 15):
             progress: list[int] = []
-            task = asyncio.create_task(rebuild(store, TALLIES, progress=lambda reached, _: progress.append(reached)))  # noqa: B023
+            task = asyncio.create_task(rebuild(store, TALLIES, progress=lambda position, _: progress.append(position)))  # noqa: B023
             await eventually(lambda: len(progress) >= steps or task.done(), "it is that far")  # noqa: B023
             await stop(task)
             assert rows(sql, "tallies_v1") == before
@@ -99,38 +105,38 @@ async def test_cancelled(store: EventStore, sql: psycopg.Connection, monkeypatch
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
-async def test_goes_on_where_it_stopped(
+async def test_a_rebuild_continues_where_it_was_cancelled(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was built is kept batch by batch; other code, or who says so, begins at 0."""
+    """After each committed batch; with other code or `fresh`, it begins at 0."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
     await some_history(store)
     head = await projected(store, TALLIES)
 
-    async def break_off(projection: Projection[Any]) -> int:
-        """Cancels a rebuild halfway; where it was then."""
+    async def cancel_halfway(projection: Projection[Any]) -> int:
+        """Cancels a rebuild halfway; returns the position that it has reached."""
         progress: list[int] = []
 
-        def reached(position: int, _: int) -> None:
+        def on_progress(position: int, _: int) -> None:
             progress.append(position)
             if len(progress) == 5:
                 task.cancel()  # here: whoever looks at intervals may look when it is done
 
-        task = asyncio.create_task(rebuild(store, projection, progress=reached))
+        task = asyncio.create_task(rebuild(store, projection, progress=on_progress))
         await asyncio.wait((task,))
         await stop(task)
         row = sql.execute("select position from read_tables where name = 'tallies_v1__rebuild'").fetchone()
         return int(row[0]) if row else 0
 
-    at = await break_off(TALLIES)
+    at = await cancel_halfway(TALLIES)
     assert 0 < at < head
     result = await rebuild(store, TALLIES)
     assert (result.resumed_at, result.same) == (at, True)
-    await break_off(TALLIES)
+    await cancel_halfway(TALLIES)
     assert (await rebuild(store, TALLIES, fresh=True)).resumed_at == 0
-    await break_off(TALLIES)
+    await cancel_halfway(TALLIES)
     assert (await rebuild(store, replace(TALLIES, ddl=TALLIES.ddl + " "))).resumed_at == 0
-    await break_off(TALLIES)
+    await cancel_halfway(TALLIES)
     sql.execute("drop table tallies_v1__rebuild")
     assert (await rebuild(store, TALLIES)).resumed_at == 0
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
@@ -138,10 +144,10 @@ async def test_goes_on_where_it_stopped(
 
 
 class TestLocks:
-    """A rebuild never makes others wait for longer than a rename takes."""
+    """A rebuild blocks others for no longer than a rename takes."""
 
-    async def test_checking_waits_for_nobody_and_holds_nobody_up(self, store: EventStore) -> None:
-        """Neither a projector that holds the table's position, nor somebody who has locked its rows, is waited for."""
+    async def test_a_check_neither_waits_nor_blocks(self, store: EventStore) -> None:
+        """Although a projector holds the table's position, and another session locks rows."""
         await some_history(store)
         await projected(store, TALLIES)
         with psycopg.connect(store.dsn) as other:
@@ -150,7 +156,7 @@ class TestLocks:
             assert (await soon(rebuild(store, TALLIES, swap=False))).same, "as it was committed"
 
     async def test_the_swap_gives_way_to_a_long_read(self, store: EventStore, sql: psycopg.Connection) -> None:
-        """It tries again and again, and readers that come meanwhile don't queue behind it."""
+        """It retries, so later readers do not queue behind it."""
         await some_history(store)
         await projected(store, TALLIES)
         swapping = asyncio.create_task(rebuild(store, TALLIES))
@@ -165,10 +171,10 @@ class TestLocks:
         assert (await soon(swapping)).same
         assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
-    async def test_columns_that_differ_are_not_called_the_same(
+    async def test_tables_with_different_columns_are_not_compared(
         self, store: EventStore, sql: psycopg.Connection
     ) -> None:
-        """Somebody has altered the live table: nothing is known of its rows, and that is said."""
+        """The result says so."""
         await some_history(store)
         await projected(store, TALLIES)
         sql.execute("alter table tallies_v1 add extra text")
@@ -183,7 +189,7 @@ def waits_for_a_lock(sql: psycopg.Connection) -> bool:
     )
 
 
-async def test_two_at_once(store: EventStore, sql: psycopg.Connection) -> None:
+async def test_concurrent_rebuilds_take_turns(store: EventStore, sql: psycopg.Connection) -> None:
     """The second waits for the first: two operators, or an operator and a start, don't get in each other's way."""
     await some_history(store)
     await projected(store, TALLIES)
@@ -193,7 +199,7 @@ async def test_two_at_once(store: EventStore, sql: psycopg.Connection) -> None:
 
 
 async def test_indexes_keep_their_names(store: EventStore, sql: psycopg.Connection) -> None:
-    """So that the next rebuild can make them again, and an operator finds them."""
+    """The next rebuild can create them, and operators find them."""
     await some_history(store)
     await projected(store, TALLIES)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""How seldom read tables are written while nobody waits for them, and how soon when somebody does."""
+"""How seldom read tables are written while no reader waits, and how soon when one does."""
 
 from uuid import uuid4
 
@@ -18,19 +18,19 @@ NEVER = 3600.0
 async def test_events_that_nobody_waits_for_share_a_transaction(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And are there at once when somebody does."""
+    """They are applied at once when a reader waits."""
     async with projecting(store, TALLIES, rest=NEVER) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        sent = statements(monkeypatch)
+        counts = statements(monkeypatch)
         for _ in range(50):
             appended = await store.append(counted(uuid4(), 0, 1), context())
-        assert sent.of(MOVED) == 0
+        assert counts.of(MOVED) == 0
         assert await projector.caught_up(appended.position, PATIENCE)
-        assert sent.of(MOVED) == 1
+        assert counts.of(MOVED) == 1
 
 
-async def test_another_process_that_waits_is_heard(store: EventStore) -> None:
+async def test_a_waiting_reader_of_another_process_wakes_the_projector(store: EventStore) -> None:
     """The one that moves the tables need not be the one that reads them."""
     async with projecting(store, TALLIES, rest=NEVER) as projector, EventStore.open(store.dsn, CODEC) as other:
         appended = await store.append(counted(uuid4(), 0, 1), context())
@@ -42,27 +42,27 @@ async def test_another_process_that_waits_is_heard(store: EventStore) -> None:
 async def test_events_that_change_no_row_need_no_transaction(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tables show them all the same; the next event that changes a row brings the database up to date."""
+    """The tables include them; the next event that changes a row writes the position."""
     monkeypatch.setattr(leader, "UNWRITTEN_FOR", NEVER)
     async with projecting(store, SUMS) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        sent = statements(monkeypatch)
+        counts = statements(monkeypatch)
         for number in range(50):
             appended = await store.append([StreamAppend(uuid4(), 0, [Opened(f"t{number}")])], context())
             assert await projector.caught_up(appended.position, PATIENCE)
-        assert sent.of(MOVED) == 0
+        assert counts.of(MOVED) == 0
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        assert [(each.position, each.events) for each in await projector.lag()] == [(appended.position, 0)]
+        assert [(table.position, table.events) for table in await projector.lag()] == [(appended.position, 0)]
 
 
-async def test_the_database_knows_of_them_a_moment_later(store: EventStore) -> None:
-    """So that health and other replicas do not take the table to be behind; a table that joins finds it so, too."""
+async def test_the_position_is_written_a_moment_later(store: EventStore) -> None:
+    """So health and other replicas do not find the table behind, nor does a table that joins."""
     async with projecting(store, SUMS) as projector:
         appended = await store.append([StreamAppend(uuid4(), 0, [Opened("t")])], context())
 
         async def is_written() -> bool:
-            return [each.position for each in await projector.lag()] == [appended.position]
+            return [table.position for table in await projector.lag()] == [appended.position]
 
         await eventually(is_written, "the position is written")

@@ -1,4 +1,4 @@
-"""A table that catches up is written seldom: its rows are the same, and what was not written is made again."""
+"""A table that catches up is written seldom, with the same rows; what was not written is folded again."""
 
 import asyncio
 import sys
@@ -24,15 +24,15 @@ ROUNDS, STREAMS = 40, 5
 
 
 async def long_streams(store: EventStore) -> None:
-    """STREAMS tallies, each counted ROUNDS times, in turn."""
+    """Appends STREAMS tallies, each counted ROUNDS times, in turn."""
     streams = [uuid4() for _ in range(STREAMS)]
     for version in range(ROUNDS):
         await asyncio.gather(*(store.append(counted(stream, version, version), context()) for stream in streams))
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[table_module.Changes]:
-    """What is written to tables, piece by piece."""
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[table_module.Changes]:
+    """Records what is written to tables, write by write."""
     writes: list[table_module.Changes] = []
     original = table_module.Table.write
 
@@ -48,40 +48,40 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[table_module.Changes]:
 
 @pytest.fixture
 def keys_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each read asked for."""
-    asked: list[int] = []
+    """Records the number of keys of each read."""
+    counts: list[int] = []
     original = table_module.Table.read
 
     async def noting(table: table_module.Table, connection: psycopg.AsyncConnection, keys: list[Any]) -> Any:
-        asked.append(len(keys))
+        counts.append(len(keys))
         return await original(table, connection, keys)
 
     monkeypatch.setattr(table_module.Table, "read", noting)
-    return asked
+    return counts
 
 
 async def test_a_row_is_written_once_for_many_events(
     store: EventStore,
     sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
-    written: list[table_module.Changes],
+    writes: list[table_module.Changes],
     keys_read: list[int],
 ) -> None:
-    """200 events of 5 rows, in batches of 5 events: 5 + 10 + 20 + 40 + 80 and the rest are written together."""
+    """200 events of 5 rows, in batches of 5: the rows are written after 5, 10, 20, 40, 80 and the remaining events."""
     await long_streams(store)
     await projected(store, TALLIES)
     monkeypatch.setattr(catch_up, "BATCH", STREAMS)
-    written.clear()
+    writes.clear()
     keys_read.clear()
     assert (await rebuild(store, TALLIES)).same
-    assert [len(changes.inserted) + len(changes.updated) for changes in written] == [STREAMS] * 6
+    assert [len(changes.inserted) + len(changes.updated) for changes in writes] == [STREAMS] * 6
     assert not keys_read, "the table was empty, and its rows are held"
     assert rows(sql, "tallies_v1") == await expected(store, TALLIES)
 
 
 @pytest.mark.parametrize("projection", ALL, ids=lambda projection: projection.table)
 @pytest.mark.parametrize(("name", "value"), [("MAX_ROWS", 3), ("MAX_EVENTS", 8), ("ROWS_BYTES", 50)])
-async def test_whatever_is_held(
+async def test_dropping_rows_from_memory_does_not_change_the_table(
     store: EventStore,
     sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
@@ -89,7 +89,7 @@ async def test_whatever_is_held(
     name: str,
     value: int,
 ) -> None:
-    """Rows are dropped from memory when there are too many, and read again: the table is the same."""
+    """They are read again."""
     monkeypatch.setattr(catch_up, "BATCH", 7)
     monkeypatch.setattr(row_buffer, name, value)
     await some_history(store)
@@ -99,10 +99,10 @@ async def test_whatever_is_held(
     assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_what_was_not_written_is_made_again(
+async def test_unwritten_rows_are_folded_again(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cancelled between two writes: the position is that of the rows, and not that of the events folded."""
+    """Cancelled between two writes: the position is that of the rows, not of the events folded."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
     monkeypatch.setattr(row_buffer, "MAX_EVENTS", 1 << 30)
     await long_streams(store)
@@ -127,10 +127,10 @@ async def test_what_was_not_written_is_made_again(
     assert (await rebuild(store, slow)).same
 
 
-async def test_an_event_that_fails_late(
+async def test_an_event_that_fails_is_named(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those before it are in the table, and it is named, however many were folded together with it."""
+    """Those before it are in the table, however many were folded together."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
     await long_streams(store)
     await projected(store, TALLIES, STEPS)
@@ -171,10 +171,10 @@ SEATS: Projection[Seat] = Projection(
 """One row, which each event replaces by its own under another key, and with the same unique value."""
 
 
-async def test_a_row_may_take_anothers_place(
+async def test_a_unique_value_may_move_to_another_row(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that go are deleted before those that come are written: a unique value may move from one to the other."""
+    """Deleted rows are written before inserted ones."""
     monkeypatch.setattr(catch_up, "BATCH", 2)
     for version in range(9):
         await store.append(counted(uuid4(), 0, version), context())
@@ -197,7 +197,7 @@ COUNTS: Projection[Seat] = Projection(
 
 
 @pytest.mark.parametrize("append_only", [False, True])
-async def test_an_event_that_adds_several_rows(
+async def test_an_event_may_add_several_rows(
     store: EventStore, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, *, append_only: bool
 ) -> None:
     projection = replace(COUNTS, append_only=append_only)
@@ -210,20 +210,22 @@ async def test_an_event_that_adds_several_rows(
 
 
 async def test_the_swap_is_durable(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches need not be flushed to disk one by one, but a rebuild that is said to be done must be there."""
-    said: list[tuple[str, str]] = []
+    """Batches are committed asynchronously, but a finished rebuild survives a crash."""
+    settings: list[tuple[str, str]] = []
     for name in ("_rename", "advance"):
         original = getattr(REBUILDING, name)
 
-        async def noting(*arguments: Any, _name: str = name, _original: Any = original, **named: Any) -> Any:
-            connection = next(getattr(each, "connection", each) for each in arguments if each is not store)
+        async def noting(*arguments: Any, _name: str = name, _original: Any = original, **options: Any) -> Any:
+            connection = next(
+                getattr(argument, "connection", argument) for argument in arguments if argument is not store
+            )
             row = await (await connection.execute("show synchronous_commit")).fetchone()
-            said.append((_name, row[0]))
-            return await _original(*arguments, **named)
+            settings.append((_name, row[0]))
+            return await _original(*arguments, **options)
 
         monkeypatch.setattr(REBUILDING, name, noting)
     await some_history(store)
     await projected(store, TALLIES)
     await rebuild(store, TALLIES)
-    assert ("advance", "off") in said
-    assert {value for name, value in said if name == "_rename"} == {"on"}
+    assert ("advance", "off") in settings
+    assert {value for name, value in settings if name == "_rename"} == {"on"}

@@ -1,4 +1,4 @@
-"""Two releases on one database: each projects its own versions, and what they share is projected once."""
+"""Two releases on one database: each projects its own versions, and tables that both have are projected once."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ NEW = (replace(TALLIES, version=2), SUMS, STEPS)
 
 @contextlib.asynccontextmanager
 async def writing(store: EventStore) -> AsyncIterator[list[int]]:
-    """Events all the time; the positions that were written so far."""
+    """Writes events for the length of a block; yields the list of their positions."""
     positions: list[int] = []
 
     async def write() -> None:
@@ -41,13 +41,15 @@ async def writing(store: EventStore) -> AsyncIterator[list[int]]:
         await stop(*tasks)
 
 
-async def test_upgraded_and_rolled_back_under_load(store: EventStore, sql: psycopg.Connection) -> None:
-    """Old, old and new, new, new and old, old: nothing is skipped, taken twice, or built again."""
-    async with EventStore.open(store.dsn, CODEC) as other, writing(store) as written:
+async def test_an_upgrade_and_a_rollback_under_load_lose_and_repeat_nothing(
+    store: EventStore, sql: psycopg.Connection
+) -> None:
+    """Old, both, new, both, old: no table is built again."""
+    async with EventStore.open(store.dsn, CODEC) as other, writing(store) as positions:
 
         async def more() -> None:
-            enough = len(written) + 50
-            await eventually(lambda: len(written) > enough, "more is written")
+            enough = len(positions) + 50
+            await eventually(lambda: len(positions) > enough, "more is written")
 
         async with contextlib.AsyncExitStack() as stack:
             async with projecting(store, *OLD) as old:
@@ -56,16 +58,16 @@ async def test_upgraded_and_rolled_back_under_load(store: EventStore, sql: psyco
                 for _ in range(3):
                     await more()
                     for projector in (old, new):
-                        assert await projector.caught_up(written[-1], PATIENCE)
+                        assert await projector.caught_up(positions[-1], PATIENCE)
             await more()
-            assert await new.caught_up(written[-1], PATIENCE), "what the two had in common goes on"
+            assert await new.caught_up(positions[-1], PATIENCE), "what the two had in common goes on"
             at = position(sql, "tallies_v1")
             async with projecting(store, *OLD) as old:
-                assert await old.caught_up(written[-1], PATIENCE)
+                assert await old.caught_up(positions[-1], PATIENCE)
                 assert position(sql, "tallies_v1") >= at
                 await stack.aclose()
                 await more()
-                assert await old.caught_up(written[-1], PATIENCE)
+                assert await old.caught_up(positions[-1], PATIENCE)
                 last = await store.head()
     async with projecting(store, *OLD) as old, projecting(store, NEW[0]) as new:
         last = await store.head()
@@ -80,8 +82,8 @@ def position(sql: psycopg.Connection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-async def test_what_they_share_is_projected_by_one(store: EventStore, sql: psycopg.Connection) -> None:
-    """By who claimed it first; by the other within seconds of the first one's end, however it ended."""
+async def test_a_shared_table_is_projected_by_one_release(store: EventStore, sql: psycopg.Connection) -> None:
+    """By the one that claimed it first, and by the other within seconds of its end, however it ended."""
     async with EventStore.open(store.dsn, CODEC) as other:
         first = Projector(store, OLD, instance="old-1")
         second = Projector(other, NEW, instance="new-1")
@@ -109,13 +111,13 @@ async def test_what_they_share_is_projected_by_one(store: EventStore, sql: psyco
         await stop(running)
 
 
-async def test_a_leader_takes_each_of_its_tables_once(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often it looks for tables that it lacks: two copies of one would fence each other off."""
+async def test_a_leader_claims_each_of_its_tables_once(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies of one table would fence each other."""
     monkeypatch.setattr(leader, "CLAIM_EVERY", 0.0)
     with capture_logs() as logs:
-        async with projecting(store, *OLD) as projector, writing(store) as written:
-            await eventually(lambda: len(written) > 100, "much is written")
-            assert await projector.caught_up(written[-1], PATIENCE)
+        async with projecting(store, *OLD) as projector, writing(store) as positions:
+            await eventually(lambda: len(positions) > 100, "much is written")
+            assert await projector.caught_up(positions[-1], PATIENCE)
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 

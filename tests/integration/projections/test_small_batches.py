@@ -1,4 +1,4 @@
-"""Most batches are small: one pipeline reads and writes them. What is wrong with one is found as with large ones."""
+"""Small batches are applied in one pipeline, and errors in them are handled as in large ones."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ from tests.support.patience import PATIENCE, eventually
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often tables are read and written alone (`read`, `write`), and in a pipeline (`start_read`, `send`)."""
+    """Counts how often tables are read and written alone (`read`, `write`) and in a pipeline (`start_read`, `send`)."""
     counts: Counter[str] = Counter()
 
     def count(name: str) -> None:
@@ -41,23 +41,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the projector's connection is told, but for begin and commit."""
-    told: list[str] = []
+    """Records the statements of the projector's connection, without begin and commit."""
+    recorded: list[str] = []
     original = psycopg.AsyncConnection.execute
 
-    async def noting(connection: psycopg.AsyncConnection, query: Any, *arguments: Any, **named: Any) -> Any:
+    async def noting(connection: psycopg.AsyncConnection, query: Any, *arguments: Any, **options: Any) -> Any:
         if connection.info.get_parameters().get("application_name", "").endswith("projector"):
-            told.append(query if isinstance(query, str) else bytes(query).decode())
-        return await original(connection, query, *arguments, **named)
+            recorded.append(query if isinstance(query, str) else bytes(query).decode())
+        return await original(connection, query, *arguments, **options)
 
     monkeypatch.setattr(psycopg.AsyncConnection, "execute", noting)
-    return told
+    return recorded
 
 
-async def test_one_event(
+async def test_one_event_needs_two_statements_per_table_and_two_more(
     store: EventStore, sql: psycopg.Connection, calls: Counter[str], statements: list[str]
 ) -> None:
-    """An event of one row: the lease, the position, the row before and the row after. No other table is asked."""
+    """The lease and the position; the row before and the row after. Other tables are not read."""
     stream = uuid4()
     async with projecting(store, TALLIES, SUMS) as projector:
         assert await projector.caught_up((await store.append(counted(stream, 0, 1), context())).position, PATIENCE)
@@ -66,60 +66,68 @@ async def test_one_event(
             calls.clear()
             position = (await store.append(counted(stream, version, 2), context())).position
             assert await projector.caught_up(position, PATIENCE)
-            told = [each for each in statements if "lease" not in each.split("(")[0] or "fence(" in each]
-            assert len(told) == 2 + 2 * 2, told
+            of_tables = [
+                statement for statement in statements if "lease" not in statement.split("(")[0] or "fence(" in statement
+            ]
+            assert len(of_tables) == 2 + 2 * 2, of_tables
             assert calls == {"start_read": 2, "send": 2}
     for projection in (TALLIES, SUMS):
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_several_events(store: EventStore, sql: psycopg.Connection, statements: list[str]) -> None:
-    """However many rows a small batch changes, a table is read and written with one statement each."""
+async def test_a_small_batch_needs_one_statement_per_table_to_read_and_write(
+    store: EventStore, sql: psycopg.Connection, statements: list[str]
+) -> None:
+    """However many rows it changes."""
     async with projecting(store, TALLIES, SUMS) as projector:
         for number in range(4):
             assert await projector.caught_up((await store.append(several(number), context())).position, PATIENCE)
-            told = [each for each in statements if "tallies_v1" in each or "sums_v1" in each]
+            of_tables = [statement for statement in statements if "tallies_v1" in statement or "sums_v1" in statement]
             statements.clear()
-        assert len(told) == 2 * 2, told
+        assert len(of_tables) == 2 * 2, of_tables
     for projection in (TALLIES, SUMS):
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_more_than_a_small_batch(store: EventStore, sql: psycopg.Connection, statements: list[str]) -> None:
-    """As many as a burst has are written with one statement a table, too, as long as COPY is not faster."""
+async def test_larger_batches_are_written_with_one_statement_per_table(
+    store: EventStore, sql: psycopg.Connection, statements: list[str]
+) -> None:
+    """Up to the size from which COPY is faster."""
     async with projecting(store, TALLIES, SUMS) as projector:
         for number in range(3):
             statements.clear()
             assert await projector.caught_up(
                 (await store.append(several(number, 3 * SMALL_BATCH), context())).position, PATIENCE
             )
-            written = [each for each in statements if "insert into" in each or "staged_" in each]
-        assert len(written) == 2, written  # the first time, tables read their rows in smaller pieces
+            inserts = [statement for statement in statements if "insert into" in statement or "staged_" in statement]
+        assert len(inserts) == 2, inserts  # the first time, tables read their rows in smaller pieces
     for projection in (TALLIES, SUMS):
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
 def several(number: int, streams: int = 10) -> list[StreamAppend]:
-    """An append to so many streams."""
+    """Appends to several new streams."""
     return [StreamAppend(UUID(int=stream), number, [Counted(stream)]) for stream in range(1, streams + 1)]
 
 
-async def test_new_rows_of_a_batch_that_is_not_small(
+async def test_new_rows_of_a_larger_batch_are_copied(
     store: EventStore, sql: psycopg.Connection, statements: list[str]
 ) -> None:
-    """They are copied, however few they are: none has a statement of its own."""
+    """However few they are."""
     async with projecting(store, TALLIES, SUMS) as projector:
         assert await projector.caught_up((await store.append(counted(uuid4(), 0, 1), context())).position, PATIENCE)
         statements.clear()
         new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(SMALL_BATCH + 1)]
         assert await projector.caught_up((await store.append(new, context())).position, PATIENCE)
-        assert not [each for each in statements if "tallies_v1" in each]
+        assert not [statement for statement in statements if "tallies_v1" in statement]
     for projection in (TALLIES, SUMS):
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-async def test_of_any_size(store: EventStore, sql: psycopg.Connection, calls: Counter[str]) -> None:
-    """Below the bound and above it, with rows that come, change and go."""
+async def test_batches_of_any_size_result_in_the_same_rows(
+    store: EventStore, sql: psycopg.Connection, calls: Counter[str]
+) -> None:
+    """Inserted, updated and deleted, below the bound and above it."""
     async with projecting(store, *ALL) as projector:
         for size in (1, 2, SMALL_BATCH - 1, SMALL_BATCH, SMALL_BATCH + 1, 3 * SMALL_BATCH):
             await asyncio.gather(*(store.append(counted(uuid4(), 0, number), context()) for number in range(size)))
@@ -131,18 +139,18 @@ async def test_of_any_size(store: EventStore, sql: psycopg.Connection, calls: Co
         assert rows(sql, projection.table) == await expected(store, projection)
 
 
-def refused(row: Any, recorded: RecordedEvent) -> Any:
-    """PostgreSQL can't take the row of a tally that is closed."""
-    made = TALLIES.project(row, recorded)
+def rejected(row: Any, recorded: RecordedEvent) -> Any:
+    """PostgreSQL rejects the row of a closed tally."""
+    projected_row = TALLIES.project(row, recorded)
     if isinstance(recorded.event, Closed):
         assert row is not None
         return msgspec.structs.replace(row, name="a\0b")
-    return made
+    return projected_row
 
 
-async def test_a_row_that_postgresql_refuses(store: EventStore, sql: psycopg.Connection) -> None:
+async def test_a_rejected_row_stops_its_table_only(store: EventStore, sql: psycopg.Connection) -> None:
     """Its table is named, and stops there alone; the others of the batch go on."""
-    broken: Projection[Any] = replace(TALLIES, name="tallies_broken", project=refused)
+    broken: Projection[Any] = replace(TALLIES, name="tallies_broken", project=rejected)
     async with projecting(store, broken, SUMS):
         await some_history(store, 6)
         state = "select status, error from read_tables where name = 'tallies_broken_v1'"

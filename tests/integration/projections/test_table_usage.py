@@ -1,4 +1,4 @@
-"""Which releases use which tables; a version that none uses any more goes."""
+"""Which releases use which tables; versions that no release uses are dropped."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -15,39 +15,39 @@ LONG_AGO = "clock_timestamp() - interval '8 days'"
 
 
 def forget(sql: psycopg.Connection, table: str) -> None:
-    """As if the last process that used the table had ended long ago."""
+    """Moves the last use of the table to a long time ago."""
     sql.execute(f"update read_tables set moved_at = {LONG_AGO} where name = %s", (table,))
     sql.execute(f"update read_table_users set seen_at = {LONG_AGO} where table_name = %s", (table,))
 
 
-async def test_a_process_says_what_it_uses(store: EventStore) -> None:
+async def test_a_process_records_its_tables(store: EventStore) -> None:
     async with projecting(store, TALLIES, SUMS):
-        await eventually(lambda: seen(store, "tallies_v1"), "it is seen")
+        await eventually(lambda: is_recorded(store, "tallies_v1"), "it is seen")
     (sums, tallies) = await table_usage.list_usage(store)
     assert (sums.name, tallies.name) == ("sums_v1", "tallies_v1")
     assert await table_usage.list_unused(store) == []
     assert await table_usage.list_unused(store, grace_days=0) == ["sums_v1", "tallies_v1"]
 
 
-async def seen(store: EventStore, table: str) -> bool:
-    return any(each.users for each in await table_usage.list_usage(store) if each.name == table)
+async def is_recorded(store: EventStore, table: str) -> bool:
+    return any(usage.users for usage in await table_usage.list_usage(store) if usage.name == table)
 
 
-async def test_a_version_that_nobody_uses_is_dropped(store: EventStore, sql: psycopg.Connection) -> None:
-    """By the next process that says what it uses; those in use, and those used lately, stay."""
+async def test_an_unused_version_is_dropped(store: EventStore, sql: psycopg.Connection) -> None:
+    """By the next process that records its tables; those in use or lately used stay."""
     async with projecting(store, TALLIES, SUMS) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        await eventually(lambda: seen(store, "tallies_v1"), "it is seen")
+        await eventually(lambda: is_recorded(store, "tallies_v1"), "it is seen")
     forget(sql, "tallies_v1")
     second = replace(TALLIES, version=2)
     async with projecting(store, second):
         await eventually(lambda: sql.execute("select to_regclass('tallies_v1')").fetchone() == (None,), "it is dropped")
-    assert {each.name for each in await table_usage.list_usage(store)} == {"sums_v1", "tallies_v2"}
+    assert {usage.name for usage in await table_usage.list_usage(store)} == {"sums_v1", "tallies_v2"}
 
 
-async def test_one_that_comes_back_is_built_anew(store: EventStore, sql: psycopg.Connection) -> None:
-    """Its position went with it, so nothing is missing."""
+async def test_a_dropped_version_is_built_from_the_first_event(store: EventStore, sql: psycopg.Connection) -> None:
+    """Its position was deleted with it."""
     async with projecting(store, TALLIES) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
@@ -57,8 +57,8 @@ async def test_one_that_comes_back_is_built_anew(store: EventStore, sql: psycopg
     assert sql.execute("select total, changes from tallies_v1").fetchall() == [(1, 1)]
 
 
-async def test_one_that_is_read_stays_until_later(store: EventStore, sql: psycopg.Connection) -> None:
-    """Dropping waits for nobody, so nobody waits behind it."""
+async def test_a_table_that_is_being_read_is_dropped_later(store: EventStore, sql: psycopg.Connection) -> None:
+    """The drop waits for no lock, so no query waits behind it."""
     await Projector(store, (TALLIES,)).prepare()
     with psycopg.connect(store.dsn) as reader:
         reader.execute("select count(*) from tallies_v1")

@@ -1,4 +1,4 @@
-"""JSON of users comes out of a read table byte for byte as the event has it."""
+"""Users' JSON is stored in read tables byte for byte."""
 
 import random
 from typing import Any
@@ -47,7 +47,7 @@ class SaidRow(msgspec.Struct, frozen=True):
     all: list[dict[str, Any]]
 
 
-def said(row: SaidRow | None, recorded: RecordedEvent) -> SaidRow:
+def project_said(row: SaidRow | None, recorded: RecordedEvent) -> SaidRow:
     assert isinstance(recorded.event, Said)
     document = recorded.event.document
     if row is None:
@@ -63,14 +63,14 @@ SAYINGS = Projection(
     ddl='create table {table} (id uuid primary key, first json not null, last json not null, "all" json not null)',
     events=(Said,),
     keys=lambda recorded: [(recorded.stream_id,)],
-    project=said,
+    project=project_said,
 )
 CODEC = Codec([Said])
 STORED: Any = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def test_byte_for_byte(database: str) -> None:
-    """Written once, read by the fold and written again, built anew: always the text that is in the event."""
+async def test_json_is_stored_byte_for_byte(database: str) -> None:
+    """When written, read by the fold and written again, and rebuilt: always the text of the event."""
     drawn: list[dict[str, Any]] = []
 
     @settings(max_examples=DOCUMENTS, database=None)
@@ -95,21 +95,21 @@ async def test_byte_for_byte(database: str) -> None:
 
 async def assert_exact(store: EventStore) -> None:
     recorded = await store.read_all(limit=10_000)
-    told: dict[UUID, list[bytes]] = {}
-    for each in recorded:
-        told.setdefault(each.stream_id, []).append(bytes(STORED.decode(each.data)["document"]))
+    documents_of: dict[UUID, list[bytes]] = {}
+    for event in recorded:
+        documents_of.setdefault(event.stream_id, []).append(bytes(STORED.decode(event.data)["document"]))
     rows = await store.pool.rows("""select id, first::text, last::text, "all"::text from sayings_v1""", ())
-    assert len(rows) == len(told) > 0
+    assert len(rows) == len(documents_of) > 0
     for stream, first, last, every in rows:
-        texts = told[stream]
+        texts = documents_of[stream]
         assert (first.encode(), last.encode(), every.encode()) == (texts[0], texts[-1], b"[" + b",".join(texts) + b"]")
         # And as a query has it, whose rows become an answer's JSON.
     for stream, first in await store.pool.rows("select id, first from sayings_v1", ()):
-        assert msgspec.json.encode(first) == told[stream][0]
+        assert msgspec.json.encode(first) == documents_of[stream][0]
 
 
-async def test_a_column_that_would_change_values_is_refused(database: str) -> None:
-    """At the projector's start, and not when the first odd number comes."""
+async def test_a_jsonb_column_is_rejected(database: str) -> None:
+    """When the projector starts, since it changes some numbers."""
     binary = Projection(
         name="binary",
         version=1,

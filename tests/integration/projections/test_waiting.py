@@ -1,4 +1,4 @@
-"""Waiting for a position costs the database nothing per waiter."""
+"""Waiters for a position need no queries of their own."""
 
 import asyncio
 import time
@@ -27,8 +27,8 @@ def commits(sql: psycopg.Connection) -> int:
     return int(row[0])
 
 
-async def test_a_hundred_waiters_cost_as_much_as_one(store: EventStore, sql: psycopg.Connection) -> None:
-    """While nothing is shown, one query at intervals serves all of them; what is shown then wakes all of them."""
+async def test_a_hundred_waiters_need_as_many_queries_as_one(store: EventStore, sql: psycopg.Connection) -> None:
+    """One at intervals while the position is not reached; then all are woken."""
     projector = Projector(store, ALL)
     await projector.prepare()
     appended = await store.append(counted(uuid4(), 0, 1), context())
