@@ -1,4 +1,4 @@
-"""A service with a route of each kind, as tests of what all services have in common ask it."""
+"""A service with a route of each kind, for the tests of what all services have in common."""
 
 import contextlib
 import json
@@ -58,7 +58,7 @@ async def make(
     context: CommandContext,
     precondition: GivenPrecondition,
 ) -> Envelope[Made]:
-    """Answers what it was given."""
+    """Returns its body and its context."""
     return Envelope(Made(principal.user_id, context, sorted(precondition.any_of or ()), data))
 
 
@@ -112,7 +112,7 @@ class Service:
     app: Litestar
 
     async def call(self, method: str, path: str, *roles: str, **options: Any) -> tuple[aiohttp.ClientResponse, Any]:
-        """The response, and its body as JSON; with a user's token unless headers are given."""
+        """The response and its body as JSON; with a user's token unless `headers` are passed."""
         options["headers"] = {**self.issuer.bearer(None, *roles), **options.get("headers", {})}
         async with self.client.request(method, self.url + path, **options) as response:
             text = await response.read()

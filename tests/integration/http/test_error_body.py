@@ -1,4 +1,4 @@
-"""One error body for everything that can go wrong with a request, on a real server."""
+"""All errors of requests have one body, on a real server."""
 
 import asyncio
 import json
@@ -64,8 +64,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_every_refusal_has_the_one_error_body(service: Service, case: Case) -> None:
-    """Status, code and pointer say what is wrong; the shape is always the documented one; nothing inside leaks."""
+async def test_every_error_has_the_same_body(service: Service, case: Case) -> None:
+    """Status, code and pointer state the fault; internal details are not included."""
     response, body = await service.call(case.method, case.path, data=case.body, headers=case.headers or {})
 
     assert (response.status, body["code"]) == (case.status, case.code)
@@ -80,8 +80,8 @@ async def test_every_refusal_has_the_one_error_body(service: Service, case: Case
     assert UUID(response.headers["X-Correlation-ID"])
 
 
-async def test_refusals_carry_the_headers_http_asks_for(service: Service) -> None:
-    """401 names the scheme, 405 the methods, 503 when to come back."""
+async def test_errors_have_the_headers_that_http_requires(service: Service) -> None:
+    """WWW-Authenticate with 401, Allow with 405, Retry-After with 503."""
     unauthenticated, _ = await service.call("GET", "/drafts", headers={"Authorization": ""})
     not_allowed, _ = await service.call("DELETE", "/drafts")
     unavailable, _ = await service.call("GET", "/outage")
@@ -90,7 +90,7 @@ async def test_refusals_carry_the_headers_http_asks_for(service: Service) -> Non
     assert unavailable.headers["Retry-After"] == "1"
 
 
-async def test_a_body_without_a_length_is_bounded_too(service: Service) -> None:
+async def test_a_chunked_body_is_bounded(service: Service) -> None:
     """Chunked bodies are cut off at the limit."""
 
     async def endless() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The one form of addresses, headers and bodies (docs/reference/http.md), on a real server."""
+"""URLs, headers and bodies are accepted in one form only (docs/reference/http.md), on a real server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -85,14 +85,14 @@ class Client:
     headers: dict[str, str]
 
     async def ask(self, method: str, address: str, **options: Any) -> tuple[int, Any, Any]:
-        """`address` is sent as it stands."""
+        """The response to a request; `address` is sent unchanged."""
         options["headers"] = {**self.headers, **options.get("headers", {})}
         async with self.session.request(method, URL(self.url + address, encoded=True), **options) as response:
             return response.status, response.headers, await response.json(content_type=None)
 
     async def refusal(self, method: str, address: str, **options: Any) -> tuple[int, str, list[str]]:
         status, _, body = await self.ask(method, address, **options)
-        return status, body["code"], [each["pointer"] for each in body["details"]]
+        return status, body["code"], [detail["pointer"] for detail in body["details"]]
 
 
 @pytest_asyncio.fixture
@@ -109,21 +109,21 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize("number", ["1_3", "%D9%A1", "%2B13", "013", "%2013", "13.0", "1e1", "0x1", "--1", "9" * 400])
 async def test_an_id_has_one_form(client: Client, number: str) -> None:
-    """A number that is written otherwise names nothing."""
+    """A number in another form is 404."""
     assert (await client.ask("GET", f"/things/{THING}/parts/13"))[0] == 200
     assert (await client.refusal("GET", f"/things/{THING}/parts/{number}"))[:2] == (404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("written", [THING.hex, f"%7B{THING}%7D", f"urn:uuid:{THING}", f"{str(THING)[:-1]}%D9%A1"])
-async def test_a_uuid_has_one_form_but_for_its_case(client: Client, written: str) -> None:
-    """As RFC 9562 writes it; capitals are read, as it asks."""
+@pytest.mark.parametrize("text", [THING.hex, f"%7B{THING}%7D", f"urn:uuid:{THING}", f"{str(THING)[:-1]}%D9%A1"])
+async def test_a_uuid_has_one_form_but_for_its_case(client: Client, text: str) -> None:
+    """That of RFC 9562, which requires that upper case is accepted."""
     assert (await client.ask("GET", f"/things/{str(THING).upper()}/parts/1"))[0] == 200
-    assert (await client.refusal("GET", f"/things/{written}/parts/1"))[:2] == (404, "NOT_FOUND")
+    assert (await client.refusal("GET", f"/things/{text}/parts/1"))[:2] == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("address", ["/th%69ngs%2f1", "/things/%zz", "/things/%ff", "/things/%00", "/things/%C3%28"])
-async def test_an_address_is_percent_encoded_utf_8(client: Client, address: str) -> None:
-    """A slash that is encoded separates segments in one place and not in another: it is refused."""
+async def test_a_path_is_percent_encoded_utf_8(client: Client, address: str) -> None:
+    """An encoded slash is rejected, since routers and proxies treat it differently."""
     assert (await client.refusal("GET", address))[:2] == (400, "VALIDATION_FAILED")
 
 
@@ -150,7 +150,7 @@ QUERIES = {
 
 @pytest.mark.parametrize("query", QUERIES)
 async def test_a_query_has_one_form(client: Client, query: str) -> None:
-    """Unknown, doubled or oddly written parameters are refused, each by its name."""
+    """Unknown, repeated and malformed parameters are rejected, each by its name."""
     assert (await client.ask("GET", f"/things?limit=5&archived=true&owner={THING}&status=open"))[0] == 200
     pointer = QUERIES[query]
     if pointer is None:
@@ -178,10 +178,10 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-async def test_a_body_is_kept_as_it_was_sent_or_refused(client: Client, body: bytes) -> None:
-    """With a pointer that exists in it, in an answer of a bounded size."""
+async def test_a_body_is_stored_unchanged_or_rejected(client: Client, body: bytes) -> None:
+    """With a pointer into the body, in a response of bounded size."""
     status, response, answer = await client.ask("POST", "/notes", data=body, headers=JSON)
-    assert (status, [each["pointer"] for each in answer["details"]]) == (400, [BODIES[body]])
+    assert (status, [detail["pointer"] for detail in answer["details"]]) == (400, [BODIES[body]])
     assert int(response["content-length"]) < 16 * 1024
 
 
@@ -204,22 +204,21 @@ NO_DECIMALS = [
 ]
 
 
-@pytest.mark.parametrize("written", NO_DECIMALS)
-async def test_a_decimal_has_one_form(client: Client, written: str) -> None:
-    """Digits with a point, as a number or as a text; nothing that only Python takes for one."""
+@pytest.mark.parametrize("text", NO_DECIMALS)
+async def test_a_decimal_has_one_form(client: Client, text: str) -> None:
+    """Digits with a point, as a number or a string; no other form that Python's Decimal accepts."""
     for body, pointer in (
-        ({"price": written}, "/price"),
-        ({"shares": [{"value": "1"}, {"value": written}]}, "/shares/1/value"),
+        ({"price": text}, "/price"),
+        ({"shares": [{"value": "1"}, {"value": text}]}, "/shares/1/value"),
     ):
         assert await client.refusal("POST", "/notes", json=body) == (400, "VALIDATION_FAILED", [pointer])
     assert (await client.ask("POST", "/notes", json={"price": "12.50", "shares": [{"value": 2.5}]}))[0] == 201
 
 
-@pytest.mark.parametrize("written", [b"1e22", b"-0.0", b"1e308", b"9223372036854775807", b"0.1", b'"\\ud83d\\ude00"'])
-async def test_a_value_comes_back(client: Client, written: bytes) -> None:
-    """As the same value."""
-    _, _, answer = await client.ask("POST", "/notes", data=b'{"data": {"a": ' + written + b"}}", headers=JSON)
-    assert answer["data"]["data"]["a"] == msgspec.json.decode(written)
+@pytest.mark.parametrize("text", [b"1e22", b"-0.0", b"1e308", b"9223372036854775807", b"0.1", b'"\\ud83d\\ude00"'])
+async def test_a_value_is_returned_unchanged(client: Client, text: bytes) -> None:
+    _, _, answer = await client.ask("POST", "/notes", data=b'{"data": {"a": ' + text + b"}}", headers=JSON)
+    assert answer["data"]["data"]["a"] == msgspec.json.decode(text)
 
 
 @pytest.mark.parametrize(
@@ -233,12 +232,12 @@ async def test_a_value_comes_back(client: Client, written: bytes) -> None:
     ],
 )
 async def test_a_body_is_utf_8(client: Client, content_type: str, status: int) -> None:
-    """No other charset is read, and none is guessed."""
+    """Another charset is rejected."""
     assert (await client.ask("POST", "/notes", data=b"{}", headers={"content-type": content_type}))[0] == status
 
 
 async def raw(client: Client, *lines: bytes) -> tuple[int, bytes]:
-    """What a request with these header lines is answered."""
+    """The response to a request with these header lines."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
     head = [
         b"GET /things HTTP/1.1",
@@ -254,19 +253,19 @@ async def raw(client: Client, *lines: bytes) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9", b"caf\xe9", b"a\x01b"])
 async def test_headers_that_are_read_are_ascii(client: Client, value: bytes) -> None:
-    """Two keys that differ in other bytes must not become one."""
+    """Otherwise two different keys could become the same one."""
     status, answer = await raw(client, b"idempotency-key: " + value)
     assert (status, b"header:Idempotency-Key" in answer or b"Invalid" in answer) == (400, True)
     assert (await raw(client, b"user-agent: caf\xe9"))[0] == 200
 
 
-async def test_a_header_that_is_one_value_is_given_once(client: Client) -> None:
+async def test_a_single_header_must_not_be_repeated(client: Client) -> None:
     status, answer = await raw(client, b"idempotency-key: a", b"idempotency-key: b")
     assert (status, b"header:Idempotency-Key" in answer) == (400, True)
 
 
 async def test_head_is_get_without_its_content(client: Client) -> None:
-    """For every address that GET has, also one that would never end."""
+    """For each address that GET has, also for an endless stream."""
     got = await client.session.get(f"{client.url}/things", headers=client.headers)
     head = await client.session.head(f"{client.url}/things", headers=client.headers)
     assert (head.status, await head.read()) == (200, b"")
@@ -278,8 +277,7 @@ async def test_head_is_get_without_its_content(client: Client) -> None:
     assert (await client.session.head(f"{client.url}/nothing", headers=client.headers)).status == 404
 
 
-async def test_a_client_that_goes_away_is_no_error_of_ours(client: Client) -> None:
-    """It is counted as 499."""
+async def test_a_client_that_disconnects_is_counted_as_499(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
     token = client.headers["Authorization"].encode()
     writer.write(b"POST /notes HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nauthorization: " + token + b"\r\n\r\n{")

@@ -1,4 +1,4 @@
-"""Whatever bytes come in, no request makes a server err: neither a service's nor the edge's."""
+"""Hostile requests: no bytes that a client sends cause a 5xx of a service or of the edge."""
 
 import asyncio
 import random
@@ -43,7 +43,7 @@ class Change(msgspec.Struct):
 
 @get("/projects")
 async def listed(limit: Limit = 20, cursor: Cursor = None, q: FromQuery[str | None] = None) -> Page[str]:
-    """Answers what it was asked with, so that odd text has to be encoded again."""
+    """Returns its parameters, so that odd text is encoded again."""
     return Page([q or "", str(decode_cursor(cursor, int) if cursor else limit)])
 
 
@@ -74,7 +74,7 @@ HEADERS = [
 
 
 def hostile(chance: random.Random, token: str) -> bytes:
-    """A request that is broken somewhere, or nowhere."""
+    """A request with zero or more malformed parts."""
 
     def odd(most: int) -> bytes:
         return b"".join(chance.choices(FRAGMENTS, k=chance.randint(0, most)))
@@ -97,7 +97,7 @@ def hostile(chance: random.Random, token: str) -> bytes:
 
 
 async def status_of(port: int, request: bytes) -> int:
-    """The status of the answer; 0 where the server closed the connection without one."""
+    """The status of the response; 0 if the server closed the connection without one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
@@ -128,8 +128,8 @@ async def service_and_edge(issuer: TokenIssuer, folder: Path) -> AsyncIterator[t
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_no_request_makes_a_server_err(tmp_path: Path, seed: int) -> None:
-    """Odd escapes, text, numbers, headers and bodies are answered, or the connection is closed; never with a 5xx."""
+async def test_no_request_causes_a_5xx(tmp_path: Path, seed: int) -> None:
+    """Odd escapes, text, numbers, headers and bodies get another response, or the connection is closed."""
     issuer = TokenIssuer()
     chance = random.Random(seed)
     async with service_and_edge(issuer, tmp_path) as (service, edge):

@@ -1,4 +1,4 @@
-"""Who has been answered is not shown anything older: positions, waited for by the services that speak of them."""
+"""Read your writes: reads wait for the positions that a client sends, and for what the process has answered."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from tests.support.tokens import AUDIENCE, TokenIssuer
 
 
 @dataclass
-class PlayedHistory:
-    """A service's history as the test says it is."""
+class FakeHistory:
+    """A history whose state a test sets."""
 
     service: str = "drafts"
     shown_up_to: int = 0
@@ -31,7 +31,7 @@ class PlayedHistory:
     asked_for_answered: int = 0
     behind: bool = False
     waited: list[Position] = field(default_factory=list)
-    known: bool = False
+    exists: bool = False
     """Whether what routes look for is there; comes true when what was behind has been waited for."""
 
     def position(self, number: int) -> Position:
@@ -56,11 +56,11 @@ class PlayedHistory:
         return position.number <= self.arrived_up_to
 
     async def first_behind(self, services: Any, within: float) -> str | None:
-        self.known = not self.behind
+        self.exists = not self.behind
         return "jobs" if self.behind else None
 
 
-HISTORY = PlayedHistory()
+HISTORY = FakeHistory()
 
 
 @post("/drafts")
@@ -70,7 +70,7 @@ async def make() -> Envelope[str]:
 
 
 @get("/drafts")
-async def read() -> Envelope[str]:
+async def list_drafts() -> Envelope[str]:
     return Envelope("read")
 
 
@@ -86,7 +86,7 @@ async def read_new() -> Envelope[str]:
 
 @get("/tokens", opt=following("jobs"))
 async def read_token() -> Envelope[str]:
-    if not HISTORY.known:
+    if not HISTORY.exists:
         raise not_found("The token")
     return Envelope("token")
 
@@ -97,8 +97,8 @@ class Client:
     url: str
     headers: dict[str, str]
 
-    async def ask(self, method: str, path: str, seen: str | None = None) -> tuple[int, Any, Any]:
-        headers = {**self.headers, **({"Emprops-Position": seen} if seen is not None else {})}
+    async def ask(self, method: str, path: str, positions: str | None = None) -> tuple[int, Any, Any]:
+        headers = {**self.headers, **({"Emprops-Position": positions} if positions is not None else {})}
         async with self.session.request(method, self.url + path, headers=headers) as response:
             return response.status, response.headers, await response.json(content_type=None)
 
@@ -109,7 +109,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     HISTORY.__init__()  # type: ignore[misc]  # as it was at the beginning
     app = create_app(
         title="Drafts",
-        route_handlers=[make, read, read_one, read_new, read_token],
+        route_handlers=[make, list_drafts, read_one, read_new, read_token],
         authenticator=Authenticator([Issuer(issuer.iss, issuer.jwks_file(tmp_path))], AUDIENCE),
         history=HISTORY,
     )
@@ -117,39 +117,39 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
         yield Client(session, url, issuer.bearer(uuid4()))
 
 
-async def test_a_write_says_where_it_stands(client: Client) -> None:
-    """And a read, which writes nothing, does not."""
+async def test_the_response_to_a_write_has_its_position(client: Client) -> None:
+    """A read's response has none."""
     status, headers, _ = await client.ask("POST", "/drafts")
     assert (status, headers["Emprops-Position"]) == (201, "drafts:1:7")
     _, headers, _ = await client.ask("GET", "/drafts")
     assert "Emprops-Position" not in headers
 
 
-async def test_a_read_is_as_fresh_as_it_asks_for_or_503(client: Client) -> None:
-    """By header and by query; the greatest of several counts."""
-    for seen, path in (("drafts:1:7", "/drafts"), (None, "/drafts?min_position=drafts:1:7,drafts:1:2")):
+async def test_a_read_waits_for_its_positions_or_is_503(client: Client) -> None:
+    """In the header and in the query; the greatest of several counts."""
+    for positions, path in (("drafts:1:7", "/drafts"), (None, "/drafts?min_position=drafts:1:7,drafts:1:2")):
         HISTORY.shown_up_to = 6
-        status, headers, body = await client.ask("GET", path, seen)
+        status, headers, body = await client.ask("GET", path, positions)
         assert (status, body["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "1")
         assert [detail["pointer"] for detail in body["details"]] == ["header:Emprops-Position"]
         HISTORY.shown_up_to = 7
-        assert (await client.ask("GET", path, seen))[0] == 200
+        assert (await client.ask("GET", path, positions))[0] == 200
 
 
-async def test_only_what_an_answer_speaks_of_is_waited_for(client: Client) -> None:
-    """A command reads the history itself; and what another service did counts where the route follows it."""
-    seen = "drafts:1:9, jobs:1:9"
-    assert (await client.ask("POST", "/drafts", seen))[0] == 201
+async def test_only_positions_that_the_response_depends_on_are_waited_for(client: Client) -> None:
+    """Commands read their own service's history directly; positions of others count on routes that follow them."""
+    positions = "drafts:1:9, jobs:1:9"
+    assert (await client.ask("POST", "/drafts", positions))[0] == 201
     assert HISTORY.waited == []
     HISTORY.shown_up_to = 9
-    assert (await client.ask("GET", "/drafts", seen))[0] == 200
-    assert (await client.ask("GET", "/tokens", seen))[0] == 503
-    HISTORY.arrived_up_to, HISTORY.known = 9, True
-    assert (await client.ask("GET", "/tokens", seen))[0] == 200
+    assert (await client.ask("GET", "/drafts", positions))[0] == 200
+    assert (await client.ask("GET", "/tokens", positions))[0] == 503
+    HISTORY.arrived_up_to, HISTORY.exists = 9, True
+    assert (await client.ask("GET", "/tokens", positions))[0] == 200
 
 
-async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -> None:
-    """By reads of tables; a read of a state needs no wait, with a token neither, once that is recorded."""
+async def test_reads_of_tables_wait_for_the_last_answered_write(client: Client) -> None:
+    """Without a token. Reads of states need no wait; with a token, only until the position is recorded."""
     await client.ask("POST", "/drafts")
     assert HISTORY.answered_with == 7
     assert (await client.ask("GET", "/drafts"))[0] == 200
@@ -161,8 +161,8 @@ async def test_what_was_answered_is_waited_for_without_a_token(client: Client) -
     assert (HISTORY.asked_for_answered, HISTORY.waited) == (1, [])
 
 
-async def test_a_table_that_is_behind_says_no_404(client: Client) -> None:
-    """What it does not show may be what was answered; everything else is answered as it is shown."""
+async def test_a_table_that_is_behind_answers_503_instead_of_404(client: Client) -> None:
+    """Other responses are sent as they are."""
     assert (await client.ask("POST", "/drafts"))[0] == 201
     status, headers, body = await client.ask("GET", "/drafts/new")
     assert (status, body["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "1")
@@ -171,8 +171,8 @@ async def test_a_table_that_is_behind_says_no_404(client: Client) -> None:
     assert (await client.ask("GET", "/drafts/new"))[0] == 404
 
 
-async def test_a_404_is_no_lie(client: Client) -> None:
-    """What may be on its way is waited for and asked again: 503 while it can't be had, 404 when it isn't there."""
+async def test_a_404_is_sent_only_when_it_is_certain(client: Client) -> None:
+    """What may still arrive is waited for and read again; 503 if that takes too long."""
     HISTORY.behind = True
     assert (await client.ask("GET", "/tokens"))[0] == 503
     HISTORY.behind = False
@@ -183,7 +183,7 @@ async def test_a_404_is_no_lie(client: Client) -> None:
 NO_POSITIONS = ["", "7", "drafts:0:7", "drafts:1:07", "drafts:1:+7", "Drafts:1:7", "drafts:1:7,", "x" * 99]
 
 
-@pytest.mark.parametrize("seen", NO_POSITIONS)
-async def test_a_position_that_is_none_is_refused(client: Client, seen: str) -> None:
-    status, _, body = await client.ask("GET", "/drafts", seen)
-    assert (status, [each["pointer"] for each in body["details"]]) == (400, ["header:Emprops-Position"])
+@pytest.mark.parametrize("positions", NO_POSITIONS)
+async def test_a_malformed_position_is_rejected(client: Client, positions: str) -> None:
+    status, _, body = await client.ask("GET", "/drafts", positions)
+    assert (status, [detail["pointer"] for detail in body["details"]]) == (400, ["header:Emprops-Position"])

@@ -32,18 +32,18 @@ async def takes_what_takes_another(third: Text, name: Text) -> list[str]:
 
 async def test_only_the_dependencies_of_a_handler_are_resolved(tmp_path: Path) -> None:
     """Also if two handlers have the same path, or two applications the same handler."""
-    made: list[str] = []
+    resolved: list[str] = []
 
     def first() -> str:
-        made.append("first")
+        resolved.append("first")
         return "first"
 
     async def second() -> str:
-        made.append("second")
+        resolved.append("second")
         return "second"
 
     def third(first: Text) -> str:
-        made.append("third")
+        resolved.append("third")
         return f"third after {first}"
 
     issuer = TokenIssuer()
@@ -60,9 +60,9 @@ async def test_only_the_dependencies_of_a_handler_are_resolved(tmp_path: Path) -
         async with serving(app) as url, aiohttp.ClientSession() as session:
 
             async def ask(method: str, path: str, url: str = url, session: aiohttp.ClientSession = session) -> object:
-                made.clear()
+                resolved.clear()
                 async with session.request(method, url + path) as response:
-                    return await response.json(), list(made)
+                    return await response.json(), list(resolved)
 
             assert await ask("GET", "/things") == ([], [])
             assert await ask("POST", "/things") == (["second"], ["second"])

@@ -1,4 +1,4 @@
-"""The server stops when it is told to, and wakes for nothing but the date."""
+"""The server stops at once when requested, and wakes only to renew the date."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from tests.support.patience import PATIENCE, eventually
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Has nothing to answer."""
+    """An application that is never called."""
 
 
 class Counting(Server):
@@ -23,13 +23,12 @@ class Counting(Server):
         return await super().on_tick(counter)
 
 
-def made() -> Counting:
+def counting_server() -> Counting:
     return Counting(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
 
 
-async def test_it_stops_when_told_without_another_tick() -> None:
-    """`stop` ends the wait for the next one."""
-    server = made()
+async def test_stop_ends_the_wait_for_the_next_tick() -> None:
+    server = counting_server()
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.ticks, "it to serve")
     before = server.ticks
@@ -39,12 +38,12 @@ async def test_it_stops_when_told_without_another_tick() -> None:
     assert server.ticks <= before + 2
 
 
-async def test_a_signal_stops_it() -> None:
-    """As `stop` does; the signal is given on to whoever handled it before."""
+async def test_a_signal_stops_the_server() -> None:
+    """It is then passed to the handler that was set before."""
     got: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: got.append(number))
     try:
-        server = made()
+        server = counting_server()
         serving = asyncio.create_task(server.serve())
         await eventually(lambda: server.ticks, "it to serve")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -55,9 +54,8 @@ async def test_a_signal_stops_it() -> None:
     assert got == [signal.SIGTERM]
 
 
-async def test_the_date_is_that_of_a_moment_ago() -> None:
-    """It is made anew by each tick."""
-    server = made()
+async def test_the_date_is_renewed_by_each_tick() -> None:
+    server = counting_server()
     serving = asyncio.create_task(server.serve())
     await eventually(lambda: server.ticks, "it to serve")
     first = server.server_state.default_headers

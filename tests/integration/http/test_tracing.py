@@ -1,4 +1,4 @@
-"""Spans reach an OTLP collector where one is named, and only there."""
+"""Spans are exported to an OTLP collector if one is configured."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class Collector:
-    """Takes OTLP over HTTP and keeps the spans."""
+    """Accepts OTLP over HTTP and records the spans."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -32,16 +32,16 @@ class Collector:
 
 @pytest_asyncio.fixture
 async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
-    made = Collector()
+    otlp_collector = Collector()
     app = web.Application()
-    app.router.add_post("/v1/traces", made.take)
+    app.router.add_post("/v1/traces", otlp_collector.take)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{runner.addresses[0][1]}")
     monkeypatch.setattr(tracing, "_tracer", None)
-    yield made
+    yield otlp_collector
     await runner.cleanup()
 
 
@@ -51,7 +51,7 @@ async def thing(number: FromPath[int]) -> Envelope[int]:
 
 
 async def test_a_request_is_a_server_span_of_its_callers_trace(collector: Collector, tmp_path: Path) -> None:
-    """Named by method and route template, with the status, in the trace that the caller began."""
+    """With method, route template and status, in the trace of the caller's traceparent."""
     provider = tracing.setup_tracing(service="things", instance="things-1")
     assert provider is not None
     issuer = TokenIssuer()
@@ -70,17 +70,17 @@ async def test_a_request_is_a_server_span_of_its_callers_trace(collector: Collec
     await asyncio.to_thread(provider.shutdown)
 
     exported = collector.requests[0].resource_spans[0]
-    resource = {each.key: each.value.string_value for each in exported.resource.attributes}
+    resource = {attribute.key: attribute.value.string_value for attribute in exported.resource.attributes}
     span = exported.scope_spans[0].spans[0]
-    attributes = {each.key: each.value for each in span.attributes}
+    attributes = {attribute.key: attribute.value for attribute in span.attributes}
     assert (resource["service.name"], resource["service.instance.id"]) == ("emprops-things", "things-1")
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, "00f067aa0ba902b7")
     assert span.name == "GET /things/{number}"
     assert attributes["http.response.status_code"].int_value == 200
 
 
-def test_without_a_collector_nothing_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No exporter, no threads; trace contexts are passed on all the same."""
+def test_without_a_collector_there_is_no_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread is started; trace contexts are passed on."""
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     assert tracing.setup_tracing(service="things") is None
     assert tracing.Span("x", f"00-{TRACE}-00f067aa0ba902b7-01", "server").traceparent.startswith(f"00-{TRACE}-")
