@@ -14,7 +14,7 @@ from tests.support.servers import Servers
 
 @pytest.fixture
 def broker(servers: Servers) -> Iterator[Broker]:
-    """A nats-server of the test's own, to be killed and wiped."""
+    """A nats-server for one test, which can be killed and wiped."""
     directory = servers.directory / f"broker-{secrets.token_hex(4)}"
     server = NatsServer(directory, PortPicker().pick("nats"), {"test": NatsUser(secrets.token_hex(8))})
     directory.mkdir()

@@ -1,7 +1,4 @@
-"""A service to be killed: `python -m tests.integration.messaging.counting_service DSN NATS_URL NAME`.
-
-It records in its own store what it is told, slowly, and says `active` when it is its turn.
-"""
+"""A service to be killed: `python -m tests.integration.messaging.counting_service DSN NATS_URL NAME`."""
 
 import asyncio
 import sys

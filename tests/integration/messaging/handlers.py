@@ -1,4 +1,4 @@
-"""Handlers as tests give them to consumers."""
+"""Handlers for the consumers of tests."""
 
 import asyncio
 import random
@@ -13,10 +13,10 @@ from tests.integration.messaging.support import (
 
 
 class Journal:
-    """A handler that remembers what it was called with, and how many calls there were at once."""
+    """Records the events that it is called with, and the largest number of concurrent calls."""
 
     def __init__(self, *, pause: float = 0.0) -> None:
-        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+        self.numbers: defaultdict[UUID, list[int]] = defaultdict(list)
         self.events: list[RecordedEvent] = []
         self.at_once = self.most_at_once = 0
         self._pause = pause
@@ -27,7 +27,7 @@ class Journal:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(random.random() * self._pause)
         self.at_once -= 1
-        self.seen[recorded.stream_id].append(recorded.event.n)
+        self.numbers[recorded.stream_id].append(recorded.event.n)
         self.events.append(recorded)
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class Journal:
 
 
 class Effects:
-    """A handler with an effect in its own service's store, as real ones have: a command with the event's own id."""
+    """A handler with an effect in its own service's store: a command whose id is derived from the event's."""
 
     def __init__(self, store: EventStore, name: str = "tests-v1") -> None:
         self.store, self.name = store, name
@@ -48,8 +48,8 @@ class Effects:
         self.calls += 1
 
     async def recorded(self) -> dict[UUID, list[int]]:
-        found: defaultdict[UUID, list[int]] = defaultdict(list)
-        for each in await self.store.read_all(0, 100_000):
-            assert isinstance(each.event, Counted)
-            found[each.stream_id].append(each.event.n)
-        return dict(found)
+        numbers: defaultdict[UUID, list[int]] = defaultdict(list)
+        for recorded_event in await self.store.read_all(0, 100_000):
+            assert isinstance(recorded_event.event, Counted)
+            numbers[recorded_event.stream_id].append(recorded_event.event.n)
+        return dict(numbers)

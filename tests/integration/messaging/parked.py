@@ -1,4 +1,4 @@
-"""What is parked, as tests look at it, and a handler that makes events be parked."""
+"""Helpers to read parked events, and a handler that causes them."""
 
 import contextlib
 from collections import defaultdict
@@ -20,14 +20,14 @@ class Picky:
     def __init__(self, *poison: int) -> None:
         self.poison = set(poison)
         self.calls = 0
-        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+        self.numbers: defaultdict[UUID, list[int]] = defaultdict(list)
 
     async def __call__(self, recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, Counted)
         self.calls += 1
         if recorded.event.n in self.poison:
             raise ValueError(f"{recorded.event.n} can't be counted")
-        self.seen[recorded.stream_id].append(recorded.event.n)
+        self.numbers[recorded.stream_id].append(recorded.event.n)
 
 
 async def connect(store: EventStore) -> psycopg.AsyncConnection:
@@ -48,6 +48,6 @@ def numbers(rows: list[Parked]) -> list[tuple[str, str]]:
 
 
 async def all_parked(store: EventStore, number: int) -> list[Parked] | None:
-    """For `eventually`: all of them, once there are so many."""
+    """For `eventually`: all parked events, once there are `count` of them."""
     rows = await parked(store)
     return rows if len(rows) == number else None

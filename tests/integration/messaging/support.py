@@ -1,4 +1,4 @@
-"""An owner with counters, a NATS server to mistreat, and waiting for conditions."""
+"""An owner of counters, a NATS server that tests kill and restart, and conditions to wait for."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ COUNTER = Decider[int]("counter", 0, fold_count, int)
 
 
 class Broker:
-    """A nats-server of one test's own that can be killed and wiped; it keeps its port."""
+    """A nats-server for one test, which can be killed and wiped; it keeps its port."""
 
     def __init__(self, server: NatsServer, logs: Path) -> None:
         self.server, self._logs = server, logs
@@ -71,14 +71,14 @@ class Broker:
         self._process = start(self.server.process(), self._logs)
 
     def kill(self) -> None:
-        """kill -9"""
+        """Kills the server (SIGKILL)."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """It takes connections and says nothing."""
+        """Stops the server's process for a block: it accepts connections and does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -87,15 +87,15 @@ class Broker:
             self._process.send_signal(signal.SIGCONT)
 
     def wipe(self) -> None:
-        """Its data are gone, as after a lost disk."""
+        """Deletes the server's data, as after a lost disk."""
         shutil.rmtree(self.server.directory / "jetstream", ignore_errors=True)
 
     def limit_payload(self, most: int) -> None:
-        """Restarts it as a server that takes no larger messages."""
+        """Restarts the server with a smaller maximum size of messages."""
         self._restart_with(max_payload=most)
 
     def without_jetstream(self) -> None:
-        """Restarts it as a server without streams of its own, so that a test can answer for them."""
+        """Restarts the server without JetStream, so that a test can answer its requests."""
         self._restart_with(jetstream=False)
 
     def _restart_with(self, **changed: object) -> None:
@@ -128,12 +128,12 @@ async def count(store: EventStore, stream_id: UUID, *numbers: int, event: type[E
     return position
 
 
-async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID]:
-    """Records 1…each in as many new streams, all at once, so that the streams are interleaved."""
+async def count_at_once(store: EventStore, streams: int, amount: int) -> list[UUID]:
+    """Records 1, 2, … in several new streams at the same time, so that the streams are interleaved."""
     ids = [uuid4() for _ in range(streams)]
 
     async def fill(stream_id: UUID) -> None:
-        for version in range(each):
+        for version in range(amount):
             await store.append([StreamAppend(stream_id, version, [Counted(n=version + 1)])], Context(uuid4(), "tester"))
 
     await asyncio.gather(*(fill(stream_id) for stream_id in ids))
@@ -141,7 +141,7 @@ async def count_at_once(store: EventStore, streams: int, each: int) -> list[UUID
 
 
 async def once_up(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Does what needs a PostgreSQL that may be away for a moment."""
+    """Repeats work while PostgreSQL is unavailable."""
 
     async def attempt() -> Any:
         with contextlib.suppress(StoreUnavailable, psycopg.OperationalError):
@@ -152,7 +152,7 @@ async def once_up(work: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def cut_connections(dsn: str) -> None:
-    """What a restart of PostgreSQL does to those who use it."""
+    """Terminates all connections to the database, as a restart of PostgreSQL does."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -162,8 +162,8 @@ async def cut_connections(dsn: str) -> None:
 
 @contextlib.asynccontextmanager
 async def background(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs loops for the length of a block; one that breaks fails the test."""
-    tasks = [asyncio.ensure_future(each()) for each in work]
+    """Runs loops for the length of a block; a loop that raises fails the test."""
+    tasks = [asyncio.ensure_future(loop()) for loop in work]
     try:
         yield
         for task in tasks:
@@ -186,7 +186,7 @@ def runner(
     retries: RetrySettings | None = None,
     **settings: Any,
 ) -> ConsumerRunner:
-    """With pauses that suit a test."""
+    """A ConsumerRunner with short pauses."""
     return ConsumerRunner(
         store,
         Consumer(name, OWNER, events, handle),
@@ -200,13 +200,13 @@ def runner(
 
 
 async def forget(service: EventStore) -> None:
-    """Lets the service's consumers not know what they have settled."""
+    """Deletes the checkpoints of the service's consumers."""
     async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
         await connection.execute("delete from consumed")
 
 
 async def remembered(service: EventStore) -> int:
-    """The position up to which everything is settled, as the next replica will find it."""
+    """The position of the stored checkpoint: all events up to it are settled."""
     async with await psycopg.AsyncConnection.connect(service.dsn) as connection:
         with contextlib.suppress(psycopg.errors.UndefinedTable):  # its consumer has not started yet
             row = await (await connection.execute("select coalesce(max(position), 0) from consumed")).fetchone()
@@ -217,7 +217,7 @@ async def remembered(service: EventStore) -> int:
 
 async def published(url: str) -> list[tuple[int, dict[str, str], bytes]]:
     """All messages of the stream as (sequence, headers with the subject, body)."""
-    found = []
+    messages = []
     async with connected(url, "test") as client:
         js = client.jetstream()
         try:
@@ -228,8 +228,8 @@ async def published(url: str) -> list[tuple[int, dict[str, str], bytes]]:
             with contextlib.suppress(NotFoundError):
                 message = await js.get_msg(STREAM, sequence)
                 headers = {**(message.headers or {}), "subject": message.subject or ""}
-                found.append((sequence, headers, message.data or b""))
-    return found
+                messages.append((sequence, headers, message.data or b""))
+    return messages
 
 
 async def positions_published(url: str) -> list[int]:

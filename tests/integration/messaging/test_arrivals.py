@@ -1,4 +1,4 @@
-"""A service knows how far it has taken in what another one published, also where little of that is for it."""
+"""How far a service has handled another one's published events, also if few of them are for it."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ NOT_YET = 0.5
 
 
 class Gate:
-    """A handler that waits while it is closed."""
+    """A handler that blocks while it is closed."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -40,7 +40,7 @@ class Gate:
 
 @contextlib.asynccontextmanager
 async def arriving(service: EventStore, url: str, *consumers: Consumer) -> AsyncIterator[Arrivals]:
-    """Connected already, so that a False says something of consumers."""
+    """Arrivals with a connection, so that a False is due to consumers."""
     arrivals = Arrivals("service", url, service.watermarks)
     arrivals.watch(consumers)
     async with background(arrivals.run):
@@ -48,8 +48,8 @@ async def arriving(service: EventStore, url: str, *consumers: Consumer) -> Async
         yield arrivals
 
 
-async def test_what_is_not_for_a_consumer_has_arrived(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Before it has taken anything, and after; what was settled before this round counts, too."""
+async def test_events_of_other_types_count_as_arrived(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Before the consumer has handled anything, and afterwards; also those settled before this round."""
     gate, consumer = Gate(), runner(service, nats_url, Gate())
     async with background(relay(owner, nats_url).run), arriving(service, nats_url, consumer.consumer) as arrivals:
         async with background(consumer.run):
@@ -63,10 +63,8 @@ async def test_what_is_not_for_a_consumer_has_arrived(owner: EventStore, service
     assert gate.begun == 0, "nothing came again"
 
 
-async def test_what_a_consumer_has_in_hand_has_not_arrived(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """What came before has; what came after has not, even what is not for it."""
+async def test_events_in_flight_have_not_arrived(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Earlier events have; later ones have not, whatever their type."""
     gate = Gate()
     consumer = runner(service, nats_url, gate)
     async with (
@@ -86,8 +84,8 @@ async def test_what_a_consumer_has_in_hand_has_not_arrived(
         assert await arrivals.wait(OWNER, (1, last), PATIENCE)
 
 
-async def test_one_consumer_that_is_behind_is_enough(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Of two that take the same, one runs nowhere yet."""
+async def test_a_consumer_that_is_behind_delays_arrival(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Of two consumers of the same events, one does not run yet."""
     runs, idle = runner(service, nats_url, Gate()), Consumer("idle-v1", OWNER, (Counted,), Gate())
     async with (
         background(relay(owner, nats_url).run, runs.run),
@@ -100,7 +98,7 @@ async def test_one_consumer_that_is_behind_is_enough(owner: EventStore, service:
             assert await arrivals.wait(OWNER, (1, position), PATIENCE)
 
 
-async def test_without_a_broker_nothing_is_known_to_have_arrived(service: EventStore) -> None:
+async def test_without_a_broker_nothing_counts_as_arrived(service: EventStore) -> None:
     consumer = Consumer("tests-v1", OWNER, (Counted,), Gate())
     arrivals = Arrivals("service", "nats://127.0.0.1:1", service.watermarks)
     arrivals.watch([consumer])
@@ -109,10 +107,8 @@ async def test_without_a_broker_nothing_is_known_to_have_arrived(service: EventS
         assert not await arrivals.wait(OWNER, (1, 1), 0.1)
 
 
-async def test_a_hundred_waiters_cost_the_database_nothing(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """They ask the broker, and share its answers; what has arrived then wakes all of them."""
+async def test_a_hundred_waiters_need_no_database_query(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """They share the broker's answers, and arrival wakes all of them."""
     consumer = runner(service, nats_url, Gate())
     select_commits = "select xact_commit from pg_stat_database where datname = current_database()"
     async with background(relay(owner, nats_url).run), arriving(service, nats_url, consumer.consumer) as arrivals:

@@ -1,4 +1,4 @@
-"""What consumers and processes have in hand is bounded in bytes, however many events that is."""
+"""The bytes that consumers and processes have in flight are bounded, however many events these are."""
 
 import asyncio
 from uuid import uuid4
@@ -18,7 +18,7 @@ COUNT = 40
 
 
 class Slow:
-    """Handles one event whenever it is told to; counts the bytes that were in hand at the most."""
+    """Handles one event whenever a test lets it; records the most bytes in flight."""
 
     def __init__(self) -> None:
         self.in_hand = self.most = self.done = 0
@@ -32,12 +32,12 @@ class Slow:
         self.in_hand -= size
         self.done += 1
 
-    async def all(self, in_hand_at_once: int) -> None:
-        """Lets them through one by one, from a moment at which there is no room for more."""
+    async def handle_all(self, in_hand_at_once: int) -> None:
+        """Lets all events through one by one, once there is no room for more."""
         await eventually(lambda: self.in_hand >= in_hand_at_once * SIZE, "as many in hand as there is room for")
-        for done in range(1, COUNT + 1):
+        for number in range(1, COUNT + 1):
             self.may.release()
-            await eventually(lambda done=done: self.done == done, "one more to be done")  # type: ignore[misc]
+            await eventually(lambda number=number: self.done == number, "one more to be done")  # type: ignore[misc]
 
 
 async def say(store: EventStore) -> None:
@@ -45,25 +45,23 @@ async def say(store: EventStore) -> None:
         await store.append([StreamAppend(uuid4(), 0, [Text("x" * SIZE)])], Context(uuid4(), "tester"))
 
 
-async def test_a_consumer_takes_no_more_than_it_has_room_for(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
+async def test_a_consumers_bytes_in_flight_are_bounded(owner: EventStore, service: EventStore, nats_url: str) -> None:
     slow = Slow()
     consumer = runner(service, nats_url, slow, events=(Text,), max_bytes=MOST)
     await say(owner)
     async with background(relay(owner, nats_url).run, consumer.run):
-        await slow.all(8)
+        await slow.handle_all(8)
     assert slow.most <= MOST
     assert (consumer.window.held, consumer.window.bytes) == (0, 0)
 
 
-async def test_a_process_takes_no_more_than_it_has_room_for(owner: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the event with which the bound is reached."""
+async def test_a_processs_bytes_in_flight_are_bounded(owner: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Except for the event that exceeds the bound."""
     monkeypatch.setattr(processes, "IN_FLIGHT_BYTES", MOST)
     slow = Slow()
     process = ProcessRunner(owner, Process("slow-v1", (Text,), slow))
     await say(owner)
     async with background(process.run):
-        await slow.all(8)
+        await slow.handle_all(8)
     assert slow.most <= MOST + SIZE + 100
     assert (process.window.held, process.window.bytes) == (0, 0)

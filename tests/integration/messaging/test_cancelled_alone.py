@@ -1,4 +1,4 @@
-"""A consumer of which one task was cancelled alone begins again: it does not go on without what that task did."""
+"""A consumer starts over when one of its tasks is cancelled alone: otherwise that task's work would be missing."""
 
 import asyncio
 from uuid import uuid4
@@ -13,7 +13,7 @@ from tests.support.tasks import cancel_alone
 
 
 class Effects:
-    """What a handler was called with, which refuses 13 until it is mended."""
+    """Records the numbers that it is called with, and rejects 13 until `is_mended`."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
@@ -27,10 +27,10 @@ class Effects:
 
 
 @pytest.mark.parametrize("task", ["ConsumerRunner._save_checkpoints", "DeliveryHandler.resume_parked"])
-async def test_the_mark_is_kept_and_parked_events_are_retried(
+async def test_the_checkpoint_is_saved_and_parked_events_are_retried(
     owner: EventStore, service: EventStore, nats_url: str, task: str
 ) -> None:
-    """Both are tasks beside the one that follows the stream."""
+    """By tasks beside the one that follows the stream."""
     effects = Effects()
     consumer = runner(service, nats_url, effects)
     async with background(relay(owner, nats_url).run, consumer.run):
@@ -61,7 +61,7 @@ async def is_at(service: EventStore, position: int) -> bool:
 async def test_a_handler_that_awaits_a_cancelled_future_is_called_again(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """Its stream goes on: it does not wait behind a call that will never end."""
+    """So its stream does not wait for a call that never ends."""
     calls: list[int] = []
 
     async def handle(recorded: RecordedEvent) -> None:

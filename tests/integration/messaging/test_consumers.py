@@ -1,4 +1,4 @@
-"""Consumers take another service's events in order per stream, parallel across streams, until the effect is there."""
+"""Consumers handle another service's events in order per stream, in parallel across streams, at least once."""
 
 import asyncio
 from uuid import uuid4
@@ -22,18 +22,20 @@ from tests.support.patience import eventually
 from tests.support.servers import Servers
 
 
-async def test_order_per_stream_and_parallel_across(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Whatever the handler's pace, a stream's events come one after another; different streams' come together."""
+async def test_streams_are_handled_in_order_and_in_parallel(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """Whatever the handler's pace."""
     journal = Journal(pause=0.01)
     async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
         streams = await count_at_once(owner, streams=20, each=15)
         await eventually(lambda: len(journal) >= 300, "all handled")
-    assert journal.seen == {stream: list(range(1, 16)) for stream in streams}
+    assert journal.numbers == {stream: list(range(1, 16)) for stream in streams}
     assert journal.most_at_once > 5
 
 
-async def test_only_the_events_asked_for_are_delivered(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """The server filters by type: what a consumer does not name costs it nothing."""
+async def test_only_declared_types_are_delivered(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """The server filters by type."""
     journal, stream = Journal(), uuid4()
     consumer = runner(service, nats_url, journal)
     async with background(relay(owner, nats_url).run, consumer.run):
@@ -41,13 +43,13 @@ async def test_only_the_events_asked_for_are_delivered(owner: EventStore, servic
             [StreamAppend(stream, 0, [Ignored(n=1), Counted(n=2), Ignored(n=3), Counted(n=4)])], Context(uuid4(), "x")
         )
         await eventually(lambda: len(journal) == 2, "handled")
-    assert journal.seen == {stream: [2, 4]}
+    assert journal.numbers == {stream: [2, 4]}
 
 
 async def test_the_handler_gets_the_event_as_its_owner_recorded_it(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """With its context: who commanded it, what belongs together, and the trace that it continues."""
+    """With the context: actor, correlation, causation, and the trace that it continues."""
     journal, stream = Journal(), uuid4()
     context = Context(uuid4(), "user:Jörg", uuid4(), uuid4(), f"00-{'a' * 32}-{'b' * 16}-01")
     async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
@@ -65,7 +67,7 @@ async def test_the_handler_gets_the_event_as_its_owner_recorded_it(
 
 
 async def test_a_consumer_may_start_before_its_owner(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """There is no stream yet: it waits for one."""
+    """It waits for the stream."""
     journal = Journal()
     async with background(runner(service, nats_url, journal).run):
         await count(owner, uuid4(), 1)
@@ -76,7 +78,7 @@ async def test_a_consumer_may_start_before_its_owner(owner: EventStore, service:
 async def test_one_replica_is_active_and_another_takes_over(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """Two replicas of a consumer: one works; the other goes on where it stopped."""
+    """From the checkpoint of the first one."""
     mine, other = Journal(), Journal()
     first, second = runner(service, nats_url, mine), runner(service, nats_url, other)
     stream = uuid4()
@@ -90,13 +92,13 @@ async def test_one_replica_is_active_and_another_takes_over(
         async with background(second.run):
             await count(owner, stream, 3)
             await eventually(lambda: len(other) == 1, "taken over")
-    assert (mine.seen, other.seen) == ({stream: [1, 2]}, {stream: [3]})
+    assert (mine.numbers, other.numbers) == ({stream: [1, 2]}, {stream: [3]})
 
 
-async def test_what_is_in_flight_when_a_replica_stops_comes_first(
+async def test_events_in_flight_are_handled_first_after_a_takeover(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """A replica is stopped while it holds events: the next one gets them at once, before newer ones of their stream."""
+    """At once, and before newer ones of their stream."""
     held, journal, stream = asyncio.Event(), Journal(), uuid4()
 
     async def hold(recorded: RecordedEvent) -> None:
@@ -110,13 +112,13 @@ async def test_what_is_in_flight_when_a_replica_stops_comes_first(
         await count(owner, stream, *range(6, 11))
         async with background(runner(service, nats_url, journal).run):
             await eventually(lambda: len(journal) >= 10, "all handled")
-    assert journal.seen == {stream: list(range(1, 11))}
+    assert journal.numbers == {stream: list(range(1, 11))}
 
 
-async def test_nothing_is_settled_while_something_before_it_is_not(
+async def test_the_checkpoint_stays_before_an_unsettled_event(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """One event hangs while others pass: what is remembered stays before it."""
+    """While others are handled."""
     release, journal, slow = asyncio.Event(), Journal(), uuid4()
 
     async def handle(recorded: RecordedEvent) -> None:
@@ -138,25 +140,24 @@ async def test_nothing_is_settled_while_something_before_it_is_not(
         await eventually(lambda: at(last), "settled")
 
 
-async def test_every_event_of_a_contract_may_be_consumed(owner: EventStore, service: EventStore, nats_url: str) -> None:
+async def test_types_of_one_stream_share_its_order(owner: EventStore, service: EventStore, nats_url: str) -> None:
     """Several types share a lane: the order of a stream holds across types."""
-    seen: list[str] = []
+    types: list[str] = []
 
     async def handle(recorded: RecordedEvent) -> None:
-        seen.append(recorded.type)
+        types.append(recorded.type)
 
     stream = uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, handle, events=EVENTS).run):
         events = [Ignored(n=1), Counted(n=2)] * 10
         await owner.append([StreamAppend(stream, 0, events)], Context(uuid4(), "x"))
-        await eventually(lambda: len(seen) == 20, "handled")
-    assert seen == ["ignored.v1", "counted.v1"] * 10
+        await eventually(lambda: len(types) == 20, "handled")
+    assert types == ["ignored.v1", "counted.v1"] * 10
 
 
-async def test_services_need_no_more_than_their_own_permissions(
+async def test_relay_and_consumer_work_with_their_users_permissions(
     owner: EventStore, service: EventStore, servers: Servers
 ) -> None:
-    """With the set's own users: the owner's relay and another service's consumer do their work."""
     journal, stream = Journal(), uuid4()
     passwords = dict.fromkeys(("operator", *OWNERS, "worker"), "secret")
     with servers.start_nats(service_users(passwords)) as nats:
@@ -167,4 +168,4 @@ async def test_services_need_no_more_than_their_own_permissions(
         async with background(consumer.run, publisher.run):
             await count(owner, stream, 1, 2)
             await eventually(lambda: len(journal) == 2, "handled")
-    assert journal.seen == {stream: [1, 2]}
+    assert journal.numbers == {stream: [1, 2]}

@@ -1,4 +1,4 @@
-"""Servers die, forget or are restored, deliveries get lost: a consumer goes on, and every event has one effect."""
+"""Servers die, lose data or are restored, deliveries get lost: consumers continue, and each event has one effect."""
 
 import asyncio
 import contextlib
@@ -31,20 +31,18 @@ from tests.integration.messaging.support import (
 from tests.support.patience import eventually
 
 
-async def test_a_server_that_is_away_is_not_held_against_an_event(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """Infrastructure faults are waited out, however many, and park nothing."""
+async def test_transient_errors_park_nothing(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """However many there are."""
     faults: list[Exception] = [
         StoreUnavailable("no database"),
         ConnectionRefusedError(),
         Problem("UNAVAILABLE", "away"),
     ]
-    left, journal, stream = faults * 3, Journal(), uuid4()
+    errors, journal, stream = faults * 3, Journal(), uuid4()
 
     async def handle(recorded: RecordedEvent) -> None:
-        if left:
-            raise left.pop()
+        if errors:
+            raise errors.pop()
         await journal(recorded)
 
     consumer = runner(service, nats_url, handle)
@@ -52,13 +50,13 @@ async def test_a_server_that_is_away_is_not_held_against_an_event(
         await count(owner, stream, 1, 2)
         await eventually(lambda: len(journal) == 2, "handled")
         assert (await consumer.lag()).parked == 0
-    assert journal.seen == {stream: [1, 2]}
+    assert journal.numbers == {stream: [1, 2]}
 
 
-async def test_deliveries_that_got_lost_come_before_newer_ones(
+async def test_lost_deliveries_are_repeated_before_newer_ones(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """Somebody else pulls from the consumer and dies: the gap in the numbers is seen, and nothing overtakes."""
+    """Another client takes deliveries of the consumer: the gap in the sequence is detected."""
     journal, stream = Journal(), uuid4()
     consumer = runner(service, nats_url, journal)
     async with background(relay(owner, nats_url).run, consumer.run), connected(nats_url, "thief") as thief:
@@ -77,12 +75,12 @@ async def test_deliveries_that_got_lost_come_before_newer_ones(
                 break
         last = next(numbers) - 1
         await eventually(lambda: len(journal) >= last, "all handled")
-    assert journal.seen == {stream: list(range(1, last + 1))}
+    assert journal.numbers == {stream: list(range(1, last + 1))}
     assert consumer.subscription.rounds > 1, "something must have been stolen"
 
 
-async def test_a_consumer_that_was_deleted_is_made_again(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """An operator deletes it from the stream: it goes on where it was."""
+async def test_a_deleted_consumer_is_created_again(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """It continues at its checkpoint."""
     effects, stream = Effects(service), uuid4()
     consumer = runner(service, nats_url, effects)
     async with background(relay(owner, nats_url).run, consumer.run), connected(nats_url, "test") as client:
@@ -94,8 +92,10 @@ async def test_a_consumer_that_was_deleted_is_made_again(owner: EventStore, serv
     assert await effects.recorded() == {stream: [1, 2, 3]}
 
 
-async def test_a_killed_nats_is_waited_for(owner: EventStore, service: EventStore, broker: Broker) -> None:
-    """kill -9 in the middle of the work, several times: everything is handled, in order, no effect twice."""
+async def test_events_are_handled_once_when_nats_is_killed(
+    owner: EventStore, service: EventStore, broker: Broker
+) -> None:
+    """Several times, with kill -9: everything is handled in order, no effect twice."""
     effects = Effects(service)
     consumer = runner(service, broker.url, effects)
     streams: dict[UUID, list[int]] = {}
@@ -117,7 +117,7 @@ async def test_a_killed_nats_is_waited_for(owner: EventStore, service: EventStor
 async def test_a_wiped_nats_is_refilled_and_nothing_happens_twice(
     owner: EventStore, service: EventStore, broker: Broker
 ) -> None:
-    """Streams and durables are gone: they come again, and every event with them; its effect is there already."""
+    """Streams and consumers are created again, and all events are delivered again; their effects exist already."""
     effects, stream = Effects(service), uuid4()
     consumer = runner(service, broker.url, effects)
     async with background(relay(owner, broker.url).run):
@@ -138,10 +138,10 @@ async def test_a_wiped_nats_is_refilled_and_nothing_happens_twice(
     assert await effects.recorded() == {stream: [1, 2, 3, 4]}
 
 
-async def test_what_is_settled_is_passed_over_when_it_comes_again(
+async def test_settled_events_are_skipped_when_they_are_delivered_again(
     owner: EventStore, service: EventStore, broker: Broker
 ) -> None:
-    """After a wipe the whole history comes again; a replica that just started does not handle it again."""
+    """After a wipe, also by a replica that has just started."""
     first, second, stream = Journal(), Journal(), uuid4()
     async with background(relay(owner, broker.url).run):
         async with background(runner(service, broker.url, first).run):
@@ -157,13 +157,13 @@ async def test_what_is_settled_is_passed_over_when_it_comes_again(
         async with background(runner(service, broker.url, second).run):
             await count(owner, stream, 21)
             await eventually(lambda: len(second) == 1, "handled")
-    assert second.seen == {stream: [21]}
+    assert second.numbers == {stream: [21]}
 
 
-async def test_a_restored_owner_is_not_taken_for_what_it_was(
+async def test_a_restored_owners_events_are_new_ones(
     databases: Callable[..., str], service: EventStore, broker: Broker
 ) -> None:
-    """Its database was replaced by an older one, and the broker wiped: the same positions are other events."""
+    """Its database is an older one and the broker is empty: the same positions have other events."""
     journal, old, new = Journal(), uuid4(), uuid4()
     consumer = runner(service, broker.url, journal)
     async with opened(databases()) as owner, background(relay(owner, broker.url).run, consumer.run):
@@ -180,11 +180,13 @@ async def test_a_restored_owner_is_not_taken_for_what_it_was(
     async with opened(databases()) as restored, background(relay(restored, broker.url).run, consumer.run):
         await count(restored, new, 1, 2, 3)
         await eventually(lambda: len(journal) == 6, "handled")
-    assert journal.seen == {old: [1, 2, 3], new: [1, 2, 3]}
+    assert journal.numbers == {old: [1, 2, 3], new: [1, 2, 3]}
 
 
-async def test_a_restarted_postgresql_is_waited_for(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Every connection of the service is cut, the lease's too: it goes on by itself."""
+async def test_consumers_continue_after_a_restart_of_postgresql(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """All connections of the service are terminated, the lease's too."""
     effects, stream = Effects(service), uuid4()
     consumer = runner(service, nats_url, effects)
     async with background(relay(owner, nats_url).run, consumer.run):

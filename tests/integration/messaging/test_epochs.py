@@ -1,4 +1,4 @@
-"""Store, broker and consumers may each be restored to an earlier moment: it is noticed, and nothing is skipped."""
+"""Store, broker and consumers are restored to earlier moments: it is detected, and no event is skipped."""
 
 import contextlib
 import shutil
@@ -31,20 +31,20 @@ from tests.support.patience import eventually
 
 
 class Journal:
-    """A handler that remembers every call."""
+    """A handler that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[UUID] = []
-        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+        self.numbers: defaultdict[UUID, list[int]] = defaultdict(list)
 
     async def __call__(self, recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, Counted)
         self.calls.append(recorded.event_id)
-        self.seen[recorded.stream_id].append(recorded.event.n)
+        self.numbers[recorded.stream_id].append(recorded.event.n)
 
 
-async def put_back(dsn: str, position: int) -> None:
-    """What a restore does to a store, where nothing in the server tells of it: later events never happened."""
+async def restore(dsn: str, position: int) -> None:
+    """Deletes later events as a restore does, where the server's identity does not show it."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("delete from events where position > %s", (position,))
         await connection.execute("delete from epochs where first_position > %s", (position,))
@@ -67,7 +67,7 @@ def stopped(broker: Broker) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def publishing(dsn: str, broker: Broker) -> AsyncIterator[EventStore]:
-    """The owner's process, started anew."""
+    """Runs a new process of the owner with its relay."""
     async with opened(dsn) as owner, background(relay(owner, broker.url).run):
         yield owner
 
@@ -79,48 +79,50 @@ async def settled(service: EventStore, position: int) -> None:
     await eventually(there, f"settled up to {position}")
 
 
-async def test_a_store_that_went_back_publishes_reused_positions(
+async def test_a_restored_store_publishes_reused_positions(
     databases: Callable[..., str], service: EventStore, broker: Broker
 ) -> None:
-    """The broker is newer: what it holds too much is named, an epoch begins, and consumers take what comes now."""
+    """The broker is newer: lost events are named, an epoch begins, and consumers handle the new events."""
     dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
     async with background(runner(service, broker.url, journal).run):
         async with publishing(dsn, broker) as owner:
             last = await count(owner, old, 1, 2, 3, 4, 5)
-            await eventually(lambda: journal.seen[old] == [1, 2, 3, 4, 5], "handled")
-            lost = [str(event.event_id) for event in (await owner.read_all())[2:]]
-        await put_back(dsn, last - 3)
+            await eventually(lambda: journal.numbers[old] == [1, 2, 3, 4, 5], "handled")
+            lost_ids = [str(event.event_id) for event in (await owner.read_all())[2:]]
+        await restore(dsn, last - 3)
         async with publishing(dsn, broker) as owner:
             first_new = await count(owner, new, 1, 2, 3, 4)
-            await eventually(lambda: journal.seen[new] == [1, 2, 3, 4], "handled at reused positions")
+            await eventually(lambda: journal.numbers[new] == [1, 2, 3, 4], "handled at reused positions")
     assert len(journal.calls) == 9, "nothing was handled twice"
     (_, (number, first, details)) = await epochs(dsn)
     assert (number, first) == (2, last - 2)
     assert details["taken_back"] == 3
-    assert [str(each).split()[1] for each in details["events"]] == lost  # type: ignore[attr-defined]
+    assert [str(item).split()[1] for item in details["events"]] == lost_ids  # type: ignore[attr-defined]
     headers = [headers for _, headers, _ in await published(broker.url)]
     ids = [f"{OWNER}:2:{position}" for position in range(last - 2, first_new + 1)]
-    assert [each["Nats-Msg-Id"] for each in headers][5:] == ids
-    assert [each["ce-epoch"] for each in headers] == ["1"] * 5 + ["2"] * 4
+    assert [item["Nats-Msg-Id"] for item in headers][5:] == ids
+    assert [item["ce-epoch"] for item in headers] == ["1"] * 5 + ["2"] * 4
 
 
-async def test_a_store_that_went_back_twice(databases: Callable[..., str], service: EventStore, broker: Broker) -> None:
-    """The second time to before the first: the epoch that it has forgotten is not used again."""
+async def test_a_store_restored_twice_begins_two_epochs(
+    databases: Callable[..., str], service: EventStore, broker: Broker
+) -> None:
+    """The second time to before the first: the number of the lost epoch is not used again."""
     dsn, journal, streams = databases(), Journal(), [uuid4() for _ in range(3)]
     async with background(runner(service, broker.url, journal).run):
         for round_, stream in enumerate(streams):
             if round_:
-                await put_back(dsn, 4 - round_)
+                await restore(dsn, 4 - round_)
             async with publishing(dsn, broker) as owner:
                 await count(owner, stream, 1, 2, 3, 4)
-                await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4], "handled")  # noqa: B023
+                await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4], "handled")  # noqa: B023
     assert [number for number, *_ in await epochs(dsn)] == [1, 3]
 
 
-async def test_a_broker_that_went_back_gets_what_it_lacks(
+async def test_a_restored_broker_gets_the_events_that_it_lacks(
     owner: EventStore, service: EventStore, broker: Broker
 ) -> None:
-    """It is older than the store and the consumer: it is filled up, and nothing is handled twice."""
+    """It is older than the store and the consumer; nothing is handled twice."""
     journal, stream, backup = Journal(), uuid4(), broker.server.directory.parent / f"backup-{uuid4().hex}"
     async with background(relay(owner, broker.url).run, runner(service, broker.url, journal).run):
         await count(owner, stream, 1, 2)
@@ -132,17 +134,17 @@ async def test_a_broker_that_went_back_gets_what_it_lacks(
             broker.wipe()
             shutil.copytree(backup, broker.server.directory / "jetstream")
         await count(owner, stream, 6)
-        await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4, 5, 6], "handled, each once")
+        await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4, 5, 6], "handled, each once")
     assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [
         f"{OWNER}:{position}" for position in range(1, 7)
     ]
     assert len(await epochs(owner.dsn)) == 1, "nothing was taken back"
 
 
-async def test_store_and_broker_went_back_together(
+async def test_store_and_broker_are_restored_together(
     databases: Callable[..., str], service: EventStore, broker: Broker
 ) -> None:
-    """Only the consumer knows of what was taken back: reused positions of the same epoch are other events to it."""
+    """Only the consumer has handled the lost events: reused positions of the same epoch are other events."""
     dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
     backup = broker.server.directory.parent / f"backup-{uuid4().hex}"
     async with publishing(dsn, broker) as owner, background(runner(service, broker.url, journal).run):
@@ -154,17 +156,17 @@ async def test_store_and_broker_went_back_together(
     with stopped(broker):
         broker.wipe()
         shutil.copytree(backup, broker.server.directory / "jetstream")
-    await put_back(dsn, 2)
+    await restore(dsn, 2)
     async with publishing(dsn, broker) as owner, background(runner(service, broker.url, journal).run):
         await count(owner, new, 1, 2, 3, 4)
-        await eventually(lambda: journal.seen[new] == [1, 2, 3, 4], "handled")
-    assert journal.seen[old] == [1, 2, 3, 4, 5]
+        await eventually(lambda: journal.numbers[new] == [1, 2, 3, 4], "handled")
+    assert journal.numbers[old] == [1, 2, 3, 4, 5]
 
 
-async def test_a_consumers_database_that_went_back_takes_again_what_it_lacks(
+async def test_a_restored_consumer_handles_lost_events_again(
     owner: EventStore, service: EventStore, broker: Broker
 ) -> None:
-    """Its mark is older than what the broker has delivered: it goes on from its mark."""
+    """It continues at its restored checkpoint."""
     journal, stream = Journal(), uuid4()
     async with background(relay(owner, broker.url).run):
         async with background(runner(service, broker.url, journal).run):
@@ -178,48 +180,48 @@ async def test_a_consumers_database_that_went_back_takes_again_what_it_lacks(
             await connection.execute("delete from consumed")
             await connection.execute("insert into consumed values (%s, %s, %s, %s, %s, %s)", row)
         async with background(runner(service, broker.url, journal).run):
-            await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4, 3, 4], "from its mark on, again")
+            await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4, 3, 4], "from its mark on, again")
 
 
-async def test_a_store_that_goes_back_under_a_running_relay(
+async def test_a_store_is_restored_under_a_running_relay(
     databases: Callable[..., str], service: EventStore, broker: Broker
 ) -> None:
-    """A failover that lost commits: connections break, and what is recorded next is published, not skipped."""
+    """As in a failover that lost commits: connections break, and new events are published, not skipped."""
     dsn, journal, old, new = databases(), Journal(), uuid4(), uuid4()
     async with publishing(dsn, broker), background(runner(service, broker.url, journal).run):
         async with opened(dsn) as owner:
             await count(owner, old, 1, 2, 3, 4, 5)
         await eventually(lambda: len(journal.calls) == 5, "handled")
-        await put_back(dsn, 2)
+        await restore(dsn, 2)
         async with opened(dsn) as owner:
             await count(owner, new, 1, 2, 3, 4, 5, 6)
-        await eventually(lambda: journal.seen[new] == [1, 2, 3, 4, 5, 6], "handled")
-    assert journal.seen[old] == [1, 2, 3, 4, 5]
+        await eventually(lambda: journal.numbers[new] == [1, 2, 3, 4, 5, 6], "handled")
+    assert journal.numbers[old] == [1, 2, 3, 4, 5]
     assert [first for _, first, _ in await epochs(dsn)] == [0, 3]
 
 
 @pytest.mark.parametrize("form", ["an id alone", "a whole event", "a whole event of a far epoch"])
-async def test_one_forged_message_does_not_steer_the_relay(
+async def test_a_forged_message_does_not_move_the_relay(
     owner: EventStore, service: EventStore, nats_url: str, form: str
 ) -> None:
-    """Somebody who may write to the stream says that history is far ahead: publishing goes on behind what is true.
+    """A client that may write to the stream states a far position: publishing continues at the true one.
 
-    Operators are told, in the log and in readiness: of an epoch for what could be true, of a stray for what can't be.
+    The log and readiness report an epoch for a plausible message, and a stray for an implausible one.
     """
     journal, stream = Journal(), uuid4()
     publisher, consumer = relay(owner, nats_url), runner(service, nats_url, journal)
     with capture_logs() as logs:
         async with background(publisher.run, consumer.run), connected(nats_url, "rogue") as rogue:
             await count(owner, stream, 1)
-            await eventually(lambda: journal.seen[stream] == [1], "handled")
+            await eventually(lambda: journal.numbers[stream] == [1], "handled")
             [good] = await owner.read_all()
-            assert await told_of(owner) == (None, None)
+            assert await reports_of(owner) == (None, None)
             forged = await rogue.jetstream().publish(
                 event_subject(OWNER, good), good.data, headers=forged_headers(good, form)
             )
             await count(owner, stream, 2, 3)
-            await eventually(lambda: journal.seen[stream][-2:] == [2, 3], "handled")
-    history, stray = await told_of(owner)
+            await eventually(lambda: journal.numbers[stream][-2:] == [2, 3], "handled")
+    history, stray = await reports_of(owner)
     if form == "a whole event":
         lines = [line for line in logs if line["event"] == "events_were_taken_back"]
         assert {(line["log_level"], line["first"]) for line in lines} == {("error", "1:999999999")}
@@ -231,7 +233,7 @@ async def test_one_forged_message_does_not_steer_the_relay(
     assert (history is None, stray is None) == (form != "a whole event", form == "a whole event")
     async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
         await count(owner, stream, 4)
-        await eventually(lambda: journal.seen[stream][-1] == 4, "handled after a restart, too")
+        await eventually(lambda: journal.numbers[stream][-1] == 4, "handled after a restart, too")
     assert len(await epochs(owner.dsn)) == (2 if form == "a whole event" else 1)
 
 
@@ -239,20 +241,20 @@ def forged_headers(good: RecordedEvent, form: str) -> dict[str, str]:
     if form == "an id alone":
         return {"Nats-Msg-Id": f"{OWNER}:999999999"}
     epoch = "999999" if form.endswith("far epoch") else "1"
-    known = f"{OWNER}:999999999" if epoch == "1" else f"{OWNER}:{epoch}:999999999"
-    forged = {"ce-position": "999999999", "ce-epoch": epoch, "ce-id": str(uuid4()), "Nats-Msg-Id": known}
+    message_id = f"{OWNER}:999999999" if epoch == "1" else f"{OWNER}:{epoch}:999999999"
+    forged = {"ce-position": "999999999", "ce-epoch": epoch, "ce-id": str(uuid4()), "Nats-Msg-Id": message_id}
     return event_headers(OWNER, good) | forged
 
 
-async def told_of(owner: EventStore) -> tuple[str | None, str | None]:
-    """What readiness says of the history and of the stream."""
+async def reports_of(owner: EventStore) -> tuple[str | None, str | None]:
+    """What readiness reports of the history and of the stream."""
     return await history_check(owner)(), await stream_check(owner, OWNER)()
 
 
-async def test_messages_of_the_release_before_are_of_the_first_epoch(
+async def test_messages_without_an_epoch_are_of_the_first_one(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """They have no `ce-epoch`. The relay goes on behind them, and consumers handle them."""
+    """Those of earlier releases. The relay continues after them, and consumers handle them."""
     journal, stream = Journal(), uuid4()
     await count(owner, stream, 1, 2)
     async with background(runner(service, nats_url, journal).run), connected(nats_url, "before") as before:
@@ -266,5 +268,5 @@ async def test_messages_of_the_release_before_are_of_the_first_epoch(
         await eventually(lambda: len(journal.calls) == 3, "handled")
         async with background(relay(owner, nats_url).run):
             await count(owner, stream, 4)
-            await eventually(lambda: journal.seen[stream] == [1, 2, 3, 4], "each once")
+            await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4], "each once")
     assert len(await published(nats_url)) == 4

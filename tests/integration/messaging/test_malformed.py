@@ -1,4 +1,4 @@
-"""Messages that are no event of the owner's are parked at once, and the consumer goes on."""
+"""Messages that are not valid events of the owner are parked at once, and the consumer continues."""
 
 import asyncio
 import itertools
@@ -26,16 +26,14 @@ from tests.integration.messaging.support import (
 from tests.support.patience import eventually
 
 
-async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """Garbage of many kinds: each is parked with what is wrong with it, once, and no event is lost or held up."""
+async def test_malformed_messages_are_parked_at_once(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Each with its fault; no event is lost or delayed."""
     picky, stream = Picky(), uuid4()
     consumer = runner(service, nats_url, picky)
     async with background(relay(owner, nats_url).run, consumer.run), connected(nats_url, "rogue") as rogue:
         js = rogue.jetstream()
         await count(owner, stream, 1)
-        await eventually(lambda: picky.seen[stream] == [1], "handled")
+        await eventually(lambda: picky.numbers[stream] == [1], "handled")
         [good] = await owner.read_all()
         subject = event_subject(OWNER, good).replace(str(stream), str(uuid4()))
         good_headers, positions = event_headers(OWNER, good), itertools.count(100)
@@ -74,7 +72,7 @@ async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(
         for body, head, _ in nobody + somebody:
             await js.publish(subject, body, headers=head)
         await count(owner, stream, 2)
-        await eventually(lambda: picky.seen[stream] == [1, 2], "the consumer goes on")
+        await eventually(lambda: picky.numbers[stream] == [1, 2], "the consumer goes on")
 
         async def all_parked() -> list[Parked] | None:
             rows = await parked(service)
@@ -88,15 +86,15 @@ async def test_malformed_messages_are_parked_at_once_and_the_consumer_goes_on(
     assert {row.status for row in rows} == {"parked"}
 
 
-async def test_a_position_that_nobody_recorded_does_not_move_what_is_settled(
+async def test_a_forged_position_does_not_move_the_checkpoint(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """Somebody's message pretends to be of a far future: later events are handled all the same, after a restart too."""
+    """Later events are handled, also after a restart."""
     picky, stream = Picky(), uuid4()
     async with background(relay(owner, nats_url).run), connected(nats_url, "rogue") as rogue:
         async with background(runner(service, nats_url, picky).run):
             await count(owner, stream, 1)
-            await eventually(lambda: picky.seen[stream] == [1], "handled")
+            await eventually(lambda: picky.numbers[stream] == [1], "handled")
             [good] = await owner.read_all()
             future = {"ce-position": "1000000", "ce-time": "2999-01-01T00:00:00Z", "ce-id": str(uuid4())}
             headers = event_headers(OWNER, good) | future
@@ -110,11 +108,11 @@ async def test_a_position_that_nobody_recorded_does_not_move_what_is_settled(
         await forget(service)
         async with background(runner(service, nats_url, picky).run):
             await count(owner, stream, 3)
-            await eventually(lambda: picky.seen[stream][-1] == 3, "handled")
+            await eventually(lambda: picky.numbers[stream][-1] == 3, "handled")
 
 
-async def test_hundreds_of_malformed_messages(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """A flood of garbage is parked, all of it, and what follows is handled."""
+async def test_hundreds_of_malformed_messages_are_parked(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Events after them are handled."""
     picky, stream = Picky(), uuid4()
     consumer = runner(service, nats_url, picky)
     async with background(relay(owner, nats_url).run, consumer.run):
@@ -125,7 +123,7 @@ async def test_hundreds_of_malformed_messages(owner: EventStore, service: EventS
                 subject = f"events.{OWNER}.counter.{uuid4()}.counted.v1"
                 await rogue.publish(subject, secrets.token_bytes(20), headers={"ce-id": secrets.token_hex(4)})
         await count(owner, stream, 2)
-        await eventually(lambda: picky.seen[stream] == [1, 2], "handled")
+        await eventually(lambda: picky.numbers[stream] == [1, 2], "handled")
 
         async def all_parked() -> bool:
             return (await consumer.lag()).parked == 300
@@ -134,15 +132,13 @@ async def test_hundreds_of_malformed_messages(owner: EventStore, service: EventS
     assert len(await positions_published(nats_url)) == 2
 
 
-async def test_messages_that_no_client_can_send_are_parked_too(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """Bytes put on the wire by hand: subjects and headers that are not UTF-8, headers that play the server's status."""
+async def test_messages_with_invalid_bytes_are_parked(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Written directly to the socket: subjects and headers that are not UTF-8, and headers of the server's status."""
     picky, stream = Picky(), uuid4()
     consumer = runner(service, nats_url, picky)
     async with background(relay(owner, nats_url).run, consumer.run):
         await count(owner, stream, 1)
-        await eventually(lambda: picky.seen[stream] == [1], "handled")
+        await eventually(lambda: picky.numbers[stream] == [1], "handled")
         server = urlsplit(nats_url)
         lines, wire = await asyncio.open_connection(server.hostname, server.port)
         login = json.dumps({"user": server.username, "pass": server.password, "verbose": False, "headers": True})
@@ -161,7 +157,7 @@ async def test_messages_that_no_client_can_send_are_parked_too(
         assert await lines.readline() == b"PONG\r\n"
         wire.close()
         await count(owner, stream, 2)
-        await eventually(lambda: picky.seen[stream] == [1, 2], "the consumer goes on")
+        await eventually(lambda: picky.numbers[stream] == [1, 2], "the consumer goes on")
 
         async def all_parked() -> bool:
             return (await consumer.lag()).parked == 6
@@ -170,19 +166,18 @@ async def test_messages_that_no_client_can_send_are_parked_too(
     assert consumer.subscription.rounds == 2, "nats-py's read loop ends over one of them, and only once"
 
 
-async def test_a_field_that_a_newer_owner_has_added_does_not_disturb(
+async def test_unknown_fields_of_a_newer_owner_are_ignored(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """An additive change of a contract needs no upgrade of its consumers."""
     picky, stream = Picky(), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1)
-        await eventually(lambda: picky.seen[stream] == [1], "handled")
+        await eventually(lambda: picky.numbers[stream] == [1], "handled")
         async with await connect(owner) as connection:
             await connection.execute(
                 "insert into events (event_id, stream_id, version, type, data, metadata)"
                 " select %s, stream_id, 2, type, %s, metadata from events",
                 (uuid4(), b'{"type":"counted.v1","n":2,"unit":"sheep"}'),
             )
-        await eventually(lambda: picky.seen[stream] == [1, 2], "handled")
+        await eventually(lambda: picky.numbers[stream] == [1, 2], "handled")
     assert await parked(service) == []

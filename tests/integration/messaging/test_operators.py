@@ -1,4 +1,4 @@
-"""Operators retry and discard what is parked; what waits behind it goes on, and all is recorded."""
+"""Operators retry and discard parked events; those that wait behind them continue, and all actions are recorded."""
 
 from uuid import uuid4
 
@@ -21,10 +21,10 @@ from tests.integration.messaging.support import (
 from tests.support.patience import PATIENCE, eventually
 
 
-async def test_a_retried_event_lets_its_stream_flow_in_order(
+async def test_a_retried_event_releases_its_stream_in_order(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """The operator retries the first; it and all behind it are handled in order, before newer ones."""
+    """Before newer events of the stream."""
     picky, stream = Picky(2), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1, 2, 3, 4)
@@ -35,23 +35,21 @@ async def test_a_retried_event_lets_its_stream_flow_in_order(
                 await operator_actions.retry(connection, second.id, by="olga")
             await operator_actions.retry(connection, first.id, by="olga", reason="the fix is out")
             await count(owner, stream, 5)
-            await eventually(lambda: picky.seen[stream] == [1, 2, 3, 4, 5], "all handled in order")
+            await eventually(lambda: picky.numbers[stream] == [1, 2, 3, 4, 5], "all handled in order")
             await eventually(lambda: _none(service), "resolved")
             row, actions = await operator_actions.inspect(connection, first.id)
             with pytest.raises(Problem, match="handled already"):
                 await operator_actions.retry(connection, first.id, by="olga")
     assert (row.status, row.resolved_by) == ("handled", "tests-v1")
-    assert [(each.action, each.actor, each.detail) for each in actions] == [
+    assert [(action.action, action.actor, action.detail) for action in actions] == [
         ("parked", "tests-v1", 'ValueError("2 can\'t be counted")'),
         ("retry", "olga", "the fix is out"),
         ("handled", "tests-v1", None),
     ]
 
 
-async def test_a_retry_is_heard_of_without_looking_for_it(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """The consumer's own looks would come after this test has given up."""
+async def test_a_retry_is_notified(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """The consumer's next poll would come after the test's end."""
     picky, stream = Picky(1), uuid4()
     retries = RetrySettings(attempts=2, first_pause=0.01, look_at_parked_every=10 * PATIENCE)
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky, retries=retries).run):
@@ -60,15 +58,15 @@ async def test_a_retry_is_heard_of_without_looking_for_it(
         picky.poison.clear()
         async with await connect(service) as connection:
             await operator_actions.retry(connection, first.id, by="olga")
-        await eventually(lambda: picky.seen[stream] == [1, 2], "all handled in order")
+        await eventually(lambda: picky.numbers[stream] == [1, 2], "all handled in order")
 
 
 async def _none(store: EventStore) -> bool:
     return not await parked(store)
 
 
-async def test_a_retry_that_fails_parks_it_again(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Nothing overtakes it, and the attempt is recorded."""
+async def test_a_failed_retry_parks_the_event_again(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Later events of its stream still wait, and the attempt is recorded."""
     picky, stream = Picky(2), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1, 2, 3, 4)
@@ -78,18 +76,16 @@ async def test_a_retry_that_fails_parks_it_again(owner: EventStore, service: Eve
 
             async def failed() -> bool:
                 row, actions = await operator_actions.inspect(connection, first.id)
-                return row.status == "parked" and [each.action for each in actions] == ["parked", "retry", "failed"]
+                return row.status == "parked" and [action.action for action in actions] == ["parked", "retry", "failed"]
 
             await eventually(failed, "parked again")
             row, _ = await operator_actions.inspect(connection, first.id)
     assert row.attempts == 6
-    assert picky.seen[stream] == [1]
+    assert picky.numbers[stream] == [1]
 
 
-async def test_a_discarded_event_is_passed_over_for_good(
-    owner: EventStore, service: EventStore, broker: Broker
-) -> None:
-    """The rest of its stream flows; also when the broker delivers everything again, it stays discarded."""
+async def test_a_discarded_event_stays_discarded(owner: EventStore, service: EventStore, broker: Broker) -> None:
+    """Its stream continues; also when the broker delivers everything again."""
     picky, stream = Picky(2), uuid4()
     async with background(relay(owner, broker.url).run):
         async with background(runner(service, broker.url, picky).run):
@@ -99,7 +95,7 @@ async def test_a_discarded_event_is_passed_over_for_good(
                 with pytest.raises(Problem, match="a reason is needed"):
                     await operator_actions.discard(connection, first.id, by="olga", reason=" ")
                 await operator_actions.discard(connection, first.id, by="olga", reason="a test of the owner's")
-            await eventually(lambda: picky.seen[stream] == [1, 3, 4], "the rest is handled")
+            await eventually(lambda: picky.numbers[stream] == [1, 3, 4], "the rest is handled")
         picky.poison.clear()
         await forget(service)
         broker.kill()
@@ -107,14 +103,16 @@ async def test_a_discarded_event_is_passed_over_for_good(
         broker.start()
         async with background(runner(service, broker.url, picky).run):
             await count(owner, stream, 5)
-            await eventually(lambda: picky.seen[stream][-1] == 5, "refilled")
-    assert 2 not in picky.seen[stream]
+            await eventually(lambda: picky.numbers[stream][-1] == 5, "refilled")
+    assert 2 not in picky.numbers[stream]
     [row] = await parked(service, "discarded")
     assert (row.resolved_by, row.reason) == ("olga", "a test of the owner's")
 
 
-async def test_discarding_the_only_one_frees_its_stream(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """The next event of the stream finds nobody before it, and is handled, not parked."""
+async def test_discarding_the_only_parked_event_releases_its_stream(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
+    """The next event of the stream is handled, not parked."""
     picky, stream = Picky(1), uuid4()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, stream, 1)
@@ -122,14 +120,14 @@ async def test_discarding_the_only_one_frees_its_stream(owner: EventStore, servi
         async with await connect(service) as connection:
             await operator_actions.discard(connection, row.id, by="olga", reason="not needed")
         await count(owner, stream, 2)
-        await eventually(lambda: picky.seen[stream] == [2], "handled")
+        await eventually(lambda: picky.numbers[stream] == [2], "handled")
     assert await parked(service) == []
 
 
 async def test_a_malformed_message_without_a_stream_can_be_retried_or_discarded(
     service: EventStore, owner: EventStore, nats_url: str
 ) -> None:
-    """It holds nobody up, so it stands for itself."""
+    """No event waits for it."""
     picky = Picky()
     async with background(relay(owner, nats_url).run, runner(service, nats_url, picky).run):
         await count(owner, uuid4(), 1)
@@ -140,10 +138,10 @@ async def test_a_malformed_message_without_a_stream_can_be_retried_or_discarded(
         async with await connect(service) as connection:
             await operator_actions.retry(connection, row.id, by="olga")
 
-            async def again() -> bool:
+            async def is_parked_again() -> bool:
                 return len((await operator_actions.inspect(connection, row.id))[1]) == 3
 
-            await eventually(again, "tried and parked again")
+            await eventually(is_parked_again, "tried and parked again")
             await operator_actions.discard(connection, row.id, by="olga", reason="garbage")
             with pytest.raises(Problem, match="discarded already"):
                 await operator_actions.retry(connection, row.id, by="olga")

@@ -1,4 +1,4 @@
-"""One event that does not go through stops nobody but its own stream; what waits is said, with its event and error."""
+"""An event that fails stops only its own stream; progress reports the event and its error."""
 
 import asyncio
 from collections import defaultdict
@@ -31,42 +31,42 @@ QUICK = RetrySettings(
 
 
 class Sick:
-    """A handler for which the events of some streams fail, in a way that looks like a server that is away."""
+    """A handler that raises transient errors for the events of some streams."""
 
     def __init__(self, *sick: UUID) -> None:
         self.sick = set(sick)
-        self.seen: defaultdict[UUID, list[int]] = defaultdict(list)
+        self.numbers: defaultdict[UUID, list[int]] = defaultdict(list)
 
     async def __call__(self, recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, Counted)
         if recorded.stream_id in self.sick:
             raise Problem("UNAVAILABLE", "so it seems")
-        self.seen[recorded.stream_id].append(recorded.event.n)
+        self.numbers[recorded.stream_id].append(recorded.event.n)
 
 
-async def test_hundreds_that_seem_to_wait_for_a_server_stall_nobody(
+async def test_hundreds_of_transient_failures_stop_only_their_streams(
     owner: EventStore, service: EventStore, nats_url: str
 ) -> None:
-    """More than may be in flight: others go on, and once that shows, the sick ones are parked."""
-    sick, well = [uuid4() for _ in range(30)], uuid4()
-    handler = Sick(*sick)
+    """More than may be in flight: others continue, and then the failing ones are parked."""
+    failing, healthy = [uuid4() for _ in range(30)], uuid4()
+    handler = Sick(*failing)
     consumer = runner(service, nats_url, handler, retries=QUICK, max_in_flight=8)
     async with background(relay(owner, nats_url).run, consumer.run):
-        for stream in sick:
+        for stream in failing:
             await count(owner, stream, 1)
         for number in range(1, 41):
-            await count(owner, well, number)
-        await eventually(lambda: handler.seen[well] == list(range(1, 41)), "the others go on")
+            await count(owner, healthy, number)
+        await eventually(lambda: handler.numbers[healthy] == list(range(1, 41)), "the others go on")
         for number in range(41, 200):
-            if len(await parked(service)) == len(sick):
+            if len(await parked(service)) == len(failing):
                 break
-            await count(owner, well, number)
-        rows = await eventually(lambda: all_parked(service, len(sick)), "parked")
+            await count(owner, healthy, number)
+        rows = await eventually(lambda: all_parked(service, len(failing)), "parked")
     assert all("while other events went through" in (row.error or "") for row in rows)
 
 
-async def test_a_fault_of_all_events_parks_none(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Nothing shows that the server answers anybody: they are waited for, and progress says on what."""
+async def test_an_error_of_all_events_parks_none(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """No success shows that the server is available, so they are retried, and progress reports the error."""
     streams = [uuid4() for _ in range(20)]
     handler = Sick(*streams)
     consumer = runner(service, nats_url, handler, retries=QUICK, max_in_flight=8)
@@ -86,18 +86,18 @@ async def test_a_fault_of_all_events_parks_none(owner: EventStore, service: Even
         assert progress.error is not None
         assert "so it seems" in progress.error
         handler.sick.clear()
-        await eventually(lambda: len(handler.seen) == 20, "all go through")
+        await eventually(lambda: len(handler.numbers) == 20, "all go through")
 
-        async def done() -> bool:
+        async def is_settled() -> bool:
             [progress] = await consumer.progress()
             return progress.waiting == 0 and progress.stuck(patience=0) is None
 
-        await eventually(done, "it says that it is done")
+        await eventually(is_settled, "it says that it is done")
     assert await parked(service) == []
 
 
-async def test_waiting_retries_end_with_the_lease(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """A handler that turns a cancellation into an error of its own does not keep its event alive."""
+async def test_retries_end_with_the_lease(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Also if a handler turns a cancellation into an error of its own."""
     tried, stream = asyncio.Event(), uuid4()
 
     async def stubborn(recorded: RecordedEvent) -> None:
@@ -116,8 +116,8 @@ async def test_waiting_retries_end_with_the_lease(owner: EventStore, service: Ev
         assert consumer.done()
 
 
-async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Broker) -> None:
-    """Another replica may have a way to it. Its progress says what is wrong meanwhile, and it goes on by itself."""
+async def test_a_relay_that_has_lost_nats_releases_its_lease(owner: EventStore, broker: Broker) -> None:
+    """Another replica may reach it. Progress reports the error, and it continues when NATS is back."""
     publisher = relay(owner, broker.url, give_up_after=0.5)
     ends = asyncio.create_task(publisher.publish())
     await count(owner, uuid4(), 1)
@@ -139,10 +139,10 @@ async def test_a_relay_that_has_lost_nats_gives_up(owner: EventStore, broker: Br
     assert [headers["Nats-Msg-Id"] for _, headers, _ in await published(broker.url)] == [f"{OWNER}:1", f"{OWNER}:2"]
 
 
-async def test_a_consumer_that_has_lost_nats_gives_its_lease_up(
+async def test_a_consumer_that_has_lost_nats_releases_its_lease(
     owner: EventStore, databases: Callable[..., str], broker: Broker
 ) -> None:
-    """Its connection alone is lost: a replica that has one leads instead, and no event is handled twice."""
+    """A replica with a connection leads instead, and no event is handled twice."""
     here, there, stream, dsn = Sick(), Sick(), uuid4(), databases()
     address = urlsplit(broker.url)
     with SilentProxy((address.hostname or "", address.port or 0)) as proxy:
@@ -152,39 +152,39 @@ async def test_a_consumer_that_has_lost_nats_gives_its_lease_up(
             second = runner(other, broker.url, there)
             async with background(first.run):
                 position = await count(owner, stream, 1)
-                await eventually(lambda: here.seen[stream] == [1], "the first one handles")
+                await eventually(lambda: here.numbers[stream] == [1], "the first one handles")
                 await eventually(lambda: _remembered(other, position), "its mark is kept")
                 async with background(second.run):
                     proxy.mode = "cut"
                     await count(owner, stream, 2, 3)
-                    await eventually(lambda: there.seen[stream] == [2, 3], "the second one goes on after the mark")
+                    await eventually(lambda: there.numbers[stream] == [2, 3], "the second one goes on after the mark")
                     assert (first.active, second.active) == (False, True)
-                    assert here.seen[stream] == [1]
+                    assert here.numbers[stream] == [1]
 
 
 async def _remembered(service: EventStore, position: int) -> bool:
     return await remembered(service) == position
 
 
-async def test_a_silent_server_is_told_and_outlived(owner: EventStore, service: EventStore, broker: Broker) -> None:
-    """It takes what it is sent and answers nothing: relay and consumer say so, and go on by themselves afterwards."""
+async def test_a_silent_server_is_reported(owner: EventStore, service: EventStore, broker: Broker) -> None:
+    """It accepts data and does not answer: relay and consumer report it, and continue afterwards."""
     handler, stream = Sick(), uuid4()
     publisher, consumer = relay(owner, broker.url, ack_timeout=1.0), runner(service, broker.url, handler)
     async with background(publisher.run, consumer.run):
         await count(owner, stream, 1)
-        await eventually(lambda: handler.seen[stream] == [1], "handled")
+        await eventually(lambda: handler.numbers[stream] == [1], "handled")
         with broker.frozen():
             await count(owner, stream, 2)
 
-            async def told() -> bool:
-                [said], [heard] = await publisher.progress(), await consumer.progress()
-                return said.stuck(patience=0.5) is not None and heard.stuck(patience=0.5) is not None
+            async def is_stuck() -> bool:
+                [of_relay], [of_consumer] = await publisher.progress(), await consumer.progress()
+                return of_relay.stuck(patience=0.5) is not None and of_consumer.stuck(patience=0.5) is not None
 
-            await eventually(told, "both say that they are stuck")
-        await eventually(lambda: handler.seen[stream] == [1, 2], "handled")
+            await eventually(is_stuck, "both say that they are stuck")
+        await eventually(lambda: handler.numbers[stream] == [1, 2], "handled")
 
-        async def well() -> bool:
-            [said], [heard] = await publisher.progress(), await consumer.progress()
-            return said.stuck(patience=0) is None and heard.stuck(patience=0) is None
+        async def has_recovered() -> bool:
+            [of_relay], [of_consumer] = await publisher.progress(), await consumer.progress()
+            return of_relay.stuck(patience=0) is None and of_consumer.stuck(patience=0) is None
 
-        await eventually(well, "both say that all is well")
+        await eventually(has_recovered, "both say that all is well")

@@ -37,7 +37,7 @@ async def all_published(store: EventStore, url: str) -> bool:
 
 
 async def test_an_event_becomes_a_cloudevent_with_the_stored_bytes(owner: EventStore, nats_url: str) -> None:
-    """Subject, headers and body say everything that the store knows of it."""
+    """Subject, headers and body have all that the store has of it."""
     stream_id, context = uuid4(), Context(uuid4(), "user:Jörg", uuid4(), uuid4(), f"00-{'a' * 32}-{'b' * 16}-01")
     async with background(relay(owner, nats_url).run):
         await owner.append([StreamAppend(stream_id, 0, [Counted(n=7)])], context)
@@ -69,8 +69,8 @@ async def test_an_event_becomes_a_cloudevent_with_the_stored_bytes(owner: EventS
     }
 
 
-async def test_the_stream_is_the_owners_and_follows_its_limits(owner: EventStore, nats_url: str) -> None:
-    """It is created with the subjects of its owner on disk; changed limits are applied at the next start."""
+async def test_the_stream_has_the_owners_subjects_and_limits(owner: EventStore, nats_url: str) -> None:
+    """Changed limits are applied at the next start."""
     async with connected(nats_url, "test") as client:
         js = client.jetstream()
         for limits in (StreamLimits(), StreamLimits(max_age=3600, max_bytes=10_000_000)):
@@ -82,8 +82,8 @@ async def test_the_stream_is_the_owners_and_follows_its_limits(owner: EventStore
             assert (config.max_age or 0, config.max_bytes) == (limits.max_age or 0, limits.max_bytes or -1)
 
 
-async def test_what_an_operator_has_set_on_the_stream_stays(owner: EventStore, nats_url: str) -> None:
-    """A relay that is told nothing about limits changes none; one that is, changes those and nothing else."""
+async def test_settings_of_operators_are_kept(owner: EventStore, nats_url: str) -> None:
+    """A relay changes only the limits that it is configured with."""
     publisher = relay(owner, nats_url)
     async with connected(nats_url, "operator") as client:
         js = client.jetstream()
@@ -93,20 +93,20 @@ async def test_what_an_operator_has_set_on_the_stream_stays(owner: EventStore, n
             theirs = {"max_age": 7200, "max_bytes": 5_000_000, "max_msg_size": 900_000, "description": "ours"}
             subjects = [*(config.subjects or ()), "events.archived.counting.>"]
             await js.update_stream(StreamConfig(**{**config.__dict__, **theirs, "subjects": subjects}))
-        again = relay(owner, nats_url, limits=StreamLimits(max_bytes=6_000_000))
-        for each, most in ((relay(owner, nats_url), 5_000_000), (again, 6_000_000)):
-            async with background(each.run):
-                await eventually(lambda: each.resyncs, "it is at work again")  # noqa: B023 - awaited within the round
+        limited = relay(owner, nats_url, limits=StreamLimits(max_bytes=6_000_000))
+        for restarted, most in ((relay(owner, nats_url), 5_000_000), (limited, 6_000_000)):
+            async with background(restarted.run):
+                await eventually(lambda: restarted.resyncs, "it is at work again")  # noqa: B023 - awaited within the round
             config = (await js.stream_info(STREAM)).config
-            kept = (config.max_age, config.max_bytes, config.max_msg_size, config.description, config.subjects)
-            assert kept == (7200, most, 900_000, "ours", subjects)
+            settings = (config.max_age, config.max_bytes, config.max_msg_size, config.description, config.subjects)
+            assert settings == (7200, most, 900_000, "ours", subjects)
 
 
-async def test_the_last_message_of_a_batch_answers_for_all(owner: EventStore, nats_url: str) -> None:
-    """Each fences itself behind the one before, so one acknowledgement says that all of them are there."""
+async def test_the_last_message_of_a_batch_acknowledges_all(owner: EventStore, nats_url: str) -> None:
+    """Each message expects the one before it, so one acknowledgement is enough."""
     answers: list[int] = []
 
-    async def heard(message: Msg) -> None:
+    async def note_answer(message: Msg) -> None:
         answer = json.loads(message.data or b"{}")
         if answer.get("stream") == STREAM and "seq" in answer and "type" not in answer:
             answers.append(answer["seq"])
@@ -114,7 +114,7 @@ async def test_the_last_message_of_a_batch_answers_for_all(owner: EventStore, na
     await count_at_once(owner, streams=10, each=30)
     async with connected(nats_url, "listener") as client:
         inboxes, _, _ = client.new_inbox().rpartition(".")
-        await listen(client, f"{inboxes}.>", heard)
+        await listen(client, f"{inboxes}.>", note_answer)
         publisher = relay(owner, nats_url, batch=100)
         async with background(publisher.run):
             await eventually(lambda: publisher.published == 300, "all published")
@@ -124,7 +124,7 @@ async def test_the_last_message_of_a_batch_answers_for_all(owner: EventStore, na
 
 
 async def test_two_relays_without_a_lease_are_fenced(owner: EventStore, databases: object, nats_url: str) -> None:
-    """Both publish the same store at the same time: nothing twice, nothing skipped, the store's order."""
+    """Both publish the same store at once: no event twice, none skipped, in the store's order."""
     first, second = relay(owner, nats_url, batch=20), relay(owner, nats_url, batch=7)
     async with background(first.publish, second.publish):
         await eventually(lambda: first.resyncs and second.resyncs, "both are at work")
@@ -134,8 +134,8 @@ async def test_two_relays_without_a_lease_are_fenced(owner: EventStore, database
     assert await positions_published(nats_url) == await positions(owner)
 
 
-async def test_positions_with_gaps_are_published_as_they_are(owner: EventStore, nats_url: str) -> None:
-    """A rolled-back transaction leaves a hole in the positions, which is no reason to wait or to stop."""
+async def test_gaps_in_positions_do_not_stop_the_relay(owner: EventStore, nats_url: str) -> None:
+    """A rolled-back transaction leaves one."""
     async with background(relay(owner, nats_url).run):
         await count(owner, uuid4(), 1)
         async with await psycopg.AsyncConnection.connect(owner.dsn) as connection:
@@ -149,8 +149,8 @@ async def test_positions_with_gaps_are_published_as_they_are(owner: EventStore, 
     assert numbers[1] - numbers[0] > 5
 
 
-async def test_a_killed_server_is_waited_for(owner: EventStore, broker: Broker) -> None:
-    """kill -9 in the middle of the work; the relay goes on by itself when the server is back."""
+async def test_the_relay_continues_after_nats_is_killed(owner: EventStore, broker: Broker) -> None:
+    """With kill -9."""
     publisher = relay(owner, broker.url, batch=10)
     async with background(publisher.run):
         await count_at_once(owner, streams=5, each=10)
@@ -167,7 +167,7 @@ async def test_a_killed_server_is_waited_for(owner: EventStore, broker: Broker) 
 
 
 async def test_a_wiped_server_is_refilled(owner: EventStore, broker: Broker) -> None:
-    """The store is the truth: a broker that lost everything gets everything again, also when nothing new happens."""
+    """All events are published again, also if no new one is recorded."""
     publisher = relay(owner, broker.url)
     async with background(publisher.run):
         await count_at_once(owner, streams=5, each=10)
@@ -179,8 +179,8 @@ async def test_a_wiped_server_is_refilled(owner: EventStore, broker: Broker) -> 
     assert await positions_published(broker.url) == await positions(owner)
 
 
-async def test_a_stream_that_was_deleted_is_refilled(owner: EventStore, nats_url: str) -> None:
-    """Somebody deletes the stream while the relay has nothing to do: it looks from time to time."""
+async def test_a_deleted_stream_is_refilled(owner: EventStore, nats_url: str) -> None:
+    """While the relay has nothing to publish: it checks at intervals."""
     async with background(relay(owner, nats_url).run), connected(nats_url, "test") as client:
         await count(owner, uuid4(), 1, 2, 3)
         await eventually(lambda: all_published(owner, nats_url), "all published")
@@ -189,8 +189,10 @@ async def test_a_stream_that_was_deleted_is_refilled(owner: EventStore, nats_url
     assert await positions_published(nats_url) == await positions(owner)
 
 
-async def test_a_stream_emptied_by_retention_goes_on_from_the_checkpoint(owner: EventStore, broker: Broker) -> None:
-    """An empty stream that has had messages is not filled again: the relay knows by its checkpoint where it was."""
+async def test_publishing_to_a_stream_emptied_by_retention_continues_at_the_checkpoint(
+    owner: EventStore, broker: Broker
+) -> None:
+    """A stream that has had messages is not filled again."""
     async with background(relay(owner, broker.url).run):
         before = await count(owner, uuid4(), 1, 2, 3)
         await eventually(lambda: all_published(owner, broker.url), "all published")
@@ -202,13 +204,13 @@ async def test_a_stream_emptied_by_retention_goes_on_from_the_checkpoint(owner: 
     async with background(relay(owner, broker.url).run):
         await count(owner, uuid4(), 1, 2)
         await eventually(lambda: all_published(owner, broker.url), "all published")
-    assert await positions_published(broker.url) == [each for each in await positions(owner) if each > before]
+    assert await positions_published(broker.url) == [
+        position for position in await positions(owner) if position > before
+    ]
 
 
-async def test_a_checkpoint_that_lags_behind_publishes_nothing_twice_within_the_window(
-    owner: EventStore, nats_url: str
-) -> None:
-    """The checkpoint is written lazily; what the server remembers to have is answered `duplicate`, and passed over."""
+async def test_a_late_checkpoint_publishes_nothing_twice_within_the_window(owner: EventStore, nats_url: str) -> None:
+    """The server answers `duplicate` for messages that it remembers."""
     async with background(relay(owner, nats_url).run), connected(nats_url, "test") as client:
         before = await count(owner, uuid4(), 1, 2, 3)
         await eventually(lambda: all_published(owner, nats_url), "all published")
@@ -217,11 +219,11 @@ async def test_a_checkpoint_that_lags_behind_publishes_nothing_twice_within_the_
     async with background(relay(owner, nats_url).run):
         await count(owner, uuid4(), 1)
         await eventually(lambda: all_published(owner, nats_url), "all published")
-    assert await positions_published(nats_url) == [each for each in await positions(owner) if each > before]
+    assert await positions_published(nats_url) == [position for position in await positions(owner) if position > before]
 
 
-async def test_messages_of_others_are_passed_over(owner: EventStore, nats_url: str) -> None:
-    """Garbage at the end of the stream does not confuse the relay about where it was."""
+async def test_messages_of_others_are_skipped(owner: EventStore, nats_url: str) -> None:
+    """When the relay looks for its last message."""
     publisher = relay(owner, nats_url)
     async with background(publisher.run), connected(nats_url, "test") as client:
         js = client.jetstream()
@@ -235,7 +237,7 @@ async def test_messages_of_others_are_passed_over(owner: EventStore, nats_url: s
 
 
 async def test_one_relay_is_active_and_another_takes_over(owner: EventStore, nats_url: str) -> None:
-    """Of two replicas' relays one publishes; when it is gone, the other one does."""
+    """When the first one ends."""
     first, second = relay(owner, nats_url), relay(owner, nats_url)
     async with background(first.run):
         await eventually(lambda: first.resyncs, "the first one leads")
@@ -252,8 +254,8 @@ async def test_one_relay_is_active_and_another_takes_over(owner: EventStore, nat
     assert (first.resyncs, second.resyncs) == (1, 1)
 
 
-async def test_a_restarted_postgresql_is_waited_for(owner: EventStore, nats_url: str) -> None:
-    """Every connection is cut; the relay goes on by itself."""
+async def test_the_relay_continues_after_a_restart_of_postgresql(owner: EventStore, nats_url: str) -> None:
+    """All connections are terminated."""
     async with background(relay(owner, nats_url).run):
         await count(owner, uuid4(), 1)
         await eventually(lambda: all_published(owner, nats_url), "all published")
@@ -263,8 +265,8 @@ async def test_a_restarted_postgresql_is_waited_for(owner: EventStore, nats_url:
     assert await positions_published(nats_url) == await positions(owner)
 
 
-async def test_a_stream_that_refuses_is_tried_until_it_takes(owner: EventStore, nats_url: str) -> None:
-    """A full stream (discard new) refuses; the relay says why, and goes on when there is room."""
+async def test_publishing_to_a_full_stream_is_retried(owner: EventStore, nats_url: str) -> None:
+    """With `discard: new`; progress has the error."""
     publisher = relay(owner, nats_url)
     async with connected(nats_url, "test") as client:
         js = client.jetstream()

@@ -1,4 +1,4 @@
-"""Streams of events, of work and of results: what an operator has set stays, but for the settings that we are told."""
+"""Settings of streams of events, work and results: those of operators are kept unless ours are configured."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -40,8 +40,8 @@ THEIRS = {
 
 
 @each_kind
-async def test_what_an_operator_has_set_stays(nats_url: str, ensure: Ensure, streams: dict[str, list[str]]) -> None:
-    """At every start, and with settings of ours: these are changed and nothing else."""
+async def test_settings_of_operators_are_kept(nats_url: str, ensure: Ensure, streams: dict[str, list[str]]) -> None:
+    """At each start; only configured settings change."""
     async with connected(nats_url, "test") as client:
         js = client.jetstream()
         await ensure(client, None)
@@ -57,11 +57,11 @@ async def test_what_an_operator_has_set_stays(nats_url: str, ensure: Ensure, str
             await ensure(client, limits)
             for name in streams:
                 config = (await js.stream_info(name)).config
-                assert {each: getattr(config, each) for each in THEIRS} == THEIRS | ours
+                assert {setting: getattr(config, setting) for setting in THEIRS} == THEIRS | ours
 
 
 @each_kind
-async def test_a_new_stream_has_the_settings_that_are_given(
+async def test_a_new_stream_has_the_configured_settings(
     nats_url: str, ensure: Ensure, streams: dict[str, list[str]]
 ) -> None:
     async with connected(nats_url, "test") as client:
@@ -82,7 +82,7 @@ async def test_work_and_results_are_queues(nats_url: str) -> None:
 
 
 class Clustered:
-    """Answers for streams of a cluster, which one server alone has not, and keeps the settings that it is sent."""
+    """Answers for streams of a cluster, which a single server does not support, and records the settings it gets."""
 
     def __init__(self, streams: dict[str, list[str]]) -> None:
         self.configs: dict[str, dict[str, Any]] = {
@@ -101,8 +101,10 @@ class Clustered:
 
 
 @each_kind
-async def test_replicas_are_an_operators(broker: Broker, ensure: Ensure, streams: dict[str, list[str]]) -> None:
-    """Not set back to one; changed where we are told to, with all other settings sent as they were."""
+async def test_replicas_are_set_only_if_configured(
+    broker: Broker, ensure: Ensure, streams: dict[str, list[str]]
+) -> None:
+    """Otherwise an operator's number is kept; other settings are sent unchanged."""
     broker.without_jetstream()
     cluster = Clustered(streams)
     async with connected(broker.url, "cluster") as servers, connected(broker.url, "test") as client:

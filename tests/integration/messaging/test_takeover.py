@@ -1,4 +1,4 @@
-"""A replica that is killed in the middle of its work: the next one goes on, and order holds."""
+"""A replica is killed in the middle of its work: the next one continues, and order holds."""
 
 import asyncio
 import contextlib
@@ -42,35 +42,35 @@ async def active(process: Process) -> None:
 
 
 async def recorded(store: EventStore) -> dict[UUID, list[int]]:
-    found: defaultdict[UUID, list[int]] = defaultdict(list)
-    for each in await store.read_all(0, 100_000):
-        assert isinstance(each.event, Counted)
-        found[each.stream_id].append(each.event.n)
-    return dict(found)
+    numbers: defaultdict[UUID, list[int]] = defaultdict(list)
+    for recorded_event in await store.read_all(0, 100_000):
+        assert isinstance(recorded_event.event, Counted)
+        numbers[recorded_event.stream_id].append(recorded_event.event.n)
+    return dict(numbers)
 
 
-async def test_order_survives_kill_minus_nine(owner: EventStore, service: EventStore, nats_url: str) -> None:
-    """Killed twice with events in flight: each effect once, in each stream's order, and without a wait for timeouts."""
+async def test_order_holds_when_replicas_are_killed(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """Twice, with events in flight: each effect once, in the order of its stream, and without waiting for timeouts."""
     async with (
         background(relay(owner, nats_url).run),
         replica(service, nats_url) as first,
         replica(service, nats_url) as second,
         replica(service, nats_url) as third,
     ):
-        waiting = {asyncio.create_task(active(each)): each for each in (first, second, third)}
+        waiting = {asyncio.create_task(active(process)): process for process in (first, second, third)}
         streams: list[UUID] = []
         for _ in range(2):
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            [task] = done
+            finished, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            [task] = finished
             await task
             leader = waiting.pop(task)
             streams += await count_at_once(owner, streams=15, each=15)
 
-            all_of_them = len(streams) * 15
+            total = len(streams) * 15
 
             async def in_the_middle() -> bool:
-                done = sum(map(len, (await recorded(service)).values()))
-                return done > all_of_them - 200  # noqa: B023 - awaited within the round
+                settled = sum(map(len, (await recorded(service)).values()))
+                return settled > total - 200  # noqa: B023 - awaited within the round
 
             # Not "and some are left": a fast machine may be done between two looks, and would wait for ever.
             await eventually(in_the_middle, "it is in the middle of them")

@@ -1,4 +1,4 @@
-"""What a relay can't publish is withheld: a message in its place names it, and nobody else waits."""
+"""Events that a relay can't publish are withheld: a message in their place names them, and other streams continue."""
 
 from uuid import UUID, uuid4
 
@@ -42,8 +42,8 @@ async def parked_by(store: EventStore, name: str) -> list[parking.Parked]:
 
 async def _status(store: EventStore, parked_id: int, status: str, *, actions: int = 0) -> bool:
     async with await connect(store) as connection:
-        row, done = await operator_actions.inspect(connection, parked_id)
-        return row.status == status and len(done) >= actions
+        row, history = await operator_actions.inspect(connection, parked_id)
+        return row.status == status and len(history) >= actions
 
 
 async def _none_parked(service: EventStore) -> bool:
@@ -54,16 +54,14 @@ async def _published_count(nats_url: str, count_: int) -> bool:
     return len(await published(nats_url)) == count_
 
 
-async def test_an_event_that_the_broker_refuses_holds_up_nobody(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
+async def test_a_rejected_event_is_withheld(owner: EventStore, service: EventStore, nats_url: str) -> None:
     """It is parked, a message in its place names it, and its stream waits at consumers until it is retried."""
     big, small = uuid4(), uuid4()
-    seen: list[tuple[UUID, str]] = []
+    texts: list[tuple[UUID, str]] = []
 
     async def handle(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, Text)
-        seen.append((recorded.stream_id, recorded.event.text[:5]))
+        texts.append((recorded.stream_id, recorded.event.text[:5]))
 
     publisher = relay(owner, nats_url)
     consumer = runner(service, nats_url, handle, events=(Text,))
@@ -74,8 +72,8 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
         await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": 4000}))
         await say(owner, big, "one", "huge " * 2000, "three")
         await say(owner, small, "a", "b")
-        await eventually(lambda: (small, "b") in seen, "what comes behind it is published and handled")
-        assert [text for stream, text in seen if stream == big] == ["one"]
+        await eventually(lambda: (small, "b") in texts, "what comes behind it is published and handled")
+        assert [text for stream, text in texts if stream == big] == ["one"]
         [row] = await parked_by(owner, "relay")
         assert (row.stream_id, row.type) == (big, "text.v1")
         [progress] = await publisher.progress()
@@ -83,22 +81,22 @@ async def test_an_event_that_the_broker_refuses_holds_up_nobody(
         headers = next(headers for _, headers, _ in await published(nats_url) if "ce-withheld" in headers)
         assert headers["ce-id"] == row.message_id
         waiting = await eventually(lambda: all_parked(service, 2), "it and the next one wait")
-        assert [each.status for each in waiting] == ["parked", "waiting"]
+        assert [parked_event.status for parked_event in waiting] == ["parked", "waiting"]
 
         async with await connect(owner) as connection:
             await operator_actions.retry(connection, row.id, by="olga")
             await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it is refused again")
             await js.update_stream(StreamConfig(**{**config.__dict__, "max_msg_size": -1}))
             await operator_actions.retry(connection, row.id, by="olga")
-        await eventually(lambda: [text for stream, text in seen if stream == big] == ["one", "huge ", "three"], "all")
+        await eventually(lambda: [text for stream, text in texts if stream == big] == ["one", "huge ", "three"], "all")
         await eventually(lambda: _status(owner, row.id, "handled"), "published after all")
         await eventually(lambda: _none_parked(service), "nothing waits any more")
         await say(owner, uuid4(), "later")
-        await eventually(lambda: seen[-1][1] == "later", "publishing goes on")
+        await eventually(lambda: texts[-1][1] == "later", "publishing goes on")
 
 
-async def test_one_that_is_refused_in_the_middle_of_a_batch_is_found(owner: EventStore, nats_url: str) -> None:
-    """Only the last message of a batch is acknowledged at first; which one was refused is asked for then."""
+async def test_a_rejected_event_in_the_middle_of_a_batch_is_found(owner: EventStore, nats_url: str) -> None:
+    """Only the last message of a batch is acknowledged at first; then each one is sent alone."""
     async with connected(nats_url, "test") as client:
         js = client.jetstream()
         publisher = relay(owner, nats_url)
@@ -110,19 +108,19 @@ async def test_one_that_is_refused_in_the_middle_of_a_batch_is_found(owner: Even
         await say(owner, uuid4(), *"abc")
         [huge] = await say(owner, big, "huge " * 2000)
         await say(owner, uuid4(), *"def")
-        again = relay(owner, nats_url)
-        async with background(again.run):
+        second_relay = relay(owner, nats_url)
+        async with background(second_relay.run):
             await eventually(lambda: _published_count(nats_url, 7), "all have a message")
             await say(owner, uuid4(), *"ghi")
             await eventually(lambda: _published_count(nats_url, 10), "publishing goes on")
     [row] = await parked_by(owner, "relay")
     assert (row.stream_id, row.position) == (big, huge)
-    told = [(int(headers["ce-position"]), "ce-withheld" in headers) for _, headers, _ in await published(nats_url)]
-    assert told == [(event.position, event.position == huge) for event in await owner.read_all()]
+    markers = [(int(headers["ce-position"]), "ce-withheld" in headers) for _, headers, _ in await published(nats_url)]
+    assert markers == [(event.position, event.position == huge) for event in await owner.read_all()]
 
 
-async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore, broker: Broker) -> None:
-    """The server would end the connection over it, so it is not even sent."""
+async def test_an_event_beyond_the_maximum_payload_is_not_sent(owner: EventStore, broker: Broker) -> None:
+    """The server would close the connection."""
     broker.limit_payload(200_000)
     publisher = relay(owner, broker.url)
     async with background(publisher.run):
@@ -138,8 +136,8 @@ async def test_an_event_that_is_larger_than_any_message_may_be(owner: EventStore
     assert publisher.resyncs == 1, "nothing broke"
 
 
-async def test_a_retry_of_which_nobody_heard(owner: EventStore, broker: Broker) -> None:
-    """Its signal was lost together with the connection that listens: the relay looks once there is a new one."""
+async def test_a_retry_whose_notification_was_lost_is_found(owner: EventStore, broker: Broker) -> None:
+    """When the listening connection is a new one, the relay queries."""
     publisher = relay(owner, broker.url)
     broker.limit_payload(200_000)
     async with background(publisher.run), await connect(owner) as connection:
@@ -150,20 +148,18 @@ async def test_a_retry_of_which_nobody_heard(owner: EventStore, broker: Broker) 
         await operator_actions.retry(connection, row.id, by="olga")
         await connection.execute(END_LISTENERS)
         await eventually(lambda: _status(owner, row.id, "parked", actions=3), "it was tried again")
-        _, done = await operator_actions.inspect(connection, row.id)
-    assert len(done) == 3
+        _, history = await operator_actions.inspect(connection, row.id)
+    assert len(history) == 3
 
 
-async def test_an_event_of_an_unknown_type_holds_up_nobody(
-    owner: EventStore, service: EventStore, nats_url: str
-) -> None:
-    """A replica of the release that knows it gets time to lead; then it is withheld, until such a release runs."""
+async def test_an_event_of_an_unknown_type_is_withheld(owner: EventStore, service: EventStore, nats_url: str) -> None:
+    """After time for a replica of the newer release to lead; until such a release runs."""
     mixed, other = uuid4(), uuid4()
-    seen: list[tuple[UUID, str]] = []
+    texts: list[tuple[UUID, str]] = []
 
     async def handle(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, Text)
-        seen.append((recorded.stream_id, recorded.event.text))
+        texts.append((recorded.stream_id, recorded.event.text))
 
     consumer = runner(service, nats_url, handle, events=(Text,))
     await say(owner, mixed, "one", "two", "three")
@@ -178,9 +174,9 @@ async def test_an_event_of_an_unknown_type_holds_up_nobody(
             assert [(row.type, row.error) for row in rows] == [
                 ("text.v1", "this release knows no event of type text.v1")
             ] * 4
-            assert not seen
+            assert not texts
     async with background(relay(owner, nats_url).run, consumer.run):
-        await eventually(lambda: len(seen) == 4, "the newer release publishes them by itself")
-        assert [text for stream, text in seen if stream == mixed] == ["one", "two", "three"]
+        await eventually(lambda: len(texts) == 4, "the newer release publishes them by itself")
+        assert [text for stream, text in texts if stream == mixed] == ["one", "two", "three"]
         await eventually(lambda: _none_parked(service), "nothing waits any more")
     assert await parked_by(owner, "relay") == []
