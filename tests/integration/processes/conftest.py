@@ -15,6 +15,6 @@ async def store(database: str) -> AsyncIterator[EventStore]:
 
 @pytest.fixture
 def sql(store: EventStore) -> Iterator[psycopg.Connection]:
-    """Somebody else's connection to the store's database, which speaks UTC."""
+    """Another connection to the store's database, in UTC."""
     with psycopg.connect(store.dsn, autocommit=True, options="-c timezone=UTC") as connection:
         yield connection

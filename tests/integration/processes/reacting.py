@@ -1,4 +1,4 @@
-"""Processes as tests run them, and a reaction that remembers."""
+"""Processes for tests, and a reaction that records its calls."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ async def running(
     retries: RetrySettings = QUICK,
     **more: Any,
 ) -> AsyncIterator[ProcessRunner]:
-    """A process at work until the block ends."""
+    """Runs a process for the length of a block."""
     runner = ProcessRunner(store, Process(name, events or (Counted,), react, lost, **more), retries=retries)
     task = asyncio.create_task(runner.run())
     try:
@@ -39,8 +39,8 @@ async def running(
             task.result()  # says what it died of
 
 
-class Seen:
-    """A reaction that only remembers, and fails where it is told to."""
+class Reaction:
+    """Records its events, and raises for those that `fail` selects."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -58,7 +58,7 @@ class Seen:
         return [recorded.position for recorded in self.events]
 
     def of(self, stream: UUID) -> list[int]:
-        """Versions of a stream's events, in the order in which they were seen."""
+        """Versions of a stream's events, in the order of the calls."""
         return [recorded.version for recorded in self.events if recorded.stream_id == stream]
 
 

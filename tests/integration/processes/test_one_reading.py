@@ -1,4 +1,4 @@
-"""However many followers a process has, its store is read once for each append, and each event is decoded once."""
+"""All followers of one process together read the store once per append, and decode each event once."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from shared.eventstore import Codec, EventStore, recent_events
 from shared.eventstore.sequence_reader import SELECT_SEQUENCE
 from shared.messaging.outbox import BEGINNING, Outbox, Place
 from tests.integration.eventstore.tally import CODEC, context, counted
-from tests.integration.processes.reacting import Seen, running
+from tests.integration.processes.reacting import Reaction, running
 from tests.integration.projections.tables import projecting
 from tests.support.patience import PATIENCE, eventually
 
@@ -20,7 +20,7 @@ PROCESSES, APPENDS = 4, 12
 
 
 class Counts:
-    """Queries of the sequence, and decodings by the bytes that they are of."""
+    """Counts queries of the sequence, and decodings of each event's bytes."""
 
     def __init__(self, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self.queries = 0
@@ -40,14 +40,14 @@ class Counts:
 
 
 @pytest.mark.parametrize(("by", "queries"), [("this process", 0), ("another one", APPENDS)])
-async def test_once_for_all_followers(
+async def test_followers_share_one_query_per_append(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, by: str, queries: int
 ) -> None:
-    """A projector of three tables, four processes, and the relay's outbox: one query for each append, not six.
+    """A projector of three tables, four processes, and the relay's outbox.
 
-    None for what this process appends itself, since it has that in its hands.
+    Events that this process appends need none.
     """
-    reactions, outbox = [Seen() for _ in range(PROCESSES)], Outbox(store, limit=100, unknown_patience=1.0)
+    reactions, outbox = [Reaction() for _ in range(PROCESSES)], Outbox(store, limit=100, unknown_patience=1.0)
     published: list[Place] = [BEGINNING]
 
     async def relay() -> None:
@@ -67,7 +67,8 @@ async def test_once_for_all_followers(
             assert await projector.caught_up(position, PATIENCE)
             await eventually(
                 lambda: (
-                    all(each.positions[-1:] == [position] for each in reactions) and published[-1].position == position
+                    all(follower.positions[-1:] == [position] for follower in reactions)
+                    and published[-1].position == position
                 ),
                 "all followers have it",
             )
