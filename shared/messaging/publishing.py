@@ -84,7 +84,7 @@ class Publisher:
         async with asyncio.timeout(SEND_TIMEOUT):
             await self._client.publish(subject, body, reply=reply, headers=headers)
 
-    async def ask(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> str | None:  # noqa: ASYNC109
+    async def ask(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> str | None:  # noqa: ASYNC109 - for one answer
         """Publishes one message; None when the stream has it, else why it was refused. Raises TimeoutError."""
         ack = await self.publish(subject, body, headers)
         try:

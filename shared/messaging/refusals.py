@@ -94,7 +94,7 @@ class Refusals:
                 if event.error == str(UnknownEventType(tag)) and codec.has_aggregate(tag):
                     await operator_actions.retry(connection, event.id, by=NAME, reason="this release knows its type")
 
-    async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109
+    async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109 - for one answer
         """Publishes the first event that operators retry, at the end of the stream; returns whether there was one."""
         async with self._store.pool.connection() as connection:
             wanted = await parking.retrying(connection, NAME)

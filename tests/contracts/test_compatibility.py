@@ -60,8 +60,8 @@ BREAKS = {
         event(("part", PART)), event(("part", PART_WITHOUT_SIZE)), "part.size", "is gone"
     ),
     "a listed part's field removed": Change(
-        event(("parts", list[PART])),  # type: ignore[valid-type]
-        event(("parts", list[PART_WITHOUT_SIZE])),  # type: ignore[valid-type]
+        event(("parts", list[PART])),  # type: ignore[valid-type]  # a type made at run time
+        event(("parts", list[PART_WITHOUT_SIZE])),  # type: ignore[valid-type]  # a type made at run time
         "parts[].size",
         "is gone",
     ),

@@ -78,8 +78,8 @@ def test_a_golden_example_is_added_when_a_field_was() -> None:
 
 def test_a_field_inside_a_part_is_missed_too() -> None:
     """At any depth, and in lists as well."""
-    before = event(("parts", list[struct("Part", ("name", str))]))  # type: ignore[misc]
-    after = event(("parts", list[struct("Part", ("name", str), ("size", int | None, None))]))  # type: ignore[misc]
+    before = event(("parts", list[struct("Part", ("name", str))]))  # type: ignore[misc]  # a type made at run time
+    after = event(("parts", list[struct("Part", ("name", str), ("size", int | None, None))]))  # type: ignore[misc]  # a type made at run time
     assert golden.unseen_fields(after, golden.missing(before, {})) == ["parts[].size"]
 
 

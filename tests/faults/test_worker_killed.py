@@ -79,7 +79,7 @@ async def test_each_step_is_done_once_however_often_its_worker_dies(
                 assert job["credits"]["captured"] == GENERATIONS
             drain.cancel()
         events = await api.store.read_all(0, 100_000)
-        completed = Counter(recorded.event.sid for recorded in events if recorded.type == "step_completed.v1")  # type: ignore[attr-defined]
+        completed = Counter(recorded.event.sid for recorded in events if recorded.type == "step_completed.v1")  # type: ignore[attr-defined]  # of StepCompleted
         assert set(completed.values()) == {1}
         assert len(completed) == len(jobs) * GENERATIONS
         assert [recorded for recorded in events if recorded.type == "step_failed.v1"] == []

@@ -70,7 +70,7 @@ class ApiCalls:
             error = fault.error
             raise StepFault(error.code, redaction.text(error.message), retryable=error.retryable) from None
         except Exception as error:  # noqa: BLE001 - its own text may hold a secret
-            log.error("api_call_failed", error=redaction.text("".join(traceback.format_exception(error))))  # noqa: TRY400
+            log.error("api_call_failed", error=redaction.text("".join(traceback.format_exception(error))))  # noqa: TRY400 - log.exception would log the error with its secrets
             raise permanent("WORKER_FAULT", f"The worker itself failed ({type(error).__name__})") from None
 
     async def _outputs(self, step: Step, redaction: Redaction) -> Returned:

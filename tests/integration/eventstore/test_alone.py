@@ -78,7 +78,7 @@ async def test_a_process_recognises_its_own_notifications(database: str, monkeyp
 
         for number in range(1, 21):
             marks.advance("x", number)
-            await eventually(lambda number=number: f"x={number}" in new_payloads(), "it is told")  # type: ignore[misc]
+            await eventually(lambda number=number: f"x={number}" in new_payloads(), "it is told")  # type: ignore[misc]  # mypy infers no type of a default argument of a lambda
         monkeypatch.setattr(watermarks, "ALONE_AFTER", 1.0)
         payloads: list[str] = []
 

@@ -142,7 +142,7 @@ async def test_a_repeated_command_is_decided_but_not_recorded_again(store: Event
 
 
 @pytest.mark.parametrize("repeatable", [False, True])
-async def test_a_command_id_reused_for_another_stream_is_rejected(store: EventStore, repeatable: bool) -> None:  # noqa: FBT001
+async def test_a_command_id_reused_for_another_stream_is_rejected(store: EventStore, repeatable: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Otherwise the second command's events would be lost."""
     command = context(repeatable=repeatable)
     await store.handle(TALLY, uuid4(), count(1), command)

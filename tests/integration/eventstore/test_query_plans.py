@@ -84,7 +84,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def explained(connection: psycopg.AsyncConnection, query: str, values: tuple[Any, ...]) -> dict[str, Any]:
     cursor = await connection.execute(f"explain (analyze, format json) {query}".encode(), values)
     ((plan,),) = await cursor.fetchall()
-    return plan[0]["Plan"]  # type: ignore[no-any-return]
+    return plan[0]["Plan"]  # type: ignore[no-any-return]  # psycopg returns rows of any type
 
 
 @pytest.mark.asyncio(loop_scope="module")

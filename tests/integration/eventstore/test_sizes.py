@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.contracts.problem import Problem
-from shared.eventstore import EventStore, Loaded, StreamAppend
+from shared.eventstore import Context, EventStore, Loaded, StreamAppend
 from shared.eventstore.codec import MAX_EVENT, MAX_MESSAGE, MAX_METADATA
 from shared.eventstore.event_rows import PAGE_BYTES
 from shared.eventstore.snapshots import MAX_SNAPSHOT, read_snapshot, store_snapshot
@@ -60,8 +60,8 @@ async def test_the_largest_event_fits_into_a_message(store: EventStore, nats_url
     assert len(messages[1][2]) == MAX_EVENT
 
 
-async def metadata_of(store: EventStore, command: object) -> bytes:
-    await store.append(counted(uuid4(), 0, 1), command)  # type: ignore[arg-type]
+async def metadata_of(store: EventStore, command: Context) -> bytes:
+    await store.append(counted(uuid4(), 0, 1), command)
     return (await store.read_all())[0].metadata
 
 

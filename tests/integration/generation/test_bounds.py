@@ -139,7 +139,7 @@ async def test_results_are_taken_in_up_to_so_many_bytes(
             await eventually(lambda: intake.in_hand >= 2 * LARGE, "as many in hand as there is room for")
             for done in range(1, 21):
                 intake.may.release()
-                await eventually(lambda done=done: intake.done >= done, "one more to be taken in")  # type: ignore[misc]
+                await eventually(lambda done=done: intake.done >= done, "one more to be taken in")  # type: ignore[misc]  # mypy infers no type of a default argument of a lambda
     finally:
         await stop(running)
     assert intake.most <= MOST

@@ -60,7 +60,7 @@ async def test_so_many_generations_of_a_job_are_open(
         assert await most_open(api, job_id) == WINDOW
         started = [each.stream_id for each in await api.store.read_all(0, 1000) if "generation_started" in each.type]
         facts = await api.service.runtime.store.read_stream(UUID(job_id), limit=1)
-        assert started == facts[0].event.gids()  # type: ignore[attr-defined]
+        assert started == facts[0].event.gids()  # type: ignore[attr-defined]  # of JobRequested
         await eventually(lambda: _rows(api, 0), "the job to be no open one")
 
 

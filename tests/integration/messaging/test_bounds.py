@@ -37,7 +37,7 @@ class Slow:
         await eventually(lambda: self.in_hand >= in_hand_at_once * SIZE, "as many in hand as there is room for")
         for number in range(1, COUNT + 1):
             self.may.release()
-            await eventually(lambda number=number: self.done == number, "one more to be done")  # type: ignore[misc]
+            await eventually(lambda number=number: self.done == number, "one more to be done")  # type: ignore[misc]  # mypy infers no type of a default argument of a lambda
 
 
 async def say(store: EventStore) -> None:

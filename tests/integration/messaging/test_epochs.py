@@ -49,7 +49,7 @@ async def restore(dsn: str, position: int) -> None:
         await connection.execute("delete from events where position > %s", (position,))
         await connection.execute("delete from epochs where first_position > %s", (position,))
         await connection.execute("update checkpoints set position = least(position, %s)", (position,))
-        await connection.execute(f"alter table events alter column position restart with {position + 1}")  # type: ignore[call-overload]
+        await connection.execute(f"alter table events alter column position restart with {position + 1}")  # type: ignore[call-overload]  # psycopg wants a literal statement
 
 
 async def epochs(dsn: str) -> list[tuple[int, int, dict[str, object]]]:
@@ -97,7 +97,7 @@ async def test_a_restored_store_publishes_reused_positions(
     (_, (number, first, details)) = await epochs(dsn)
     assert (number, first) == (2, last - 2)
     assert details["taken_back"] == 3
-    assert [str(item).split()[1] for item in details["events"]] == lost_ids  # type: ignore[attr-defined]
+    assert [str(item).split()[1] for item in details["events"]] == lost_ids  # type: ignore[attr-defined]  # a list in the details
     headers = [headers for _, headers, _ in await published(broker.url)]
     ids = [f"{OWNER}:2:{position}" for position in range(last - 2, first_new + 1)]
     assert [item["Nats-Msg-Id"] for item in headers][5:] == ids
@@ -115,7 +115,7 @@ async def test_a_store_restored_twice_begins_two_epochs(
                 await restore(dsn, 4 - round_)
             async with publishing(dsn, broker) as owner:
                 await count(owner, stream, 1, 2, 3, 4)
-                await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4], "handled")  # noqa: B023
+                await eventually(lambda: journal.numbers[stream] == [1, 2, 3, 4], "handled")  # noqa: B023 - awaited within the round
     assert [number for number, *_ in await epochs(dsn)] == [1, 3]
 
 

@@ -78,7 +78,7 @@ async def test_a_repeated_transient_error_of_one_event_parks_it(
         statuses = "select status from parked order by position"
         for version in range(1000):
             await store.append(counted(healthy, version, 1), context())
-            await eventually(lambda: len(reaction.of(healthy)) == version + 1, "others go on")  # noqa: B023
+            await eventually(lambda: len(reaction.of(healthy)) == version + 1, "others go on")  # noqa: B023 - awaited within the round
             if len(sql.execute(statuses).fetchall()) == 2:
                 break
         assert sql.execute(statuses).fetchall() == [("parked",), ("waiting",)]

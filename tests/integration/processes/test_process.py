@@ -126,7 +126,7 @@ async def test_events_are_repeated_after_a_crash_without_a_second_effect(store: 
                 await reaction(recorded)  # noqa: B023 - this round's
 
         async with running(store, react):
-            await eventually(lambda: len(reaction.events) >= 15, "all have been reacted to, again")  # noqa: B023
+            await eventually(lambda: len(reaction.events) >= 15, "all have been reacted to, again")  # noqa: B023 - awaited within the round
         async with store.reader() as cursor:
             await cursor.execute("update checkpoints set position = 0")
     for stream in streams:
@@ -199,7 +199,7 @@ async def test_one_of_two_replicas_is_active(store: EventStore) -> None:
             await second.__aenter__()
             for number in range(2, 12):
                 await store.append(counted(uuid4(), 0, 1), context())
-                await eventually(lambda: len(first_reaction.events) == number, "the first one goes on")  # noqa: B023
+                await eventually(lambda: len(first_reaction.events) == number, "the first one goes on")  # noqa: B023 - awaited within the round
             assert second_reaction.events == []
         await store.append(counted(uuid4(), 0, 1), context())
         await eventually(

@@ -173,7 +173,7 @@ async def test_a_repeated_transient_error_of_one_event_stops_its_table(
 
         await skip(store, TALLIES.table, poison.position, reason="ticket 13", actor="operator:me")
         await eventually(lambda: healed(projector, after.position), "it goes on")
-    assert dict(sql.execute(f"select id, total from {TALLIES.table}").fetchall()) == {poisoned: 1, healthy: 5}  # type: ignore[call-overload]
+    assert dict(sql.execute(f"select id, total from {TALLIES.table}").fetchall()) == {poisoned: 1, healthy: 5}  # type: ignore[call-overload]  # psycopg wants a literal statement
 
 
 async def test_only_the_event_that_is_next_can_be_skipped(store: EventStore) -> None:

@@ -81,7 +81,7 @@ async def worker(private: str = "127.0.0.0/8", **settings: Any) -> AsyncIterator
         def start(payload: dict[str, Any]) -> RunningStep:
             return test.start("http_api", payload, workflow_type="fetch_api")
 
-        run.start = start  # type: ignore[attr-defined]
+        run.start = start  # type: ignore[attr-defined]  # an attribute of the function
         yield run
 
 

@@ -43,7 +43,7 @@ class Api(Client):
     async def balance(self, user: UUID = ALICE) -> tuple[Decimal, Decimal, Decimal]:
         """Available, held, spent."""
         balance = (await self.get("/credits", user)).data
-        return tuple(Decimal(balance[name]) for name in ("available", "held", "spent"))  # type: ignore[return-value]
+        return tuple(Decimal(balance[name]) for name in ("available", "held", "spent"))  # type: ignore[return-value]  # of three
 
     async def settled(self, wanted: tuple[str, str, str], user: UUID = ALICE) -> None:
         """Waits until the balance is what is wanted."""

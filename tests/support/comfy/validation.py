@@ -1,6 +1,6 @@
 """What a ComfyUI says of a graph before it runs it, by its recorded answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 Graph = Mapping[str, Any]
@@ -67,7 +67,10 @@ class Validation:
         if errors:
             yield node_id, errors
 
-    def _link_faults(self, link: list[Any], name: str, specification: Any, path: tuple[str, ...], *, is_end: bool):  # type: ignore[no-untyped-def]
+    def _link_faults(
+        self, link: list[Any], name: str, specification: Any, path: tuple[str, ...], *, is_end: bool
+    ) -> Generator[tuple[str, list[Any]], None, list[Any]]:
+        """Yields the faults of the linked node, as `_faults` does; returns those of the link."""
         where = "exception_during_validation" if is_end else "exception_during_inner_validation"
         if link[0] not in self._graph:
             return [_error(where, "Exception when validating node", repr(link[0]), name)]

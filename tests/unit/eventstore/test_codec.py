@@ -181,7 +181,7 @@ def test_events_are_bounded_in_bytes() -> None:
 def test_larger_stored_events_are_decoded() -> None:
     """Only encoding is bounded."""
     data = b'{"type":"counted.v1","by":1,"note":"%b"}' % (b"x" * MAX_EVENT)
-    assert Codec([Counted]).decode("counted.v1", data).note == "x" * MAX_EVENT  # type: ignore[attr-defined]
+    assert Codec([Counted]).decode("counted.v1", data).note == "x" * MAX_EVENT  # type: ignore[attr-defined]  # of Counted
 
 
 def test_the_aggregate_follows_from_the_tag() -> None:

@@ -22,7 +22,7 @@ LATER = THEN + timedelta(hours=1)
         (HistoryPoint(2, 9, LATER), False),
     ],
 )
-def test_events_before_the_checkpoint_are_covered(event: HistoryPoint, covered: bool) -> None:  # noqa: FBT001
+def test_events_before_the_checkpoint_are_covered(event: HistoryPoint, covered: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Epochs are compared before positions. An event that was recorded after the checkpoint's is not covered."""
     assert HistoryPoint(2, 10, THEN).covers(event) is covered
 

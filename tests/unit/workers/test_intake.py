@@ -67,7 +67,7 @@ class Bench:
         self.client = Client()
         self.slots = asyncio.Semaphore(1)
         self.intake = Intake(
-            self.client,  # type: ignore[arg-type]
+            self.client,  # type: ignore[arg-type]  # a fake of this test
             {KIND: Handler.of(KIND, function)},
             _Files({}),
             self.slots,
@@ -79,12 +79,12 @@ class Bench:
 
     def send(self, work: WorkMessage | bytes) -> Message:
         message = Message(work if isinstance(work, bytes) else msgspec.json.encode(work))
-        self.intake.take(message)  # type: ignore[arg-type]
+        self.intake.take(message)  # type: ignore[arg-type]  # a fake of this test
         return message
 
     def cancel(self, request: CancelRequest | bytes) -> None:
         data = request if isinstance(request, bytes) else msgspec.json.encode(request)
-        self.intake.cancel(Message(data, f"cancel.{KIND}"))  # type: ignore[arg-type]
+        self.intake.cancel(Message(data, f"cancel.{KIND}"))  # type: ignore[arg-type]  # a fake of this test
 
     async def answered(self, message: Message) -> str:
         """What ended the delivery, after its heartbeats."""
