@@ -84,7 +84,7 @@ async def build(runtime: Runtime) -> Parts:
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
     intake = ResultsIntake(handlers, broker, stored_files, runtime.history.arrivals)
     add_health_checks(runtime, broker, intake, watchdog, queue, workers, step_deadline=settings.step_deadline)
-    wanted = wanted_worker_process(settings.http_worker_wanted_file)
+    on_wanted_worker = wanted_worker_process(settings.http_worker_wanted_file)
     return Parts(
         route_handlers=ROUTES,
         dependencies={
@@ -108,7 +108,7 @@ async def build(runtime: Runtime) -> Parts:
             report_process(handlers),
             cancel_process(handlers),
             WorkStopper(broker).process(),
-            wanted,
+            on_wanted_worker,
         ],
         background=[
             broker.run,

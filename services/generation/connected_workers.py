@@ -83,12 +83,12 @@ class ConnectedWorkers:
     def note(self, announcement: Announcement, now: float) -> None:
         """Takes an announcement. One without services is a worker's last."""
         instance = announcement.instance
-        known = self._workers.get(instance)
+        previous = self._workers.get(instance)
         if not announcement.services and not announcement.working:
             self._put(instance, None, now)
-        elif known is not None or len(self._workers) < MAX_WORKERS:
-            is_same = known is not None and known.announcement.started_at == announcement.started_at
-            connected_at = known.connected_at if known is not None and is_same else now
+        elif previous is not None or len(self._workers) < MAX_WORKERS:
+            is_same = previous is not None and previous.announcement.started_at == announcement.started_at
+            connected_at = previous.connected_at if previous is not None and is_same else now
             self._put(instance, ConnectedWorker(announcement, connected_at, now), now)
         for attempt in announcement.working:
             key = attempt.sid, attempt.attempt
@@ -102,9 +102,9 @@ class ConnectedWorkers:
         before = self._workers.pop(instance, None)
         if worker is not None:
             self._workers[instance] = worker
-        for known, sign in ((before, -1), (worker, 1)):
-            if known is not None:
-                self._lanes.update(dict.fromkeys(known.kinds, sign * known.lanes))
+        for state, sign in ((before, -1), (worker, 1)):
+            if state is not None:
+                self._lanes.update(dict.fromkeys(state.kinds, sign * state.lanes))
         for kind in before.kinds if before is not None else ():
             self._with_room[kind].discard(instance)
         for kind in worker.kinds if worker is not None and worker.has_free_lane else ():

@@ -88,8 +88,8 @@ class CostFunction:
         """Raises BadCost if the function throws, takes too long, or returns no cost."""
         with self._lock:
             for keys, costs in self._remembered.items():
-                if known := costs.get(_values(payload, keys)):
-                    return known
+                if cached := costs.get(_values(payload, keys)):
+                    return cached
         answer = self._run(payload)
         cost = Price(_credits(answer), _bounded(answer.details))
         keys = None if answer.read is None else tuple(sorted(answer.read))

@@ -51,5 +51,5 @@ def written_token(seed: UUID, digest: bytes) -> str:
 def plan_digest(data: Mapping[str, Any], versions: Mapping[str, int], plan: JobPlan) -> bytes:
     """Of everything on which the job's steps and its price depend."""
     hashes = [generation.hash for generation in plan.generations]
-    shown = [data, versions, plan.chosen, hashes, plan.quoted]
-    return hashlib.sha256(msgspec.json.encode(shown, order="sorted")).digest()[:DIGEST_BYTES]
+    digested = [data, versions, plan.chosen, hashes, plan.quoted]
+    return hashlib.sha256(msgspec.json.encode(digested, order="sorted")).digest()[:DIGEST_BYTES]

@@ -95,23 +95,23 @@ class JobRequests:
         Raises Problem: NOT_FOUND, UNAVAILABLE, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED, and CONFLICT
         if the plan is not the one that the dry run showed.
         """
-        shown = read_token(token) if token is not None else None
+        dry_run = read_token(token) if token is not None else None
         source = await self._source(collection_id, user_id)
         generation_input, count = await asyncio.to_thread(_read, source.data, request)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
         newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
         definitions = {name: definition for name, definition in newest.items() if definition is not None}
         job_id, available = job_id_of(context), self._available_models()
-        seed = context.command_id if shown is None else shown.seed
+        seed = context.command_id if dry_run is None else dry_run.seed
 
         def plan() -> tuple[JobPlan, str]:
             hashes = default_hashes(seed, count)
-            made = plan_job(generation_input, definitions, request, job_id, hashes, available)
+            job_plan = plan_job(generation_input, definitions, request, job_id, hashes, available)
             versions = {name: definition.version for name, definition in definitions.items()}
-            digest = plan_digest(source.data, versions, made)
-            if shown is not None:
-                shown.check(digest)
-            return made, written_token(seed, digest)
+            digest = plan_digest(source.data, versions, job_plan)
+            if dry_run is not None:
+                dry_run.check(digest)
+            return job_plan, written_token(seed, digest)
 
         return PlannedJob(source, generation_input, definitions, *await asyncio.to_thread(plan))
 

@@ -31,14 +31,14 @@ class WorkflowRegistry:
                 version = (await self._handlers.register_workflow(name, definition, context)).state.version
         except Problem as problem:
             raise Problem(problem.code, problem.detail, *map(_in_body, problem.details)) from problem
-        read = read_definition(name, version, definition, cost_functions)
+        parsed = read_definition(name, version, definition, cost_functions)
         return RegisteredWorkflow(
             id=workflow_id(name),
             name=name,
             version=version,
-            type=read.type,
+            type=parsed.type,
             outcome="unchanged" if not changes else "new version" if before.version else "added",
-            notes=list(read.template.notes),
+            notes=list(parsed.template.notes),
             dry_run=dry_run,
         )
 

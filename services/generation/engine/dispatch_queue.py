@@ -144,8 +144,8 @@ class DispatchQueue:
             keys.discard(key)
             if not keys:
                 del self._of_generation[scheduled.step.gid]
-        if (sent := self._turns.end(key)) is not None:
-            self._ends[sent.kind].append(asyncio.get_running_loop().time())
+        if (step := self._turns.end(key)) is not None:
+            self._ends[step.kind].append(asyncio.get_running_loop().time())
 
     def _drop_event(self, key: StepKey) -> None:
         scheduled = self._scheduled.get(key)
@@ -234,13 +234,13 @@ class DispatchQueue:
 
     async def _add_unknown(self, ready_before: datetime) -> bool:
         """Adds open steps that this process has not heard of; returns whether there may be more of them."""
-        known = [sid for sid, _ in self._scheduled]
-        rows = await self._open_steps.ready_but(known, ready_before, MAX_ROWS)
+        known_ids = [sid for sid, _ in self._scheduled]
+        rows = await self._open_steps.ready_but(known_ids, ready_before, MAX_ROWS)
         for row in rows:
             if await self._handlers.is_current(row.gid, row.sid, row.attempt):
                 self._add(await self._read(row.gid, row.stream_version))
         self._changed.set()
-        return len(rows) == MAX_ROWS and len(self._scheduled) > len(known)
+        return len(rows) == MAX_ROWS and len(self._scheduled) > len(known_ids)
 
     async def _reconcile_all(self) -> None:
         """Compares with the work queue and the table, at intervals; rests while no step is open."""
@@ -248,11 +248,11 @@ class DispatchQueue:
         every = min(RECONCILE_EVERY, self._missing_after.total_seconds() / 2)
         backoff = Backoff(f"{NAME} comparing", on=is_transient)
         while True:
-            seen = marks.value(OPEN_STEPS.watermark)
+            watermark = marks.value(OPEN_STEPS.watermark)
             if await backoff.call(self._open_steps.any) or self._scheduled:
                 await backoff.call(self._reconcile)
             else:
-                await marks.wait_beyond(OPEN_STEPS.watermark, seen)
+                await marks.wait_beyond(OPEN_STEPS.watermark, watermark)
             await asyncio.sleep(every)
 
     async def _reconcile(self) -> None:
@@ -272,12 +272,12 @@ class DispatchQueue:
 
     async def _resend_lost(self, kind: str, now: datetime) -> None:
         """Sends again what the work queue has lost: see `processes/resend_steps.py`."""
-        sent = [step for step in self._turns.sent() if step.kind == kind]
+        sent_steps = [step for step in self._turns.sent() if step.kind == kind]
         until = now - self._missing_after
-        if not any(self._sent_at[step.key] <= until for step in sent):
+        if not any(self._sent_at[step.key] <= until for step in sent_steps):
             return
         until = lost_before(await oldest_message(self._broker, kind), until)
-        for step in sent:
+        for step in sent_steps:
             if self._sent_at.get(step.key, now) > until:
                 continue
             if not await self._handlers.is_current(step.gid, step.sid, step.attempt):

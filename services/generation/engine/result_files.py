@@ -19,12 +19,12 @@ async def with_stored_files(result: WorkResult, stored_files: StoredFiles) -> Wo
     files = await stored_files.get(result.sid, paths)
     outputs: list[Output] = []
     for output in result.outputs:
-        stored = files.get(output.path) if output.path is not None else None
-        if stored is not None and output.sha256 not in (None, stored.sha256):
+        record = files.get(output.path) if output.path is not None else None
+        if record is not None and output.sha256 not in (None, record.sha256):
             message = f"The worker states another sha256 of the file {output.path} than storage computed"
             error = StepError("INVALID_RESULT", message, retryable=False)
             return msgspec.structs.replace(result, outputs=[], error=error)
-        outputs.append(stored if stored is not None else _without_claims(output))
+        outputs.append(record if record is not None else _without_claims(output))
     return msgspec.structs.replace(result, outputs=outputs)
 
 

@@ -95,11 +95,11 @@ class ResultsIntake:
                     await backoff.pause(error)
 
     async def _connect_and_pull(self, tasks: Group) -> None:
-        lost = asyncio.Event()
+        is_lost = asyncio.Event()
         async with connected(
-            self._broker.url, "generation-results", lost, within=ACK_TIMEOUT, ping_every=SELDOM
+            self._broker.url, "generation-results", is_lost, within=ACK_TIMEOUT, ping_every=SELDOM
         ) as client:
-            await unless(lost, self._pull(client, tasks))
+            await unless(is_lost, self._pull(client, tasks))
         raise Ended("the connection broke")
 
     async def _pull(self, client: Client, tasks: Group) -> None:
@@ -207,7 +207,7 @@ class ResultsIntake:
         """On one replica: takes the parked results that operators have marked to be retried."""
         store = self._handlers.store
         while True:
-            seen = store.watermarks.value(parking.RETRYING)
+            retries = store.watermarks.value(parking.RETRYING)
             async with store.pool.connection() as connection:
                 retrying = await parking.retrying(connection, RESULTS_CONSUMER)
             for parked in retrying:
@@ -224,7 +224,7 @@ class ResultsIntake:
                         await parking.mark_handled(connection, parked)
                     else:
                         await parking.mark_failed(connection, parked, error, 1)
-            await store.watermarks.wait_beyond(parking.RETRYING, seen)
+            await store.watermarks.wait_beyond(parking.RETRYING, retries)
 
     async def progress(self) -> list[Progress]:
         """For readiness: how many results wait, for how long, and why."""

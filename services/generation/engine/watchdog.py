@@ -61,7 +61,7 @@ class Watchdog:
         files_deleted = loop.time()
         every = min(LOOK_EVERY, self._lost_after / 4)
         while True:
-            seen, is_idle = marks.value(OPEN_STEPS.watermark), False
+            watermark, is_idle = marks.value(OPEN_STEPS.watermark), False
             try:
                 is_idle = not await self._open_steps.any()
                 await self.give_up_lost(loop.time())
@@ -74,7 +74,7 @@ class Watchdog:
                     raise
                 log.warning("watchdog_waits", error=repr(error))
             if is_idle:
-                await marks.wait_beyond(OPEN_STEPS.watermark, seen)  # until the table changes
+                await marks.wait_beyond(OPEN_STEPS.watermark, watermark)  # until the table changes
             await asyncio.sleep(every)
 
     async def give_up_lost(self, now: float) -> None:

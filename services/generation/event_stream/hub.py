@@ -69,7 +69,7 @@ class JobEventHub:
             self._restart_at(int(row[0]) if row else 0)
         read_to = self._read_to
         while read_to is not None:
-            reached = self._store.watermarks.value(JOB_EVENTS.watermark)
+            table_position = self._store.watermarks.value(JOB_EVENTS.watermark)
             rows = await self._new_rows(read_to) if self._feeds else []
             if self._read_to != read_to:
                 break  # a new epoch of the store began meanwhile
@@ -79,7 +79,7 @@ class JobEventHub:
                     self._feeds[job_id].publish(position, event, data)
             if is_last_page([size for *_, size in rows]):
                 # Without followers nothing is read: later followers read the table from the beginning.
-                self._read_to = max(read_to, reached)
+                self._read_to = max(read_to, table_position)
                 break
         return self._read_to or 0
 

@@ -117,7 +117,7 @@ def _of_job(recorded: RecordedEvent) -> ClientEvent:  # noqa: C901, PLR0912 - a 
         case JobExpired(reason=reason) as event:
             status, progress, more = "expired", 1.0, {"error": reason, **_stopped(event)}
         case JobResumed(round=round_, quoted=quoted, generations=alike):
-            count = sum(len(each.gids) for each in alike)
+            count = sum(len(group.gids) for group in alike)
             status, more = "pending", {"round": round_, "generations": count, "quoted": float(to_credits(quoted))}
         case JobResumeRejected(code=code, reason=reason):
             status, progress, more = recorded.event.status, 1.0, {"code": code, "error": reason}

@@ -92,7 +92,7 @@ def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:  # noqa:
         case JobExpired(reason=reason) as event:
             entry = "expired", _stopped(reason, event), {"completed": event.completed}
         case JobResumed(generations=alike, quoted=quoted, resumed_from=resumed_from, round=round_):
-            count = sum(len(each.gids) for each in alike)
+            count = sum(len(group.gids) for group in alike)
             message = f"{_count(count)} resumed from {resumed_from} for {credits_text(quoted)} credits"
             entry = "pending", message, {"generations": count, "round": round_}
         case JobResumeRejected(status=status, reason=reason, code=code):

@@ -37,9 +37,9 @@ def _with_seeds(step: dict[str, Any], planned: PlannedStep | None) -> dict[str, 
 
 def _with_value(variable: dict[str, Any], value: Any) -> dict[str, Any]:
     """The variable with this as its only possible value."""
-    written = variable.get("value")
-    if not isinstance(written, dict):
+    value_document = variable.get("value")
+    if not isinstance(value_document, dict):
         return {**variable, "value": value}
-    values, names = written.get("values") or [], written.get("display_names")
+    values, names = value_document.get("values") or [], value_document.get("display_names")
     name = names[values.index(value)] if names and value in values else str(value)
     return {**variable, "value": {"display_names": [name], "values": [value], "weights": [1]}}

@@ -35,8 +35,8 @@ def start(command: Start, state: Generation) -> Sequence[Event]:
     """Idempotent. Nothing for a generation that has completed, or was cancelled in this round or a later one."""
     if state.status and (state.round >= command.round or state.status not in ENDED or state.status == "completed"):
         return []
-    begun = _started(command) if state.started is None else _resumed(command)
-    return [begun, *ready_steps(evolve(state, begun))]
+    first_event = _started(command) if state.started is None else _resumed(command)
+    return [first_event, *ready_steps(evolve(state, first_event))]
 
 
 def _started(command: Start) -> GenerationStarted:

@@ -56,14 +56,14 @@ def end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
     if not is_running or job_id is None or user_id is None:
         return []
     events: list[Event] = []
-    for one in ends:
-        if not state.is_open(one.gid) or one.round != state.round or one.is_cancelled:
+    for ending in ends:
+        if not state.is_open(ending.gid) or ending.round != state.round or ending.is_cancelled:
             continue
         ended, total = state.ended + 1, state.total
         event = (
-            JobGenerationCompleted(job_id=job_id, gid=one.gid, cost=one.cost, ended=ended, total=total)
-            if one.error is None
-            else JobGenerationFailed(job_id=job_id, gid=one.gid, error=one.error, ended=ended, total=total)
+            JobGenerationCompleted(job_id=job_id, gid=ending.gid, cost=ending.cost, ended=ended, total=total)
+            if ending.error is None
+            else JobGenerationFailed(job_id=job_id, gid=ending.gid, error=ending.error, ended=ended, total=total)
         )
         events.append(event)
         state = evolve(state, event)

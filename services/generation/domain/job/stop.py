@@ -52,10 +52,10 @@ def finish_stop(command: FinishStop, state: Job) -> Sequence[Event]:
     for event in events:
         state = evolve(state, event)
     if state.status in OPEN:
-        cancelled = [one for one in command.ends if one.is_cancelled and state.is_open(one.gid)]
+        cancelled = [ending for ending in command.ends if ending.is_cancelled and state.is_open(ending.gid)]
         if len(cancelled) != state.open:
             raise ValueError(f"{state.open} generations of the job are open, and {len(cancelled)} were cancelled")
-        events.append(_outcome(state, sum(one.cost for one in cancelled)))
+        events.append(_outcome(state, sum(ending.cost for ending in cancelled)))
     return events
 
 

@@ -35,8 +35,8 @@ def missing_models(
         for step in plan_steps(generation_input, definitions, values, hash_, _NOBODY):
             if step.workflow_type != "comfy_workflow":
                 continue
-            for written in step.payload.get("models", ()):
-                model = Model(written["kind"], written["name"])
+            for document in step.payload.get("models", ()):
+                model = Model(document["kind"], document["name"])
                 if model not in available and (step.component_id, model) not in reported:
                     reported.add((step.component_id, model))
                     message = f"{step.workflow} needs the model {model.kind}/{model.name}, which no worker has now"

@@ -84,7 +84,7 @@ def _image_faults(step: Step, definition: Definition, produces: Mapping[int, Pro
             continue
         pointer = f"{step.pointer}/nodePayload/{escape_token(field.id)}"
         for reference in walk(step.payload.get(field.id), pointer):
-            made = produces.get(reference.step_id, "any")
-            if made in NO_IMAGE:
-                message = f"{field.name or field.id} takes an image; step {reference.step_id} makes {made}"
+            kind = produces.get(reference.step_id, "any")
+            if kind in NO_IMAGE:
+                message = f"{field.name or field.id} takes an image; step {reference.step_id} makes {kind}"
                 yield Detail(str(reference.pointer), message)

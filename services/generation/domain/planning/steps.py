@@ -99,8 +99,8 @@ def drawn_seeds(
     fields = [field for field in definition.fields if field.is_seed]
     if not fields:
         return {}
-    written = _written_payload(step, definition, values)
-    return {field.id: payload[field.id] for field in fields if written.get(field.id) in NO_SEED}
+    unseeded = _written_payload(step, definition, values)
+    return {field.id: payload[field.id] for field in fields if unseeded.get(field.id) in NO_SEED}
 
 
 def _written_payload(step: Step, definition: Definition, values: Mapping[str, Any]) -> dict[str, Any]:

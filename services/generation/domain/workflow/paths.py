@@ -48,9 +48,9 @@ def set_at(document: dict[str, Any], path: Path, value: Any) -> None:
     place: Any = document
     for part, following in pairwise(path):
         child = _child(place, part)
-        wanted: type = list if isinstance(following, int) else dict
-        if not isinstance(child, wanted):
-            child = wanted()
+        container: type = list if isinstance(following, int) else dict
+        if not isinstance(child, container):
+            child = container()
             _put(place, part, child)
         place = child
     _put(place, path[-1], value)

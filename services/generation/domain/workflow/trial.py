@@ -16,15 +16,15 @@ def values_to_try(definition: Definition, document: Mapping[str, Any]) -> dict[s
 
     A number that is written as a text, as it occurs in the library, becomes one where the field takes numbers only.
     """
-    written = document.get("test")
+    test_values = document.get("test")
     values: dict[str, Any] = {
         field["id"]: field["test_value"]
         for _, field in fields_of(form_in(definition.type, document))
         if field.get("test_value") is not None
     }
     fields = {field.id: field for field in definition.fields}
-    if isinstance(written, Mapping):
-        values.update({name: value for name, value in written.items() if name in fields and value is not None})
+    if isinstance(test_values, Mapping):
+        values.update({name: value for name, value in test_values.items() if name in fields and value is not None})
     defaults = {field.id: field.default for field in definition.fields if field.default is not None}
     return {**defaults, **{name: _as_taken(fields[name], value) for name, value in values.items()}}
 
@@ -40,9 +40,9 @@ def trial_faults(definition: Definition, document: Mapping[str, Any]) -> Iterato
 def _as_taken(field: Field, value: Any) -> Any:
     if not isinstance(value, str) or value_fault(field, value) is None:
         return value
-    for read in (int, float):
+    for convert in (int, float):
         try:
-            number = read(value)
+            number = convert(value)
         except ValueError:
             continue
         return number if value_fault(field, number) is None else value

@@ -23,8 +23,8 @@ def type_of(definition: Mapping[str, Any]) -> WorkflowType:
     members = [member for member in MEMBERS if member in definition]
     if len(members) == 1:
         return MEMBERS[members[0]]
-    found = f"it has {' and '.join(members)}" if members else "it has none of them"
-    message = f"a definition has one of workflow, api, job and dynamic, which tells its type; {found}"
+    reason = f"it has {' and '.join(members)}" if members else "it has none of them"
+    message = f"a definition has one of workflow, api, job and dynamic, which tells its type; {reason}"
     raise invalid("The workflow can't be read", Detail("", message))
 
 

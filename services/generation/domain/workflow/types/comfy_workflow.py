@@ -46,15 +46,15 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     inputs = read_nodes(definition.get("inputs"), graph, fields)
     if inputs.faults:
         raise invalid("The workflow can't be read", *inputs.faults[:20])
-    written = definition.get("required_models")
-    made = {OUTPUTS[node["class_type"]] for node in graph.values() if node["class_type"] in OUTPUTS}
+    required = definition.get("required_models")
+    kinds = {OUTPUTS[node["class_type"]] for node in graph.values() if node["class_type"] in OUTPUTS}
     return Template(
         document={"graph": graph},
         placements=inputs.placements,
         service=SERVICE,
-        produces=next((kind for kind in PREFERRED if kind in made), "any"),
-        models=sorted({*models_of(graph), *required_models(written)}),
-        required_models=sorted(set(required_models(written, only_static=True))),
+        produces=next((kind for kind in PREFERRED if kind in kinds), "any"),
+        models=sorted({*models_of(graph), *required_models(required)}),
+        required_models=sorted(set(required_models(required, only_static=True))),
         unlinked=sorted(_unlinked(graph)),
         notes=[*inputs.notes, *_dangling(graph)],
     )

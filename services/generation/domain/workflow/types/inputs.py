@@ -17,68 +17,68 @@ class ReadInputs(NamedTuple):
 
 def read_paths(inputs: Any, fields: frozenset[str]) -> ReadInputs:
     """`[{id, pathJq, is_required, default}]`; an empty `{}` stands for none."""
-    read = ReadInputs([], [], [])
+    result = ReadInputs([], [], [])
     if inputs in (None, {}):
-        return read
+        return result
     if not isinstance(inputs, Sequence) or isinstance(inputs, str):
-        read.faults.append(Detail("/inputs", "is a list of {id, pathJq, is_required, default}"))
-        return read
+        result.faults.append(Detail("/inputs", "is a list of {id, pathJq, is_required, default}"))
+        return result
     for index, entry in enumerate(inputs):
         pointer = f"/inputs/{index}"
         if not isinstance(entry, Mapping) or not isinstance(entry.get("pathJq"), str):
-            read.faults.append(Detail(pointer, "is an object with an id and a pathJq"))
+            result.faults.append(Detail(pointer, "is an object with an id and a pathJq"))
             continue
         try:
             path = parse_path(entry["pathJq"])
         except BadPath as error:
-            read.faults.append(Detail(f"{pointer}/pathJq", str(error)))
+            result.faults.append(Detail(f"{pointer}/pathJq", str(error)))
             continue
-        _add(read, entry, entry.get("id"), path, fields, f"inputs.json entry {index}")
-    return read
+        _add(result, entry, entry.get("id"), path, fields, f"inputs.json entry {index}")
+    return result
 
 
 def read_nodes(inputs: Any, graph: Mapping[str, Any], fields: frozenset[str]) -> ReadInputs:
     """`{node id: {input name: {value, default, is_required}}}` for the nodes of a graph."""
-    read = ReadInputs([], [], [])
+    result = ReadInputs([], [], [])
     if inputs is None:
-        return read
+        return result
     if not isinstance(inputs, Mapping):
-        read.faults.append(Detail("/inputs", "is an object of nodes: {node id: {input name: {value, default}}}"))
-        return read
-    for node, name, entry in _entries(inputs, read):
+        result.faults.append(Detail("/inputs", "is an object of nodes: {node id: {input name: {value, default}}}"))
+        return result
+    for node, name, entry in _entries(inputs, result):
         if node not in graph:
-            read.notes.append(f"inputs.json sets {name!r} of node {node}, which the graph does not have")
+            result.notes.append(f"inputs.json sets {name!r} of node {node}, which the graph does not have")
             continue
         path = ("graph", node, "inputs", name)
-        _add(read, entry, entry.get("value"), path, fields, f"inputs.json input {name!r} of node {node}")
-    return read
+        _add(result, entry, entry.get("value"), path, fields, f"inputs.json input {name!r} of node {node}")
+    return result
 
 
-def _entries(inputs: Mapping[str, Any], read: ReadInputs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _entries(inputs: Mapping[str, Any], result: ReadInputs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for node, names in inputs.items():
         pointer = f"/inputs/{escape_token(node)}"
         if not isinstance(names, Mapping):
-            read.faults.append(Detail(pointer, "is an object of the node's inputs"))
+            result.faults.append(Detail(pointer, "is an object of the node's inputs"))
             continue
         for name, entry in names.items():
             if isinstance(entry, Mapping):
                 yield node, name, entry
             else:
-                read.faults.append(
+                result.faults.append(
                     Detail(f"{pointer}/{escape_token(name)}", "must be an object {value, default, is_required}")
                 )
 
 
 def _add(
-    read: ReadInputs, entry: Mapping[str, Any], source: Any, path: Path, fields: frozenset[str], place: str
+    result: ReadInputs, entry: Mapping[str, Any], source: Any, path: Path, fields: frozenset[str], place: str
 ) -> None:
     """Adds a placement; a source that is no field and not reserved is noted, and its default is used."""
     is_known = isinstance(source, str) and (source in fields or source in RESERVED)
     default = entry.get("default")
     if not is_known:
         use = "its default is used" if default is not None else "the template's own value stays"
-        read.notes.append(f"{place} names {source!r}, which is no field of the form: {use}")
-    read.placements.append(
+        result.notes.append(f"{place} names {source!r}, which is no field of the form: {use}")
+    result.placements.append(
         Placement(
             source=source if is_known else "",
             path=path,
