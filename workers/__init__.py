@@ -1,1 +1,1 @@
-"""Processes that do the work of steps. They know the worker protocol (shared/contracts/work.py), and no service."""
+"""Processes that run steps. They depend on the worker protocol (shared/contracts/work.py), and on no service."""

@@ -1,4 +1,4 @@
-"""What a ComfyUI server answers, read: the state of a run, its outputs, and why a graph was refused.
+"""Reads the answers of a ComfyUI server: the state of a run, its outputs, and why a graph was rejected.
 
 Facts of ComfyUI 0.8 (server.py, execution.py): an answer 200 to `/prompt` may carry `node_errors`, whose branches were
 dropped; `/history/{id}` is `{}` while a run is queued or running, and for an unknown one; JSON may contain NaN.
@@ -49,12 +49,12 @@ PASSING = ("out of memory", "cuda error", "connection", "timed out", "timeout", 
 
 
 def read_json(text: str | bytes) -> Any:
-    """ComfyUI writes NaN and Infinity, which JSON has not: they become null. Raises ValueError for what is no JSON."""
+    """The JSON value. NaN and Infinity, which ComfyUI writes, become null. Raises ValueError for malformed JSON."""
     return json.loads(text, parse_constant=lambda _: None)
 
 
 def refusal(status: int, body: Any) -> StepFault | None:
-    """Why a graph was not accepted, or None if it was. A server that fails by itself is worth another try."""
+    """The fault of a rejected graph; None if it was accepted. It is retryable if the server itself has failed."""
     if status >= 500:
         return transient("COMFY_UNAVAILABLE", f"ComfyUI answered {status}")
     node_errors = body.get("node_errors") if isinstance(body, Mapping) else None
@@ -66,9 +66,9 @@ def refusal(status: int, body: Any) -> StepFault | None:
 
 
 def _node_errors(node_errors: Any) -> Iterator[str]:
-    for node, found in (node_errors or {}).items() if isinstance(node_errors, Mapping) else ():
-        for error in found.get("errors", []) if isinstance(found, Mapping) else ():
-            yield f"node {node} ({found.get('class_type', '?')}): {_sentence(error)}"
+    for node, entry in (node_errors or {}).items() if isinstance(node_errors, Mapping) else ():
+        for error in entry.get("errors", []) if isinstance(entry, Mapping) else ():
+            yield f"node {node} ({entry.get('class_type', '?')}): {_sentence(error)}"
 
 
 def _sentence(error: Any) -> str:
@@ -96,7 +96,7 @@ def history_run(prompt_id: str, history: Any) -> Run | None:
 
 
 def execution_fault(error: Mapping[str, Any]) -> StepFault:
-    """Of an `execution_error`. The traceback stays on the server."""
+    """The fault of an `execution_error`. The traceback is not included: it stays on the server."""
     message = str(error.get("exception_message") or "the run failed").strip()
     node = f"node {error['node_id']} ({error.get('node_type', '?')}): " if error.get("node_id") else ""
     text = f"{node}{message}"[:1000]
@@ -131,7 +131,7 @@ def outcome_of(outputs: Outputs, displays: Collection[str] = ()) -> Outcome:
     """Files and texts of all output nodes, in the order in which they ran.
 
     Nodes name their files in lists such as `images`, `gifs`, `videos` and `audio`; a text is in `text`. Files that are
-    previews, and texts of the nodes `displays`, count only if there is nothing else. Latents are no outputs.
+    previews, and texts of the nodes `displays`, count only if there is nothing else. Latents are not outputs.
     """
     files: list[File] = []
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""The platform's custom nodes, and what of a stock ComfyUI takes their place: the table `RULES`."""
+"""The platform's custom nodes, and the built-in nodes that replace them: the table `RULES`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ Inputs = Mapping[str, Any]
 
 
 class Replacement(NamedTuple):
-    """What a rule makes of a node: another class and inputs, or, with `values`, nothing but these."""
+    """The replacement of a node: another class and inputs, or only the `values` of its outputs."""
 
     class_type: str = ""
     inputs: Mapping[str, Any] = {}
@@ -30,39 +30,39 @@ def _renamed(class_type: str, *same: str, **renamed: str) -> Rule:
     """The built-in class that takes the inputs `same`, and others under new names; the rest is left out."""
     names = {name: name for name in same} | renamed
 
-    def rule(given: Inputs) -> Replacement:
-        return Replacement(class_type, {new: given[old] for old, new in names.items() if old in given})
+    def rule(node_inputs: Inputs) -> Replacement:
+        return Replacement(class_type, {new: node_inputs[old] for old, new in names.items() if old in node_inputs})
 
     return rule
 
 
-def _load_image(given: Inputs) -> Replacement:
-    return Replacement("LoadImage", {"image": given.get("url") or given.get("image", "")})
+def _load_image(node_inputs: Inputs) -> Replacement:
+    return Replacement("LoadImage", {"image": node_inputs.get("url") or node_inputs.get("image", "")})
 
 
-def _save_animation(given: Inputs) -> Replacement:
+def _save_animation(node_inputs: Inputs) -> Replacement:
     settings = {"fps": 6.0, "lossless": True, "quality": 80, "method": "default"}
-    inputs = {name: given.get(name, value) for name, value in settings.items()}
-    return Replacement("SaveAnimatedWEBP", {"images": given.get("images"), "filename_prefix": "", **inputs})
+    inputs = {name: node_inputs.get(name, value) for name, value in settings.items()}
+    return Replacement("SaveAnimatedWEBP", {"images": node_inputs.get("images"), "filename_prefix": "", **inputs})
 
 
-def _save_images(given: Inputs) -> Replacement:
-    return Replacement("SaveImage", {"images": given.get("images"), "filename_prefix": ""})
+def _save_images(node_inputs: Inputs) -> Replacement:
+    return Replacement("SaveImage", {"images": node_inputs.get("images"), "filename_prefix": ""})
 
 
-def _combine_video(given: Inputs) -> Replacement:
+def _combine_video(node_inputs: Inputs) -> Replacement:
     """Frames become an MP4, or an animated picture; `loop_count`, `pingpong` and `crf` have no counterpart."""
-    rate = given.get("frame_rate", 8)
-    if str(given.get("format", "")).startswith("image/"):
-        return _save_animation({"images": given.get("images"), "fps": rate})
-    frames = {name: value for name in ("images", "audio") if (value := given.get(name)) is not None}
+    rate = node_inputs.get("frame_rate", 8)
+    if str(node_inputs.get("format", "")).startswith("image/"):
+        return _save_animation({"images": node_inputs.get("images"), "fps": rate})
+    frames = {name: value for name in ("images", "audio") if (value := node_inputs.get(name)) is not None}
     video = {"video": ["@video", 0], "filename_prefix": "", "format": "mp4", "codec": "h264"}
     return Replacement("SaveVideo", video, {"@video": ("CreateVideo", {**frames, "fps": rate})})
 
 
-def _downloaded(given: Inputs) -> Replacement:
-    """A server that is asked for the graph has the file already: both outputs are its name."""
-    name = given.get("filename", "")
+def _downloaded(node_inputs: Inputs) -> Replacement:
+    """A server that is chosen for the graph has the file already: both outputs are its name."""
+    name = node_inputs.get("filename", "")
     return Replacement(values=(name, name))
 
 

@@ -1,4 +1,4 @@
-"""The handler of comfy_workflow steps: chooses a server, runs the graph there, stores what it makes."""
+"""The handler of comfy_workflow steps: chooses a server, runs the graph there, and stores its outputs."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import structlog
 from yarl import URL
 
 from workers.comfy.answers import Outcome, State, outcome_of
-from workers.comfy.outputs import stored
+from workers.comfy.outputs import store_outputs
 from workers.comfy.progress import reported
 from workers.comfy.rewriting import Graph, Rewritten, Upload
 from workers.comfy.runs import GraphRun
@@ -37,7 +37,7 @@ class Node(msgspec.Struct, frozen=True):
     meta: Any = msgspec.field(name="_meta", default=None)
 
     def described(self) -> dict[str, Any]:
-        """As ComfyUI takes it."""
+        """In ComfyUI's form."""
         node = {"class_type": self.class_type, "inputs": self.inputs}
         return node if self.meta is None else {**node, "_meta": self.meta}
 
@@ -59,7 +59,7 @@ def prompt_id(sid: UUID, attempt: int) -> str:
 
 
 class ComfyHandler:
-    """`servers` run meanwhile."""
+    """Call it only while `servers` run."""
 
     def __init__(self, servers: Servers, settings: ComfySettings) -> None:
         self._servers, self._settings = servers, settings
@@ -96,7 +96,7 @@ class ComfyHandler:
         if count > self._settings.comfy_max_outputs:
             limit = self._settings.comfy_max_outputs
             raise permanent("OUTPUT_TOO_LARGE", f"The graph has made {count} outputs; at most {limit} are taken")
-        return await stored(step, member.server, outcome, max_bytes=self._settings.comfy_output_max_bytes)
+        return await store_outputs(step, member.server, outcome, max_bytes=self._settings.comfy_output_max_bytes)
 
     async def _outcome(self, step: Step, member: Member, rewritten: Rewritten, run_id: str) -> Outcome:
         inputs = _Inputs(step, member, rewritten)

@@ -1,4 +1,4 @@
-"""From a server's files to the step's outputs: through a temporary file, whatever their size."""
+"""Makes the step's outputs of a server's files: through a temporary file, whatever their size."""
 
 import contextlib
 import hashlib
@@ -28,7 +28,7 @@ MEDIA_TYPES = {
 OTHER = "application/octet-stream"
 
 
-async def stored(step: Step, server: ComfyServer, outcome: Outcome, *, max_bytes: int) -> list[Output | str]:
+async def store_outputs(step: Step, server: ComfyServer, outcome: Outcome, *, max_bytes: int) -> list[Output | str]:
     """The outputs, each file in storage. Raises StepFault."""
     outputs: list[Output | str] = []
     for number, file in enumerate(outcome.files, start=1):
@@ -42,7 +42,7 @@ async def stored(step: Step, server: ComfyServer, outcome: Outcome, *, max_bytes
 
 
 def media_type(filename: str) -> str:
-    """By the name's ending."""
+    """The media type, from the name's extension."""
     suffix = PurePosixPath(filename).suffix.lower()
     return MEDIA_TYPES.get(suffix) or mimetypes.guess_type(f"x{suffix}")[0] or OTHER
 
@@ -51,7 +51,7 @@ def media_type(filename: str) -> str:
 async def _fetched(
     step: Step, server: ComfyServer, file: answers.File, max_bytes: int
 ) -> AsyncIterator[tuple[Path, str]]:
-    """The file here, and its sha256; deleted afterwards."""
+    """Downloads the file for the length of a block; yields its path and sha256."""
     with tempfile.NamedTemporaryFile(prefix="comfy-output-") as here:
         path = Path(here.name)
         digest = await step.retry(lambda: _fetch(server, file, path, max_bytes), "fetching an output")

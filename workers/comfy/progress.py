@@ -1,4 +1,4 @@
-"""From the events of the socket to the step's reports of progress."""
+"""Makes the step's reports of progress of the socket's events."""
 
 import asyncio
 import contextlib
@@ -14,18 +14,18 @@ BEFORE, WITHIN = 0.02, 0.88
 
 @contextlib.asynccontextmanager
 async def reported(step: Step, graph: Graph) -> AsyncIterator[Callable[[float, str], None]]:
-    """A function that takes 0 to 1 and the node that runs; the latest is reported, whenever the last report is out."""
+    """A function that takes 0 to 1 and the running node; it reports the latest values when the last report was sent."""
     latest: list[tuple[float, str]] = []
-    heard = asyncio.Event()
+    has_news = asyncio.Event()
 
     def hear(share: float, node: str) -> None:
         latest[:] = [(share, node)]
-        heard.set()
+        has_news.set()
 
     async def report() -> None:
         while True:
-            await heard.wait()
-            heard.clear()
+            await has_news.wait()
+            has_news.clear()
             share, node = latest[0]
             await step.progress(BEFORE + WITHIN * share, title(graph, node))
 
@@ -39,10 +39,10 @@ async def reported(step: Step, graph: Graph) -> AsyncIterator[Callable[[float, s
 
 
 def title(graph: Graph, node_id: str) -> str:
-    """What the graph's author calls a node, or its class."""
+    """The title that the graph's author gave a node, or its class."""
     node: Any = graph.get(node_id)
     if node is None:
         return "running"
     meta = node.get("_meta")
-    named = meta.get("title") if isinstance(meta, dict) else None
-    return str(named or node["class_type"])[:100]
+    given_title = meta.get("title") if isinstance(meta, dict) else None
+    return str(given_title or node["class_type"])[:100]

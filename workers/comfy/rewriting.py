@@ -91,15 +91,15 @@ def stock_graph(graph: Mapping[str, Any], classes: Iterable[str], file_prefix: s
 
 
 def _replaced(node_id: str, node: Mapping[str, Any], replacement: Replacement) -> Graph:
-    """The nodes in the place of one. Links that begin with @ are to those before it."""
+    """The nodes that replace one. Links that begin with @ are to those before it."""
     nodes: Graph = {}
     for suffix, (class_type, inputs) in replacement.before.items():
         nodes[f"{node_id}{suffix}"] = {"class_type": class_type, "inputs": dict(inputs)}
     nodes[node_id] = {**node, "class_type": replacement.class_type, "inputs": dict(replacement.inputs)}
-    for made in nodes.values():
-        for name, value in made["inputs"].items():
+    for new_node in nodes.values():
+        for name, value in new_node["inputs"].items():
             if is_link(value) and value[0] in replacement.before:
-                made["inputs"][name] = [f"{node_id}{value[0]}", value[1]]
+                new_node["inputs"][name] = [f"{node_id}{value[0]}", value[1]]
     return nodes
 
 

@@ -1,4 +1,4 @@
-"""The ComfyUI worker, put together."""
+"""The ComfyUI worker: its composition root."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ WORKFLOW_TYPE, SERVICE = "comfy_workflow", "comfy"
 
 
 class ComfyWorker:
-    """The handler between the start of the worker and its end."""
+    """The worker's handler and its servers, from the worker's start to its end."""
 
     def __init__(self, addresses: list[Address], settings: ComfySettings) -> None:
         self._addresses, self._settings = addresses, settings
@@ -30,7 +30,7 @@ class ComfyWorker:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Looks at the servers, and listens to them, until it is left."""
+        """Polls the servers and keeps their sockets for the length of a block."""
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
             client_id = f"emprops-{uuid4()}"
             self._servers = Servers(self._addresses, http, client_id, wait_seconds=self._settings.comfy_wait_seconds)
@@ -53,7 +53,7 @@ class ComfyWorker:
         return self._servers.summary() if self._servers is not None else None
 
     def models(self) -> list[OfferedModel] | None:
-        """The models of the servers; None if one does not tell."""
+        """The models of the servers; None if one does not list them."""
         return self._servers.models() if self._servers is not None else None
 
 

@@ -1,7 +1,7 @@
 """One run of a graph on a ComfyUI server, from its submission to its outcome.
 
 The server's history is the truth. A run that the server does not know any more, because it was restarted, is submitted
-again under the same id. Cancelling ends exactly this run.
+again under the same id. Cancelling ends only this run.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class GraphRun:
         self._submission: asyncio.Task[None] | None = None
 
     async def outputs(self, prepare: Prepare) -> Outputs:
-        """What the run makes, by node. Raises StepFault.
+        """The outputs of the run, by node. Raises StepFault.
 
         A run of this id that the server knows, from an attempt whose worker was lost, is followed and not repeated.
         When cancelled, it leaves the run as it is: `cancel` ends it.
@@ -66,9 +66,9 @@ class GraphRun:
                     await self._submit(await prepare())
 
     async def _submit(self, graph: Mapping[str, Any]) -> None:
-        """Goes on when cancelled: the server may have the request already, and `cancel` waits for its answer."""
+        """The submission goes on when this is cancelled: the server may have it already, and `cancel` waits for it."""
         self._submission = asyncio.create_task(self._server.submit(graph, self._id))
-        self._submission.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._submission.add_done_callback(lambda submission: submission.cancelled() or submission.exception())
         await asyncio.shield(self._submission)
 
     async def _pause(self) -> None:
@@ -78,7 +78,7 @@ class GraphRun:
                 await self._watched.changed.wait()
 
     async def _patiently(self) -> Run:
-        """What the server knows of the run, once it answers. Raises COMFY_UNAVAILABLE if it does not for long."""
+        """The state of the run on the server, once it answers. Raises COMFY_UNAVAILABLE after `away_seconds`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._away_seconds
         while True:

@@ -1,7 +1,7 @@
 """One ComfyUI server over HTTP: submit, look up, fetch, cancel.
 
-Every call has a bound in time. What a server that is away looks like is `Unavailable`; a graph that it refuses is a
-`StepFault`.
+Every call is bounded in time. It raises `Unavailable` for a server that is away, and `StepFault` for a graph that it
+rejects.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ MAX_ANSWER = 64 * 1024 * 1024
 
 
 class Unavailable(Exception):  # noqa: N818 - a condition
-    """The server can't be reached, or answers what no ComfyUI answers."""
+    """The server can't be reached, or its answer is not that of a ComfyUI server."""
 
 
 class FileLost(Exception):  # noqa: N818 - a condition
-    """The server does not have an output any more, whose name this is."""
+    """The server no longer has an output; the message is its name."""
 
 
 class ComfyServer:
@@ -63,7 +63,7 @@ class ComfyServer:
             raise Unavailable(f"{self.name} does not answer like ComfyUI")
 
     async def look_up(self, prompt_id: str) -> Run:
-        """The truth about a run, from its history, then from the list of jobs, then from the queue."""
+        """The state of a run, from its history, else from the list of jobs, else from the queue."""
         _, history = await self._json("GET", f"/history/{prompt_id}")
         if run := history_run(prompt_id, history):
             return run
@@ -96,23 +96,23 @@ class ComfyServer:
         return answer
 
     async def waiting(self) -> int:
-        """Runs that are running or queued, whoever sent them."""
+        """The number of runs that are running or queued, of all clients."""
         _, queue = await self._json("GET", "/queue")
         if not isinstance(queue, Mapping):
             raise Unavailable(f"{self.name} does not answer like ComfyUI")
         return sum(len(queue.get(name, [])) for name in ("queue_running", "queue_pending"))
 
     async def models(self) -> Mapping[str, frozenset[str]] | None:
-        """The model files by folder, such as `checkpoints`; None from releases that do not tell. Raises Unavailable."""
+        """The model files by folder, such as `checkpoints`; None from older releases. Raises Unavailable."""
         status, folders = await self._json("GET", "/models")
         if status != 200 or not isinstance(folders, list):
             return None
-        found = {}
+        files_of = {}
         for folder in folders:
             status, names = await self._json("GET", f"/models/{quote(str(folder), safe='')}")
             if status == 200 and isinstance(names, list):
-                found[str(folder)] = frozenset(map(str, names))
-        return found
+                files_of[str(folder)] = frozenset(map(str, names))
+        return files_of
 
     async def upload(self, name: str, subfolder: str, content: bytes) -> str:
         """Stores an input file; returns its name for a loader. Raises StepFault, Unavailable.

@@ -1,4 +1,4 @@
-"""Several ComfyUI servers: which of them can run a graph, and which one is to run it."""
+"""Several ComfyUI servers: chooses one that can run a graph."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ class Address(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What a step needs a server for."""
+    """What a step requires of a server."""
 
     graph: Graph
     models: Sequence[tuple[str, str]] = ()
@@ -73,7 +73,7 @@ def parse_urls(urls: str, slots: int = 1) -> list[Address]:
 
 
 class Member:
-    """One server of the pool, with what is known of it."""
+    """One server of the pool, and its last known state."""
 
     def __init__(self, server: ComfyServer, socket: Socket, slots: int) -> None:
         self.server, self.socket, self.slots = server, socket, slots
@@ -110,12 +110,12 @@ class Member:
             self.trouble = None
 
     def _vaes(self) -> frozenset[str]:
-        """What `VAELoader` offers: besides files, some that ComfyUI makes itself, such as pixel_space."""
+        """The values that `VAELoader` accepts: files, and some that ComfyUI makes itself, such as pixel_space."""
         node = {"class_type": "VAELoader", "inputs": {}}
         return frozenset(name for name in _files(self.info, node, "vae_name") if name)
 
     async def state(self, prompt_id: str) -> State:
-        """Of a run; unknown also if the server does not answer."""
+        """The state of a run; unknown also if the server does not answer."""
         if self.trouble not in (None, NOT_ASKED):
             return "unknown"
         try:
@@ -144,7 +144,7 @@ class Servers:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Looks at all servers and keeps their sockets, until cancelled."""
+        """Polls all servers and keeps their sockets, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for member in self.members:
                 tasks.create_task(member.socket.run())
@@ -157,23 +157,25 @@ class Servers:
             await asyncio.sleep(LOOK_SECONDS)
 
     def summary(self) -> str:
-        """How many servers there are, and what is wrong with those that are away."""
+        """A sentence: how many servers there are, and the errors of those that are away."""
         away = [f"{member.server.name}: {member.trouble}" for member in self.members if member.trouble is not None]
         return "; ".join([f"{len(self.members) - len(away)} of {len(self.members)} servers", *away])
 
     def models(self) -> list[OfferedModel] | None:
-        """The models that the servers have; None while one does not tell, or fetches what it lacks when it runs."""
-        found = set[OfferedModel]()
+        """The models that the servers have; None while one does not list them, or downloads them when it runs."""
+        offered = set[OfferedModel]()
         for member in self.members:
             if member.models is None or DOWNLOADERS & member.info.keys():
                 return None
-            found |= {OfferedModel(folder, name) for folder, names in member.models.items() for name in names}
-        return sorted(found, key=lambda model: (model.kind, model.name))
+            offered |= {OfferedModel(folder, name) for folder, names in member.models.items() for name in names}
+        return sorted(offered, key=lambda model: (model.kind, model.name))
 
     async def with_run(self, prompt_id: str, states: Collection[State]) -> Member | None:
         """The server where this run is in one of the states."""
-        found = await asyncio.gather(*(member.state(prompt_id) for member in self.members))
-        return next((member for member, state in zip(self.members, found, strict=True) if state in states), None)
+        member_states = await asyncio.gather(*(member.state(prompt_id) for member in self.members))
+        return next(
+            (member for member, state in zip(self.members, member_states, strict=True) if state in states), None
+        )
 
     @contextlib.asynccontextmanager
     async def slot(self, member: Member) -> AsyncIterator[None]:

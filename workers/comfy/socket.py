@@ -1,6 +1,6 @@
 """The socket of a ComfyUI server: progress of our runs, and a hint that one has ended.
 
-A socket may die without a word, so nothing depends on it: a run's state is looked up over HTTP (`runs.py`).
+A socket may break unnoticed, so nothing depends on it: a run's state is looked up over HTTP (`runs.py`).
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Socket:
             del self._watched[prompt_id]
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Receives events until cancelled."""
         backoff = Backoff(f"socket of {self._server.name}", first=0.5, longest=10.0)
         while True:
             try:

@@ -1,1 +1,1 @@
-"""Does the steps of fetch_api workflows: one HTTP API whose answer holds the outputs."""
+"""Runs the steps of fetch_api workflows: calls one HTTP API, whose answer has the outputs."""

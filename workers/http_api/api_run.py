@@ -94,10 +94,10 @@ class ApiRun:
         if payload["fetch"] == "wait":
             if "values" in checkpoint:
                 return Found(values=checkpoint["values"])
-            found = self._found(payload.get("wait") or {}, await self._call(request, payload["success"]))
-            if found.content is None and len(msgspec.json.encode(found.values)) < MAX_CHECKPOINT // 2:
-                await self.store({"values": found.values})
-            return found
+            result = self._found(payload.get("wait") or {}, await self._call(request, payload["success"]))
+            if result.content is None and len(msgspec.json.encode(result.values)) < MAX_CHECKPOINT // 2:
+                await self.store({"values": result.values})
+            return result
         polling = payload["polling"]
         parameters = checkpoint.get("parameters")
         if parameters is None:
@@ -133,7 +133,7 @@ class ApiRun:
         seconds = min(CALL_SECONDS, max(1.0, polling.get("timeout", 0) / 1000)) if polling.get("timeout") else None
         while True:
             success = polling["successResponseCode"]
-            answer = await self._call(look, {*success, *GONE, ACCEPTED}, seconds=seconds, again=GONE)
+            answer = await self._call(look, {*success, *GONE, ACCEPTED}, seconds=seconds, retry_statuses=GONE)
             if answer.status in GONE and answer.status not in success:
                 raise TaskEnded(permanent("API_TASK_GONE", f"The API does not know its task any more: {answer.status}"))
             if answer.status in success:
@@ -150,7 +150,7 @@ class ApiRun:
         success: Collection[int],
         *,
         seconds: float | None = None,
-        again: Collection[int] = (),
+        retry_statuses: Collection[int] = (),
     ) -> Answer:
         """One request, tried again while the API is busy or away, or answers with a status of `again`.
 
@@ -164,10 +164,10 @@ class ApiRun:
                     raise
                 wait = None
             else:
-                if answer.status in success and (answer.status not in again or number == TRIES):
+                if answer.status in success and (answer.status not in retry_statuses or number == TRIES):
                     return answer
                 refusal = self._refusal(answer)
-                if answer.status not in again and (not refusal.error.retryable or number == TRIES):
+                if answer.status not in retry_statuses and (not refusal.error.retryable or number == TRIES):
                     raise refusal
             pause = wait if wait is not None else 2.0 ** (number - 1) * self.random.uniform(0.5, 1.0)
             await asyncio.sleep(min(pause, LONGEST_PAUSE))

@@ -20,16 +20,16 @@ _OUTSIDE = re.compile(r"\$ENV|\$__prog_args|\b(env|input|inputs|debug|input_file
 def jq_values(expression: str, answer: Any) -> list[Any]:
     """All values that the expression finds, nulls left out. Raises StepFault API_EXPRESSION."""
     try:
-        found = _compiled(expression).input_value(answer).all()
+        values = _compiled(expression).input_value(answer).all()
     except ValueError as error:
         raise permanent("API_EXPRESSION", f"The jq expression {expression!r} failed: {error}"[:500]) from None
-    return [value for value in found[:MAX_OUTPUTS] if value is not None]
+    return [value for value in values[:MAX_OUTPUTS] if value is not None]
 
 
 def jq_value(expression: str, answer: Any) -> Any:
     """The first value, or None. Raises StepFault API_EXPRESSION."""
-    found = jq_values(expression, answer)
-    return found[0] if found else None
+    values = jq_values(expression, answer)
+    return values[0] if values else None
 
 
 @lru_cache(maxsize=256)

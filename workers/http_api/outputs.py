@@ -38,13 +38,13 @@ class Outputs:
     ) -> None:
         self._downloads, self._redaction, self._store, self._fetch = downloads, redaction, store, fetch
 
-    async def of(self, found: Found) -> list[str | Json | Output]:
+    async def of(self, result: Found) -> list[str | Json | Output]:
         """In the order of the answer. Raises StepFault."""
         with tempfile.TemporaryDirectory(prefix="http-api-") as folder:
-            if found.content is not None:
-                return [await self._content(found.content, Path(folder))]
+            if result.content is not None:
+                return [await self._content(result.content, Path(folder))]
             return [
-                await self._value(value, number, Path(folder)) for number, value in enumerate(found.values, start=1)
+                await self._value(value, number, Path(folder)) for number, value in enumerate(result.values, start=1)
             ]
 
     async def _value(self, value: Any, number: int, folder: Path) -> str | Json | Output:

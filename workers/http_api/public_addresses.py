@@ -61,9 +61,9 @@ class PublicAddresses:
         """Raises NotAllowed unless the address, resolved from `host`, may be fetched."""
         if host.lower().rstrip(".") in self._names:
             return
-        meant = [address, *embedded(address)]
-        if all(is_public(each) for each in meant) or any(
-            each in network for each in meant for network in self._networks
+        addresses = [address, *embedded(address)]
+        if all(is_public(candidate) for candidate in addresses) or any(
+            candidate in network for candidate in addresses for network in self._networks
         ):
             return
         raise NotAllowed(f"{host} is not a public address")
@@ -73,10 +73,10 @@ def embedded(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
     """The IPv4 addresses that an IPv6 address stands for: mapped, NAT64, 6to4 or Teredo."""
     if isinstance(address, IPv4Address):
         return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    candidates = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if any(address in prefix for prefix in NAT64) or int(address) >> 32 == 0:
-        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    return [each for each in found if each is not None]
+        candidates.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [candidate for candidate in candidates if candidate is not None]
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -1,4 +1,4 @@
-"""Cuts the values of secrets out of what leaves the worker: APIs repeat what they were sent."""
+"""Removes the values of secrets from all that leaves the worker: APIs repeat what they were sent."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,33 +24,33 @@ class Redaction:
         """By what is cut: `{{NAME}}`, `{{NAME:url}}`."""
 
     def add(self, name: str, value: str) -> None:
-        """From here on the value is cut out."""
-        for form, written in FORMS.items():
-            self._names.setdefault(written(value), f"{{{{{name}{form}}}}}")
+        """Adds a secret: its value is removed from now on."""
+        for form, encode in FORMS.items():
+            self._names.setdefault(encode(value), f"{{{{{name}{form}}}}}")
         self._names = dict(sorted(self._names.items(), key=lambda entry: len(entry[0]), reverse=True))
 
     def text(self, text: str) -> str:
-        """With *** in the place of each value, as it is, in a URL, or in JSON."""
+        """The text with *** in place of each value: as it is, as in a URL, or as in JSON."""
         for value in self._names:
             text = text.replace(value, CUT)
         return text
 
     def json(self, value: Any) -> Any:
-        """A JSON value whose texts are cut."""
+        """A JSON value with redacted texts."""
         return _mapped(value, self.text)
 
     def with_names(self, value: Any) -> Any:
         """A JSON value with `{{NAME}}` in the place of each secret, for a checkpoint; `with_values` undoes it."""
 
-        def named(text: str) -> str:
+        def replace_values(text: str) -> str:
             for secret, name in self._names.items():
                 text = text.replace(secret, name)
             return text
 
-        return _mapped(value, named)
+        return _mapped(value, replace_values)
 
     def with_values(self, value: Any) -> Any:
-        """What `with_names` was given, once the same secrets were added."""
+        """Reverses `with_names`, once the same secrets were added."""
 
         def valued(text: str) -> str:
             for secret, name in self._names.items():

@@ -53,7 +53,7 @@ def http_api(settings: HttpApiSettings, secret_source: SecretSource | None = Non
 
 
 class ApiCalls:
-    """Does steps: an API's call, and what came of it as outputs."""
+    """Runs steps: calls an API, and makes the outputs of its answer."""
 
     def __init__(
         self, settings: HttpApiSettings, addresses: PublicAddresses, http: aiohttp.ClientSession, secret: Secrets
@@ -97,15 +97,15 @@ class ApiCalls:
         )
         await step.progress(0.05, "calling the API")
         checkpoint = await step.newest_checkpoint()
-        found = await run.run(step.payload, checkpoint, step.checkpoint_number)
+        result = await run.run(step.payload, checkpoint, step.checkpoint_number)
         await step.progress(0.8, "storing")
         downloads = Downloads(self._http, self._addresses, self._settings.api_file_max_bytes)
         outputs = Outputs(downloads, redaction, step.upload, lambda fetch: step.retry(fetch, "file"))
-        return await outputs.of(found)
+        return await outputs.of(result)
 
 
 def _session(addresses: PublicAddresses) -> aiohttp.ClientSession:
-    """Without cookies, proxies and .netrc; names are resolved to public addresses, or not at all."""
+    """A session without cookies, proxies and .netrc, which resolves names to public addresses only."""
     connector = aiohttp.TCPConnector(resolver=PublicResolver(addresses), limit=0)
     return aiohttp.ClientSession(
         connector=connector,

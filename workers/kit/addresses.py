@@ -36,18 +36,18 @@ class Addresses:
         self._turn = 0
 
     def at_edge(self, url: URL) -> URL:
-        """The same path at the edge whose turn it is; unchanged where it is not at one of the edges."""
+        """The same path at the current edge; unchanged if the address is not at one of the edges."""
         if url.origin() not in self._edges:
             return url
         edge = self._edges[self._turn % len(self._edges)]
         return url.with_scheme(edge.scheme).with_host(edge.host or "").with_port(edge.port)
 
     def has_another(self, url: URL) -> bool:
-        """Whether another edge may take its place."""
+        """Whether there is another edge to try."""
         return len(self._edges) > 1 and url.origin() in self._edges
 
     def failed(self, url: URL) -> None:
-        """`url`, which `at_edge` returned, did not answer: it is the next edge's turn, unless it is that already."""
+        """Call it when `url`, which `at_edge` returned, did not answer: the next edge becomes the current one, once."""
         if self._edges and url.origin() == self._edges[self._turn % len(self._edges)]:
             self._turn += 1
 

@@ -27,7 +27,7 @@ Models = Callable[[], list[OfferedModel] | None]
 
 
 def no_models() -> None:
-    """Of a worker that does not tell which models it has."""
+    """The models of a worker that does not list them: None."""
 
 
 class Announcer:
@@ -51,7 +51,7 @@ class Announcer:
         self._concurrency = concurrency
 
     def announcement(self, lanes: Sequence[Lane]) -> Announcement:
-        """The state of now, offering the kinds of those lanes that have a consumer."""
+        """The present state; it offers the kinds of the lanes that have a consumer."""
         kinds = [lane.kind.partition(".") for lane in lanes if lane.bound]
         services = [OfferedService(type=kind, service=service, lanes=self._concurrency) for kind, _, service in kinds]
         return Announcement(

@@ -1,4 +1,4 @@
-"""HTTP answers as faults of a step: what another try may not meet, and what it would."""
+"""Makes StepFaults of HTTP answers: which errors are retryable, and which are permanent."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ async def classified(what: str, call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def refusal(response: aiohttp.ClientResponse, what: str, code: str) -> StepFault:
-    """The fault of an answer that is no success, with the server's own words. `code` if it is permanent."""
+    """The fault of an error response, with the server's message. `code`: that of a permanent fault."""
     detail = _detail(await response.content.read(MAX_ANSWER))
     message = f"{what}: {response.status}{f' {detail}' if detail else ''}"
     if response.status == 401 and any(word in detail for word in CLOCK_WORDS):
@@ -42,7 +42,7 @@ async def refusal(response: aiohttp.ClientResponse, what: str, code: str) -> Ste
 
 
 def _detail(body: bytes) -> str:
-    """Of a problem document (RFC 9457), or of the `error` of many APIs: a text, or an object with a `message`."""
+    """The message of a problem document (RFC 9457), or of `error`: a text, or an object with a `message`."""
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.MsgspecError:

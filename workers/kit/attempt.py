@@ -119,13 +119,13 @@ class Attempt:
 
     @property
     def busy(self) -> "asyncio.Future[Any] | None":
-        """What still occupies the lane: a handler that does not stop, or a thread that has not returned."""
+        """The task or thread that still occupies the lane: a handler that does not stop, or has not returned."""
         if (thread := self._call.busy) is not None:
             return thread
         return self._task if self._task is not None and not self._task.done() else None
 
     def when_idle(self, free: Callable[[], None]) -> None:
-        """Calls `free` when nothing of the attempt runs any more, perhaps at once."""
+        """Calls `free` once nothing of the attempt runs, at once if that is so already."""
         busy = self.busy
         if busy is None:
             free()

@@ -16,7 +16,7 @@ ANSWER_SECONDS = 10.0
 
 
 class Checkpointer:
-    """Of one attempt at work of a kind. `is_redelivered`: another worker may have stored some in this attempt."""
+    """The checkpoints of one attempt. `is_redelivered`: another worker may have stored some in this attempt."""
 
     def __init__(self, client: Client, work: WorkMessage, kind: str, *, is_redelivered: bool) -> None:
         self._client, self._work, self._kind = client, work, kind
@@ -38,7 +38,7 @@ class Checkpointer:
         self._newest, self.number = checkpoint, number
 
     async def newest(self) -> dict[str, Any] | None:
-        """That of the message, unless a worker that had this message before may have stored a newer one."""
+        """The message's checkpoint; the engine's if a worker with an earlier delivery may have stored a newer one."""
         if self._is_redelivered:
             answer = await self._ask()
             self._newest, self.number = answer.checkpoint, answer.number
@@ -59,5 +59,5 @@ class Checkpointer:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether the broker may take it at another try: a client that was closed won't come back."""
+    """Whether a retry may succeed: not with a client that was closed."""
     return isinstance(error, nats.errors.Error) and not isinstance(error, nats.errors.ConnectionClosedError)

@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 async def waiting_for_nats() -> str | None:
-    """The check until there is a connection. Raises NotReady."""
+    """The check that is used until there is a connection. Raises NotReady."""
     raise NotReady("waits for NATS")
 
 

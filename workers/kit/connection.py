@@ -1,4 +1,4 @@
-"""A connection to NATS of a worker's own, for what the kit does not ask the engine."""
+"""A connection of the worker to NATS, for requests that the kit does not make."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from shared.messaging.connection import close, connect
 
 @contextlib.asynccontextmanager
 async def own_connection(nats_url: str, name: str) -> AsyncIterator[Client]:
-    """Open for the length of a block, through outages of the servers. Waits until there is one."""
+    """A connection for the length of a block, reopened after outages. Waits until it is open."""
     client = await connect(nats_url, name)
     try:
         yield client

@@ -17,15 +17,15 @@ class StepFault(Exception):  # noqa: N818 - of the step, not of the worker
 
 
 def transient(code: str, message: str) -> StepFault:
-    """A fault that another attempt may not meet: of a network, a server, a limit."""
+    """A fault that may not recur in another attempt: of a network, a server, a limit."""
     return StepFault(code, message, retryable=True)
 
 
 def permanent(code: str, message: str) -> StepFault:
-    """A fault that every attempt would meet: a wrong input, a refusal."""
+    """A fault that would recur in every attempt: a wrong input, a rejection."""
     return StepFault(code, message, retryable=False)
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether it is a StepFault that another try may not meet."""
+    """Whether it is a StepFault that may not recur."""
     return isinstance(error, StepFault) and error.retryable

@@ -110,6 +110,6 @@ def in_thread(call: Callable[[], T]) -> "asyncio.Future[T]":
 
     future = asyncio.wrap_future(outcome)
     # What the thread raises after nobody waits for it any more is no error of the loop's.
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
     return future

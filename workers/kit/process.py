@@ -1,4 +1,4 @@
-"""A worker as a process: connection, lanes, probes, and an orderly end. The only wiring of what lies beside it."""
+"""A worker as a process: connection, lanes, probes, and an orderly end. The kit's composition root."""
 
 import asyncio
 import contextlib
@@ -107,7 +107,7 @@ def _intake(
 
 
 def _session() -> aiohttp.ClientSession:
-    """Without cookies, which would go from one user's step to another's, and without decompression."""
+    """A session without cookies, which would be sent for another user's step, and without decompression."""
     headers = {"Accept-Encoding": "identity", "User-Agent": "emprops-worker"}
     return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), headers=headers)
 

@@ -14,7 +14,7 @@ MIN_INTERVAL = 0.5
 
 
 class Reporter:
-    """Of one attempt at work of a kind. A report that can't be sent is dropped: nothing depends on it."""
+    """Reports the progress of one attempt. A report that can't be sent is dropped: nothing depends on it."""
 
     def __init__(self, client: Client, work: WorkMessage, kind: str) -> None:
         self._client, self._work, self._kind = client, work, kind

@@ -41,7 +41,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Tells processes of a worker apart in logs and announcements; made from host and process id if not set."""
 
     def chosen(self, services: list[str]) -> list[str]:
-        """Which of the services that the worker offers it takes. Raises ValueError for one that it does not offer."""
+        """The services to take, of those that the worker offers. Raises ValueError for one that it does not offer."""
         if self.worker_services is None:
             return services
         names = [name.strip() for name in self.worker_services.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""What a handler is given: one attempt at one step, with its inputs, its files and its time."""
+"""The parameter of a handler: one attempt at one step, with its inputs, its files and its time."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ class StepStopped(Exception):  # noqa: N818 - what happened to the step
 
 
 class FileTransfers(Protocol):
-    """How files get in and out: `Transfers` over HTTP, and in tests a dictionary."""
+    """Downloads and uploads files: `Transfers` over HTTP, and in tests a dictionary."""
 
     async def download(self, field: str, link: Any, grant: UploadGrant, traceparent: str | None) -> bytes:
         """The file that the payload's `field` refers to. Raises StepFault."""
@@ -36,7 +36,7 @@ class FileTransfers(Protocol):
 
 
 class ProgressReporter(Protocol):
-    """Where progress goes: `Reporter` over NATS, and in tests a list."""
+    """Sends progress: `Reporter` over NATS, and in tests a list."""
 
     async def report(self, progress: float, message: str) -> None:
         """Reports `progress`, from 0 to 1. Never raises."""
@@ -44,11 +44,11 @@ class ProgressReporter(Protocol):
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints go: `Checkpointer` over NATS, and in tests a list."""
+    """Stores checkpoints: `Checkpointer` over NATS, and in tests a list."""
 
     @property
     def number(self) -> int:
-        """Of the newest checkpoint, from 1; 0: there is none."""
+        """The number of the newest checkpoint, from 1; 0: there is none."""
         ...
 
     async def store(self, checkpoint: dict[str, Any]) -> None:

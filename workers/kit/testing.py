@@ -22,7 +22,7 @@ HASH = "5f3a" * 16
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one attempt, and what was seen of it meanwhile."""
+    """The result of one attempt, and what it reported meanwhile."""
 
     status: Literal["completed", "failed"]
     outputs: list[Output]
@@ -110,11 +110,11 @@ class RunningStep:
         self._task: asyncio.Task[WorkResult] = asyncio.create_task(attempt.run())
 
     def cancel(self) -> None:
-        """As a CancelRequest does."""
+        """Cancels the step, as a CancelRequest does."""
         self._attempt.cancel()
 
     async def hand_back(self) -> None:
-        """As a worker that ends: the handler is stopped, and there is no result. Returns when it has ended."""
+        """Stops the handler without a result, as a worker that ends does. Returns when it has ended."""
         self._task.cancel()
         await asyncio.wait((self._task,))
 
@@ -189,11 +189,11 @@ class WorkerTest:
             seconds=seconds,
             checkpoint=checkpoint,
         )
-        stored, reports = _Files(files or {}), _Reports()
+        files_, reports = _Files(files or {}), _Reports()
         checkpoints = _Checkpoints([checkpoint] if checkpoint is not None else [])
         now = datetime.now(UTC)
-        attempt_ = Attempt(handler, work, stored, reports, checkpoints, patience=self._patience, now=now)
-        return RunningStep(attempt_, stored, reports, checkpoints)
+        attempt_ = Attempt(handler, work, files_, reports, checkpoints, patience=self._patience, now=now)
+        return RunningStep(attempt_, files_, reports, checkpoints)
 
     async def run(self, service: str, payload: Mapping[str, Any] | None = None, **options: Any) -> Outcome:
         """Runs a step to its end. `options` as those of `start`."""

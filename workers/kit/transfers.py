@@ -91,16 +91,16 @@ class Transfers:
 
     async def _while_it_lives(self, url: URL, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
         """What `request` returns. Raises TimeoutError if an edge does not answer while another could."""
-        asked = asyncio.ensure_future(request)
+        task = asyncio.ensure_future(request)
         try:
-            while not (await asyncio.wait((asked,), timeout=LOOK_SECONDS))[0]:
+            while not (await asyncio.wait((task,), timeout=LOOK_SECONDS))[0]:
                 if self._addresses.has_another(url):
                     await self._assert_lives(url)
-            return await asked
+            return await task
         except BaseException:
-            await stop(asked)
-            if not asked.cancelled() and asked.exception() is None:
-                asked.result().close()
+            await stop(task)
+            if not task.cancelled() and task.exception() is None:
+                task.result().close()
             raise
 
     async def _assert_lives(self, edge: URL) -> None:
@@ -137,19 +137,19 @@ class Transfers:
         try:
             size, digest = await asyncio.to_thread(_measured, file)
             with _opened(file) as body:
-                stored = await self._stored(file, body, size, digest, grant, traceparent)
+                record = await self._stored(file, body, size, digest, grant, traceparent)
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise permanent("WORKER_FAULT", f"upload: the content of {file.name} can't be read") from error
-        if stored.sha256 != digest:
+        if record.sha256 != digest:
             raise transient("UPLOAD_CORRUPTED", "upload: storage has other bytes than were sent")
         return Output(
             kind="asset",
-            asset_id=stored.id,
-            url=stored.url,
-            path=stored.path,
-            mime_type=stored.mime_type,
-            sha256=stored.sha256,
-            size=stored.size,
+            asset_id=record.id,
+            url=record.url,
+            path=record.path,
+            mime_type=record.mime_type,
+            sha256=record.sha256,
+            size=record.size,
         )
 
     async def _stored(

@@ -1,4 +1,4 @@
-"""Rendering in processes of their own: it fills a core, and the loop that keeps leases must go on beside it."""
+"""Renders in child processes: rendering occupies a core, while the event loop must keep leases."""
 
 import asyncio
 import contextlib
@@ -21,11 +21,11 @@ STARTS_WITHIN = 10.0
 
 
 class NotStartedError(Exception):
-    """No process could be started: what they are forked from has just died, or the system has no room."""
+    """No process could be started: their fork server has just died, or the system is out of memory or processes."""
 
 
 class RenderPool:
-    """As many children as steps may run at once. One that dies takes the pool with it, and the next call a new one."""
+    """A pool of one child per concurrent step. When a child dies, the pool is replaced at the next call."""
 
     def __init__(self, processes: int, *, seconds: float) -> None:
         self._processes, self._seconds = processes, seconds
@@ -41,7 +41,7 @@ class RenderPool:
         return ProcessPoolExecutor(self._processes, context, initializer=settle)
 
     async def warm(self) -> None:
-        """Starts what children are forked from, and one of them; more come when steps run at once, in 0.03 s each."""
+        """Starts the fork server and one child; more are started when steps run at once, in 0.03 s each."""
         await asyncio.get_running_loop().run_in_executor(self._pool, os.getpid)
 
     async def render(
@@ -81,7 +81,7 @@ class RenderPool:
             raise permanent("RENDER_FAILED", f"{service} can't render this ({type(error).__name__})") from error
 
     async def _submit(self, *call: Any) -> tuple[ProcessPoolExecutor, Future[File | str]]:
-        """Begins to render. Raises NotStartedError, which is no fault of the step, and BrokenProcessPool."""
+        """Begins to render. Raises BrokenProcessPool, and NotStartedError, which is not the step's fault."""
         pool = self._pool
         try:
             return pool, pool.submit(render, *call)
@@ -93,7 +93,7 @@ class RenderPool:
             raise NotStartedError(repr(error)) from error
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """Whoever notices first makes the new pool; the old one's children are killed, also one that hangs."""
+        """The first caller that notices makes the new pool; the old one's children are killed, also one that hangs."""
         if self._pool is not broken:
             return
         self.lost += 1
