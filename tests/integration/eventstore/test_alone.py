@@ -60,7 +60,7 @@ async def test_a_new_listener_gets_all_values(
             later = (await alone.append(counted(uuid4(), 0, 1), context())).position
             return await other.watermarks.wait_for(HEAD_WATERMARK, later, 0.1)
 
-        assert await eventually(hears, "it hears what is appended, once it listens")
+        assert await eventually(hears, "it is notified of appends, once it listens")
 
 
 async def test_a_process_recognises_its_own_notifications(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ async def test_a_process_recognises_its_own_notifications(database: str, monkeyp
 
         for number in range(1, 21):
             marks.advance("x", number)
-            await eventually(lambda number=number: f"x={number}" in new_payloads(), "it is told")  # type: ignore[misc]  # mypy infers no type of a default argument of a lambda
+            await eventually(lambda number=number: f"x={number}" in new_payloads(), "it is notified")  # type: ignore[misc]  # mypy infers no type of a default argument of a lambda
         monkeypatch.setattr(watermarks, "ALONE_AFTER", 1.0)
         payloads: list[str] = []
 

@@ -181,7 +181,7 @@ async def test_leaders_start_over_after_a_restore(database: str, proxy: LossyPro
             return True
 
         with pytest.raises(Fenced):
-            await eventually(lambda: keep_until(store, keep), "it is told")
+            await eventually(lambda: keep_until(store, keep), "the lost position is stored")
         assert await checkpoint(store, "x") == 0
         await eventually(lambda: len(started) > 1, "it starts over")
         await stop(leading)
@@ -246,9 +246,9 @@ async def test_begin_epoch_begins_one_epoch(store: EventStore) -> None:
         epoch = await store.begin_epoch("the broker has other events", fork, {"found": "x"}, after=7)
         assert (epoch.number, epoch.first_position, epoch.details) == (8, fork, {"found": "x"})
         assert (store.epoch_of(fork - 1), store.epoch_of(fork)) == (1, 8)
-        await eventually(lambda: other.epochs.latest.number == 8, "others hear of it")
+        await eventually(lambda: other.epochs.latest.number == 8, "other processes read it")
         repeated = await other.begin_epoch("the same", fork, {})
-        assert repeated.number == 9, "who knows of an epoch and asks for one means another"
+        assert repeated.number == 9, "a number above the one of a caller that knows the epoch"
 
 
 async def test_a_watermark_beyond_the_last_event_does_not_make_a_tail_spin(store: EventStore) -> None:

@@ -61,7 +61,7 @@ async def test_a_conflicting_command_is_decided_again(store: EventStore) -> None
             )
         )
     assert [recorded.event for recorded in await store.read_stream(stream)] == [Closed()]
-    assert len(decided_on) > 10, "somebody came too late and looked again"
+    assert len(decided_on) > 10, "some commands were decided again"
 
 
 async def test_a_command_fails_after_so_many_conflicts(store: EventStore) -> None:

@@ -28,7 +28,7 @@ async def test_streams_are_handled_in_order_and_in_parallel(
     """Whatever the handler's pace."""
     journal = Journal(pause=0.01)
     async with background(relay(owner, nats_url).run, runner(service, nats_url, journal).run):
-        streams = await count_at_once(owner, streams=20, each=15)
+        streams = await count_at_once(owner, streams=20, amount=15)
         await eventually(lambda: len(journal) >= 300, "all handled")
     assert journal.numbers == {stream: list(range(1, 16)) for stream in streams}
     assert journal.most_at_once > 5

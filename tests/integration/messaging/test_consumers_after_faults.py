@@ -102,7 +102,7 @@ async def test_events_are_handled_once_when_nats_is_killed(
     async with background(relay(owner, broker.url).run, consumer.run):
         for _ in range(3):
             handled = effects.calls
-            streams |= {stream: [1, 2, 3, 4, 5] for stream in await count_at_once(owner, streams=10, each=5)}
+            streams |= {stream: [1, 2, 3, 4, 5] for stream in await count_at_once(owner, streams=10, amount=5)}
             await eventually(lambda: effects.calls > handled, "some handled")  # noqa: B023 - awaited within the round
             broker.kill()
             broker.start()

@@ -111,14 +111,14 @@ async def test_the_last_message_of_a_batch_acknowledges_all(owner: EventStore, n
         if answer.get("stream") == STREAM and "seq" in answer and "type" not in answer:
             answers.append(answer["seq"])
 
-    await count_at_once(owner, streams=10, each=30)
+    await count_at_once(owner, streams=10, amount=30)
     async with connected(nats_url, "listener") as client:
         inboxes, _, _ = client.new_inbox().rpartition(".")
         await listen(client, f"{inboxes}.>", note_answer)
         publisher = relay(owner, nats_url, batch=100)
         async with background(publisher.run):
             await eventually(lambda: publisher.published == 300, "all published")
-        await eventually(lambda: 300 in answers, "the last acknowledgement is heard")
+        await eventually(lambda: 300 in answers, "the last acknowledgement is received")
     assert answers == [100, 200, 300]
     assert await positions_published(nats_url) == await positions(owner)
 
@@ -128,7 +128,7 @@ async def test_two_relays_without_a_lease_are_fenced(owner: EventStore, database
     first, second = relay(owner, nats_url, batch=20), relay(owner, nats_url, batch=7)
     async with background(first.publish, second.publish):
         await eventually(lambda: first.resyncs and second.resyncs, "both are at work")
-        await count_at_once(owner, streams=20, each=20)
+        await count_at_once(owner, streams=20, amount=20)
         await eventually(lambda: all_published(owner, nats_url), "all published")
         await eventually(lambda: first.resyncs + second.resyncs > 2, "one of them was refused, and looked again")
     assert await positions_published(nats_url) == await positions(owner)
@@ -153,10 +153,10 @@ async def test_the_relay_continues_after_nats_is_killed(owner: EventStore, broke
     """With kill -9."""
     publisher = relay(owner, broker.url, batch=10)
     async with background(publisher.run):
-        await count_at_once(owner, streams=5, each=10)
+        await count_at_once(owner, streams=5, amount=10)
         await eventually(lambda: publisher.published, "something published")
         broker.kill()
-        await count_at_once(owner, streams=5, each=10)
+        await count_at_once(owner, streams=5, amount=10)
         assert (await publisher.lag()).events > 0
         assert (await publisher.lag()).seconds > 0
         broker.start()
@@ -170,7 +170,7 @@ async def test_a_wiped_server_is_refilled(owner: EventStore, broker: Broker) -> 
     """All events are published again, also if no new one is recorded."""
     publisher = relay(owner, broker.url)
     async with background(publisher.run):
-        await count_at_once(owner, streams=5, each=10)
+        await count_at_once(owner, streams=5, amount=10)
         await eventually(lambda: all_published(owner, broker.url), "all published")
         broker.kill()
         broker.wipe()

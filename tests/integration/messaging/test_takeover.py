@@ -64,7 +64,7 @@ async def test_order_holds_when_replicas_are_killed(owner: EventStore, service: 
             [task] = finished
             await task
             leader = waiting.pop(task)
-            streams += await count_at_once(owner, streams=15, each=15)
+            streams += await count_at_once(owner, streams=15, amount=15)
 
             total = len(streams) * 15
 

@@ -70,10 +70,14 @@ async def test_the_checkpoint_is_written_seldom_without_events_of_its_types(
     async with running(store, Reaction(), name="counts-v1"), running(store, Reaction(), Opened, name="opens-v1"):
         for _ in range(3):
             opened = await store.append([StreamAppend(uuid4(), 0, [Opened("a")])], context())
-            await eventually(partial(is_reached, "opens-v1", opened.position), "the one that did something has told")
+            await eventually(
+                partial(is_reached, "opens-v1", opened.position), "the one with an event has written its checkpoint"
+            )
         assert await checkpoint(store, "counts-v1") == 0
         appended = await store.append(counted(uuid4(), 0, 1), context())
-        await eventually(partial(is_reached, "counts-v1", appended.position), "now the other one has, too")
+        await eventually(
+            partial(is_reached, "counts-v1", appended.position), "the other one has written its checkpoint, too"
+        )
 
 
 async def test_a_process_with_a_new_name_begins_with_the_first_event(store: EventStore) -> None:

@@ -87,7 +87,7 @@ async def test_a_stuck_table_does_not_stop_the_others(
         assert await projector.caught_up(after.position, PATIENCE, [SUMS.table, STEPS.table])
         for projection in (SUMS, STEPS):
             assert rows(sql, projection.table) == await expected(store, projection)
-        await eventually(lambda: failed(projector), "it is told")
+        await eventually(lambda: failed(projector), "the failure is recorded")
 
         assert sql.execute("select changes from tallies_v1").fetchall() == [(19,)]
         lag = {table.name: table for table in await projector.lag()}
@@ -110,7 +110,7 @@ async def test_reads_do_not_wait_for_a_failed_table(store: EventStore) -> None:
     broken = Bug().in_fold()
     async with projecting(store, broken, STEPS) as projector:
         poison = await store.append(counted(uuid4(), 0, POISON), context())
-        await eventually(lambda: failed(projector), "it is told")
+        await eventually(lambda: failed(projector), "the failure is recorded")
         assert await projector.caught_up(poison.position, PATIENCE, [STEPS.table])
         assert not await projector.caught_up(poison.position, timeout=3600)
         assert await projector.caught_up(poison.position, timeout=3600, despite_failed=True), "reads of others go on"
@@ -124,7 +124,7 @@ async def test_a_skipped_event_stays_skipped(store: EventStore, sql: psycopg.Con
         await store.append(counted(stream, 0, 1), context())
         poison = await store.append(counted(stream, 1, POISON), context())
         after = await store.append(counted(stream, 2, 2), context())
-        await eventually(lambda: failed(projector), "it is told")
+        await eventually(lambda: failed(projector), "the failure is recorded")
         skipped = await skip(store, "tallies_v1", poison.position, reason="ticket 12", actor="operator:me")
         assert (skipped.position, skipped.reason, skipped.actor) == (poison.position, "ticket 12", "operator:me")
         assert "this fold has a bug" in skipped.error
@@ -162,7 +162,7 @@ async def test_a_repeated_transient_error_of_one_event_stops_its_table(
         poison = await store.append(counted(poisoned, 1, POISON), context())
         after = await store.append(counted(healthy, 0, 2, 3), context())
         assert await projector.caught_up(after.position, PATIENCE, [SUMS.table, STEPS.table])
-        await eventually(lambda: failed(projector), "it is told")
+        await eventually(lambda: failed(projector), "the failure is recorded")
         lag = {table.name: table for table in await projector.lag()}
         assert [lag[table.table].status for table in (TALLIES, SUMS, STEPS)] == ["failed", "live", "live"]
         assert lag[TALLIES.table].position == before.position
@@ -207,7 +207,7 @@ async def test_an_undecodable_event_stops_the_tables_of_its_type(store: EventSto
         )
         after = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(after.position, PATIENCE, [uncounted.table])
-        await eventually(lambda: failed(projector), "it is told")
+        await eventually(lambda: failed(projector), "the failure is recorded")
         await skip(store, STEPS.table, after.position - 1, reason="no event", actor="operator:me")
         await eventually(lambda: healed(projector, after.position), "it goes on")
     assert sql.execute("select position from steps_v1 order by 1").fetchall() == [

@@ -22,7 +22,7 @@ def forget(sql: psycopg.Connection, table: str) -> None:
 
 async def test_a_process_records_its_tables(store: EventStore) -> None:
     async with projecting(store, TALLIES, SUMS):
-        await eventually(lambda: is_recorded(store, "tallies_v1"), "it is seen")
+        await eventually(lambda: is_recorded(store, "tallies_v1"), "its use is recorded")
     (sums, tallies) = await table_usage.list_usage(store)
     assert (sums.name, tallies.name) == ("sums_v1", "tallies_v1")
     assert await table_usage.list_unused(store) == []
@@ -38,7 +38,7 @@ async def test_an_unused_version_is_dropped(store: EventStore, sql: psycopg.Conn
     async with projecting(store, TALLIES, SUMS) as projector:
         appended = await store.append(counted(uuid4(), 0, 1), context())
         assert await projector.caught_up(appended.position, PATIENCE)
-        await eventually(lambda: is_recorded(store, "tallies_v1"), "it is seen")
+        await eventually(lambda: is_recorded(store, "tallies_v1"), "its use is recorded")
     forget(sql, "tallies_v1")
     second = replace(TALLIES, version=2)
     async with projecting(store, second):
