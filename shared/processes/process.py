@@ -13,7 +13,7 @@ from shared.backoff import Backoff
 from shared.contracts.event import Event, event_type
 from shared.eventstore import EventStore, RecordedEvent, StoreUnavailable, UndecodedEvent
 from shared.eventstore.checkpoints import checkpoint, set_checkpoint
-from shared.eventstore.epochs import Epoch, WentBack
+from shared.eventstore.epochs import WentBack
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.eventstore.watermarks import HEAD_WATERMARK
@@ -25,7 +25,7 @@ from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
 from shared.processes.local_event import LocalEvent, decode, read_parked
 from shared.progress import Progress
-from shared.stopping import Group, unless
+from shared.stopping import Group
 
 IN_FLIGHT = 256
 """Events that may be in flight; more are read when there is room."""
@@ -96,8 +96,6 @@ class ProcessRunner:
         self._read_to = 0
         self._moved, self._reacted = asyncio.Event(), asyncio.Event()
         """Set when the checkpoint may have moved; the second when that took a call of `react`."""
-        self._restart: asyncio.Event | None = None
-        store.on_epoch(self._went_back)
         self.active = False
 
     def _new_in_flight(self, tasks: Group) -> InFlight[int]:
@@ -119,13 +117,12 @@ class ProcessRunner:
         await run_as_leader(self.store, f"process:{self.process.name}", self._lead)
 
     async def _lead(self, lease: Lease) -> None:
-        """Begins from the checkpoint; nothing that is remembered outlives the lease or the store's epoch."""
+        """Begins from the checkpoint. It starts over when the store went back: each lease is lost then (`lose_all`)."""
         self.handler.lease = lease
         await self.handler.load()
         self._read_to = await self._checkpoint()
         if self.process.begin is not None:
             await self.process.begin()
-        self._restart = asyncio.Event()
         self.active = True
         try:
             async with Group() as tasks:
@@ -135,9 +132,8 @@ class ProcessRunner:
                 tasks.create_task(self._give_up())
                 for loop in self.process.beside:
                     tasks.create_task(loop())
-                await unless(self._restart, self._follow())
-                raise WentBack(self.store.epochs.latest.number)  # noqa: TRY301 - ends the group
-        except* WentBack:
+                await self._follow()
+        except* WentBack:  # raised to a loop of `beside`; the lease is lost, too
             log.warning("process_starts_over", process=self.process.name, reason="its store went back")
         except* LostDependency:
             log.warning("process_gives_up", process=self.process.name)
@@ -156,10 +152,6 @@ class ProcessRunner:
             await self.process.lost()
             raise LostDependency
 
-    def _went_back(self, _: Epoch) -> None:
-        if self._restart is not None:
-            self._restart.set()
-
     async def _follow(self) -> None:
         """Takes the store's events in order, when there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
@@ -177,9 +169,9 @@ class ProcessRunner:
                 await self.store.watermarks.wait_beyond(HEAD_WATERMARK, read_to)
 
     async def _read(self) -> tuple[list[LocalEvent], int]:
-        """Reads undecoded events, so that one that can't be decoded stops only its own stream; also where they end.
+        """The next events, undecoded, so that one that can't be decoded stops only its own stream; and where they end.
 
-        Those that other followers of this process read, too, are decoded once for all.
+        Events that other followers of this process read, too, are decoded once for all of them.
         """
         recent = await self.store.follow_held(self._read_to, PAGE, self._types)
         if recent is not None:
