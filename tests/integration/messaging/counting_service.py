@@ -1,4 +1,7 @@
-"""A service to be killed: `python -m tests.integration.messaging.counting_service DSN NATS_URL NAME`."""
+"""A service to be killed: `python -m tests.integration.messaging.counting_service DSN NATS_URL NAME`.
+
+It records what it handles in its own store, slowly, and prints `active` when it leads.
+"""
 
 import asyncio
 import sys

@@ -45,7 +45,9 @@ async def say(store: EventStore) -> None:
         await store.append([StreamAppend(uuid4(), 0, [Text("x" * SIZE)])], Context(uuid4(), "tester"))
 
 
-async def test_a_consumers_bytes_in_flight_are_bounded(owner: EventStore, service: EventStore, nats_url: str) -> None:
+async def test_the_bytes_in_flight_of_a_consumer_are_bounded(
+    owner: EventStore, service: EventStore, nats_url: str
+) -> None:
     slow = Slow()
     consumer = runner(service, nats_url, slow, events=(Text,), max_bytes=MOST)
     await say(owner)
@@ -55,7 +57,7 @@ async def test_a_consumers_bytes_in_flight_are_bounded(owner: EventStore, servic
     assert (consumer.window.held, consumer.window.bytes) == (0, 0)
 
 
-async def test_a_processs_bytes_in_flight_are_bounded(owner: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bytes_in_flight_of_a_process_are_bounded(owner: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Except for the event that exceeds the bound."""
     monkeypatch.setattr(processes, "IN_FLIGHT_BYTES", MOST)
     slow = Slow()

@@ -96,7 +96,7 @@ async def test_a_rejected_event_is_withheld(owner: EventStore, service: EventSto
 
 
 async def test_a_rejected_event_in_the_middle_of_a_batch_is_found(owner: EventStore, nats_url: str) -> None:
-    """Only the last message of a batch is acknowledged at first; then each one is sent alone."""
+    """Only the last message of a batch is acknowledged at first, then each one."""
     async with connected(nats_url, "test") as client:
         js = client.jetstream()
         publisher = relay(owner, nats_url)
