@@ -95,7 +95,7 @@ class StoreAndModel(RuleBasedStateMachine):
         assert (appended.versions, appended.replayed) == ({stream: len(self.model[stream])}, False)
         return command_context, appends, appended
 
-    @rule(target=commands, at=st.integers(0, 1), one=streams, two=streams, events=EVENTS)
+    @rule(target=commands, at=st.integers(0, 1), first=streams, second=streams, events=EVENTS)
     def append_to_two(
         self, at: int, first: UUID, second: UUID, events: list[Event]
     ) -> tuple[Context, list[StreamAppend], Appended]:
