@@ -20,7 +20,8 @@ from shared.stopping import stop
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 IDEMPOTENT = READS | {"PUT", "DELETE"}
-COMMAND_KEYS = frozenset({b"idempotency-key", b"if-match"})
+IDEMPOTENCY_KEY = frozenset({b"idempotency-key"})
+COMMAND_KEYS = IDEMPOTENCY_KEY | {b"if-match"}
 """Headers by which a service recognises a command that it has already done."""
 BODY_CHECK_SECONDS = 0.5
 """Seconds between two checks whether a body is still being sent."""

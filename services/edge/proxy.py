@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 
-from services.edge.attempts import COMMAND_KEYS, Attempts, ServiceRequest
+from services.edge.attempts import COMMAND_KEYS, IDEMPOTENCY_KEY, Attempts, ServiceRequest
 from services.edge.exchange import Exchange
 from services.edge.headers import request_headers
 from services.edge.limits import Limits
@@ -50,7 +50,7 @@ class Proxy:
         user = await self._authenticated(scope, rule)
         most = rule.body or (self.limits.upload if rule.upload else self.limits.body)
         body = RequestBody(list(scope["headers"]), receive, most, self.limits.idle)
-        request = self._service_request(scope, method, raw_path, body, user)
+        request = self._service_request(scope, method, raw_path, body, user, rule)
         key, after = None, None
         if user is not None and rule.shared and method == "GET" and body.is_small:
             key, after = StreamKey(user.user_id, frozenset(user.roles), raw_path), requested_start(scope)
@@ -74,8 +74,9 @@ class Proxy:
         return principal
 
     def _service_request(
-        self, scope: HTTPScope, method: str, raw_path: str, body: RequestBody, user: Principal | None
+        self, scope: HTTPScope, method: str, raw_path: str, body: RequestBody, user: Principal | None, rule: Rule
     ) -> ServiceRequest:
+        command_keys = COMMAND_KEYS if rule.if_match_repeats else IDEMPOTENCY_KEY
         query = scope["query_string"].decode("latin-1")
         headers = request_headers(scope, request_trace(scope))
         if user is not None and (positions := self.positions.of(user.user_id)):
@@ -85,6 +86,6 @@ class Proxy:
             f"{raw_path}?{query}" if query else raw_path,
             headers,
             body,
-            has_command_key=any(name in COMMAND_KEYS for name, _ in scope["headers"]),
+            has_command_key=any(name in command_keys for name, _ in scope["headers"]),
             limits=self.limits,
         )

@@ -30,6 +30,8 @@ class Rule:
     """Accepts bodies up to the upload limit instead of the usual one."""
     body: int | None = None
     """The limit of a body in bytes, if it is neither the usual one nor that of uploads."""
+    if_match_repeats: bool = True
+    """Whether a command with If-Match is safe to repeat: not where it does not change what the header is about."""
     shared: bool = False
     """A stream of events that is read once for all its followers."""
     internal: bool = False
@@ -43,7 +45,7 @@ RULES = (
     Rule("/collections/{}/tokens/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
-    Rule("/collections/{}/generations", Upstream.GENERATION),
+    Rule("/collections/{}/generations", Upstream.GENERATION, if_match_repeats=False),
     Rule("/api/collections/generate", Upstream.GENERATION),
     Rule("/jobs/{}/events", Upstream.GENERATION, frozenset({"GET"}), shared=True),
     Rule("/jobs/**", Upstream.GENERATION),

@@ -4,11 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.generation.broker import Broker
+from services.generation.collection_sources import CollectionSources
+from services.generation.collection_versions import CollectionVersions
 from services.generation.connected_workers import ConnectedWorkers
 from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
 from services.generation.domain.turns import Limits
 from services.generation.engine.announcement_intake import AnnouncementIntake
+from services.generation.engine.archived_collections import ArchivedCollections
 from services.generation.engine.canceller import cancel_process
 from services.generation.engine.checkpoints import Checkpoints
 from services.generation.engine.dispatch_queue import DispatchQueue
@@ -67,13 +70,12 @@ async def build(runtime: Runtime) -> Parts:
     handlers = CommandHandlers(runtime.store, runtime.clock, runtime.new_id)
     await import_workflows(handlers, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
     broker, signer = _broker(settings), _signer(settings)
-    workers = ConnectedWorkers()
+    workers, versions = ConnectedWorkers(), CollectionVersions(runtime.store)
     hub = JobEventHub(runtime.store, broker)
     job_requests = JobRequests(
         handlers,
-        runtime.history,
+        CollectionSources(runtime.store, versions, runtime.history, settings.adoption_wait),
         verdict_wait=settings.verdict_wait,
-        adoption_wait=settings.adoption_wait,
         available_models=lambda: announced_models(workers),
     )
     checkpoints = Checkpoints(handlers, broker)
@@ -101,12 +103,13 @@ async def build(runtime: Runtime) -> Parts:
             "job_waits": JobWaits(runtime.store, workers),
             "runtime": runtime,
         },
-        consumers=consumers(handlers, stored_files),
+        consumers=consumers(handlers, stored_files, versions),
         processes=[
             starter.process(),
             queue.process(),
             report_process(handlers),
             cancel_process(handlers),
+            ArchivedCollections(handlers, runtime.history).process(),
             WorkStopper(broker).process(),
             on_wanted_worker,
         ],

@@ -1,12 +1,15 @@
 """Events of other services → commands of this one."""
 
+from services.generation.collection_versions import CollectionVersions
 from services.generation.domain.collection_source import Adopt, Revise, SourcePosition
 from services.generation.domain.job import Authorize, Reject
 from services.generation.handlers import CommandHandlers
 from services.generation.stored_files import StoredFiles
 from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
+    CollectionArchived,
     CollectionCreated,
+    CollectionRestored,
     CollectionRetitled,
     CustodyTransferred,
     EncryptionChosen,
@@ -19,10 +22,13 @@ from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer, ReceivedEvent
 
 
-def consumers(handlers: CommandHandlers, stored_files: StoredFiles) -> list[Consumer]:
+def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: CollectionVersions) -> list[Consumer]:
     async def on_collection(recorded: ReceivedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, GENERATION_COLLECTIONS.name)
-        await handlers.adopt_collection(adoption(recorded), context)
+        if (command := adoption(recorded)) is not None:
+            await handlers.adopt_collection(command, context)
+        # Last: whoever reads this version must find the copy that belongs to it.
+        await versions.note(recorded.stream_id, recorded.version, recorded.epoch, recorded.recorded_at)
 
     async def on_hold(recorded: RecordedEvent) -> None:
         event = recorded.event
@@ -41,8 +47,8 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles) -> list[Cons
     ]
 
 
-def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
-    """The command that a collection's event is for generation's copy of it."""
+def adoption(recorded: ReceivedEvent) -> Adopt | Revise | None:  # noqa: PLR0911 - a case for each event
+    """The command that a collection's event is for generation's copy of it; None: it changes nothing of the copy."""
     source = SourcePosition(recorded.version, recorded.epoch, recorded.recorded_at)
     match recorded.event:
         case CollectionCreated() as event:
@@ -63,8 +69,10 @@ def adoption(recorded: ReceivedEvent) -> Adopt | Revise:
             return Revise(collection_id, source, encryption_enabled=encryption_enabled)
         case CustodyTransferred(collection_id, user_id, project_id):
             return Revise(collection_id, source, user_id=user_id, project_id=project_id)
+        case CollectionArchived(collection_id) | CollectionRestored(collection_id):
+            return Revise(collection_id, source, is_archived=isinstance(recorded.event, CollectionArchived))
         case _:
-            raise AssertionError(f"{recorded.type} changes nothing of a collection's source")
+            return None
 
 
 def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:

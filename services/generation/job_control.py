@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from services.generation.deciders import GENERATION, JOB
+from services.generation.collection_sources import archived_problem
+from services.generation.deciders import GENERATION, JOB, SOURCE
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
 from services.generation.domain.job import Job, Resume, Stop
@@ -55,18 +56,26 @@ class JobControl:
         """Resumes a job that has ended, and waits for the decision of credits: its state then.
 
         `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
-        Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, and
-        INSUFFICIENT_CREDITS if credits declined the hold.
+        Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the
+        collection is archived, and INSUFFICIENT_CREDITS if credits declined the hold.
         """
         job = await self.own_job(job_id, user_id)
         if not (context.repeatable and await is_recorded(self._handlers.store.pool, job_id, context)):
             check_resumable(job)
+            await self._refuse_archived(job_id)
             command = await self._planned(job_id, job, resumed_from, gids)
             await self._handlers.command_job(job_id, command, context)
         job = await self._until(job_id, self._verdict_wait, lambda job: job.status != "pending")
         if job.declined:
             raise Problem("INSUFFICIENT_CREDITS", job.error)
         return job
+
+    async def _refuse_archived(self, job_id: UUID) -> None:
+        specification = await self._handlers.job_specifications.get(job_id)
+        assert specification is not None, "a job that has ended was requested"
+        source = await self._handlers.store.load(SOURCE, specification.requested.collection_id)
+        if source.state.is_archived:
+            raise archived_problem()
 
     async def _planned(self, job_id: UUID, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> Resume:
         specification = await self._handlers.job_specifications.get(job_id)

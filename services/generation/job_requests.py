@@ -8,8 +8,9 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from services.generation.collection_sources import CollectionSources, RequiredVersion
 from services.generation.connected_workers import ConnectedWorkers
-from services.generation.deciders import JOB, SOURCE
+from services.generation.deciders import JOB
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.job.request import disowned_problem
@@ -22,17 +23,14 @@ from services.generation.dry_run_token import plan_digest, read_token, written_t
 from services.generation.handlers import CommandHandlers
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
-from shared.contracts.problem import Problem, not_found
+from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, Loaded
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.eventstore.write_position import note
-from shared.http.positions import History, not_yet_handled
 
 MAX_SAMPLE_BYTES = 256 * KIB
 """Bytes of drawn variables in one page of a dry run."""
-COLLECTIONS = "collections"
-"""The service that owns collections."""
 POLL_SECONDS = 0.02
 """Least time between two queries for events that another replica may have recorded."""
 
@@ -45,6 +43,7 @@ class PlannedJob(msgspec.Struct, frozen=True):
     definitions: Definitions
     plan: JobPlan
     token: str
+    max_queue_seconds: float | None = None
 
     def samples(self, after: int, limit: int) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
         """Generations from a place on, with their variables: MAX_SAMPLE_BYTES at most, but at least one."""
@@ -69,7 +68,7 @@ def announced_models(workers: ConnectedWorkers) -> AvailableModels:
 
 
 class JobRequests:
-    """`verdict_wait` and `adoption_wait`: seconds; as in the settings.
+    """`verdict_wait`: seconds; as in the settings.
 
     `available_models`: what connected workers announce now; None if it is not known.
     """
@@ -77,26 +76,30 @@ class JobRequests:
     def __init__(
         self,
         handlers: CommandHandlers,
-        history: History,
+        sources: CollectionSources,
         *,
         verdict_wait: float,
-        adoption_wait: float,
         available_models: Callable[[], AvailableModels] = nothing_known,
     ) -> None:
-        self._handlers, self._history = handlers, history
-        self._verdict_wait, self._adoption_wait = verdict_wait, adoption_wait
+        self._handlers, self._sources, self._verdict_wait = handlers, sources, verdict_wait
         self._available_models = available_models
 
     async def plan(
-        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context, token: str | None = None
+        self,
+        collection_id: UUID,
+        user_id: UUID,
+        request: JobRequest,
+        context: Context,
+        token: str | None = None,
+        required: RequiredVersion | None = None,
     ) -> PlannedJob:
         """Checks a request and quotes it; records nothing. `token`: that of a dry run, whose hashes are used again.
 
-        Raises Problem: NOT_FOUND, UNAVAILABLE, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED, and CONFLICT
-        if the plan is not the one that the dry run showed.
+        Raises Problem: as `CollectionSources.get`, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED, and
+        CONFLICT if the plan is not the one that the dry run showed.
         """
         dry_run = read_token(token) if token is not None else None
-        source = await self._source(collection_id, user_id)
+        source = await self._sources.get(collection_id, user_id, required)
         generation_input, count = await asyncio.to_thread(_read, source.data, request)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
         newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
@@ -113,10 +116,17 @@ class JobRequests:
                 dry_run.check(digest)
             return job_plan, written_token(seed, digest)
 
-        return PlannedJob(source, generation_input, definitions, *await asyncio.to_thread(plan))
+        job_plan, new_token = await asyncio.to_thread(plan)
+        return PlannedJob(source, generation_input, definitions, job_plan, new_token, request.max_queue_seconds)
 
     async def request(
-        self, collection_id: UUID, user_id: UUID, request: JobRequest, context: Context, token: str | None = None
+        self,
+        collection_id: UUID,
+        user_id: UUID,
+        request: JobRequest,
+        context: Context,
+        token: str | None = None,
+        required: RequiredVersion | None = None,
     ) -> tuple[UUID, Job]:
         """Requests a job, and waits for the decision of credits: the job's id and its state then.
 
@@ -125,7 +135,7 @@ class JobRequests:
         """
         job_id = job_id_of(context)
         if not await self._is_repeated(job_id, context):
-            planned = await self.plan(collection_id, user_id, request, context, token)
+            planned = await self.plan(collection_id, user_id, request, context, token, required)
             await self._record(_command(job_id, collection_id, planned), context)
         return job_id, await self._authorized(job_id)
 
@@ -171,36 +181,6 @@ class JobRequests:
                 return job
             await store.watermarks.wait_beyond(HEAD_WATERMARK, head, max(patience, 0))
 
-    async def _source(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
-        """The user's collection; one that was just created may not have arrived yet, and is waited for.
-
-        Raises NOT_FOUND only when all events that collections had published have been consumed, else UNAVAILABLE.
-        """
-        source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
-        if source is None:
-            if await self._history.first_behind({COLLECTIONS}, self._adoption_wait):
-                raise not_yet_handled(COLLECTIONS)
-            source = await self._adopted(collection_id)
-        if source is None or source.user_id != user_id:
-            raise not_found("The collection")
-        return source
-
-    async def _adopted(self, collection_id: UUID) -> CollectionSource | None:
-        loaded = await self._handlers.store.load(SOURCE, collection_id)
-        return loaded.state if loaded.version else None
-
-    async def _just_adopted(self, collection_id: UUID) -> CollectionSource | None:
-        """Waits up to `adoption_wait` for the collection: not all clients send the position that they have seen."""
-        store, loop = self._handlers.store, asyncio.get_running_loop()
-        until = loop.time() + self._adoption_wait
-        while (remaining := until - loop.time()) > 0:
-            head = store.watermarks.value(HEAD_WATERMARK)
-            if source := await self._adopted(collection_id):
-                return source
-            await asyncio.sleep(min(POLL_SECONDS, remaining))
-            await store.watermarks.wait_beyond(HEAD_WATERMARK, head, max(until - loop.time(), 0))
-        return None
-
 
 def _read(data: dict[str, Any], request: JobRequest) -> tuple[GenerationInput, int]:
     """Raises VALIDATION_FAILED for data that is not valid."""
@@ -235,4 +215,5 @@ def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJ
         quoted=plan.quoted,
         breakdown=plan.breakdown,
         encryption_enabled=source.encryption_enabled,
+        max_queue_seconds=planned.max_queue_seconds,
     )

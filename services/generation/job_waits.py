@@ -17,7 +17,7 @@ MAX_WORKING = 20_000
 """Sids of attempts in progress that a query is given."""
 SELECT_PACE: LiteralString = """
 select extract(epoch from sum(completed_at - started_at))::float8 / sum(total) from (
-  select started_at, completed_at, total from jobs_v3
+  select started_at, completed_at, total from jobs_v4
   where user_id = %s and collection_id = %s and status = 'completed' and started_at is not null and total > 0
   order by position desc limit 20) past"""
 """Seconds per generation of a user's last jobs of a collection."""

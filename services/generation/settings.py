@@ -39,7 +39,7 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     max_queue_seconds: float = 86_400.0
     """How long a step may wait for a worker. A job to which nothing else happens for so long ends as `expired`.
 
-    So does one whose credits are neither held nor refused."""
+    So does one whose credits are neither held nor refused. A request may state a shorter time of its own."""
     missing_after: float = 30.0
     """After this long, a step that was sent, and whose message and result are missing, is sent again."""
     user_concurrency: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -51,7 +51,8 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     verdict_wait: float = 2.0
     """How long a request for generations waits for the decision of credits before it answers `pending`."""
     adoption_wait: float = 2.0
-    """How long such a request waits for a collection that may just have been created, until its event is consumed."""
+    """How long such a request waits for a collection that may just have been created, until its event is consumed,
+    and for the version of it that the request states."""
 
     def workflow_limits(self) -> dict[str, int]:
         """WORKFLOW_CONCURRENCY by name. Raises ValueError with what is wrong."""

@@ -7,15 +7,7 @@ version, which is raised to begin again from the first event, or when `events` g
 
 import msgspec
 
-from shared.contracts.collections import (
-    CollectionCreated,
-    CollectionRetitled,
-    CustodyTransferred,
-    EncryptionChosen,
-    InstructionsRevised,
-    PackagePartListed,
-    PackageRequested,
-)
+from shared.contracts.collections import COLLECTION_EVENTS, PackagePartListed, PackageRequested
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -76,11 +68,8 @@ CREDITS_JOBS = ConsumerDeclaration(
 )
 """One consumer for all events of jobs, so that they are handled in order."""
 
-GENERATION_COLLECTIONS = ConsumerDeclaration(
-    "generation-collections-v2",
-    "collections",
-    (CollectionCreated, CollectionRetitled, InstructionsRevised, EncryptionChosen, CustodyTransferred),
-)
+GENERATION_COLLECTIONS = ConsumerDeclaration("generation-collections-v3", "collections", COLLECTION_EVENTS)
+"""All events of collections, also those that change nothing that generation needs: it must know each one's version."""
 GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPlaced, HoldDeclined))
 GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))
 

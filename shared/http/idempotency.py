@@ -4,7 +4,7 @@ Only events are stored: a command's id is derived from its key, and its first ev
 different request with the same key is refused.
 
 A write with If-Match needs no key: a version can be changed once only, so an equal write based on the same version is
-the same command, sent again because its response was lost.
+the same command, sent again because its response was lost. That does not hold on routes with `ANOTHER_RESOURCE`.
 """
 
 import re
@@ -21,6 +21,9 @@ from shared.eventstore import Context, EventStore
 from shared.http.auth import Principal
 from shared.http.context import command_context
 
+ANOTHER_RESOURCE = {"if_match_repeats": False}
+"""The `opt` of a write whose If-Match states a version of a resource that it does not change: an equal request is
+another command."""
 BODY_HEADERS = ("content-type", "x-filename", "x-content-sha256")
 """The headers that describe a body, and so are part of the request's fingerprint."""
 
@@ -35,7 +38,11 @@ def command_contexts(store: EventStore) -> Callable[[Request[Principal, Any, Any
         if context.repeatable:
             context = msgspec.structs.replace(context, fingerprint=await _fingerprint(request))
             await store.refuse_reuse(context)
-        elif (tag := request.headers.get("if-match")) and _ONE_TAG.fullmatch(tag):
+        elif (
+            request.route_handler.opt.get("if_match_repeats", True)
+            and (tag := request.headers.get("if-match"))
+            and _ONE_TAG.fullmatch(tag)
+        ):
             name = f"{request.method} {request.scope['path']} {tag} {await _fingerprint(request)}"
             context = msgspec.structs.replace(context, command_id=uuid5(request.user.user_id, name), repeatable=True)
         return context

@@ -39,6 +39,7 @@ class CollectionSource(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
     encryption_enabled: bool = False
     source: SourcePosition = SourcePosition(0)
+    is_archived: bool = False
 
 
 def evolve(_: CollectionSource, event: Event) -> CollectionSource:
@@ -50,6 +51,7 @@ def evolve(_: CollectionSource, event: Event) -> CollectionSource:
             data=event.data,
             encryption_enabled=event.encryption_enabled,
             source=SourcePosition(event.source_version, event.source_epoch, event.source_recorded_at),
+            is_archived=event.is_archived,
         )
     raise AssertionError(f"{event!r} is not an event of a collection's source")
 
@@ -64,6 +66,7 @@ class Adopt(msgspec.Struct, frozen=True):
     data: dict[str, Any]
     encryption_enabled: bool
     source: SourcePosition
+    is_archived: bool = False
 
 
 class Revise(msgspec.Struct, frozen=True):
@@ -76,15 +79,17 @@ class Revise(msgspec.Struct, frozen=True):
     encryption_enabled: bool | None = None
     user_id: UUID | None = None
     project_id: UUID | None = None
+    is_archived: bool | None = None
 
 
 def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     """No events if the change was taken already, or is older than one that was.
 
-    A change of owner is taken in any case: earlier releases did not consume those events, but later ones of the same
-    collection. Raises LookupError for a revision of a collection that was not adopted: its creation must come first.
+    A change of owner, and archiving, are taken in any case: earlier releases did not consume those events, but later
+    ones of the same collection. Raises LookupError for a revision of a collection that was not adopted: its creation
+    must come first.
     """
-    if state.source.covers(command.source) and not _changes_owner(command, state):
+    if state.source.covers(command.source) and not _changes_what_was_left_out(command, state):
         return []
     if isinstance(command, Revise):
         command = _revised(command, state)
@@ -100,6 +105,7 @@ def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
             source_version=source.version,
             source_epoch=source.epoch,
             source_recorded_at=source.recorded_at,
+            is_archived=command.is_archived,
         )
     ]
 
@@ -115,8 +121,11 @@ def _latest(current: SourcePosition, taken: SourcePosition) -> SourcePosition:
     return msgspec.structs.replace(taken, recorded_at=max(times, default=None))
 
 
-def _changes_owner(command: Adopt | Revise, state: CollectionSource) -> bool:
-    return isinstance(command, Revise) and command.user_id is not None and command.user_id != state.user_id
+def _changes_what_was_left_out(command: Adopt | Revise, state: CollectionSource) -> bool:
+    """Whether it is a change of a kind that earlier releases did not consume."""
+    if isinstance(command, Adopt):
+        return False
+    return command.user_id not in (None, state.user_id) or command.is_archived not in (None, state.is_archived)
 
 
 def _revised(command: Revise, state: CollectionSource) -> Adopt:
@@ -133,4 +142,5 @@ def _revised(command: Revise, state: CollectionSource) -> Adopt:
         if command.encryption_enabled is None
         else command.encryption_enabled,
         source=command.source,
+        is_archived=state.is_archived if command.is_archived is None else command.is_archived,
     )

@@ -25,18 +25,21 @@ MAX_JOBS = 200
 """Jobs that one look ends."""
 
 SELECT_WAITING_JOBS: LiteralString = """
-select job_id, round, status, array(select (sid::text || ':' || attempt) from open_steps_v2 s where s.job_id = j.job_id)
-from jobs_v3 j
-where status in ('pending', 'processing') and not is_paused and moved_at < clock_timestamp() - %s::interval
+select job_id, round, status, seconds,
+       array(select (sid::text || ':' || attempt) from open_steps_v2 s where s.job_id = j.job_id)
+from jobs_v4 j, least(j.max_queue_seconds, %s::float8) seconds
+where status in ('pending', 'processing') and not is_paused
+  and moved_at < clock_timestamp() - make_interval(secs => seconds)
   and not exists (select from open_steps_v2 s
-                  where s.job_id = j.job_id and s.ready_at > clock_timestamp() - %s::interval)
+                  where s.job_id = j.job_id and s.ready_at > clock_timestamp() - make_interval(secs => seconds))
 order by moved_at limit %s"""
+"""A job's own limit counts, if it is shorter than the one of the settings."""
 
 log = structlog.get_logger()
 
 
 class JobExpiry:
-    """`limit`: how long a job may wait, `max_queue_seconds` of the settings."""
+    """`limit`: how long a job may wait that states no shorter time itself: `max_queue_seconds` of the settings."""
 
     def __init__(self, handlers: CommandHandlers, workers: ConnectedWorkers, limit: timedelta) -> None:
         self._handlers, self._workers, self._limit = handlers, workers, limit
@@ -59,16 +62,16 @@ class JobExpiry:
 
     async def expire_waiting(self) -> None:
         """One look. The job decides again: one that has moved on to another round does not expire."""
-        rows = await self._handlers.store.pool.rows(SELECT_WAITING_JOBS, (self._limit, self._limit, MAX_JOBS))
+        rows = await self._handlers.store.pool.rows(SELECT_WAITING_JOBS, (self._limit.total_seconds(), MAX_JOBS))
         working = {f"{sid}:{attempt}" for sid, attempt in self._workers.sightings()}
-        for job_id, round_, status, attempts in rows:
+        for job_id, round_, status, seconds, attempts in rows:
             if working.isdisjoint(attempts):
-                await self._expire(job_id, round_, status)
+                await self._expire(job_id, round_, status, seconds)
 
-    async def _expire(self, job_id: UUID, round_: int, status: str) -> None:
-        hours = self._limit.total_seconds() / 3600
+    async def _expire(self, job_id: UUID, round_: int, status: str, seconds: float) -> None:
+        limit = f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds:g} seconds"
         what = "its credits" if status == "pending" else "a worker"
-        reason = f"The job has waited for {what} for more than {hours:g} hours"
+        reason = f"The job has waited for {what} for more than {limit}"
         context = Context(command_id=uuid5(job_id, f"expire:{round_}"), actor=NAME)
         log.warning("job_expired", job_id=str(job_id), status=status)
         await self._handlers.command_job(job_id, Stop("expired", reason, round_), context)

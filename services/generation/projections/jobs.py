@@ -56,7 +56,8 @@ create table {table} (
   moved_at      timestamptz not null,
   created_at    timestamptz not null,
   started_at    timestamptz,
-  completed_at  timestamptz
+  completed_at  timestamptz,
+  max_queue_seconds double precision
 );
 create index {table}_of_user on {table} (user_id, position desc);
 create index {table}_pending on {table} (created_at) where status = 'pending';
@@ -64,8 +65,8 @@ create index {table}_open on {table} (moved_at) where status in ('pending', 'pro
 
 COUNT_LONG_PENDING: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
-       (select job_id::text from jobs_v3 where status = 'pending' order by created_at limit 1)
-from jobs_v3 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %s::float8)"""
+       (select job_id::text from jobs_v4 where status = 'pending' order by created_at limit 1)
+from jobs_v4 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %s::float8)"""
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -74,7 +75,8 @@ class JobRow(msgspec.Struct, frozen=True):
     `quoted`, `held`, `captured` and `released` are sums over the job's rounds: what is held and neither captured nor
     released is held now. `ended` counts the ends that are recorded in the job's stream; `started`, `completed`,
     `failed` and `cancelled` count the events of its generations, and so agree with the table of generations.
-    `moved_at`: when the job or one of its generations last changed.
+    `moved_at`: when the job or one of its generations last changed. `max_queue_seconds`: how long it may wait; None:
+    as in the settings.
     """
 
     job_id: UUID
@@ -101,6 +103,7 @@ class JobRow(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    max_queue_seconds: float | None = None
 
 
 EVENTS: tuple[type[JobEvent], ...] = (
@@ -247,12 +250,13 @@ def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
         created_at=recorded.recorded_at,
         started_at=None,
         completed_at=None,
+        max_queue_seconds=event.max_queue_seconds,
     )
 
 
 JOBS = Projection(
     name="jobs",
-    version=3,
+    version=4,
     row=JobRow,
     key=("job_id",),
     ddl=DDL,

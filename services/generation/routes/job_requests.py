@@ -9,14 +9,27 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Meta
 
+from services.generation.collection_sources import RequiredVersion
 from services.generation.domain.planning.job_plan import JobRequest
 from services.generation.job_requests import JobRequests, PlannedJob
+from services.generation.settings import GenerationSettings
 from shared.contracts.amounts import to_credits
 from shared.contracts.generation_input import Step
 from shared.contracts.problem import Detail, invalid
 from shared.contracts.references import walk
-from shared.http import CommandContext, Envelope, FromPath, JSONBody, User, cursor_number, encode_cursor
+from shared.http import (
+    CommandContext,
+    Envelope,
+    FromPath,
+    GivenPrecondition,
+    JSONBody,
+    Precondition,
+    User,
+    cursor_number,
+    encode_cursor,
+)
 from shared.http.amounts import Credits, ExactResponse
+from shared.http.idempotency import ANOTHER_RESOURCE
 from shared.http.positions import following
 from shared.http.problems import ProblemBody
 from shared.runtime import Runtime
@@ -27,7 +40,9 @@ class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     `variables` sets some by name; the others are drawn. `hashes`: one per generation; without them, hashes are made.
     `dry_run` answers what the job would cost and draw, and records nothing: `limit` generations, from `cursor` on.
-    `dry_run_token`: the job draws exactly what that dry run showed, or is refused.
+    `dry_run_token`: the job draws exactly what that dry run showed, or is refused. `collection_version`: the version
+    that the request is based on, as `If-Match`: it is refused if title, instructions, encryption or owner have changed
+    since. `max_queue_seconds`: how long the job may wait for its credits, its start or a worker before it expires.
     """
 
     variables: dict[str, Any] = {}
@@ -37,6 +52,8 @@ class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     dry_run_token: str | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
     cursor: str | None = None
+    collection_version: Annotated[int, Meta(ge=1)] | None = None
+    max_queue_seconds: float | None = None
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
@@ -95,7 +112,7 @@ class Quote(msgspec.Struct, frozen=True):
     "/collections/{collection_id:uuid}/generations",
     status_code=202,
     summary="Generate a collection's artwork",
-    opt=following("collections"),
+    opt=following("collections") | ANOTHER_RESOURCE,
     responses={
         200: ResponseSpec(Envelope[Quote], description="What it would be (`dry_run`)", generate_examples=False),
         402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
@@ -106,24 +123,45 @@ async def generate(
     data: JSONBody[GenerationsRequest],
     principal: User,
     context: CommandContext,
+    precondition: GivenPrecondition,
     job_requests: NamedDependency[JobRequests],
     runtime: NamedDependency[Runtime],
 ) -> Response[Envelope[AcceptedJob]]:
     """Starts a job of N generations, or with `dry_run` answers what it would cost and draw.
 
-    402 if you have too few credits. With the same `Idempotency-Key`, the same job is answered again.
+    402 if you have too few credits, 409 if the collection is archived, or has changed since `collection_version` (412
+    for `If-Match`). With the same `Idempotency-Key`, the same job is answered again.
     """
-    request = JobRequest(data.variables, data.generations, data.hashes)
+    settings = runtime.settings
+    assert isinstance(settings, GenerationSettings), "generation runs with its own settings"
+    request = JobRequest(
+        data.variables, data.generations, data.hashes, data.max_queue_seconds, settings.max_queue_seconds
+    )
+    required = required_version(data.collection_version, precondition)
+    token = data.dry_run_token
     if data.dry_run:
         if data.cursor is not None and data.dry_run_token is None:
             message = "is needed with a cursor, so that the pages are of one plan"
             raise invalid("The request is not valid", Detail("/dry_run_token", message))
         after = cursor_number(data.cursor, 0)
-        planned = await job_requests.plan(collection_id, principal.user_id, request, context, data.dry_run_token)
+        planned = await job_requests.plan(collection_id, principal.user_id, request, context, token, required)
         return ExactResponse(Envelope(_quote(planned, after, data.limit)), status_code=200)
-    job_id, job = await job_requests.request(collection_id, principal.user_id, request, context, data.dry_run_token)
-    url = events_url(runtime.settings.public_url, job_id)
+    job_id, job = await job_requests.request(collection_id, principal.user_id, request, context, token, required)
+    url = events_url(settings.public_url, job_id)
     return Response(Envelope(AcceptedJob(job_id, job.status, url)), status_code=202)
+
+
+def required_version(stated: int | None, precondition: Precondition) -> RequiredVersion | None:
+    """The version that a request states in its body or its If-Match. Raises VALIDATION_FAILED if both differ.
+
+    Of several versions in If-Match, the newest: nothing that counts has changed since the others either.
+    """
+    if stated is None:
+        return None if precondition.any_of is None else RequiredVersion(max(precondition.any_of), "header:If-Match")
+    if precondition.any_of is not None and stated not in precondition.any_of:
+        message = "is not a version that If-Match states"
+        raise invalid(f"/collection_version {message}", Detail("/collection_version", message))
+    return RequiredVersion(stated, "/collection_version")
 
 
 def events_url(public_url: str, job_id: UUID) -> str:

@@ -25,3 +25,4 @@ class CollectionAdopted(CollectionSourceEvent, frozen=True, tag="collection_adop
     source_epoch: int = 1
     source_recorded_at: datetime | None = None
     """When the event of that version was recorded there."""
+    is_archived: bool = False

@@ -57,6 +57,8 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     """Number of `job_generations_listed` events that follow, recorded in the same append."""
     breakdown: list[StepQuote] = msgspec.field(default_factory=list)
     """Which steps make up `quoted`; empty in events of early releases."""
+    max_queue_seconds: float | None = None
+    """How long the job may wait for its credits, its start or a worker, if the request states it."""
 
     @property
     def count(self) -> int:

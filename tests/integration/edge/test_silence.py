@@ -259,3 +259,14 @@ async def test_a_proxy_that_forwards_nothing_costs_nobody_an_answer(start_edge: 
             async with asyncio.timeout(20):
                 while "other" not in await goes_on(edge):
                     pass
+
+
+async def test_if_match_of_what_is_not_changed_does_not_make_a_command_repeatable(start_edge: Edge) -> None:
+    """Generations of a collection leave its version as it is: a second command would be a second job."""
+    async with silent() as hanging, serving(UpstreamStub("well")) as well:
+        edge = await start_edge(generation_url=f"{hanging.url},{well}", command_timeout=0.6, turn_after=0.1)
+        path, headers = "/collections/6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11/generations", {"If-Match": '"3"'}
+        asked = [edge.json("POST", path, headers=headers, json={}) for _ in range(2)]
+        answers = await asyncio.gather(*asked)
+        sent = hanging.requests
+    assert len([status for status, _ in answers if status == 503]) == sent == 1

@@ -42,6 +42,22 @@ async def test_a_job_whose_hold_never_comes_expires(
         assert not worker_.worked
 
 
+async def test_a_job_may_wait_for_as_long_as_its_request_states(
+    database: str, nats_url: str, tmp_path: Path, collections: Any, credits_: Any, worker_: Worker
+) -> None:
+    """At most for as long as the operator allows; other jobs wait on."""
+    worker_.may_work.clear()
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer(), max_queue_seconds=8.0) as api:
+        collection = await created(collections, FOXES)
+        refused = await api.generate(collection, max_queue_seconds=9)
+        assert refused.refusal == (400, "VALIDATION_FAILED", ["/max_queue_seconds"])
+        patient = (await api.generate(collection)).data["job_id"]
+        job_id = (await api.generate(collection, max_queue_seconds=1)).data["job_id"]
+        job = await api.ended(job_id, "expired")
+        assert job["error"].endswith("for more than 1 seconds")
+        assert (await api.job(patient))["error"] in (None, "The job has waited for a worker for more than 8 seconds")
+
+
 async def test_an_operator_pauses_and_continues_a_job(
     api: Any, collections: Any, credits_: Any, worker_: Worker
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.generation.consumers import adoption
 from services.generation.domain.collection_source import Adopt, CollectionSource, Revise, SourcePosition, decide, evolve
-from shared.contracts.collections import CustodyTransferred
+from shared.contracts.collections import CollectionArchived, CollectionPriced, CollectionRestored, CustodyTransferred
 from shared.contracts.event import event_type
 from shared.contracts.generation import CollectionAdopted
 from shared.messaging import ReceivedEvent
@@ -92,10 +92,36 @@ def test_a_new_owner_has_the_collection_and_its_project():
     assert decide(handover, late) == []
 
 
+def received(event):
+    return ReceivedEvent(9, UUID(int=1), COLLECTION, 4, event_type(event), event, b"", b"", NOON, epoch=2)
+
+
+@pytest.mark.parametrize(("event", "is_archived"), [(CollectionArchived, True), (CollectionRestored, False)])
+def test_archiving_is_taken(event, is_archived):
+    """Also when later changes were taken first: earlier releases did not consume it."""
+    command = adoption(received(event(COLLECTION)))
+    assert command == Revise(COLLECTION, at(4, 2, NOON), is_archived=is_archived)
+    assert given(CREATED, Revise(COLLECTION, at(3), is_archived=not is_archived), command).is_archived is is_archived
+    late = given(CREATED, Revise(COLLECTION, at(5), title="Owls"), Revise(COLLECTION, at(4), is_archived=True))
+    assert (late.is_archived, late.title, late.source.version) == (True, "Owls", 5)
+    assert decide(Revise(COLLECTION, at(4), is_archived=True), late) == []
+
+
+def test_an_archived_collection_stays_so_while_it_is_changed():
+    state = given(CREATED, Revise(COLLECTION, at(3), is_archived=True), Revise(COLLECTION, at(4), title="Owls"))
+    assert (state.is_archived, state.title) == (True, "Owls")
+
+
+def test_what_generation_does_not_need_changes_nothing():
+    """Its version is noted, see `collection_versions`."""
+    assert adoption(received(CollectionPriced(COLLECTION, "1.5"))) is None
+
+
 def test_a_custody_transfer_is_a_handover():
     event = CustodyTransferred(COLLECTION, UUID(int=77), UUID(int=78))
-    recorded = ReceivedEvent(9, UUID(int=1), COLLECTION, 4, event_type(event), event, b"", b"", NOON, epoch=2)
-    assert adoption(recorded) == Revise(COLLECTION, at(4, 2, NOON), user_id=UUID(int=77), project_id=UUID(int=78))
+    assert adoption(received(event)) == Revise(
+        COLLECTION, at(4, 2, NOON), user_id=UUID(int=77), project_id=UUID(int=78)
+    )
 
 
 def test_a_revision_before_the_creation_is_an_error():

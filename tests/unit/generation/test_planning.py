@@ -71,6 +71,8 @@ def test_ten_thousand_generations_are_planned():
     [
         ({"generations": 0}, "/generations"),
         ({"generations": 10_001}, "/generations"),
+        ({"max_queue_seconds": 0.5}, "/max_queue_seconds"),
+        ({"max_queue_seconds": 61, "longest_queue": 60}, "/max_queue_seconds"),
         ({"hashes": []}, "/hashes"),
         ({"hashes": ["a", ""]}, "/hashes/1"),
         ({"hashes": ["a"], "generations": 2}, "/hashes"),

@@ -22,7 +22,7 @@ MAX_INLINE = 128 * KIB
 
 
 class RequestJob(msgspec.Struct, frozen=True):
-    """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits."""
+    """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits. `max_queue_seconds`: as requested."""
 
     job_id: UUID
     user_id: UUID
@@ -37,6 +37,7 @@ class RequestJob(msgspec.Struct, frozen=True):
     encryption_enabled: bool
     breakdown: list[StepQuote] = []
     job_type: str = JOB_TYPE
+    max_queue_seconds: float | None = None
 
 
 def disowned_problem() -> Problem:
@@ -69,6 +70,7 @@ def request(command: RequestJob, state: Job) -> Sequence[Event]:
         total=len(command.generations) if others else 0,
         parts=len(others),
         breakdown=command.breakdown,
+        max_queue_seconds=command.max_queue_seconds,
     )
     listed = (JobGenerationsListed(command.job_id, number, part) for number, part in enumerate(others, start=1))
     return [requested, *listed]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +21,16 @@ from shared.contracts.problem import Detail, Problem, invalid
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """What a client asks for; None: as in the collection's own `generations`."""
+    """What a client asks for; None: as in the collection's own `generations`.
+
+    `max_queue_seconds`: how long the job may wait, at most `longest_queue`, which is the operator's limit.
+    """
 
     variables: dict[str, Any] = {}
     generations: int | None = None
     hashes: list[str] | None = None
+    max_queue_seconds: float | None = None
+    longest_queue: float = inf
 
 
 class JobPlan(msgspec.Struct, frozen=True):
@@ -114,6 +120,8 @@ def _request_faults(request: JobRequest) -> Iterator[Detail]:
         yield from hash_faults(request.hashes, "/hashes")
         if not request.hashes:
             yield Detail("/hashes", "must have a hash per generation; leave it out to have hashes made")
+    if request.max_queue_seconds is not None and not 1 <= request.max_queue_seconds <= request.longest_queue:
+        yield Detail("/max_queue_seconds", f"must be between 1 and {request.longest_queue:.15g}")
 
 
 def _hashes(
