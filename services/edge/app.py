@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 from litestar import Litestar
 
+from services.edge.create_and_generate import create_and_generate
 from services.edge.proxy import Proxy
 from services.edge.readiness import clock_check, keys_check, service_checks
 from services.edge.routes import document, jwks, proxied, viewer
@@ -69,11 +70,12 @@ def create(settings: EdgeSettings) -> Litestar:
 
     app = create_app(
         title="emprops edge",
-        route_handlers=[viewer, document, jwks, proxied],
+        route_handlers=[viewer, document, jwks, create_and_generate, proxied],
         dependencies={"settings": settings},
         authenticator=authenticator,
         readiness=readiness,
         lifespan=[connections],
+        max_body_bytes=limits.body,
         documented=False,
     )
     app.asgi_handler = WebSockets(app.asgi_handler)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any
 
+from services.edge.combined_operation import combined_operation
 from services.edge.routing import RoutingTable
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -128,7 +129,7 @@ def merge(documents: Mapping[str, Document], table: RoutingTable, *, title: str,
         for name, value in needed[service].items():
             section, _, key = names.get(name, name).partition("/")
             merged["components"].setdefault(section, {})[key] = _renamed(value, names)
-    merged["paths"] = dict(sorted(merged["paths"].items()))
+    merged["paths"] = dict(sorted((merged["paths"] | combined_operation(merged)).items()))
     return merged
 
 

@@ -87,3 +87,18 @@ class RequestBody:
                 raise self.failure
             if chunk:
                 yield chunk
+
+
+class HeldBody(RequestBody):
+    """A body that the edge has made itself: it is in memory whole, and can be sent again whatever its size."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__([(b"content-length", str(len(content)).encode())], _no_message, len(content), 0.0)
+
+    @property
+    def is_small(self) -> bool:
+        return True
+
+
+async def _no_message() -> HTTPRequestEvent:
+    raise AssertionError("a body that is in memory is not received")

@@ -45,7 +45,7 @@ OTHER_EXAMPLES: dict[str, Any] = {
     },
 }
 """Of operations whose document has none."""
-ABOUT_ITS_SUBJECT = {"publishCollection", "generate"}
+ABOUT_ITS_SUBJECT = {"publishCollection", "generate", "createAndGenerate"}
 """Operations whose refusals point into the collection that they are about, too."""
 ENDS_IT = {"publishCollection", "archiveCollection", "transferCustody"}
 """Operations after which the collection takes no others: each try gets a new one."""

@@ -32,6 +32,8 @@ OF_OPERATORS = (
 )
 ROLES = {**dict.fromkeys(OF_OPERATORS, "operator"), "upload": "worker"}
 """Whose token an operation's requests carry; a user's for all others."""
+OF_TWO_PARTS = {"createAndGenerate"}
+"""Operations that leave what their first part has made, if the second one is refused."""
 
 SELECT_RECORDED = """
 select metadata::text from (select convert_from(metadata, 'UTF8')::jsonb as metadata from events) e
@@ -108,7 +110,8 @@ class Scene:
             self.faults.append(f"{response.status} of {what}: {answer[:200]!r}")
         if response.status < 400:
             return response.status
-        self.refused.append(correlation)
+        if operation.id not in OF_TWO_PARTS:
+            self.refused.append(correlation)
         if len(answer) > MAX_ERROR_BYTES:
             self.faults.append(f"an answer of {len(answer)} bytes to {what}")
         if operation.method != "HEAD":

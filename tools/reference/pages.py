@@ -50,7 +50,8 @@ def api() -> str:
     """Every public operation, with the roles that the edge lets through."""
     rows = []
     for path, method, call in calls(METHODS, "services"):
-        if path.parts[1] == "edge" or keyword(call, "include_in_schema") is False:
+        is_edge = path.parts[1] == "edge"
+        if (is_edge and keyword(call, "summary") is None) or keyword(call, "include_in_schema") is False:
             continue
         rows += [
             (
@@ -58,10 +59,10 @@ def api() -> str:
                 method.upper(),
                 str(keyword(call, "summary") or ""),
                 path.parts[1],
-                callers(address, method, call),
+                "users" if is_edge else callers(address, method, call),
             )
             for address in texts(call)
-            if address.startswith("/") and not is_internal(address, method)
+            if address.startswith("/") and (is_edge or not is_internal(address, method))
         ]
     operations = [(f"`{method} {re.sub(r':[a-z]+}', '}', address)}`", *rest) for address, method, *rest in sorted(rows)]
     return page(

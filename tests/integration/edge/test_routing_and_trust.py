@@ -24,7 +24,6 @@ ROUTED = [
     ("GET", f"/collections/{ID}", "collections"),
     ("POST", f"/collections/{ID}/publish", "collections"),
     ("POST", f"/collections/{ID}/generations", "generation"),
-    ("POST", "/api/collections/generate", "generation"),
     ("GET", "/jobs", "generation"),
     ("GET", f"/jobs/{ID}/events", "generation"),
     ("GET", "/workflows/sketch", "generation"),
@@ -62,7 +61,8 @@ async def test_public_addresses_need_no_token(edge: EdgeClient, path: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "service"), [*ROUTED, ("POST", "/collections", ""), ("POST", "/uploads", "")]
+    ("method", "path", "service"),
+    [*ROUTED, ("POST", "/collections", ""), ("POST", "/uploads", ""), ("POST", "/api/collections/generate", "")],
 )
 async def test_all_others_need_one(edge: EdgeClient, services: Services, method: str, path: str, service: str) -> None:
     """401 from the edge itself; no service hears of it."""

@@ -16,6 +16,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "changeWorkflow": ("a workflow is registered",),
     "testWorkflow": ("a job is planned",),
     "readModels": ("models are read by their names",),
+    "createAndGenerate": ("components are given", "instructions are checked", "a job is planned", "hashes are read"),
     "remixCollection": ("components are given", "references are renamed"),
     "requestPackage": ("a package is listed", "a manifest is written", "a package is laid out", "traits are told"),
     "getCollectionMetadata": ("metadata is made",),
