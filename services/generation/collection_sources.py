@@ -67,7 +67,7 @@ class CollectionSources:
 
     async def _refuse_unknown(self, collection_id: UUID, required: RequiredVersion) -> None:
         """Unless the version is known after all that collections have published by now."""
-        if await self._history.is_behind({COLLECTIONS}, self._wait):
+        if await self._history.first_behind({COLLECTIONS}, self._wait):
             raise not_yet_handled(COLLECTIONS)
         newest = await self._versions.newest(collection_id)
         if newest < required.version:
@@ -81,7 +81,7 @@ class CollectionSources:
         """
         source = await self._adopted(collection_id) or await self._just_adopted(collection_id)
         if source is None:
-            if await self._history.is_behind({COLLECTIONS}, self._wait):
+            if await self._history.first_behind({COLLECTIONS}, self._wait):
                 raise not_yet_handled(COLLECTIONS)
             source = await self._adopted(collection_id)
         if source is None or source.user_id != user_id:

@@ -54,7 +54,7 @@ class ArchivedCollections:
         """The jobs to stop. Raises TimeoutError, which is retried, while the table of jobs is behind the event."""
         if not isinstance(recorded.event, CollectionAdopted):
             return [recorded.stream_id]
-        if not await self._history.shown(self._history.position(recorded.position), WAIT_SECONDS):
+        if not await self._history.wait_until_shown(self._history.position(recorded.position), WAIT_SECONDS):
             raise TimeoutError(f"the table of jobs does not show position {recorded.position} yet")
         rows = await self._handlers.store.pool.rows(SELECT_OPEN_JOBS_OF_COLLECTION, (collection_id,))
         return [job_id for (job_id,) in rows]
