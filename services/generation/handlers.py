@@ -63,6 +63,12 @@ class CommandHandlers:
         """Raises WORKFLOW_NOT_FOUND."""
         return await self._command_workflow(workflow.Deprecate(name, reason), context)
 
+    async def pause_workflow(
+        self, command: workflow.Pause | workflow.Unpause, context: Context
+    ) -> Handled[workflow.Workflow]:
+        """Idempotent. Raises WORKFLOW_NOT_FOUND."""
+        return await self._command_workflow(command, context)
+
     async def _command_workflow(self, command: workflow.Command, context: Context) -> Handled[workflow.Workflow]:
         return await self.store.handle(
             WORKFLOW,

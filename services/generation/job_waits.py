@@ -26,7 +26,8 @@ select extract(epoch from sum(completed_at - started_at))::float8 / sum(total) f
 class KindOfSteps(msgspec.Struct, frozen=True):
     """A job's open steps of one kind: how many, how many of them wait for the end of a backoff, and the first such end.
 
-    `ahead`: other jobs' steps of the kind that were ready earlier, and are not in progress.
+    `ahead`: other jobs' steps of the kind that were ready earlier, and are neither in progress nor paused. `paused`:
+    their workflows, if operators have paused all of these.
     """
 
     kind: str
@@ -35,20 +36,26 @@ class KindOfSteps(msgspec.Struct, frozen=True):
     delayed: int
     until: datetime | None
     ahead: int
+    paused: Sequence[str] = ()
 
 
-def waiting_for(status: str, kinds: Sequence[KindOfSteps], offered: Collection[str] | None) -> WaitingFor | None:
+def waiting_for(
+    status: str, kinds: Sequence[KindOfSteps], offered: Collection[str] | None, *, is_paused: bool = False
+) -> WaitingFor | None:
     """None for a job of which something is in progress, or that has ended. `offered`: None if it is not known."""
     if status == "pending":
         return WaitingFor("credits")
-    if status != "processing":
+    if status != "processing" or any(kind.working for kind in kinds):
         return None
-    if any(kind.working for kind in kinds):
-        return None
+    if is_paused:
+        return WaitingFor("paused")
     return _waiting_steps(kinds, offered) if kinds else WaitingFor("turn")
 
 
 def _waiting_steps(kinds: Sequence[KindOfSteps], offered: Collection[str] | None) -> WaitingFor:
+    if all(kind.paused for kind in kinds):
+        return WaitingFor("paused", workflows=sorted({name for kind in kinds for name in kind.paused}))
+    kinds = [kind for kind in kinds if not kind.paused]
     missing = [] if offered is None else [kind.kind for kind in kinds if kind.kind not in offered]
     if missing and len(missing) == len(kinds):
         return WaitingFor("unworkable", services=missing)
@@ -71,7 +78,9 @@ class JobWaits:
         now = asyncio.get_running_loop().time()
         kinds = await self._kinds(processing, now) if processing else {}
         offered = self._workers.offered_kinds(now)
-        return {job.id: waiting_for(job.status, kinds.get(job.id, []), offered) for job in jobs}
+        return {
+            job.id: waiting_for(job.status, kinds.get(job.id, []), offered, is_paused=job.is_paused) for job in jobs
+        }
 
     async def seconds_left(self, job: JobSummary, ended: int, total: int, now: datetime) -> float | None:
         """How long an unfinished job may take still; None if nothing is known.

@@ -42,7 +42,7 @@ class GenerationCounts(msgspec.Struct, frozen=True):
     cancelled: int
 
 
-Reason = Literal["credits", "unworkable", "turn", "workers", "retry"]
+Reason = Literal["credits", "unworkable", "turn", "workers", "retry", "paused"]
 
 
 class WaitingFor(msgspec.Struct, frozen=True):
@@ -50,13 +50,15 @@ class WaitingFor(msgspec.Struct, frozen=True):
 
     `reason`: `credits`: its credits are not held yet; `turn`: others' generations go first; `unworkable`: no connected
     worker does the work of `services`, and it goes on when one connects; `workers`: its steps are in the queue, behind
-    at most `steps_ahead` other ones; `retry`: the backoff after a failed attempt ends at `until`.
+    at most `steps_ahead` other ones; `retry`: the backoff after a failed attempt ends at `until`; `paused`: an operator
+    has paused the job, or each of the `workflows` that its steps wait for.
     """
 
     reason: Reason
     services: list[str] = []
     steps_ahead: int | None = None
     until: datetime | None = None
+    workflows: list[str] = []
 
 
 class JobSummary(msgspec.Struct, frozen=True):
@@ -132,6 +134,7 @@ class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow in its newest version: what a step's payload may set, and what it costs in credits.
 
     `cost` is null where a function computes it from the payload: ask with `dry_run`. `deprecated`: why, if it is.
+    `is_paused`: an operator has paused it, so no further step of it runs; `pause_reason`: why, if they said so.
     """
 
     id: UUID
@@ -142,6 +145,8 @@ class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     form: dict[str, Any]
     updated_at: datetime
     deprecated: str | None
+    is_paused: bool
+    pause_reason: str
 
 
 class WorkflowDetails(WorkflowView, frozen=True, kw_only=True):
@@ -173,6 +178,13 @@ class DeprecatedWorkflow(msgspec.Struct, frozen=True):
     name: str
     version: int
     deprecated: str
+
+
+class PausedWorkflow(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    version: int
+    is_paused: bool
 
 
 class ModelView(msgspec.Struct, frozen=True):

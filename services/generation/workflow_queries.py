@@ -16,9 +16,10 @@ from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 
 SELECT_WORKFLOWS: LiteralString = """
-select workflow_id, name, version, definition, updated_at, deprecated from workflows_v3 order by name"""
+select workflow_id, name, version, definition, updated_at, deprecated, is_paused, pause_reason
+from workflows_v4 order by name"""
 SELECT_WORKFLOW: LiteralString = """
-select workflow_id, name, version, definition, updated_at, deprecated from workflows_v3
+select workflow_id, name, version, definition, updated_at, deprecated, is_paused, pause_reason from workflows_v4
 where name = %s or workflow_id::text = %s"""
 SELECT_MODELS: LiteralString = """
 select kind, name, source_url, sha256, size from models_v1 order by kind, name"""
@@ -77,7 +78,14 @@ class WorkflowQueries:
 
 
 def _members(
-    workflow_id: UUID, name: str, version: int, document: dict[str, Any], updated_at: datetime, deprecated: str | None
+    workflow_id: UUID,
+    name: str,
+    version: int,
+    document: dict[str, Any],
+    updated_at: datetime,
+    deprecated: str | None,
+    is_paused: bool,  # noqa: FBT001 - a column
+    pause_reason: str,
 ) -> dict[str, Any]:
     kind = type_of(document)
     cost = document.get("cost")
@@ -90,6 +98,8 @@ def _members(
         "form": form_in(kind, document),
         "updated_at": updated_at,
         "deprecated": deprecated,
+        "is_paused": is_paused,
+        "pause_reason": pause_reason,
     }
 
 

@@ -9,10 +9,13 @@ only come from sending few, late. Of each kind, the next step is chosen in this 
   steps at workers, plus one for each turn of this user's that another job took. So a higher priority goes first, jobs
   of one priority run side by side, and no job waits for more than about a hundred turns.
 - Of a job's steps, the one that was ready first.
+
+Steps of jobs and workflows that an operator has paused wait, and take nobody's turn.
 """
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 import msgspec
@@ -52,10 +55,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Turns:
-    """The steps that wait for their turn, and those that were sent and have not ended."""
+    """The steps that wait for their turn, and those that were sent and have not ended.
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    `paused`: the jobs, and the workflows by name, of which no step has a turn. Its owner may change it at any time.
+    """
+
+    def __init__(self, limits: Limits | None = None, paused: AbstractSet[UUID | str] = frozenset()) -> None:
+        self._limits, self._paused = limits or Limits(), paused
         self._waiting: dict[StepKey, ReadyStep] = {}
         self._sent: dict[StepKey, ReadyStep] = {}
         self._lines: defaultdict[str, defaultdict[UUID, dict[Line, deque[ReadyStep]]]] = defaultdict(
@@ -85,6 +91,9 @@ class Turns:
     def at_workers(self, kind: str) -> int:
         """How many steps of a kind were sent and have not ended."""
         return self._at_workers[kind]
+
+    def is_paused(self, line: Line) -> bool:
+        return not self._paused.isdisjoint(line)
 
     @property
     def waiting(self) -> int:
@@ -167,9 +176,12 @@ class Turns:
             self._last_turn.pop((kind, user), None)
             self._turns.pop((kind, user), None)
             return []
-        return [entry for entry in lines.items() if self._may_run(entry[0][1])]
+        return [entry for entry in lines.items() if self._may_run(entry[0])]
 
-    def _may_run(self, workflow: str) -> bool:
+    def _may_run(self, line: Line) -> bool:
+        if self.is_paused(line):
+            return False
+        workflow = line[1]
         limit = self._limits.per_workflow.get(workflow)
         return limit is None or self._at_workers["workflow", workflow] < limit
 

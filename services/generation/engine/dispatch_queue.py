@@ -19,6 +19,7 @@ from services.generation.domain.generation import ready_at
 from services.generation.domain.generation.steps import LONGEST_RETRY_DELAY
 from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, queue_length
 from services.generation.engine.dispatcher import Dispatcher
+from services.generation.engine.pauses import Pauses
 from services.generation.engine.queued_messages import oldest_message, queued_attempts
 from services.generation.handlers import CommandHandlers, NoSuchStep
 from services.generation.processes.dispatch_steps import ENDS, EVENTS, NAME, UNSENDABLE, ready_step
@@ -74,12 +75,14 @@ class DispatchQueue:
         self._handlers, self._broker, self._dispatcher, self._workers = handlers, broker, dispatcher, workers
         self._missing_after, self._limits = missing_after, limits
         self._open_steps = OpenSteps(handlers.store)
+        self._pauses = Pauses(handlers.store)
         self._changed = asyncio.Event()
         self.resent = 0
         self._forget()
 
     def _forget(self) -> None:
-        self._turns = Turns(self._limits)
+        self._pauses.forget()
+        self._turns = Turns(self._limits, self._pauses.paused)
         self._scheduled: dict[StepKey, Scheduled] = {}
         self._of_generation: defaultdict[UUID, set[StepKey]] = defaultdict(set)
         self._kept_bytes = 0
@@ -104,13 +107,16 @@ class DispatchQueue:
 
     async def react(self, recorded: RecordedEvent) -> None:
         match recorded.event:
-            case StepScheduled():
+            case StepScheduled(job_id=job_id, workflow=workflow):
+                await self._pauses.learn(job_id, workflow)
                 self._add(recorded)
             case StepCompleted(sid=sid, attempt=attempt) | StepFailed(sid=sid, attempt=attempt):
                 self._end((sid, attempt))
             case event if isinstance(event, ENDS):
                 for key in list(self._of_generation.get(event.gid, ())):
                     self._end(key)
+            case event:
+                self._pauses.note(event)
         self._changed.set()
 
     def _add(self, recorded: RecordedEvent) -> None:
@@ -237,6 +243,7 @@ class DispatchQueue:
         known_ids = [sid for sid, _ in self._scheduled]
         rows = await self._open_steps.ready_but(known_ids, ready_before, MAX_ROWS)
         for row in rows:
+            await self._pauses.learn(row.job_id, row.workflow)
             if await self._handlers.is_current(row.gid, row.sid, row.attempt):
                 self._add(await self._read(row.gid, row.stream_version))
         self._changed.set()
@@ -282,6 +289,9 @@ class DispatchQueue:
                 continue
             if not await self._handlers.is_current(step.gid, step.sid, step.attempt):
                 self._end(step.key)
+            elif self._turns.is_paused(step.line):
+                self._sent_at.pop(step.key, None)
+                self._turns.put_back(step.key)
             elif step.key in self._sent_at:
                 log.warning("step_sent_again", sid=str(step.sid), attempt=step.attempt, job_id=str(step.job_id))
                 self.resent += 1

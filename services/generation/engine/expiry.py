@@ -1,7 +1,8 @@
 """Ends jobs that wait for too long: for their credits, for a start, or for a worker.
 
 A job waits while nothing happens to it or its generations, and no worker is seen doing one of its steps. One that an
-operator paused does not expire.
+operator paused does not expire. Nor does one whose user has steps of a workflow that is paused, or was lately: it waits
+for these, or for their end, since they count in the user's share.
 """
 
 import asyncio
@@ -26,12 +27,16 @@ MAX_JOBS = 200
 
 SELECT_WAITING_JOBS: LiteralString = """
 select job_id, round, status, seconds,
-       array(select (sid::text || ':' || attempt) from open_steps_v2 s where s.job_id = j.job_id)
+       array(select (sid::text || ':' || attempt) from open_steps_v3 s where s.job_id = j.job_id)
 from jobs_v4 j, least(j.max_queue_seconds, %s::float8) seconds
 where status in ('pending', 'processing') and not is_paused
   and moved_at < clock_timestamp() - make_interval(secs => seconds)
-  and not exists (select from open_steps_v2 s
+  and not exists (select from open_steps_v3 s
                   where s.job_id = j.job_id and s.ready_at > clock_timestamp() - make_interval(secs => seconds))
+  and not (status = 'processing' and exists (
+    select from open_steps_v3 s join workflows_v4 w on w.name = s.workflow join jobs_v4 other on other.job_id = s.job_id
+    where other.user_id = j.user_id
+      and (w.is_paused or w.pause_moved_at > clock_timestamp() - make_interval(secs => seconds))))
 order by moved_at limit %s"""
 """A job's own limit counts, if it is shorter than the one of the settings."""
 

@@ -143,6 +143,8 @@ class GenerationStarter:
             self._causes[job.job_id] = msgspec.structs.replace(cause, runs=runs)
             if state.is_paused:
                 self._paused.add(job.job_id)
+            else:  # it may have been paused in an earlier round
+                self._paused.discard(job.job_id)
         else:
             self._note_job_end(job.job_id, cause.round)
         self._changed.set()

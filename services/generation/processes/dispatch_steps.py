@@ -10,17 +10,24 @@ from shared.contracts.generation import (
     GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
+    JobPaused,
+    JobResumed,
+    JobUnpaused,
     StepCompleted,
     StepError,
     StepFailed,
     StepScheduled,
+    WorkflowPaused,
+    WorkflowUnpaused,
 )
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 
 NAME = "dispatch-steps-v1"
 ENDS = (GenerationCompleted, GenerationFailed, GenerationCancelled)
 """Of a generation: nothing of it is sent any more."""
-EVENTS = (StepScheduled, StepCompleted, StepFailed, *ENDS)
+PAUSES = (JobPaused, JobUnpaused, JobResumed, WorkflowPaused, WorkflowUnpaused)
+"""By operators. A job that is resumed is no longer paused."""
+EVENTS = (StepScheduled, StepCompleted, StepFailed, *ENDS, *PAUSES)
 UNSENDABLE = StepError("DISPATCH_FAILED", "The step can't be sent to a worker: see the service's log", retryable=True)
 TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)
 NO_CHECKPOINT = CheckpointState()

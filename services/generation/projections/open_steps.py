@@ -20,6 +20,7 @@ create table {table} (
   attempt          integer not null,
   workflow_type    text not null,
   service_required text not null,
+  workflow         text not null,
   stream_version   bigint not null,
   ready_at         timestamptz not null,
   is_delayed       boolean not null
@@ -27,28 +28,31 @@ create table {table} (
 create index {table}_ready on {table} (workflow_type, service_required, ready_at);
 create index {table}_delayed on {table} (ready_at) where is_delayed"""
 
-SELECT_ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v2)"
-COUNT_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v2"
+SELECT_ANY_OPEN_STEP: LiteralString = "select exists (select from open_steps_v3)"
+COUNT_OPEN_STEPS: LiteralString = "select count(*) from open_steps_v3"
 SELECT_READY_STEPS: LiteralString = """
-select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v2 where ready_at <= %s and not (sid = any(%s::uuid[])) order by ready_at limit %s"""
+select sid, gid, job_id, attempt, workflow_type, service_required, workflow, stream_version, ready_at, is_delayed
+from open_steps_v3 where ready_at <= %s and not (sid = any(%s::uuid[])) order by ready_at limit %s"""
 SELECT_STEPS: LiteralString = """
-select sid, gid, job_id, attempt, workflow_type, service_required, stream_version, ready_at, is_delayed
-from open_steps_v2 where sid = any(%s::uuid[])"""
+select sid, gid, job_id, attempt, workflow_type, service_required, workflow, stream_version, ready_at, is_delayed
+from open_steps_v3 where sid = any(%s::uuid[])"""
 SELECT_WAITS_OF_JOBS: LiteralString = """
 with steps as (
-  select job_id, workflow_type || '.' || service_required as kind, ready_at, sid = any(%s::uuid[]) as is_working
-  from open_steps_v2
+  select job_id, workflow_type || '.' || service_required as kind, workflow, ready_at,
+         sid = any(%s::uuid[]) as is_working, workflow in (select name from workflows_v4 where is_paused) as is_paused
+  from open_steps_v3
 ), own as (
   select job_id, kind, count(*) as steps, count(*) filter (where is_working) as working,
          count(*) filter (where ready_at > clock_timestamp()) as delayed,
          min(ready_at) filter (where ready_at > clock_timestamp()) as until,
-         min(ready_at) filter (where not is_working) as since
+         min(ready_at) filter (where not is_working) as since,
+         bool_and(is_paused) as is_paused, array_agg(distinct workflow) filter (where is_paused) as paused
   from steps where job_id = any(%s::uuid[]) group by job_id, kind
 )
 select job_id, kind, steps, working, delayed, until,
        (select count(*) from steps other where other.kind = own.kind and other.job_id <> own.job_id
-         and not other.is_working and other.ready_at < own.since)
+         and not other.is_working and not other.is_paused and other.ready_at < own.since),
+       case when is_paused then paused else '{}' end
 from own order by job_id, kind"""
 """The open steps of jobs by kind, and how many others of the kind were ready earlier; see `KindOfSteps`."""
 
@@ -62,6 +66,7 @@ class OpenStepRow(msgspec.Struct, frozen=True):
     attempt: int
     workflow_type: str
     service_required: str
+    workflow: str
     stream_version: int
     ready_at: datetime
     is_delayed: bool
@@ -114,6 +119,7 @@ def project(_: OpenStepRow | None, recorded: RecordedEvent) -> OpenStepRow | Non
         attempt=event.attempt,
         workflow_type=event.workflow_type,
         service_required=event.service_required,
+        workflow=event.workflow,
         stream_version=recorded.version,
         ready_at=ready_at(event, recorded.recorded_at),
         is_delayed=event.not_before is not None,
@@ -122,7 +128,7 @@ def project(_: OpenStepRow | None, recorded: RecordedEvent) -> OpenStepRow | Non
 
 OPEN_STEPS = Projection(
     name="open_steps",
-    version=2,
+    version=3,
     row=OpenStepRow,
     key=("sid",),
     ddl=DDL,

@@ -15,9 +15,11 @@ from services.generation.routes.workflows import (
     deprecate_workflow,
     list_models_of_workflow,
     list_workflows,
+    pause_workflow,
     read_workflow,
     register_workflow,
     test_workflow,
+    unpause_workflow,
 )
 from shared.http.amounts import ExactResponse
 
@@ -42,6 +44,8 @@ ROUTES: list[ControllerRouterHandler] = [
             register_workflow,
             change_workflow,
             deprecate_workflow,
+            pause_workflow,
+            unpause_workflow,
             test_workflow,
             list_models,
             read_models,

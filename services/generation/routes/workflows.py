@@ -6,10 +6,18 @@ import msgspec
 from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 
-from services.generation.domain.workflow import workflow_id
+from services.generation.domain.workflow import Pause, Unpause, workflow_id
 from services.generation.handlers import CommandHandlers
+from services.generation.routes.job_control import PauseRequest
 from services.generation.routes.job_requests import AcceptedJob, events_url
-from services.generation.views import DeprecatedWorkflow, ModelView, RegisteredWorkflow, WorkflowDetails, WorkflowView
+from services.generation.views import (
+    DeprecatedWorkflow,
+    ModelView,
+    PausedWorkflow,
+    RegisteredWorkflow,
+    WorkflowDetails,
+    WorkflowView,
+)
 from services.generation.workflow_queries import WorkflowQueries
 from services.generation.workflow_registry import WorkflowRegistry
 from services.generation.workflow_tests import WorkflowTests
@@ -117,6 +125,33 @@ async def deprecate_workflow(
         raise invalid("The reason is not valid", Detail("/reason", "has 1 to 500 characters"))
     state = (await handlers.deprecate_workflow(name, data.reason, context)).state
     return Envelope(DeprecatedWorkflow(workflow_id(name), name, state.version, state.deprecated or data.reason))
+
+
+@post("/workflows/{workflow:str}/pause", status_code=200, summary="Pause a workflow", opt=OPERATORS)
+async def pause_workflow(
+    workflow: FromPath[str],
+    data: JSONBody[PauseRequest],
+    context: CommandContext,
+    handlers: NamedDependency[CommandHandlers],
+) -> Envelope[PausedWorkflow]:
+    """For operators: what workers have of it goes on, and no further step of it, of any job, is sent to a worker.
+
+    Jobs that wait for it say so (`waiting_for`), and don't expire. Other steps of these jobs run. New versions are
+    paused too.
+    """
+    name = await handlers.workflow_name(workflow)
+    state = (await handlers.pause_workflow(Pause(name, data.reason), context)).state
+    return Envelope(PausedWorkflow(workflow_id(name), name, state.version, state.is_paused))
+
+
+@post("/workflows/{workflow:str}/unpause", status_code=200, summary="Continue a paused workflow", opt=OPERATORS)
+async def unpause_workflow(
+    workflow: FromPath[str], context: CommandContext, handlers: NamedDependency[CommandHandlers]
+) -> Envelope[PausedWorkflow]:
+    """For operators."""
+    name = await handlers.workflow_name(workflow)
+    state = (await handlers.pause_workflow(Unpause(name), context)).state
+    return Envelope(PausedWorkflow(workflow_id(name), name, state.version, state.is_paused))
 
 
 @post("/workflows/{workflow:str}/test", status_code=202, summary="Test a workflow", opt=OPERATORS)

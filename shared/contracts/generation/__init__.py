@@ -50,12 +50,20 @@ from shared.contracts.generation.job import (
 )
 from shared.contracts.generation.model import ModelDescribed, ModelEvent
 from shared.contracts.generation.secret import SecretDeleted, SecretEvent, SecretSet
-from shared.contracts.generation.workflow import WorkflowDeprecated, WorkflowEvent, WorkflowRegistered
+from shared.contracts.generation.workflow import (
+    WorkflowDeprecated,
+    WorkflowEvent,
+    WorkflowPaused,
+    WorkflowRegistered,
+    WorkflowUnpaused,
+)
 from shared.contracts.language import Upcaster
 
 EVENTS: tuple[type[Event], ...] = (
     WorkflowRegistered,
     WorkflowDeprecated,
+    WorkflowPaused,
+    WorkflowUnpaused,
     ModelDescribed,
     SecretSet,
     SecretDeleted,
@@ -140,7 +148,9 @@ __all__ = [
     "StoppedStep",
     "WorkflowDeprecated",
     "WorkflowEvent",
+    "WorkflowPaused",
     "WorkflowRegistered",
+    "WorkflowUnpaused",
     "generation_id",
     "hold_id",
 ]

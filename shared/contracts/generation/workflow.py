@@ -27,3 +27,18 @@ class WorkflowDeprecated(WorkflowEvent, frozen=True, tag="workflow_deprecated.v1
     workflow_id: UUID
     name: str
     reason: str
+
+
+class WorkflowPaused(WorkflowEvent, frozen=True, tag="workflow_paused.v1"):
+    """An operator paused the workflow: what is running of it goes on, and no other step of it is sent to a worker."""
+
+    workflow_id: UUID
+    name: str
+    reason: str = ""
+
+
+class WorkflowUnpaused(WorkflowEvent, frozen=True, tag="workflow_unpaused.v1"):
+    """An operator continued a paused workflow."""
+
+    workflow_id: UUID
+    name: str

@@ -49,7 +49,7 @@ async def test_a_long_queue_fails_nothing_and_runs_nothing_twice(
         job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
         await eventually(lambda: _has_open_steps(api, 3), "the steps to wait")
         async with api.store.pool.connection() as connection:
-            await connection.execute("update open_steps_v2 set ready_at = ready_at - interval '1 hour'")
+            await connection.execute("update open_steps_v3 set ready_at = ready_at - interval '1 hour'")
         await time_has_passed(5 * SHORT)
         assert await failures(api) == []
         worker_.is_silent = False
@@ -101,4 +101,4 @@ async def test_an_attempt_that_goes_on_for_too_long_is_given_up(
 
 
 async def _has_open_steps(api: Api, count: int) -> bool:
-    return await api.store.pool.rows("select count(*) from open_steps_v2", ()) == [(count,)]
+    return await api.store.pool.rows("select count(*) from open_steps_v3", ()) == [(count,)]

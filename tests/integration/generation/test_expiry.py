@@ -1,4 +1,4 @@
-"""Jobs that wait for too long expire, and operators pause jobs."""
+"""Jobs that wait for too long expire."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -6,9 +6,7 @@ from typing import Any
 
 from tests.integration.generation.test_resume import resume
 from tests.integration.generation.working import Worker
-from tests.support.apps.client import ALICE
 from tests.support.apps.generation import FOXES, created, generation_service
-from tests.support.patience import eventually
 from tests.support.tokens import TokenIssuer
 
 
@@ -56,30 +54,3 @@ async def test_a_job_may_wait_for_as_long_as_its_request_states(
         job = await api.ended(job_id, "expired")
         assert job["error"].endswith("for more than 1 seconds")
         assert (await api.job(patient))["error"] in (None, "The job has waited for a worker for more than 8 seconds")
-
-
-async def test_an_operator_pauses_and_continues_a_job(
-    api: Any, collections: Any, credits_: Any, worker_: Worker
-) -> None:
-    """What is open goes on, nothing else starts; its user may not do it."""
-    await credits_.give("100")
-    await worker_.pause()
-    job_id = (await api.generate(await created(collections, FOXES), generations=70)).data["job_id"]
-    await eventually(lambda: _started(api, job_id, 64), "a window of generations to start")
-    assert (await api.send("POST", f"/jobs/{job_id}/pause", json={})).status == 403
-    operator = {"headers": api.issuer.bearer(ALICE, roles=["operator"]), "json": {"reason": "maintenance"}}
-    answer = await api.session.post(f"{api.url}/jobs/{job_id}/pause", **operator)
-    assert (answer.status, (await answer.json())["data"]["is_paused"]) == (200, True)
-    worker_.may_work.set()
-    await eventually(lambda: _completed(api, job_id, 64), "what is open to complete")
-    assert (await api.job(job_id))["generation_counts"]["pending"] == 6
-    await api.session.post(f"{api.url}/jobs/{job_id}/unpause", headers=operator["headers"])
-    assert (await api.ended(job_id))["generation_counts"]["completed"] == 70
-
-
-async def _started(api: Any, job_id: str, count: int) -> bool:
-    return bool((await api.job(job_id))["generation_counts"]["processing"] == count)
-
-
-async def _completed(api: Any, job_id: str, count: int) -> bool:
-    return bool((await api.job(job_id))["generation_counts"]["completed"] == count)

@@ -230,4 +230,4 @@ async def test_rebuilt_tables_equal_the_live_ones(api: Api, collections, credits
         rebuilt = await rebuild(api.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0), projection.name
     async with await psycopg.AsyncConnection.connect(api.store.dsn) as connection:
-        assert await (await connection.execute("select count(*) from open_steps_v2")).fetchone() == (0,)
+        assert await (await connection.execute("select count(*) from open_steps_v3")).fetchone() == (0,)

@@ -11,8 +11,8 @@ from services.generation.views import WaitingFor
 LATER = datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def steps(kind: str, count: int = 2, *, working: int = 0, delayed: int = 0, ahead: int = 0) -> KindOfSteps:
-    return KindOfSteps(kind, count, working, delayed, LATER if delayed else None, ahead)
+def steps(kind: str, count: int = 2, *, working: int = 0, delayed: int = 0, ahead: int = 0, paused: Any = ()) -> Any:
+    return KindOfSteps(kind, count, working, delayed, LATER if delayed else None, ahead, paused)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,20 @@ def steps(kind: str, count: int = 2, *, working: int = 0, delayed: int = 0, ahea
         ("processing", [steps("a", ahead=7), steps("b")], frozenset("a"), WaitingFor("workers", ["a"], 7)),
         ("processing", [steps("a", delayed=2)], frozenset("a"), WaitingFor("retry", until=LATER)),
         ("processing", [steps("a", delayed=1, ahead=3)], frozenset("a"), WaitingFor("workers", ["a"], 3)),
+        ("processing", [steps("a", paused=["w"])], frozenset("a"), WaitingFor("paused", workflows=["w"])),
+        ("processing", [steps("a", paused=["w"])], frozenset(), WaitingFor("paused", workflows=["w"])),
+        ("processing", [steps("a", paused=["w"]), steps("b")], frozenset("ab"), WaitingFor("workers", ["b"], 0)),
+        ("processing", [steps("a", paused=["w"]), steps("b")], frozenset("a"), WaitingFor("unworkable", ["b"])),
+        ("processing", [steps("a", working=1, paused=["w"])], frozenset("a"), None),
     ],
 )
 def test_what_it_waits_for(status: str, kinds: Any, offered: Any, expected: WaitingFor | None) -> None:
     assert waiting_for(status, kinds, offered) == expected
+
+
+def test_a_paused_job_waits_for_its_operator() -> None:
+    """Also where nothing of it has started; what a worker has of it goes on."""
+    for kinds in ([], [steps("a")]):
+        assert waiting_for("processing", kinds, frozenset("a"), is_paused=True) == WaitingFor("paused")
+    assert waiting_for("processing", [steps("a", working=1)], frozenset("a"), is_paused=True) is None
+    assert waiting_for("pending", [], frozenset(), is_paused=True) == WaitingFor("credits")

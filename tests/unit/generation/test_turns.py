@@ -98,6 +98,23 @@ def test_limits_of_users_and_of_workflows() -> None:
     assert [one.job_id for one in turns.next(lambda _: 10)] == [SMALL]
 
 
+def test_what_an_operator_has_paused_has_no_turn() -> None:
+    """A job, or a workflow by its name; what is not sent yet waits until it is continued."""
+    paused: set[UUID | str] = {BIG}
+    turns = Turns(paused=paused)
+    add(turns, 2, BIG)
+    [free] = add(turns, 1, SMALL)
+    framed = step(SMALL, workflow="frame")
+    turns.add(framed)
+    paused.add("frame")
+    assert turns.next(lambda _: 10) == [free]
+    assert turns.waiting == 3
+    paused.remove("frame")
+    assert turns.next(lambda _: 10) == [framed]
+    paused.remove(BIG)
+    assert [one.job_id for one in turns.next(lambda _: 10)] == [BIG, BIG]
+
+
 def test_what_ended_or_could_not_be_sent() -> None:
     turns = Turns()
     first, second, third = add(turns, 3, BIG)

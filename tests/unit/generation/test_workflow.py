@@ -3,9 +3,9 @@
 import pytest
 
 from services.generation.cost_function import cost_functions
-from services.generation.domain.workflow import Register, Workflow, decide, evolve, workflow_id
+from services.generation.domain.workflow import Pause, Register, Unpause, Workflow, decide, evolve, workflow_id
 from services.generation.domain.workflow.cost import InvalidCost, constant_cost, step_cost
-from shared.contracts.generation import WorkflowRegistered
+from shared.contracts.generation import WorkflowPaused, WorkflowRegistered, WorkflowUnpaused
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import DEFINITIONS, after, folder
 from workers.studio.renderers.palette import BY_NAME
@@ -88,3 +88,25 @@ def test_the_sketch_form_offers_the_palettes_that_its_worker_has():
     """And leaves the choice to the worker with `auto`."""
     [palette] = [field for field in DEFINITIONS["sketch"].fields if field.id == "palette"]
     assert sorted(palette.options) == sorted(["auto", *BY_NAME])
+
+
+def test_an_operator_pauses_a_workflow_and_its_next_versions():
+    """Until it is continued. The same again does nothing."""
+
+    def when(command, state):
+        events = decide(command, state, cost_functions)
+        return events, after(evolve, state, events)
+
+    _, state = register(Workflow(), folder("sketch"))
+    assert when(Unpause("sketch"), state)[0] == []
+    events, state = when(Pause("sketch", "its API is down"), state)
+    assert events == [WorkflowPaused(workflow_id("sketch"), "sketch", "its API is down")]
+    assert when(Pause("sketch", "again"), state)[0] == []
+    _, state = register(state, folder("sketch") | {"cost": {"expression": "2"}})
+    assert (state.version, state.is_paused) == (2, True)
+    events, state = when(Unpause("sketch"), state)
+    assert events == [WorkflowUnpaused(workflow_id("sketch"), "sketch")]
+    assert not state.is_paused
+    with pytest.raises(Problem) as refused:
+        decide(Pause("nobody"), Workflow(), cost_functions)
+    assert refused.value.code == "WORKFLOW_NOT_FOUND"

@@ -1,14 +1,16 @@
 """The workflow aggregate: a definition that steps name in `nodeName`, and that a job keeps the version of."""
 
 from services.generation.domain.workflow.definition import Definition, read_definition
-from services.generation.domain.workflow.registration import Command, Deprecate, Register, decide
+from services.generation.domain.workflow.registration import Command, Deprecate, Pause, Register, Unpause, decide
 from services.generation.domain.workflow.state import Workflow, evolve, workflow_id
 
 __all__ = [
     "Command",
     "Definition",
     "Deprecate",
+    "Pause",
     "Register",
+    "Unpause",
     "Workflow",
     "decide",
     "evolve",

@@ -1,4 +1,4 @@
-"""Registering a workflow: each change of its definition is a new version. Deprecating it."""
+"""Registering a workflow: each change of its definition is a new version. Deprecating and pausing it."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from services.generation.domain.workflow.definition import read_definition
 from services.generation.domain.workflow.state import Workflow, workflow_id
 from services.generation.domain.workflow.trial import trial_faults
 from shared.contracts.event import Event
-from shared.contracts.generation import WorkflowDeprecated, WorkflowRegistered
+from shared.contracts.generation import WorkflowDeprecated, WorkflowPaused, WorkflowRegistered, WorkflowUnpaused
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.sizes import MAX_DATA, encoded_size
 
@@ -32,7 +32,16 @@ class Deprecate(msgspec.Struct, frozen=True):
     reason: str
 
 
-Command = Register | Deprecate
+class Pause(msgspec.Struct, frozen=True):
+    name: str
+    reason: str = ""
+
+
+class Unpause(msgspec.Struct, frozen=True):
+    name: str
+
+
+Command = Register | Deprecate | Pause | Unpause
 
 
 def decide(command: Command, state: Workflow, functions: CostFunctions) -> Sequence[Event]:
@@ -45,6 +54,8 @@ def decide(command: Command, state: Workflow, functions: CostFunctions) -> Seque
             return _register(command, state, functions)
         case Deprecate():
             return _deprecate(command, state)
+        case Pause() | Unpause():
+            return _pause(command, state)
     assert_never(command)
 
 
@@ -75,11 +86,22 @@ def _register(command: Register, state: Workflow, functions: CostFunctions) -> S
 
 
 def _deprecate(command: Deprecate, state: Workflow) -> Sequence[Event]:
-    if not state.version:
-        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {command.name[:100]}")
+    _check_registered(command.name, state)
     if state.deprecated:
         return []
     return [WorkflowDeprecated(workflow_id(command.name), command.name, command.reason)]
+
+
+def _pause(command: Pause | Unpause, state: Workflow) -> Sequence[Event]:
+    _check_registered(command.name, state)
+    if isinstance(command, Pause):
+        return [] if state.is_paused else [WorkflowPaused(workflow_id(command.name), command.name, command.reason)]
+    return [WorkflowUnpaused(workflow_id(command.name), command.name)] if state.is_paused else []
+
+
+def _check_registered(name: str, state: Workflow) -> None:
+    if not state.version:
+        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {name[:100]}")
 
 
 def digest_of(definition: Mapping[str, Any]) -> str:
