@@ -2,15 +2,19 @@
 
 import click
 
+from infra.cli.jobs_control import cancel, pause, unpause
+from infra.cli.jobs_list import list_
+from infra.cli.jobs_resume import resume
 from infra.cli.jobs_watch import watch
 
 
 @click.group()
 def jobs() -> None:
-    """Jobs: watch one while it runs.
+    """Jobs of all users: list, watch, cancel, resume and pause them.
 
-    The set must be running.
+    Give --data DIR of a set that runs here, or --url and a --token: an operator's, or to watch a job its user's.
     """
 
 
-jobs.add_command(watch)
+for command in (list_, watch, cancel, resume, pause, unpause):
+    jobs.add_command(command)

@@ -40,7 +40,7 @@ BAR_WIDTH = 16
 )
 @click.option("--user", type=click.UUID, help="With --data: the job's user [default: the set's development user].")
 @click.option("--url", help="A running edge, instead of a folder.")
-@click.option("--token", help="With --url: the token of the job's user.")
+@click.option("--token", help="With --url: the token of the job's user, or an operator's.")
 @json_option
 def watch(
     job_id: UUID, data: Path | None, user: UUID | None, url: str | None, token: str | None, *, as_json: bool

@@ -1,44 +1,25 @@
 """`emprops workflows`."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import click
 
+from infra.cli.api_access import call_api, server_options
 from infra.cli.escaping import escape, escape_json
-from infra.cli.options import Command, examples, fail, json_option, open_running_set
+from infra.cli.options import examples, fail, json_option
 from infra.cli.workflow_folders import WorkflowFolder, read_library
 from infra.demo.client import ApiError, Client
-from infra.embedded.keys import ensure_private_key, sign_token
-
-ANSWERS_WITHIN = 60.0
-TOKEN_SECONDS = 3_600
-
-Work = Callable[[Client], Awaitable[Any]]
 
 
 @click.group()
 def workflows() -> None:
-    """The workflows that steps name: import a component library, list, show, test and deprecate them.
+    """The workflows that steps name: import a component library, list, show, test, pause and deprecate them.
 
     Give --data DIR of a set that runs here, or --url and an operator's --token.
     """
-
-
-def server_options(command: Command) -> Command:
-    folder = click.Path(file_okay=False, path_type=Path)
-    for option in (
-        click.option("--token", help="With --url: an operator's token."),
-        click.option("--url", help="A running edge, instead of a folder."),
-        click.option("--data", type=folder, metavar="DIR", help="The folder of a set that runs here."),
-    ):
-        command = option(command)
-    return command
 
 
 @workflows.command(
@@ -70,7 +51,7 @@ def import_(
     async def register_all(client: Client) -> list[dict[str, Any]]:
         return [await _register(client, folder, dry_run=dry_run) for folder in folders]
 
-    reports = _run(data, url, token, register_all)
+    reports = call_api(data, url, token, register_all)
     if as_json:
         click.echo(escape_json(reports))
     else:
@@ -114,13 +95,13 @@ def _print_report(report: dict[str, Any]) -> None:
 @json_option
 def list_(data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
     """List the workflows in their newest versions, with what a step costs."""
-    found = _run(data, url, token, lambda client: client.call("GET", "/workflows"))
+    found = call_api(data, url, token, lambda client: client.call("GET", "/workflows"))
     if as_json:
         click.echo(escape_json(found))
         return
     for workflow in found:
         cost = "by its function" if workflow["cost"] is None else f"{workflow['cost']} credits"
-        ending = "  deprecated" if workflow["deprecated"] else ""
+        ending = "  deprecated" * bool(workflow["deprecated"]) + "  paused" * workflow["is_paused"]
         click.echo(f"{escape(workflow['name']):<32}  version {workflow['version']}  {workflow['type']}  {cost}{ending}")
 
 
@@ -129,7 +110,7 @@ def list_(data: Path | None, url: str | None, token: str | None, *, as_json: boo
 @server_options
 def show(name: str, data: Path | None, url: str | None, token: str | None) -> None:
     """Show one workflow as JSON: its definition, its form, what it makes, and what to know of its import."""
-    found = _run(data, url, token, lambda client: client.call("GET", _path(name)))
+    found = call_api(data, url, token, lambda client: client.call("GET", _path(name)))
     click.echo(escape_json(found))
 
 
@@ -143,7 +124,7 @@ def test(
 ) -> None:
     """Run one step of a workflow with its test values. The job is marked as a test, and not charged."""
     body = {"values": dict(_value(value) for value in values)}
-    job = _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/test", body))
+    job = call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/test", body))
     click.echo(json.dumps(job) if as_json else f"job {job['job_id']} {job['status']}")
 
 
@@ -153,8 +134,27 @@ def test(
 @server_options
 def deprecate(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
     """Mark a workflow as deprecated. Collections that use it still run."""
-    _run(data, url, token, lambda client: client.call("POST", f"{_path(name)}/deprecate", {"reason": reason}))
+    call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/deprecate", {"reason": reason}))
     click.echo(f"{name} is deprecated")
+
+
+@workflows.command(epilog=examples("emprops workflows pause hello --reason 'its API is down' --data data/set"))
+@click.argument("name")
+@click.option("--reason", default="", help="For its users.")
+@server_options
+def pause(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
+    """Let no other step of a workflow run, of any job. What workers have of it goes on; jobs that wait don't expire."""
+    call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/pause", {"reason": reason}))
+    click.echo(f"{name} is paused")
+
+
+@workflows.command(epilog=examples("emprops workflows unpause hello --data data/set"))
+@click.argument("name")
+@server_options
+def unpause(name: str, data: Path | None, url: str | None, token: str | None) -> None:
+    """Continue a paused workflow."""
+    call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/unpause"))
+    click.echo(f"{name} goes on")
 
 
 def _path(name: str) -> str:
@@ -169,39 +169,3 @@ def _value(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _run(data: Path | None, url: str | None, token: str | None, work: Work) -> Any:
-    """What the work answers. Ends the command if the server can't be reached, or refuses."""
-    if data is not None and url is None and token is None:
-        file = open_running_set(data)
-        url = file.url
-        token, _ = sign_token(
-            ensure_private_key(Path(file.issuer_key_file)),
-            user=file.development_user,
-            roles=("user", "operator"),
-            issuer=file.issuer,
-            audience=file.audience,
-            ttl=TOKEN_SECONDS,
-        )
-    elif data is not None or url is None or token is None:
-        fail("give --data DIR, or --url URL with an operator's --token", code=2)
-
-    async def go() -> Any:
-        async with Client(url, token, answers_within=ANSWERS_WITHIN) as client:
-            return await work(client)
-
-    try:
-        return asyncio.run(go())
-    except ApiError as error:
-        _refused(error)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        fail(f"{url} does not answer: {type(error).__name__}")
-
-
-def _refused(error: ApiError) -> NoReturn:
-    details = error.body.get("details") or []
-    fail(
-        error.body.get("detail") or str(error),
-        *(f"{detail.get('pointer')}: {detail.get('message')}" for detail in details),
-    )

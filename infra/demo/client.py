@@ -78,7 +78,7 @@ class Client:
         return await self.call("GET", path)
 
     async def items(self, path: str) -> AsyncIterator[Any]:
-        """Every item of a paginated list; `path` is without a query."""
+        """Every item of a paginated list."""
         address = path
         while True:
             page = await self._answer("GET", address)
@@ -86,7 +86,7 @@ class Client:
                 yield item
             if page["next_cursor"] is None:
                 return
-            address = f"{path}?cursor={page['next_cursor']}"
+            address = f"{path}{'&' if '?' in path else '?'}cursor={page['next_cursor']}"
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return await self.call("POST", path, {} if body is None else body, **headers)

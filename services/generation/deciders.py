@@ -19,7 +19,7 @@ SOURCE: Decider[CollectionSource] = Decider(
     state_type=CollectionSource,
 )
 JOB: Decider[Job] = Decider(
-    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=3, snapshot_every=500
+    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=4, snapshot_every=500
 )
 GENERATION: Decider[Generation] = Decider(
     name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation

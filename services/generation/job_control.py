@@ -1,4 +1,4 @@
-"""What users do to their jobs after the request: cancel and resume."""
+"""What users do to their jobs after the request, and operators to anybody's: cancel and resume."""
 
 import asyncio
 from collections import defaultdict
@@ -34,14 +34,14 @@ class JobControl:
     def __init__(self, handlers: CommandHandlers, *, cancel_wait: float, verdict_wait: float) -> None:
         self._handlers, self._cancel_wait, self._verdict_wait = handlers, cancel_wait, verdict_wait
 
-    async def own_job(self, job_id: UUID, user_id: UUID) -> Job:
-        """Raises NOT_FOUND."""
+    async def own_job(self, job_id: UUID, user_id: UUID | None) -> Job:
+        """`user_id` None: an operator may do this to any user's job. Raises NOT_FOUND."""
         state = (await self._handlers.store.load(JOB, job_id)).state
-        if state.user_id != user_id or state.status in ("", "disowned"):
+        if state.status in ("", "disowned") or user_id not in (None, state.user_id):
             raise not_found("The job")
         return state
 
-    async def cancel(self, job_id: UUID, user_id: UUID, context: Context) -> Job:
+    async def cancel(self, job_id: UUID, user_id: UUID | None, context: Context) -> Job:
         """The job when its open generations are cancelled, or still open after `cancel_wait`. Idempotent.
 
         Raises NOT_FOUND, and JOB_HAS_ENDED for a job that has ended otherwise.
@@ -51,18 +51,17 @@ class JobControl:
         return await self._until(job_id, self._cancel_wait, lambda job: job.status not in OPEN)
 
     async def resume(
-        self, job_id: UUID, user_id: UUID, resumed_from: str, gids: Sequence[UUID] | None, context: Context
+        self, job_id: UUID, user_id: UUID | None, resumed_from: str, gids: Sequence[UUID] | None, context: Context
     ) -> Job:
         """Resumes a job that has ended, and waits for the decision of credits: its state then.
 
+        What runs again is held from the job's owner, whoever resumes it; the event's actor is who did.
         `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
         Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the
         collection is archived, and INSUFFICIENT_CREDITS if credits declined the hold.
         """
         job = await self.own_job(job_id, user_id)
         if not (context.repeatable and await is_recorded(self._handlers.store.pool, job_id, context)):
-            check_resumable(job)
-            await self._refuse_archived(job_id)
             command = await self._planned(job_id, job, resumed_from, gids)
             await self._handlers.command_job(job_id, command, context)
         job = await self._until(job_id, self._verdict_wait, lambda job: job.status != "pending")
@@ -70,16 +69,18 @@ class JobControl:
             raise Problem("INSUFFICIENT_CREDITS", job.error)
         return job
 
-    async def _refuse_archived(self, job_id: UUID) -> None:
-        specification = await self._handlers.job_specifications.get(job_id)
-        assert specification is not None, "a job that has ended was requested"
-        source = await self._handlers.store.load(SOURCE, specification.requested.collection_id)
-        if source.state.is_archived:
-            raise archived_problem()
+    async def plan_resume(
+        self, job_id: UUID, user_id: UUID | None, resumed_from: str, gids: Sequence[UUID] | None
+    ) -> tuple[Job, Resume]:
+        """The job, and what a resume of it would repeat. Raises as `resume` does, except for what credits decides."""
+        job = await self.own_job(job_id, user_id)
+        return job, await self._planned(job_id, job, resumed_from, gids)
 
     async def _planned(self, job_id: UUID, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> Resume:
+        check_resumable(job)
         specification = await self._handlers.job_specifications.get(job_id)
         assert specification is not None, "a job that has ended was requested"
+        await self._refuse_archived(specification.requested.collection_id)
         _check_request(specification, job, resumed_from, gids)
         chosen = list(job.unfinished) if gids is None else list(dict.fromkeys(gids))
         chosen.sort(key=job.unfinished.__getitem__)
@@ -98,6 +99,10 @@ class JobControl:
                 for (status, cost, keep), gids_of_kind in alike.items()
             ],
         )
+
+    async def _refuse_archived(self, collection_id: UUID) -> None:
+        if (await self._handlers.store.load(SOURCE, collection_id)).state.is_archived:
+            raise archived_problem()
 
     async def _until(self, job_id: UUID, seconds: float, is_met: Callable[[Job], bool]) -> Job:
         """The job when the condition is met, or after `seconds`. The caller's next reads include what it shows."""

@@ -22,15 +22,24 @@ from shared.eventstore import EventStore
 SELECT_JOB: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
        total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
-from jobs_v4 where job_id = %s and user_id = %s"""
+from jobs_v4 where job_id = %s and (%s::uuid is null or user_id = %s::uuid)"""
 SELECT_JOBS: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
        total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
 from jobs_v4 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
 order by position desc limit %s"""
+SELECT_JOBS_OF_ALL: LiteralString = """
+select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
+       total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
+from jobs_v4 where position < %s and (%s::uuid is null or collection_id = %s::uuid)
+  and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
+order by position desc limit %s"""
 COUNT_JOBS: LiteralString = """
 select status, count(*) from jobs_v4 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
+  and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
+COUNT_JOBS_OF_ALL: LiteralString = """
+select status, count(*) from jobs_v4 where (%s::uuid is null or collection_id = %s::uuid)
   and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
 # A page ends before the generation that makes it too large, and has at least one. Sizes are columns, so the large
 # columns of the generations that are left out are not read.
@@ -66,27 +75,27 @@ class GenerationPage(msgspec.Struct, frozen=True):
 
 
 class Queries:
-    """Reads for clients: of one user's jobs."""
+    """Reads for clients: of one user's jobs, and for operators of all."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def job(self, job_id: UUID, user_id: UUID) -> tuple[JobSummary, GenerationCounts]:
-        """A user's job without its generations. Raises NOT_FOUND."""
+    async def job(self, job_id: UUID, user_id: UUID | None) -> tuple[JobSummary, GenerationCounts]:
+        """A job without its generations: a user's, or anybody's if `user_id` is None. Raises NOT_FOUND."""
         async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_JOB, (job_id, user_id))
+            await cursor.execute(SELECT_JOB, (job_id, user_id, user_id))
             row = await cursor.fetchone()
         if row is None:
             raise not_found("The job")
         return _read_job(row)[1:]
 
-    async def job_summary(self, job_id: UUID, user_id: UUID) -> JobSummary:
+    async def job_summary(self, job_id: UUID, user_id: UUID | None) -> JobSummary:
         """Raises NOT_FOUND."""
         return (await self.job(job_id, user_id))[0]
 
     async def jobs(
         self,
-        user_id: UUID,
+        user_id: UUID | None,
         *,
         before: int,
         limit: int,
@@ -94,16 +103,28 @@ class Queries:
         status: str | None,
         since: datetime | None,
     ) -> list[tuple[int, JobSummary]]:
-        """A user's jobs with their positions, below position `before`, newest first. `since`: of their request."""
+        """A user's jobs with their positions, below position `before`, newest first. `since`: of their request.
+
+        `user_id` None: those of all users. It takes time in proportion to their number: no index has their order.
+        """
         filters = (collection_id, collection_id, status, status, since, since)
         async with self._store.reader() as cursor:
-            await cursor.execute(SELECT_JOBS, (user_id, before, *filters, limit))
+            if user_id is None:
+                await cursor.execute(SELECT_JOBS_OF_ALL, (before, *filters, limit))
+            else:
+                await cursor.execute(SELECT_JOBS, (user_id, before, *filters, limit))
             return [_read_job(row)[:2] for row in await cursor.fetchall()]
 
-    async def job_counts(self, user_id: UUID, collection_id: UUID | None, since: datetime | None) -> dict[str, int]:
-        """How many jobs a user has in each status."""
+    async def job_counts(
+        self, user_id: UUID | None, collection_id: UUID | None, since: datetime | None
+    ) -> dict[str, int]:
+        """How many jobs a user has in each status; None: all users together."""
+        filters = (collection_id, collection_id, since, since)
         async with self._store.reader() as cursor:
-            await cursor.execute(COUNT_JOBS, (user_id, collection_id, collection_id, since, since))
+            if user_id is None:
+                await cursor.execute(COUNT_JOBS_OF_ALL, filters)
+            else:
+                await cursor.execute(COUNT_JOBS, (user_id, *filters))
             return {status: count async for status, count in cursor}
 
     async def generations(

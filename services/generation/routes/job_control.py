@@ -12,6 +12,7 @@ from services.generation.domain.job import Job, Pause, Unpause
 from services.generation.domain.job.state import OPEN
 from services.generation.handlers import CommandHandlers
 from services.generation.job_control import JobControl
+from services.generation.routes.owners import owner_of
 from shared.contracts.amounts import to_credits
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.amounts import Credits, ExactResponse
@@ -38,15 +39,20 @@ class ResumeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """What runs again of the generations that have not completed.
 
     `from`: `last_completed` repeats nothing that has completed, `start` all steps, and a step's id that step and what
-    depends on it. `generations`: gids; all that have not completed if it is left out.
+    depends on it. `generations`: gids; all that have not completed if it is left out. With `dry_run`, nothing is
+    recorded, and the answer says what would run again.
     """
 
     resumed_from: int | str = "last_completed"
     generations: list[UUID] | None = None
+    dry_run: bool = False
 
 
 class ResumedJob(msgspec.Struct, frozen=True):
-    """`round`: 1 for the first resume. `quoted`: of what runs again. `status`: pending until that is held."""
+    """`round`: 1 for the first resume. `quoted`: of what runs again. `status`: pending until that is held.
+
+    Of a dry run, `status` is the job's as it is.
+    """
 
     job_id: UUID
     status: str
@@ -54,6 +60,7 @@ class ResumedJob(msgspec.Struct, frozen=True):
     generations: int
     quoted: Credits
     events_url: str
+    dry_run: bool = False
 
 
 @post(
@@ -71,9 +78,9 @@ async def cancel_job(
 ) -> Response[Envelope[CancelledJob]]:
     """Stops what has not completed. What has completed is kept and charged, the rest of the hold released.
 
-    Cancelling it again gives the same answer. The job can be resumed.
+    Cancelling it again gives the same answer. The job can be resumed. Operators may cancel any user's job.
     """
-    job = await job_control.cancel(job_id, principal.user_id, context)
+    job = await job_control.cancel(job_id, owner_of(principal), context)
     return ExactResponse(Envelope(_cancelled(job_id, job)), status_code=202 if job.status in OPEN else 200)
 
 
@@ -83,6 +90,7 @@ async def cancel_job(
     summary="Resume a job",
     response_class=ExactResponse,
     responses={
+        200: ResponseSpec(Envelope[ResumedJob], description="A dry run", generate_examples=False),
         402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
         409: ResponseSpec(ProblemBody, description="There is nothing to resume", generate_examples=False),
     },
@@ -94,14 +102,21 @@ async def resume_job(
     context: CommandContext,
     job_control: NamedDependency[JobControl],
     runtime: NamedDependency[Runtime],
-) -> Envelope[ResumedJob]:
+) -> Response[Envelope[ResumedJob]]:
     """Runs the job's generations that failed or were cancelled again, with the workflows that it began with.
 
-    Only what runs again is held and charged.
+    Only what runs again is held and charged. Operators may resume any user's job, from its owner's credits.
     """
-    job = await job_control.resume(job_id, principal.user_id, str(data.resumed_from), data.generations, context)
     url = f"{runtime.settings.public_url.rstrip('/')}/jobs/{job_id}/events"
-    return Envelope(ResumedJob(job_id, job.status, job.round, job.resumed_count, to_credits(job.quoted), url))
+    owner, resumed_from = owner_of(principal), str(data.resumed_from)
+    if data.dry_run:
+        job, plan = await job_control.plan_resume(job_id, owner, resumed_from, data.generations)
+        count = sum(len(alike.gids) for alike in plan.generations)
+        planned = ResumedJob(job_id, job.status, job.next_round, count, to_credits(plan.quoted), url, dry_run=True)
+        return ExactResponse(Envelope(planned), status_code=200)
+    job = await job_control.resume(job_id, owner, resumed_from, data.generations, context)
+    resumed = ResumedJob(job_id, job.status, job.round, job.resumed_count, to_credits(job.quoted), url)
+    return ExactResponse(Envelope(resumed), status_code=202)
 
 
 class PausedJob(msgspec.Struct, frozen=True):
@@ -113,7 +128,7 @@ class PausedJob(msgspec.Struct, frozen=True):
 
 
 class PauseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`reason` is shown to the job's user."""
+    """`reason` is shown to users."""
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
@@ -131,7 +146,7 @@ async def pause_job(
     context: CommandContext,
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[PausedJob]:
-    """For operators: what is running of any user's job goes on, nothing else of it starts. It does not expire."""
+    """For operators: what workers have of any user's job goes on, and no other step of it runs. It does not expire."""
     handled = await handlers.command_job(job_id, Pause(data.reason), context)
     return Envelope(PausedJob(job_id, handled.state.status, handled.state.is_paused))
 

@@ -10,6 +10,7 @@ from litestar.response import Stream
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import MEDIA_TYPE, last_event_id, stream
 from services.generation.queries import Queries
+from services.generation.routes.owners import owner_of
 from shared.http import ApiRequest, FromPath, User
 
 
@@ -29,7 +30,7 @@ async def follow_job(
     after it, 204.
     """
     after, lost_id = last_event_id(request.headers), None
-    summary = await queries.job_summary(job_id, principal.user_id)
+    summary = await queries.job_summary(job_id, owner_of(principal))
     if after > (last := await queries.last_event(job_id)):
         # An id of another stream, or of a history that was lost in a restore: replay all.
         after, lost_id = 0, after

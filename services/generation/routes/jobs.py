@@ -1,4 +1,4 @@
-"""A user's jobs, their generations and their history."""
+"""A user's jobs, their generations and their history. Operators may read those of any user."""
 
 from datetime import datetime
 from operator import itemgetter
@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 
 from services.generation.job_waits import JobWaits
 from services.generation.queries import Queries
+from services.generation.routes.owners import owner_of
 from services.generation.views import GenerationView, HistoryEntry, JobPage, JobSummary, JobView
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note
@@ -27,6 +28,7 @@ from shared.http import (
     encode_cursor,
     next_cursor,
 )
+from shared.http.auth import check_roles
 from shared.runtime import Runtime
 
 JobStatus = Literal[
@@ -45,18 +47,23 @@ async def list_jobs(
     collection_id: FromQuery[UUID | None] = None,
     status: FromQuery[JobStatus | None] = None,
     since: FromQuery[Annotated[datetime, msgspec.Meta(tz=True)] | None] = None,
+    *,
+    all_users: FromQuery[bool] = False,
 ) -> JobPage:
     """Newest first, without their generations; `since`: those requested then or later.
 
-    With what each waits for, and how many there are in each status.
+    With what each waits for, and how many there are in each status. `all_users`, for operators: everybody's.
     """
+    if all_users:
+        check_roles(principal, {"operator"})
+    user_id = None if all_users else principal.user_id
     before = cursor_number(cursor, LAST_NUMBER)
     jobs = await queries.jobs(
-        principal.user_id, before=before, limit=limit + 1, collection_id=collection_id, status=status, since=since
+        user_id, before=before, limit=limit + 1, collection_id=collection_id, status=status, since=since
     )
     page = [summary for _, summary in jobs[:limit]]
     waits = await job_waits.of(page)
-    counts = await queries.job_counts(principal.user_id, collection_id, since)
+    counts = await queries.job_counts(user_id, collection_id, since)
     summaries = [msgspec.structs.replace(summary, waiting_for=waits[summary.id]) for summary in page]
     return JobPage(summaries, counts, next_cursor(jobs, limit, itemgetter(0)))
 
@@ -73,7 +80,7 @@ async def read_job(
 
     `/jobs/{id}/generations` has the others, after `next_cursor`. `waiting_for` says why nothing of it is in progress.
     """
-    summary, counts = await queries.job(job_id, principal.user_id)
+    summary, counts = await queries.job(job_id, owner_of(principal))
     await _note_end(summary, runtime.store)
     first = await queries.generations(job_id)
     waits = await job_waits.of([summary])
@@ -101,7 +108,7 @@ async def list_generations(
 
     With `status`, those in it when their page is read: a generation whose status changes meanwhile may be on no page.
     """
-    await _note_end(await queries.job_summary(job_id, principal.user_id), runtime.store)
+    await _note_end(await queries.job_summary(job_id, owner_of(principal)), runtime.store)
     after = cursor_number(cursor, -1)
     page = await queries.generations(job_id, after=after, limit=limit, status=status)
     return Page(page.generations, _cursor_of_place(page.last))
@@ -116,7 +123,7 @@ async def read_history(
     cursor: Cursor = None,
 ) -> Page[HistoryEntry]:
     """Every change, oldest first."""
-    await queries.job_summary(job_id, principal.user_id)
+    await queries.job_summary(job_id, owner_of(principal))
     after = cursor_number(cursor, 0)
     entries = await queries.job_history(job_id, after=after, limit=limit + 1)
     return Page([entry for _, entry in entries[:limit]], next_cursor(entries, limit, itemgetter(0)))

@@ -9,6 +9,7 @@ from nats.aio.msg import Msg
 from shared.contracts.work import WORK_STREAM, CancelRequest, WorkMessage
 from shared.messaging.connection import connected
 from tests.integration.generation.working import Worker, finished
+from tests.support.apps.client import BOB
 from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
 from tests.support.subscribing import listen
@@ -34,6 +35,17 @@ async def in_work(worker_: Worker, count: int) -> None:
 
 async def _has_worked(worker_: Worker, count: int) -> bool:
     return len(worker_.worked) >= count
+
+
+async def test_an_operator_cancels_a_users_job(api: Api, collections, credits_, worker_: Worker):
+    """Another user may not."""
+    worker_.behave = only("sketch")
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    await in_work(worker_, 4)
+    assert (await cancel(api, job_id, BOB)).code == (404, "NOT_FOUND")
+    answer = await api.send("POST", f"/jobs/{job_id}/cancel", BOB, "operator", json={})
+    assert (answer.data["status"], answer.data["cancelled"]) == ("cancelled", 2)
+    await credits_.settled(("8", "0", "2"))
 
 
 async def test_a_running_job_is_cancelled(api: Api, collections, credits_, worker_: Worker):

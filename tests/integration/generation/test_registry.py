@@ -6,6 +6,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -121,10 +122,11 @@ async def test_models_are_those_that_workflows_name_and_operators_describe(api: 
 
 
 class Terminal:
-    """Runs `emprops workflows` against the service instead of a set."""
+    """Runs `emprops` as an operator against the service instead of a set."""
 
-    def __init__(self, api: Api, folder: Path) -> None:
-        token = api.issuer.token(ALICE, "user", "operator")
+    def __init__(self, api: Api, folder: Path, user: UUID = ALICE) -> None:
+        folder.mkdir(exist_ok=True)
+        token = api.issuer.token(user, "user", "operator")
         self._options, self._folder = f"--url {api.url} --token {token}", folder
         (folder / ".venv").symlink_to(sys.prefix)
 

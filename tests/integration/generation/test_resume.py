@@ -1,12 +1,14 @@
 """Resuming a job: what completed is neither repeated nor charged again."""
 
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from shared.contracts.work import WorkMessage
 from tests.integration.generation.test_cancel import cancel, in_work, only
 from tests.integration.generation.working import Worker, failed, finished
+from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.generation import FOXES, Api, created
 
 
@@ -31,6 +33,9 @@ async def test_a_failed_job_is_resumed_after_its_last_completed_steps(api: Api, 
     job = await api.ended(job_id, "failed")
     assert (job["credits"]["captured"], job["credits"]["released"]) == (0, Decimal("2.5"))
     worker_.behave, worked = finished, len(worker_.worked)
+    shown = await resume(api, job_id, dry_run=True)
+    assert (shown.status, shown.data["status"], shown.data["dry_run"]) == (200, "failed", True)
+    assert (shown.data["round"], shown.data["generations"], shown.data["quoted"]) == (1, 2, Decimal("0.5"))
     answer = await resume(api, job_id, key="again")
     assert answer.status == 202, answer.body
     assert (answer.data["round"], answer.data["generations"], answer.data["quoted"]) == (1, 2, Decimal("0.5"))
@@ -63,6 +68,30 @@ async def test_a_cancelled_job_is_resumed(api: Api, collections, credits_, worke
     job = await api.ended(job_id)
     assert (job["credits"]["captured"], job["credits"]["released"]) == (Decimal("2.5"), Decimal("0.5"))
     await credits_.settled(("7.5", "0", "2.5"))
+
+
+async def test_an_operator_resumes_a_users_job_from_the_users_credits(api: Api, collections, credits_, worker_: Worker):
+    """Another user may not; the event says who did it."""
+    worker_.behave = failing("frame")
+    job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
+    await api.ended(job_id, "failed")
+    path = f"/jobs/{job_id}/resume"
+    assert (await api.send("POST", path, BOB, json={})).code == (404, "NOT_FOUND")
+    assert (await api.get("/jobs?all_users=true", BOB)).code == (403, "FORBIDDEN")
+    listed = await api.send("GET", "/jobs?all_users=true&status=failed", BOB, "operator")
+    assert [job["id"] for job in listed.body["data"]] == [job_id]
+    assert listed.body["counts"] == {"failed": 1}
+    assert (await api.send("GET", "/jobs", BOB, "operator")).body["data"] == []
+    for part in ("", "/generations", "/history"):
+        assert (await api.get(f"/jobs/{job_id}{part}", BOB)).code == (404, "NOT_FOUND")
+        assert (await api.send("GET", f"/jobs/{job_id}{part}", BOB, "operator")).status == 200
+    worker_.behave = finished
+    answer = await api.send("POST", path, BOB, "operator", json={})
+    assert (answer.status, answer.data["quoted"]) == (202, Decimal("0.5"))
+    await api.ended(job_id)
+    await credits_.settled(("9.5", "0", "0.5"))
+    [resumed] = [one for one in await api.store.read_stream(UUID(job_id)) if one.type == "job_resumed.v1"]
+    assert (resumed.event.user_id, resumed.context.actor) == (ALICE, f"user:{BOB}")
 
 
 @pytest.mark.parametrize(

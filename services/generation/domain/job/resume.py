@@ -18,6 +18,11 @@ class Resume(msgspec.Struct, frozen=True):
     resumed_from: str
     generations: list[ResumedGenerations]
 
+    @property
+    def quoted(self) -> int:
+        """Micro-credits."""
+        return sum(alike.cost * len(alike.gids) for alike in self.generations)
+
 
 def check_resumable(state: Job) -> None:
     """Raises JOB_NOT_RESUMABLE for a job that has not ended, has completed, or was never authorized."""
@@ -45,7 +50,7 @@ def resume(command: Resume, state: Job) -> Sequence[Event]:
         round=state.next_round,
         resumed_from=command.resumed_from,
         generations=command.generations,
-        quoted=sum(alike.cost * len(alike.gids) for alike in command.generations),
+        quoted=command.quoted,
     )
     if (size := encoded_size(event)) > MAX_PART:
         message = f"The list of what runs again takes {size} bytes, more than {MAX_PART}: resume fewer `generations`"

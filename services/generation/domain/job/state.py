@@ -82,6 +82,8 @@ class Job(msgspec.Struct, frozen=True):
     before_resume: Status = ""
     resumed: list[ResumedGenerations] = []
     """What runs again in this round, until it ends."""
+    resumed_count: int = 0
+    """How many generations run again in this round, or ran."""
     declined: bool = False
     """Whether the hold of the last resume was declined."""
     disowned: frozenset[UUID] = frozenset()
@@ -106,11 +108,6 @@ class Job(msgspec.Struct, frozen=True):
     def released(self) -> int:
         """Micro-credits of the current round's hold that were given back."""
         return 0 if self.status in OPEN else self.held - self.captured
-
-    @property
-    def resumed_count(self) -> int:
-        """How many generations run again in this round."""
-        return sum(len(alike.gids) for alike in self.resumed)
 
     @property
     def next_round(self) -> int:
@@ -201,6 +198,7 @@ def _resumed(state: Job, event: JobResumed) -> Job:
         declined=False,
         before_resume=state.status,
         resumed=event.generations,
+        resumed_count=len(places),
         is_paused=False,
     )
 
