@@ -30,6 +30,7 @@ OTHER_EXAMPLES: dict[str, Any] = {
     "registerWorkflow": {"name": "odd", "definition": DEFINITION, "type": "direct_job", "dry_run": True},
     "changeWorkflow": {"definition": DEFINITION, "dry_run": True},
     "deprecateWorkflow": {"reason": "odd"},
+    "pauseWorkflow": {"reason": "odd"},
     "testWorkflow": {"values": {"prompt": "odd"}},
     "describeModel": MODEL,
     "changeModel": MODEL,

@@ -26,6 +26,8 @@ OF_OPERATORS = (
     "registerWorkflow",
     "changeWorkflow",
     "deprecateWorkflow",
+    "pauseWorkflow",
+    "unpauseWorkflow",
     "testWorkflow",
     "describeModel",
     "changeModel",

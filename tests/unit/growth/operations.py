@@ -66,6 +66,8 @@ EXEMPT: dict[str, str] = {
     "pauseJob": ONE_NAME,
     "unpauseJob": NOTHING,
     "deprecateWorkflow": ONE_NAME,
+    "pauseWorkflow": ONE_NAME,
+    "unpauseWorkflow": NOTHING,
     "describeModel": "five values, each bounded",
     "changeModel": "five values, each bounded",
     "listModels": "models are an operator's, and few",
