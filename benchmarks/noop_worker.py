@@ -16,7 +16,7 @@ import uvloop
 from nats.aio.msg import Msg
 
 from benchmarks.pulling import arriving, settle_all
-from services.generation.broker import ensure_work_streams
+from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.generation import Output
 from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult, consumer_name, work_subject
 from shared.messaging.publishing import Publisher

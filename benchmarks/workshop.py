@@ -13,7 +13,7 @@ import uvloop
 from benchmarks.accounting import database_url
 from infra.demo.client import Client
 from infra.demo.journey import ENDED
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.eventstore import Codec, Context, EventStore
 from tests.support.running_set import RunningSet

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from benchmarks.noop_worker import noop_worker
 from benchmarks.pulling import arriving
-from services.generation.broker import ensure_work_streams
+from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.work import RESULTS_STREAM, UploadGrant, WorkContext, WorkMessage
 from shared.messaging.publishing import Publisher
 

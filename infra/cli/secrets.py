@@ -16,7 +16,7 @@ from infra.cli.escaping import cell, escape_json
 from infra.cli.history import opened_store, run
 from infra.cli.options import data_option, examples, json_option, open_running_set
 from infra.embedded.wanted import HTTP_API, want
-from services.generation.secrets import Secrets
+from services.generation.handlers.secrets import Secrets
 from shared.eventstore import Context
 
 

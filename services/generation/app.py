@@ -3,10 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-from services.generation.broker import Broker
-from services.generation.collection_sources import CollectionSources
-from services.generation.collection_versions import CollectionVersions
-from services.generation.connected_workers import ConnectedWorkers
 from services.generation.consumers import consumers
 from services.generation.deciders import DECIDERS
 from services.generation.domain.turns import Limits
@@ -25,11 +21,14 @@ from services.generation.engine.wanted_worker import wanted_worker_process
 from services.generation.engine.watchdog import Watchdog
 from services.generation.engine.work_stopper import WorkStopper
 from services.generation.event_stream.hub import JobEventHub
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.job_control import JobControl
+from services.generation.handlers.job_requests import JobRequests, announced_models
+from services.generation.handlers.secrets import Secrets
+from services.generation.handlers.workflow_import import import_workflows
+from services.generation.handlers.workflow_registry import WorkflowRegistry
+from services.generation.handlers.workflow_tests import WorkflowTests
 from services.generation.health import add_health_checks
-from services.generation.job_control import JobControl
-from services.generation.job_requests import JobRequests, announced_models
-from services.generation.job_waits import JobWaits
 from services.generation.projections.generations import GENERATIONS
 from services.generation.projections.job_events import JOB_EVENTS
 from services.generation.projections.job_history import JOB_HISTORY
@@ -37,16 +36,17 @@ from services.generation.projections.jobs import JOBS
 from services.generation.projections.models import MODELS
 from services.generation.projections.open_steps import OPEN_STEPS
 from services.generation.projections.workflows import WORKFLOWS
-from services.generation.queries import Queries
+from services.generation.queries.collection_source import CollectionSources
+from services.generation.queries.job import Queries
+from services.generation.queries.job_waits import JobWaits
+from services.generation.queries.workflow import WorkflowQueries
 from services.generation.routes import ROUTES
-from services.generation.secrets import Secrets
 from services.generation.settings import GenerationSettings
-from services.generation.stored_files import StoredFiles
-from services.generation.upload_grants import GrantSigner
-from services.generation.workflow_import import import_workflows
-from services.generation.workflow_queries import WorkflowQueries
-from services.generation.workflow_registry import WorkflowRegistry
-from services.generation.workflow_tests import WorkflowTests
+from services.generation.tables.collection_versions import CollectionVersions
+from services.generation.tables.stored_files import StoredFiles
+from services.generation.workers.broker import Broker
+from services.generation.workers.connected_workers import ConnectedWorkers
+from services.generation.workers.upload_grants import GrantSigner
 from shared.contracts.generation import EVENTS, UPCASTERS
 from shared.messaging import StreamLimits
 from shared.runtime import Parts, Runtime, ServiceDefinition

@@ -1,10 +1,10 @@
 """Events of other services → commands of this one."""
 
-from services.generation.collection_versions import CollectionVersions
 from services.generation.domain.collection_source import Adopt, Revise, SourcePosition
 from services.generation.domain.job import Authorize, Reject
-from services.generation.handlers import CommandHandlers
-from services.generation.stored_files import StoredFiles
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.tables.collection_versions import CollectionVersions
+from services.generation.tables.stored_files import StoredFiles
 from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
     CollectionArchived,

@@ -4,13 +4,13 @@ import asyncio
 
 from prometheus_client import Gauge
 
-from services.generation.broker import Broker
-from services.generation.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from services.generation.engine.dispatch_queue import DispatchQueue
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.engine.watchdog import Watchdog
 from services.generation.projections.jobs import count_long_pending
 from services.generation.projections.open_steps import OpenSteps
+from services.generation.workers.broker import Broker
+from services.generation.workers.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from shared.eventstore import EventStore
 from shared.http import NotReady
 from shared.progress import Progress

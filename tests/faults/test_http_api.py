@@ -17,8 +17,8 @@ from infra.embedded.nats import NatsServer
 from infra.embedded.nats_users import HTTP_API, HTTP_API_USER, OWNERS, service_users
 from services.generation.domain.generation import Start
 from services.generation.domain.job import RequestJob
-from services.generation.handlers import CommandHandlers
-from services.generation.secrets import Secrets
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.secrets import Secrets
 from shared.contracts.generation import (
     GenerationCompleted,
     PlannedStep,

@@ -18,7 +18,7 @@ import jwt
 from infra.demo.client import Client
 from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.set_file import ProcessInfo, SetFile, load_set
-from services.generation.upload_grants import ISSUER
+from services.generation.workers.upload_grants import ISSUER
 from tests.support.patience import NotYet, wait_for
 from tests.support.silence import SilentProxy, frozen
 

@@ -8,8 +8,8 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.generation.broker import BROKER_ERRORS, Broker
-from services.generation.connected_workers import ConnectedWorkers
+from services.generation.workers.broker import BROKER_ERRORS, Broker
+from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.backoff import Backoff
 from shared.contracts.work import Announcement
 

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from services.generation.broker import BROKER_ERRORS, Broker
+from services.generation.workers.broker import BROKER_ERRORS, Broker
 from shared.handling.retry import raise_if_cancelled
 from shared.stopping import Group
 

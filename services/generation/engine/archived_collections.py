@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.generation.deciders import SOURCE
 from services.generation.domain.job import Stop
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.stop_archived import EVENTS, NAME, REASON
 from shared.contracts.generation import CollectionAdopted, JobRequested, JobResumed
 from shared.eventstore import RecordedEvent

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from services.generation.deciders import JOB
 from services.generation.domain.job import EndGeneration, FinishStop
-from services.generation.handlers import CommandHandlers
-from services.generation.job_specifications import JobSpecification
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.cancel_generations import NAME, end_of
+from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import JobStopRequested
 from shared.eventstore import RecordedEvent
 from shared.processes import Process

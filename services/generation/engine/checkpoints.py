@@ -11,10 +11,10 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import Broker
 from services.generation.domain.generation import CheckpointState
 from services.generation.engine.answering import answer_requests
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.workers.broker import Broker
 from shared.contracts.work import RESULTS_STREAM, CheckpointAnswer, CheckpointQuery
 
 WAIT_SECONDS = 5.0

@@ -13,18 +13,18 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from services.generation.broker import Broker, raise_if_stopped
-from services.generation.connected_workers import ConnectedWorkers
 from services.generation.domain.generation import ready_at
 from services.generation.domain.generation.steps import LONGEST_RETRY_DELAY
 from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, queue_length
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.pauses import Pauses
 from services.generation.engine.queued_messages import oldest_message, queued_attempts
-from services.generation.handlers import CommandHandlers, NoSuchStep
+from services.generation.handlers.commands import CommandHandlers, NoSuchStep
 from services.generation.processes.dispatch_steps import ENDS, EVENTS, NAME, UNSENDABLE, ready_step
 from services.generation.processes.resend_steps import lost_before
 from services.generation.projections.open_steps import OPEN_STEPS, OpenSteps
+from services.generation.workers.broker import Broker, raise_if_stopped
+from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.backoff import Backoff
 from shared.contracts.generation import StepCompleted, StepFailed, StepScheduled
 from shared.eventstore import RecordedEvent

@@ -5,9 +5,8 @@ from datetime import timedelta
 import msgspec
 import nats.errors
 
-from services.generation.broker import Broker
 from services.generation.engine.checkpoints import Checkpoints
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.dispatch_steps import (
     NO_CHECKPOINT,
     TOO_LARGE,
@@ -15,7 +14,8 @@ from services.generation.processes.dispatch_steps import (
     work_message,
     work_subject,
 )
-from services.generation.upload_grants import GrantSigner
+from services.generation.workers.broker import Broker
+from services.generation.workers.upload_grants import GrantSigner
 from shared.contracts.generation import StepScheduled
 from shared.eventstore import RecordedEvent
 

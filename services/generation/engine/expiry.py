@@ -12,9 +12,9 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from services.generation.connected_workers import ConnectedWorkers
 from services.generation.domain.job import Stop
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.eventstore import Context
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import Broker
 from services.generation.domain.turns import StepKey
 from services.generation.processes.dispatch_steps import key_of_message
+from services.generation.workers.broker import Broker
 from shared.contracts.work import WORK_STREAM, work_subject
 
 

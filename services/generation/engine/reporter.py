@@ -1,6 +1,6 @@
 """Reports generations that ended to their jobs; the last one ends the job."""
 
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.report_generations import EVENTS, NAME, end_of
 from shared.contracts.generation import GenerationCompleted, GenerationFailed
 from shared.eventstore import RecordedEvent

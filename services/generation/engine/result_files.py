@@ -3,7 +3,7 @@
 import msgspec
 
 from services.generation.domain.generation.result_checks import MAX_OUTPUTS
-from services.generation.stored_files import StoredFiles
+from services.generation.tables.stored_files import StoredFiles
 from shared.contracts.generation import Output, StepError
 from shared.contracts.work import WorkResult
 

@@ -2,9 +2,9 @@
 
 from nats.aio.msg import Msg
 
-from services.generation.broker import Broker
 from services.generation.engine.answering import answer_requests
-from services.generation.secrets import NoSecret, Secrets
+from services.generation.handlers.secrets import NoSecret, Secrets
+from services.generation.workers.broker import Broker
 from shared.contracts.generation import StepError
 from shared.contracts.work import SecretAnswer, secret_subject
 

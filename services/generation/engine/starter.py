@@ -17,9 +17,7 @@ from services.generation.domain.fair_shares import OpenJob, next_starts
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Abandon
 from services.generation.engine.followers import wait_for_followers
-from services.generation.handlers import CommandHandlers
-from services.generation.job_specifications import JobSpecification
-from services.generation.open_jobs import OpenJobsTable
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import (
     EVENTS,
     NAME,
@@ -32,6 +30,8 @@ from services.generation.processes.start_generations import (
     started_counts,
     starts_of,
 )
+from services.generation.queries.job_specification import JobSpecification
+from services.generation.tables.open_jobs import OpenJobsTable
 from shared.backoff import Backoff
 from shared.contracts.generation import (
     JobAuthorized,

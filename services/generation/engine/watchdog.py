@@ -14,12 +14,12 @@ from datetime import timedelta
 
 import structlog
 
-from services.generation.broker import raise_if_stopped
-from services.generation.connected_workers import ConnectedWorkers
 from services.generation.domain.generation import LOST
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.projections.open_steps import OPEN_STEPS, OpenStepRow, OpenSteps
-from services.generation.stored_files import StoredFiles
+from services.generation.tables.stored_files import StoredFiles
+from services.generation.workers.broker import raise_if_stopped
+from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 

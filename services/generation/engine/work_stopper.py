@@ -13,8 +13,8 @@ import msgspec
 import structlog
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import BROKER_ERRORS, Broker
 from services.generation.processes.dispatch_steps import work_subject
+from services.generation.workers.broker import BROKER_ERRORS, Broker
 from shared.contracts.generation import GenerationCancelled, StoppedStep
 from shared.contracts.work import WORK_STREAM, CancelRequest, cancel_subject
 from shared.eventstore import RecordedEvent

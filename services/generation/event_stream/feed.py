@@ -9,10 +9,10 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from services.generation.broker import BROKER_ERRORS, Broker
 from services.generation.event_stream.events import JobEvent, progress_event, recorded_event
 from services.generation.event_stream.progress import ProgressLimiter
 from services.generation.projections.job_events import SELECT_EVENTS_OF_JOB
+from services.generation.workers.broker import BROKER_ERRORS, Broker
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore

@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from services.generation.broker import Broker
 from services.generation.event_stream.feed import PAGE_BYTES, PAGE_ROWS, Follower, JobFeed, is_last_page
 from services.generation.projections.job_events import JOB_EVENTS, SELECT_NEW_EVENTS, SELECT_NEWEST_POSITION
+from services.generation.workers.broker import Broker
 from shared.backoff import Backoff
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import FALLBACK

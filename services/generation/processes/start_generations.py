@@ -15,7 +15,7 @@ from services.generation.domain.generation import Start
 from services.generation.domain.job import Job
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.steps import StepOwner, plan_steps
-from services.generation.job_specifications import JobSpecification
+from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import (
     JobAuthorized,
     JobGenerationCompleted,

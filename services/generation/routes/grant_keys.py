@@ -5,7 +5,7 @@ from typing import Any
 from litestar import get
 from litestar.di import NamedDependency
 
-from services.generation.upload_grants import GrantSigner
+from services.generation.workers.upload_grants import GrantSigner
 
 
 @get("/.well-known/jwks.json", opt={"public": True}, include_in_schema=False, sync_to_thread=False)

@@ -10,8 +10,8 @@ from litestar.openapi import ResponseSpec
 
 from services.generation.domain.job import Job, Pause, Unpause
 from services.generation.domain.job.state import OPEN
-from services.generation.handlers import CommandHandlers
-from services.generation.job_control import JobControl
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.job_control import JobControl
 from services.generation.routes.owners import owner_of
 from shared.contracts.amounts import to_credits
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User

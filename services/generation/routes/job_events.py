@@ -9,7 +9,7 @@ from litestar.response import Stream
 
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import MEDIA_TYPE, last_event_id, stream
-from services.generation.queries import Queries
+from services.generation.queries.job import Queries
 from services.generation.routes.owners import owner_of
 from shared.http import ApiRequest, FromPath, User
 

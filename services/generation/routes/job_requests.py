@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Meta
 
-from services.generation.collection_sources import RequiredVersion
 from services.generation.domain.planning.job_plan import JobRequest
-from services.generation.job_requests import JobRequests, PlannedJob
+from services.generation.handlers.job_requests import JobRequests, PlannedJob
+from services.generation.queries.collection_source import RequiredVersion
 from services.generation.settings import GenerationSettings
 from shared.contracts.amounts import to_credits
 from shared.contracts.generation_input import Step

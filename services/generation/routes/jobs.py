@@ -9,10 +9,10 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from services.generation.job_waits import JobWaits
-from services.generation.queries import Queries
+from services.generation.queries.job import Queries
+from services.generation.queries.job_waits import JobWaits
 from services.generation.routes.owners import owner_of
-from services.generation.views import GenerationView, HistoryEntry, JobPage, JobSummary, JobView
+from services.generation.views.job import GenerationView, HistoryEntry, JobPage, JobSummary, JobView
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note
 from shared.http import (

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from msgspec import Meta
 
 from services.generation.domain.model import Describe
-from services.generation.handlers import CommandHandlers
-from services.generation.views import ModelView
-from services.generation.workflow_queries import WorkflowQueries
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.queries.workflow import WorkflowQueries
+from services.generation.views.workflow import ModelView
 from shared.http import CommandContext, Envelope, JSONBody, Page
 
 

@@ -8,7 +8,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from services.generation.connected_workers import ConnectedWorker, ConnectedWorkers
+from services.generation.workers.connected_workers import ConnectedWorker, ConnectedWorkers
 from shared.contracts.work import OfferedService
 from shared.http import Page
 from shared.http.positions import WITHOUT_TABLES

@@ -7,10 +7,13 @@ from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 
 from services.generation.domain.workflow import Pause, Unpause, workflow_id
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.workflow_registry import WorkflowRegistry
+from services.generation.handlers.workflow_tests import WorkflowTests
+from services.generation.queries.workflow import WorkflowQueries
 from services.generation.routes.job_control import PauseRequest
 from services.generation.routes.job_requests import AcceptedJob, events_url
-from services.generation.views import (
+from services.generation.views.workflow import (
     DeprecatedWorkflow,
     ModelView,
     PausedWorkflow,
@@ -18,9 +21,6 @@ from services.generation.views import (
     WorkflowDetails,
     WorkflowView,
 )
-from services.generation.workflow_queries import WorkflowQueries
-from services.generation.workflow_registry import WorkflowRegistry
-from services.generation.workflow_tests import WorkflowTests
 from shared.contracts.problem import Detail, invalid
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, Page, User
 from shared.runtime import Runtime

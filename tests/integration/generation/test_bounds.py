@@ -9,14 +9,15 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation import job_specifications
-from services.generation.broker import Broker, ensure_work_streams
 from services.generation.domain.generation import Start
 from services.generation.engine import results_intake
 from services.generation.engine.results_intake import ResultsIntake
-from services.generation.job_requests import MAX_SAMPLE_BYTES
-from services.generation.job_specifications import JobSpecifications, WorkflowDefinitions
+from services.generation.handlers.job_requests import MAX_SAMPLE_BYTES
 from services.generation.processes.start_generations import MAX_BATCH, MAX_BATCH_BYTES, next_batch
+from services.generation.queries import job_specification
+from services.generation.queries.job_specification import JobSpecifications
+from services.generation.queries.workflow_definition import WorkflowDefinitions
+from services.generation.workers.broker import Broker, ensure_work_streams
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.language import language_of
 from shared.contracts.sizes import encoded_size
@@ -76,7 +77,7 @@ async def test_facts_of_jobs_are_remembered_up_to_so_many_bytes(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of those that were used last; small ones are all remembered."""
-    monkeypatch.setattr(job_specifications, "MAX_CACHED_BYTES", MOST)
+    monkeypatch.setattr(job_specification, "MAX_CACHED_BYTES", MOST)
     specifications, readings = JobSpecifications(store, WorkflowDefinitions(store)), Readings(store, monkeypatch)
     large = [await requested(store, LARGE) for _ in range(4)]
     for job_id in large:

@@ -10,7 +10,7 @@ import pytest_asyncio
 from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
-from services.generation.broker import Broker
+from services.generation.workers.broker import Broker
 from shared.contracts.work import WORK_STREAM
 from shared.handling.transient import is_transient
 from shared.stopping import stop

@@ -3,9 +3,9 @@
 import asyncio
 from uuid import UUID
 
-from services.generation.broker import Broker
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.event_stream.sse import stream
+from services.generation.workers.broker import Broker
 from tests.integration.generation.working import Worker
 from tests.support.apps.client import ALICE
 from tests.support.apps.generation import FOXES, Api, created

@@ -16,12 +16,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation.broker import Broker
 from services.generation.event_stream import feed
 from services.generation.event_stream.events import MAX_PROGRESS_MESSAGE, JobEvent
 from services.generation.event_stream.feed import PAGE_BYTES, Follower
 from services.generation.event_stream.hub import JobEventHub
 from services.generation.projections.job_events import JOB_EVENTS
+from services.generation.workers.broker import Broker
 from shared.contracts.sizes import KIB
 from shared.contracts.work import Progress
 from shared.eventstore import EventStore

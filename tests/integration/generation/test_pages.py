@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from services.generation.queries import NAMES_BYTES, PAGE_BYTES, SELECT_GENERATIONS, SELECT_GENERATIONS_OF_STATUS
+from services.generation.queries.job import NAMES_BYTES, PAGE_BYTES, SELECT_GENERATIONS, SELECT_GENERATIONS_OF_STATUS
 from shared.eventstore import EventStore
 from tests.integration.generation.working import Worker, failed, finished
 from tests.support.apps.client import ALICE, BOB

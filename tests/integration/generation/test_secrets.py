@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation.secrets import NoSecret, Secrets
+from services.generation.handlers.secrets import NoSecret, Secrets
 from shared.contracts.generation import SecretDeleted, SecretSet
 from shared.contracts.problem import Problem
 from shared.contracts.work import SecretAnswer, secret_subject

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation.broker import Broker
 from services.generation.deciders import DECIDERS
 from services.generation.domain.generation import Start
 from services.generation.domain.job import EndGeneration
 from services.generation.engine.results_intake import ResultsIntake
-from services.generation.handlers import CommandHandlers
-from services.generation.stored_files import StoredFiles
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.tables.stored_files import StoredFiles
+from services.generation.workers.broker import Broker
 from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration
 from shared.contracts.language import language_of
 from shared.contracts.work import WorkResult

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig
 
-from services.generation.broker import ensure_work_streams
+from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.generation import Output, StepError
 from shared.contracts.storage import EVENTS as STORAGE_EVENTS
 from shared.contracts.storage import AssetStored

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
-from services.generation.broker import STREAMS, ensure_work_streams
+from services.generation.workers.broker import STREAMS, ensure_work_streams
 from shared.contracts.work import RESULTS_STREAM, WORK_STREAM
 from shared.messaging import StreamLimits, connected
 from shared.messaging.streams import ensure_stream

@@ -23,7 +23,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from services.generation.broker import ensure_work_streams
+from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.work import (
     RESULTS_STREAM,
     WORK_STREAM,

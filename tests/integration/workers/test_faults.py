@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from services.generation.broker import ensure_work_streams
+from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.work import WORK_STREAM
 from shared.messaging import connected
 from tests.integration.messaging.support import Broker

@@ -6,12 +6,12 @@ import pytest
 
 from services.generation.cost_function import cost_functions
 from services.generation.domain.generation.reproduction import reproduction
+from services.generation.domain.planning.dry_run_token import read_token, written_token
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import read_definition
 from services.generation.domain.workflow.template import Model
 from services.generation.domain.workflow.trial import values_to_try
-from services.generation.dry_run_token import read_token, written_token
 from shared.contracts.generation import GenerationStarted
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem

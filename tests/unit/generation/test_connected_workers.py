@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from services.generation.connected_workers import SILENT_SECONDS, ConnectedWorkers
+from services.generation.workers.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from shared.contracts.work import Announcement, AttemptInProgress, OfferedModel, OfferedService
 
 SKETCH = "direct_job.sketch"

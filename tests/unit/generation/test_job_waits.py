@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.generation.job_waits import KindOfSteps, waiting_for
-from services.generation.views import WaitingFor
+from services.generation.queries.job_waits import KindOfSteps, waiting_for
+from services.generation.views.job import WaitingFor
 
 LATER = datetime(2026, 11, 27, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.generation.collection_sources import RequiredVersion
+from services.generation.queries.collection_source import RequiredVersion
 from services.generation.routes.job_requests import required_version
 from shared.contracts.problem import Problem
 from shared.http import Precondition

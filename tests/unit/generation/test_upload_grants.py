@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from infra.embedded.keys import make_private_key, public_jwks
-from services.generation.upload_grants import GrantSigner
+from services.generation.workers.upload_grants import GrantSigner
 
 
 def test_retired_keys_are_published_behind_the_one_that_signs(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from services.generation.cost_function import cost_functions
 from services.generation.domain import job, workflow
 from services.generation.engine.result_message import read_result
 from services.generation.routes.models import named
-from services.generation.views import ModelView
+from services.generation.views.workflow import ModelView
 from services.storage.domain.paths import clean_name, decode_name, media_type
 from services.storage.domain.ranges import parse_range
 from shared.content.package import Contents, manifest, plan

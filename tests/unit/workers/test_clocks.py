@@ -12,7 +12,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from services.generation.upload_grants import GrantSigner
+from services.generation.workers.upload_grants import GrantSigner
 from shared.contracts.generation import StepScheduled
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 from workers.kit.addresses import Addresses

@@ -5,8 +5,8 @@ from typing import Any
 from services.generation.cost_function import cost_functions
 from services.generation.domain.workflow import read_definition, workflow_id
 from services.generation.domain.workflow.types import type_of
-from services.generation.handlers import CommandHandlers
-from services.generation.views import RegisteredWorkflow
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.views.workflow import RegisteredWorkflow
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.eventstore import Context
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.collection_versions import CollectionVersions
 from services.generation.deciders import SOURCE
 from services.generation.domain.collection_source import CollectionSource
+from services.generation.tables.collection_versions import CollectionVersions
 from shared.contracts.problem import Detail, Problem, not_found
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import HEAD_WATERMARK

@@ -11,8 +11,8 @@ from services.generation.domain.job.request import TEST_JOB_TYPE
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.workflow import workflow_id
 from services.generation.domain.workflow.trial import values_to_try
-from services.generation.handlers import CommandHandlers
-from services.generation.job_requests import JobRequests, default_hashes, job_id_of
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.job_requests import JobRequests, default_hashes, job_id_of
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from services.generation.projections.open_steps import SELECT_WAITS_OF_JOBS
-from services.generation.views import JobSummary, WaitingFor
+from services.generation.views.job import JobSummary, WaitingFor
+from services.generation.workers.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from shared.eventstore import EventStore
 
 MAX_WORKING = 20_000

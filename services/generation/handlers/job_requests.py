@@ -8,19 +8,19 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from services.generation.collection_sources import CollectionSources, RequiredVersion
-from services.generation.connected_workers import ConnectedWorkers
 from services.generation.deciders import JOB
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.job.request import disowned_problem
 from services.generation.domain.payload.draws import draw
+from services.generation.domain.planning.dry_run_token import plan_digest, read_token, written_token
 from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
 from services.generation.domain.planning.model_checks import AvailableModels
 from services.generation.domain.planning.steps import Definitions
 from services.generation.domain.workflow.template import Model
-from services.generation.dry_run_token import plan_digest, read_token, written_token
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
+from services.generation.queries.collection_source import CollectionSources, RequiredVersion
+from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem

@@ -10,8 +10,8 @@ from uuid import UUID
 from services.generation.domain.workflow import Definition
 from services.generation.domain.workflow.template import Model
 from services.generation.domain.workflow.types import form_in, type_of
-from services.generation.job_specifications import WorkflowDefinitions
-from services.generation.views import ModelView, WorkflowDetails, WorkflowView
+from services.generation.queries.workflow_definition import WorkflowDefinitions
+from services.generation.views.workflow import ModelView, WorkflowDetails, WorkflowView
 from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from services.generation.handlers import CommandHandlers
+from services.generation.handlers.commands import CommandHandlers
 from shared.contracts.problem import Problem
 from shared.eventstore import Context
 

@@ -12,9 +12,10 @@ from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import CheckpointState, Generation
 from services.generation.domain.generation.resume import costs_are_recorded
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
-from services.generation.job_ends import JobEnds
-from services.generation.job_specifications import JobSpecification, JobSpecifications, WorkflowDefinitions
+from services.generation.handlers.job_ends import JobEnds
 from services.generation.processes.start_generations import planned_costs
+from services.generation.queries.job_specification import JobSpecification, JobSpecifications
+from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.generation import Output, StepError
 from shared.contracts.problem import Problem
 from shared.contracts.work import Checkpoint

@@ -7,13 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.generation.projections.job_events import SELECT_LAST_POSITION_OF_JOB
-from services.generation.views import (
-    GenerationCounts,
-    GenerationView,
-    HistoryEntry,
-    JobCredits,
-    JobSummary,
-)
+from services.generation.views.job import GenerationCounts, GenerationView, HistoryEntry, JobCredits, JobSummary
 from shared.contracts.amounts import to_credits
 from shared.contracts.problem import not_found
 from shared.contracts.sizes import KIB

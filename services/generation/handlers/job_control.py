@@ -5,16 +5,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from services.generation.collection_sources import archived_problem
 from services.generation.deciders import GENERATION, JOB, SOURCE
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
 from services.generation.domain.job import Job, Resume, Stop
 from services.generation.domain.job.resume import check_resumable
 from services.generation.domain.job.state import OPEN
-from services.generation.handlers import CommandHandlers
-from services.generation.job_specifications import JobSpecification
+from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import planned_costs
+from services.generation.queries.collection_source import archived_problem
+from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import ResumedGenerations
 from shared.contracts.generation_input import MAX_DETAILS
 from shared.contracts.problem import Detail, Problem, invalid, not_found

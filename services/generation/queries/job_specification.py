@@ -4,20 +4,16 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from services.generation.cost_function import cost_functions
-from services.generation.deciders import WORKFLOW
-from services.generation.domain.workflow import Definition, read_definition, workflow_id
+from services.generation.domain.workflow import Definition
+from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.event import Event
-from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration, WorkflowRegistered
+from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.sizes import KIB
 from shared.eventstore import Context, EventStore
 
-PAGE = 20
-"""Events of a workflow that are read at a time."""
 MAX_CACHED_JOBS = 128
 MAX_CACHED_BYTES = 64 * 1024 * KIB
 """Of the events that the cached specifications were read from; in memory they take a few times as much."""
@@ -33,43 +29,6 @@ class JobSpecification:
     generation_input: GenerationInput
     definitions: Mapping[str, Definition]
     size: int
-
-
-class WorkflowDefinitions:
-    """Definitions by name and version, each read once: a version never changes."""
-
-    def __init__(self, store: EventStore) -> None:
-        self._store = store
-        self._definitions: dict[tuple[str, int], Definition] = {}
-
-    async def newest(self, name: str) -> Definition | None:
-        """None if no workflow has this name."""
-        loaded = await self._store.load(WORKFLOW, workflow_id(name))
-        if not loaded.state.version:
-            return None
-        return self._read(name, loaded.state.version, loaded.state.definition)
-
-    async def version(self, name: str, version: int) -> Definition:
-        definition = self._definitions.get((name, version))
-        if definition is None:
-            registered = await self._registered(name, version)
-            definition = self._read(name, version, registered.definition)
-        return definition
-
-    async def _registered(self, name: str, version: int) -> WorkflowRegistered:
-        after = version - 1  # each version has an event, and there may be others between them
-        while events := await self._store.read_stream(workflow_id(name), after=after, limit=PAGE):
-            for recorded in events:
-                if isinstance(recorded.event, WorkflowRegistered) and recorded.event.version == version:
-                    return recorded.event
-            after += len(events)
-        raise LookupError(f"the workflow {name} has no version {version}")
-
-    def _read(self, name: str, version: int, document: Mapping[str, Any]) -> Definition:
-        key = (name, version)
-        if key not in self._definitions:
-            self._definitions[key] = read_definition(name, version, document, cost_functions)
-        return self._definitions[key]
 
 
 class JobSpecifications:

@@ -1,0 +1,1 @@
+"""Commands: load, decide, append; and what a request waits for after that."""

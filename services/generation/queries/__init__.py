@@ -1,0 +1,1 @@
+"""What routes, handlers and processes read: rows of the read tables, and states and events of streams."""
