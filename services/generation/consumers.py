@@ -27,8 +27,8 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
         context = recorded.context.caused(recorded.event_id, GENERATION_COLLECTIONS.name)
         if (command := adoption(recorded)) is not None:
             await handlers.adopt_collection(command, context)
-        # Last: whoever reads this version must find the copy that belongs to it.
-        await versions.note(recorded.stream_id, recorded.version, recorded.epoch, recorded.recorded_at)
+        else:
+            await versions.note(recorded.stream_id, source_position(recorded))
 
     async def on_hold(recorded: RecordedEvent) -> None:
         event = recorded.event
@@ -49,7 +49,7 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
 
 def adoption(recorded: ReceivedEvent) -> Adopt | Revise | None:  # noqa: PLR0911 - a case for each event
     """The command that a collection's event is for generation's copy of it; None: it changes nothing of the copy."""
-    source = SourcePosition(recorded.version, recorded.epoch, recorded.recorded_at)
+    source = source_position(recorded)
     match recorded.event:
         case CollectionCreated() as event:
             return Adopt(
@@ -73,6 +73,10 @@ def adoption(recorded: ReceivedEvent) -> Adopt | Revise | None:  # noqa: PLR0911
             return Revise(collection_id, source, is_archived=isinstance(recorded.event, CollectionArchived))
         case _:
             return None
+
+
+def source_position(recorded: ReceivedEvent) -> SourcePosition:
+    return SourcePosition(recorded.version, recorded.epoch, recorded.recorded_at)
 
 
 def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:

@@ -1,14 +1,15 @@
-"""The newest version of each collection whose event was consumed here.
+"""The newest version of a collection whose event was consumed here.
 
 Generation's copy of a collection only has the version of the last event that changed the copy. So it can't tell whether
-a later version changes something else, or has not arrived yet; this table can. It is written by the consumer of
-collections' events, after the copy.
+a later version changes something else, or has not arrived yet. The versions of events that change something else are in
+a table, which the consumer of collections' events writes; a creation needs no row there, and no second commit.
 """
 
-from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+from services.generation.deciders import SOURCE
+from services.generation.domain.collection_source import SourcePosition
 from shared.eventstore import EventStore
 
 UPSERT_VERSION: LiteralString = """
@@ -16,19 +17,24 @@ insert into collection_versions as v (collection_id, version, epoch, recorded_at
 on conflict (collection_id) do update
 set version = excluded.version, epoch = excluded.epoch, recorded_at = excluded.recorded_at
 where (excluded.epoch, excluded.version) > (v.epoch, v.version) or excluded.recorded_at > v.recorded_at"""
-SELECT_VERSION: LiteralString = "select version from collection_versions where collection_id = %s"
+SELECT_VERSION: LiteralString = """
+select version, epoch, recorded_at from collection_versions where collection_id = %s"""
 
 
 class CollectionVersions:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def note(self, collection_id: UUID, version: int, epoch: int, recorded_at: datetime) -> None:
-        """Idempotent: an event that is delivered again changes nothing."""
+    async def note(self, collection_id: UUID, position: SourcePosition) -> None:
+        """For an event that does not change the copy. Idempotent: one that is delivered again changes nothing."""
         async with self._store.pool.connection() as connection:
-            await connection.execute(UPSERT_VERSION, (collection_id, version, epoch, recorded_at))
+            await connection.execute(
+                UPSERT_VERSION, (collection_id, position.version, position.epoch, position.recorded_at)
+            )
 
     async def newest(self, collection_id: UUID) -> int:
-        """0 if no event of the collection was consumed."""
+        """The copy is at least as new. 0 if no event of the collection was consumed."""
         rows = await self._store.pool.rows(SELECT_VERSION, (collection_id,))
-        return int(rows[0][0]) if rows else 0
+        copied = (await self._store.load(SOURCE, collection_id)).state.source
+        noted = SourcePosition(*rows[0]) if rows else SourcePosition(0)
+        return copied.version if copied.covers(noted) else noted.version
