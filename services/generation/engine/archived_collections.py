@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.generation.deciders import SOURCE
 from services.generation.domain.job import Stop
+from services.generation.domain.job.request import collection_of
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.stop_archived import EVENTS, NAME, REASON
 from shared.contracts.generation import CollectionAdopted, JobRequested, JobResumed
@@ -38,12 +39,12 @@ class ArchivedCollections:
         match recorded.event:
             case CollectionAdopted(collection_id=collection_id, is_archived=is_archived):
                 return collection_id if is_archived else None
-            case JobRequested(collection_id=collection_id):
-                return collection_id
+            case JobRequested() as requested:
+                return collection_of(requested)
             case JobResumed(job_id=job_id):
                 specification = await self._handlers.job_specifications.get(job_id)
                 assert specification is not None, "a resumed job was requested"
-                return specification.requested.collection_id
+                return collection_of(specification.requested)
             case event:
                 raise AssertionError(f"{event!r} is not one of this process's events")
 

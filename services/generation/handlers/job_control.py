@@ -9,6 +9,7 @@ from services.generation.deciders import GENERATION, JOB, SOURCE
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
 from services.generation.domain.job import Job, Resume, Stop
+from services.generation.domain.job.request import collection_of
 from services.generation.domain.job.resume import check_resumable
 from services.generation.domain.job.state import OPEN
 from services.generation.handlers.commands import CommandHandlers
@@ -80,7 +81,7 @@ class JobControl:
         check_resumable(job)
         specification = await self._handlers.job_specifications.get(job_id)
         assert specification is not None, "a job that has ended was requested"
-        await self._refuse_archived(specification.requested.collection_id)
+        await self._refuse_archived(collection_of(specification.requested))
         _check_request(specification, job, resumed_from, gids)
         chosen = list(job.unfinished) if gids is None else list(dict.fromkeys(gids))
         chosen.sort(key=job.unfinished.__getitem__)
@@ -100,8 +101,8 @@ class JobControl:
             ],
         )
 
-    async def _refuse_archived(self, collection_id: UUID) -> None:
-        if (await self._handlers.store.load(SOURCE, collection_id)).state.is_archived:
+    async def _refuse_archived(self, collection_id: UUID | None) -> None:
+        if collection_id is not None and (await self._handlers.store.load(SOURCE, collection_id)).state.is_archived:
             raise archived_problem()
 
     async def _until(self, job_id: UUID, seconds: float, is_met: Callable[[Job], bool]) -> Job:
@@ -124,7 +125,8 @@ def _resumption(
     is_priced = state.started is None or costs_are_recorded(state.started.steps)
     step_costs = {} if is_priced else planned_costs(specification, place)
     keep, cost = resumption(state, resumed_from, specification.generations[place].cost, step_costs)
-    return state.status, cost, tuple(keep)
+    is_charged = collection_of(specification.requested) is not None
+    return state.status, cost if is_charged else 0, tuple(keep)
 
 
 def _check_request(specification: JobSpecification, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> None:

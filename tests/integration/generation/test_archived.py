@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.generation.domain.job import RequestJob
+from services.generation.engine.archived_collections import ArchivedCollections
 from services.generation.handlers.commands import CommandHandlers
 from shared.contracts.collections import CollectionArchived, CollectionRestored
 from shared.contracts.generation import RequestedGeneration, generation_id
 from shared.eventstore import Context
-from tests.integration.generation.test_resume import resume
-from tests.integration.generation.working import Worker
+from tests.integration.generation.test_resume import failing, resume
+from tests.integration.generation.working import Worker, finished
 from tests.support.apps.client import ALICE
 from tests.support.apps.generation import FOXES, PROJECT, Api, created, generation_service
 from tests.support.patience import eventually
@@ -93,6 +94,23 @@ async def test_a_job_that_was_requested_at_the_same_time_expires(
     await eventually(lambda: _is_shown(api, job_id), "the job to be shown")
     await api.ended(str(job_id), "expired")
     await credits_.settled(("10", "0", "0"))
+
+
+async def test_a_test_of_a_workflow_is_about_no_collection(api: Api, credits_: Any, worker_: Worker) -> None:
+    """Its `collection_id` is the workflow's id, whose stream is not a collection's; so its resume is only a resume."""
+    worker_.behave = failing("sketch")
+    answer = await api.send("POST", "/workflows/sketch/test", ALICE, "operator", json={"values": {"prompt": "a fox"}})
+    job_id = answer.data["job_id"]
+    await api.ended(job_id, "failed")
+    [requested] = await api.store.read_stream(UUID(job_id), limit=1)
+    archived = ArchivedCollections(
+        CommandHandlers(api.store, lambda: datetime.now(UTC), uuid4), api.service.runtime.history
+    )
+    await archived.react(requested)
+    worker_.behave = finished
+    resumed = await resume(api, job_id)
+    assert (resumed.status, resumed.data["quoted"]) == (202, 0)
+    await api.ended(job_id)
 
 
 async def _is_shown(api: Api, job_id: UUID) -> bool:

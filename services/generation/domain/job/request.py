@@ -21,6 +21,11 @@ MAX_INLINE = 128 * KIB
 """Bytes of generations in `job_requested` itself: about 900 of them, with hashes of 64 characters."""
 
 
+def collection_of(requested: JobRequested) -> UUID | None:
+    """The collection that a job is about; None for a workflow's test, whose `collection_id` is the workflow's id."""
+    return None if requested.job_type == TEST_JOB_TYPE else requested.collection_id
+
+
 class RequestJob(msgspec.Struct, frozen=True):
     """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits. `max_queue_seconds`: as requested."""
 
