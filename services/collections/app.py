@@ -8,7 +8,7 @@ from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, 
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.handlers.package import PackageHandlers
-from services.collections.metadata import Metadata
+from services.collections.handlers.project import ProjectHandlers
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
@@ -18,11 +18,12 @@ from services.collections.projections.series import SERIES as SERIES_TABLE
 from services.collections.queries.collection import Queries
 from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.lists import ListQueries
+from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.package import PackageQueries
+from services.collections.queries.token import TokenQueries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
-from services.collections.token_list import TokenList
 from shared.contracts.collections import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
@@ -41,21 +42,22 @@ async def build(runtime: Runtime) -> Parts:
     handlers = CommandHandlers(store, ComponentIds(store), runtime.clock)
     queries = Queries(store)
     asset_queries = ComponentAssetQueries(store, queries)
-    token_list = TokenList(store)
-    metadata = Metadata(store, token_list, public_url)
-    package_handlers = PackageHandlers(store, metadata, token_list, asset_queries)
+    token_queries = TokenQueries(store)
+    metadata_queries = MetadataQueries(store, token_queries, public_url)
+    package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries)
     return Parts(
         route_handlers=ROUTES,
         consumers=consumers(ArtworkHandlers(store), package_handlers),
         background=[Scheduler(store, runtime.clock).run],
         dependencies={
             "handlers": handlers,
+            "project_handlers": ProjectHandlers(store),
             "package_handlers": package_handlers,
             "queries": queries,
             "list_queries": ListQueries(store),
             "asset_queries": asset_queries,
             "package_queries": PackageQueries(store, public_url),
-            "metadata": metadata,
+            "metadata_queries": metadata_queries,
             "runtime": runtime,
         },
         providers={"change": provide_change},

@@ -8,7 +8,7 @@ BLOCK = 1000
 
 
 class ComponentIds(IdBlocks):
-    """`take(…, apart_from=…)` skips ids that equal a step id of the client's: the two must differ."""
+    """`take(…, apart_from=…)` skips ids that equal a client's step id, since a component's id must differ from it."""
 
     def __init__(self, store: EventStore) -> None:
         super().__init__(store, "component_ids", BLOCK)

@@ -48,20 +48,7 @@ def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> l
 def asset_command(recorded: RecordedEvent) -> component_asset.Command:
     match recorded.event:
         case AssetStored() as event:
-            return component_asset.LinkAsset(
-                asset_id=event.asset_id,
-                user_id=event.user_id,
-                collection_id=event.collection_id,
-                component_id=event.component_id,
-                job_id=event.job_id,
-                gid=event.gid,
-                name=event.name,
-                path=event.path,
-                mime_type=event.mime_type,
-                sha256=event.sha256,
-                size=event.size,
-                cid=event.cid,
-            )
+            return component_asset.LinkAsset(event)
         case AssetDescribed() as event:
             return component_asset.DescribeAsset(event.asset_id, event.gen_in_data, event.gen_out_data)
         case _:

@@ -48,7 +48,7 @@ def _evm(address: str) -> str:
     if digits not in (digits.lower(), digits.upper()) and f"0x{digits}" != canonical:
         raise ValueError(f"the checksum is wrong: a letter is mistyped, or the address is {canonical}")
     if not int(digits, 16):
-        raise ValueError("this is the zero address: whatever is sent to it is lost")
+        raise ValueError("the zero address is not accepted: what is sent to it is lost")
     return canonical
 
 

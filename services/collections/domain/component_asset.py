@@ -1,12 +1,12 @@
 """A file that a component made, as the storage service reports it. The stream id is that of the storage asset."""
 
 from typing import Any, assert_never
-from uuid import UUID
 
 import msgspec
 
 from shared.contracts.collections import ComponentAssetDescribed, ComponentAssetEvent, ComponentAssetLinked
 from shared.contracts.event import Event
+from shared.contracts.storage import AssetStored
 
 
 class ComponentAsset(msgspec.Struct, frozen=True):
@@ -29,20 +29,9 @@ def evolve(state: ComponentAsset, event: Event) -> ComponentAsset:
 
 
 class LinkAsset(msgspec.Struct, frozen=True):
-    """`collection_id` and `component_id` are None for a file that no component made, such as an upload."""
+    """`stored`: storage's event. Without `collection_id` or `component_id`, no component made the file (an upload)."""
 
-    asset_id: int
-    user_id: UUID
-    collection_id: UUID | None
-    component_id: int | None
-    job_id: UUID | None
-    gid: UUID | None
-    name: str
-    path: str
-    mime_type: str
-    sha256: str
-    size: int | None = None
-    cid: str | None = None
+    stored: AssetStored
 
 
 class DescribeAsset(msgspec.Struct, frozen=True):
@@ -57,23 +46,23 @@ Command = LinkAsset | DescribeAsset
 def decide(command: Command, state: ComponentAsset) -> list[ComponentAssetEvent]:
     """Idempotent: no events for what is recorded already, nor for a file that no component made."""
     match command:
-        case LinkAsset():
-            if state.asset_id is not None or command.collection_id is None or command.component_id is None:
+        case LinkAsset(stored):
+            if state.asset_id is not None or stored.collection_id is None or stored.component_id is None:
                 return []
             return [
                 ComponentAssetLinked(
-                    asset_id=command.asset_id,
-                    user_id=command.user_id,
-                    collection_id=command.collection_id,
-                    component_id=command.component_id,
-                    job_id=command.job_id,
-                    gid=command.gid,
-                    name=command.name,
-                    path=command.path,
-                    mime_type=command.mime_type,
-                    sha256=command.sha256,
-                    size=command.size,
-                    cid=command.cid,
+                    asset_id=stored.asset_id,
+                    user_id=stored.user_id,
+                    collection_id=stored.collection_id,
+                    component_id=stored.component_id,
+                    job_id=stored.job_id,
+                    gid=stored.gid,
+                    name=stored.name,
+                    path=stored.path,
+                    mime_type=stored.mime_type,
+                    sha256=stored.sha256,
+                    size=stored.size,
+                    cid=stored.cid,
                 )
             ]
         case DescribeAsset():

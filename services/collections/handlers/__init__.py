@@ -1,1 +1,1 @@
-"""Commands: load, decide, append. On projects and collections, on what jobs make of them, and on publish packages."""
+"""Load, decide, append: commands on projects, collections, their artworks, and publish packages."""

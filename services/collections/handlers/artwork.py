@@ -1,4 +1,4 @@
-"""Commands on what jobs make of collections: component assets, series and artworks. All are idempotent."""
+"""Commands on the results of a collection's jobs: component assets, series and artworks. All are idempotent."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ class ArtworkHandlers:
 
     async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
         """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
-        # The places in a series never change, so a cached state will do once the series has begun.
+        # The places in a series never change, so a cached state is enough once the series has begun.
         loaded = self.store.cached(SERIES, started.job_id)
         if loaded is None or loaded.state.collection_id is None:
             loaded = await self.store.load(SERIES, started.job_id)
@@ -42,7 +42,6 @@ class ArtworkHandlers:
 
     async def record_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
         """Raises what the decision raises."""
-        is_first = isinstance(
-            command, DrawArtwork
-        )  # on a redelivery the append conflicts, and the second decision has no events
+        # A drawing is the stream's first event. On a redelivery the append conflicts, and is then decided on the state.
+        is_first = isinstance(command, DrawArtwork)
         await self.store.handle(ARTWORK, gid, partial(artwork.decide, command), context, new=is_first)

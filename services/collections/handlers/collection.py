@@ -1,10 +1,9 @@
-"""Commands on projects and collections."""
+"""Commands on collections: create, fork, change, transfer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
@@ -19,23 +18,13 @@ from services.collections.domain.collection.custody import TransferCustody
 from services.collections.domain.collection.custody import decide as decide_transfer
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.state import Collection, Custody
-from services.collections.domain.project import (
-    ChooseCurrentCollection,
-    CreateProject,
-    Project,
-    RenameProject,
-    create_default,
-    create_untitled,
-)
+from services.collections.domain.project import Project, create_default
+from services.collections.handlers.project import CONTENDED, MAX_ATTEMPTS
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 from shared.http import Precondition
-
-MAX_ATTEMPTS = 20
-"""Of a command on two streams, after version conflicts; each attempt decides on newly loaded states."""
-CONTENDED = "Concurrent changes prevented this one: try again"
 
 
 @dataclass(frozen=True)
@@ -49,43 +38,6 @@ class CommandHandlers:
     Changes by other replicas are detected by the stream's version.
     """
 
-    # Projects
-
-    async def create_project(self, user_id: UUID, name: str, context: Context) -> Handled[Project]:
-        command = CreateProject(uuid5(context.command_id, "project"), user_id, name)
-        return await self._on_project(command.project_id, command, context)
-
-    async def create_untitled_project(self, user_id: UUID, count: int, context: Context) -> Handled[Project]:
-        """Creates the next untitled project of a user who has at least `count` of them. Raises CONFLICT."""
-        for number in range(count + 1, count + 1 + MAX_ATTEMPTS):
-            command = create_untitled(user_id, number)
-            events = project.decide(command, project.NOTHING)
-            try:
-                appended = await self.store.append([StreamAppend(command.project_id, 0, events)], context)
-            except VersionConflict:
-                continue
-            # The same command may have been recorded before, under a smaller number: then it is that stream.
-            ((project_id, version),) = appended.versions.items()
-            loaded = await self.store.load(PROJECT, project_id)
-            return Handled(loaded.state, version, appended.position, began_at=loaded.began_at)
-        raise Problem("CONFLICT", CONTENDED)
-
-    async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
-        return await self._on_project(project_id, RenameProject(user_id, name), context)
-
-    async def choose_current(self, user_id: UUID, collection_id: UUID, context: Context) -> Handled[Project]:
-        """Makes a collection the current one of its project. Raises NOT_FOUND, CONFLICT if it is archived."""
-        state = (await self.store.load(COLLECTION, collection_id)).state
-        collection.owned(state, user_id)
-        collection.refuse_archived(state)
-        assert state.project_id is not None, "a collection is created in a project"
-        return await self._on_project(state.project_id, ChooseCurrentCollection(user_id, collection_id), context)
-
-    async def _on_project(self, project_id: UUID, command: project.Command, context: Context) -> Handled[Project]:
-        return await self.store.handle(PROJECT, project_id, partial(project.decide, command), context)
-
-    # New collections
-
     async def create_collection(
         self,
         user_id: UUID,
@@ -94,7 +46,7 @@ class CommandHandlers:
         data: dict[str, Any] | None,
         context: Context,
     ) -> Handled[Collection]:
-        """Appends collection, preview and, if needed and missing, the user's default project in one transaction.
+        """Creates a collection with its preview in one transaction, and in it the default project if that is missing.
 
         Idempotent by command id. Raises VALIDATION_FAILED, NOT_FOUND for the project, CONFLICT under contention.
         """
@@ -153,7 +105,7 @@ class CommandHandlers:
                 events = await asyncio.to_thread(creation.decide, creates, collection.NOTHING)
             else:
                 events = creation.decide(creates, collection.NOTHING)
-            # The collection is appended first: its first event's id shows whether the command was recorded before.
+            # The collection is appended first, since its first event's id shows whether the command is a repetition.
             beside = [StreamAppend(target_id, 0, project_events)]
             try:
                 return await self.store.create(
@@ -164,7 +116,7 @@ class CommandHandlers:
         raise Problem("CONFLICT", CONTENDED)
 
     async def _project_to_create_in(self, user_id: UUID, project_id: UUID | None) -> tuple[UUID, Sequence[Event]]:
-        """The id of the given or else the default project, and the events that create it if it is missing."""
+        """The id of the requested or else the default project, and the events that create it if it is missing."""
         if project_id is not None:
             return project.owned((await self._project(project_id)).state, user_id), ()
         command = create_default(user_id)
@@ -178,8 +130,6 @@ class CommandHandlers:
         """One id for each step in `data`, which is not validated yet; MAX_STEPS at most."""
         claimed = components.claimed_ids(data)
         return await self.component_ids.take(min(len(claimed), MAX_STEPS), apart_from=frozenset(claimed))
-
-    # Existing collections
 
     async def change(
         self,
@@ -204,7 +154,7 @@ class CommandHandlers:
             )
 
     async def version_after(self, collection_id: UUID, handled: Handled[Collection], context: Context) -> int:
-        """The version that a command first led to, also when it is repeated; the present one if it had no events."""
+        """The version that the command led to when it was first handled; the present one if it had no events."""
         if handled.events or not context.repeatable:
             return handled.version
         history = await self.store.read_stream(collection_id)

@@ -13,9 +13,9 @@ from services.collections.domain.package import contents
 from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
 from services.collections.domain.package.contents import StoredFile
 from services.collections.domain.package.state import Package, package_id
-from services.collections.metadata import Metadata
 from services.collections.queries.component_asset import ComponentAssetQueries
-from services.collections.token_list import TokenList
+from services.collections.queries.metadata import MetadataQueries
+from services.collections.queries.token import TokenQueries
 from shared.contracts.storage import PackageFailed, PackageStored
 from shared.eventstore import Context, EventStore, Handled
 
@@ -23,19 +23,19 @@ from shared.eventstore import Context, EventStore, Handled
 @dataclass(frozen=True)
 class PackageHandlers:
     store: EventStore
-    metadata: Metadata
-    token_list: TokenList
+    metadata_queries: MetadataQueries
+    token_queries: TokenQueries
     asset_queries: ComponentAssetQueries
 
     async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
         """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
-        series = await self.token_list.series_of_job(collection_id, job_id)
-        tokens = await self.token_list.tokens(series)
+        series = await self.token_queries.series_of_job(collection_id, job_id)
+        tokens = await self.token_queries.tokens(series)
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
-        offer = self.metadata.offer(state, collection_id)
+        offer = self.metadata_queries.offer(state, collection_id)
         command = await asyncio.to_thread(_package_request, collection_id, job_id, user_id, offer, tokens, stored)
         stream_id = package_id(collection_id, job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)

@@ -1,4 +1,4 @@
-"""The artworks of all series, by their place in it. Tokens are made of them."""
+"""The artworks of all series, with their place in it: a collection's tokens."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -54,7 +54,7 @@ create index {table}_of_component on {table} (collection_id, component_id, creat
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
     event = recorded.event
-    assert isinstance(event, ComponentAssetLinked | ComponentAssetDescribed), "its events are listed below"
+    assert isinstance(event, ComponentAssetLinked | ComponentAssetDescribed), recorded.type
     return ((event.asset_id,),)
 
 

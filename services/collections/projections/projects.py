@@ -33,7 +33,7 @@ create index {table}_of_user on {table} (user_id, created_at, id)"""
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
-    assert isinstance(recorded.event, ProjectEvent), "its events are listed below"
+    assert isinstance(recorded.event, ProjectEvent), recorded.type
     return ((recorded.stream_id,),)
 
 

@@ -1,4 +1,7 @@
-"""Single collections, from their state: so a client reads its own writes, however far the read tables are."""
+"""Queries of single collections, answered from their state.
+
+So a client reads its own writes even while the read tables are behind.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

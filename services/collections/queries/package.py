@@ -1,45 +1,19 @@
-"""Publish packages in the API, from their state and their events."""
+"""Queries of publish packages, from their state and their events."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.collection.state import owned
 from services.collections.domain.package.contents import joined
 from services.collections.domain.package.state import Package
+from services.collections.views.package import PackageView, Provenance
 from shared.content.package import PROVENANCE, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore, Handled, Loaded
-
-
-class Provenance(msgspec.Struct, frozen=True):
-    hash: str
-    algorithm: str
-
-
-class PackageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
-
-    id: UUID
-    collection_id: UUID
-    job_id: UUID
-    status: Literal["requested", "stored", "failed"]
-    attempt: int
-    reason: str | None
-    root: str | None
-    """CIDv1 of the package's folder: its address on IPFS, and the root of the CAR file."""
-    asset_id: int | None
-    url: str | None
-    """Of the CAR file."""
-    size: int | None
-    sha256: str | None
-    provenance: Provenance | None
-    manifest: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

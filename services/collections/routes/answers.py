@@ -86,7 +86,7 @@ def project_answer(handled: Handled[Project]) -> Envelope[ProjectView]:
 
 
 def variant_of(view: CollectionView) -> str:
-    """Tells representations of one version apart, for the ETag.
+    """Distinguishes the representations of one version, for the ETag.
 
     They differ in whether `data` is included, and whether the collection is the project's current one.
     """

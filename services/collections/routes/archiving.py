@@ -6,9 +6,9 @@ from uuid import UUID
 from litestar import Response, post
 from litestar.di import NamedDependency
 
-from services.collections import examples
 from services.collections.domain.collection import archiving
 from services.collections.domain.collection.archiving import ArchiveCollection, RestoreCollection
+from services.collections.routes import examples
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
@@ -24,7 +24,7 @@ from shared.http import Envelope, FromPath, User
 async def archive_collection(
     collection_id: FromPath[UUID], principal: User, change: NamedDependency[CollectionChange]
 ) -> Response[Envelope[CollectionView]]:
-    """Only you can see it then, and it can't be changed until it is restored."""
+    """Hides it from other users. It can't be changed until it is restored."""
     return await change.apply_and_view(collection_id, partial(archiving.decide, ArchiveCollection(principal.user_id)))
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.collections.domain.collection.editing import PreviewChanges
 from services.collections.domain.collection.fields import FieldChanges
 
 
@@ -43,12 +44,8 @@ class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PreviewBody(PreviewChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Missing members stay unchanged."""
-
-    enabled: bool | UnsetType = UNSET
-    max_generations: int | UnsetType = UNSET
-    is_remixable: bool | UnsetType = UNSET
 
 
 class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

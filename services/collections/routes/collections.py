@@ -8,10 +8,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.collections import examples
 from services.collections.domain.chains import Chain
 from services.collections.queries.collection import Queries
 from services.collections.queries.lists import ListQueries
+from services.collections.routes import examples
 from services.collections.routes.answers import ANYONE, variant_of
 from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionSummary, CollectionView
@@ -39,7 +39,7 @@ async def list_published_collections(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[CollectionSummary]:
-    """Everybody's, last published first; with `blockchain`, those on that chain."""
+    """Published collections of all users, last published first; with `blockchain`, those on that chain."""
     return await list_queries.published_collections(limit, cursor, blockchain)
 
 
@@ -56,7 +56,7 @@ async def get_collection(
     request: ApiRequest,
     as_of: AsOf = None,
 ) -> Response[Envelope[CollectionView] | None]:
-    """Yours in full, also as it was; another's when it is public, without its `data`."""
+    """Your own in full, with `as_of` at a past version or time; another user's if it is public, without its `data`."""
     if as_of is None:
         collection = await queries.collection_for(principal.user_id, collection_id)
     else:
@@ -77,7 +77,7 @@ async def get_history(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[HistoryEntry]:
-    """Who did what and when, in plain words, from the beginning; for its owner alone."""
+    """Its events in plain words, oldest first: who did what, and when. For its owner only."""
     return await queries.history(principal.user_id, collection_id, limit, cursor)
 
 
@@ -91,7 +91,7 @@ async def get_history(
 async def get_public_collection(
     collection_id: FromPath[UUID], queries: NamedDependency[Queries], request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
-    """Its public part; needs no token."""
+    """A collection that is published or has an open preview, without its `data`. Needs no token."""
     collection = await queries.public_collection(collection_id)
     return versioned(request, Envelope(collection), collection.version, variant_of(collection))
 
@@ -114,5 +114,5 @@ def _moment(as_of: str) -> int | datetime:
         return version
     if (time := read_time(as_of)) is not None:
         return time
-    message = "is a version such as 3, or a time with its zone such as 2026-11-22T12:00:00Z"
+    message = "must be a version such as 3, or a time with a UTC offset such as 2026-11-22T12:00:00Z"
     raise invalid(f"?as_of {message}", Detail("?as_of", message))

@@ -7,8 +7,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from services.collections import examples
 from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.routes import examples
 from services.collections.routes.documentation import documented
 from services.collections.views.component_asset import ComponentAssetView
 from shared.http import Cursor, FromPath, Limit, Page, User

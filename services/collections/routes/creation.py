@@ -8,11 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
-from services.collections import examples
 from services.collections.domain.collection.state import Custody
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.queries.collection import Queries
 from services.collections.queries.component_asset import ComponentAssetQueries
+from services.collections.routes import examples
 from services.collections.routes.answers import collection_answer
 from services.collections.routes.bodies import CollectionBody, RemixBody
 from services.collections.routes.documentation import documented
@@ -42,8 +42,8 @@ async def create_collection(
 ) -> Response[Envelope[CollectionView]]:
     """From the input of `asset_id`, else from `data`, else from the default instructions.
 
-    It is created in `project_id`, or in your default project. Every step gets a component of its own: its id moves to
-    `fromId`, and every reference to it follows.
+    It is created in `project_id`, or in your default project. Every step gets a new component, whose id replaces the
+    step's: the old one becomes `fromId`, and references to it are rewritten.
     """
     body = data or CollectionBody()
     instructions = None if body.data is UNSET else body.data
@@ -69,7 +69,7 @@ async def remix_collection(
     queries: NamedDependency[Queries],
     data: JSONBody[RemixBody | None] = None,
 ) -> Response[Envelope[CollectionView]]:
-    """A draft of your own from a remixable collection, with new components; may be kept for a social account."""
+    """A draft of yours from a remixable collection, with new components; optionally in custody for a social account."""
     body = data or RemixBody()
     handled = await handlers.fork_collection(principal.user_id, body.project_id, collection_id, _custody(body), context)
     return await collection_answer(handled, queries, status=201)

@@ -5,9 +5,9 @@ from uuid import UUID
 from litestar import Response, post
 from litestar.di import NamedDependency
 
-from services.collections import examples
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.queries.collection import Queries
+from services.collections.routes import examples
 from services.collections.routes.answers import collection_answer
 from services.collections.routes.bodies import CustodyBody
 from services.collections.routes.documentation import documented

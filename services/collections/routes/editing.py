@@ -3,14 +3,15 @@
 from functools import partial
 from uuid import UUID
 
+import msgspec
 from litestar import Response, post, put
 from litestar.di import NamedDependency
 from msgspec import UNSET
 
-from services.collections import examples
 from services.collections.domain.collection import editing, instructions
 from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
 from services.collections.handlers.collection import CommandHandlers
+from services.collections.routes import examples
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.bodies import CollectionBody, PreviewBody, ReceiversBody
 from services.collections.routes.documentation import documented
@@ -78,11 +79,6 @@ async def configure_preview(
     principal: User,
     change: NamedDependency[CollectionChange],
 ) -> Response[Envelope[CollectionView]]:
-    """Whether others may try it out, how many artworks each may make, and whether they may remix it."""
-    command = ConfigurePreview(
-        user_id=principal.user_id,
-        enabled=data.enabled,
-        max_generations=data.max_generations,
-        is_remixable=data.is_remixable,
-    )
+    """Sets whether others may try it out, how many artworks each may make, and whether they may remix it."""
+    command = ConfigurePreview(user_id=principal.user_id, **msgspec.structs.asdict(data))
     return await change.apply_and_view(collection_id, partial(editing.decide, command))

@@ -1,5 +1,6 @@
 """Metadata of collections and tokens. Public, since marketplaces send no bearer token."""
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -7,16 +8,20 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
-from services.collections import examples
 from services.collections.domain.chains import Chain
-from services.collections.metadata import Metadata, token_number
+from services.collections.queries.metadata import MetadataQueries
+from services.collections.routes import examples
 from services.collections.routes.documentation import documented
+from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Envelope, FromPath, Principal
 from shared.http.positions import WITHOUT_TABLES, following
 
+_HEX = re.compile(r"[0-9a-f]{64}")
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
+
 RECOGNIZING = {"public": True, "recognizes": True}
 """No token is needed; with one, its user's drafts are visible, too."""
-ChosenChain = Annotated[Chain | None, QueryParameter(description="Of which chain; the collection's own when left out")]
+ChosenChain = Annotated[Chain | None, QueryParameter(description="The chain; by default the collection's own")]
 Raw = Annotated[bool, QueryParameter(description="The bare document, as contracts and marketplaces read it")]
 Number = Annotated[
     str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
@@ -32,13 +37,13 @@ Number = Annotated[
 async def get_collection_metadata(
     collection_id: FromPath[UUID],
     request: ApiRequest,
-    metadata: NamedDependency[Metadata],
+    metadata_queries: NamedDependency[MetadataQueries],
     *,
     chain: ChosenChain = None,
     raw: Raw = False,
 ) -> Response[Envelope[dict[str, Any]]]:
-    """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS; of what is published, or is yours."""
-    document = await metadata.of_collection(_reader(request), collection_id, chain)
+    """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS. For published collections and your own."""
+    document = await metadata_queries.of_collection(_reader(request), collection_id, chain)
     return _answer(document, raw=raw)
 
 
@@ -52,7 +57,7 @@ async def get_token_metadata(
     collection_id: FromPath[UUID],
     number: Number,
     request: ApiRequest,
-    metadata: NamedDependency[Metadata],
+    metadata_queries: NamedDependency[MetadataQueries],
     *,
     chain: ChosenChain = None,
     raw: Raw = False,
@@ -62,8 +67,18 @@ async def get_token_metadata(
     Tokens are the artworks of one finished job, in its order: of a draft, the last job; of a published collection, the
     last one that had finished when it was published, or else the first one after.
     """
-    document = await metadata.of_token(_reader(request), collection_id, token_number(number), chain)
+    document = await metadata_queries.of_token(_reader(request), collection_id, _token_number(number), chain)
     return _answer(document, raw=raw)
+
+
+def _token_number(text: str) -> int:
+    """Parses a token number: decimal, or ERC-1155's 64 lowercase hexadecimal digits. Raises VALIDATION_FAILED."""
+    if _HEX.fullmatch(text):
+        return int(text, 16)
+    if _DECIMAL.fullmatch(text):
+        return int(text)
+    message = "must be a decimal number without leading zeros, or 64 lowercase hexadecimal digits"
+    raise invalid(f"{text[:80]!r} is not a token number", Detail("path:number", message))
 
 
 def _reader(request: ApiRequest) -> UUID | None:

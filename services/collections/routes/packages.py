@@ -6,13 +6,14 @@ import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
-from services.collections import package_examples
 from services.collections.domain.package.state import package_id as id_of
-from services.collections.examples import JOB_ID
-from services.collections.examples import data as data_of
 from services.collections.handlers.package import PackageHandlers
-from services.collections.queries.package import PackageQueries, PackageView
+from services.collections.queries.package import PackageQueries
+from services.collections.routes import package_examples
 from services.collections.routes.documentation import documented
+from services.collections.routes.examples import JOB_ID
+from services.collections.routes.examples import data as data_of
+from services.collections.views.package import PackageView
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.positions import following
 
@@ -40,8 +41,8 @@ async def request_package(
 ) -> Response[Envelope[PackageView]]:
     """Every artwork and its metadata on each chain, with a manifest, as one CAR file whose root is an IPFS address.
 
-    There is one package for each job: asked for again it is the same, unless the collection says something else by
-    now, or the last attempt failed. `GET` it until its status is no longer `requested`.
+    There is one package for each job. A repeated request returns the same one, unless the collection's metadata has
+    changed or the last attempt failed: then it is built again. `GET` it until its status is no longer `requested`.
     """
     handled = await package_handlers.request(principal.user_id, collection_id, data.job_id, context)
     package_id = id_of(collection_id, data.job_id)
@@ -61,5 +62,5 @@ async def get_package(
     principal: User,
     package_queries: NamedDependency[PackageQueries],
 ) -> Envelope[PackageView]:
-    """Whether it is stored, where, and its manifest; `emprops verify-package` checks the file offline."""
+    """Its status, and once it is stored its file and its manifest. `emprops verify-package` checks the file offline."""
     return Envelope(await package_queries.package(principal.user_id, collection_id, package_id))

@@ -7,11 +7,11 @@ from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.collections import examples
 from services.collections.domain.collection.state import Status
-from services.collections.handlers.collection import CommandHandlers
+from services.collections.handlers.project import ProjectHandlers
 from services.collections.queries.collection import Queries
 from services.collections.queries.lists import ListQueries
+from services.collections.routes import examples
 from services.collections.routes.answers import project_answer, variant_of
 from services.collections.routes.bodies import ProjectBody
 from services.collections.routes.documentation import documented
@@ -41,7 +41,7 @@ OfStatus = Annotated[Status | None, QueryParameter(description="Only drafts, or 
 async def list_projects(
     principal: User, list_queries: NamedDependency[ListQueries], limit: Limit = 20, cursor: Cursor = None
 ) -> Page[ProjectView]:
-    """Oldest first, so the default project, once made, is among the first."""
+    """Oldest first, so the default project is among the first once it exists."""
     return await list_queries.projects(principal.user_id, limit, cursor)
 
 
@@ -54,10 +54,10 @@ async def create_project(
     data: JSONBody[ProjectBody],
     principal: User,
     context: CommandContext,
-    handlers: NamedDependency[CommandHandlers],
+    project_handlers: NamedDependency[ProjectHandlers],
 ) -> Envelope[ProjectView]:
     """A folder for collections, under a name of your choice."""
-    handled = await handlers.create_project(principal.user_id, data.name, context)
+    handled = await project_handlers.create_project(principal.user_id, data.name, context)
     return project_answer(handled)
 
 
@@ -69,14 +69,14 @@ async def create_project(
 async def create_untitled_project(
     principal: User,
     context: CommandContext,
-    handlers: NamedDependency[CommandHandlers],
+    project_handlers: NamedDependency[ProjectHandlers],
     list_queries: NamedDependency[ListQueries],
     runtime: NamedDependency[Runtime],
 ) -> Envelope[ProjectView]:
     """Named Untitled, Untitled 2, Untitled 3 and so on."""
     await runtime.history.wait_for_answers(SHOWN_WITHIN)
     count = await list_queries.untitled_projects(principal.user_id)
-    handled = await handlers.create_untitled_project(principal.user_id, count, context)
+    handled = await project_handlers.create_untitled_project(principal.user_id, count, context)
     return project_answer(handled)
 
 
@@ -90,10 +90,10 @@ async def rename_project(
     data: JSONBody[ProjectBody],
     principal: User,
     context: CommandContext,
-    handlers: NamedDependency[CommandHandlers],
+    project_handlers: NamedDependency[ProjectHandlers],
 ) -> Envelope[ProjectView]:
     """Its collections stay in it."""
-    handled = await handlers.rename_project(principal.user_id, project_id, data.name, context)
+    handled = await project_handlers.rename_project(principal.user_id, project_id, data.name, context)
     return project_answer(handled)
 
 
@@ -112,7 +112,7 @@ async def list_collections_of_project(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[CollectionSummary]:
-    """Newest first; those that are archived instead of those that are not with `archived=true`."""
+    """Newest first, without archived ones; with `archived=true`, only archived ones."""
     return await list_queries.collections_of_project(
         principal.user_id, project_id, limit, cursor, archived=archived, status=status
     )
@@ -127,7 +127,7 @@ async def list_collections_of_project(
 async def get_current_collection(
     project_id: FromPath[UUID], principal: User, queries: NamedDependency[Queries], request: ApiRequest
 ) -> Response[Envelope[CollectionView] | None]:
-    """The one that you chose to work on; 404 while none is chosen."""
+    """The collection that you chose to work on; 404 while none is chosen."""
     collection = await queries.current_collection(principal.user_id, project_id)
     return versioned(request, Envelope(collection), collection.version, variant_of(collection))
 
@@ -142,10 +142,10 @@ async def choose_current_collection(
     collection_id: FromPath[UUID],
     principal: User,
     context: CommandContext,
-    handlers: NamedDependency[CommandHandlers],
+    project_handlers: NamedDependency[ProjectHandlers],
     queries: NamedDependency[Queries],
 ) -> Response[Envelope[CollectionView]]:
-    """The one of its project that you work on; there is one at most."""
-    await handlers.choose_current(principal.user_id, collection_id, context)
+    """Makes it the collection of its project that you work on, instead of the previous one."""
+    await project_handlers.choose_current(principal.user_id, collection_id, context)
     view = await queries.collection_for(principal.user_id, collection_id)
     return Response(Envelope(view), headers={"etag": etag(view.version, variant_of(view))})

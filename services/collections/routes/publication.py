@@ -6,10 +6,10 @@ from uuid import UUID
 from litestar import Response, delete, post
 from litestar.di import NamedDependency
 
-from services.collections import examples
 from services.collections.domain.collection import publishing
 from services.collections.domain.collection.publishing import CallOffPublication, PublishCollection
-from services.collections.metadata import Metadata
+from services.collections.queries.metadata import MetadataQueries
+from services.collections.routes import examples
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.bodies import PublishBody
 from services.collections.routes.documentation import documented
@@ -34,19 +34,19 @@ async def publish_collection(
     principal: User,
     change: NamedDependency[CollectionChange],
     runtime: NamedDependency[Runtime],
-    metadata: NamedDependency[Metadata],
+    metadata_queries: NamedDependency[MetadataQueries],
     *,
     dry_run: FromQuery[bool] = False,
     data: JSONBody[PublishBody | None] = None,
 ) -> Response[Published]:
-    """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes.
+    """Now, or at `publish_date`. From then on all users see it, and what buyers rely on can no longer change.
 
     400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
     body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
     """
     date = data.publish_date if data is not None else None
     if dry_run or (data is not None and data.dry_run):
-        return Response[Published](Envelope(await metadata.check(principal.user_id, collection_id, date)))
+        return Response[Published](Envelope(await metadata_queries.check(principal.user_id, collection_id, date)))
     command = PublishCollection(principal.user_id, runtime.clock(), date)
     response = await change.apply_and_view(collection_id, partial(publishing.decide, command))
     return Response[Published](response.content, headers=response.headers)

@@ -7,11 +7,11 @@ from uuid import UUID
 from litestar import Response, get, put
 from litestar.di import NamedDependency
 
-from services.collections import examples
 from services.collections.domain.collection import editing
 from services.collections.domain.collection.editing import ReplaceVariables
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.collections.queries.collection import Queries
+from services.collections.routes import examples
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.documentation import documented
 from shared.contracts.problem import Detail, Problem, invalid
@@ -34,7 +34,7 @@ MAX_TABLE = 4 * 1024 * 1024
 async def get_variables(
     collection_id: FromPath[UUID], principal: User, queries: NamedDependency[Queries], request: ApiRequest
 ) -> Response[bytes | None]:
-    """For a spreadsheet; `PUT` takes it back exactly."""
+    """For a spreadsheet. A `PUT` of the same table changes nothing."""
     collection = await queries.owned_collection(principal.user_id, collection_id)
     assert collection.data is not None, "its owner sees a collection's data"
     table = (await asyncio.to_thread(table_of, collection.data.get("variables") or [])).encode()

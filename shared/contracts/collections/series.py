@@ -13,7 +13,7 @@ class SeriesEvent(Event, frozen=True):
 class SeriesBegun(SeriesEvent, frozen=True, tag="series_begun.v1"):
     """A job will make artworks of a collection; `gids` are in the order of their tokens.
 
-    Failed generations get no token: `services.collections.token_list` numbers the others.
+    Failed generations get no token: `services.collections.queries.token` numbers the others.
     """
 
     job_id: UUID

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 
-from services.collections import examples
+from services.collections.routes import examples
 from tests.support.apps.collections import Api, two_steps
 
 Document = dict[str, Any]

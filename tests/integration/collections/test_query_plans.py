@@ -10,9 +10,9 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from services.collections import scheduler, token_list
+from services.collections import scheduler
 from services.collections.app import SERVICE
-from services.collections.queries import component_asset, lists
+from services.collections.queries import component_asset, lists, token
 from services.collections.queries.lists import FIRST, LAST
 
 ROWS = 100_000
@@ -75,9 +75,9 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     "what is due": (scheduler.SELECT_DUE_COLLECTIONS, (LAST.time, *scheduler.FIRST, 100)),
     "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
-    "a draft's job": (token_list.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
-    "a published collection's job": (token_list.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),
-    "tokens of a job": (token_list.SELECT_ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),
+    "a draft's job": (token.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
+    "a published collection's job": (token.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),
+    "tokens of a job": (token.SELECT_ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),
 }
 
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from services.collections import package_examples
+from services.collections.routes import package_examples
 from shared.content.package import PROVENANCE, Contents, canonical, plan
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.generation import (

@@ -1,6 +1,6 @@
 """A collection's tokens: the artworks of one finished job, numbered from 1 in the job's own order.
 
-`services.collections.token_list` reads them, for the metadata endpoints and for publish packages.
+`services.collections.queries.token` reads them, for the metadata endpoints and for publish packages.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ def step_ids(data: dict[str, Any]) -> list[int]:
 
 
 def claimed_ids(data: Any) -> list[int]:
-    """The step ids of data that is not validated yet: how many new ids it may need, and which of them to skip."""
+    """The step ids of data that is not validated yet: new ids differ from them, and are at most as many."""
     steps = data.get("steps") if isinstance(data, dict) else None
     if not isinstance(steps, list):
         return []
@@ -24,7 +24,7 @@ def claimed_ids(data: Any) -> list[int]:
 def with_components(data: dict[str, Any], new_ids: Sequence[int], existing: Collection[int] = ()) -> dict[str, Any]:
     """The instructions with a component for each step: its old id becomes `fromId`, and references follow.
 
-    A step whose id is in `existing` keeps it. The others get `new_ids` in order: at least as many, of no component yet.
+    A step whose id is in `existing` keeps it. The others get `new_ids` in order: at least as many, all unused so far.
     `data` must have passed `instructions.check`. It is not modified; the result has all its other members.
     """
     replaced = [step_id for step_id in step_ids(data) if step_id not in existing]

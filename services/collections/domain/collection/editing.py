@@ -1,4 +1,4 @@
-"""Edits by a collection's owner: of all fields of a draft, and of a published one those that buyers don't rely on."""
+"""Edits by a collection's owner: all fields of a draft; of a published collection, those that buyers don't rely on."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -49,13 +49,16 @@ class SetReceivers(msgspec.Struct, frozen=True):
     pointer: str = "/receivers"
 
 
-class ConfigurePreview(msgspec.Struct, frozen=True, kw_only=True):
+class PreviewChanges(msgspec.Struct, frozen=True, kw_only=True):
     """UNSET fields are unchanged."""
 
-    user_id: UUID
     enabled: bool | UnsetType = UNSET
     max_generations: int | UnsetType = UNSET
     is_remixable: bool | UnsetType = UNSET
+
+
+class ConfigurePreview(PreviewChanges, frozen=True, kw_only=True):
+    user_id: UUID
 
 
 Command = EditCollection | ReplaceVariables | SetReceivers | ConfigurePreview

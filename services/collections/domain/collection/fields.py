@@ -1,4 +1,9 @@
-"""The publishing fields of a collection, and the checks of their values."""
+"""The publishing fields of a collection, and the checks of their values.
+
+They are listed again in `FieldChanges`, whose members may also be UNSET or null, and in the event `CollectionCreated`
+and the read table, whose members have another order that is stored. A field that one of them lacks is a TypeError or an
+AttributeError when a collection is created.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -20,7 +25,7 @@ MAX_IMAGES = 1_000
 MAX_EDITIONS = 1_000_000_000
 MAX_PRICE = Decimal(10) ** 12
 MAX_DECIMALS = 18
-"""Of a price: the smallest unit of ETHEREUM and BASE is 10^-18, of TEZOS 10^-6, which publishing checks."""
+"""Of a price: the smallest unit of ETHEREUM and BASE is 10^-18. That of TEZOS, 10^-6, is checked by publishing."""
 
 
 class FieldChanges(msgspec.Struct, frozen=True, kw_only=True):

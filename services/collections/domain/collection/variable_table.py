@@ -1,8 +1,9 @@
 """Variables as a CSV table, for spreadsheets. Reading a table that was written returns the same variables exactly.
 
-A variable has one row; a pick has one row for each value, and its name is in the first. Columns: `name`, `type`,
-`value_type`, `lock_value`, `test_value`; `value`, and for a pick `display_name` and `weight`; `more`, a JSON object of
-the members without a column (`variable`: of the variable, `value`: of a pick's value). An empty cell: no member.
+A variable has one row; a pick has one row for each value, with its name in the first. Columns: `name`, `type`,
+`value_type`, `lock_value`, `test_value`; `value`, and for a pick `display_name` and `weight`; `more`, a JSON object
+with the members that have no column (`variable`: those of the variable, `value`: those of its value). An empty cell
+stands for a missing member.
 
 A cell that is a JSON number, string, list, object, true, false or null has this value; any other cell is a text. So a
 text that looks like JSON is written as a JSON string, and so is one that a spreadsheet would run as a formula.
@@ -19,9 +20,9 @@ from shared.contracts.problem import Detail, invalid
 
 COLUMNS = ("name", "type", "value_type", "lock_value", "test_value", "value", "display_name", "weight", "more")
 MAX_FAULTS = 100
-_OF_VARIABLE = ("name", "type", "value_type", "lock_value", "test_value")
-_OF_VALUE = {"value": "values", "display_name": "display_names", "weight": "weights"}
-_WORDS = {"true": True, "false": False, "null": None}
+_VARIABLE_COLUMNS = ("name", "type", "value_type", "lock_value", "test_value")
+_PICK_COLUMNS = {"value": "values", "display_name": "display_names", "weight": "weights"}
+_LITERALS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
 csv.field_size_limit(2**31 - 1)
 """For the whole process. The csv module's default, 131,072 characters in a cell, is less than a variable may have.
@@ -32,7 +33,7 @@ Cells = dict[str, Any]
 
 
 class _Lines:
-    """A target for csv.writer: the domain does no I/O."""
+    """A target for csv.writer that appends to a list, since the domain does no I/O."""
 
     def __init__(self, lines: list[str]) -> None:
         self.write = lines.append
@@ -69,24 +70,24 @@ def variables_of(table: str) -> list[Variable]:
     except csv.Error as error:
         faults.append(Detail("", f"this is not CSV: {error}"))
     for index, line in picks.items():
-        faults.extend(_uneven(variables[index], line))
+        faults.extend(_length_faults(variables[index], line))
     if faults:
         raise invalid(f"The table can't be read: {faults[0].message}", *faults[:MAX_FAULTS])
     return variables
 
 
 def _rows(variable: Variable) -> Iterator[Cells]:
-    first = {name: variable[name] for name in _OF_VARIABLE if name in variable}
+    first = {name: variable[name] for name in _VARIABLE_COLUMNS if name in variable}
     more: dict[str, Any] = {}
-    others = {name: value for name, value in variable.items() if name not in (*_OF_VARIABLE, "value")}
+    others = {name: value for name, value in variable.items() if name not in (*_VARIABLE_COLUMNS, "value")}
     if others:
         more["variable"] = others
     value = variable.get("value")
     rest: list[Cells] = []
     if isinstance(value, dict) and _is_listed(variable):
-        lists = {column: value[name] for column, name in _OF_VALUE.items() if isinstance(value.get(name), list)}
+        lists = {column: value[name] for column, name in _PICK_COLUMNS.items() if isinstance(value.get(name), list)}
         unlisted = {
-            name: member for name, member in value.items() if name not in [_OF_VALUE[column] for column in lists]
+            name: member for name, member in value.items() if name not in [_PICK_COLUMNS[column] for column in lists]
         }
         if unlisted:
             more["value"] = unlisted
@@ -101,11 +102,11 @@ def _rows(variable: Variable) -> Iterator[Cells]:
 
 
 def _is_listed(variable: Variable) -> bool:
-    """Whether a variable is a pick with a row for each value: its lists have one length, and values are scalars."""
+    """Whether a variable is a pick with a row for each value: its lists have equal lengths, its values are scalars."""
     value = variable.get("value")
     if variable.get("type") != "pick" or not isinstance(value, dict):
         return False
-    lists = [value[name] for name in _OF_VALUE.values() if isinstance(value.get(name), list)]
+    lists = [value[name] for name in _PICK_COLUMNS.values() if isinstance(value.get(name), list)]
     values = value.get("values")
     return (
         isinstance(values, list)
@@ -140,9 +141,9 @@ def _check_more(more: Any, line: int) -> None:
 
 def _variable(cells: Cells) -> Variable:
     more = cells.get("more", {})
-    variable = {name: cells[name] for name in _OF_VARIABLE if name in cells}
+    variable = {name: cells[name] for name in _VARIABLE_COLUMNS if name in cells}
     if cells.get("type") == "pick" and not isinstance(cells.get("value"), dict):
-        lists = {name: [cells[column]] for column, name in _OF_VALUE.items() if column in cells}
+        lists = {name: [cells[column]] for column, name in _PICK_COLUMNS.items() if column in cells}
         variable["value"] = {**lists, **more.get("value", {})}
     elif "value" in cells:
         variable["value"] = cells["value"]
@@ -155,19 +156,19 @@ def _add_value(variable: Variable, cells: Cells, line: int) -> Iterator[Detail]:
         yield Detail(f"/{line}/name", "a row without a name must follow a pick variable, to which it adds a value")
         return
     for column, cell in cells.items():
-        if column in _OF_VALUE:
-            items = value.setdefault(_OF_VALUE[column], [])
+        if column in _PICK_COLUMNS:
+            items = value.setdefault(_PICK_COLUMNS[column], [])
             if isinstance(items, list):
                 items.append(cell)
                 continue
         yield Detail(f"/{line}/{column}", f"{column} belongs in the row with the variable's name")
 
 
-def _uneven(variable: Variable, line: int) -> Iterator[Detail]:
+def _length_faults(variable: Variable, line: int) -> Iterator[Detail]:
     value = variable.get("value")
     if variable.get("type") != "pick" or not isinstance(value, dict):
         return
-    lists = {column: value[name] for column, name in _OF_VALUE.items() if isinstance(value.get(name), list)}
+    lists = {column: value[name] for column, name in _PICK_COLUMNS.items() if isinstance(value.get(name), list)}
     for column, items in lists.items():
         if len(items) != len(lists.get("value", items)):
             yield Detail(f"/{line}/{column}", f"every value of a pick has a {column}, or none has")
@@ -180,7 +181,7 @@ def _cell(value: Any) -> str:
 
 
 def _is_plain_text(text: str) -> bool:
-    """Whether a cell with this text is read back as it, and no spreadsheet changes it."""
+    """Whether a cell with this text is read back unchanged, and no spreadsheet changes it."""
     return (
         text != ""
         and text == text.strip()
@@ -192,8 +193,8 @@ def _is_plain_text(text: str) -> bool:
 
 def _value(cell: str) -> Any:
     """Parses a cell that is not empty. Spreadsheets write TRUE for true."""
-    if cell.lower() in _WORDS:
-        return _WORDS[cell.lower()]
+    if cell.lower() in _LITERALS:
+        return _LITERALS[cell.lower()]
     if cell[0] in '"[{-0123456789':
         try:
             return cell if lossy(cell) else msgspec.json.decode(cell)

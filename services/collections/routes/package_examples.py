@@ -3,7 +3,7 @@
 import hashlib
 from uuid import UUID
 
-from services.collections.examples import COLLECTION_ID, GID, JOB_ID, TOKEN_METADATA, USER_ID
+from services.collections.routes.examples import COLLECTION_ID, GID, JOB_ID, TOKEN_METADATA, USER_ID
 from shared.content.files import cid_of
 from shared.content.package import PROVENANCE, Contents, canonical, manifest, plan
 from shared.contracts.collections import PackagedArtwork, PackagedDocument

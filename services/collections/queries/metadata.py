@@ -1,9 +1,8 @@
-"""The metadata of collections and their tokens, and whether a collection can be published.
+"""Queries of the metadata of collections and their tokens, and the dry run of publishing.
 
-Loads a collection's state and its tokens; the documents are made in `domain.chains`.
+They load a collection's state and its tokens; `domain.chains` makes the documents.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,36 +16,36 @@ from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.publication_faults import faults, faults_on
 from services.collections.domain.collection.publishing import date_faults
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
-from services.collections.token_list import TokenList
+from services.collections.queries.token import TokenQueries
 from services.collections.views.publication import ChainCheck, PublishCheck
 from shared.contracts.problem import Detail, invalid, not_found
 from shared.eventstore import EventStore
 
-_HEX = re.compile(r"[0-9a-f]{64}")
-_DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
-
 
 @dataclass(frozen=True)
-class Metadata:
+class MetadataQueries:
     store: EventStore
-    token_list: TokenList
+    token_queries: TokenQueries
     public_url: str
 
     async def of_collection(self, reader: UUID | None, collection_id: UUID, chain: Chain | None) -> dict[str, Any]:
-        """Of a published collection or the reader's own. Raises NOT_FOUND, VALIDATION_FAILED at `?chain`."""
+        """The document of a collection that is published or is the reader's own.
+
+        `chain` None: the collection's own. Raises NOT_FOUND; VALIDATION_FAILED at `?chain` if there is neither.
+        """
         state = await self._visible(reader, collection_id)
         return collection_metadata(_chain(chain, state), self.offer(state, collection_id))
 
     async def of_token(
         self, reader: UUID | None, collection_id: UUID, number: int, chain: Chain | None
     ) -> dict[str, Any]:
-        """Access and errors as `of_collection`; also NOT_FOUND for a token that does not exist yet."""
+        """The document of a token. Access and errors as `of_collection`; NOT_FOUND also for one not made yet."""
         state = await self._visible(reader, collection_id)
         on_chain = _chain(chain, state)
         if state.fields.editions is not None and number > state.fields.editions:
             raise not_found(f"Token {number}")
-        series = await self.token_list.series(collection_id, _publish_date(state))
-        token = await self.token_list.token(series, number)
+        series = await self.token_queries.series(collection_id, _publish_date(state))
+        token = await self.token_queries.token(series, number)
         return token_metadata(on_chain, self.offer(state, collection_id), token)
 
     async def check(self, user_id: UUID, collection_id: UUID, publish_date: datetime | None = None) -> PublishCheck:
@@ -65,7 +64,7 @@ class Metadata:
         )
 
     def offer(self, state: Collection, collection_id: UUID) -> Offer:
-        """What metadata is made from, of a collection in this state."""
+        """The fields that metadata is made from, of a collection in this state."""
         link = f"{self.public_url.rstrip('/')}/collections/{collection_id}/public" if self.public_url else None
         return Offer(
             title=state.fields.title,
@@ -85,19 +84,9 @@ class Metadata:
         return state
 
     async def _first_token(self, state: Collection, collection_id: UUID) -> Token:
-        """The first token; until there is one, a sample made of the variables' test values."""
-        series = await self.token_list.series(collection_id, _publish_date(state))
-        return await self.token_list.token(series, 1) if series else _sample(state)
-
-
-def token_number(text: str) -> int:
-    """Parses a token number: decimal, or ERC-1155's 64 lowercase hexadecimal digits. Raises VALIDATION_FAILED."""
-    if _HEX.fullmatch(text):
-        return int(text, 16)
-    if _DECIMAL.fullmatch(text):
-        return int(text)
-    message = "must be a decimal number without leading zeros, or 64 lowercase hexadecimal digits"
-    raise invalid(f"{text[:80]!r} is not a token number", Detail("path:number", message))
+        """The first token; until there is one, a sample with the variables' test values as traits."""
+        series = await self.token_queries.series(collection_id, _publish_date(state))
+        return await self.token_queries.token(series, 1) if series else _sample(state)
 
 
 def _publish_date(state: Collection) -> datetime | None:

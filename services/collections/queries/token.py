@@ -1,4 +1,4 @@
-"""Reads which artworks are a collection's tokens: for its metadata and for its publish package.
+"""Queries of a collection's tokens, for its metadata and its publish package.
 
 A token's number is its artwork's rank, from 1, among the artworks that its job made, in the job's order. The job is
 
@@ -57,7 +57,7 @@ class FinishedSeries(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class TokenList:
+class TokenQueries:
     store: EventStore
 
     async def series(self, collection_id: UUID, publish_date: datetime | None) -> FinishedSeries | None:
@@ -106,7 +106,7 @@ class TokenList:
         ]
 
     async def token(self, series: FinishedSeries | None, number: int) -> Token:
-        """Raises NOT_FOUND for a number that no token has."""
+        """The token with this number. Raises NOT_FOUND if the series has none."""
         if series is not None and 1 <= number <= series.tokens:
             (token,) = await self.tokens(series, after=number - 1, limit=1)
             return token

@@ -1,0 +1,31 @@
+"""Publish packages in the API."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    hash: str
+    algorithm: str
+
+
+class PackageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
+
+    id: UUID
+    collection_id: UUID
+    job_id: UUID
+    status: Literal["requested", "stored", "failed"]
+    attempt: int
+    reason: str | None
+    root: str | None
+    """CIDv1 of the package's folder: its address on IPFS, and the root of the CAR file."""
+    asset_id: int | None
+    url: str | None
+    """Of the CAR file."""
+    size: int | None
+    sha256: str | None
+    provenance: Provenance | None
+    manifest: dict[str, Any] | None
