@@ -24,7 +24,7 @@ select t.position, exists (select from read_table_skips s join events e using (p
                            where s.table_name = t.name and e.stream_id = %s),
        h.user_id, h.amount, h.status, h.captured
 from read_tables t left join holds_v2 h on h.hold_id = %s where t.name = 'holds_v2'"""
-# The account's version at a position.
+# Returns the account's version at a position; no row before its first event.
 SELECT_VERSION_AT = "select version from events where stream_id = %s and position <= %s order by version desc limit 1"
 PAGE = 1000
 

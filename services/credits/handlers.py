@@ -1,4 +1,4 @@
-"""Command → account: load, look up closed grants and holds, decide, append; retried on a version conflict."""
+"""Commands on accounts: load, look up closed grants and holds, decide, append; retried on a version conflict."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ACCOUNT: Decider[Account] = Decider(
 
 
 class CommandHandlers:
-    """Commands on accounts. `clock` gives the time that commands carry."""
+    """`clock` returns the time that commands carry."""
 
     def __init__(self, store: EventStore, clock: Callable[[], datetime]) -> None:
         self.clock = clock

@@ -42,7 +42,7 @@ order by page.position desc"""
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """`available` to spend now, `held` for jobs that are not finished, `spent` by jobs so far."""
+    """Credits: `available` to spend now, `held` for jobs that have not ended, `spent` by jobs so far."""
 
     available: Credits
     held: Credits
@@ -63,7 +63,7 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Queries:
-    """Each raises UNAVAILABLE while the tables that it reads are at different positions."""
+    """Queries of one user. Each raises UNAVAILABLE while the tables that it reads are at different positions."""
 
     store: EventStore
 

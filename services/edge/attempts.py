@@ -22,7 +22,7 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 IDEMPOTENT = READS | {"PUT", "DELETE"}
 IDEMPOTENCY_KEY = frozenset({b"idempotency-key"})
 COMMAND_KEYS = IDEMPOTENCY_KEY | {b"if-match"}
-"""Headers by which a service recognises a command that it has already done."""
+"""Headers by which a service recognises a command that it has already handled."""
 BODY_CHECK_SECONDS = 0.5
 """Seconds between two checks whether a body is still being sent."""
 
@@ -30,6 +30,7 @@ ResponseTask = asyncio.Task[aiohttp.ClientResponse]
 
 
 def unavailable(service: str, why: str) -> Problem:
+    """UNAVAILABLE with the detail "The <service> service <why>"."""
     return Problem("UNAVAILABLE", f"The {service} service {why}")
 
 
@@ -57,8 +58,8 @@ class ServiceRequest:
         """Whether two replicas may handle it at the same time."""
 
     @property
-    def outcome(self) -> str:
-        """What a client is told when it is unknown whether the request was handled."""
+    def retry_advice(self) -> str:
+        """The end of an error's detail when it is unknown whether the request was handled."""
         if self.method in IDEMPOTENT:
             return "it is safe to try again in a moment"
         return "it may have been done or not; sent with an Idempotency-Key, it is safe to try again"
@@ -90,7 +91,7 @@ class _Candidates:
         self._untried = replicas.by_preference().copy()
 
     async def next(self) -> str:
-        """The next URL. Raises UNAVAILABLE when a round ends more than `restart` seconds after the first began."""
+        """The next URL. Raises UNAVAILABLE if a round ends more than `restart` seconds after the first one began."""
         if not self._untried:
             if asyncio.get_running_loop().time() - self._began > self._restart:
                 raise unavailable(self._replicas.name, "can't be reached right now; try again in a moment")
@@ -128,7 +129,7 @@ class Attempts:
                 if (response := self._take_response()) is not None:
                     return response
                 if self._pending and silence > self._request.seconds:
-                    raise unavailable(self._replicas.name, f"didn't answer in time; {self._request.outcome}")
+                    raise unavailable(self._replicas.name, f"didn't answer in time; {self._request.retry_advice}")
                 if silence > self._limits.hedge and self._request.can_hedge and len(self._pending) == 1:
                     url = self._candidates.next_of_round()
                     if url is not None:
@@ -145,7 +146,7 @@ class Attempts:
                 with self._replicas.request_in_flight(url):
                     return await self._request.send(self._session, url)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                self._replicas.refused(url)
+                self._replicas.note_refusal(url)
                 raise
 
         self._pending.add(asyncio.create_task(attempt()))
@@ -181,8 +182,10 @@ class Attempts:
             if self._pending:
                 continue
             if isinstance(error, TimeoutError):
-                raise unavailable(self._replicas.name, f"didn't answer in time; {self._request.outcome}") from error
+                raise unavailable(
+                    self._replicas.name, f"didn't answer in time; {self._request.retry_advice}"
+                ) from error
             if not self._request.can_repeat:
-                raise unavailable(self._replicas.name, f"broke off; {self._request.outcome}") from error
+                raise unavailable(self._replicas.name, f"broke off; {self._request.retry_advice}") from error
             self._request.can_repeat = False
         return None

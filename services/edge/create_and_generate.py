@@ -17,7 +17,7 @@ from litestar import Response, post
 from services.edge.attempts import Attempts, ServiceRequest, unavailable
 from services.edge.headers import request_headers
 from services.edge.proxy import Proxy
-from services.edge.request_body import HeldBody
+from services.edge.request_body import BytesBody
 from services.edge.routing import Upstream
 from shared.contracts.problem import Problem
 from shared.http import ApiRequest, CommandContext, FromQuery, JSONBody, User
@@ -28,11 +28,12 @@ from shared.http.problems import ProblemBody, respond
 CREATION = "/projects/collections"
 GENERATION_MEMBERS = ("variables", "generations", "hashes", "max_queue_seconds")
 """The members of the body that are about the job. All others are the collection's, and refused there if unknown."""
-_OF_ONE_COMMAND = frozenset(
+_NOT_FORWARDED = frozenset(
     {"idempotency-key", "if-match", "if-none-match", "content-length", "accept", "accept-encoding"}
 )
-"""Headers of the request that are not those of its two commands."""
-_PASSED_ON = ("retry-after", "www-authenticate")
+"""Headers of the request that its two commands don't get: they are about this request alone, or set anew."""
+_REFUSAL_HEADERS = ("retry-after", "www-authenticate")
+"""Headers of a service's refusal that the client gets, too."""
 
 
 class Answer(NamedTuple):
@@ -61,7 +62,7 @@ class _Commands:
     def __init__(self, proxy: Proxy, request: ApiRequest, user_id: UUID, key: str) -> None:
         self._proxy, self._user_id = proxy, user_id
         received = request_headers(request.scope, request_trace(request.scope))
-        self._headers = [header for header in received if header[0] not in _OF_ONE_COMMAND]
+        self._headers = [header for header in received if header[0] not in _NOT_FORWARDED]
         self._headers += [("idempotency-key", key), ("accept", "application/json")]
         self.positions: list[str] = []
         """The positions of the answers so far."""
@@ -71,13 +72,13 @@ class _Commands:
         proxy, content = self._proxy, msgspec.json.encode(members)
         positions = proxy.positions.of(self._user_id)
         headers = [*self._headers, *([(HEADER, positions)] if positions else [])]
-        request = ServiceRequest("POST", target, headers, HeldBody(content), has_command_key=True, limits=proxy.limits)
+        request = ServiceRequest("POST", target, headers, BytesBody(content), has_command_key=True, limits=proxy.limits)
         request.data = content
         response = await Attempts(proxy.session, proxy.replicas[service], proxy.limits, request).response()
         try:
             body = await response.read()
         except (aiohttp.ClientError, OSError) as error:
-            raise unavailable(service, f"broke off; {request.outcome}") from error
+            raise unavailable(service, f"broke off; {request.retry_advice}") from error
         finally:
             response.close()
         if position := response.headers.get(HEADER):
@@ -123,7 +124,7 @@ def _data(answer: Answer, kind: type[Any]) -> Any:
 
 
 def _refusal(answer: Answer, positions: Iterable[str], collection_id: UUID | None = None) -> Response[bytes]:
-    headers = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+    headers = {name: answer.headers[name] for name in _REFUSAL_HEADERS if name in answer.headers}
     return Response(
         answer.body,
         status_code=answer.status,

@@ -1,4 +1,4 @@
-"""One request and its response, passed on as they come: memory holds only bodies and responses of up to 64 KiB whole.
+"""One request and its response, streamed in both directions; only bodies and responses up to 64 KiB are held whole.
 
 If the service fails in the middle of a response, the connection is aborted, so a partial response never looks complete.
 If the client disconnects, the request to the service is cancelled.
@@ -109,7 +109,7 @@ class Exchange:
                 async with asyncio.timeout(self._request.seconds):
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                raise unavailable(self._service, f"broke off; {self._request.outcome}") from error
+                raise unavailable(self._service, f"broke off; {self._request.retry_advice}") from error
             await self._send(start)
             await self._send({"type": "http.response.body", "body": content, "more_body": False})
             return

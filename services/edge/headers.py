@@ -21,7 +21,7 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_SET_HERE = frozenset(
+_SET_BY_EDGE = frozenset(
     {
         b"host",
         b"expect",
@@ -33,15 +33,15 @@ _SET_HERE = frozenset(
         b"x-forwarded-host",
     }
 )
-_NOT_REQUESTED = HOP_BY_HOP | _SET_HERE
+_DROPPED_FROM_REQUESTS = HOP_BY_HOP | _SET_BY_EDGE
 STREAM_AFTER = "Emprops-Stream-After"
 """A response header of services: the id after which a stream of events starts. Streams without it are not shared."""
-_NOT_ANSWERED = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id", STREAM_AFTER.lower().encode()}
+_DROPPED_FROM_RESPONSES = HOP_BY_HOP | {b"date", b"server", b"x-correlation-id", STREAM_AFTER.lower().encode()}
 
 Headers = list[tuple[bytes, bytes]]
 
 
-def _named_in_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+def _declared_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """The headers that a Connection header declares to be hop-by-hop."""
     return frozenset(
         token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")
@@ -54,7 +54,7 @@ def request_headers(scope: HTTPScope, trace: RequestTrace) -> list[tuple[str, st
     Raises VALIDATION_FAILED for a value that is not UTF-8.
     """
     received = cast("Headers", list(scope["headers"]))
-    dropped = _NOT_REQUESTED | _named_in_connection(received)
+    dropped = _DROPPED_FROM_REQUESTS | _declared_hop_by_hop(received)
     headers: list[tuple[str, str]] = []
     for name, value in received:
         if name not in dropped:
@@ -80,7 +80,7 @@ def _text(name: bytes, value: bytes) -> str:
 def response_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[Headers, int | None]:
     """The headers that the client gets, and the Content-Length among them."""
     lowered = [(name.lower(), value) for name, value in raw]
-    dropped = _NOT_ANSWERED | _named_in_connection(lowered)
+    dropped = _DROPPED_FROM_RESPONSES | _declared_hop_by_hop(lowered)
     passed_on = [(name, value) for name, value in lowered if name not in dropped]
     length = next((int(value) for name, value in passed_on if name == b"content-length"), None)
     return passed_on, length

@@ -17,5 +17,6 @@ class Limits:
     hedge: float = 1.5
     """How long one replica may be silent before the request is also sent to another, if that is safe."""
     read: float = 5.0
+    """How long a read waits for its response to begin."""
     command: float = 15.0
-    """How long a request waits for its response to begin, after its body is sent."""
+    """How long a command waits for its response to begin, after its body is sent."""

@@ -45,11 +45,11 @@ class Proxy:
         method = "HEAD" if is_head(scope) else scope["method"]
         rule = self.table.match(method, unquote(raw_path))
         if rule is None:
-            raise Problem("NOT_FOUND", "There is nothing at this address")
+            raise Problem("NOT_FOUND", "No operation has this method and path; /schema lists all")
         request_trace(scope).route = rule.pattern
         user = await self._authenticated(scope, rule)
-        most = rule.body or (self.limits.upload if rule.upload else self.limits.body)
-        body = RequestBody(list(scope["headers"]), receive, most, self.limits.idle)
+        limit = rule.body or (self.limits.upload if rule.upload else self.limits.body)
+        body = RequestBody(list(scope["headers"]), receive, limit, self.limits.idle)
         request = self._service_request(scope, method, raw_path, body, user, rule)
         key, after = None, None
         if user is not None and rule.shared and method == "GET" and body.is_small:

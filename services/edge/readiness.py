@@ -10,6 +10,8 @@ from shared.http.health import Check, agreement
 
 
 def keys_check(authenticator: Authenticator, iss: str) -> Check:
+    """Whether the keys of this issuer's tokens can be read."""
+
     async def check() -> str | None:
         if not await authenticator.has_keys(iss):
             raise NotReady(f"the keys of the issuer {iss} can't be read")

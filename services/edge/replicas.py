@@ -21,6 +21,7 @@ from shared.telemetry import get_logger
 REFUSED_FOR = 1.0
 """Seconds for which a replica that refused a connection comes after the others."""
 CHECK_INTERVAL = 0.5
+"""Longest pause between two checks of a replica, in seconds; each is drawn from half of it upwards."""
 IDLE_PAUSE = 3.5
 """Seconds, added to CHECK_INTERVAL, between two checks of a service's only replica while it gets no requests.
 
@@ -47,9 +48,9 @@ class Replicas:
         self.name = name
         self.urls = [url.rstrip("/") for url in urls]
         self.unhealthy: dict[str, str] = {}
-        """The replicas that failed their last check, with what they did instead."""
+        """The replicas that failed their last check, by URL: the fault, such as `is silent`."""
         self.clocks: dict[str, Reading] = {}
-        """The clocks of the replicas that passed their last check."""
+        """Readings of the replicas' clocks, by URL, from their last checks."""
         self._first = 0
         self._refused_until = dict.fromkeys(self.urls, 0.0)
         self._in_flight = dict.fromkeys(self.urls, 0)
@@ -81,8 +82,8 @@ class Replicas:
         finally:
             self._in_flight[url] -= 1
 
-    def refused(self, url: str) -> None:
-        """Records that a connection could not be made."""
+    def note_refusal(self, url: str) -> None:
+        """Records that a connection was refused: for REFUSED_FOR, the replica comes after the others."""
         self._refused_until[url] = time.monotonic() + REFUSED_FOR
 
     async def unhealthy_now(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ def _ignore() -> None:
 
 
 class RequestBody:
-    """The bytes from the client. `failure` holds why they ended early; the sending side sees only that they did."""
+    """The bytes from the client. If they end early, `failure` holds the reason, which aiohttp does not pass on."""
 
     def __init__(self, headers: list[tuple[bytes, bytes]], receive: Receive, limit: int, idle: float) -> None:
         """`limit` is in bytes, `idle` in seconds between two parts. Raises PAYLOAD_TOO_LARGE."""
@@ -89,8 +89,8 @@ class RequestBody:
                 yield chunk
 
 
-class HeldBody(RequestBody):
-    """A body that the edge has made itself: it is in memory whole, and can be sent again whatever its size."""
+class BytesBody(RequestBody):
+    """A body that the edge has made itself. It is in memory, so it can be sent again whatever its size."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__([(b"content-length", str(len(content)).encode())], _no_message, len(content), 0.0)

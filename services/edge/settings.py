@@ -33,9 +33,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     grants_jwks_url: str = ""
     """Where the generation service publishes the keys of its upload grants; empty: no grants are accepted."""
     max_body_bytes: int = 1024 * 1024
-    """The largest body of a request; files and tables of variables have limits of their own."""
+    """Bytes of the largest body of a request; uploads and tables of variables have other limits."""
     max_upload_bytes: int = 5 * 1024**3
-    """The largest file that is uploaded."""
+    """Bytes of the largest file that can be uploaded."""
     idle_timeout: float = 60.0
     """Seconds of silence after which a body or a response is given up."""
     restart_window: float = 3.0

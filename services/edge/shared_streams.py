@@ -26,10 +26,9 @@ log = get_logger("following")
 
 MEDIA_TYPE = "text/event-stream"
 MAX_EVENT = 2 * 1024 * KIB
-"""Bytes of one event: twice what the largest recorded one has."""
-
-
+"""Bytes of one event: twice the size of the largest that is recorded."""
 GAP = b"event: gap\n"
+"""The first line of the event that the service sends to a client whose last id is not in its history."""
 
 
 class StreamKey(NamedTuple):
@@ -159,14 +158,14 @@ class SharedStreams:
         if self.current(key) is not None:
             yield
             return
-        done = self._opening.setdefault(key, asyncio.get_running_loop().create_future())
+        opening = self._opening.setdefault(key, asyncio.get_running_loop().create_future())
         try:
             yield
         finally:
-            if self._opening.get(key) is done:
+            if self._opening.get(key) is opening:
                 del self._opening[key]
-            if not done.done():
-                done.set_result(None)
+            if not opening.done():
+                opening.set_result(None)
 
     def share(self, key: StreamKey, response: aiohttp.ClientResponse) -> SharedStream | None:
         """Opens the key's stream on this response; None if it is no stream to share, or if one is open already."""

@@ -1,7 +1,7 @@
 """The positions of each user's latest responses, so that the user's next reads show nothing older.
 
 Each edge process remembers for itself, for as long as read tables may take to show a write. Clients of several edges
-send the `Emprops-Position` of their responses themselves; both are added up.
+send the `Emprops-Position` of their responses themselves; the newest position per service counts.
 """
 
 import time
@@ -16,7 +16,7 @@ MAX_USERS = 50_000
 """Users that are remembered: a kilobyte each, for a position of every service; 50 MB in all."""
 SERVICES = frozenset(upstream.value for upstream in Upstream)
 MAX_AGE = 60.0
-"""Seconds."""
+"""Seconds for which a user's positions are remembered: longer than read tables take to include a write."""
 
 
 class UserPositions:

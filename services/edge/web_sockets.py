@@ -39,8 +39,7 @@ class WebSockets:
             await self._app(scope, receive, send)
             return
         offered = list(cast("Iterable[str]", scope.get("subprotocols") or ()))
-        chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
-        socket = EventSocket(receive, send, chosen)
+        socket = EventSocket(receive, send, SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
             await self._app(http_scope(scope, offered), socket.receive, socket.send)
         except Exception:
@@ -83,7 +82,7 @@ class EventSocket:
         self._rest = b""
 
     async def receive(self) -> Any:
-        """The request, which has no body, then its end: messages of the client are ignored."""
+        """The request, which has no body, then the client's disconnection: its messages are ignored."""
         if not self._has_request:
             self._has_request = True
             message = await self._receive()
@@ -105,8 +104,8 @@ class EventSocket:
         media_type = next((value for name, value in headers if name.lower() == b"content-type"), b"")
         self.is_accepted = message["status"] == 200 and media_type.startswith(MEDIA_TYPE)
         if self.is_accepted:
-            kept = [(name, value) for name, value in headers if name.lower() == b"x-correlation-id"]
-            await self._reply("websocket.accept", subprotocol=self._subprotocol, headers=kept)
+            correlation = [(name, value) for name, value in headers if name.lower() == b"x-correlation-id"]
+            await self._reply("websocket.accept", subprotocol=self._subprotocol, headers=correlation)
         else:
             self._is_refused = True
             await self._reply("websocket.http.response.start", status=message["status"], headers=headers)
@@ -130,7 +129,7 @@ class EventSocket:
 
 
 def event_message(block: bytes) -> str | None:
-    """A block of a stream of events as a message; None for a comment or a field that is none of an event."""
+    """A block of a stream of events as a message; None for a block without data, such as a comment."""
     fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line and not line.startswith(b":"))
     if b"data" not in fields:
         return None

@@ -1,4 +1,4 @@
-"""Events of other services → commands: finished generations describe their files, package requests are carried out."""
+"""Turns events of other services into commands: ended generations describe their files, packages are requested."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,11 +31,15 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
         event = recorded.event
         assert isinstance(event, Ended), recorded.type
         gen_in_data, gen_out_data = event.gen_in_data, out_data(event)
-        for output in made_files(event):
+        for output in file_outputs(event):
             assert output.asset_id is not None
             row = await queries.asset(output.asset_id)
             if row is None:
-                log.warning("a generation names a file that isn't ours", gid=str(event.gid), asset_id=output.asset_id)
+                log.warning(
+                    "an output of a generation is no asset of this service",
+                    gid=str(event.gid),
+                    asset_id=output.asset_id,
+                )
                 continue
             command = DescribeAsset(output.asset_id, event.user_id, event.job_id, event.gid, gen_in_data, gen_out_data)
             context = recorded.context.caused(recorded.event_id, f"{STORAGE_GENERATIONS.name}:{output.asset_id}")
@@ -54,7 +58,7 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
     return [Consumer.of(STORAGE_GENERATIONS, on_generation), Consumer.of(STORAGE_PACKAGES, on_package)]
 
 
-def made_files(event: Ended) -> Iterator[Output]:
+def file_outputs(event: Ended) -> Iterator[Output]:
     """The outputs of a generation that are files."""
     for step in event.outputs:
         for output in step.outputs:

@@ -20,7 +20,7 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     cdn_url: str = ""
     """Base of the files' public URLs; when empty, clients read them from this service, through the edge."""
     upload_max_bytes: int = 5 * 1024**3
-    """The largest file that is uploaded."""
+    """Bytes of the largest file that can be uploaded."""
     uploads_at_once: int = 16
     """Concurrent uploads per process, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0

@@ -20,7 +20,8 @@ from shared.content.files import cid_of
 from shared.content.nodes import Node
 from shared.content.profile import PROFILE
 from shared.content.tree import File, folder
-from shared.contracts.collections import PackagedArtwork, PackagedDocument
+from shared.contracts.collections import PackagedArtwork, PackagedDocument, PackagePartListed, PackageRequested
+from shared.contracts.storage import PackagePartTaken
 
 FORMAT = "emprops-package.v1"
 MANIFEST = "manifest.json"
@@ -50,6 +51,18 @@ class Plan(msgspec.Struct, frozen=True):
     assets: Mapping[str, PackagedArtwork]
     """The files in storage, by path."""
     provenance: str
+
+
+def contents_of(request: PackageRequested, parts: Sequence[PackagePartListed | PackagePartTaken]) -> Contents:
+    """The contents of a requested package, from all parts of its list, in their order."""
+    return Contents(
+        collection_id=request.collection_id,
+        job_id=request.job_id,
+        title=request.title,
+        artworks=[artwork for part in parts for artwork in part.artworks],
+        displays=[display for part in parts for display in part.displays],
+        documents=[document for part in parts for document in part.documents],
+    )
 
 
 def canonical(value: Any) -> bytes:

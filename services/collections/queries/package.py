@@ -7,10 +7,9 @@ from uuid import UUID
 
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.collection.state import owned
-from services.collections.domain.package.contents import joined
 from services.collections.domain.package.state import Package
 from services.collections.views.package import PackageView, Provenance
-from shared.content.package import PROVENANCE, manifest
+from shared.content.package import PROVENANCE, contents_of, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore, Handled, Loaded
@@ -55,5 +54,6 @@ class PackageQueries:
         """The package's manifest, computed from its parts: it may be too large to be stored twice."""
         assert state.request is not None, "a package with parts was requested"
         events = [recorded.event for recorded in await self.store.read_stream(package_id)]
-        parts = [event for event in events if isinstance(event, PackagePartListed)]
-        return await asyncio.to_thread(manifest, joined(state.request, parts))
+        attempt = state.request.attempt
+        parts = [event for event in events if isinstance(event, PackagePartListed) and event.attempt == attempt]
+        return await asyncio.to_thread(manifest, contents_of(state.request, parts))

@@ -168,13 +168,13 @@ def _moved(grants: OpenGrants, allocations: Sequence[Allocation], source: Pot, t
 
 def split(allocations: Sequence[Allocation], amount: int) -> tuple[list[Allocation], list[Allocation]]:
     """Splits allocations, in their order, into the first `amount` micro-credits and the rest."""
-    taken: list[Allocation] = []
+    first: list[Allocation] = []
     rest: list[Allocation] = []
     for allocation in allocations:
         part = min(allocation.amount, amount)
         amount -= part
         if part:
-            taken.append(Allocation(allocation.grant_id, part))
+            first.append(Allocation(allocation.grant_id, part))
         if allocation.amount > part:
             rest.append(Allocation(allocation.grant_id, allocation.amount - part))
-    return taken, rest
+    return first, rest

@@ -14,6 +14,7 @@ every balance keeps its six decimals in any client's JSON number."""
 
 SMALLEST = Decimal("0.000001")
 MAX_DIGITS = 64
+"""Digits of an amount as it was sent; more are refused before the number is expanded."""
 
 
 def to_micro(amount: Decimal, pointer: str) -> int:

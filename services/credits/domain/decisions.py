@@ -90,7 +90,7 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
 
 
 HoldCommand = PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
-"""On the hold of a round of a job. `hold_id` None: that of the job's request, whose id is the job's."""
+"""A command on the hold of one round of a job. `hold_id` None: the hold of the job's request, whose id is the job's."""
 Command = GrantCredits | HoldCommand
 
 
@@ -149,8 +149,8 @@ def _grant(command: GrantCredits, account: Account, existing: Grant | GrantTerms
     if account.granted + command.amount > ACCOUNT_LIMIT:
         limit = to_credits(ACCOUNT_LIMIT)
         raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
-    used_up = sum(not grant.held for grant in account.grants.due(command.now))
-    if len(account.grants) - used_up >= MAX_OPEN_GRANTS:
+    expired_count = sum(not grant.held for grant in account.grants.due(command.now))
+    if len(account.grants) - expired_count >= MAX_OPEN_GRANTS:
         message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
         raise invalid("The account has too many grants", Detail("/user_id", message))
     granted = CreditsGranted(
@@ -176,15 +176,15 @@ def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | 
     expiries = _expiries(account, command.user_id, command.now)
     if account.available(command.now) < command.amount:
         return [*expiries, _declined(command, account.available(command.now))]
-    allocations, left = list[Allocation](), command.amount
+    allocations, remaining = list[Allocation](), command.amount
     # An account from before MAX_OPEN_GRANTS may have more open grants than one event can list.
     for grant in islice(account.grants.in_order_of_use(command.now), MAX_OPEN_GRANTS):
-        if not left:
+        if not remaining:
             break
-        allocations.append(Allocation(grant.grant_id, min(grant.available, left)))
-        left -= allocations[-1].amount
-    if left:
-        return [*expiries, _declined(command, command.amount - left)]
+        allocations.append(Allocation(grant.grant_id, min(grant.available, remaining)))
+        remaining -= allocations[-1].amount
+    if remaining:
+        return [*expiries, _declined(command, command.amount - remaining)]
     return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations, command.hold_id)]
 
 

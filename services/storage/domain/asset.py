@@ -68,6 +68,10 @@ Command = StoreAsset | DescribeAsset
 
 
 def decide(command: Command, asset: Asset | None) -> list[Event]:
+    """Idempotent: no events if the state already matches, nor for a file that another generation made.
+
+    Raises CONFLICT for other bytes at a path that has an asset.
+    """
     match command:
         case StoreAsset(stored):
             if asset is None:

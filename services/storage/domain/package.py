@@ -1,11 +1,10 @@
-"""One attempt to build a publish package: its parts arrive, then it is stored or failed."""
+"""One attempt to build a publish package: its parts arrive, then it is stored or has failed."""
 
 from typing import assert_never
 from uuid import UUID, uuid5
 
 import msgspec
 
-from shared.content.package import Contents
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.event import Event
 from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
@@ -26,19 +25,12 @@ class Package(msgspec.Struct, frozen=True):
     parts: Map[int, PackagePartTaken] = Map()
     outcome: PackageStored | PackageFailed | None = None
 
-    def contents(self, request: PackageRequested) -> Contents:
-        """The contents of the package. Requires all parts: see `missing`."""
-        parts = [self.parts[number] for number in sorted(self.parts)]
-        return Contents(
-            collection_id=request.collection_id,
-            job_id=request.job_id,
-            title=request.title,
-            artworks=[artwork for part in parts for artwork in part.artworks],
-            displays=[display for part in parts for display in part.displays],
-            documents=[document for part in parts for document in part.documents],
-        )
+    def listed_parts(self) -> list[PackagePartTaken]:
+        """The parts that have arrived, by their numbers."""
+        return [self.parts[number] for number in sorted(self.parts)]
 
     def missing(self, request: PackageRequested) -> list[int]:
+        """The numbers of the parts that have not arrived, from 0."""
         return sorted(set(range(request.parts)).difference(self.parts))
 
 

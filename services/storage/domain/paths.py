@@ -40,7 +40,7 @@ def decode_name(header: str, pointer: str) -> str:
 
 
 def clean_name(name: str, pointer: str) -> str:
-    """The name unchanged, in whatever Unicode form. Raises VALIDATION_FAILED at `pointer` if it isn't safe."""
+    """The name unchanged, in any Unicode form. Raises VALIDATION_FAILED at `pointer` if it is not safe."""
     fault = _fault(name)
     if fault:
         raise invalid(f"The file name {fault}", Detail(pointer, fault))
@@ -52,7 +52,7 @@ def _fault(name: str) -> str | None:
         "is empty": not name,
         "must not be made of dots alone": bool(name) and set(name) <= {"."},
         f"must not contain {' '.join(sorted(FORBIDDEN))}": not FORBIDDEN.isdisjoint(name),
-        "must not contain control or invisible characters, nor spaces of other kinds": not name.isprintable(),
+        "must not contain control or invisible characters, nor spaces other than U+0020": not name.isprintable(),
         "must not begin or end with a space, nor end with a dot": name != name.strip() or name.endswith("."),
         f"must be at most {MAX_NAME} bytes long": len(name.encode(errors="replace")) > MAX_NAME,
         "must not be the name of a device on some systems": bool(RESERVED.fullmatch(name)),

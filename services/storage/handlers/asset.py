@@ -1,4 +1,4 @@
-"""Storing files, and commands on assets: load, decide, append.
+"""Commands on assets, and the storage of their bytes: load, decide, append.
 
 The bytes stream to the file store, are checked, become visible, and are then recorded. A crash between the last two
 leaves an unrecorded file; a retry of the upload overwrites and records it.
@@ -44,7 +44,7 @@ LOCK_BOUNDS = Bounds(lock=10.0, idle_in_transaction=60.0)
 
 
 class FileDeclaration(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an uploaded file goes, and what its sender declared about it."""
+    """The path of an uploaded file, and what its sender declared about it; `size` in bytes."""
 
     user_id: UUID
     name: str
@@ -86,7 +86,10 @@ class CommandHandlers:
         at_once: int,
         idle_seconds: float,
     ) -> None:
-        """`link` gives the public URL for an asset id and path; `idle_seconds` bounds the wait for the next bytes."""
+        """`link` returns the public URL of an asset id and path.
+
+        `max_bytes` bounds one file, `at_once` the concurrent uploads, `idle_seconds` the wait for the next bytes.
+        """
         self._store, self._objects, self._link = store, objects, link
         self._asset_ids = IdBlocks(store, "asset_ids", ID_BLOCK)
         self._max_bytes, self._idle_seconds = max_bytes, idle_seconds
@@ -104,7 +107,7 @@ class CommandHandlers:
         loaded = await self._store.load(ASSET, asset_stream(declared.path))
         if loaded.state is not None:
             content = await self._receive(body, None)
-            _refuse_undeclared(declared, content)
+            _check_declaration(declared, content)
             _refuse_other_bytes(loaded.state, content, context)
             return StoredFile(loaded.state, loaded.position, created=False)
         async with self._slots:
@@ -117,7 +120,7 @@ class CommandHandlers:
         upload = self._objects.upload(declared.path, declared.mime_type)
         try:
             content = await self._receive(body, upload)
-            _refuse_undeclared(declared, content)
+            _check_declaration(declared, content)
             async with self._path_lock(declared.path):
                 loaded = await self._store.load(ASSET, asset_stream(declared.path))
                 if loaded.state is not None:
@@ -154,7 +157,9 @@ class CommandHandlers:
                 async with asyncio.timeout(self._idle_seconds):
                     chunk = await anext(chunks, None)
             except TimeoutError as error:
-                raise invalid(f"The upload is incomplete: no bytes came for {self._idle_seconds:g} s") from error
+                raise invalid(
+                    f"The upload is incomplete: no bytes arrived for {self._idle_seconds:g} s; send the file again"
+                ) from error
             if chunk is None:
                 return Content(size, digest.hexdigest(), str(importer.finish().cid))
             size += len(chunk)
@@ -193,10 +198,10 @@ def _refuse_other_bytes(asset: Asset, content: Content, context: Context) -> Non
         raise
 
 
-def _refuse_undeclared(declared: FileDeclaration, content: Content) -> None:
-    """Raises VALIDATION_FAILED unless size and sha256 are as declared."""
+def _check_declaration(declared: FileDeclaration, content: Content) -> None:
+    """Raises VALIDATION_FAILED unless the bytes have the size and the sha256 that were declared."""
     if declared.size is not None and declared.size != content.size:
-        message = f"declares {declared.size} bytes, but {content.size} came"
+        message = f"declares {declared.size} bytes, but {content.size} arrived"
         raise invalid("The file is not complete", Detail("header:Content-Length", message))
     if declared.sha256 is not None and declared.sha256 != content.sha256:
         message = f"is not the sha256 of the body, which is {content.sha256}"

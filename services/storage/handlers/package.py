@@ -1,4 +1,4 @@
-"""Commands on publish packages: keep the parts of a package's list, build it, record the outcome.
+"""Commands on publish packages: record the parts of a package's list, build it, record the outcome.
 
 Building is deterministic: the same request gives the same bytes.
 """
@@ -12,7 +12,7 @@ from services.storage.handlers.asset import CommandHandlers, FileDeclaration
 from services.storage.packaging.artworks import Artworks, Unpackable
 from services.storage.packaging.car_file import car_file, sha256_of
 from shared.content.cid import NotACid
-from shared.content.package import plan, provenance
+from shared.content.package import contents_of, plan, provenance
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.problem import Problem
 from shared.contracts.storage import PackageFailed, PackageStored
@@ -32,7 +32,7 @@ class PackageHandlers:
         self._slots = asyncio.Semaphore(MAX_BUILDS)
 
     async def take_part(self, part: PackagePartListed, context: Context) -> None:
-        """Keeps one part of a package's list of files. Idempotent."""
+        """Records one part of a package's list of files. Idempotent."""
         stream_id = package_stream(part.package_id, part.attempt)
         await self._store.handle(PACKAGE, stream_id, partial(decide, TakePart(part)), context)
 
@@ -60,8 +60,10 @@ class PackageHandlers:
     async def _store_package(self, request: PackageRequested, package: Package, context: Context) -> PackageStored:
         missing = package.missing(request)
         if missing:
-            raise Unpackable(f"Part {missing[0]} of the package's {request.parts} lists has not arrived")
-        contents = package.contents(request)
+            raise Unpackable(
+                f"Part {missing[0]} of the package's list, which has {request.parts} parts, has not arrived"
+            )
+        contents = contents_of(request, package.listed_parts())
         try:
             planned = await asyncio.to_thread(plan, contents)
         except NotACid as error:

@@ -54,11 +54,12 @@ class Artworks:
                 importer.update(piece)
         root = importer.finish()
         assert isinstance(root, Node), "several chunks have a root node"
-        refuse_other_bytes(listed, is_same=str(root.cid) == listed.cid)
+        if str(root.cid) != listed.cid:
+            raise bytes_differ(listed)
         return Artwork(listed, root)
 
     async def chunks(self, listed: PackagedArtwork) -> Pieces:
-        """A stored file in chunks of 1 MiB, the last one shorter. Raises Unpackable if the store has lost it."""
+        """A stored file in chunks of 1 MiB; the last may be shorter. Raises Unpackable if the store has lost it."""
         buffer = bytearray()
         async with aclosing(self._content(listed)) as pieces:
             async for piece in pieces:
@@ -81,7 +82,6 @@ class Artworks:
             yield piece
 
 
-def refuse_other_bytes(listed: PackagedArtwork, *, is_same: bool) -> None:
-    """Raises Unpackable unless the file in the store has the listed digest."""
-    if not is_same:
-        raise Unpackable(f"The bytes of asset {listed.asset_id} do not match the digest recorded for them")
+def bytes_differ(listed: PackagedArtwork) -> Unpackable:
+    """The error for a file in the store that has another digest than the listed one."""
+    return Unpackable(f"The bytes of asset {listed.asset_id} do not match the digest recorded for them")

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import aclosing
 
-from services.storage.packaging.artworks import Artwork, Artworks, Pieces, refuse_other_bytes
+from services.storage.packaging.artworks import Artwork, Artworks, Pieces, bytes_differ
 from shared.content import car
 from shared.content.cid import RAW, Cid
 from shared.content.files import CHUNK, Leaf, balanced
@@ -50,14 +50,15 @@ async def _artwork_blocks(
             if block is None:
                 block = await anext(chunks, b"")
                 digest.update(block)
-                is_same = hashlib.sha256(block).digest() == block_step.cid.digest
-                refuse_other_bytes(artwork.listed, is_same=is_same)
+                if hashlib.sha256(block).digest() != block_step.cid.digest:
+                    raise bytes_differ(artwork.listed)
             if block_step.cid not in written:
                 written.add(block_step.cid)
                 yield car.frame(block_step.cid, len(block)) + block
     if artwork.file:
         sha256s[artwork.listed.cid] = digest.hexdigest()
-    refuse_other_bytes(artwork.listed, is_same=digest.hexdigest() == artwork.listed.sha256)
+    if digest.hexdigest() != artwork.listed.sha256:
+        raise bytes_differ(artwork.listed)
 
 
 def text_blocks(step: Step, text: bytes, written: set[Cid]) -> list[bytes]:

@@ -24,14 +24,15 @@ class Multipart:
 
     def begin(self, media_type: str) -> str:
         """Begins an upload and returns its id."""
-        answer = self._ask("POST", {"uploads": ""}, headers={"Content-Type": media_type})
+        answer = self._send_request("POST", {"uploads": ""}, headers={"Content-Type": media_type})
         upload_id = _UPLOAD_ID.search(answer.data)
         if upload_id is None:
             raise urllib3.exceptions.HTTPError("the store's answer to CreateMultipartUpload has no UploadId")
         return upload_id.group(1).decode()
 
     def send(self, upload_id: str, number: int, content: bytes) -> Part:
-        answer = self._ask("PUT", {"partNumber": str(number), "uploadId": upload_id}, content)
+        """Uploads a part; numbers begin at 1."""
+        answer = self._send_request("PUT", {"partNumber": str(number), "uploadId": upload_id}, content)
         return Part(number, answer.headers["ETag"].strip('"'))
 
     def complete(self, upload_id: str, parts: Sequence[Part]) -> None:
@@ -40,14 +41,15 @@ class Multipart:
             f'<Part><PartNumber>{part.part_number}</PartNumber><ETag>"{part.etag}"</ETag></Part>' for part in parts
         )
         body = f"<CompleteMultipartUpload>{elements}</CompleteMultipartUpload>".encode()
-        answer = self._ask("POST", {"uploadId": upload_id}, body, {"Content-Type": "application/xml"})
+        answer = self._send_request("POST", {"uploadId": upload_id}, body, {"Content-Type": "application/xml"})
         if b"<Error>" in answer.data:
             raise S3Error.fromxml(answer)
 
     def abort(self, upload_id: str) -> None:
-        self._ask("DELETE", {"uploadId": upload_id})
+        """Ends an upload that is not complete; the store deletes its parts."""
+        self._send_request("DELETE", {"uploadId": upload_id})
 
-    def _ask(
+    def _send_request(
         self, method: str, query: dict[str, str], body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
         return self._requests.send(method, self._path, query=query, body=body, headers=headers)

@@ -126,7 +126,7 @@ class S3Upload:
         self._buffer: list[bytes] = []
         self._missing = PART
         self._upload_id: str | None = None
-        self._sent: list[asyncio.Task[Part]] = []
+        self._part_tasks: list[asyncio.Task[Part]] = []
 
     async def write(self, data: bytes) -> None:
         """Adds bytes; waits while PARTS_AT_ONCE parts are being sent. Raises if an earlier part failed."""
@@ -145,13 +145,13 @@ class S3Upload:
             return
         if self._buffer:
             await self._send()
-        parts = [await part for part in self._sent]
+        parts = [await part for part in self._part_tasks]
         await self._store.run(self._multipart.complete, self._upload_id, parts)
         self._upload_id = None
 
     async def abort(self) -> None:
         """Aborts an upload that is not complete and deletes its parts; no-op after `complete`."""
-        await asyncio.gather(*self._sent, return_exceptions=True)
+        await asyncio.gather(*self._part_tasks, return_exceptions=True)
         if self._upload_id is not None:
             with contextlib.suppress(Problem, NoSuchFile):  # the store's lifecycle rules delete parts that stay
                 await self._store.run(self._multipart.abort, self._upload_id)
@@ -166,13 +166,13 @@ class S3Upload:
         """Starts to send the buffered bytes as the next part."""
         if self._upload_id is None:
             self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
-        for part in self._sent:
+        for part in self._part_tasks:
             if part.done():
                 part.result()
         await self._store.parts.acquire()
         content = b"".join(self._buffer)
         self._buffer, self._missing = [], PART
-        self._sent.append(asyncio.create_task(self._send_part(len(self._sent) + 1, content)))
+        self._part_tasks.append(asyncio.create_task(self._send_part(len(self._part_tasks) + 1, content)))
 
     async def _send_part(self, number: int, content: bytes) -> Part:
         assert self._upload_id is not None, "the id comes before the first part"

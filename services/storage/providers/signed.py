@@ -59,23 +59,23 @@ class SignedRequests:
         streams: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """The response, of a status below 300. `streams`: the caller reads the body and releases the connection."""
-        sent = dict(headers or {})
+        all_headers = dict(headers or {})
         if body is not None:  # the store rejects a body that was corrupted on the way
-            sent["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            all_headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
-        def ask(now: datetime) -> urllib3.BaseHTTPResponse:
+        def request_at(now: datetime) -> urllib3.BaseHTTPResponse:
             url = self._client.get_presigned_url(
                 method, self._bucket, path, expires=LIFETIME, request_date=now, extra_query_params={**(query or {})}
             )
-            answer = self._http.request(method, url, body=body, headers=sent, preload_content=not streams)
+            answer = self._http.request(method, url, body=body, headers=all_headers, preload_content=not streams)
             self._clock.update(answer.headers.get("Date", ""))
             return answer
 
         signed_for = self._clock()
-        answer = ask(signed_for)
+        answer = request_at(signed_for)
         if answer.status == 403 and abs(self._clock() - signed_for) > ACCEPTED_SKEW:
             answer.drain_conn()
-            answer = ask(self._clock())
+            answer = request_at(self._clock())
         if answer.status >= 300:
             raise S3Error.fromxml(answer) if b"<Error>" in answer.data else _unlike_s3(answer)
         return answer

@@ -1,4 +1,4 @@
-"""A user's files: what they are, not their bytes."""
+"""The metadata of a user's files."""
 
 from operator import attrgetter
 from uuid import UUID

@@ -54,15 +54,15 @@ async def read_content(
     except Unsatisfiable:
         problem = Problem("RANGE_NOT_SATISFIABLE", f"The file has {row.size} bytes")
         return respond(problem, headers={"content-range": f"bytes */{row.size}"})
-    sent = requested or ByteRange(0, row.size - 1)
-    headers["content-length"] = str(sent.length)
+    byte_range = requested or ByteRange(0, row.size - 1)
+    headers["content-length"] = str(byte_range.length)
     if requested:
         headers["content-range"] = f"bytes {requested.first}-{requested.last}/{row.size}"
     status = 206 if requested else 200
-    if only_headers or sent.length == 0:
+    if only_headers or byte_range.length == 0:
         return Stream(iter(()), status_code=status, headers=headers)
     try:
-        chunks = await objects.read(row.path, sent.first, sent.length)
+        chunks = await objects.read(row.path, byte_range.first, byte_range.length)
     except NoSuchFile as error:
         log.exception("a recorded file is not in the store", asset_id=asset_id, path=row.path)
         raise Problem(

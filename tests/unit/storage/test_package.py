@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from services.storage.domain.package import NOTHING, EndPackage, Package, TakePart, decide, evolve, package_path
+from shared.content.package import contents_of
 from shared.contracts.collections import PackagedDocument, PackagePartListed, PackageRequested
 from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
 from tests.support.specification import Aggregate
@@ -31,7 +32,7 @@ def test_a_part_is_kept_once():
 def test_the_contents_are_those_of_all_parts_in_their_order():
     state = PACKAGE.given(*map(taken, (2, 0, 1))).state
     assert state.missing(REQUEST) == []
-    paths = [document.path for document in state.contents(REQUEST).documents]
+    paths = [document.path for document in contents_of(REQUEST, state.listed_parts()).documents]
     assert paths == [f"metadata/base/{number}.json" for number in range(3)]
 
 

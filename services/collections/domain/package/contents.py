@@ -8,13 +8,11 @@ import msgspec
 from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
-from shared.content.package import Contents, canonical
+from shared.content.package import canonical
 from shared.contracts.collections import (
     ArtworkFile,
     PackagedArtwork,
     PackagedDocument,
-    PackagePartListed,
-    PackageRequested,
 )
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import MAX_PART, encoded_size
@@ -112,19 +110,6 @@ def split(
             getattr(parts[-1], section).append(entry)
             free -= size
     return parts
-
-
-def joined(request: PackageRequested, parts: Sequence[PackagePartListed]) -> Contents:
-    """The contents of a package, from those of its parts that belong to the request's attempt."""
-    own = [part for part in parts if part.attempt == request.attempt]
-    return Contents(
-        collection_id=request.collection_id,
-        job_id=request.job_id,
-        title=request.title,
-        artworks=[artwork for part in own for artwork in part.artworks],
-        displays=[display for part in own for display in part.displays],
-        documents=[document for part in own for document in part.documents],
-    )
 
 
 def digest(
