@@ -115,7 +115,9 @@ class WorkMessage(msgspec.Struct, frozen=True):
     checkpoint: dict[str, Any] | None = None
     """The newest checkpoint of earlier attempts, when this message was written."""
     checkpoint_number: int = 0
-    """The number of that checkpoint; 0: there is none."""
+    """The number of that checkpoint; 0: there is none. It also grows when the step is renewed."""
+    discarded: int = 0
+    """Nothing that attempts up to this one have started is continued: the user has asked for the step anew."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):

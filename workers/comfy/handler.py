@@ -71,7 +71,8 @@ class ComfyHandler:
         if member := await self._servers.with_run(own, FOLLOWED_STATES):
             async with self._servers.slot(member):
                 return await self._own_run(step, candidate_of(member, demand), own)
-        for attempt in range(step.work.attempt - 1, max(0, step.work.attempt - 1 - REMEMBERED_ATTEMPTS), -1):
+        oldest = max(step.work.discarded + 1, step.work.attempt - REMEMBERED_ATTEMPTS)
+        for attempt in range(step.work.attempt - 1, oldest - 1, -1):
             earlier = prompt_id(step.sid, attempt)
             if member := await self._servers.with_run(earlier, GOING_ON):
                 # Files that the run has made may be gone by now; then it is made once more.

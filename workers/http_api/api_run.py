@@ -36,6 +36,7 @@ RETRIED = frozenset({408, 425, 429})
 GONE = frozenset({404, 410})
 """Of a look at a task: the API does not know it, or not yet."""
 ACCEPTED = 202
+REFUSED = "API_REFUSED"
 NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,99})\s*\}\}")
 PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -94,7 +95,7 @@ class ApiRun:
         if payload["fetch"] == "wait":
             if "values" in checkpoint:
                 return Found(values=checkpoint["values"])
-            result = self._found(payload.get("wait") or {}, await self._call(request, payload["success"]))
+            result = self._found(payload.get("wait") or {}, await self._begin(request, payload["success"]))
             if result.content is None and len(msgspec.json.encode(result.values)) < MAX_CHECKPOINT // 2:
                 await self.store({"values": result.values})
             return result
@@ -109,10 +110,22 @@ class ApiRun:
             await self.store({})
             raise task.fault from None
 
+    async def _begin(self, request: Mapping[str, Any], success: Sequence[int]) -> Answer:
+        """The answer to the step's request. After a refusal, a resumed step sends another key.
+
+        An API that knows such keys would answer this one with the refusal again, whatever has changed since.
+        """
+        try:
+            return await self._call(request, success)
+        except StepFault as fault:
+            if fault.error.code == REFUSED:
+                await self.store({})
+            raise
+
     async def _start(
         self, request: Mapping[str, Any], success: Sequence[int], polling: Mapping[str, Any]
     ) -> dict[str, str]:
-        answer = (await self._call(request, success)).json()
+        answer = (await self._begin(request, success)).json()
         parameters = {}
         for name, source in (polling.get("params") or {}).items():
             value = jq_value(source["exprJq"], answer)
@@ -244,7 +257,7 @@ class ApiRun:
         sentence = f"The API answered {answer.status}: {self._summary(answer)}"
         if answer.status >= 500 or answer.status in RETRIED:
             return transient("API_UNAVAILABLE", sentence)
-        return permanent("API_REFUSED", sentence)
+        return permanent(REFUSED, sentence)
 
     def _summary(self, answer: Answer) -> str:
         """The beginning of an answer, for the user who pays for it."""

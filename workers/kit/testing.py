@@ -168,11 +168,12 @@ class WorkerTest:
         seconds: float = 60.0,
         sid: UUID | None = None,
         checkpoint: dict[str, Any] | None = None,
+        discarded: int = 0,
     ) -> RunningStep:
         """Starts a step. `files`: contents by the field of the payload that refers to each, or by their address.
 
-        `checkpoint`: what an earlier attempt has stored. `seconds` until the deadline. Raises KeyError if the worker
-        has no handler for the service.
+        `checkpoint`: what an earlier attempt has stored; `discarded`: attempts up to this one are not continued.
+        `seconds` until the deadline. Raises KeyError if the worker has no handler for the service.
         """
         handler = self._worker.handlers[f"{workflow_type}.{service}"]
         links = {name: f"http://storage.test/inputs/{name}" for name in files or {} if "://" not in name}
@@ -188,6 +189,7 @@ class WorkerTest:
             deadline=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
             seconds=seconds,
             checkpoint=checkpoint,
+            discarded=discarded,
         )
         files_, reports = _Files(files or {}), _Reports()
         checkpoints = _Checkpoints([checkpoint] if checkpoint is not None else [])

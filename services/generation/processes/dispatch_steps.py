@@ -93,4 +93,5 @@ def work_message(
         traceparent=traceparent,
         checkpoint=checkpoint.checkpoint,
         checkpoint_number=checkpoint.number,
+        discarded=checkpoint.discarded,
     )

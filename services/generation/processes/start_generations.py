@@ -12,6 +12,7 @@ from uuid import UUID
 
 from services.generation.domain.fair_shares import OpenJob
 from services.generation.domain.generation import Start
+from services.generation.domain.generation.resume import LAST_COMPLETED
 from services.generation.domain.job import Job
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.steps import StepOwner, plan_steps
@@ -37,11 +38,15 @@ MAX_BATCH_BYTES = 4 * 1024 * KIB
 
 @dataclass(frozen=True)
 class Run:
-    """A generation that runs in a round. `keep`: the completed steps that are not repeated; `cost`: of the others."""
+    """A generation that runs in a round. `keep`: the completed steps that are not repeated; `cost`: of the others.
+
+    `resumed_from`: as in `job_resumed`.
+    """
 
     place: int
     cost: int
     keep: list[int]
+    resumed_from: str = LAST_COMPLETED
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def runs_of(specification: JobSpecification, job: Job) -> Sequence[Run] | None:
         return None
     resumed = {gid: alike for alike in job.resumed for gid in alike.gids}
     return [
-        Run(place, resumed[generation.gid].cost, resumed[generation.gid].keep)
+        Run(place, resumed[generation.gid].cost, resumed[generation.gid].keep, job.resumed_from)
         for place, generation in enumerate(specification.generations)
         if generation.gid in resumed
     ]
@@ -110,6 +115,7 @@ def start_of(round_: Round, run: Run) -> Start:
         encryption_enabled=requested.encryption_enabled,
         round=round_.number,
         keep=run.keep,
+        resumed_from=run.resumed_from,
     )
 
 

@@ -84,6 +84,9 @@ class GenerationResumed(GenerationEvent, frozen=True, tag="generation_resumed.v1
     keep: list[int]
     """Component ids of completed steps that are not repeated."""
     cost: int
+    renewed: list[int] = msgspec.field(default_factory=list)
+    """Component ids of steps that the resume asked to run anew: what their earlier attempts have started is not
+    continued. Events of earlier releases have none."""
 
 
 class StepScheduled(GenerationEvent, frozen=True, tag="step_scheduled.v1"):

@@ -156,6 +156,7 @@ async def test_a_refusal_is_told_without_the_secrets_that_it_repeats(api: Api, h
         await api.run(http).run(api.payload(), None)
     assert (fault.value.error.code, fault.value.error.retryable) == ("API_REFUSED", False)
     assert "has no credit" in fault.value.error.message
+    assert api.checkpoints == [{}], "the next start has another key"
     assert KEY not in fault.value.error.message
 
 

@@ -5,15 +5,24 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.generation.domain.generation import Generation, Start, TakeCheckpoint, TakeResult, decide, evolve
+from services.generation.domain.generation import (
+    CheckpointState,
+    Generation,
+    Start,
+    TakeCheckpoint,
+    TakeResult,
+    decide,
+    evolve,
+)
 from services.generation.engine.result_message import MalformedResult, read_checkpoint
 from services.generation.processes.dispatch_steps import work_message
-from shared.contracts.generation import StepCheckpointed, StepError, StepScheduled
+from shared.contracts.generation import GenerationResumed, StepCheckpointed, StepError, StepScheduled
 from shared.contracts.work import MAX_CHECKPOINT, Checkpoint, WorkResult
 from tests.support.specification import Aggregate
 from tests.unit.generation.builders import COLLECTION, GID, JOB, NOW, USER, asset, planned
 
 BUSY = StepError("BUSY", "try later", retryable=True)
+LATE = StepError("DEADLINE_EXCEEDED", "too late", retryable=False)
 SID = planned(1).sid
 TASK = {"task": "t-1"}
 
@@ -93,3 +102,42 @@ def test_a_message_is_told_from_a_result():
 def test_one_that_can_t_be_recorded_is_malformed(body):
     with pytest.raises(MalformedResult):
         read_checkpoint(body)
+
+
+def resumed(story, resumed_from):
+    """The generation fails for good, and its job is resumed."""
+    command = Start(GID, JOB, USER, COLLECTION, "hash", {}, [], 1, round=1, keep=[], resumed_from=resumed_from)
+    return story.when(result(error=LATE)).when(command)
+
+
+def test_a_resume_goes_on_from_the_checkpoint_of_a_failed_step():
+    """What the attempt has started may have ended well since."""
+    story = resumed(begun(planned(1)).when(checkpoint()), "last_completed")
+    assert (newest(story).number, newest(story).checkpoint, newest(story).discarded) == (1, TASK, 0)
+
+
+@pytest.mark.parametrize("resumed_from", ["start", "1"])
+def test_a_step_that_is_asked_for_again_has_no_checkpoint(resumed_from):
+    """Its number grows, so that what it starts has another key, even if the first start's answer was lost."""
+    story = resumed(begun(planned(1)).when(checkpoint()), resumed_from)
+    assert (newest(story).number, newest(story).checkpoint, newest(story).discarded) == (2, None, 1)
+    again = next(event for event in story.events if isinstance(event, StepScheduled))
+    message = work_message(again, None, NOW, NOW - NOW, None, newest(story))
+    assert (message.attempt, message.checkpoint, message.checkpoint_number, message.discarded) == (2, None, 2, 1)
+    assert newest(resumed(begun(planned(1)), resumed_from)).number == 1
+
+
+def test_steps_that_depend_on_it_are_renewed_and_others_are_not():
+    story = begun(planned(1), planned(2, 1), planned(3)).when(checkpoint(), checkpoint(sid=planned(3).sid))
+    story = story.when(TakeResult(planned(3).sid, 1, [], LATE, NOW, {}, {}))
+    [event] = [event for event in resumed(story, "1").events if isinstance(event, GenerationResumed)]
+    assert event.renewed == [1, 2]
+    assert story.state.checkpoint_of(planned(3).sid).checkpoint == TASK
+
+
+def test_a_late_checkpoint_of_before_the_resume_is_not_continued():
+    """Its attempt was given up on; one of the new attempt is recorded, as ever."""
+    story = resumed(begun(planned(1)), "start").when(checkpoint(7))
+    assert story.events == []
+    story = story.when(checkpoint(2, attempt=2, task="t-2"))
+    assert newest(story) == CheckpointState(2, {"task": "t-2"}, 1)

@@ -23,6 +23,7 @@ class TakeCheckpoint(msgspec.Struct, frozen=True):
 def take_checkpoint(command: TakeCheckpoint, state: Generation) -> Sequence[Event]:
     """Nothing for a step that is completed, and for a checkpoint that is not newer than the recorded one.
 
+    Nothing either for one of an attempt before the step was renewed.
     That of an attempt which has failed meanwhile, or was cancelled, is recorded: the task that it names was started.
     """
     step = state.step_of(command.sid)
@@ -30,7 +31,8 @@ def take_checkpoint(command: TakeCheckpoint, state: Generation) -> Sequence[Even
         return []
     if command.attempt > state.steps[step.component_id].attempt:
         return []  # of no attempt that was scheduled
-    if command.number <= state.checkpoint_of(command.sid).number:
+    newest = state.checkpoint_of(command.sid)
+    if command.number <= newest.number or command.attempt <= newest.discarded:
         return []
     return [
         StepCheckpointed(

@@ -16,16 +16,29 @@ def kept_steps(state: Generation, resumed_from: str) -> list[int]:
     `resumed_from`: `last_completed` keeps all, `start` none, and a component's id all but that step and what depends on
     it.
     """
-    if state.started is None or resumed_from == START:
-        return []
-    dropped = set() if resumed_from == LAST_COMPLETED else {int(resumed_from)}
-    while more := {step.component_id for step in state.started.steps if dropped & set(step.needs)} - dropped:
-        dropped |= more
+    renewed = renewed_steps(state, resumed_from)
     return [
-        step.component_id
-        for step in state.started.steps
-        if state.steps[step.component_id].status == "completed" and step.component_id not in dropped
+        component_id
+        for component_id, step in state.steps.items()
+        if step.status == "completed" and component_id not in renewed
     ]
+
+
+def renewed_steps(state: Generation, resumed_from: str) -> list[int]:
+    """Component ids of the steps that are repeated because the resume asks for it, not because they did not complete.
+
+    None of them goes on from its checkpoint: whoever asks for a step again wants a new task, not the old one's result.
+    With `last_completed` there are none: what an attempt has started and paid for may still end well.
+    """
+    if state.started is None or resumed_from == LAST_COMPLETED:
+        return []
+    steps = state.started.steps
+    if resumed_from == START:
+        return [step.component_id for step in steps]
+    renewed = {int(resumed_from)}
+    while more := {step.component_id for step in steps if renewed & set(step.needs)} - renewed:
+        renewed |= more
+    return [step.component_id for step in steps if step.component_id in renewed]
 
 
 def resumption(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.generation.domain.generation.resume import LAST_COMPLETED, renewed_steps
 from services.generation.domain.generation.state import ENDED, Generation, evolve
 from services.generation.domain.generation.steps import ready_steps
 from shared.contracts.event import Event
@@ -15,7 +16,8 @@ from shared.contracts.generation import GenerationResumed, GenerationStarted, Pl
 class Start(msgspec.Struct, frozen=True):
     """A generation as planned by `planning.steps.plan_steps`. `cost`: micro-credits, of the steps that run.
 
-    A generation that has started keeps the plan that it started with. `keep`: its completed steps that don't run again.
+    A generation that has started keeps the plan that it started with. `keep`: its completed steps that don't run again;
+    `resumed_from`: as in `job_resumed`.
     """
 
     gid: UUID
@@ -29,13 +31,14 @@ class Start(msgspec.Struct, frozen=True):
     encryption_enabled: bool = False
     round: int = 0
     keep: list[int] = []
+    resumed_from: str = LAST_COMPLETED
 
 
 def start(command: Start, state: Generation) -> Sequence[Event]:
     """Idempotent. Nothing for a generation that has completed, or was cancelled in this round or a later one."""
     if state.status and (state.round >= command.round or state.status not in ENDED or state.status == "completed"):
         return []
-    first_event = _started(command) if state.started is None else _resumed(command)
+    first_event = _started(command) if state.started is None else _resumed(command, state)
     return [first_event, *ready_steps(evolve(state, first_event))]
 
 
@@ -54,7 +57,7 @@ def _started(command: Start) -> GenerationStarted:
     )
 
 
-def _resumed(command: Start) -> GenerationResumed:
+def _resumed(command: Start, state: Generation) -> GenerationResumed:
     return GenerationResumed(
         gid=command.gid,
         job_id=command.job_id,
@@ -62,4 +65,5 @@ def _resumed(command: Start) -> GenerationResumed:
         round=command.round,
         keep=command.keep,
         cost=command.cost,
+        renewed=renewed_steps(state, command.resumed_from),
     )

@@ -49,10 +49,14 @@ class StepState(msgspec.Struct, frozen=True):
 
 
 class CheckpointState(msgspec.Struct, frozen=True):
-    """The newest checkpoint of a step. `number` 0: it has none."""
+    """The newest checkpoint of a step. `number` 0: it has none.
+
+    `discarded`: nothing of the attempts up to this one is continued, because the step was renewed after them.
+    """
 
     number: int = 0
     checkpoint: dict[str, Any] | None = None
+    discarded: int = 0
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -71,8 +75,8 @@ class Generation(msgspec.Struct, frozen=True):
     cancelled_cost: int = 0
     """Micro-credits of the steps that had completed in this round when it was cancelled."""
     checkpoints: Map[int, CheckpointState] = Map()
-    """By component id. They outlast failures, and a job's end: a resumed step goes on from them. A completed step has
-    its number only, so that what it starts when it is run again has another one."""
+    """By component id. They outlast failures, and a job's end: a resumed step goes on from them, unless it is renewed.
+    A completed step has its number only."""
 
     def checkpoint_of(self, sid: UUID) -> CheckpointState:
         step = self.step_of(sid)
@@ -115,13 +119,11 @@ def evolve(state: Generation, event: Event) -> Generation:  # noqa: PLR0911 - a 
         case StepScheduled():
             return _with_step(state, event.component_id, StepState("running", event.attempt, _earlier(state, event)))
         case StepCheckpointed():
-            checkpoint = CheckpointState(event.number, event.checkpoint)
-            return msgspec.structs.replace(state, checkpoints=state.checkpoints.set(event.component_id, checkpoint))
+            return _with_checkpoint(state, event.component_id, event.number, event.checkpoint)
         case StepCompleted():
             outputs, size = event.outputs, encoded_size(event.outputs)
             step = StepState("completed", event.attempt, _earlier(state, event), outputs, size=size)
-            state = _without_checkpoint(state, event.component_id)
-            return _with_step(state, event.component_id, step)
+            return _with_step(_without_checkpoint(state, event.component_id), event.component_id, step)
         case StepFailed():
             status: StepStatus = "failed" if event.final else "waiting"
             step = StepState(status, event.attempt, _earlier(state, event), error=event.error)
@@ -149,10 +151,15 @@ def _resumed(state: Generation, event: GenerationResumed) -> Generation:
         for component_id, step in state.steps.items()
         if component_id not in event.keep
     }
+    checkpoints = {
+        component_id: _renewed(state.checkpoints.get(component_id), state.steps[component_id].attempt)
+        for component_id in event.renewed
+    }
     return msgspec.structs.replace(
         state,
         status="running",
         steps=state.steps.update(steps),
+        checkpoints=state.checkpoints.update(checkpoints),
         round=event.round,
         cost=event.cost,
         kept=frozenset(event.keep),
@@ -167,10 +174,23 @@ def _with_step(state: Generation, component_id: int, step: StepState) -> Generat
     return msgspec.structs.replace(state, steps=state.steps.set(component_id, step))
 
 
+def _with_checkpoint(
+    state: Generation, component_id: int, number: int, checkpoint: dict[str, Any] | None
+) -> Generation:
+    discarded = state.checkpoints.get(component_id, CheckpointState()).discarded
+    newest = CheckpointState(number, checkpoint, discarded)
+    return msgspec.structs.replace(state, checkpoints=state.checkpoints.set(component_id, newest))
+
+
 def _without_checkpoint(state: Generation, component_id: int) -> Generation:
     """What a completed step has kept is of no use to a later run of it, which must know how many there were."""
     checkpoint = state.checkpoints.get(component_id)
-    if checkpoint is None:
-        return state
-    emptied = state.checkpoints.set(component_id, CheckpointState(checkpoint.number))
-    return msgspec.structs.replace(state, checkpoints=emptied)
+    return state if checkpoint is None else _with_checkpoint(state, component_id, checkpoint.number, None)
+
+
+def _renewed(checkpoint: CheckpointState | None, attempt: int) -> CheckpointState:
+    """Of a step that is renewed after this attempt. Its number grows, since keys of tasks are made with it.
+
+    An attempt may have started a task and died before it had a checkpoint: that task's key must not be used again.
+    """
+    return CheckpointState((checkpoint.number if checkpoint is not None else 0) + 1, None, attempt)

@@ -82,6 +82,8 @@ class Job(msgspec.Struct, frozen=True):
     before_resume: Status = ""
     resumed: list[ResumedGenerations] = []
     """What runs again in this round, until it ends."""
+    resumed_from: str = ""
+    """Of this round, if it is a resume: as in its event."""
     resumed_count: int = 0
     """How many generations run again in this round, or ran."""
     declined: bool = False
@@ -198,6 +200,7 @@ def _resumed(state: Job, event: JobResumed) -> Job:
         declined=False,
         before_resume=state.status,
         resumed=event.generations,
+        resumed_from=event.resumed_from,
         resumed_count=len(places),
         is_paused=False,
     )

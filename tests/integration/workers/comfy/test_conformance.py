@@ -187,6 +187,16 @@ async def test_an_attempt_that_is_delivered_again_follows_its_run(comfy: Any) ->
     assert await get(comfy, f"/history/{prompt_id(sid, 2)}") == {}, "the earlier attempt's run is followed"
 
 
+async def test_a_step_that_is_asked_for_anew_runs_again(comfy: Any) -> None:
+    """As after a resume from `start`: what the discarded attempts have made is not taken."""
+    sid = uuid4()
+    async with worker_for(comfy.url) as test:
+        await run(test, inverted(0x32), sid=sid)
+        outcome = await run(test, inverted(0x32), sid=sid, attempt=2, discarded=1)
+    assert outcome.status == "completed"
+    assert prompt_id(sid, 2) in await get(comfy, f"/history/{prompt_id(sid, 2)}")
+
+
 async def begun(comfy: Any, sid: Any, name: str = "queue_running") -> bool:
     return any(entry[1] == prompt_id(sid, 1) for entry in (await get(comfy, "/queue"))[name])
 
