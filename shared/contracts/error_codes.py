@@ -14,7 +14,7 @@ REQUESTS: dict[str, str] = {
     "INSUFFICIENT_CREDITS": "The user has fewer credits available than the request costs. Nothing was started.",
     "INTERNAL_ERROR": "A fault of the service. Report it with the X-Correlation-ID of the response.",
     "METHOD_NOT_ALLOWED": "The header Allow lists the methods of this address.",
-    "MODEL_UNAVAILABLE": "Reserved: a model that is away fails the step, which is repeated.",
+    "MODEL_UNAVAILABLE": "No connected worker has a model that `details` names. Nothing was charged: ask again later.",
     "NOT_ACCEPTABLE": "The operation has no representation of a type that the header Accept names.",
     "NOT_FOUND": "The address or the object does not exist, or the object belongs to another user.",
     "PAYLOAD_TOO_LARGE": "The body, or a value in it, is larger than its limit, which `detail` states.",

@@ -77,8 +77,13 @@ class Announcer:
 
     async def _publish(self, announcement: Announcement) -> None:
         with contextlib.suppress(nats.errors.Error):
-            await self._client.publish(announcement.subject, msgspec.json.encode(announcement))
+            body = msgspec.json.encode(announcement)
+            if len(body) > MAX_BYTES:
+                body = msgspec.json.encode(msgspec.structs.replace(announcement, models=None))
+            await self._client.publish(announcement.subject, body)
 
 
+MAX_BYTES = 512 * 1024
+"""Of an announcement: a longer list of models is left out, since NATS takes 1 MiB, and then none is checked."""
 LOOK_SECONDS = 0.5
 """How often the lanes are compared with those last announced."""

@@ -19,6 +19,9 @@ MAX_WORKERS = 2_000
 MAX_SIGHTINGS = 20_000
 """Attempts that are remembered; the one that was seen longest ago is forgotten first."""
 
+GRAPHS = "comfy_workflow."
+"""Beginning of the kinds of work for which models are needed."""
+
 AttemptKey = tuple[UUID, int]
 """A step's sid and the number of the attempt."""
 
@@ -149,11 +152,17 @@ class ConnectedWorkers:
         return self._lanes.get(kind, 0)
 
     def available_models(self, now: float) -> frozenset[OfferedModel] | None:
-        """The models that connected workers have; None while none has told which ones, or not all were heard."""
+        """The models that the connected workers for graphs have.
+
+        None if that is not known: not all were heard, none is connected, or one of them does not list its models.
+        """
         if not self.is_complete(now):
             return None
-        lists = [models for worker in self._present(now) if (models := worker.announcement.models) is not None]
-        return frozenset(model for models in lists for model in models) if lists else None
+        workers = [worker for worker in self._present(now) if any(kind.startswith(GRAPHS) for kind in worker.kinds)]
+        lists = [worker.announcement.models for worker in workers]
+        if not lists or None in lists:
+            return None
+        return frozenset(model for models in lists for model in models or ())
 
     def sighting(self, key: AttemptKey) -> Sighting | None:
         """When a worker was seen doing an attempt; None if none was."""

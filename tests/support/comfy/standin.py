@@ -27,7 +27,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self.info: dict[str, Any] = json.loads((FIXTURES / "object_info.json").read_text())
-        self.models: dict[str, list[str]] = {"checkpoints": [], "vae": []}
+        self.models: dict[str, list[str]] | None = {"checkpoints": [], "vae": []}
+        """None: as in releases that list none."""
         self.gate = asyncio.Event()
         """Nodes wait for it."""
         self.gate.set()
@@ -192,11 +193,12 @@ class StandIn:
         return _json(self.info if name is None else {name: self.info[name]} if name in self.info else {})
 
     async def _folders(self, _: web.Request) -> web.Response:
-        return _json(list(self.models))
+        return web.Response(status=404) if self.models is None else _json(list(self.models))
 
     async def _folder(self, request: web.Request) -> web.Response:
         folder = request.match_info["folder"]
-        return _json(self.models[folder]) if folder in self.models else web.Response(status=404)
+        models = self.models or {}
+        return _json(models[folder]) if folder in models else web.Response(status=404)
 
     async def _upload(self, request: web.Request) -> web.Response:
         form = await request.post()

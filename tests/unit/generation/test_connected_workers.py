@@ -6,6 +6,7 @@ from services.generation.workers.connected_workers import SILENT_SECONDS, Connec
 from shared.contracts.work import Announcement, AttemptInProgress, OfferedModel, OfferedService
 
 SKETCH = "direct_job.sketch"
+COMFY = "comfy_workflow", "comfy"
 SID = UUID(int=1)
 NOW = "2026-11-27T00:00:00+00:00"
 
@@ -17,8 +18,9 @@ def announcement(
     working: tuple[UUID, ...] = (),
     models: list[OfferedModel] | None = None,
     offers: bool = True,
+    kind: tuple[str, str] = ("direct_job", "sketch"),
 ) -> Announcement:
-    services = [OfferedService("direct_job", "sketch", lanes)] if offers else []
+    services = [OfferedService(*kind, lanes)] if offers else []
     attempts = [AttemptInProgress(sid, 1, NOW) for sid in working]
     return Announcement(instance, "studio", "1", services, attempts, NOW, models)
 
@@ -76,9 +78,21 @@ def test_models_are_unknown_until_a_worker_tells_of_them() -> None:
     workers = listening()
     workers.note(announcement(), 10.0)
     assert workers.available_models(10.0) is None
-    model = OfferedModel("checkpoints", "a.safetensors")
-    workers.note(announcement("two", models=[model]), 11.0)
+    model, other = OfferedModel("checkpoints", "a.safetensors"), OfferedModel("vae", "b.safetensors")
+    workers.note(announcement("two", models=[model], kind=COMFY), 11.0)
     assert workers.available_models(11.0) == {model}
+    workers.note(announcement("three", models=[other], kind=COMFY), 11.0)
+    assert workers.available_models(11.0) == {model, other}
+
+
+def test_models_are_unknown_while_a_worker_for_graphs_does_not_list_its_own() -> None:
+    """It may have any model; a worker of another kind needs none."""
+    workers = listening()
+    workers.note(announcement("sketcher"), 10.0)
+    workers.note(announcement("one", models=[OfferedModel("vae", "b.safetensors")], kind=COMFY), 10.0)
+    assert workers.available_models(10.0) is not None
+    workers.note(announcement("two", kind=COMFY), 11.0)
+    assert workers.available_models(11.0) is None
 
 
 def test_room_is_counted_from_when_a_lane_became_free() -> None:

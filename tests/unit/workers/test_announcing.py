@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from shared.contracts.work import Announcement, AttemptInProgress, OfferedService
+from shared.contracts.work import Announcement, AttemptInProgress, OfferedModel, OfferedService
 from tests.support.patience import eventually
 from workers.kit.announcing import Announcer, instance_name
 
@@ -30,9 +30,9 @@ class Client:
         self.announced.append(announcement)
 
 
-def announcer(client: Client, lanes: list[Lane], working: list[AttemptInProgress]) -> Announcer:
+def announcer(client: Client, lanes: list[Lane], working: list[AttemptInProgress], **options: Any) -> Announcer:
     given: Any = client, "text-1", "text", "1.0", lanes, lambda: working
-    return Announcer(*given, concurrency=4)
+    return Announcer(*given, concurrency=4, **options)
 
 
 async def test_it_announces_at_once_when_lanes_change_and_at_its_end() -> None:
@@ -49,6 +49,19 @@ async def test_it_announces_at_once_when_lanes_change_and_at_its_end() -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert client.announced[-1].services == []
     assert len({announcement.started_at for announcement in client.announced}) == 1
+
+
+@pytest.mark.parametrize(("count", "is_listed"), [(100, True), (20_000, False)])
+async def test_a_list_of_models_that_no_message_can_hold_is_left_out(count: int, *, is_listed: bool) -> None:
+    """The worker itself is still announced."""
+    client = Client()
+    models = [OfferedModel("checkpoints", f"a-model-with-a-long-name-{number}.safetensors") for number in range(count)]
+    task = asyncio.create_task(announcer(client, [Lane("comfy_workflow.comfy")], [], models=lambda: models).run())
+    await eventually(lambda: client.announced, "the first announcement")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert client.announced[0].models == (models if is_listed else None)
+    assert client.announced[0].services
 
 
 @pytest.mark.parametrize("configured", ["", "worker-1", "a.b c>*"])
