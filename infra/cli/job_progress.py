@@ -26,6 +26,8 @@ class JobProgress:
         self.ended = 0
         self.total = 0
         self.error = ""
+        self.waiting: dict[str, Any] | None = None
+        """What it waits for while nothing of it is in progress: `waiting_for` of the API."""
         self.workflows: dict[int, str] = {}
         """By step id."""
         self._generations: dict[str, dict[int, StepProgress]] = {}
@@ -43,10 +45,13 @@ class JobProgress:
                 self._begin()
             case "job_status":
                 self._note_status(data)
+            case "job_waiting":
+                self.waiting = data["waiting_for"]
             case "node_started":
                 self.workflows[data["step_id"]] = data["workflow"]
                 self._set(data, StepProgress())
             case "node_progress":
+                self.waiting = None
                 self._set(data, StepProgress(share=data["progress"]))
             case "node_completed":
                 self._set(data, StepProgress("completed", 1.0))
@@ -58,6 +63,7 @@ class JobProgress:
         self.total = data.get("generations", self.total)
         self.ended += "gid" in data
         if self.status != "processing":
+            self.waiting = None
             self.error = data.get("error", "")
 
     def _set(self, data: dict[str, Any], progress: StepProgress) -> None:
@@ -71,3 +77,9 @@ class JobProgress:
     def shown(self, limit: int) -> list[tuple[str, dict[int, StepProgress]]]:
         """The generations that changed last, by gid."""
         return sorted(list(self._generations.items())[-limit:])
+
+
+def wait_line(wait: dict[str, Any]) -> str:
+    """What a job waits for, and since when: for people."""
+    since = f" (since {wait['since'][:19].replace('T', ' ')} UTC)" if wait.get("since") else ""
+    return f"waits: {wait.get('message') or wait['reason']}{since}"

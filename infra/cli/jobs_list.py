@@ -10,6 +10,7 @@ import click
 
 from infra.cli.api_access import amount, call_api, server_options
 from infra.cli.escaping import escape, escape_json
+from infra.cli.job_progress import wait_line
 from infra.cli.options import examples, json_option
 from infra.demo.client import Client
 
@@ -74,10 +75,10 @@ def list_(
     for job in found:
         counts = job["generation_counts"]
         completed, charged = f"{counts['completed']}/{sum(counts.values())}", amount(job["credits"]["captured"])
-        wait = f"  waits for {job['waiting_for']['reason']}" if job["waiting_for"] else ""
+        wait = f"  {wait_line(job['waiting_for'])}" if job["waiting_for"] else ""
         click.echo(
             f"{job['id']}  {job['created_at'][:19]}  {job['status']:<19}  {completed:>11} completed"
-            f"  {charged:>8} credits  {escape(job['name'])}{wait}"
+            f"  {charged:>8} credits  {escape(job['name'])}{escape(wait)}"
         )
     if not found:
         click.echo("There are no such jobs.")

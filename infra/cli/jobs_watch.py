@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli.escaping import cell, escape, escape_json
-from infra.cli.job_progress import JobProgress, StepProgress
+from infra.cli.job_progress import JobProgress, StepProgress, wait_line
 from infra.cli.options import examples, fail, json_option, open_running_set
 from infra.demo.client import ApiError, Client
 from infra.embedded.keys import ensure_private_key, sign_token
@@ -90,6 +90,7 @@ async def _follow(url: str, token: str, job_id: UUID, progress: JobProgress, *, 
                 click.echo(escape_json(line, indent=0))
             return
         job = await client.get(f"/jobs/{job_id}")
+        progress.note("job_waiting", job)
         console = Console(soft_wrap=False)
         with Live(_table(job["name"], progress), console=console, refresh_per_second=8, transient=False) as live:
             async for event in events:
@@ -106,7 +107,9 @@ def _table(name: str, progress: JobProgress) -> Group:
         table.add_column(cell(progress.workflows.get(step_id, str(step_id))))
     for gid, of_step in progress.shown(MAX_ROWS):
         table.add_row(gid[:8], *(_cell(of_step.get(step_id)) for step_id in steps))
-    return Group(cell(heading), table, *([cell(progress.error, "red")] if progress.error else []))
+    below = [cell(wait_line(progress.waiting), "yellow")] if progress.waiting else []
+    below += [cell(progress.error, "red")] if progress.error else []
+    return Group(cell(heading), table, *below)
 
 
 def _cell(step: StepProgress | None) -> RenderableType:

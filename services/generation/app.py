@@ -21,6 +21,7 @@ from services.generation.engine.wanted_worker import wanted_worker_process
 from services.generation.engine.watchdog import Watchdog
 from services.generation.engine.work_stopper import WorkStopper
 from services.generation.event_stream.hub import JobEventHub
+from services.generation.event_stream.wait_reports import WaitReports
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.handlers.job_control import JobControl
 from services.generation.handlers.job_requests import JobRequests, announced_models
@@ -72,6 +73,7 @@ async def build(runtime: Runtime) -> Parts:
     broker, signer = _broker(settings), _signer(settings)
     workers, versions = ConnectedWorkers(), CollectionVersions(runtime.store)
     hub = JobEventHub(runtime.store, broker)
+    job_waits = JobWaits(runtime.store, workers, runtime.clock)
     job_requests = JobRequests(
         handlers,
         CollectionSources(runtime.store, versions, runtime.history, settings.adoption_wait),
@@ -100,7 +102,7 @@ async def build(runtime: Runtime) -> Parts:
             "hub": hub,
             "signer": signer,
             "workers": workers,
-            "job_waits": JobWaits(runtime.store, workers),
+            "job_waits": job_waits,
             "runtime": runtime,
         },
         consumers=consumers(handlers, stored_files, versions),
@@ -117,6 +119,7 @@ async def build(runtime: Runtime) -> Parts:
             broker.run,
             AnnouncementIntake(broker, workers).run,
             hub.run,
+            WaitReports(hub, job_waits.of_open).run,
             intake.run,
             checkpoints.run,
             secret_requests.run,

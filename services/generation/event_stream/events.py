@@ -1,10 +1,12 @@
 """The events of a job's stream, encoded once as server-sent events (WHATWG HTML, section 9.2)."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from services.generation.projections.job_events import TERMINAL
+from services.generation.views.job import WaitingFor
 from shared.contracts.work import Progress
 from shared.http.channel import Frame
 
@@ -13,7 +15,7 @@ MAX_PROGRESS_MESSAGE = 1000
 
 
 class JobEvent(Frame, frozen=True, kw_only=True):
-    """`id`: its position in the store; None for progress, which is not recorded and so never replayed."""
+    """`id`: its position in the store; None for progress and waits, which are not recorded and so never replayed."""
 
     event: str
     json: bytes
@@ -48,3 +50,9 @@ def progress_event(progress: Progress) -> JobEvent:
     }
     json = msgspec.json.encode(data)
     return JobEvent(id=None, encoded=b"event: node_progress\ndata: %s\n\n" % json, event="node_progress", json=json)
+
+
+def waiting_event(job_id: UUID, wait: WaitingFor | None) -> JobEvent:
+    """What the job waits for; None: it goes on. Not recorded: it may change though nothing happens to the job."""
+    json = msgspec.json.encode({"job_id": job_id, "waiting_for": wait})
+    return JobEvent(id=None, encoded=b"event: job_waiting\ndata: %s\n\n" % json, event="job_waiting", json=json)

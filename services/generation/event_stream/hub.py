@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+from services.generation.event_stream.events import JobEvent
 from services.generation.event_stream.feed import PAGE_BYTES, PAGE_ROWS, Follower, JobFeed, is_last_page
 from services.generation.projections.job_events import JOB_EVENTS, SELECT_NEW_EVENTS, SELECT_NEWEST_POSITION
 from services.generation.workers.broker import Broker
@@ -32,6 +33,11 @@ class JobEventHub:
     def followed(self) -> frozenset[UUID]:
         """The ids of the followed jobs."""
         return frozenset(self._feeds)
+
+    def tell(self, job_id: UUID, event: JobEvent) -> None:
+        """Sends an event that is not recorded to the followers of a job; it replaces the one before of its name."""
+        if (feed := self._feeds.get(job_id)) is not None:
+            feed.channel.add(event, event.event)
 
     def kept_bytes(self, job_id: UUID) -> int:
         """Bytes of events in memory for all followers of a job."""

@@ -52,7 +52,7 @@ with steps as (
 select job_id, kind, steps, working, delayed, until,
        (select count(*) from steps other where other.kind = own.kind and other.job_id <> own.job_id
          and not other.is_working and not other.is_paused and other.ready_at < own.since),
-       case when is_paused then paused else '{}' end
+       case when is_paused then paused else '{}' end, since
 from own order by job_id, kind"""
 """The open steps of jobs by kind, and how many others of the kind were ready earlier; see `KindOfSteps`."""
 

@@ -22,12 +22,13 @@ async def follow_job(
     queries: NamedDependency[Queries],
     hub: NamedDependency[JobEventHub],
 ) -> Response[Any]:
-    """Events `job_status`, `node_started`, `node_progress`, `node_completed`, `image_generated`, `error`, `gap`.
+    """Events `job_status`, `job_paused`, `node_started`, `node_completed`, `image_generated`, `error`, `node_progress`.
 
-    All but `node_progress` and `gap` have an id, their position in history; `Last-Event-ID` replays those after it. If
-    this history has no such event (it was restored to an earlier time), the stream begins with `gap`, and all events
-    follow. Of each step there are at most two `node_progress` in a second. The terminal `job_status` ends the stream;
-    after it, 204.
+    And `job_waiting`, with what the job waits for (`waiting_for`) while nothing of it is in progress, or null when it
+    goes on, and `gap`. All but `node_progress`, `job_waiting` and `gap` have an id, their position in history;
+    `Last-Event-ID` replays those after it. If this history has no such event (it was restored to an earlier time), the
+    stream begins with `gap`, and all events follow. Of each step there are at most two `node_progress` in a second. The
+    terminal `job_status` ends the stream; after it, 204.
     """
     after, lost_id = last_event_id(request.headers), None
     summary = await queries.job_summary(job_id, owner_of(principal))

@@ -46,12 +46,15 @@ Reason = Literal["credits", "unworkable", "turn", "workers", "retry", "paused"]
 
 
 class WaitingFor(msgspec.Struct, frozen=True):
-    """What keeps a job from going on, although nothing of it is in progress.
+    """What keeps a job from going on, although nothing of it is in progress. `message` says it in a sentence.
 
     `reason`: `credits`: its credits are not held yet; `turn`: others' generations go first; `unworkable`: no connected
     worker does the work of `services`, and it goes on when one connects; `workers`: its steps are in the queue, behind
     at most `steps_ahead` other ones; `retry`: the backoff after a failed attempt ends at `until`; `paused`: an operator
     has paused the job, or each of the `workflows` that its steps wait for.
+
+    `since`, of `unworkable` and `workers`: when the first of these steps became ready; if the last worker for them left
+    later, when it did, as far as the replica that answers has seen it.
     """
 
     reason: Reason
@@ -59,6 +62,8 @@ class WaitingFor(msgspec.Struct, frozen=True):
     steps_ahead: int | None = None
     until: datetime | None = None
     workflows: list[str] = []
+    since: datetime | None = None
+    message: str = ""
 
 
 class JobSummary(msgspec.Struct, frozen=True):

@@ -16,6 +16,8 @@ SILENT_SECONDS = 3 * ANNOUNCEMENT_SECONDS
 """A worker that has announced nothing for so long counts as gone."""
 MAX_WORKERS = 2_000
 """Instances that are remembered; announcements of further ones are ignored."""
+MAX_KINDS = 2_000
+"""Kinds of work of which it is remembered when the last worker was gone."""
 MAX_SIGHTINGS = 20_000
 """Attempts that are remembered; the one that was seen longest ago is forgotten first."""
 
@@ -68,6 +70,8 @@ class ConnectedWorkers:
         """By kind: the connected workers of it that have a free lane."""
         self._room_since: dict[str, float] = {}
         """By kind of `_with_room`: since when there is such a worker."""
+        self._left: dict[str, float] = {}
+        """By kind that no connected worker takes any more: when the last one was gone."""
         self._listening_since: float | None = None
 
     def listening(self, now: float) -> None:
@@ -119,6 +123,15 @@ class ConnectedWorkers:
                 self._room_since.pop(kind, None)
             if not self._lanes[kind]:
                 del self._lanes[kind]
+                self._note_left(kind, now)
+        for kind in worker.kinds if worker is not None else ():
+            self._left.pop(kind, None)
+
+    def _note_left(self, kind: str, now: float) -> None:
+        self._left.pop(kind, None)
+        self._left[kind] = now
+        if len(self._left) > MAX_KINDS:
+            del self._left[next(iter(self._left))]
 
     def all(self, now: float) -> list[ConnectedWorker]:
         """The connected workers, those that came first before the others."""
@@ -146,6 +159,10 @@ class ConnectedWorkers:
         if not self.is_complete(now):
             return None
         return frozenset(kind for worker in self._present(now) for kind in worker.kinds)
+
+    def left_at(self, kind: str) -> float | None:
+        """When the last connected worker of a kind was gone; None if there is one, or none has been seen."""
+        return self._left.get(kind)
 
     def lanes(self, kind: str) -> int:
         """How many steps of a kind can be done at once, by workers that do nothing else."""

@@ -14,7 +14,7 @@ from shared.messaging.connection import connected
 from tests.integration.generation.working import worker
 from tests.support.apps.client import ALICE
 from tests.support.apps.credits import Api as CreditsApi
-from tests.support.apps.generation import FOXES, Api, created
+from tests.support.apps.generation import FOXES, Api, Told, created
 from tests.support.patience import eventually
 
 NOW = "2026-11-27T00:00:00+00:00"
@@ -74,13 +74,29 @@ async def test_a_job_that_no_worker_can_do_says_so_and_goes_on_when_one_comes(
 
     waiting_for = await eventually(unworkable, "the job to be unworkable", every=0.3)
     assert waiting_for["services"] == ["direct_job.sketch"]
+    assert waiting_for["message"].startswith("No connected worker does direct_job.sketch")
+    assert waiting_for["since"] >= (await api.job(job_id))["started_at"]
     [listed] = (await api.get("/jobs?status=processing")).data
     assert listed["waiting_for"] == waiting_for
     assert listed["generation_counts"]["processing"] == 2
-    async with worker(nats_url, databases()):
-        job = await api.ended(job_id)
+    async with api.follow(job_id) as events:
+        reports = [event async for event in _until_waiting(events)]
+        assert reports[-1].data["waiting_for"]["services"] == ["direct_job.sketch"]
+        assert reports[-1].data["waiting_for"]["since"] == waiting_for["since"]
+        async with worker(nats_url, databases()):
+            job = await api.ended(job_id)
+        assert [event async for event in events][-1].data["status"] == "completed"
     assert job["waiting_for"] is None
     assert [recorded.type for recorded in await api.store.read_all() if recorded.type == "step_failed.v1"] == []
+
+
+async def _until_waiting(events: AsyncIterator[Told]) -> AsyncIterator[Told]:
+    """The events of a job, to the one that says what it waits for."""
+    async for event in events:
+        yield event
+        if event.event == "job_waiting":
+            assert event.id is None, "it is not replayed"
+            return
 
 
 async def test_a_job_that_waits_for_credits_says_so(api: Api, collections: Any) -> None:

@@ -95,6 +95,21 @@ def test_models_are_unknown_while_a_worker_for_graphs_does_not_list_its_own() ->
     assert workers.available_models(11.0) is None
 
 
+def test_when_the_last_worker_of_a_kind_left_is_known_until_another_one_comes() -> None:
+    workers = listening()
+    assert workers.left_at(SKETCH) is None, "none has been seen"
+    workers.note(announcement("one"), 10.0)
+    workers.note(announcement("two"), 10.0)
+    workers.note(announcement("one", offers=False), 12.0)
+    assert workers.left_at(SKETCH) is None
+    workers.note(announcement("two", offers=False), 13.0)
+    assert workers.left_at(SKETCH) == 13.0
+    workers.note(announcement("three"), 20.0)
+    assert workers.left_at(SKETCH) is None
+    workers.drop_silent(20.1 + SILENT_SECONDS)
+    assert workers.left_at(SKETCH) == 20.1 + SILENT_SECONDS
+
+
 def test_room_is_counted_from_when_a_lane_became_free() -> None:
     workers = listening()
     assert workers.room_since(SKETCH, 10.0) is None, "nobody does this work"

@@ -31,6 +31,23 @@ def test_steps_and_generations() -> None:
     assert progress.error == "BROKEN: it broke"
 
 
+def test_what_it_waits_for_is_shown_until_it_goes_on() -> None:
+    wait = {
+        "reason": "unworkable",
+        "services": ["direct_job.sketch"],
+        "since": "2026-11-27T12:00:01.5Z",
+        "message": "No connected worker does direct_job.sketch: it goes on when one connects",
+    }
+    progress = JobProgress()
+    progress.note("job_status", {"status": "processing"})
+    progress.note("job_waiting", {"waiting_for": wait})
+    out = StringIO()
+    Console(file=out, width=160).print(_table("Foxes", progress))
+    assert f"waits: {wait['message']} (since 2026-11-27 12:00:01 UTC)" in out.getvalue()
+    progress.note("job_waiting", {"waiting_for": None})
+    assert progress.waiting is None
+
+
 def test_after_a_gap_everything_comes_again() -> None:
     progress = JobProgress()
     progress.note("job_status", {"status": "pending", "generations": 2})
