@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks import (
     account,
     growth,
+    job_memory,
     job_page,
     p1_append,
     p2_create,
@@ -47,6 +48,7 @@ ROWS: Sequence[Row] = (
     Row("P2c", ("P2c",), "reading a collection", p2_read.run),
     Row("P5", ("P5", "P5a", "P5b"), "running jobs", p5_jobs.run),
     Row("JOBPAGE", ("JOBPAGE",), "reading a large job", job_page.run),
+    Row("MEMORY", ("MEMORY",), "running a large job on a set of its own", job_memory.run),
     Row("P7", ("P7",), "following a job", p7_followers.run),
     Row("P6", ("P6",), "storing and reading a large file", p6_files.run),
     Row("LOCKS", ("LOCKS",), "rebuilding beside readers", rebuild_locks.run, extra=True),

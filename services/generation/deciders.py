@@ -5,6 +5,7 @@ from typing import Any
 from services.generation.domain import collection_source, generation, job, model, secret, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import Generation
+from services.generation.domain.generation.state import ENDED
 from services.generation.domain.job import Job
 from services.generation.domain.model import ModelFile
 from services.generation.domain.secret import Secret
@@ -22,7 +23,11 @@ JOB: Decider[Job] = Decider(
     name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=4, snapshot_every=500
 )
 GENERATION: Decider[Generation] = Decider(
-    name="generation", initial=Generation(), evolve=generation.evolve, state_type=Generation
+    name="generation",
+    initial=Generation(),
+    evolve=generation.evolve,
+    state_type=Generation,
+    is_cached=lambda state: state.status not in ENDED,  # else a large job would fill the cache with what is done
 )
 MODEL: Decider[ModelFile] = Decider(name="model", initial=ModelFile(), evolve=model.evolve, state_type=ModelFile)
 SECRET: Decider[Secret] = Decider(name="secret", initial=Secret(), evolve=secret.evolve, state_type=Secret)

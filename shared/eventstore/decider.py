@@ -18,6 +18,11 @@ from shared.persistent import Map
 S = TypeVar("S")
 
 
+def always(_state: object) -> bool:
+    """For aggregates of which every state stays in memory."""
+    return True
+
+
 @dataclass(frozen=True)
 class Decider(Generic[S]):
     """An aggregate's fold. `decide` stays a plain function of the domain; the store only folds.
@@ -33,6 +38,8 @@ class Decider(Generic[S]):
     state_type: type[S]
     state_version: int = 1
     snapshot_every: int | None = None
+    is_cached: Callable[[S], bool] = always
+    """Whether a state stays in memory. False for those after which a stream is seldom used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +117,20 @@ class StateCache:
         return loaded
 
     def put(self, decider: Decider[S], stream_id: UUID, loaded: Loaded[S]) -> None:
-        """Caches a state, unless a newer one is cached; drops the states used longest ago to keep the bounds."""
+        """Caches a state, unless a newer one is cached; drops the states used longest ago to keep the bounds.
+
+        A state that the decider does not want cached replaces an older one by nothing.
+        """
         key = (decider.name, stream_id)
         cached = self._states.get(key)
         if cached is not None:
             if cached.version > loaded.version:
                 return
             self.bytes -= cached.size
+        if not decider.is_cached(loaded.state):
+            self._states.pop(key, None)
+            self._measured.pop(key, None)
+            return
         loaded = self._with_measured_size(key, loaded)
         self.bytes += loaded.size
         self._states[key] = loaded

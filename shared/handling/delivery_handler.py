@@ -58,6 +58,21 @@ class DeliveryHandler(Generic[E]):
         self._blocked = await self.database(partial(parking.blocked_streams, consumer=self.name))
         self._parked_up_to = await self.database(partial(parking.highest_position, consumer=self.name))
 
+    def note(self, delivery: Delivery[E], note: Callable[[E], bool]) -> bool:
+        """Lets `note` take a delivery at once; False if it is to be settled: it may be parked, or `note` did not.
+
+        What is raised is raised again when the delivery is settled, and is treated there.
+        """
+        if delivery.position is None or delivery.position <= self._parked_up_to or delivery.stream_id in self._blocked:
+            return False
+        try:
+            recorded = delivery.read()
+            is_taken = recorded is not None and note(recorded)
+        except Exception:  # noqa: BLE001 - as said in the docstring
+            return False
+        self.attempts.handled += is_taken
+        return is_taken
+
     async def settle(self, delivery: Delivery[E], rejection: str | None = None) -> None:
         """Handles a delivery, or parks it. With a `rejection`, the reason, it is parked without being handled.
 

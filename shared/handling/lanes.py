@@ -27,6 +27,10 @@ class Lanes:
         else:
             lane.append(work)
 
+    def is_busy(self, key: Hashable) -> bool:
+        """Whether work of this key waits or runs."""
+        return key in self._lanes
+
     def waiting(self, key: Hashable) -> int:
         """How many wait in a key's lane behind the one that runs."""
         return len(self._lanes.get(key, ()))

@@ -2,6 +2,8 @@
 
 The replica that leads keeps them in memory. What a new leader needs is in the table of open steps and in the work queue
 itself: a step that is open, and whose message is not in the queue, is sent again. So nothing is written for a turn.
+
+Over 300 lines: sending and comparing share the state that only one replica has.
 """
 
 import asyncio
@@ -99,16 +101,30 @@ class DispatchQueue:
         return self._turns.waiting
 
     def process(self) -> Process:
-        return Process(NAME, EVENTS, self.react, begin=self.begin, beside=(self.run,), lost=self._broker.lost)
+        return Process(
+            NAME, EVENTS, self.react, note=self.note, begin=self.begin, beside=(self.run,), lost=self._broker.lost
+        )
 
     async def begin(self) -> None:
         """Drops what an earlier lease has left in memory."""
         self._forget()
 
+    def note(self, recorded: RecordedEvent) -> bool:
+        """Takes an event unless it is the first of its job or workflow, whose pauses must be read."""
+        event = recorded.event
+        if isinstance(event, StepScheduled) and not self._pauses.knows(event.job_id, event.workflow):
+            return False
+        self._take(recorded)
+        return True
+
     async def react(self, recorded: RecordedEvent) -> None:
+        if isinstance(event := recorded.event, StepScheduled):
+            await self._pauses.learn(event.job_id, event.workflow)
+        self._take(recorded)
+
+    def _take(self, recorded: RecordedEvent) -> None:
         match recorded.event:
-            case StepScheduled(job_id=job_id, workflow=workflow):
-                await self._pauses.learn(job_id, workflow)
+            case StepScheduled():
                 self._add(recorded)
             case StepCompleted(sid=sid, attempt=attempt) | StepFailed(sid=sid, attempt=attempt):
                 self._end((sid, attempt))

@@ -6,7 +6,14 @@ from uuid import UUID
 from services.generation.deciders import JOB, WORKFLOW
 from services.generation.domain.workflow import workflow_id
 from shared.contracts.event import Event
-from shared.contracts.generation import JobPaused, JobResumed, JobUnpaused, WorkflowPaused, WorkflowUnpaused
+from shared.contracts.generation import (
+    JobPaused,
+    JobRequested,
+    JobResumed,
+    JobUnpaused,
+    WorkflowPaused,
+    WorkflowUnpaused,
+)
 from shared.eventstore import EventStore
 
 MAX_KNOWN = 10_000
@@ -34,6 +41,8 @@ class Pauses:
 
     def note(self, event: Event) -> None:
         match event:
+            case JobRequested(job_id=job_id) if job_id not in self._known:
+                self._set(job_id, is_paused=False)
             case JobPaused(job_id=job_id):
                 self._set(job_id, is_paused=True)
             case JobUnpaused(job_id=job_id) | JobResumed(job_id=job_id):
@@ -42,6 +51,10 @@ class Pauses:
                 self._set(name, is_paused=True)
             case WorkflowUnpaused(name=name):
                 self._set(name, is_paused=False)
+
+    def knows(self, job_id: UUID, workflow: str) -> bool:
+        """Whether `learn` would read nothing."""
+        return job_id in self._known and workflow in self._known
 
     async def learn(self, job_id: UUID, workflow: str) -> None:
         """Afterwards `paused` is right about both. Reads each once, in the first of concurrent calls."""

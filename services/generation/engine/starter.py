@@ -2,6 +2,8 @@
 
 The replica that leads keeps the open jobs in memory and saves them in `open_jobs`, from which the next leader
 continues.
+
+Over 300 lines: admission, starts and what is saved of them share the state that only one replica has.
 """
 
 import asyncio
@@ -12,16 +14,19 @@ from uuid import UUID, uuid5
 import msgspec
 import structlog
 
+from services.generation.computing import compute
 from services.generation.deciders import JOB
 from services.generation.domain.fair_shares import OpenJob, next_starts
 from services.generation.domain.generation import Start
-from services.generation.domain.job import Abandon
+from services.generation.domain.job import Abandon, Job
 from services.generation.engine.followers import wait_for_followers
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import (
     EVENTS,
+    MAX_BATCH,
     NAME,
     REPLACES,
+    SMALL_BATCH,
     Round,
     Run,
     next_batch,
@@ -70,45 +75,57 @@ class GenerationStarter:
         self._jobs: dict[UUID, OpenJob] = {}
         self._causes: dict[UUID, Cause] = {}
         self._paused: set[UUID] = set()
+        self._unadded: set[UUID] = set()
+        """Jobs that are being added to `open_jobs`, or could not be for now."""
         self._unsaved_starts: set[UUID] = set()
         self._unsaved_ends: dict[UUID, int] = {}
         self._changed, self._unsaved = asyncio.Event(), asyncio.Event()
 
     def process(self) -> Process:
         loops = (self.start_all, self.save_all)
-        return Process(NAME, EVENTS, self.react, begin=self.begin, beside=loops, replaces=REPLACES)
+        return Process(NAME, EVENTS, self.react, note=self.note, begin=self.begin, beside=loops, replaces=REPLACES)
 
     async def begin(self) -> None:
         """Drops what an earlier lease has left in memory, and reads the open jobs."""
         self._jobs, self._causes, self._unsaved_starts, self._unsaved_ends = {}, {}, set(), {}
-        self._paused = set()
+        self._paused, self._unadded = set(), set()
         for job, round_, event_id, context in await self._table.all():
             try:
-                await self._take(job, Cause(event_id, decode_context(context), round_))
+                state = (await self._handlers.store.load(JOB, job.job_id)).state
+                await self._take(job, Cause(event_id, decode_context(context), round_), state)
             except Exception as error:
                 if is_transient(error):
                     raise
                 log.exception("job_left_out", job_id=str(job.job_id))  # others must start; the next leader retries
 
-    async def react(self, recorded: RecordedEvent) -> None:
+    def note(self, recorded: RecordedEvent) -> bool:
+        """Takes an event for which no state need be read: nearly all are ends of generations in a job's first round."""
         match recorded.event:
-            case JobAuthorized() as event:
-                await self._admit(event, recorded)
-            case (
-                JobGenerationCompleted(job_id=job_id, ended=ended, total=total)
-                | JobGenerationFailed(job_id=job_id, ended=ended, total=total)
-            ):
+            case JobGenerationCompleted() | JobGenerationFailed() as event:
                 # Events of early releases have no counts, and those of earlier rounds may be redelivered.
-                if job_id in self._jobs and (not total or self._causes[job_id].round):
-                    ended = (await self._handlers.store.load(JOB, job_id)).state.ended
-                self._note_end(job_id, ended)
-            case JobStopRequested(job_id=job_id):
-                await self._leave_out(job_id)
+                if event.job_id in self._jobs and (not event.total or self._causes[event.job_id].round):
+                    return False
+                self._note_end(event.job_id, event.ended)
             case JobPaused(job_id=job_id):
                 self._paused.add(job_id)
             case JobUnpaused(job_id=job_id):
                 self._paused.discard(job_id)
                 self._changed.set()
+            case _:
+                return False
+        return True
+
+    async def react(self, recorded: RecordedEvent) -> None:
+        match recorded.event:
+            case JobAuthorized() as event:
+                await self._admit(event, recorded)
+            case JobStopRequested(job_id=job_id):
+                await self._leave_out(job_id)
+            case JobGenerationCompleted(job_id=job_id) | JobGenerationFailed(job_id=job_id):
+                if not self.note(recorded):
+                    self._note_end(job_id, (await self._handlers.store.load(JOB, job_id)).state.ended)
+            case _:
+                self.note(recorded)
 
     async def _leave_out(self, job_id: UUID) -> None:
         """Starts no more of a job that is stopped; a redelivered event is about a round that has ended."""
@@ -119,9 +136,15 @@ class GenerationStarter:
             self._note_job_end(job_id, cause.round)
 
     async def _admit(self, event: JobAuthorized, recorded: RecordedEvent) -> None:
-        """Adds a job to `open_jobs` before the event counts as handled, so that no leader misses it."""
-        state = (await self._handlers.store.load(JOB, event.job_id)).state
-        if event.job_id in self._jobs or (state.status, state.round) != ("processing", event.round):
+        """Starts a job, and adds it to `open_jobs` before the event counts as handled, so that no leader misses it."""
+        if event.job_id in self._jobs and event.job_id not in self._unadded:
+            return
+        # What is newer than this state follows as events.
+        loaded = self._handlers.store.cached(JOB, event.job_id)
+        if loaded is None or loaded.version < recorded.version:
+            loaded = await self._handlers.store.load(JOB, event.job_id)
+        state = loaded.state
+        if (state.status, state.round) != ("processing", event.round):
             return
         cause = Cause(recorded.event_id, recorded.context, event.round)
         try:
@@ -132,11 +155,13 @@ class GenerationStarter:
                 raise
             await self._abandon(event.job_id, cause, error)
             return
+        if event.job_id not in self._jobs:
+            await self._take(open_job(event.job_id, round_, self._jobs.values()), cause, state)
+        self._unadded.add(event.job_id)
         await self._table.add(open_job(event.job_id, round_, ()), event.round, recorded)
-        await self._take(open_job(event.job_id, round_, self._jobs.values()), cause)
+        self._unadded.discard(event.job_id)
 
-    async def _take(self, job: OpenJob, cause: Cause) -> None:
-        state = (await self._handlers.store.load(JOB, job.job_id)).state
+    async def _take(self, job: OpenJob, cause: Cause, state: Job) -> None:
         if (state.status, state.round, state.stopping) == ("processing", cause.round, ""):
             runs = runs_of(await self._specification(job.job_id), state) if cause.round else None
             self._jobs[job.job_id] = msgspec.structs.replace(job, ended=state.ended)
@@ -202,7 +227,10 @@ class GenerationStarter:
                 failed[job_id] = error
         chosen = [job for job in chosen if job.job_id in rounds]
         remaining = starts_of(chosen, rounds, failed)
-        while batch := await asyncio.to_thread(next_batch, remaining):  # planning takes long
+        are_small = all(round_.specification.is_small for round_ in rounds.values())
+        while batch := await compute(
+            partial(next_batch, remaining, SMALL_BATCH if are_small else MAX_BATCH), at_once=are_small
+        ):
             results = await asyncio.gather(*map(self._start_one, batch), return_exceptions=True)
             self._note_starts(chosen, batch, results, failed)
         for job_id, failure in failed.items():

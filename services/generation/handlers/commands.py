@@ -97,8 +97,12 @@ class CommandHandlers:
         )
 
     async def command_job(self, job_id: UUID, command: job.Command, context: Context) -> Handled[Job]:
+        # A request is the first event of its stream, so nothing is read; if it is repeated, the store recognizes it.
+        is_first = isinstance(command, job.RequestJob)
         is_large = isinstance(command, job.RequestJob) and len(command.generations) > LARGE
-        return await self.store.handle(JOB, job_id, lambda state: job.decide(command, state), context, large=is_large)
+        return await self.store.handle(
+            JOB, job_id, lambda state: job.decide(command, state), context, new=is_first, large=is_large
+        )
 
     async def start_generation(self, command: generation.Start, context: Context) -> Handled[Generation]:
         return await self.store.handle(

@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 
+from services.generation.computing import FEW_STEPS, compute, is_small
 from services.generation.deciders import JOB
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
@@ -21,6 +23,7 @@ from services.generation.domain.workflow.template import Model
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.queries.collection_source import CollectionSources, RequiredVersion
 from services.generation.workers.connected_workers import ConnectedWorkers
+from shared.contracts.event import Event
 from shared.contracts.generation import RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem
@@ -100,7 +103,8 @@ class JobRequests:
         """
         dry_run = read_token(token) if token is not None else None
         source = await self._sources.get(collection_id, user_id, required)
-        generation_input, count = await asyncio.to_thread(_read, source.data, request)
+        is_short = is_small(source.data)
+        generation_input, count = await compute(partial(_read, source.data, request), at_once=is_short)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
         newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
         definitions = {name: definition for name, definition in newest.items() if definition is not None}
@@ -116,7 +120,8 @@ class JobRequests:
                 dry_run.check(digest)
             return job_plan, written_token(seed, digest)
 
-        job_plan, new_token = await asyncio.to_thread(plan)
+        is_short = is_short and count * len(generation_input.steps) <= FEW_STEPS
+        job_plan, new_token = await compute(plan, at_once=is_short)
         return PlannedJob(source, generation_input, definitions, job_plan, new_token, request.max_queue_seconds)
 
     async def request(
@@ -136,7 +141,10 @@ class JobRequests:
         job_id = job_id_of(context)
         if not await self._is_repeated(job_id, context):
             planned = await self.plan(collection_id, user_id, request, context, token, required)
-            await self._record(_command(job_id, collection_id, planned), context)
+            events, recorded_as = await self._record(_command(job_id, collection_id, planned), context)
+            self._handlers.job_specifications.remember(
+                events, recorded_as, planned.generation_input, planned.definitions
+            )
         return job_id, await self._authorized(job_id)
 
     async def request_test(self, command: RequestJob, context: Context) -> Job:
@@ -148,9 +156,11 @@ class JobRequests:
     async def _is_repeated(self, job_id: UUID, context: Context) -> bool:
         return context.repeatable and bool((await self._handlers.store.load(JOB, job_id)).version)
 
-    async def _record(self, command: RequestJob, context: Context) -> None:
+    async def _record(self, command: RequestJob, context: Context) -> tuple[Sequence[Event], Context]:
+        """The events, none if the request had been recorded before, and the context that they were recorded with."""
         # The job's id is derived from the command's, so its state shows whether the command was carried out.
-        await self._handlers.command_job(command.job_id, command, msgspec.structs.replace(context, repeatable=False))
+        context = msgspec.structs.replace(context, repeatable=False)
+        return (await self._handlers.command_job(command.job_id, command, context)).events, context
 
     async def _authorized(self, job_id: UUID) -> Job:
         job = await self._decided(job_id)

@@ -11,6 +11,7 @@ from shared.contracts.generation import (
     GenerationCompleted,
     GenerationFailed,
     JobPaused,
+    JobRequested,
     JobResumed,
     JobUnpaused,
     StepCompleted,
@@ -25,8 +26,8 @@ from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
 NAME = "dispatch-steps-v1"
 ENDS = (GenerationCompleted, GenerationFailed, GenerationCancelled)
 """Of a generation: nothing of it is sent any more."""
-PAUSES = (JobPaused, JobUnpaused, JobResumed, WorkflowPaused, WorkflowUnpaused)
-"""By operators. A job that is resumed is no longer paused."""
+PAUSES = (JobRequested, JobPaused, JobUnpaused, JobResumed, WorkflowPaused, WorkflowUnpaused)
+"""By operators. A new job is not paused, and one that is resumed no longer."""
 EVENTS = (StepScheduled, StepCompleted, StepFailed, *ENDS, *PAUSES)
 UNSENDABLE = StepError("DISPATCH_FAILED", "The step can't be sent to a worker: see the service's log", retryable=True)
 TOO_LARGE = StepError("PAYLOAD_TOO_LARGE", "The step's payload is too large to be sent to a worker", retryable=False)

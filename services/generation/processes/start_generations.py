@@ -33,6 +33,8 @@ REPLACES = "start-generations-v1"
 downgrade, that process starts what is missing of all jobs that are not entirely started."""
 EVENTS = (JobAuthorized, JobGenerationCompleted, JobGenerationFailed, JobStopRequested, JobPaused, JobUnpaused)
 MAX_BATCH = 100
+SMALL_BATCH = 32
+"""Generations of small collections, which are planned at once."""
 MAX_BATCH_BYTES = 4 * 1024 * KIB
 
 
@@ -144,11 +146,11 @@ def starts_of(
             yield start
 
 
-def next_batch(remaining: Iterator[Start]) -> list[Start]:
-    """The starts that are recorded together: MAX_BATCH at most, until they exceed MAX_BATCH_BYTES."""
+def next_batch(remaining: Iterator[Start], most: int = MAX_BATCH) -> list[Start]:
+    """The starts that are recorded together: at most `most`, until they exceed MAX_BATCH_BYTES."""
     batch: list[Start] = []
     size = 0
-    while len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES and (start := next(remaining, None)) is not None:
+    while len(batch) < most and size < MAX_BATCH_BYTES and (start := next(remaining, None)) is not None:
         batch.append(start)
         size += encoded_size(start)
     return batch

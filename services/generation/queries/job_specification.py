@@ -4,14 +4,16 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
+from services.generation.computing import compute, is_small
 from services.generation.domain.workflow import Definition
 from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.event import Event
 from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
-from shared.contracts.sizes import KIB
+from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, EventStore
 
 MAX_CACHED_JOBS = 128
@@ -21,7 +23,10 @@ MAX_CACHED_BYTES = 64 * 1024 * KIB
 
 @dataclass(frozen=True)
 class JobSpecification:
-    """`generations`: all of them, in order; `context`: the request's; `size`: bytes of the events it was read from."""
+    """`generations`: all of them, in order; `context`: the request's; `size`: bytes of the events it was read from.
+
+    `is_small`: whether a generation of it is planned at once, and not in a thread.
+    """
 
     requested: JobRequested
     generations: Sequence[RequestedGeneration]
@@ -29,6 +34,7 @@ class JobSpecification:
     generation_input: GenerationInput
     definitions: Mapping[str, Definition]
     size: int
+    is_small: bool
 
 
 class JobSpecifications:
@@ -36,7 +42,7 @@ class JobSpecifications:
 
     def __init__(self, store: EventStore, workflow_definitions: WorkflowDefinitions) -> None:
         self._store, self._workflow_definitions = store, workflow_definitions
-        self._readings: OrderedDict[UUID, asyncio.Task[JobSpecification | None]] = OrderedDict()
+        self._readings: OrderedDict[UUID, asyncio.Future[JobSpecification | None]] = OrderedDict()
 
     async def get(self, job_id: UUID) -> JobSpecification | None:
         """None if there is no such job. Concurrent calls for one job share one reading."""
@@ -49,7 +55,34 @@ class JobSpecifications:
         self._readings.move_to_end(job_id)
         return reading.result() if reading.done() else await asyncio.shield(reading)
 
-    def _evict(self, _read: "asyncio.Task[JobSpecification | None]") -> None:
+    def remember(
+        self,
+        events: Sequence[Event],
+        context: Context,
+        generation_input: GenerationInput,
+        definitions: Mapping[str, Definition],
+    ) -> None:
+        """Keeps the specification of a job that this process has just recorded, so that it need not be read.
+
+        Only of a job whose request is one event: the size of others is not known here. `context`: the request's.
+        """
+        if len(events) != 1 or not isinstance(requested := events[0], JobRequested):
+            return
+        reading = self._readings[requested.job_id] = asyncio.get_running_loop().create_future()
+        reading.set_result(
+            JobSpecification(
+                requested=requested,
+                generations=requested.generations,
+                context=context,
+                generation_input=generation_input,
+                definitions=definitions,
+                size=encoded_size(requested),
+                is_small=is_small(requested.data),
+            )
+        )
+        self._evict(reading)
+
+    def _evict(self, _read: "asyncio.Future[JobSpecification | None]") -> None:
         """Drops the least recently used ones beyond the bounds, but never the last one."""
         sizes = {job_id: _size_of(reading) for job_id, reading in self._readings.items()}
         size = sum(sizes.values())
@@ -62,13 +95,15 @@ class JobSpecifications:
         if not events or not isinstance(events[0].event, JobRequested):
             return None
         requested = events[0].event
+        is_short = is_small(requested.data)
         parts = await self._store.read_stream(job_id, after=1, limit=requested.parts) if requested.parts else []
         return JobSpecification(
             requested=requested,
             size=sum(len(recorded.data) for recorded in (*events, *parts)),
             generations=list(_generations(requested, [part.event for part in parts])),
             context=events[0].context,
-            generation_input=await asyncio.to_thread(read, requested.data),
+            generation_input=await compute(partial(read, requested.data), at_once=is_short),
+            is_small=is_short,
             definitions={
                 name: await self._workflow_definitions.version(name, version)
                 for name, version in requested.workflow_versions.items()
@@ -76,7 +111,7 @@ class JobSpecifications:
         )
 
 
-def _size_of(reading: "asyncio.Task[JobSpecification | None]") -> int:
+def _size_of(reading: "asyncio.Future[JobSpecification | None]") -> int:
     if not reading.done() or reading.cancelled() or reading.exception() is not None:
         return 0
     specification = reading.result()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation.deciders import DECIDERS
+from services.generation.deciders import DECIDERS, GENERATION
 from services.generation.domain.generation import Start
 from services.generation.domain.job import EndGeneration
 from services.generation.engine.results_intake import ResultsIntake
@@ -121,6 +121,7 @@ async def test_a_window_of_steps_is_read_and_committed_together(
     reads, commits = counting.since()
     assert reads <= 2, "the job once"
     assert commits <= 2, "the first one to come alone, and all that came meanwhile"
+    assert not any(store.cached(GENERATION, gid) for gid in gids), "what has ended is not kept in memory"
     job = await store.read_stream(job_id)
     assert [each.type for each in job[2:]] == ["job_generation_completed.v1"] * GENERATIONS + ["job_completed.v1"]
 

@@ -55,6 +55,18 @@ def test_the_number_of_states_is_bounded(size: int, puts: list[tuple[int, int]])
         assert len(cache._states) <= size
 
 
+def test_a_state_that_is_not_to_be_cached_leaves_the_cache() -> None:
+    """Neither it nor the state before it is kept, and their bytes are not counted."""
+    small = Decider("small", Sum(), lambda state, _: state, Sum, is_cached=lambda state: state.total < 5)
+    cache, stream = StateCache(9), uuid4()
+    cache.put(small, stream, Loaded(Sum(4), 1, size=10))
+    assert (cache.get(small, stream), cache.bytes) == (Loaded(Sum(4), 1), 10)
+    cache.put(small, stream, Loaded(Sum(5), 2, size=20))
+    assert (cache.get(small, stream), cache.bytes) == (None, 0)
+    cache.put(small, stream, Loaded(Sum(4), 1, size=10))
+    assert cache.get(small, stream) == Loaded(Sum(4), 1), "an older state does no harm: `load` adds what is newer"
+
+
 class Names(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
 
