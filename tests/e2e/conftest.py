@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.jobs import start_job, until_ended
-from tests.support.odd_requests import MAX_CONCURRENT, Scene
+from tests.support.odd_requests import DEFINITION, MAX_CONCURRENT, ODD_WORKFLOW, Scene
 from tests.support.running_set import RunningSet, running_set
 
 
@@ -20,7 +20,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
 
 @pytest_asyncio.fixture
 async def scene(running: RunningSet) -> AsyncIterator[Scene]:
-    user = await running.rich_user(100)
+    user = await running.rich_user(100_000)
     async with running.client(user) as client:
         job = await start_job(client, 1)
         ended = await until_ended(client, job["job_id"])
@@ -35,14 +35,19 @@ async def scene(running: RunningSet) -> AsyncIterator[Scene]:
         "package_id": package["id"],
         "component_id": str(collection["data"]["steps"][0]["id"]),
         "number": "1",
-        "workflow": "sketch",
+        "workflow": ODD_WORKFLOW,
     }
+    operator = uuid4()
+    async with running.client(operator, "operator") as client:
+        await client.post("/workflows", {"name": ODD_WORKFLOW, "definition": DEFINITION})
     headers = {
         "user": {"Authorization": f"Bearer {running.token(user)}"},
-        "operator": {"Authorization": f"Bearer {running.token(uuid4(), 'operator')}"},
+        "operator": {"Authorization": f"Bearer {running.token(operator, 'operator')}"},
         "worker": {"Authorization": f"Bearer {running.grant(user)}"},
     }
     # A connection for each request: one that is kept may be closed by the server just when the next request is sent.
     connector = aiohttp.TCPConnector(limit=MAX_CONCURRENT, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield Scene(running, session, user, headers, ids, collection)
+    async with running.client(operator, "operator") as client:
+        await client.post(f"/workflows/{ODD_WORKFLOW}/unpause", {})

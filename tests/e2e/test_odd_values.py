@@ -10,24 +10,18 @@ import os
 from typing import Any
 from uuid import uuid4
 
-from tests.support.odd_requests import Operation, Scene
+from tests.support.odd_requests import DEFINITION, ODD_WORKFLOW, Operation, Scene
 from tests.support.odd_values import HEADERS, PLAIN, bodies, share
 from tests.unit.growth import test_growth, test_more_growth
 from tests.unit.growth.operations import EXEMPT, MEASURED
 
 SHARE = int(os.environ.get("ODD_SHARE", "6"))
 """Each place gets every sixth odd value, other ones from place to place; with ODD_SHARE=1 all of them."""
-DEFINITION: dict[str, Any] = {
-    "form": {"fields": [{"id": "prompt", "name": "Prompt", "type": "input", "default": "x"}]},
-    "inputs": [{"id": "prompt", "pathJq": ".payload.prompt", "is_required": True}],
-    "job": {"service_required": "sketch", "payload": {"prompt": ""}},
-    "cost": {"expression": "0.5"},
-}
 MODEL = {"kind": "vae", "name": "odd.safetensors", "source_url": None, "sha256": None, "size": 5}
 OTHER_EXAMPLES: dict[str, Any] = {
     "resumeJob": {"from": "last_completed", "generations": [str(uuid4())]},
     "pauseJob": {"reason": "odd"},
-    "registerWorkflow": {"name": "odd", "definition": DEFINITION, "type": "direct_job", "dry_run": True},
+    "registerWorkflow": {"name": ODD_WORKFLOW, "definition": DEFINITION, "type": "direct_job", "dry_run": True},
     "changeWorkflow": {"definition": DEFINITION, "dry_run": True},
     "deprecateWorkflow": {"reason": "odd"},
     "pauseWorkflow": {"reason": "odd"},

@@ -37,6 +37,15 @@ ROLES = {**dict.fromkeys(OF_OPERATORS, "operator"), "upload": "worker"}
 OF_TWO_PARTS = {"createAndGenerate"}
 """Operations that leave what their first part has made, if the second one is refused."""
 
+ODD_WORKFLOW = "odd"
+"""The workflow that operators' requests are about: other tests of the set use the built-in ones."""
+DEFINITION: dict[str, Any] = {
+    "form": {"fields": [{"id": "prompt", "name": "Prompt", "type": "input", "default": "x"}]},
+    "inputs": [{"id": "prompt", "pathJq": ".payload.prompt", "is_required": True}],
+    "job": {"service_required": "sketch", "payload": {"prompt": ""}},
+    "cost": {"expression": "0.5"},
+}
+
 SELECT_RECORDED = """
 select metadata::text from (select convert_from(metadata, 'UTF8')::jsonb as metadata from events) e
 where metadata ->> 'correlation_id' = any(%s)"""
