@@ -48,7 +48,7 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
 
 
 def adoption(recorded: ReceivedEvent) -> Adopt | Revise | None:  # noqa: PLR0911 - a case for each event
-    """The command that a collection's event is for generation's copy of it; None: it changes nothing of the copy."""
+    """The command that applies a collection's event to generation's copy; None if it changes nothing in the copy."""
     source = source_position(recorded)
     match recorded.event:
         case CollectionCreated() as event:
@@ -80,7 +80,7 @@ def source_position(recorded: ReceivedEvent) -> SourcePosition:
 
 
 def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
-    """The command that credits' decision on a job's quote is for the job."""
+    """The command that records credits' decision on a job's quote in the job."""
     if isinstance(event, HoldPlaced):
         return Authorize(event.job_id, event.user_id, event.amount, event.hold_id)
     return Reject(

@@ -75,7 +75,7 @@ class CostFunction:
     """One `credits.js`. Thread-safe; results are remembered by the values that the function has read."""
 
     def __init__(self, source: str) -> None:
-        """Raises BadCost if the source has no `computeCost`, or can't be read."""
+        """Raises BadCost if the source defines no `computeCost`, is too long, or is not valid JavaScript."""
         if len(source) > MAX_SOURCE:
             raise BadCost(f"has {len(source)} characters, more than {MAX_SOURCE}")
         self._source = source

@@ -1,4 +1,4 @@
-"""What operators see of the engine: readiness, progress of what waits too long, and gauges."""
+"""Readiness checks and metrics of the engine, and progress of jobs and attempts that wait too long."""
 
 import asyncio
 
@@ -17,9 +17,9 @@ from shared.progress import Progress
 from shared.runtime import Runtime
 
 MAX_PENDING = 60.0
-"""Seconds. Credits decides in milliseconds; a job that is pending for longer waits for a service that is away."""
+"""Seconds. Credits decides in milliseconds; a job that is pending for longer waits because a service is down."""
 DEADLINE_SLACK = 180.0
-"""Seconds. The watchdog acts on overdue attempts every few seconds; an older one shows that no watchdog runs."""
+"""Seconds. The watchdog fails overdue attempts every few seconds; with a longer delay, no watchdog runs."""
 
 
 class StuckWork:

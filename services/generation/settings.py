@@ -17,7 +17,7 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     storage_url: str
     """The storage service, as workers reach it."""
     http_worker_wanted_file: str = ""
-    """Is made when a fetch_api workflow is registered, so that `emprops up` starts the http worker."""
+    """A file that is made when a fetch_api workflow is registered, so that `emprops up` starts the http worker."""
     emprops_secrets_key: str = ""
     """Encrypts the values of secrets: 32 bytes in base64. Without it there are no secrets."""
     nats_work_stream_replicas: int | None = None

@@ -49,6 +49,11 @@ ANNOUNCEMENT_SECONDS = 5.0
 """How often a worker announces itself. One that has been silent for three times as long counts as gone."""
 
 
+def kind_of_work(workflow_type: str, service: str) -> str:
+    """The kind of work that a service does for workflows of a type: `direct_job.sketch`."""
+    return f"{workflow_type}.{service}"
+
+
 def work_subject(kind: str) -> str:
     """Where work of a kind, `direct_job.sketch`, is published."""
     return f"work.{kind}"

@@ -44,9 +44,9 @@ class OpenJob(msgspec.Struct, frozen=True):
 
 
 def shares(demands: Mapping[K, int], most: int, least: int = LEAST_SHARE) -> dict[K, int]:
-    """Divides `most` so that nobody gets more than their demand, or less than another with a greater demand.
+    """Divides `most` among the keys: max-min fairness. No share exceeds its demand; what one leaves, others get.
 
-    Each gets `least` if demanded, even if that is more than `most` altogether.
+    Each gets at least `least`, or its whole demand if that is less, even if the sum is then more than `most`.
     """
     allotted: dict[K, int] = {}
     remaining = most

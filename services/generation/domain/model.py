@@ -43,7 +43,7 @@ def evolve(_: ModelFile, event: Event) -> ModelFile:
 
 
 def decide(command: Describe, state: ModelFile) -> Sequence[Event]:
-    """No event if this is what is known already. Raises VALIDATION_FAILED."""
+    """No event if the model is described like this already. Raises VALIDATION_FAILED."""
     faults = list(_faults(command))
     if faults:
         raise invalid("The model is not valid", *faults)
@@ -55,11 +55,11 @@ def decide(command: Describe, state: ModelFile) -> Sequence[Event]:
 def _faults(command: Describe) -> Iterator[Detail]:
     for name, value in (("kind", command.kind), ("name", command.name)):
         if not 1 <= len(value) <= MAX_NAME:
-            yield Detail(f"/{name}", f"has 1 to {MAX_NAME} characters")
+            yield Detail(f"/{name}", f"must have 1 to {MAX_NAME} characters")
     url = command.source_url
     if url is not None and (not url.startswith(("https://", "http://")) or len(url) > MAX_URL):
-        yield Detail("/source_url", f"is an http or https URL of at most {MAX_URL} characters, not {quote(url)}")
+        yield Detail("/source_url", f"must be an http or https URL of at most {MAX_URL} characters, not {quote(url)}")
     if command.sha256 is not None and not _SHA256.fullmatch(command.sha256):
-        yield Detail("/sha256", "is the file's SHA-256 as 64 lower-case hex digits")
+        yield Detail("/sha256", "must be the file's SHA-256 as 64 lower-case hex digits")
     if command.size is not None and not 0 <= command.size < 2**63:
-        yield Detail("/size", "is the file's size in bytes, 0 or more")
+        yield Detail("/size", "must be the file's size in bytes, 0 or more")

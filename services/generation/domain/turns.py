@@ -10,7 +10,7 @@ only come from sending few, late. Of each kind, the next step is chosen in this 
   of one priority run side by side, and no job waits for more than about a hundred turns.
 - Of a job's steps, the one that was ready first.
 
-Steps of jobs and workflows that an operator has paused wait, and take nobody's turn.
+Steps of jobs and workflows that an operator has paused wait, and take no turn.
 """
 
 from collections import Counter, defaultdict, deque

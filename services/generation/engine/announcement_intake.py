@@ -37,9 +37,9 @@ class AnnouncementIntake:
             if client.is_connected != was_connected:
                 was_connected = client.is_connected
                 if was_connected:
-                    self._workers.listening(loop.time())
+                    self._workers.start_listening(loop.time())
                 else:
-                    self._workers.deaf()
+                    self._workers.stop_listening()
             self._workers.drop_silent(loop.time())
             await asyncio.sleep(POLL_SECONDS)
 

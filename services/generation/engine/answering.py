@@ -1,4 +1,4 @@
-"""Answers what workers ask over plain NATS: replicas share the requests, and each is answered by one of them."""
+"""Answers workers' requests over plain NATS. Replicas share a queue group, so each request is answered once."""
 
 import asyncio
 import contextlib

@@ -18,7 +18,7 @@ select job_id from jobs_v4 where collection_id = %s and status in ('pending', 'p
 
 
 class ArchivedCollections:
-    """`history`: of the read tables in which open jobs are found."""
+    """`history`: to wait for the table of jobs."""
 
     def __init__(self, handlers: CommandHandlers, history: History) -> None:
         self._handlers, self._history = handlers, history

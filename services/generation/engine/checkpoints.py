@@ -1,7 +1,7 @@
 """Steps' newest checkpoints: for messages of work, and for workers whose message JetStream has delivered again.
 
 A checkpoint is durable once RESULTS has it, and recorded a moment later. So both wait until RESULTS holds no message of
-the generation any more: a task that was started is then known, and is not started again.
+the generation any more: then the checkpoint of a task that was started is recorded, and the task is not started again.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Checkpoints:
         """A step's newest checkpoint. Raises ResultsPending, and nats.errors.Error while the broker is away."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while await self._is_pending(job_id, gid):  # noqa: ASYNC110 - the stream tells nobody when it is emptied
+                while await self._is_pending(job_id, gid):  # noqa: ASYNC110 - JetStream sends no event when a stream is empty
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise ResultsPending(f"results of generation {gid} wait to be recorded") from None

@@ -1,7 +1,7 @@
-"""Steps on their way to the workers: each waits here until it is its turn, and the work queue behind has few of them.
+"""Scheduled steps wait here until it is their turn; the work queue has only as many as keep the workers busy.
 
-The replica that leads keeps them in memory. What a new leader needs is in the table of open steps and in the work queue
-itself: a step that is open, and whose message is not in the queue, is sent again. So nothing is written for a turn.
+The leader keeps them in memory, and writes nothing. A new leader reads the table of open steps and the work queue, and
+sends each open step again whose message is not in the queue.
 
 Over 300 lines: sending and comparing share the state that only one replica has.
 """
@@ -34,19 +34,19 @@ from shared.handling.transient import is_transient
 from shared.processes import Process
 from shared.stopping import Group
 
-LOOK_AGAIN = 1.0
-"""Seconds after which it is looked whether there is room, when nothing tells of it: workers come and go."""
+ROOM_CHECK_SECONDS = 1.0
+"""Seconds between two checks for room in the work queue while steps wait: workers come and go without an event."""
 RECONCILE_EVERY = 5.0
 """Seconds between two comparisons with the work queue and the table; less if `missing_after` is small."""
 RATE_SECONDS = 1.0
 """The time over which the rate of results is measured."""
 TABLE_WAIT = 10.0
-"""Seconds that a new leader waits for the table of open steps. What is missing then is added by a later comparison."""
+"""Seconds for which a new leader waits for the table of open steps. A later comparison adds what was missing."""
 SEND_AGAIN = 0.5
-"""Seconds after which a step is sent again that could not be sent."""
+"""Seconds after a transient error, before the step is sent again."""
 MAX_ROWS = 1000
-KEPT_BYTES = 32 * 1024 * 1024
-"""Of waiting events in memory; those beyond are read again when it is their turn."""
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+"""Of the waiting steps' events in memory; events beyond it are read again when it is their step's turn."""
 
 log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ class DispatchQueue:
         self._turns = Turns(self._limits, self._pauses.paused)
         self._scheduled: dict[StepKey, Scheduled] = {}
         self._of_generation: defaultdict[UUID, set[StepKey]] = defaultdict(set)
-        self._kept_bytes = 0
+        self._event_bytes = 0
         self._due: dict[StepKey, datetime] = {}
         """Retries whose backoff has not ended: when it does."""
         self._sent_at: dict[StepKey, datetime] = {}
@@ -142,8 +142,8 @@ class DispatchQueue:
         if step.key in self._scheduled:
             return
         size = len(recorded.data)
-        is_kept = self._kept_bytes + size <= KEPT_BYTES
-        self._kept_bytes += size if is_kept else 0
+        is_kept = self._event_bytes + size <= MAX_EVENT_BYTES
+        self._event_bytes += size if is_kept else 0
         self._scheduled[step.key] = Scheduled(step, recorded.version, recorded if is_kept else None)
         self._of_generation[step.gid].add(step.key)
         due = ready_at(event, recorded.recorded_at)
@@ -172,7 +172,7 @@ class DispatchQueue:
     def _drop_event(self, key: StepKey) -> None:
         scheduled = self._scheduled.get(key)
         if scheduled is not None and scheduled.recorded is not None:
-            self._kept_bytes -= len(scheduled.recorded.data)
+            self._event_bytes -= len(scheduled.recorded.data)
             self._scheduled[key] = msgspec.structs.replace(scheduled, recorded=None)
 
     async def run(self) -> None:
@@ -198,7 +198,7 @@ class DispatchQueue:
 
     def _pause(self, now: datetime) -> float | None:
         """Seconds until something may be sent though no event came; None if nothing waits."""
-        pauses = [LOOK_AGAIN] if self._turns.waiting else []
+        pauses = [ROOM_CHECK_SECONDS] if self._turns.waiting else []
         pauses += [max(0.0, (min(self._due.values()) - now).total_seconds())] if self._due else []
         return min(pauses, default=None)
 
@@ -211,7 +211,7 @@ class DispatchQueue:
         return length - self._turns.at_workers(kind)
 
     async def _send(self, step: ReadyStep) -> None:
-        """Sends a step; one that can't be sent for now waits again, and another error fails the attempt."""
+        """Sends a step. After a transient error it waits for its turn again; any other error fails the attempt."""
         scheduled = self._scheduled.get(step.key)
         if scheduled is None:
             return  # it has ended meanwhile
@@ -244,7 +244,7 @@ class DispatchQueue:
         return recorded
 
     async def _recover(self) -> None:
-        """Learns what was sent and what waits."""
+        """Fills the memory of a new leader: what was sent, from the work queue, and what waits, from the table."""
         store = self._handlers.store
         await store.watermarks.wait_for(OPEN_STEPS.watermark, await store.head(), TABLE_WAIT)
         for key, at in (await queued_attempts(self._broker)).items():
@@ -255,15 +255,15 @@ class DispatchQueue:
             pass
 
     async def _add_unknown(self, ready_before: datetime) -> bool:
-        """Adds open steps that this process has not heard of; returns whether there may be more of them."""
-        known_ids = [sid for sid, _ in self._scheduled]
-        rows = await self._open_steps.ready_but(known_ids, ready_before, MAX_ROWS)
+        """Adds open steps that are not in memory; returns whether the table may have more of them."""
+        scheduled_ids = [sid for sid, _ in self._scheduled]
+        rows = await self._open_steps.ready_but(scheduled_ids, ready_before, MAX_ROWS)
         for row in rows:
             await self._pauses.learn(row.job_id, row.workflow)
             if await self._handlers.is_current(row.gid, row.sid, row.attempt):
                 self._add(await self._read(row.gid, row.stream_version))
         self._changed.set()
-        return len(rows) == MAX_ROWS and len(self._scheduled) > len(known_ids)
+        return len(rows) == MAX_ROWS and len(self._scheduled) > len(scheduled_ids)
 
     async def _reconcile_all(self) -> None:
         """Compares with the work queue and the table, at intervals; rests while no step is open."""
@@ -286,7 +286,7 @@ class DispatchQueue:
             await self._resend_lost(kind, now)
 
     async def _end_stale(self, sent_before: datetime) -> None:
-        """Ends steps that wait for no result any more, so that none of them takes another one's room."""
+        """Forgets sent steps that wait for no result any more: they don't count against the queue's length."""
         for step in self._turns.sent():
             is_old = self._sent_at.get(step.key, sent_before) < sent_before
             if is_old and not await self._handlers.is_current(step.gid, step.sid, step.attempt):

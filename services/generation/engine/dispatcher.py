@@ -12,11 +12,11 @@ from services.generation.processes.dispatch_steps import (
     TOO_LARGE,
     message_id,
     work_message,
-    work_subject,
 )
 from services.generation.workers.broker import Broker
 from services.generation.workers.upload_grants import GrantSigner
 from shared.contracts.generation import StepScheduled
+from shared.contracts.work import kind_of_work, work_subject
 from shared.eventstore import RecordedEvent
 
 DEDUPLICATED_FOR = timedelta(seconds=15)
@@ -51,12 +51,12 @@ class Dispatcher:
         if is_old and not await self._handlers.is_current(event.gid, event.sid, event.attempt):
             return
         checkpoint = NO_CHECKPOINT
-        if is_old or event.attempt > 1:  # a first attempt that nobody has seen yet has none
+        if is_old or event.attempt > 1:  # a first attempt that was never sent has none
             checkpoint = await self._checkpoints.newest(event.job_id, event.gid, event.sid)
         deadline = now + self._max_queue + self._step_deadline
         upload = self._signer.grant(event, deadline=deadline)
         message = work_message(event, upload, deadline, self._step_deadline, recorded.context.traceparent, checkpoint)
-        subject = work_subject(event.workflow_type, event.service_required)
+        subject = work_subject(kind_of_work(event.workflow_type, event.service_required))
         try:
             await self._broker.publish(subject, msgspec.json.encode(message), message_id(event))
         except nats.errors.MaxPayloadError:

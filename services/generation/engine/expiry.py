@@ -21,9 +21,9 @@ from shared.handling.transient import is_transient
 
 NAME = "job-expiry"
 EVERY = 30.0
-"""Seconds between two looks; less if the limit is small."""
+"""Seconds between two checks; less if the limit is small."""
 MAX_JOBS = 200
-"""Jobs that one look ends."""
+"""Jobs that one check ends."""
 
 SELECT_WAITING_JOBS: LiteralString = """
 select job_id, round, status, seconds,
@@ -38,7 +38,7 @@ where status in ('pending', 'processing') and not is_paused
     where other.user_id = j.user_id
       and (w.is_paused or w.pause_moved_at > clock_timestamp() - make_interval(secs => seconds))))
 order by moved_at limit %s"""
-"""A job's own limit counts, if it is shorter than the one of the settings."""
+"""The job's own limit applies if it is shorter than that of the settings."""
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class JobExpiry:
         self._handlers, self._workers, self._limit = handlers, workers, limit
 
     async def run(self) -> None:
-        """Looks while this replica holds the lease, until cancelled."""
+        """Runs `watch` while this replica holds the lease, until cancelled."""
         await run_as_leader(self._handlers.store, NAME, self.watch)
 
     async def watch(self, _lease: Lease | None = None) -> None:
@@ -66,7 +66,7 @@ class JobExpiry:
                 log.warning("job_expiry_waits", error=repr(error))
 
     async def expire_waiting(self) -> None:
-        """One look. The job decides again: one that has moved on to another round does not expire."""
+        """One check. The command names the round that has waited: a job in a later one does not expire."""
         rows = await self._handlers.store.pool.rows(SELECT_WAITING_JOBS, (self._limit.total_seconds(), MAX_JOBS))
         working = {f"{sid}:{attempt}" for sid, attempt in self._workers.sightings()}
         for job_id, round_, status, seconds, attempts in rows:

@@ -36,7 +36,7 @@ class FailingResults:
         return len(self._by_sequence)
 
     def add(self, message: Msg, error: Exception, recorded: int) -> bool:
-        """Notes a failure, and says whether the result is to be parked. `recorded`: results recorded here so far."""
+        """Records a failure; returns whether to park the result. `recorded`: results that this process has recorded."""
         now = asyncio.get_running_loop().time()
         sequence = message.metadata.sequence.stream
         failing = self._by_sequence.setdefault(sequence, Failing(message.subject, now, now))

@@ -1,4 +1,4 @@
-"""Which jobs and workflows operators have paused, as the dispatch of steps needs it."""
+"""Which jobs and workflows are paused, for the dispatch of steps."""
 
 import asyncio
 from uuid import UUID
@@ -16,17 +16,17 @@ from shared.contracts.generation import (
 )
 from shared.eventstore import EventStore
 
-MAX_KNOWN = 10_000
-"""Jobs and workflows whose pause is followed by events alone; beyond, the one learned first is read again."""
+MAX_FOLLOWED = 10_000
+"""Jobs and workflows whose state is not read again; beyond it, the one that was read first is dropped."""
 
 Pausable = UUID | str
 """A job's id, or a workflow's name."""
 
 
 class Pauses:
-    """Learns from the process's events, and reads the recorded state of what these have not named since it began.
+    """Follows the process's events, and reads the state of each job and workflow when it is first asked about.
 
-    A state may be ahead of the events, which then repeat what led to it, in order; so the last one decides.
+    A state may be ahead of the events. The events that led to it then come later, in order, and the last one counts.
     """
 
     def __init__(self, store: EventStore) -> None:
@@ -36,12 +36,12 @@ class Pauses:
     def forget(self) -> None:
         """For a new lease: events that another leader has handled do not come again."""
         self.paused: set[Pausable] = set()
-        self._known: dict[Pausable, None] = {}
+        self._followed: dict[Pausable, None] = {}
         self._readings: dict[Pausable, asyncio.Task[bool]] = {}
 
     def note(self, event: Event) -> None:
         match event:
-            case JobRequested(job_id=job_id) if job_id not in self._known:
+            case JobRequested(job_id=job_id) if job_id not in self._followed:
                 self._set(job_id, is_paused=False)
             case JobPaused(job_id=job_id):
                 self._set(job_id, is_paused=True)
@@ -54,21 +54,21 @@ class Pauses:
 
     def knows(self, job_id: UUID, workflow: str) -> bool:
         """Whether `learn` would read nothing."""
-        return job_id in self._known and workflow in self._known
+        return job_id in self._followed and workflow in self._followed
 
     async def learn(self, job_id: UUID, workflow: str) -> None:
-        """Afterwards `paused` is right about both. Reads each once, in the first of concurrent calls."""
+        """Makes `paused` correct for both. Reads the state of each once, also for concurrent calls."""
         for key in (job_id, workflow):
-            if key not in self._known:
+            if key not in self._followed:
                 await self._learn(key)
 
     async def _learn(self, key: Pausable) -> None:
-        known, readings = self._known, self._readings
+        followed, readings = self._followed, self._readings
         if key not in readings:
             readings[key] = asyncio.create_task(self._read(key))
             readings[key].add_done_callback(lambda _: readings.pop(key, None))
         is_paused = await asyncio.shield(readings[key])
-        if known is self._known and key not in known:  # else an event that came meanwhile is newer
+        if followed is self._followed and key not in followed:  # else an event that came meanwhile is newer
             self._set(key, is_paused=is_paused)
 
     async def _read(self, key: Pausable) -> bool:
@@ -77,9 +77,9 @@ class Pauses:
         return (await self._store.load(WORKFLOW, workflow_id(key))).state.is_paused
 
     def _set(self, key: Pausable, *, is_paused: bool) -> None:
-        self._known[key] = None
-        if len(self._known) > MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+        self._followed[key] = None
+        if len(self._followed) > MAX_FOLLOWED:
+            del self._followed[next(iter(self._followed))]
         if is_paused:
             self.paused.add(key)
         else:

@@ -19,7 +19,7 @@ _checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
 
 
 class _Message(msgspec.Struct):
-    """What tells a checkpoint from a result."""
+    """The member by which a checkpoint and a result differ."""
 
     message: str = ""
 

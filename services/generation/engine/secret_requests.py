@@ -1,4 +1,4 @@
-"""Answers the http worker's requests for values of secrets, on `secrets.<NAME>`: nobody else gets a value."""
+"""Answers the http worker's requests for values of secrets, on `secrets.<NAME>`: only its NATS user may ask."""
 
 from nats.aio.msg import Msg
 

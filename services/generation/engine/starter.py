@@ -96,7 +96,7 @@ class GenerationStarter:
             except Exception as error:
                 if is_transient(error):
                     raise
-                log.exception("job_left_out", job_id=str(job.job_id))  # others must start; the next leader retries
+                log.exception("job_left_out", job_id=str(job.job_id))  # the next leader tries it again
 
     def note(self, recorded: RecordedEvent) -> bool:
         """Takes an event for which no state need be read: nearly all are ends of generations in a job's first round."""

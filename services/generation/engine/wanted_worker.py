@@ -1,4 +1,4 @@
-"""Tells who runs the set that the http worker is wanted: by a file that `emprops up` looks for."""
+"""Asks `emprops up` to start the http worker, by making a file for which it looks."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The watchdog: no attempt that a worker has begun is waited for in vain.
+"""The watchdog: fails attempts that a worker has begun, and whose results will not come.
 
 Time in the queue does not count: an attempt is lost when a worker was seen doing it, and then either
 
@@ -20,6 +20,7 @@ from services.generation.projections.open_steps import OPEN_STEPS, OpenStepRow, 
 from services.generation.tables.stored_files import StoredFiles
 from services.generation.workers.broker import raise_if_stopped
 from services.generation.workers.connected_workers import ConnectedWorkers
+from shared.contracts.work import kind_of_work
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 
@@ -29,7 +30,7 @@ LOOK_EVERY = 5.0
 FILES_EVERY = 60.0
 """Seconds between two deletions of old files."""
 DEADLINE_SLACK = timedelta(seconds=60)
-"""How much later than the worker itself the watchdog gives an attempt up."""
+"""How much longer than the worker itself the watchdog waits for an attempt."""
 
 log = structlog.get_logger()
 
@@ -78,7 +79,7 @@ class Watchdog:
             await asyncio.sleep(every)
 
     async def give_up_lost(self, now: float) -> None:
-        """Counts attempts as lost that nobody does any more, or for too long; forgets those that have ended."""
+        """Fails the attempts that no worker does any more, or that take too long; forgets those that have ended."""
         doubtful = {
             key: sighting
             for key, sighting in self._workers.sightings().items()
@@ -104,5 +105,5 @@ class Watchdog:
             return False
         if now - sighting.first > self._longest:
             return True
-        room_since = self._workers.room_since(f"{row.workflow_type}.{row.service_required}", now)
-        return room_since is not None and now - max(sighting.last, room_since) > self._lost_after
+        free_lane_since = self._workers.free_lane_since(kind_of_work(row.workflow_type, row.service_required), now)
+        return free_lane_since is not None and now - max(sighting.last, free_lane_since) > self._lost_after

@@ -1,7 +1,7 @@
 """Stops the work of cancelled steps: their waiting messages are deleted, and their workers asked to stop.
 
-Nothing depends on it but the workers' time: a cancelled step's result changes nothing. So a request to a worker may get
-lost. It is repeated, because a message that was about to be delivered is no longer waiting, and not yet at its worker.
+This only saves the workers' time: the result of a cancelled step changes nothing, so a lost request does no harm.
+Requests are repeated, because a message that is being delivered is neither in the queue nor at its worker yet.
 """
 
 import asyncio
@@ -13,10 +13,9 @@ import msgspec
 import structlog
 from nats.js.errors import NotFoundError
 
-from services.generation.processes.dispatch_steps import work_subject
 from services.generation.workers.broker import BROKER_ERRORS, Broker
 from shared.contracts.generation import GenerationCancelled, StoppedStep
-from shared.contracts.work import WORK_STREAM, CancelRequest, cancel_subject
+from shared.contracts.work import WORK_STREAM, CancelRequest, cancel_subject, kind_of_work, work_subject
 from shared.eventstore import RecordedEvent
 from shared.processes import Process
 
@@ -24,7 +23,7 @@ NAME = "stop-work-v1"
 REPEAT_AFTER = (1.0, 4.0)
 """Seconds after which the requests to workers are repeated, one after the other."""
 MAX_SCANNED = 20_000
-"""Messages of one kind of work that are looked at; further ones come to a worker, and change nothing."""
+"""Messages of one kind of work that are read; further ones are delivered, and their results change nothing."""
 
 log = structlog.get_logger()
 
@@ -65,12 +64,12 @@ class WorkStopper:
                 raise
 
     async def _stop(self, batch: list[Stopped]) -> None:
-        kinds: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        kinds: defaultdict[str, set[str]] = defaultdict(set)
         for _, _, step in batch:
-            kinds[step.workflow_type, step.service_required].add(f"{step.sid}:{step.attempt}")
+            kinds[kind_of_work(step.workflow_type, step.service_required)].add(f"{step.sid}:{step.attempt}")
         deleted = 0
-        for (workflow_type, service), message_ids in kinds.items():
-            deleted += await self._delete_waiting(work_subject(workflow_type, service), message_ids)
+        for kind, message_ids in kinds.items():
+            deleted += await self._delete_waiting(work_subject(kind), message_ids)
         await self._ask_workers(batch)
         log.info("work_stopped", steps=len(batch), deleted_messages=deleted)
         task = asyncio.create_task(self._repeat(batch))
@@ -78,7 +77,7 @@ class WorkStopper:
         task.add_done_callback(self._repeats.discard)
 
     async def _delete_waiting(self, subject: str, message_ids: set[str]) -> int:
-        """Deletes the messages of a kind of work that have these ids; how many there were."""
+        """Deletes the messages of a kind of work that have these ids; returns their number."""
         js, sequence, deleted = await self._broker.jetstream(), 1, 0
         for _ in range(MAX_SCANNED):
             try:
@@ -99,7 +98,7 @@ class WorkStopper:
         client = await self._broker.client()
         for job_id, gid, step in batch:
             request = CancelRequest(job_id, gid, step.sid, step.attempt)
-            subject = cancel_subject(f"{step.workflow_type}.{step.service_required}")
+            subject = cancel_subject(kind_of_work(step.workflow_type, step.service_required))
             await client.publish(subject, msgspec.json.encode(request))
 
     async def _repeat(self, batch: list[Stopped]) -> None:

@@ -46,7 +46,7 @@ class JobFeed:
         self._limiter = ProgressLimiter(lambda progress: self.channel.add(progress_event(progress), progress.sid))
 
     def publish(self, position: int, event: str, data: str | None) -> None:
-        """Sends a row of the table to all followers. `data` is None if it was read while nobody followed the job."""
+        """Sends a row of the table to all followers. `data` is None if it was read while the job had no followers."""
         if data is None:
             self.channel.reset(position)
         else:

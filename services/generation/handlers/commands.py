@@ -17,7 +17,6 @@ from services.generation.processes.start_generations import planned_costs
 from services.generation.queries.job_specification import JobSpecification, JobSpecifications
 from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.generation import Output, StepError
-from shared.contracts.problem import Problem
 from shared.contracts.work import Checkpoint
 from shared.eventstore import Context, EventStore, Handled
 
@@ -57,7 +56,7 @@ class CommandHandlers:
             stream = workflow.workflow_id(id_or_name)
         state = (await self.store.load(WORKFLOW, stream)).state
         if not state.version:
-            raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {id_or_name[:100]}")
+            raise workflow.workflow_not_found(id_or_name)
         return state.name
 
     async def deprecate_workflow(self, name: str, reason: str, context: Context) -> Handled[workflow.Workflow]:
@@ -112,11 +111,11 @@ class CommandHandlers:
     async def cancel_generation(
         self, gid: UUID, place: int, round_: int, specification: JobSpecification
     ) -> Generation:
-        """Cancels a generation that has not ended in this round; the state in which it has ended.
+        """Cancels a generation that has not ended in this round; returns its state after that.
 
         `place`: its number in the job's request. Idempotent, also across calls.
         """
-        requested, context = specification.requested, specification.context
+        requested = specification.requested
 
         def decide(state: Generation) -> Sequence[Any]:
             is_priced = state.started is None or costs_are_recorded(state.started.steps)
@@ -135,12 +134,7 @@ class CommandHandlers:
             GENERATION,
             gid,
             decide,
-            Context(
-                command_id=uuid5(gid, f"cancel:{round_}"),
-                actor="canceller",
-                correlation_id=context.correlation_id or context.command_id,
-                traceparent=context.traceparent,
-            ),
+            specification.context_of(uuid5(gid, f"cancel:{round_}"), "canceller"),
             # Most of a large job has not started: its streams don't exist, and need not be read.
             new=not round_ and self.store.cached(GENERATION, gid) is None,
         )
@@ -169,12 +163,8 @@ class CommandHandlers:
             return generation.decide(command, state)
 
         is_lost = error is generation.LOST
-        context = Context(
-            command_id=uuid5(sid, f"{'lost' if is_lost else 'result'}:{attempt}"),
-            actor="watchdog" if is_lost else "worker",
-            correlation_id=specification.context.correlation_id or specification.context.command_id,
-            traceparent=specification.context.traceparent,
-        )
+        command_id = uuid5(sid, f"{'lost' if is_lost else 'result'}:{attempt}")
+        context = specification.context_of(command_id, "watchdog" if is_lost else "worker")
         return await self.store.handle(GENERATION, gid, decide, context)
 
     async def take_checkpoint(self, checkpoint: Checkpoint) -> Handled[Generation]:
@@ -191,12 +181,8 @@ class CommandHandlers:
                 raise NoSuchStep(f"job {checkpoint.job_id} has no generation {checkpoint.gid}")
             return generation.decide(command, state)
 
-        context = Context(
-            command_id=uuid5(checkpoint.sid, f"checkpoint:{checkpoint.attempt}:{checkpoint.number}"),
-            actor="worker",
-            correlation_id=specification.context.correlation_id or specification.context.command_id,
-            traceparent=specification.context.traceparent,
-        )
+        command_id = uuid5(checkpoint.sid, f"checkpoint:{checkpoint.attempt}:{checkpoint.number}")
+        context = specification.context_of(command_id, "worker")
         return await self.store.handle(GENERATION, checkpoint.gid, decide, context)
 
     async def checkpoint_of(self, gid: UUID, sid: UUID) -> CheckpointState:

@@ -1,4 +1,4 @@
-"""What users do to their jobs after the request, and operators to anybody's: cancel and resume."""
+"""Cancelling and resuming a job: by its user, or by an operator."""
 
 import asyncio
 from collections import defaultdict
@@ -36,16 +36,16 @@ class JobControl:
         self._handlers, self._cancel_wait, self._verdict_wait = handlers, cancel_wait, verdict_wait
 
     async def own_job(self, job_id: UUID, user_id: UUID | None) -> Job:
-        """`user_id` None: an operator may do this to any user's job. Raises NOT_FOUND."""
+        """The job, if it belongs to the user. `user_id` None: any user's, for operators. Raises NOT_FOUND."""
         state = (await self._handlers.store.load(JOB, job_id)).state
         if state.status in ("", "disowned") or user_id not in (None, state.user_id):
             raise not_found("The job")
         return state
 
     async def cancel(self, job_id: UUID, user_id: UUID | None, context: Context) -> Job:
-        """The job when its open generations are cancelled, or still open after `cancel_wait`. Idempotent.
+        """Stops a job, and waits for up to `cancel_wait` until its open generations are cancelled: its state then.
 
-        Raises NOT_FOUND, and JOB_HAS_ENDED for a job that has ended otherwise.
+        Idempotent. Raises NOT_FOUND, and JOB_HAS_ENDED for a job that ended in another way than by a cancellation.
         """
         await self.own_job(job_id, user_id)
         await self._handlers.command_job(job_id, Stop("cancelled"), context)
@@ -56,7 +56,8 @@ class JobControl:
     ) -> Job:
         """Resumes a job that has ended, and waits for the decision of credits: its state then.
 
-        What runs again is held from the job's owner, whoever resumes it; the event's actor is who did.
+        What runs again is held from the credits of the job's owner, also if an operator resumes it; the event's actor
+        is the user who resumed it.
         `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
         Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the
         collection is archived, and INSUFFICIENT_CREDITS if credits declined the hold.

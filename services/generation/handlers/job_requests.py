@@ -15,7 +15,7 @@ from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.job.request import disowned_problem
 from services.generation.domain.payload.draws import draw
-from services.generation.domain.planning.dry_run_token import plan_digest, read_token, written_token
+from services.generation.domain.planning.dry_run_token import plan_digest, read_token, write_token
 from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
 from services.generation.domain.planning.model_checks import AvailableModels
 from services.generation.domain.planning.steps import Definitions
@@ -59,8 +59,8 @@ class PlannedJob(msgspec.Struct, frozen=True):
             yield generation, values
 
 
-def nothing_known() -> AvailableModels:
-    """That it is not known which models connected workers have."""
+def no_announced_models() -> AvailableModels:
+    """Unknown models: none is checked."""
     return None
 
 
@@ -82,7 +82,7 @@ class JobRequests:
         sources: CollectionSources,
         *,
         verdict_wait: float,
-        available_models: Callable[[], AvailableModels] = nothing_known,
+        available_models: Callable[[], AvailableModels] = no_announced_models,
     ) -> None:
         self._handlers, self._sources, self._verdict_wait = handlers, sources, verdict_wait
         self._available_models = available_models
@@ -118,7 +118,7 @@ class JobRequests:
             digest = plan_digest(source.data, versions, job_plan)
             if dry_run is not None:
                 dry_run.check(digest)
-            return job_plan, written_token(seed, digest)
+            return job_plan, write_token(seed, digest)
 
         is_short = is_short and count * len(generation_input.steps) <= FEW_STEPS
         job_plan, new_token = await compute(plan, at_once=is_short)

@@ -1,4 +1,4 @@
-"""Registering a workflow, or telling what its registration would be."""
+"""Registering a workflow, or with `dry_run` checking what its registration would change."""
 
 from typing import Any
 

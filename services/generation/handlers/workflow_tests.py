@@ -9,7 +9,7 @@ from services.generation.deciders import WORKFLOW
 from services.generation.domain.job import Job, RequestJob
 from services.generation.domain.job.request import TEST_JOB_TYPE
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
-from services.generation.domain.workflow import workflow_id
+from services.generation.domain.workflow import workflow_id, workflow_not_found
 from services.generation.domain.workflow.trial import values_to_try
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.handlers.job_requests import JobRequests, default_hashes, job_id_of
@@ -33,7 +33,7 @@ class WorkflowTests:
         """
         definition = await self._handlers.workflow_definitions.newest(name)
         if definition is None:
-            raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {name[:100]}")
+            raise workflow_not_found(name)
         state = (await self._handlers.store.load(WORKFLOW, workflow_id(name))).state
         payload = {**values_to_try(definition, state.definition), **values}
         step = {"id": STEP, "nodeName": name, "nodePayload": payload}

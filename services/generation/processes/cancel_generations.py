@@ -4,7 +4,6 @@ from uuid import UUID
 
 from services.generation.domain.generation import Generation
 from services.generation.domain.job import EndGeneration
-from services.generation.processes.report_generations import error_text
 
 NAME = "cancel-generations-v1"
 
@@ -16,4 +15,4 @@ def end_of(gid: UUID, state: Generation) -> EndGeneration:
     if state.status == "cancelled":
         return EndGeneration(gid, cost=state.cancelled_cost, round=state.round, is_cancelled=True)
     assert state.error is not None, f"generation {gid} is {state.status} after it was cancelled"
-    return EndGeneration(gid, error=error_text(state.error), round=state.round)
+    return EndGeneration(gid, error=state.error.text, round=state.round)

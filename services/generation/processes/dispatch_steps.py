@@ -21,7 +21,7 @@ from shared.contracts.generation import (
     WorkflowPaused,
     WorkflowUnpaused,
 )
-from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
+from shared.contracts.work import UploadGrant, WorkContext, WorkMessage, kind_of_work
 
 NAME = "dispatch-steps-v1"
 ENDS = (GenerationCompleted, GenerationFailed, GenerationCancelled)
@@ -42,14 +42,10 @@ def ready_step(event: StepScheduled) -> ReadyStep:
         gid=event.gid,
         job_id=event.job_id,
         user_id=event.user_id,
-        kind=f"{event.workflow_type}.{event.service_required}",
+        kind=kind_of_work(event.workflow_type, event.service_required),
         workflow=event.workflow,
         priority=event.priority,
     )
-
-
-def work_subject(workflow_type: str, service_required: str) -> str:
-    return f"work.{workflow_type}.{service_required}"
 
 
 def message_id(event: StepScheduled) -> str:

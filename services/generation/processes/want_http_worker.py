@@ -1,4 +1,4 @@
-"""`workflow_registered` of a fetch_api workflow → the http worker is wanted."""
+"""`workflow_registered` of a fetch_api workflow → `emprops up` is asked to start the http worker."""
 
 from shared.contracts.generation import WorkflowRegistered
 

@@ -95,8 +95,7 @@ def project(row: GenerationRow | None, recorded: RecordedEvent) -> GenerationRow
         case GenerationCompleted():
             row = replace(row, status="completed", outputs=outputs_view(event.outputs))
         case GenerationFailed():
-            error = f"{event.error.code}: {event.error.message}"
-            row = replace(row, status="failed", error=error, outputs=outputs_view(event.outputs))
+            row = replace(row, status="failed", error=event.error.text, outputs=outputs_view(event.outputs))
     return _sized(row)
 
 

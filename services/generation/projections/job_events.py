@@ -44,7 +44,7 @@ create table {table} (
 );
 create index {table}_of_job on {table} (job_id, position)"""
 
-# Both queries end a page with the row that brings its data to so many bytes. The data of jobs that nobody follows is
+# Both queries end a page with the row that brings its data to so many bytes. The data of jobs without followers is
 # not read.
 SELECT_NEW_EVENTS: LiteralString = """
 select position, job_id, event, data, size from (

@@ -108,8 +108,7 @@ def _entry(recorded: RecordedEvent) -> tuple[str, str, dict[str, Any]]:  # noqa:
 
 def _step_failed(event: StepFailed) -> str:
     end = "for good" if event.final else "and is tried again"
-    error = f"{event.error.code}: {event.error.message}"
-    return f"Attempt {event.attempt} of step {event.component_id} failed {end}: {error}"
+    return f"Attempt {event.attempt} of step {event.component_id} failed {end}: {event.error.text}"
 
 
 def _stopped(reason: str, event: JobCancelled | JobExpired) -> str:

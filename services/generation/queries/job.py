@@ -69,13 +69,13 @@ class GenerationPage(msgspec.Struct, frozen=True):
 
 
 class Queries:
-    """Reads for clients: of one user's jobs, and for operators of all."""
+    """Reads jobs for clients: those of one user, or for operators those of all."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
     async def job(self, job_id: UUID, user_id: UUID | None) -> tuple[JobSummary, GenerationCounts]:
-        """A job without its generations: a user's, or anybody's if `user_id` is None. Raises NOT_FOUND."""
+        """A job of the user, without its generations; of any user if `user_id` is None. Raises NOT_FOUND."""
         async with self._store.reader() as cursor:
             await cursor.execute(SELECT_JOB, (job_id, user_id, user_id))
             row = await cursor.fetchone()
@@ -99,7 +99,7 @@ class Queries:
     ) -> list[tuple[int, JobSummary]]:
         """A user's jobs with their positions, below position `before`, newest first. `since`: of their request.
 
-        `user_id` None: those of all users. It takes time in proportion to their number: no index has their order.
+        `user_id` None: those of all users; this sorts all jobs, since no index has their order.
         """
         filters = (collection_id, collection_id, status, status, since, since)
         async with self._store.reader() as cursor:

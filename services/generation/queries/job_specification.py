@@ -36,6 +36,15 @@ class JobSpecification:
     size: int
     is_small: bool
 
+    def context_of(self, command_id: UUID, actor: str) -> Context:
+        """The context of a command that follows from the request: with its correlation and trace."""
+        return Context(
+            command_id=command_id,
+            actor=actor,
+            correlation_id=self.context.correlation_id or self.context.command_id,
+            traceparent=self.context.traceparent,
+        )
+
 
 class JobSpecifications:
     """The specifications of the jobs that were used last."""

@@ -15,7 +15,7 @@ from services.generation.workers.connected_workers import SILENT_SECONDS, Connec
 from shared.eventstore import EventStore
 
 MAX_WORKING = 20_000
-"""Sids of attempts in progress that a query is given."""
+"""The most sids of attempts in progress that are passed to a query."""
 SELECT_OPEN: LiteralString = """
 select job_id, status, is_paused from jobs_v4 where job_id = any(%s) and status in ('pending', 'processing')"""
 SELECT_PACE: LiteralString = """

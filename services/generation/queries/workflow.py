@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
-from services.generation.domain.workflow import Definition
+from services.generation.domain.workflow import Definition, workflow_not_found
 from services.generation.domain.workflow.template import Model
 from services.generation.domain.workflow.types import form_in, type_of
 from services.generation.queries.workflow_definition import WorkflowDefinitions
 from services.generation.views.workflow import ModelView, WorkflowDetails, WorkflowView
-from shared.contracts.problem import Problem
 from shared.eventstore import EventStore
 
 SELECT_WORKFLOWS: LiteralString = """
@@ -68,7 +67,7 @@ class WorkflowQueries:
     async def _row(self, id_or_name: str) -> tuple[Any, ...]:
         rows = await self._rows(SELECT_WORKFLOW, (id_or_name, id_or_name))
         if not rows:
-            raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {id_or_name[:100]}")
+            raise workflow_not_found(id_or_name)
         return rows[0]
 
     async def _rows(self, statement: LiteralString, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

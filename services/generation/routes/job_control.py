@@ -1,4 +1,4 @@
-"""Cancelling and resuming a job."""
+"""Cancelling, resuming and pausing a job."""
 
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +13,7 @@ from services.generation.domain.job.state import OPEN
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.handlers.job_control import JobControl
 from services.generation.routes.owners import owner_of
+from services.generation.views.job import events_url
 from shared.contracts.amounts import to_credits
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.amounts import Credits, ExactResponse
@@ -107,7 +108,7 @@ async def resume_job(
 
     Only what runs again is held and charged. Operators may resume any user's job, from its owner's credits.
     """
-    url = f"{runtime.settings.public_url.rstrip('/')}/jobs/{job_id}/events"
+    url = events_url(runtime.settings.public_url, job_id)
     owner, resumed_from = owner_of(principal), str(data.resumed_from)
     if data.dry_run:
         job, plan = await job_control.plan_resume(job_id, owner, resumed_from, data.generations)
@@ -146,7 +147,7 @@ async def pause_job(
     context: CommandContext,
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[PausedJob]:
-    """For operators: what workers have of any user's job goes on, and no other step of it runs. It does not expire."""
+    """For operators, of any user's job: steps that workers have go on, no other is sent. The job does not expire."""
     handled = await handlers.command_job(job_id, Pause(data.reason), context)
     return Envelope(PausedJob(job_id, handled.state.status, handled.state.is_paused))
 
@@ -161,7 +162,7 @@ async def pause_job(
 async def unpause_job(
     job_id: FromPath[UUID], context: CommandContext, handlers: NamedDependency[CommandHandlers]
 ) -> Envelope[PausedJob]:
-    """For operators."""
+    """For operators: steps of the job are sent to workers again. Idempotent."""
     handled = await handlers.command_job(job_id, Unpause(), context)
     return Envelope(PausedJob(job_id, handled.state.status, handled.state.is_paused))
 

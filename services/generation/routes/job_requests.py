@@ -13,6 +13,7 @@ from services.generation.domain.planning.job_plan import JobRequest
 from services.generation.handlers.job_requests import JobRequests, PlannedJob
 from services.generation.queries.collection_source import RequiredVersion
 from services.generation.settings import GenerationSettings
+from services.generation.views.job import events_url
 from shared.contracts.amounts import to_credits
 from shared.contracts.generation_input import Step
 from shared.contracts.problem import Detail, invalid
@@ -162,11 +163,6 @@ def required_version(stated: int | None, precondition: Precondition) -> Required
         message = "is not a version that If-Match states"
         raise invalid(f"/collection_version {message}", Detail("/collection_version", message))
     return RequiredVersion(stated, "/collection_version")
-
-
-def events_url(public_url: str, job_id: UUID) -> str:
-    """Where a job's events are streamed."""
-    return f"{public_url.rstrip('/')}/jobs/{job_id}/events"
 
 
 def _quote(planned: PlannedJob, after: int, limit: int) -> Quote:

@@ -52,7 +52,7 @@ async def list_jobs(
 ) -> JobPage:
     """Newest first, without their generations; `since`: those requested then or later.
 
-    With what each waits for, and how many there are in each status. `all_users`, for operators: everybody's.
+    With what each job waits for, and the number of jobs in each status. `all_users`, for operators: of all users.
     """
     if all_users:
         check_roles(principal, {"operator"})
@@ -78,7 +78,7 @@ async def read_job(
 ) -> Envelope[JobView]:
     """Its status, its credits, and its first generations with variables and outputs: 100 at most, and 90 KiB.
 
-    `/jobs/{id}/generations` has the others, after `next_cursor`. `waiting_for` says why nothing of it is in progress.
+    `/jobs/{id}/generations` has the others, after `next_cursor`. `waiting_for`: why nothing of it is in progress.
     """
     summary, counts = await queries.job(job_id, owner_of(principal))
     await _note_end(summary, runtime.store)

@@ -45,10 +45,10 @@ async def read_models(
     data: JSONBody[ModelNames], workflow_queries: NamedDependency[WorkflowQueries]
 ) -> Page[ModelView]:
     """Those of the names that are known; a name without its kind may be that of several models."""
-    return Page(named(await workflow_queries.models(), data.names))
+    return Page(select_named(await workflow_queries.models(), data.names))
 
 
-def named(models: Sequence[ModelView], names: Sequence[str]) -> list[ModelView]:
+def select_named(models: Sequence[ModelView], names: Sequence[str]) -> list[ModelView]:
     """Those of the models that a name stands for, in the models' order."""
     wanted = set(names)
     return [model for model in models if wanted & {model.name, f"{model.kind}/{model.name}"}]

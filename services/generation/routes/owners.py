@@ -6,5 +6,5 @@ from shared.http.auth import Principal
 
 
 def owner_of(principal: Principal) -> UUID | None:
-    """Whose the job must be; None: an operator may do this to anybody's."""
+    """The user to whom the job must belong; None for operators, who may use any job."""
     return None if "operator" in principal.roles else principal.user_id

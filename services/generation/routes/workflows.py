@@ -12,7 +12,8 @@ from services.generation.handlers.workflow_registry import WorkflowRegistry
 from services.generation.handlers.workflow_tests import WorkflowTests
 from services.generation.queries.workflow import WorkflowQueries
 from services.generation.routes.job_control import PauseRequest
-from services.generation.routes.job_requests import AcceptedJob, events_url
+from services.generation.routes.job_requests import AcceptedJob
+from services.generation.views.job import events_url
 from services.generation.views.workflow import (
     DeprecatedWorkflow,
     ModelView,
@@ -122,7 +123,7 @@ async def deprecate_workflow(
     """For operators. Marks it as deprecated; collections that use it still run."""
     name = await handlers.workflow_name(workflow)
     if not 1 <= len(data.reason) <= 500:
-        raise invalid("The reason is not valid", Detail("/reason", "has 1 to 500 characters"))
+        raise invalid("The reason is not valid", Detail("/reason", "must have 1 to 500 characters"))
     state = (await handlers.deprecate_workflow(name, data.reason, context)).state
     return Envelope(DeprecatedWorkflow(workflow_id(name), name, state.version, state.deprecated or data.reason))
 
@@ -134,9 +135,9 @@ async def pause_workflow(
     context: CommandContext,
     handlers: NamedDependency[CommandHandlers],
 ) -> Envelope[PausedWorkflow]:
-    """For operators: what workers have of it goes on, and no further step of it, of any job, is sent to a worker.
+    """For operators: steps that workers have go on, and no further step of it, of any job, is sent to a worker.
 
-    Jobs that wait for it say so (`waiting_for`), and don't expire. Other steps of these jobs run. New versions are
+    Jobs that wait for it show this in `waiting_for`, and don't expire. Other steps of these jobs run. New versions are
     paused too.
     """
     name = await handlers.workflow_name(workflow)
@@ -148,7 +149,7 @@ async def pause_workflow(
 async def unpause_workflow(
     workflow: FromPath[str], context: CommandContext, handlers: NamedDependency[CommandHandlers]
 ) -> Envelope[PausedWorkflow]:
-    """For operators."""
+    """For operators: steps of the workflow are sent to workers again. Idempotent."""
     name = await handlers.workflow_name(workflow)
     state = (await handlers.pause_workflow(Unpause(name), context)).state
     return Envelope(PausedWorkflow(workflow_id(name), name, state.version, state.is_paused))

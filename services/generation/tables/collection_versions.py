@@ -1,4 +1,4 @@
-"""The newest version of a collection whose event was consumed here.
+"""The newest version of each collection, by the events of it that were consumed.
 
 Generation's copy of a collection only has the version of the last event that changed the copy. So it can't tell whether
 a later version changes something else, or has not arrived yet. The versions of events that change something else are in

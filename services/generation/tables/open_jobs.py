@@ -1,8 +1,8 @@
 """The table of jobs that have not ended, with how many of their generations have started.
 
 It is written by the process that starts generations, and read by the next replica that leads this process. It is not a
-read table: a read table may lag, and a job missing from it would never start. `started` may be behind what is
-recorded, which is harmless: a start is recorded once.
+read table: a read table may lag, and a job missing from it would never start. `started` may be less than the
+number of recorded starts; starting a generation again is idempotent.
 """
 
 from collections.abc import Mapping

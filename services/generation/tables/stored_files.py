@@ -1,7 +1,7 @@
 """The table of the files that steps have stored, filled from storage's events.
 
 A worker's result only states a file's path; id, URL, type, size and sha256 come from this table. A result that arrives
-before storage's event waits for it here for a moment, and then is redelivered.
+before storage's event waits for it for up to WAIT_SECONDS, and is then redelivered.
 """
 
 import asyncio

@@ -66,8 +66,13 @@ class WaitingFor(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class JobSummary(msgspec.Struct, frozen=True):
-    """A job without its generations, as in a list. `progress`: from 0 to 1."""
+def events_url(public_url: str, job_id: UUID) -> str:
+    """Where a job's events are streamed."""
+    return f"{public_url.rstrip('/')}/jobs/{job_id}/events"
+
+
+class JobState(msgspec.Struct, frozen=True):
+    """What all views of a job begin with. `progress`: from 0 to 1."""
 
     id: UUID
     name: str
@@ -79,6 +84,11 @@ class JobSummary(msgspec.Struct, frozen=True):
     error: str | None
     credits: JobCredits
     is_paused: bool
+
+
+class JobSummary(JobState, frozen=True):
+    """A job without its generations, as in a list. `progress`: from 0 to 1."""
+
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -98,7 +108,7 @@ class JobPage(msgspec.Struct, frozen=True):
     error: None = None
 
 
-class JobView(msgspec.Struct, frozen=True):
+class JobView(JobState, frozen=True):
     """A job as its user sees it. `progress`: from 0 to 1.
 
     `generations` are the first ones, in the order of the request; `/jobs/{id}/generations` has the others, after
@@ -106,16 +116,6 @@ class JobView(msgspec.Struct, frozen=True):
     from the job's own pace, or from the last jobs of its collection; null if nothing is known.
     """
 
-    id: UUID
-    name: str
-    job_type: str
-    status: str
-    progress: float
-    collection_id: UUID
-    user_id: UUID
-    error: str | None
-    credits: JobCredits
-    is_paused: bool
     generation_counts: GenerationCounts
     generations: list[GenerationView]
     next_cursor: str | None

@@ -1,7 +1,7 @@
 """The service's connection to NATS for work, results and progress, and the streams of work and results.
 
-Both streams are work queues: a message is deleted when it is acknowledged. Every user creates them if they are missing,
-so a broker that lost its data has them again.
+Both streams are work queues: a message is deleted when it is acknowledged. Each component that uses a stream creates it
+if it is missing, so they are there again after a broker has lost its data.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def ensure_work_streams(client: Client, limits: StreamLimits | None = None
 
 
 class Broker:
-    """One connection, opened in the background and reopened until cancelled. Users of it wait until it is open."""
+    """One connection, opened in the background and reopened until cancelled. `client` and `publish` wait for it."""
 
     def __init__(self, nats_url: str, name: str, limits: StreamLimits | None = None) -> None:
         """`limits`: of the two streams."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, OfferedModel
+from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, OfferedModel, kind_of_work
 
 SILENT_SECONDS = 3 * ANNOUNCEMENT_SECONDS
 """A worker that has announced nothing for so long counts as gone."""
@@ -38,7 +38,7 @@ class ConnectedWorker(msgspec.Struct, frozen=True):
     @property
     def kinds(self) -> list[str]:
         """The kinds of work that it takes: `direct_job.sketch`."""
-        return [f"{offered.type}.{offered.service}" for offered in self.announcement.services]
+        return [kind_of_work(offered.type, offered.service) for offered in self.announcement.services]
 
     @property
     def lanes(self) -> int:
@@ -59,32 +59,35 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 class ConnectedWorkers:
-    """Fed by `note`; `listening(now)` tells that announcements are received from now on, `deaf` that they are not."""
+    """`note` adds an announcement; `start_listening` and `stop_listening` record whether announcements arrive at all.
+
+    `now`: the event loop's time, in seconds.
+    """
 
     def __init__(self) -> None:
         self._workers: dict[str, ConnectedWorker] = {}
         self._sightings: dict[AttemptKey, Sighting] = {}
         self._lanes: Counter[str] = Counter()
         """By kind, of all connected workers."""
-        self._with_room: defaultdict[str, set[str]] = defaultdict(set)
+        self._with_free_lane: defaultdict[str, set[str]] = defaultdict(set)
         """By kind: the connected workers of it that have a free lane."""
-        self._room_since: dict[str, float] = {}
-        """By kind of `_with_room`: since when there is such a worker."""
+        self._free_lane_since: dict[str, float] = {}
+        """By kind of `_with_free_lane`: since when there is such a worker."""
         self._left: dict[str, float] = {}
-        """By kind that no connected worker takes any more: when the last one was gone."""
+        """By kind that no connected worker takes any more: when the last worker of it disconnected."""
         self._listening_since: float | None = None
 
-    def listening(self, now: float) -> None:
-        """Announcements arrive from now on. Those of workers that were known before are awaited anew."""
+    def start_listening(self, now: float) -> None:
+        """Announcements arrive from now on. Workers and attempts seen earlier count as seen now."""
         self._listening_since = now
         self._workers = {name: msgspec.structs.replace(worker, seen_at=now) for name, worker in self._workers.items()}
         self._sightings = {
             key: msgspec.structs.replace(sighting, last=now) for key, sighting in self._sightings.items()
         }
-        self._room_since = dict.fromkeys(self._room_since, now)
+        self._free_lane_since = dict.fromkeys(self._free_lane_since, now)
 
-    def deaf(self) -> None:
-        """No announcements arrive: nothing is concluded from silence until `listening`."""
+    def stop_listening(self) -> None:
+        """Announcements do not arrive: until `start_listening`, no worker counts as silent."""
         self._listening_since = None
 
     def note(self, announcement: Announcement, now: float) -> None:
@@ -105,7 +108,7 @@ class ConnectedWorkers:
             del self._sightings[next(iter(self._sightings))]
 
     def _put(self, instance: str, worker: ConnectedWorker | None, now: float) -> None:
-        """Replaces what is known of a worker, and notes for which kinds there is a free lane."""
+        """Replaces a worker, or removes it if `worker` is None, and updates the free lanes of its kinds."""
         before = self._workers.pop(instance, None)
         if worker is not None:
             self._workers[instance] = worker
@@ -113,14 +116,14 @@ class ConnectedWorkers:
             if state is not None:
                 self._lanes.update(dict.fromkeys(state.kinds, sign * state.lanes))
         for kind in before.kinds if before is not None else ():
-            self._with_room[kind].discard(instance)
+            self._with_free_lane[kind].discard(instance)
         for kind in worker.kinds if worker is not None and worker.has_free_lane else ():
-            self._with_room[kind].add(instance)
-            self._room_since.setdefault(kind, now)
+            self._with_free_lane[kind].add(instance)
+            self._free_lane_since.setdefault(kind, now)
         for kind in before.kinds if before is not None else ():
-            if not self._with_room[kind]:
-                del self._with_room[kind]
-                self._room_since.pop(kind, None)
+            if not self._with_free_lane[kind]:
+                del self._with_free_lane[kind]
+                self._free_lane_since.pop(kind, None)
             if not self._lanes[kind]:
                 del self._lanes[kind]
                 self._note_left(kind, now)
@@ -134,11 +137,11 @@ class ConnectedWorkers:
             del self._left[next(iter(self._left))]
 
     def all(self, now: float) -> list[ConnectedWorker]:
-        """The connected workers, those that came first before the others."""
+        """The connected workers, in the order in which they connected."""
         return sorted(self._present(now), key=lambda worker: (worker.connected_at, worker.announcement.instance))
 
     def drop_silent(self, now: float) -> None:
-        """Forgets the workers that were silent for too long, while announcements arrive."""
+        """Removes workers that were silent for longer than SILENT_SECONDS, but none while no announcements arrive."""
         if self._listening_since is not None:
             for name in [name for name, worker in self._workers.items() if now - worker.seen_at > SILENT_SECONDS]:
                 self._put(name, None, now)
@@ -148,7 +151,7 @@ class ConnectedWorkers:
         return list(self._workers.values())
 
     def is_complete(self, now: float) -> bool:
-        """Whether every connected worker has been heard: one interval after this replica began to listen.
+        """Whether every connected worker has announced itself: 1.2 intervals after `start_listening`.
 
         While it is not, no conclusion may be drawn from what is missing.
         """
@@ -169,9 +172,9 @@ class ConnectedWorkers:
         return self._lanes.get(kind, 0)
 
     def available_models(self, now: float) -> frozenset[OfferedModel] | None:
-        """The models that the connected workers for graphs have.
+        """The models that the connected workers of graphs have announced.
 
-        None if that is not known: not all were heard, none is connected, or one of them does not list its models.
+        None before `is_complete`, if no such worker is connected, or if one of them does not list its models.
         """
         if not self.is_complete(now):
             return None
@@ -194,7 +197,7 @@ class ConnectedWorkers:
         for key in keys:
             self._sightings.pop(key, None)
 
-    def room_since(self, kind: str, now: float) -> float | None:
+    def free_lane_since(self, kind: str, now: float) -> float | None:
         """Since when a connected worker of the kind has had a free lane; None if none has one, or that is unknown."""
         self.drop_silent(now)
-        return self._room_since.get(kind) if self.is_complete(now) else None
+        return self._free_lane_since.get(kind) if self.is_complete(now) else None

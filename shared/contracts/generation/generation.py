@@ -33,6 +33,11 @@ class StepError(msgspec.Struct, frozen=True):
     message: str
     retryable: bool
 
+    @property
+    def text(self) -> str:
+        """The code and the message, as users see an error of their job."""
+        return f"{self.code}: {self.message}"
+
 
 class PlannedStep(msgspec.Struct, frozen=True):
     """A step of one generation: in `payload`, variables are replaced by their values, references are not yet resolved.

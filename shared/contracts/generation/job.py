@@ -4,6 +4,7 @@ A job has rounds: round 0 is its request, each resume is one more. Each round ha
 what was captured of that hold.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 from uuid import UUID, uuid5
 
@@ -218,6 +219,11 @@ class ResumedGenerations(msgspec.Struct, frozen=True):
     """Component ids."""
 
 
+def gids_of(groups: Iterable[ResumedGenerations]) -> list[UUID]:
+    """The gids of all generations in these groups."""
+    return [gid for group in groups for gid in group.gids]
+
+
 class JobResumed(JobEvent, frozen=True, tag="job_resumed.v1"):
     """A user resumed generations that had failed or were cancelled, at the quoted price of what runs again."""
 
@@ -230,8 +236,8 @@ class JobResumed(JobEvent, frozen=True, tag="job_resumed.v1"):
     quoted: int
 
     def gids(self) -> list[UUID]:
-        """The gids of all of these generations."""
-        return [gid for group in self.generations for gid in group.gids]
+        """Those of all of these generations."""
+        return gids_of(self.generations)
 
 
 class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
@@ -247,8 +253,8 @@ class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
     quoted: int
 
     def gids(self) -> list[UUID]:
-        """The gids of all of these generations."""
-        return [gid for group in self.generations for gid in group.gids]
+        """Those of all of these generations."""
+        return gids_of(self.generations)
 
 
 class JobPaused(JobEvent, frozen=True, tag="job_paused.v1"):

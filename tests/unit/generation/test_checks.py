@@ -6,7 +6,7 @@ import pytest
 
 from services.generation.cost_function import cost_functions
 from services.generation.domain.generation.reproduction import reproduction
-from services.generation.domain.planning.dry_run_token import read_token, written_token
+from services.generation.domain.planning.dry_run_token import read_token, write_token
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import read_definition
@@ -187,10 +187,10 @@ def test_test_values_are_those_of_the_file_with_numbers_as_numbers():
 
 
 def test_a_token_of_a_dry_run_is_read_as_it_was_written():
-    assert read_token(written_token(JOB, b"d" * 16)).seed == JOB
-    read_token(written_token(JOB, b"d" * 16)).check(b"d" * 16)
+    assert read_token(write_token(JOB, b"d" * 16)).seed == JOB
+    read_token(write_token(JOB, b"d" * 16)).check(b"d" * 16)
     with pytest.raises(Problem) as refused:
-        read_token(written_token(JOB, b"d" * 16)).check(b"e" * 16)
+        read_token(write_token(JOB, b"d" * 16)).check(b"e" * 16)
     assert refused.value.code == "CONFLICT"
     for text in ("", "x", "ä", "!" * 44):
         with pytest.raises(Problem):

@@ -27,7 +27,7 @@ def announcement(
 
 def listening() -> ConnectedWorkers:
     workers = ConnectedWorkers()
-    workers.listening(0.0)
+    workers.start_listening(0.0)
     return workers
 
 
@@ -55,7 +55,7 @@ def test_the_last_announcement_of_a_worker_offers_nothing() -> None:
 def test_nothing_is_concluded_before_every_worker_had_time_to_announce_itself() -> None:
     workers = ConnectedWorkers()
     assert workers.offered_kinds(100.0) is None
-    workers.listening(100.0)
+    workers.start_listening(100.0)
     assert workers.offered_kinds(105.0) is None
     assert workers.offered_kinds(107.0) == frozenset()
 
@@ -64,9 +64,9 @@ def test_silence_while_this_replica_can_not_hear_means_nothing() -> None:
     """Also right after it hears again: then each worker has three intervals anew."""
     workers = listening()
     workers.note(announcement(working=(SID,)), 10.0)
-    workers.deaf()
+    workers.stop_listening()
     assert workers.offered_kinds(100.0) is None
-    workers.listening(100.0)
+    workers.start_listening(100.0)
     assert len(workers.all(101.0)) == 1
     sighting = workers.sighting((SID, 1))
     assert sighting is not None
@@ -112,12 +112,12 @@ def test_when_the_last_worker_of_a_kind_left_is_known_until_another_one_comes() 
 
 def test_room_is_counted_from_when_a_lane_became_free() -> None:
     workers = listening()
-    assert workers.room_since(SKETCH, 10.0) is None, "nobody does this work"
+    assert workers.free_lane_since(SKETCH, 10.0) is None, "nobody does this work"
     workers.note(announcement(lanes=1, working=(SID,)), 11.0)
-    assert workers.room_since(SKETCH, 11.0) is None, "its only lane is occupied"
+    assert workers.free_lane_since(SKETCH, 11.0) is None, "its only lane is occupied"
     workers.note(announcement(lanes=1), 14.0)
-    assert workers.room_since(SKETCH, 14.0) == 14.0
-    assert workers.room_since(SKETCH, 20.0) == 14.0
+    assert workers.free_lane_since(SKETCH, 14.0) == 14.0
+    assert workers.free_lane_since(SKETCH, 20.0) == 14.0
 
 
 def test_forged_instances_do_not_fill_the_memory() -> None:

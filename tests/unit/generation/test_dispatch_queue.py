@@ -108,11 +108,11 @@ async def test_an_event_that_comes_during_a_read_is_newer_than_its_answer() -> N
 
 
 async def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pauses, "MAX_KNOWN", 10)
+    monkeypatch.setattr(pauses, "MAX_FOLLOWED", 10)
     learned = pauses_of(states := States(JOB))
     for job_id in (JOB, *(uuid4() for _ in range(20))):
         await learned.learn(job_id, "sketch")
-    assert len(learned._known) == 10
+    assert len(learned._followed) == 10
     reads = states.reads
     await learned.learn(JOB, "sketch")
     assert states.reads > reads

@@ -3,8 +3,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.generation.domain.payload.prompts import drawn_prompt
-from services.generation.domain.payload.substitution import drawn, needs, output_value, resolved
+from services.generation.domain.payload.prompts import substitute_prompt
+from services.generation.domain.payload.substitution import needs, output_value, resolve, substitute
 from shared.contracts.generation import Output
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import values
@@ -17,7 +17,7 @@ VALUES = {"style": "cyberpunk", "n": 512, "half": 0.5, "trick": "{{style}} {{$re
 def test_names_are_replaced_in_any_string_at_any_depth():
     """Keys and other values stay; spaces within the braces don't matter."""
     payload = {"a": ["portrait, {{style}}", {"b": "{{ style }}/{{n}}/{{half}}"}], "{{style}}": True, "c": None}
-    assert drawn(payload, VALUES) == {
+    assert substitute(payload, VALUES) == {
         "a": ["portrait, cyberpunk", {"b": "cyberpunk/512/0.5"}],
         "{{style}}": True,
         "c": None,
@@ -26,13 +26,13 @@ def test_names_are_replaced_in_any_string_at_any_depth():
 
 def test_a_string_that_is_nothing_but_a_name_takes_the_values_own_type():
     """A number stays a number; with anything around it, it becomes text."""
-    assert drawn({"width": "{{n}}", "title": " {{n}}"}, VALUES) == {"width": 512, "title": " 512"}
+    assert substitute({"width": "{{n}}", "title": " {{n}}"}, VALUES) == {"width": 512, "title": " 512"}
 
 
 def test_references_stay_open_until_their_outputs_are_known():
     """A reference alone is the value itself; within a text it is one of the text's parts."""
     payload = {"image": {"$ref": 1}, "same": "{{$ref:1}}", "title": "{{style}} after {{ $ref: 2 }}!"}
-    opened = drawn(payload, VALUES)
+    opened = substitute(payload, VALUES)
     assert opened == {
         "image": {"$ref": 1},
         "same": {"$ref": 1},
@@ -40,7 +40,7 @@ def test_references_stay_open_until_their_outputs_are_known():
     }
     assert needs(opened) == [1, 2]
     outputs = {1: [asset(1)], 2: [text("a fox")]}
-    assert resolved(opened, outputs) == {
+    assert resolve(opened, outputs) == {
         "image": asset(1).url,
         "same": asset(1).url,
         "title": "cyberpunk after a fox!",
@@ -49,9 +49,9 @@ def test_references_stay_open_until_their_outputs_are_known():
 
 def test_what_a_variable_contains_is_not_parsed():
     """Neither as a variable nor as a reference, alone or within a text that has references of its own."""
-    opened = drawn({"a": "{{trick}}", "b": "x {{trick}} {{$ref:2}}"}, VALUES)
+    opened = substitute({"a": "{{trick}}", "b": "x {{trick}} {{$ref:2}}"}, VALUES)
     assert needs(opened) == [2]
-    assert resolved(opened, {2: [text("{{style}} {{$ref:3}}")]}) == {
+    assert resolve(opened, {2: [text("{{style}} {{$ref:3}}")]}) == {
         "a": VALUES["trick"],
         "b": f"x {VALUES['trick']} {{{{style}}}} {{{{$ref:3}}}}",
     }
@@ -60,8 +60,8 @@ def test_what_a_variable_contains_is_not_parsed():
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_inserted_values_come_out_exactly_as_they_went_in(first, second, output):
     """Whatever a value or an output contains, the text has it between what the artist wrote."""
-    opened = drawn("<{{a}}|{{$ref:1}}|{{b}}>", {"a": first, "b": second})
-    assert resolved(opened, {1: [text(output)]}) == f"<{first}|{output}|{second}>"
+    opened = substitute("<{{a}}|{{$ref:1}}|{{b}}>", {"a": first, "b": second})
+    assert resolve(opened, {1: [text(output)]}) == f"<{first}|{output}|{second}>"
 
 
 def test_a_rich_document_becomes_the_text_that_it_says():
@@ -80,22 +80,22 @@ def test_a_rich_document_becomes_the_text_that_it_says():
             },
         ],
     }
-    opened = drawn_prompt(document, VALUES)
+    opened = substitute_prompt(document, VALUES)
     assert needs(opened) == [7]
-    assert resolved(opened, {7: [text("a fox")]}) == f"portrait, cyberpunk \nlike a fox, {VALUES['trick']}"
+    assert resolve(opened, {7: [text("a fox")]}) == f"portrait, cyberpunk \nlike a fox, {VALUES['trick']}"
 
 
 def test_a_document_may_be_a_list_of_blocks():
     """As one editor writes it; a node that is only a reference makes the value that reference."""
     blocks = [{"type": "paragraph", "children": [{"text": "a"}]}, {"type": "paragraph", "children": [{"text": "b"}]}]
-    assert drawn_prompt(blocks, {}) == "a\nb"
-    assert drawn_prompt([{"type": "p", "children": [{"type": "component", "$ref": 3}]}], {}) == {"$ref": 3}
+    assert substitute_prompt(blocks, {}) == "a\nb"
+    assert substitute_prompt([{"type": "p", "children": [{"type": "component", "$ref": 3}]}], {}) == {"$ref": 3}
 
 
 def test_a_plain_prompt_is_a_text_like_any_other():
     """And a prompt that is a reference is that reference."""
-    assert drawn_prompt("{{style}}!", VALUES) == "cyberpunk!"
-    assert drawn_prompt({"$ref": 4}, VALUES) == {"$ref": 4}
+    assert substitute_prompt("{{style}}!", VALUES) == "cyberpunk!"
+    assert substitute_prompt({"$ref": 4}, VALUES) == {"$ref": 4}
 
 
 def test_a_reference_takes_a_file_before_a_text_before_json():
@@ -103,7 +103,7 @@ def test_a_reference_takes_a_file_before_a_text_before_json():
     assert output_value([text("t"), asset(1), asset(2)]) == asset(1).url
     assert output_value([Output(kind="json", json={"a": 1}), text("t")]) == "t"
     assert output_value([Output(kind="json", json={"a": 1})]) == {"a": 1}
-    assert resolved({"$text": ["x ", {"$ref": 1}]}, {1: [Output(kind="json", json=[1])]}) == "x [1]"
+    assert resolve({"$text": ["x ", {"$ref": 1}]}, {1: [Output(kind="json", json=[1])]}) == "x [1]"
 
 
 def test_a_list_within_a_document_hides_no_reference():
@@ -117,9 +117,9 @@ def test_a_list_within_a_document_hides_no_reference():
             {"note": ["{{$ref:6}}"]},
         ],
     }
-    opened = drawn_prompt(document, {})
+    opened = substitute_prompt(document, {})
     assert needs(opened) == [1, 2, 3, 4, 5, 6]
-    assert resolved(opened, {n: [text(f"<{n}>")] for n in range(1, 7)}) == "<1>after <2><3><4><5><6>"
+    assert resolve(opened, {n: [text(f"<{n}>")] for n in range(1, 7)}) == "<1>after <2><3><4><5><6>"
 
 
 _IDS = st.integers(1, 9)
@@ -171,6 +171,6 @@ def test_the_executor_waits_for_exactly_what_the_checker_finds(document):
         not any(name != "style" for _, value in values(payload) if isinstance(value, str) for name in names_in(value))
     )
     found = {step for _, step in walk(payload)}
-    opened = {"prompt": drawn_prompt(document, {"style": "ink"}), "other": drawn(document, {"style": "ink"})}
+    opened = {"prompt": substitute_prompt(document, {"style": "ink"}), "other": substitute(document, {"style": "ink"})}
     assert set(needs(opened["prompt"])) == set(needs(opened["other"])) == found
-    assert not opened_references(resolved(opened, {step: [text("done")] for step in found}))
+    assert not opened_references(resolve(opened, {step: [text("done")] for step in found}))

@@ -24,8 +24,8 @@ from services.collections.domain.collection.variable_table import table_of, vari
 from services.collections.domain.package import commands as package
 from services.collections.domain.package import state as package_state
 from services.generation.domain.payload.draws import choose, draw
-from services.generation.domain.payload.prompts import drawn_prompt
-from services.generation.domain.payload.substitution import needs, resolved
+from services.generation.domain.payload.prompts import substitute_prompt
+from services.generation.domain.payload.substitution import needs, resolve
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from shared.contracts.collections import ArtworkFile, PackagedDocument, Trait
@@ -97,7 +97,7 @@ def choosing(size: int) -> Work:
 
 
 def substituting(size: int) -> Work:
-    return lambda: resolved(drawn_prompt(rich(size), {"n": 1}), {2: [text("done")]})
+    return lambda: resolve(substitute_prompt(rich(size), {"n": 1}), {2: [text("done")]})
 
 
 def planning_steps(size: int) -> Work:
@@ -218,7 +218,7 @@ def test_a_prompt_of_a_whole_body_is_a_matter_of_seconds() -> None:
     """It was a minute for an eighth of it: text that grows in a loop is copied again and again."""
     values = {"n": 7}
     began = time.process_time()
-    assert drawn_prompt("{{n}}" * 200_000, values) == "7" * 200_000
-    opened = drawn_prompt("{{n}}{{$ref:1}}" * 60_000, values)
-    assert len(resolved(opened, {1: [text("x")]})) == 120_000
+    assert substitute_prompt("{{n}}" * 200_000, values) == "7" * 200_000
+    opened = substitute_prompt("{{n}}{{$ref:1}}" * 60_000, values)
+    assert len(resolve(opened, {1: [text("x")]})) == 120_000
     assert time.process_time() - began < 20

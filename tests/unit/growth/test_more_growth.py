@@ -27,7 +27,7 @@ from services.credits.domain.decisions import decide as decide_credits
 from services.generation.cost_function import cost_functions
 from services.generation.domain import job, workflow
 from services.generation.engine.result_message import read_result
-from services.generation.routes.models import named
+from services.generation.routes.models import select_named
 from services.generation.views.workflow import ModelView
 from services.storage.domain.paths import clean_name, decode_name, media_type
 from services.storage.domain.ranges import parse_range
@@ -171,7 +171,7 @@ def resuming(size: int) -> Work:
 def models(size: int) -> Work:
     known = [ModelView("vae", f"{number}.safetensors", None, None, None, []) for number in range(size)]
     names = [f"vae/{number}.safetensors" for number in range(size)]
-    return lambda: named(known, names)
+    return lambda: select_named(known, names)
 
 
 OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {

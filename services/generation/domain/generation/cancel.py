@@ -1,4 +1,4 @@
-"""Cancelling a generation: its steps stop, what has completed of it is kept and paid."""
+"""Cancelling a generation: its running steps stop; its completed steps are kept and charged."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,9 +29,9 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 def cancel(command: Cancel, state: Generation) -> Sequence[Event]:
-    """Nothing for a generation that has ended in this round.
+    """No events for a generation that has ended in this round.
 
-    One that has not begun is cancelled too: its start may be on its way, and would come to nothing.
+    One that has not started is cancelled too; a start command that comes later then changes nothing.
     """
     if state.round > command.round or (state.round == command.round and state.status in ENDED):
         return []

@@ -21,10 +21,10 @@ class TakeCheckpoint(msgspec.Struct, frozen=True):
 
 
 def take_checkpoint(command: TakeCheckpoint, state: Generation) -> Sequence[Event]:
-    """Nothing for a step that is completed, and for a checkpoint that is not newer than the recorded one.
+    """No events for a completed step, or for a checkpoint that is not newer than the recorded one.
 
-    Nothing either for one of an attempt before the step was renewed.
-    That of an attempt which has failed meanwhile, or was cancelled, is recorded: the task that it names was started.
+    Nor for a checkpoint of an attempt before the step was renewed. A checkpoint of an attempt that has failed or was
+    cancelled meanwhile is recorded: the task that it names was started.
     """
     step = state.step_of(command.sid)
     if step is None or state.started is None or state.steps[step.component_id].status == "completed":

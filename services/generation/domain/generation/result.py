@@ -13,7 +13,7 @@ import msgspec
 from services.generation.domain.generation.reproduction import reproduction
 from services.generation.domain.generation.result_checks import result_fault
 from services.generation.domain.generation.state import Generation, evolve
-from services.generation.domain.generation.steps import completed_outputs, ready_steps, retry_delay, scheduled
+from services.generation.domain.generation.steps import completed_outputs, ready_steps, retry_delay, schedule
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     GenerationCompleted,
@@ -27,8 +27,10 @@ from shared.contracts.generation import (
 )
 from shared.contracts.grants import step_prefix
 
-LOST = StepError(code="STEP_LOST", message="No result came back before the step's deadline", retryable=True)
-"""The result of an attempt that is past its deadline."""
+LOST = StepError(
+    code="STEP_LOST", message="The worker stopped doing the step, or took longer than its deadline", retryable=True
+)
+"""The error of an attempt that no worker does any more, or that is past its deadline."""
 
 
 class TakeResult(msgspec.Struct, frozen=True):
@@ -44,7 +46,7 @@ class TakeResult(msgspec.Struct, frozen=True):
 
 
 def take_result(command: TakeResult, state: Generation) -> Sequence[Event]:
-    """Nothing for an attempt whose result the step is not waiting for."""
+    """No events if the step is not waiting for a result of this attempt."""
     step = state.step_of(command.sid)
     if step is None or state.started is None or not state.is_current(command.sid, command.attempt):
         return []
@@ -92,7 +94,7 @@ def _following(
             yield _failed(command, state, started)
     elif state.steps[step.component_id].status == "waiting":
         not_before = command.now + retry_delay(_attempts(command, state, step), step.sid)
-        yield scheduled(state, step, command.attempt + 1, not_before)
+        yield schedule(state, step, command.attempt + 1, not_before)
     elif all(other.status == "completed" for other in state.steps.values()):
         yield GenerationCompleted(
             gid=started.gid,

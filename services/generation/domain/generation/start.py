@@ -35,7 +35,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 def start(command: Start, state: Generation) -> Sequence[Event]:
-    """Idempotent. Nothing for a generation that has completed, or was cancelled in this round or a later one."""
+    """Idempotent. No events for a generation that has completed, or was cancelled in this round or a later one."""
     if state.status and (state.round >= command.round or state.status not in ENDED or state.status == "completed"):
         return []
     first_event = _started(command) if state.started is None else _resumed(command, state)

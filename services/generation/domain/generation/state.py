@@ -75,8 +75,8 @@ class Generation(msgspec.Struct, frozen=True):
     cancelled_cost: int = 0
     """Micro-credits of the steps that had completed in this round when it was cancelled."""
     checkpoints: Map[int, CheckpointState] = Map()
-    """By component id. They outlast failures, and a job's end: a resumed step goes on from them, unless it is renewed.
-    A completed step has its number only."""
+    """By component id. Kept after failures and the job's end, because a resumed step continues from them, unless it is
+    renewed. Of a completed step only the number is kept."""
 
     def checkpoint_of(self, sid: UUID) -> CheckpointState:
         step = self.step_of(sid)
@@ -183,7 +183,7 @@ def _with_checkpoint(
 
 
 def _without_checkpoint(state: Generation, component_id: int) -> Generation:
-    """What a completed step has kept is of no use to a later run of it, which must know how many there were."""
+    """Drops the content of a completed step's checkpoint; its number stays, because a later run counts on from it."""
     checkpoint = state.checkpoints.get(component_id)
     return state if checkpoint is None else _with_checkpoint(state, component_id, checkpoint.number, None)
 

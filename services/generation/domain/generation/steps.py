@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.generation.domain.generation.state import Generation
-from services.generation.domain.payload.substitution import resolved
+from services.generation.domain.payload.substitution import resolve
 from shared.contracts.generation import (
     GenerationStarted,
     PlannedStep,
@@ -34,20 +34,21 @@ def retry_delay(attempt: int, sid: UUID) -> timedelta:
 
 
 def ready_steps(state: Generation) -> Iterator[StepScheduled | StepFailed]:
-    """Schedules the steps that were not in this round, and whose references all have their outputs.
+    """Schedules each step that was not yet scheduled in this round, and whose needed steps have all completed.
 
-    A step whose payload exceeds MAX_SCHEDULED with those outputs in it fails: they are not known when a job is checked.
+    A step fails if its payload, with their outputs in it, exceeds MAX_SCHEDULED: these are not known when a job is
+    checked.
     """
     assert state.started is not None
     for step in state.started.steps:
         current = state.steps[step.component_id]
         if current.is_unscheduled and all(state.steps[need].status == "completed" for need in step.needs):
-            event = scheduled(state, step, current.attempt + 1, None)
+            event = schedule(state, step, current.attempt + 1, None)
             size = encoded_size(event.payload)
             yield event if size <= MAX_SCHEDULED else _too_large(state.started, step, event.attempt, size)
 
 
-def scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: datetime | None) -> StepScheduled:
+def schedule(state: Generation, step: PlannedStep, attempt: int, not_before: datetime | None) -> StepScheduled:
     """An attempt of a step, with the outputs of other steps in its payload. `not_before`: None for at once."""
     assert state.started is not None
     return StepScheduled(
@@ -61,7 +62,7 @@ def scheduled(state: Generation, step: PlannedStep, attempt: int, not_before: da
         workflow=step.workflow,
         workflow_type=step.workflow_type,
         service_required=step.service_required,
-        payload=resolved(step.payload, {need: state.steps[need].outputs for need in step.needs}),
+        payload=resolve(step.payload, {need: state.steps[need].outputs for need in step.needs}),
         priority=step.priority,
         not_before=not_before.isoformat() if not_before is not None else None,
         hash=state.started.hash,

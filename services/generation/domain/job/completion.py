@@ -47,7 +47,7 @@ def abandon(command: Abandon, state: Job) -> Sequence[Event]:
 
 
 def end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
-    """Ignores generations that have ended, in an earlier round too, or are not the job's.
+    """Ignores generations that have ended already, are of another round, or do not belong to the job.
 
     The end of the last open one ends the round. Cancelled ones end with `stop.finish_stop`.
     """

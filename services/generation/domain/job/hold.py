@@ -30,8 +30,8 @@ class Reject(msgspec.Struct, frozen=True):
 def authorize(command: Authorize, state: Job) -> Sequence[Event]:
     """A pending round starts if exactly its quote is held, else it is rejected. Nothing for another round's hold.
 
-    A hold for a job that this user doesn't have disowns the job, so that credits releases the hold. So is one for a
-    round that the job has not had: it was lost in a restore.
+    For a hold of a job that this user doesn't have, or of a round that the job has not had (it was lost in a restore),
+    records `job_disowned`, so that credits releases the hold.
     """
     if state.user_id != command.user_id:
         return [JobDisowned(job_id=command.job_id, user_id=command.user_id, hold_id=command.hold_id)]

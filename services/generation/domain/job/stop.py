@@ -1,7 +1,7 @@
 """Stopping a job before its end: its user cancels it, or it expires.
 
 Two steps, because the job's generations have streams of their own: after `job_stop_requested` none starts any more, and
-the process `cancel_generations` cancels each open one in its stream. What these had completed by then is in the answer.
+the process `cancel_generations` cancels each open one in its stream. `FinishStop` has how each of them ended.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from shared.contracts.problem import Problem
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """`reason` is shown to the user of an expired job. `waited_in`: the round that has waited too long."""
+    """`reason` is shown to the user of an expired job. `round`: only if the job is in this round; None: in any."""
 
     outcome: Literal["cancelled", "expired"]
     reason: str = ""

@@ -1,4 +1,4 @@
-"""All randomness of a generation: pure functions of its hash, the same for ever, on any machine.
+"""All randomness of a generation: pure functions of its hash, the same in every release and on every machine.
 
 All numbers come from HMAC-SHA256 (RFC 2104, FIPS 180-4). The key is the generation's hash as UTF-8. The message is the
 kind of draw, a zero byte, and the name of what is drawn, as UTF-8:

@@ -7,7 +7,7 @@ from typing import Any
 from shared.contracts.references import TOKEN
 
 
-def filled(template: Any, values: Mapping[str, Any]) -> Any:
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """The template with each `{{field}}` replaced by the field's value, at any depth; keys are not changed.
 
     A string that is nothing but one token takes the value's own type; one whose field has no value becomes null. Within
@@ -15,11 +15,11 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
     stay open (`payload/substitution.py`). Values are not searched for tokens.
     """
     if isinstance(template, str):
-        return _filled_text(template, values)
+        return _fill_text(template, values)
     if isinstance(template, dict):
-        return {key: filled(value, values) for key, value in template.items()}
+        return {key: fill(value, values) for key, value in template.items()}
     if isinstance(template, list):
-        return [filled(value, values) for value in template]
+        return [fill(value, values) for value in template]
     return template
 
 
@@ -33,7 +33,7 @@ def fields_in(template: Any) -> Iterator[str]:
             yield from fields_in(value)
 
 
-def _filled_text(text: str, values: Mapping[str, Any]) -> Any:
+def _fill_text(text: str, values: Mapping[str, Any]) -> Any:
     whole = TOKEN.fullmatch(text)
     if whole is not None:
         return values.get(whole[1].strip())
@@ -44,7 +44,7 @@ def _filled_text(text: str, values: Mapping[str, Any]) -> Any:
         segments.extend(_segments(values.get(token[1].strip())))
         end = token.end()
     segments.append(text[end:])
-    joined = _joined(segments)
+    joined = _join(segments)
     if all(isinstance(segment, str) for segment in joined):
         return "".join(joined)
     return {"$text": joined}
@@ -62,7 +62,7 @@ def _segments(value: Any) -> list[Any]:
     return [json.dumps(value, ensure_ascii=False)]
 
 
-def _joined(segments: list[Any]) -> list[Any]:
+def _join(segments: list[Any]) -> list[Any]:
     """Adjacent texts made one, and empty ones left out."""
     joined: list[Any] = []
     for segment in segments:

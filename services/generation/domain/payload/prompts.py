@@ -10,14 +10,14 @@ from services.generation.domain.payload.substitution import (
     OpenReference,
     Segment,
     as_text,
-    drawn,
-    joined,
+    join_segments,
     segments,
+    substitute,
 )
 from shared.contracts.references import TOKEN, walk
 
 
-def drawn_prompt(document: Any, values: Mapping[str, Any]) -> Any:
+def substitute_prompt(document: Any, values: Mapping[str, Any]) -> Any:
     """A prompt with its variables replaced; a rich document becomes one text, with a line break between blocks.
 
     Tokens in a node's `text` are replaced. A node with a `$ref`, its own or in its `attrs`, becomes that step's output.
@@ -25,20 +25,20 @@ def drawn_prompt(document: Any, values: Mapping[str, Any]) -> Any:
     in the document: the checks of a job rely on that one, its execution on this one.
     """
     if isinstance(document, str) or not is_document(document):
-        return drawn(document, values)
+        return substitute(document, values)
     parts: list[Segment] = []
     for part in _parts(document):
         if isinstance(part, str):
             parts.extend(segments(part, values))
         else:
             parts.append(part)
-    return joined(parts)
+    return join_segments(parts)
 
 
 def longest_prompt(document: Any, longest: Mapping[str, int]) -> int:
     """Characters of a prompt with its variables at their `longest`; outputs of other steps are not counted.
 
-    `document` is a prompt as `drawn_prompt` takes it.
+    `document` is a prompt as `substitute_prompt` takes it.
     """
     if not isinstance(document, str) and not is_document(document):
         return 0

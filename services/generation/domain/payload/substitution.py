@@ -1,11 +1,11 @@
 """Substitution in a step's payload: first the generation's variables, later the outputs of other steps.
 
-`drawn` inserts the variables once, when the generation starts. References to other steps stay open, as
+`substitute` inserts the variables once, when the generation starts. References to other steps stay open, as
 
     {"$ref": id}                       the whole value is the step's output
     {"$text": ["…", {"$ref": id}, …]}  a text with outputs in it
 
-and `resolved` inserts the outputs when they exist. Inserted values are never parsed: a variable whose value is
+and `resolve` inserts the outputs when they exist. Inserted values are never parsed: a variable whose value is
 `{{other}}` or `{{$ref:1}}` stays that text. This is why a text with open references is a list and not a string.
 """
 
@@ -22,20 +22,20 @@ OpenReference = dict[str, Any]
 Segment = str | OpenReference
 
 
-def drawn(payload: Any, values: Mapping[str, Any]) -> Any:
+def substitute(payload: Any, values: Mapping[str, Any]) -> Any:
     """The payload with every `{{name}}` replaced, at any depth; references stay open.
 
     A string that is one token becomes the variable's value, of its type. Raises KeyError for an unknown name: check the
     payload before.
     """
     if isinstance(payload, str):
-        return _drawn_text(payload, values)
+        return _substitute_text(payload, values)
     if isinstance(payload, dict):
         if "$ref" in payload:
             return {"$ref": payload["$ref"]}
-        return {key: drawn(value, values) for key, value in payload.items()}
+        return {key: substitute(value, values) for key, value in payload.items()}
     if isinstance(payload, list):
-        return [drawn(value, values) for value in payload]
+        return [substitute(value, values) for value in payload]
     return payload
 
 
@@ -55,7 +55,7 @@ def needs(payload: Any) -> list[int]:
     return list(ids)
 
 
-def resolved(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
+def resolve(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
     """A drawn payload with every open reference replaced by its step's output."""
     if isinstance(payload, dict):
         if "$ref" in payload:
@@ -65,9 +65,9 @@ def resolved(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
                 part if isinstance(part, str) else as_text(output_value(outputs[part["$ref"]]))
                 for part in payload["$text"]
             )
-        return {key: resolved(value, outputs) for key, value in payload.items()}
+        return {key: resolve(value, outputs) for key, value in payload.items()}
     if isinstance(payload, list):
-        return [resolved(value, outputs) for value in payload]
+        return [resolve(value, outputs) for value in payload]
     return payload
 
 
@@ -106,7 +106,7 @@ def segments(text: str, values: Mapping[str, Any]) -> Iterator[Segment]:
     yield text[end:]
 
 
-def joined(parts: Sequence[Segment]) -> Any:
+def join_segments(parts: Sequence[Segment]) -> Any:
     """A string if no reference is open, the reference if it is the only part, else a `$text`."""
     merged: list[Segment] = []
     for is_text, run in groupby(parts, key=_is_text):
@@ -123,10 +123,10 @@ def _is_text(segment: Segment) -> bool:
     return isinstance(segment, str)
 
 
-def _drawn_text(text: str, values: Mapping[str, Any]) -> Any:
+def _substitute_text(text: str, values: Mapping[str, Any]) -> Any:
     if "{{" not in text:
         return text
     token = TOKEN.fullmatch(text)
     if token is not None and not token[1].strip().startswith("$ref"):
         return values[token[1].strip()]
-    return joined(list(segments(text, values)))
+    return join_segments(list(segments(text, values)))

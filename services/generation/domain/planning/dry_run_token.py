@@ -40,11 +40,11 @@ def read_token(token: str) -> DryRun:
     except (UnicodeEncodeError, binascii.Error):
         content = b""
     if len(content) != 16 + DIGEST_BYTES:
-        raise invalid("The request is not valid", Detail(POINTER, "is the dry_run_token of a dry run's answer"))
+        raise invalid("The request is not valid", Detail(POINTER, "must be the `dry_run_token` of a dry run's answer"))
     return DryRun(UUID(bytes=content[:16]), content[16:])
 
 
-def written_token(seed: UUID, digest: bytes) -> str:
+def write_token(seed: UUID, digest: bytes) -> str:
     return base64.urlsafe_b64encode(seed.bytes + digest).decode()
 
 

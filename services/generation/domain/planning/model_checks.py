@@ -15,7 +15,7 @@ AvailableModels = frozenset[Model] | None
 MAX_CHECKED = 100
 """Generations whose models are looked at: a variable may choose a model."""
 
-_NOBODY = StepOwner(UUID(int=0), UUID(int=0), UUID(int=0))
+_NO_OWNER = StepOwner(UUID(int=0), UUID(int=0), UUID(int=0))
 
 
 def missing_models(
@@ -32,7 +32,7 @@ def missing_models(
     reported: set[tuple[int, Model]] = set()
     for hash_ in hashes[:MAX_CHECKED]:
         values = draw(generation_input.variables, chosen, hash_)
-        for step in plan_steps(generation_input, definitions, values, hash_, _NOBODY):
+        for step in plan_steps(generation_input, definitions, values, hash_, _NO_OWNER):
             if step.workflow_type != "comfy_workflow":
                 continue
             for document in step.payload.get("models", ()):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from services.generation.domain.payload.prompts import is_document, longest_prompt
-from services.generation.domain.payload.substitution import drawn, text_length
+from services.generation.domain.payload.substitution import substitute, text_length
 from services.generation.domain.workflow.form import Field, value_fault
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import escape_token
@@ -88,7 +88,7 @@ def _text_faults(field: Field, text: str, possible: PossibleValues, where: str) 
         return
     for values in itertools.product(*(possible.values[name] for name in names)):
         drawn_values = dict(zip(names, values, strict=True))
-        value = drawn(text, drawn_values)
+        value = substitute(text, drawn_values)
         fault = value_fault(field, value) if value not in (None, "") else None
         if fault is not None:
             listed = ", ".join(f"{name} = {quote(drawn_value)}" for name, drawn_value in drawn_values.items())

@@ -7,7 +7,7 @@ from services.generation.domain.workflow import Definition
 from services.generation.domain.workflow.template import RESERVED, Produces
 from shared.contracts.generation_input import GenerationInput, Step
 from shared.contracts.pointers import escape_token
-from shared.contracts.problem import Detail
+from shared.contracts.problem import Detail, quote
 from shared.contracts.references import walk
 
 NO_IMAGE: frozenset[Produces] = frozenset({"text", "json", "audio"})
@@ -17,7 +17,9 @@ NO_IMAGE: frozenset[Produces] = frozenset({"text", "json", "audio"})
 def unknown_workflows(generation_input: GenerationInput, definitions: Definitions) -> Iterator[Detail]:
     for step in generation_input.steps:
         if step.workflow not in definitions:
-            yield Detail(f"{step.pointer}/nodeName", f"there is no workflow {step.workflow!r}")
+            yield Detail(
+                f"{step.pointer}/nodeName", f"there is no workflow {quote(step.workflow)}; GET /workflows lists all"
+            )
 
 
 def limit_faults(generation_input: GenerationInput, definitions: Definitions, count: int) -> Iterator[Detail]:

@@ -7,8 +7,8 @@ from uuid import UUID, uuid5
 import msgspec
 
 from services.generation.domain.payload.draws import seed
-from services.generation.domain.payload.prompts import drawn_prompt
-from services.generation.domain.payload.substitution import drawn, needs
+from services.generation.domain.payload.prompts import substitute_prompt
+from services.generation.domain.payload.substitution import needs, substitute
 from services.generation.domain.workflow import Definition
 from services.generation.domain.workflow.cost import step_cost
 from services.generation.domain.workflow.types import build_work
@@ -106,6 +106,6 @@ def drawn_seeds(
 def _written_payload(step: Step, definition: Definition, values: Mapping[str, Any]) -> dict[str, Any]:
     prompts = {field.id for field in definition.fields if field.type == "prompt_editor"}
     return {
-        key: drawn_prompt(value, values) if key in prompts else drawn(value, values)
+        key: substitute_prompt(value, values) if key in prompts else substitute(value, values)
         for key, value in step.payload.items()
     }

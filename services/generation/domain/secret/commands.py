@@ -37,7 +37,9 @@ def decide(command: Command, state: Secret) -> Sequence[Event]:
     match command:
         case SetSecret():
             if command.number != state.number + 1:
-                raise Problem("CONFLICT", f"The secret {command.name} was set by somebody else meanwhile: set it again")
+                raise Problem(
+                    "CONFLICT", f"The secret {command.name} was set by another request meanwhile: set it again"
+                )
             return [SecretSet(secret_id(command.name), command.name, command.number, command.actor)]
         case DeleteSecret():
             if not state.is_set:
@@ -49,11 +51,11 @@ def decide(command: Command, state: Secret) -> Sequence[Event]:
 def check_secret(name: str, value: str) -> None:
     """Raises VALIDATION_FAILED. The message does not have the value."""
     if not NAME.fullmatch(name):
-        message = "is letters, digits and _, does not begin with a digit, and has at most 100 characters"
+        message = "must be letters, digits and _, not begin with a digit, and have at most 100 characters"
         raise invalid(f"The name of a secret {message}", Detail("/name", message))
     if not MIN_VALUE <= len(value) <= MAX_VALUE:
-        message = f"has {MIN_VALUE} to {MAX_VALUE} characters, not {len(value)}"
+        message = f"must have {MIN_VALUE} to {MAX_VALUE} characters, not {len(value)}"
         raise invalid(f"The value of a secret {message}", Detail("/value", message))
     if not value.isprintable():
-        message = "has no control characters and no line breaks, since it goes into headers"
+        message = "must have no control characters and no line breaks, since it is sent in headers"
         raise invalid(f"The value of a secret {message}", Detail("/value", message))

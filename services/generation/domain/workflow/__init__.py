@@ -2,7 +2,7 @@
 
 from services.generation.domain.workflow.definition import Definition, read_definition
 from services.generation.domain.workflow.registration import Command, Deprecate, Pause, Register, Unpause, decide
-from services.generation.domain.workflow.state import Workflow, evolve, workflow_id
+from services.generation.domain.workflow.state import Workflow, evolve, workflow_id, workflow_not_found
 
 __all__ = [
     "Command",
@@ -16,4 +16,5 @@ __all__ = [
     "evolve",
     "read_definition",
     "workflow_id",
+    "workflow_not_found",
 ]

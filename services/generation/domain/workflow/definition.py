@@ -99,7 +99,7 @@ def _cost(document: Mapping[str, Any], functions: CostFunctions) -> Cost:
         raise _invalid_cost("/cost", "a workflow has one cost: either cost.json or credits.js")
     if source is not None:
         if not isinstance(source, str):
-            raise _invalid_cost("/credits", "is the text of a credits.js")
+            raise _invalid_cost("/credits", "must be the text of a credits.js")
         try:
             return Cost(compute=functions(source))
         except InvalidCost as error:

@@ -9,11 +9,11 @@ import msgspec
 
 from services.generation.domain.workflow.cost import CostFunctions
 from services.generation.domain.workflow.definition import read_definition
-from services.generation.domain.workflow.state import Workflow, workflow_id
+from services.generation.domain.workflow.state import Workflow, workflow_id, workflow_not_found
 from services.generation.domain.workflow.trial import trial_faults
 from shared.contracts.event import Event
 from shared.contracts.generation import WorkflowDeprecated, WorkflowPaused, WorkflowRegistered, WorkflowUnpaused
-from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.problem import Detail, invalid
 from shared.contracts.sizes import MAX_DATA, encoded_size
 
 MAX_NAME = 200
@@ -101,7 +101,7 @@ def _pause(command: Pause | Unpause, state: Workflow) -> Sequence[Event]:
 
 def _check_registered(name: str, state: Workflow) -> None:
     if not state.version:
-        raise Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {name[:100]}")
+        raise workflow_not_found(name)
 
 
 def digest_of(definition: Mapping[str, Any]) -> str:

@@ -7,12 +7,17 @@ import msgspec
 
 from shared.contracts.event import Event
 from shared.contracts.generation import WorkflowDeprecated, WorkflowPaused, WorkflowRegistered, WorkflowUnpaused
+from shared.contracts.problem import Problem, quote
 
 NAMESPACE = UUID("6f1b7c58-53f5-4d0e-9b0e-3f2d8c1c6a11")
 
 
 def workflow_id(name: str) -> UUID:
     return uuid5(NAMESPACE, name)
+
+
+def workflow_not_found(id_or_name: str) -> Problem:
+    return Problem("WORKFLOW_NOT_FOUND", f"There is no workflow {quote(id_or_name)}: GET /workflows lists all")
 
 
 class Workflow(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.generation.domain.payload.filling import filled
+from services.generation.domain.payload.filling import fill
 from services.generation.domain.workflow.paths import Path, set_at
 
 Produces = Literal["image", "video", "audio", "text", "json", "any"]
@@ -67,7 +67,7 @@ def build(template: Template, payload: Mapping[str, Any], reserved: Mapping[str,
     """
     document: dict[str, Any] = _copied(template.document)
     if template.has_variables:
-        document = filled(document, payload)
+        document = fill(document, payload)
     for placement in template.placements:
         value = payload.get(placement.source)
         if value is None:

@@ -72,7 +72,7 @@ def with_models(payload: dict[str, Any], template: Template) -> dict[str, Any]:
 
 def _graph_faults(graph: Any) -> Iterator[Detail]:
     if not isinstance(graph, Mapping):
-        yield Detail("/workflow", "is a graph: an object of nodes")
+        yield Detail("/workflow", "must be a graph: an object of nodes")
     elif isinstance(graph.get("nodes"), list):
         message = "is in the editor's format; export it in the API format (in ComfyUI: Workflow, Export (API))"
         yield Detail("/workflow", message)
@@ -82,9 +82,9 @@ def _graph_faults(graph: Any) -> Iterator[Detail]:
         for name, node in graph.items():
             pointer = f"/workflow/{escape_token(name)}"
             if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
-                yield Detail(pointer, "is a node: {class_type, inputs}")
+                yield Detail(pointer, "must be a node: {class_type, inputs}")
             elif not isinstance(node.get("inputs", {}), Mapping):
-                yield Detail(f"{pointer}/inputs", "is required: an object")
+                yield Detail(f"{pointer}/inputs", "must be an object")
 
 
 def _dangling(graph: Mapping[str, Any]) -> Iterator[str]:

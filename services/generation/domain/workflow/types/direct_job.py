@@ -18,12 +18,12 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     """
     job = definition["job"]
     if not isinstance(job, Mapping):
-        raise invalid("The workflow can't be read", Detail("/job", "is an object"))
+        raise invalid("The workflow can't be read", Detail("/job", "must be an object"))
     inputs = read_paths(definition.get("inputs"), fields)
     faults = [*inputs.faults, *service_faults(job.get("service_required"), "/job/service_required")]
     priority = job.get("priority", 50)
     if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 100:
-        faults.append(Detail("/job/priority", "is a whole number from 0 to 100"))
+        faults.append(Detail("/job/priority", "must be a whole number from 0 to 100"))
     if faults:
         raise invalid("The workflow can't be read", *faults)
     document = {**job, "payload": job.get("payload", {})}

@@ -29,14 +29,14 @@ def read(definition: Mapping[str, Any]) -> Template:
     """Raises VALIDATION_FAILED."""
     dynamic = definition["dynamic"]
     if not isinstance(dynamic, Mapping):
-        raise invalid("The workflow can't be read", Detail("/dynamic", "is an object"))
+        raise invalid("The workflow can't be read", Detail("/dynamic", "must be an object"))
     faults = list(service_faults(dynamic.get("job_type"), "/dynamic/job_type"))
     template, types = dynamic.get("template"), dynamic.get("variable_types", {})
     if not isinstance(template, Mapping):
-        faults.append(Detail("/dynamic/template", "is required: an object, what a worker gets"))
+        faults.append(Detail("/dynamic/template", "must be an object: the work that a worker receives"))
     if not isinstance(types, Mapping) or not all(isinstance(member, Mapping) for member in types.values()):
         faults.append(
-            Detail("/dynamic/variable_types", "is required: an object of {type, options, default, required, min, max}")
+            Detail("/dynamic/variable_types", "must be an object of {type, options, default, required, min, max}")
         )
     else:
         unknown = dict.fromkeys(name for name in fields_in(template) if name not in types)

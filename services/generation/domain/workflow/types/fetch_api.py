@@ -20,11 +20,11 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     """Raises VALIDATION_FAILED. Paths are relative to the whole of `body.json`."""
     api, body = definition["api"], definition.get("body")
     if not isinstance(api, Mapping):
-        raise invalid("The workflow can't be read", Detail("/api", "is an object"))
+        raise invalid("The workflow can't be read", Detail("/api", "must be an object"))
     inputs = read_paths(definition.get("inputs"), fields)
     faults = [*inputs.faults, *_api_faults(api)]
     if inputs.placements and not isinstance(body, Mapping | None):
-        faults.append(Detail("/body", "is required: an object, since inputs.json sets members of it"))
+        faults.append(Detail("/body", "must be an object, since inputs.json sets members of it"))
     if faults:
         raise invalid("The workflow can't be read", *faults)
     request: dict[str, Any] = {
@@ -50,17 +50,17 @@ def _api_faults(api: Mapping[str, Any]) -> Iterator[Detail]:
     yield from _request_faults(api, "/api", "GET")
     headers = api.get("headers") or {}
     if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
-        yield Detail("/api/headers", "is an object of texts")
+        yield Detail("/api/headers", "must be an object of texts")
     fetch = api.get("fetchType", "wait")
     if fetch not in {"wait", "polling"}:
-        yield Detail("/api/fetchType", f"is wait or polling, not {quote(fetch)}")
+        yield Detail("/api/fetchType", f"must be wait or polling, not {quote(fetch)}")
         return
     settings = api.get(fetch) or {}
     if not isinstance(settings, Mapping):
-        yield Detail(f"/api/{fetch}", "is required: an object")
+        yield Detail(f"/api/{fetch}", "must be an object")
         return
     if not isinstance(settings.get("outputExprJq", "."), str):
-        yield Detail(f"/api/{fetch}/outputExprJq", "is required: a jq expression")
+        yield Detail(f"/api/{fetch}/outputExprJq", "must be a jq expression")
     if fetch == "polling":
         yield from _polling_faults(settings)
 
@@ -71,26 +71,26 @@ def _polling_faults(polling: Mapping[str, Any]) -> Iterator[Detail]:
     if not isinstance(params, Mapping) or not all(
         isinstance(param, Mapping) and isinstance(param.get("exprJq"), str) for param in params.values()
     ):
-        yield Detail("/api/polling/params", "is an object of {exprJq}, a jq expression over the first answer")
+        yield Detail("/api/polling/params", "must be an object of {exprJq}, a jq expression over the first answer")
     expressions = {"continueWhenExpr", "continueWhenExprJq", "stopWhenExpr", "stopWhenExprJq"}
     for name in sorted(expressions & set(polling)):
         if not isinstance(polling[name], str):
-            yield Detail(f"/api/polling/{name}", "is required: an expression, such as data.status != 'SUCCEEDED'")
+            yield Detail(f"/api/polling/{name}", "must be an expression, such as data.status != 'SUCCEEDED'")
     timeout = polling.get("timeout", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout < 0:
-        yield Detail("/api/polling/timeout", "is a number of milliseconds")
+        yield Detail("/api/polling/timeout", "must be a number of milliseconds, 0 or more")
 
 
 def _request_faults(request: Mapping[str, Any], pointer: str, default: str) -> Iterator[Detail]:
     method = request.get("method", default)
     if not isinstance(method, str) or method.upper() not in METHODS:
-        yield Detail(f"{pointer}/method", f"is one of {', '.join(sorted(METHODS))}, not {quote(method)}")
+        yield Detail(f"{pointer}/method", f"must be one of {', '.join(sorted(METHODS))}, not {quote(method)}")
     url = request.get("url")
     if not isinstance(url, str) or not _is_http(url):
-        yield Detail(f"{pointer}/url", "is required: an http or https URL")
+        yield Detail(f"{pointer}/url", "must be an http or https URL")
     codes = request.get("successResponseCode", 200)
     if not all(isinstance(code, int) and 100 <= code <= 599 for code in _codes(codes)):
-        yield Detail(f"{pointer}/successResponseCode", "is an HTTP status, or a list of them")
+        yield Detail(f"{pointer}/successResponseCode", "must be an HTTP status from 100 to 599, or a list of them")
 
 
 def _is_http(url: str) -> bool:

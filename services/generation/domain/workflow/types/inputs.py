@@ -21,12 +21,12 @@ def read_paths(inputs: Any, fields: frozenset[str]) -> ReadInputs:
     if inputs in (None, {}):
         return result
     if not isinstance(inputs, Sequence) or isinstance(inputs, str):
-        result.faults.append(Detail("/inputs", "is a list of {id, pathJq, is_required, default}"))
+        result.faults.append(Detail("/inputs", "must be a list of {id, pathJq, is_required, default}"))
         return result
     for index, entry in enumerate(inputs):
         pointer = f"/inputs/{index}"
         if not isinstance(entry, Mapping) or not isinstance(entry.get("pathJq"), str):
-            result.faults.append(Detail(pointer, "is an object with an id and a pathJq"))
+            result.faults.append(Detail(pointer, "must be an object with an id and a pathJq"))
             continue
         try:
             path = parse_path(entry["pathJq"])
@@ -43,7 +43,7 @@ def read_nodes(inputs: Any, graph: Mapping[str, Any], fields: frozenset[str]) ->
     if inputs is None:
         return result
     if not isinstance(inputs, Mapping):
-        result.faults.append(Detail("/inputs", "is an object of nodes: {node id: {input name: {value, default}}}"))
+        result.faults.append(Detail("/inputs", "must be an object of nodes: {node id: {input name: {value, default}}}"))
         return result
     for node, name, entry in _entries(inputs, result):
         if node not in graph:
@@ -58,7 +58,7 @@ def _entries(inputs: Mapping[str, Any], result: ReadInputs) -> Iterator[tuple[st
     for node, names in inputs.items():
         pointer = f"/inputs/{escape_token(node)}"
         if not isinstance(names, Mapping):
-            result.faults.append(Detail(pointer, "is an object of the node's inputs"))
+            result.faults.append(Detail(pointer, "must be an object of the node's inputs"))
             continue
         for name, entry in names.items():
             if isinstance(entry, Mapping):
