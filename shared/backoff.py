@@ -3,7 +3,7 @@
 Three shapes:
 
 - `await Backoff("…", on=TRANSIENT_ERRORS).call(work)`: calls `work` until it succeeds, for `timeout` seconds at most.
-- `await Backoff("…", on=TRANSIENT_ERRORS).forever(work)`: a loop that survives outages (relay, consumer). When `work`
+- `await Backoff("…", on=TRANSIENT_ERRORS).repeat(work)`: a loop that survives outages (relay, consumer). When `work`
   returns, it is called again after the shortest pause.
 - Any other loop has a `Backoff`, calls `await backoff.pause(error)` after a failure, and `backoff.reset()` after a
   success.
@@ -16,7 +16,7 @@ try.
 An error is logged when it first occurs, and then every `LOG_AGAIN_AFTER` seconds, with the number of failures so far;
 the end of an outage is logged once.
 
-This is for retries within a process. Retries that must survive it (of a step, of a dead letter) are recorded instead.
+Use it for retries within a process. Retries that must survive the process (of a step, of a dead letter) are recorded.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ MAX_LOGGED = 16
 """Different errors that are remembered as logged."""
 
 T = TypeVar("T")
-Retried = tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""The errors that are retried: by their types, or by a function that returns whether one is."""
+RetriedErrors = tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""The errors that are retried: their types, or a function that returns whether an error is retried."""
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class Backoff:
         self,
         name: str,
         *,
-        on: Retried = (Exception,),
+        on: RetriedErrors = (Exception,),
         first: float = 0.1,
         longest: float = 2.0,
         quiet: bool = False,
@@ -86,26 +86,26 @@ class Backoff:
         try:
             result = await work()
         except Exception as raised:  # noqa: BLE001 - `_delay_after` decides whether it is retried
-            failed: Exception | None = raised
+            first_error: Exception | None = raised
         else:
             self.reset()
             return result
         bounds: dict[str, Any] = {"attempts": 1, "timeout": None}
         if timeout is None:
             bounds["attempts"] = None
-        elif (left := timeout - (time.monotonic() - began)) > 0:
-            bounds = {"attempts": None, "timeout": left}
+        elif (remaining := timeout - (time.monotonic() - began)) > 0:
+            bounds = {"attempts": None, "timeout": remaining}
         async for attempt in _stamina().retry_context(on=self._delay_after, **bounds):
             with attempt:
-                if failed is not None:  # of the first try
-                    error, failed = failed, None
+                if first_error is not None:
+                    error, first_error = first_error, None
                     raise error
                 self._began = time.monotonic()
                 result = await work()
         self.reset()
         return result
 
-    async def forever(self, work: Callable[[], Awaitable[object]]) -> NoReturn:
+    async def repeat(self, work: Callable[[], Awaitable[object]]) -> NoReturn:
         """Calls `work` repeatedly, until cancelled or until it raises an error that is not in `on`."""
         while True:
             await self.call(work)

@@ -75,6 +75,6 @@ class SteadyClock:
 
     @property
     def skew(self) -> float:
-        """Seconds that the system's clock is ahead of this one: more than `NOTICEABLE` says that it was set."""
+        """Seconds that the system's clock is ahead of this one: above `NOTICEABLE`, the system's clock was set."""
         now = self.timestamp()
         return self._system() - now

@@ -10,16 +10,16 @@ nothing, since events and rows have no reference cycles. Cycles of other code ar
 
 SERVING = (10_000, 20, 20)
 """Thresholds of a service. A step of a job, or a creation, allocates some hundred objects, which live until it is
-recorded and published. At Python's default, generation spent 14 % of its time in the collector, 47 ms at once in a full
-collection. See decision 35."""
+recorded and published. With Python's default, generation spent 14 % of its time in the collector, and a full collection
+took 47 ms. See decision 35."""
 
 _depth = 0
 _before = (0, 0, 0)
 
 
 @contextlib.contextmanager
-def collected_seldom() -> Iterator[None]:
-    """For a block that allocates and frees many objects. Blocks may overlap: the last one restores the thresholds."""
+def collect_seldom() -> Iterator[None]:
+    """Collects seldom during a block with many objects. Blocks may overlap: the last one restores the thresholds."""
     global _depth, _before  # noqa: PLW0603 - as the collector's thresholds are the process's
     if not _depth:
         _before = gc.get_threshold()

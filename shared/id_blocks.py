@@ -6,6 +6,7 @@ from collections.abc import Collection
 from shared.eventstore import EventStore
 
 SELECT_NEXT_BLOCK = "select nextval(%s::regclass)"
+"""Returns the first id of the next block."""
 
 
 class IdBlocks:
@@ -18,7 +19,7 @@ class IdBlocks:
         self._fetching = asyncio.Lock()
 
     async def take(self, count: int, apart_from: Collection[int] = ()) -> list[int]:
-        """`count` ids that were never taken before, without those in `apart_from`. Raises StoreUnavailable."""
+        """Returns `count` unused ids, none of them in `apart_from`. Raises StoreUnavailable."""
         async with self._fetching:
             ids: list[int] = []
             while len(ids) < count:

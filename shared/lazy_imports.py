@@ -1,4 +1,4 @@
-"""Packages whose names are imported at their first use, so that a process loads only the modules that it uses.
+"""Imports a package's names at their first use, so that a process loads only the modules that it uses.
 
 A worker uses the clients of `shared.messaging` but none of its consumers. Loading all of a package would take a second
 of CPU at the start of each process, and tens of MiB.
@@ -10,9 +10,9 @@ from typing import Any
 
 
 def lazily(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """The package's `__getattr__` (PEP 562); `modules`: from which module each name comes.
+    """Returns the package's `__getattr__` (PEP 562). `modules`: the names that each module defines.
 
-    A name must not be that of a module of the package: which of the two is found would depend on what was imported.
+    No name may be that of a module of the package: whether it means the module would depend on earlier imports.
     """
     module_of = {name: module for module, names in modules.items() for name in names}
 

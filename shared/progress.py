@@ -31,7 +31,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The instance that leads; None without a leader."""
 
     def stuck(self, patience: float = PATIENCE) -> str | None:
-        """A sentence about the problem; None if there is none."""
+        """A sentence for operators if it makes no progress or has parked events, else None. `patience`: in seconds."""
         if self.parked:
             return f"{self.name}: {self.parked} parked: see emprops parked list"
         if self.waiting and self.waiting_seconds > patience:
@@ -41,8 +41,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Follower(Protocol):
-    """Anything that processes history in order: a projector, relay, consumer or process."""
+    """What processes history in order: a projector, relay, consumer or process."""
 
     async def progress(self) -> list[Progress]:
-        """One or more, always under the same names."""
+        """At least one, always under the same names."""
         ...

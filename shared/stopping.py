@@ -108,7 +108,7 @@ class Group(asyncio.TaskGroup):
             self._is_to_end = self._is_to_end or task.exception() is not None
         elif not self._ends():
             self._is_to_end = True
-            lost = EndedError(f"{name} was cancelled, though nobody stopped it")
+            lost = EndedError(f"{name} was cancelled, but should run until it is stopped")
             if self._is_at_exit and not self._running:
                 self._lost = lost
             else:
@@ -141,8 +141,8 @@ async def stoppable(work: Coroutine[None, None, T]) -> T:
         await stop(task)
 
 
-async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Runs `work` until it ends, or stops it when the event is set."""
+async def run_until(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Runs `work` until it ends, or until the event is set, which stops it. Raises what `work` raises."""
     task, watch = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
     try:
         await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -152,7 +152,7 @@ async def unless(event: asyncio.Event, work: Coroutine[None, None, None]) -> Non
         await stop(task, watch)
 
 
-async def together(*loops: Coroutine[None, None, object]) -> NoReturn:
+async def run_together(*loops: Coroutine[None, None, object]) -> NoReturn:
     """Runs endless loops until cancelled. When one ends, stops all; raises its error, or EndedError with its name.
 
     A task group would continue without a loop that returned, and nothing would show that its work is missing.
@@ -165,6 +165,6 @@ async def together(*loops: Coroutine[None, None, object]) -> NoReturn:
         error = None if ended.cancelled() else ended.exception()
         if error is not None:
             raise error
-        raise EndedError(f"{name} ended, though nobody stopped it")
+        raise EndedError(f"{name} ended, but should run until it is stopped")
     finally:
         await stop(*tasks)

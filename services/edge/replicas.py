@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from shared.clock import Reading
-from shared.stopping import together
+from shared.stopping import run_together
 from shared.telemetry import get_logger
 
 REFUSED_FOR = 1.0
@@ -101,7 +101,7 @@ class Replicas:
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Checks each replica until cancelled."""
-        await together(*(self._watch(session, url) for url in self.urls))
+        await run_together(*(self._watch(session, url) for url in self.urls))
 
     async def _watch(self, session: aiohttp.ClientSession, url: str) -> None:
         while True:

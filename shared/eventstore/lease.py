@@ -141,7 +141,7 @@ class Leases:
 
     async def run(self) -> None:
         """Renews and acquires leases until cancelled; reconnects after each outage of PostgreSQL."""
-        await Backoff("leases", on=TRANSIENT_ERRORS, first=0.1, longest=0.5).forever(self._use_one_connection)
+        await Backoff("leases", on=TRANSIENT_ERRORS, first=0.1, longest=0.5).repeat(self._use_one_connection)
 
     async def _acquire(self, name: str) -> Lease:
         future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()

@@ -157,4 +157,4 @@ class EventStore(StreamWriter, SequenceReader):
                 await self.epochs.check(connection)
                 await self.epochs.read(connection)
 
-        await Backoff("epochs", on=TRANSIENT_ERRORS).forever(check)
+        await Backoff("epochs", on=TRANSIENT_ERRORS).repeat(check)

@@ -24,7 +24,7 @@ import psycopg
 
 from shared.backoff import Backoff
 from shared.eventstore.connections import connected, readable, within
-from shared.stopping import together
+from shared.stopping import run_together
 
 CHANNEL = "watermarks"
 HEAD_WATERMARK = "events"
@@ -165,10 +165,10 @@ class Watermarks:
 
     async def run(self) -> None:
         """Sends and receives until cancelled, and reconnects after every outage of PostgreSQL."""
-        await together(self._forever(self._send), self._forever(self._receive))
+        await run_together(self._repeat(self._send), self._repeat(self._receive))
 
-    async def _forever(self, over_one_connection: Callable[[], Awaitable[None]]) -> None:
-        await Backoff("watermarks", on=(psycopg.Error, OSError)).forever(over_one_connection)
+    async def _repeat(self, over_one_connection: Callable[[], Awaitable[None]]) -> None:
+        await Backoff("watermarks", on=(psycopg.Error, OSError)).repeat(over_one_connection)
 
     def _connected(self) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncConnection]:
         return connected(self._dsn, "watermarks", autocommit=True, prepare_threshold=0)

@@ -47,7 +47,7 @@ class FailingEvent:
 
 
 class Attempts(Generic[E]):
-    """The handler of one consumer or process, called with retries. `name` is the consumer's, for logs and spans."""
+    """Calls the handler of one consumer or process with retries. `name` is the consumer's, for logs and spans."""
 
     def __init__(self, name: str, handle: Callable[[E], Awaitable[None]], settings: RetrySettings) -> None:
         self._name, self._handle, self._settings = name, handle, settings
@@ -59,10 +59,10 @@ class Attempts(Generic[E]):
         """Called when an event is added to `failing` or removed."""
 
     async def run(self, recorded: E) -> Failure | None:
-        """Handles the event; returns the failure after which it is to be parked."""
+        """Handles the event. Returns None after a success, else the failure with which the event is to be parked."""
         try:
             await self._call(recorded)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the event must not be lost
+        except Exception as error:  # noqa: BLE001 - after any error, the event must not be lost
             raise_if_cancelled()
             return await self._retry(recorded, error)
         self.handled += 1

@@ -42,15 +42,15 @@ class Delivery(Protocol[E_co]):
 
     @property
     def message_id(self) -> str:
-        """The event's id; an id made for it when it has none that can be read."""
+        """The event's id; for a message without a readable one, an id that its redelivery has as well."""
 
     @property
     def stream_id(self) -> UUID | None:
-        """The stream whose order is kept; None when it can't be read."""
+        """The stream whose order is kept; None if it can't be read."""
 
     @property
     def position(self) -> int | None:
-        """In its owner's history."""
+        """Its position in its owner's history; None if that can't be read."""
 
     @property
     def type(self) -> str | None:

@@ -27,9 +27,9 @@ log = structlog.get_logger()
 
 
 class DeliveryHandler(Generic[E]):
-    """Of one consumer or process, on the replica that holds its lease.
+    """Settles the deliveries of one consumer or process, on the replica that holds its lease.
 
-    `read_parked` gives the event of a parked row, or None when its type is no longer handled; it raises Malformed.
+    `read_parked` returns the event of a parked row, or None if its type is no longer handled; it raises Malformed.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeliveryHandler(Generic[E]):
     async def settle(self, delivery: Delivery[E], rejection: str | None = None) -> None:
         """Handles a delivery, or parks it. With a `rejection`, the reason, it is parked without being handled.
 
-        Idempotent: an event that was parked before is left to what becomes of the parked one.
+        Idempotent: an event that was parked before is not handled again; its parked row decides what happens to it.
         """
         if rejection:
             await self._park(delivery, "parked", Failure(rejection, 0))
@@ -125,7 +125,7 @@ class DeliveryHandler(Generic[E]):
     # Parked events
 
     async def resume_parked(self, lanes: Lanes) -> None:
-        """Puts the parked events that are to be retried into their streams' lanes, until cancelled."""
+        """Puts parked events whose retry was requested into their streams' lanes, until cancelled."""
         watermarks = self.store.watermarks
         signals = watermarks.value(parking.RETRYING)
         rows = await self.database(partial(parking.runnable, consumer=self.name))
@@ -143,7 +143,9 @@ class DeliveryHandler(Generic[E]):
         """Handles a stream's parked events in order, up to the first that needs an operator."""
         key = first.stream_id or first.message_id
         while True:
-            self._resuming.discard(key)  # before reading: a retry that is requested from here on gets a turn of its own
+            self._resuming.discard(
+                key
+            )  # before reading, so that a retry that is requested later is put into the lane again
             parked = await self._next(first)
             if parked is None or parked.status not in {"waiting", "retrying"}:
                 break

@@ -1,4 +1,4 @@
-"""Deliveries in flight: taken, and not settled yet."""
+"""Deliveries in flight: those that were taken and are not settled yet."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,12 +19,12 @@ F = TypeVar("F")
 
 
 @dataclass(eq=False, slots=True)
-class Taken(Generic[F]):
+class DeliveryInFlight(Generic[F]):
     """A delivery in flight; `since` is the event loop's time."""
 
     delivery: Delivery[Any]
     floor: F
-    """The position before this delivery: all up to there is settled once this is the oldest one."""
+    """The position before this delivery: all events up to it are settled once this delivery is the oldest."""
     since: float
 
     def __str__(self) -> str:
@@ -32,9 +32,9 @@ class Taken(Generic[F]):
 
 
 class InFlight(Generic[F]):
-    """Those of one leadership, oldest first: in order per stream, bounded in number and bytes by `window`.
+    """The deliveries in flight while this replica leads: in order per stream, bounded by `window` (number and bytes).
 
-    `on_settled` is called after each. `tasks` is the group in which they are handled.
+    `on_settled` is called after each delivery. `tasks` is the group in which they are handled.
     """
 
     def __init__(
@@ -47,38 +47,38 @@ class InFlight(Generic[F]):
         self._handler, self._on_settled = handler, on_settled
         self.lanes = Lanes(tasks)
         self.window = Window(*window, self._stalled)
-        self._taken: dict[int, Taken[F]] = {}
+        self._deliveries: dict[int, DeliveryInFlight[F]] = {}
         self._numbers = count()
         handler.attempts.on_failing_changed = self.window.changed
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return len(self._deliveries)
 
     @property
-    def oldest(self) -> Taken[F] | None:
+    def oldest(self) -> DeliveryInFlight[F] | None:
         """The one taken first of those not settled yet."""
-        return next(iter(self._taken.values()), None)
+        return next(iter(self._deliveries.values()), None)
 
     def take(self, delivery: Delivery[Any], size: int, floor: F, rejection: str | None = None) -> None:
         """Takes a delivery of `size` bytes; deliveries must be taken in the order of history."""
         number = next(self._numbers)
-        self._taken[number] = Taken(delivery, floor, asyncio.get_running_loop().time())
+        self._deliveries[number] = DeliveryInFlight(delivery, floor, asyncio.get_running_loop().time())
         self.window.take(size)
         key = delivery.stream_id or delivery.message_id
         self.lanes.put(key, partial(self._settle, number, delivery, size, rejection))
 
     async def _settle(self, number: int, delivery: Delivery[Any], size: int, rejection: str | None) -> None:
         await self._handler.settle(delivery, rejection)
-        del self._taken[number]
+        del self._deliveries[number]
         self.window.give_back(size)
         self._on_settled()
 
     def _stalled(self) -> int:
-        """How many wait for a retry, or behind one that does."""
+        """The number of deliveries that wait for a retry, or behind one that does."""
         return sum(1 + self.lanes.waiting(event.key) for event in self._handler.attempts.failing.values())
 
     def progress(self, name: str, *, parked: int, leader: str) -> Progress:
-        """For readiness, under the follower's `name`: what waits, since when, and the error of one that fails."""
+        """For readiness, under the follower's `name`: how many wait, since when, and the error of one that fails."""
         now = asyncio.get_running_loop().time()
         oldest = self.oldest
         failing = next(iter(self._handler.attempts.failing.values()), None)

@@ -1,4 +1,4 @@
-"""Lanes: work of one key is done in order, work of different keys at the same time."""
+"""Lanes: work of one key runs in order, work of different keys at the same time."""
 
 import asyncio
 from collections import deque
@@ -8,9 +8,9 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Lanes:
-    """A task per key that has work, in the group given; it ends when its work is done.
+    """A task in the group `tasks` for each key that has work; it ends when all work of its key is done.
 
-    The caller bounds how much is in the lanes.
+    The caller bounds the work in the lanes.
     """
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:

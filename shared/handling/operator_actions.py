@@ -53,45 +53,47 @@ async def list_parked(
 async def inspect(connection: AsyncConnection, parked_id: int) -> tuple[Parked, list[Action]]:
     """A parked event with its audit trail. Raises Problem NOT_FOUND."""
     cursor = connection.cursor(row_factory=class_row(Action))
-    return await _one(connection, parked_id), await (await cursor.execute(SELECT_ACTIONS, (parked_id,))).fetchall()
+    return await _find(connection, parked_id), await (await cursor.execute(SELECT_ACTIONS, (parked_id,))).fetchall()
 
 
 async def retry(connection: AsyncConnection, parked_id: int, *, by: str, reason: str = "") -> None:
-    """Requests a retry, after which the events behind it go on. Raises Problem unless it is the stream's first one."""
+    """Requests a retry; then the events behind it are handled. Raises Problem unless it is its stream's first."""
     async with connection.transaction():
-        parked = await _locked(connection, parked_id)
+        parked = await _lock_stream_of(connection, parked_id)
         if parked.status == "waiting":
             first = await parking.first_unresolved(connection, parked.consumer, parked.stream_id)
             assert first is not None, "a waiting event is unresolved itself"
-            raise invalid(f"parked event {parked_id} waits behind {first.id} of the same stream: retry that one")
+            raise invalid(
+                f"parked event {parked_id} waits behind {first.id} of the same stream: retry or discard {first.id}"
+            )
         if parked.status not in UNRESOLVED:
-            raise invalid(f"parked event {parked_id} is {parked.status} already")
+            raise invalid(f"parked event {parked_id} is {parked.status} already, so it can't be retried or discarded")
         await connection.execute(UPDATE_TO_RETRYING, (parked_id,))
         await parking.record_action(connection, parked_id, "retry", by, reason)
 
 
 async def discard(connection: AsyncConnection, parked_id: int, *, by: str, reason: str) -> None:
-    """Resolves the event without handling it; those behind it go on. Raises Problem if it is resolved already."""
+    """Resolves the event without handling it; those behind it are handled. Raises Problem if it is resolved already."""
     if not reason.strip():
         raise invalid("a reason is needed: it is recorded with the discarded event")
     async with connection.transaction():
-        parked = await _locked(connection, parked_id)
+        parked = await _lock_stream_of(connection, parked_id)
         if parked.status not in UNRESOLVED:
-            raise invalid(f"parked event {parked_id} is {parked.status} already")
+            raise invalid(f"parked event {parked_id} is {parked.status} already, so it can't be retried or discarded")
         await parking.resolve(connection, parked_id, "discarded", by, reason)
         first = await parking.first_unresolved(connection, parked.consumer, parked.stream_id)
         if first and first.status == "waiting":
             await connection.execute(UPDATE_TO_RETRYING, (first.id,))
 
 
-async def _one(connection: AsyncConnection, parked_id: int) -> Parked:
+async def _find(connection: AsyncConnection, parked_id: int) -> Parked:
     parked = await parking.find(connection, parked_id)
     if parked is None:
         raise not_found(f"parked event {parked_id}")
     return parked
 
 
-async def _locked(connection: AsyncConnection, parked_id: int) -> Parked:
-    parked = await _one(connection, parked_id)
+async def _lock_stream_of(connection: AsyncConnection, parked_id: int) -> Parked:
+    parked = await _find(connection, parked_id)
     await connection.execute(parking.LOCK_STREAM, (parked.consumer, str(parked.stream_id)))
-    return await _one(connection, parked_id)
+    return await _find(connection, parked_id)

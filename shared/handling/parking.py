@@ -23,7 +23,7 @@ SCHEMA = Schema("messaging", Path(__file__).parent / "migrations")
 """The tables of parked events and of consumers' checkpoints, in each service's own database."""
 
 RETRYING = "retrying"
-"""The watermark that counts the events that became `retrying`; migrations/0003_signal.sql raises it."""
+"""The watermark that counts requested retries; the trigger of migrations/0003_signal.sql raises it."""
 EPOCH_HEADER = "parked-epoch"
 """The header that holds the event's epoch. A new column would break the release before, whose prepared statements read
 `*`. Rows that it parked have no such header, and are of the first epoch."""
@@ -125,7 +125,7 @@ async def park(
 
 
 async def replace_placeholder(connection: AsyncConnection, consumer: str, message: Message) -> bool:
-    """Puts an event in place of the parked message that named it without content, to be retried; False without one."""
+    """Replaces the parked message that named this event without its content, and retries it; False if there is none."""
     row = _columns(consumer, message)
     return await (await connection.execute(UPDATE_PLACEHOLDER, row)).fetchone() is not None
 
@@ -145,7 +145,7 @@ def _columns(consumer: str, message: Message) -> dict[str, Any]:
 
 
 async def was_parked(connection: AsyncConnection, consumer: str, message_id: str) -> bool:
-    """Whether a message was ever parked, whatever its status now: its redelivery must not be handled."""
+    """Whether a message was ever parked, in any status: its redelivery must not be handled."""
     return await (await connection.execute(SELECT_WAS_PARKED, (consumer, message_id))).fetchone() is not None
 
 
@@ -171,12 +171,12 @@ async def find(connection: AsyncConnection, parked_id: int) -> Parked | None:
 
 
 async def runnable(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    """Each stream's first unresolved event, if it needs no operator: also what a crashed consumer left unfinished."""
+    """Each stream's first unresolved event if it needs no operator, such as one that a crashed consumer had begun."""
     return await (await parked_cursor(connection).execute(SELECT_RUNNABLE, (consumer,))).fetchall()
 
 
 async def retrying(connection: AsyncConnection, consumer: str) -> list[Parked]:
-    """Events that operators want retried, oldest first."""
+    """Events whose retry operators have requested, oldest first."""
     return await (await parked_cursor(connection).execute(SELECT_RETRYING, (consumer,))).fetchall()
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetrySettings:
-    """In seconds. While a server is unreachable, retries go on without limit, at most `longest_pause` apart."""
+    """Times are in seconds. While a server is unreachable, retries are unlimited, `longest_pause` apart at most."""
 
     attempts: int = 5
     """Failures after which an event is parked; transient errors (`is_transient`) do not count."""

@@ -1,17 +1,17 @@
-"""A window bounds the unsettled events, those that are handled and those that wait, in number and in bytes."""
+"""A window bounds the unsettled events, handled and waiting ones, in number and in bytes."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 
 MAX_STALLED = 16
-"""Times the window's size that may be held when most of the events wait for a retry."""
+"""How many times its size the window may hold while most of its events wait for a retry."""
 COLLECT_SECONDS = 0.02
 """Seconds to wait for more room, once there is some."""
 
 
 class Window:
-    """Counts what is held. `stalled` gives how many of these wait for a retry, their own or that of one before them.
+    """Counts the unsettled events. `stalled` returns how many wait for a retry, their own or that of one before.
 
     Up to a bound, stalled events take no room from others: a few hundred failing events must not stop all of them. The
     bound in bytes counts them, too.

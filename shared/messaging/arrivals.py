@@ -1,4 +1,4 @@
-"""How far a service has handled the events of other services. Any replica can wait until it has reached a place.
+"""How far a service has handled the events of other services. Any replica can wait until it has reached a position.
 
 A look reads the stream's last message and each consumer's last delivery from the broker, and compares them with the
 watermarks up to which the consumer's leader has settled its messages. All waiters of a process share one look at a
@@ -25,13 +25,13 @@ from shared.messaging.subscription import deliveries_name, ordered_name, settled
 from shared.stopping import stoppable
 
 LOOK_TIMEOUT = 1.0
-"""Seconds for which a look waits for the broker; without its answer, nothing counts as arrived."""
+"""Seconds for which a look waits for the broker; if that does not answer, no event counts as arrived."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.2
 """Seconds between two looks of a waiter; they double."""
 
-Place = tuple[int, int]
+EpochPosition = tuple[int, int]
 """An epoch of the owner's store and a position in it, compared in this order."""
-NOWHERE: Place = (0, 0)
+BEFORE_FIRST: EpochPosition = (0, 0)
 MAX_AHEAD = 64
 """Last messages that are remembered until the consumers have settled them."""
 
@@ -39,15 +39,15 @@ log = structlog.get_logger()
 
 
 class Arrivals:
-    """One per process."""
+    """Waits for a service's consumers; one per process."""
 
     def __init__(self, service: str, nats_url: str, watermarks: Watermarks) -> None:
         self._service, self._url, self._watermarks = service, nats_url, watermarks
         self._consumers: defaultdict[str, list[str]] = defaultdict(list)
-        self._arrived: defaultdict[str, Place] = defaultdict(lambda: NOWHERE)
-        self._ahead: defaultdict[str, deque[tuple[int, Place]]] = defaultdict(lambda: deque(maxlen=MAX_AHEAD))
-        """Last messages seen that are not settled yet: their sequence in the stream, and their place."""
-        self._looks: dict[str, asyncio.Task[Place | None]] = {}
+        self._arrived: defaultdict[str, EpochPosition] = defaultdict(lambda: BEFORE_FIRST)
+        self._ahead: defaultdict[str, deque[tuple[int, EpochPosition]]] = defaultdict(lambda: deque(maxlen=MAX_AHEAD))
+        """Last messages seen that are not settled yet: their sequence in the stream, their epoch and position."""
+        self._looks: dict[str, asyncio.Task[EpochPosition | None]] = {}
         self._client: Client | None = None
 
     def watch(self, consumers: Iterable[Consumer]) -> None:
@@ -69,8 +69,8 @@ class Arrivals:
             client, self._client = self._client, None
             await close(client)
 
-    async def wait(self, owner: str, place: Place, within: float) -> bool:
-        """Waits until all events up to a place in the owner's history are settled; False after `within` seconds."""
+    async def wait(self, owner: str, place: EpochPosition, within: float) -> bool:
+        """Waits until all events up to `place` in the owner's history are settled; False after `within` seconds."""
         loop = asyncio.get_running_loop()
         until, pauses = loop.time() + within, Backoff(f"arrivals of {owner}", first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while self._arrived[owner] < place:
@@ -89,8 +89,8 @@ class Arrivals:
         now = await self._look(owner)
         return now is not None and await self.wait(owner, now, until - loop.time())
 
-    async def _look(self, owner: str) -> Place | None:
-        """The last published place, by a look that begins after this call; None if the broker does not answer."""
+    async def _look(self, owner: str) -> EpochPosition | None:
+        """The last published position, by a look that begins after this call; None if the broker does not answer."""
         running = self._looks.get(owner)
         if running is not None and not running.done():
             await asyncio.wait((running,))  # it began before this call
@@ -100,7 +100,7 @@ class Arrivals:
         await asyncio.wait((running,))
         return running.result()
 
-    async def _ask(self, owner: str) -> Place | None:
+    async def _ask(self, owner: str) -> EpochPosition | None:
         client = self._client
         if client is None or not client.is_connected:
             return None
@@ -131,15 +131,15 @@ class Arrivals:
         return self._watermarks.value(name)
 
 
-async def _last(js: JetStreamContext, owner: str) -> tuple[int, Place]:
-    """The sequence of the stream's last message, and the place of its event; NOWHERE if it is no event."""
+async def _last(js: JetStreamContext, owner: str) -> tuple[int, EpochPosition]:
+    """The sequence of the stream's last message, and its event's epoch and position; BEFORE_FIRST if it is no event."""
     try:
         message = await js.get_last_msg(stream_name(owner), f"events.{owner}.>")
     except NotFoundError:
-        return 0, NOWHERE
+        return 0, BEFORE_FIRST
     headers = message.headers or {}
     try:
         place = int(headers.get("ce-epoch", "1")), int(headers["ce-position"])
     except (KeyError, ValueError):
-        place = NOWHERE  # not from the owner's relay
+        place = BEFORE_FIRST  # not from the owner's relay
     return message.seq or 0, place

@@ -41,7 +41,7 @@ class ReceivedEvent(RecordedEvent, frozen=True):
 
 
 class Identity(NamedTuple):
-    """What the headers of a message say about its event."""
+    """What the headers of a message contain about its event."""
 
     event_id: UUID
     stream_id: UUID
@@ -87,7 +87,7 @@ def event_headers(service: str, recorded: RecordedEvent | UndecodedEvent, epoch:
 
 
 def identify(headers: Headers) -> Identity | None:
-    """Which event of which stream this is; None when the headers lack that or have another form."""
+    """The identity of the message's event; None if headers are missing or malformed."""
     try:
         position, epoch = int(headers["ce-position"]), int(headers.get("ce-epoch", FIRST_EPOCH))
         recorded_at = datetime.fromisoformat(headers["ce-time"])
@@ -97,13 +97,13 @@ def identify(headers: Headers) -> Identity | None:
     return identity if 0 < position < 2**63 and 0 < epoch < 2**31 and recorded_at.tzinfo else None
 
 
-def foreign(owner: str, headers: Headers, identity: Identity | None) -> str | None:
-    """Why a message can't be from its owner's relay; None when all its headers say that it is.
+def foreign_reason(owner: str, headers: Headers, identity: Identity | None) -> str | None:
+    """Why a message can't be from its owner's relay; None if all its headers are those that the relay sends.
 
     The NATS permissions allow only the owner's relay to publish there; this finds messages that came in by mistake.
     """
     if identity is None:
-        return "ce-id and ce-subject must be UUIDs, ce-epoch and ce-position numbers, ce-time a time with its zone"
+        return "ce-id and ce-subject must be UUIDs, ce-epoch and ce-position numbers, ce-time a time with a UTC offset"
     if headers.get("ce-source") != source(owner):
         return f"its source is {headers.get('ce-source')}, not {source(owner)}"
     expected = message_id(owner, identity.epoch, identity.position)
@@ -116,12 +116,12 @@ def foreign(owner: str, headers: Headers, identity: Identity | None) -> str | No
 
 def withheld_headers(headers: Headers, reason: str) -> dict[str, str]:
     """The headers of the message that replaces a refused event: which event it is, and the reason."""
-    kept = {name: value for name, value in headers.items() if name in _IDENTITY}
-    return {**kept, WITHHELD: quote(reason, safe=_PLAIN + " ")[:200]}
+    identity = {name: value for name, value in headers.items() if name in _IDENTITY}
+    return {**identity, WITHHELD: quote(reason, safe=_PLAIN + " ")[:200]}
 
 
 def late_id(message_id: str) -> str:
-    """The `Nats-Msg-Id` of an event that is published after others that came later."""
+    """The `Nats-Msg-Id` of an event that is published after later events."""
     return f"{message_id}:late"
 
 
@@ -133,7 +133,9 @@ def read_event(
     `identity` is that of the headers, where it has been read.
     """
     if reason := headers.get(WITHHELD):
-        raise Malformed(f"its owner's broker would not take this event ({reason}): it comes when its owner retries it")
+        raise Malformed(
+            f"its owner's broker refused this event ({reason}): it is published once an operator retries it there"
+        )
     try:
         tag = headers["ce-type"]
         identity = identity or identify(headers)
@@ -150,7 +152,7 @@ def read_event(
     except ValueError as error:
         raise Malformed(f"a header has the wrong form: {error}") from error
     if identity is None:
-        raise Malformed(foreign(owner, headers, identity) or "it has no identity")
+        raise Malformed(foreign_reason(owner, headers, identity) or "it has no identity")
     with decoding(tag):
         event = codec.decode(tag, body)
     expected = subject_of(owner, event.aggregate, identity.stream_id, tag)

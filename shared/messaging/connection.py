@@ -15,7 +15,7 @@ from nats.aio.client import Client
 RECONNECT_PAUSE = 0.2
 """Seconds between two attempts to connect to the same server."""
 CONNECT_TIMEOUT = 2
-"""Seconds."""
+"""Seconds for one attempt to connect."""
 PING_INTERVAL = 2
 """Seconds; the connection to a server that does not answer two pings is closed."""
 SELDOM = 20
@@ -136,7 +136,7 @@ async def connected(
 
 
 async def close(client: Client) -> None:
-    """Sends what is buffered, and closes; in bounded time, even if the server is gone or silent."""
+    """Sends what is buffered, and closes; in bounded time, even if the server can't be reached or is silent."""
     with contextlib.suppress(Exception):
         if client.is_connected:
             await client.flush(timeout=FLUSH_TIMEOUT)

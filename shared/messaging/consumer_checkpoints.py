@@ -40,8 +40,8 @@ class HistoryPoint(NamedTuple):
     def covers(self, other: "HistoryPoint") -> bool:
         """Whether the event at `other` is this one, or came before it in the same history.
 
-        When owner and broker were restored together, both say the same epoch as before and assign positions again. Then
-        only the times tell the two histories apart.
+        When owner and broker were restored together, both have their old epoch and assign positions again. Then only
+        the times distinguish the two histories.
         """
         older = (other.epoch, other.position) <= (self.epoch, self.position)
         return older and other.recorded_at <= self.recorded_at
@@ -67,6 +67,6 @@ async def load(connection: AsyncConnection, consumer: str) -> HistoryPoint | Non
 
 
 async def save(connection: AsyncConnection, *, consumer: str, point: HistoryPoint) -> None:
-    """Records the checkpoint, also a smaller one: then the owner's history went back."""
+    """Records the checkpoint; it may be smaller than the last, if the owner's history was restored."""
     values = (consumer, point.epoch, point.position, point.recorded_at, point.event_id, point.sequence)
     await connection.execute(UPSERT_CHECKPOINT, values)

@@ -5,7 +5,7 @@ later events of its stream are parked behind it, and those of all other streams 
 been handled or parked (`shared.handling.delivery_handler`).
 
 One replica of a service is active per consumer. Its checkpoint, up to which all messages are settled, is in the
-service's own database, and the next active replica begins there; the broker's record does not count. Delivery is at
+service's own database, and the next active replica begins there; the broker's record is not used. Delivery is at
 least once: see `Consumer`.
 """
 
@@ -30,7 +30,7 @@ from shared.handling.parking import SCHEMA
 from shared.handling.retry import RetrySettings, retry_database
 from shared.handling.window import Window
 from shared.messaging import consumer_checkpoints
-from shared.messaging.cloudevents import LATE, foreign, identify
+from shared.messaging.cloudevents import LATE, foreign_reason, identify
 from shared.messaging.consumer import Consumer
 from shared.messaging.consumer_checkpoints import Floor, HistoryPoint
 from shared.messaging.pulling import OVERHEAD, size_of
@@ -39,7 +39,7 @@ from shared.messaging.streams import filters, stream_name
 from shared.messaging.subscription import LostNats, Subscription, SubscriptionSettings, deliveries_name
 from shared.messaging.unreadable import UnreadableMessage
 from shared.progress import Progress
-from shared.stopping import Group, unless
+from shared.stopping import Group, run_until
 
 LAST_CHECKPOINT_TIMEOUT = 1.0
 """Seconds for which a consumer that stops tries to save its checkpoint."""
@@ -79,8 +79,8 @@ class ConsumerRunner:
         self.store, self.consumer, self._remember_every = store, consumer, remember_every
         self._instance = instance or "this replica"
         codec = consumer.codec()
-        wanted = codec.stored_tags(event_type(event) for event in consumer.events)
-        self._reader = MessageReader(consumer.owner, codec, wanted)
+        tags = codec.stored_tags(event_type(event) for event in consumer.events)
+        self._reader = MessageReader(consumer.owner, codec, tags)
         self.handler = DeliveryHandler(
             store, consumer.name, consumer.handle, self._reader.read_parked, retries or RetrySettings()
         )
@@ -143,7 +143,7 @@ class ConsumerRunner:
 
     async def _follow(self) -> None:
         self._restart = asyncio.Event()
-        await unless(self._restart, self.subscription.run(self))
+        await run_until(self._restart, self.subscription.run(self))
         raise _WentBack
 
     def _went_back(self, _: Epoch) -> None:
@@ -174,12 +174,12 @@ class ConsumerRunner:
     def _take(self, message: Msg) -> None:
         owner, headers, reader = self.consumer.owner, message.headers or {}, self._reader
         identity = identify(headers)
-        reason = foreign(owner, headers, identity)
+        reason = foreign_reason(owner, headers, identity)
         at = message.metadata
         if reason or identity is None:
             message_id = f"{at.stream}:{at.sequence.stream}:{at.timestamp.isoformat()}"
             stray = ReceivedMessage(message_id, message.subject, headers, message.data, reader=reader)
-            self._put(stray, size_of(message), f"not of the owner's relay: {reason}")
+            self._put(stray, size_of(message), f"not from the owner's relay: {reason}")
             return
         event = ReceivedMessage(
             str(identity.event_id),

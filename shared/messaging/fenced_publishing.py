@@ -1,8 +1,8 @@
 """Publishing over one connection, in order and fenced, from a comparison of stream and store to the first failure.
 
 Each message names the message that must be the stream's last one (`Nats-Expected-Last-Msg-Id`). So the stream refuses
-one of two relays, and when a message is lost, it refuses all that follow: no event is skipped or recorded twice. And so
-it has all messages of a batch once it acknowledges the last one, and only that one asks for an acknowledgement.
+one of two relays, and after a lost message it refuses all that follow: no event is skipped or recorded twice. Therefore
+only the last message of a batch asks for an acknowledgement: with it, the stream has all messages of the batch.
 
 The first message names the stream's last sequence instead, because a restarted server may not remember the id. After a
 failure each message asks for an acknowledgement until a batch has gone through, which shows the event that the stream
@@ -20,7 +20,7 @@ from shared.eventstore import EventStore, UndecodedEvent, UnknownEventType
 from shared.eventstore.watermarks import HEAD_WATERMARK, QUIET
 from shared.handling import parking
 from shared.messaging.cloudevents import event_headers, event_subject, withheld_headers
-from shared.messaging.outbox import Outbox, Place, named
+from shared.messaging.outbox import Outbox, Place, describe
 from shared.messaging.publishing import Ack, Publisher, Refused
 from shared.messaging.refusals import NAME, Envelope, Refusals, size_of
 from shared.messaging.relay_state import RelayState, now
@@ -78,7 +78,7 @@ class FencedPublishing:
                 await self._publish(events)
                 is_watermark_ahead = False
                 continue
-            self._state.well()
+            self._state.note_success()
             if is_watermark_ahead:
                 await asyncio.sleep(REREAD_PAUSE)
             await self._wait(js)
@@ -135,7 +135,7 @@ class FencedPublishing:
             if error:
                 state.stuck_on, state.error = event, str(error)
                 break
-            state.place, sequence, state.well_at = Place(event.position, event.event_id), ack.result().seq, now()
+            state.place, sequence, state.succeeded_at = Place(event.position, event.event_id), ack.result().seq, now()
             if ack.result().duplicate:
                 error = StreamMoved("published before, by another relay or before an acknowledgement was lost")
                 break
@@ -145,7 +145,7 @@ class FencedPublishing:
         if error:
             raise error
         state.acknowledges_each = False
-        state.well()
+        state.note_success()
         return sequence
 
     def _error_of(self, event: UndecodedEvent, ack: asyncio.Future[Ack]) -> Exception | None:
@@ -155,7 +155,7 @@ class FencedPublishing:
         if not isinstance(error, Exception):
             return None
         if isinstance(error, Refused) and self._refusals.note(event, error):
-            return StreamMoved(f"{named(event)} is withheld: {error}")
+            return StreamMoved(f"{describe(event)} is withheld: {error}")
         return error
 
     async def _wait(self, js: JetStreamContext) -> None:
@@ -164,8 +164,8 @@ class FencedPublishing:
         Meanwhile the stream is verified every `verify_every` seconds, since it may be deleted or written to by others,
         and the checkpoint is written when it has moved.
         """
-        wanted = {HEAD_WATERMARK: self._state.place.position + 1, parking.RETRYING: self._signals + 1}
-        news = asyncio.ensure_future(self._store.watermarks.wait_for_any(wanted))
+        thresholds = {HEAD_WATERMARK: self._state.place.position + 1, parking.RETRYING: self._signals + 1}
+        news = asyncio.ensure_future(self._store.watermarks.wait_for_any(thresholds))
         try:
             while not news.done():
                 timeout = self._verify_every / (1 if self._state.is_checkpoint_written else 2)

@@ -4,7 +4,7 @@ from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg, StreamState
 from nats.js.errors import NotFoundError
 
-from shared.messaging.cloudevents import LATE, foreign, identify
+from shared.messaging.cloudevents import LATE, foreign_reason, identify
 from shared.messaging.consumer_checkpoints import HistoryPoint
 from shared.messaging.streams import stream_name
 
@@ -16,7 +16,7 @@ def point_of(owner: str, message: RawStreamMsg) -> HistoryPoint | None:
     """The point in history of a message that the owner's relay sent in order; None for any other message."""
     headers = message.headers or {}
     identity = identify(headers)
-    if identity is None or foreign(owner, headers, identity) or headers.get(LATE):
+    if identity is None or foreign_reason(owner, headers, identity) or headers.get(LATE):
         return None
     return HistoryPoint.of(identity, message.seq)
 

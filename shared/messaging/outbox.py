@@ -34,7 +34,7 @@ class Outbox:
     def __init__(self, store: EventStore, *, limit: int, unknown_patience: float) -> None:
         self._store, self._limit, self._unknown_patience = store, limit, unknown_patience
         self._unknown: dict[str, float] = {}
-        """Types that this release does not know, and the monotonic time at which each was met first."""
+        """Types that this release does not know, and the monotonic time at which each was first read."""
 
     async def after(self, place: Place) -> list[UndecodedEvent]:
         """The events after `place`, in order. Raises HistoryChanged when the event at `place` is not there any more.
@@ -51,9 +51,9 @@ class Outbox:
             return await self._unknown_after(place)
 
     async def _known_after(self, place: Place) -> list[UndecodedEvent]:
-        held = await self._store.follow_held(place.position, self._limit, event_id=place.event_id)
-        if held is not None:
-            return [entry.undecoded() for entry in held.events]
+        recent = await self._store.follow_held(place.position, self._limit, event_id=place.event_id)
+        if recent is not None:
+            return [entry.undecoded() for entry in recent.events]
         if place == BEGINNING:
             return (await self._store.read_undecoded(0, self._limit)).events
         events = (await self._store.read_undecoded(place.position - 1, self._limit + 1)).events
@@ -70,7 +70,7 @@ class Outbox:
         return [msgspec.structs.replace(event, aggregate=await self._aggregate_of(event)) for event in events]
 
     async def _aggregate_of(self, event: UndecodedEvent) -> str:
-        """As the known types of its stream say; UNKNOWN when there is none."""
+        """The aggregate of the known types of its stream; UNKNOWN if there is none."""
         codec = self._store.codec
         tags = [tag for (tag,) in await self._store.pool.rows(SELECT_TYPES_OF_STREAM, (event.stream_id,))]
         return next((codec.aggregate(tag) for tag in tags if codec.has_aggregate(tag)), event.aggregate)
@@ -81,13 +81,13 @@ class Outbox:
         return Place(*rows[0]) if rows else BEGINNING
 
     async def read(self, position: int) -> UndecodedEvent | None:
-        """The event at a position, of whatever type."""
+        """The event at a position, of any type; None if there is none."""
         if position <= 0:
             return None
         events = (await self._store.read_undecoded(position - 1, 1, keep_unknown=True)).events
         return events[0] if events and events[0].position == position else None
 
 
-def named(event: UndecodedEvent) -> str:
-    """The event as logs and operators' commands name it."""
+def describe(event: UndecodedEvent) -> str:
+    """The event's type, id and position, for logs and operators' commands."""
     return f"{event.stored_type} {event.event_id} at {event.position}"

@@ -1,7 +1,7 @@
 """Many publishes at once, each with its own answer.
 
 nats-py 2.16 has `publish_async` for this, but its futures never end when the stream refuses a message (the error is
-raised in its reply handler instead of being put into the future), and a refusal is what a fence is about.
+raised in its reply handler instead of being put into the future), and the relay's fence depends on these refusals.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 NO_RESPONDERS, NO_STREAM = "503", 503
-"""The status of an answer that says that no stream takes the subject, and the code of that refusal."""
+"""The status of an answer if no stream has the subject, and the code of that refusal."""
 MAX_BUFFERED = 1024 * 1024
 """Bytes to be sent from which a publish may block: half of what nats-py buffers before it flushes."""
 SEND_TIMEOUT = 5.0
-"""Seconds in which a message must be sent: the socket to a silent server accepts no more at some time."""
+"""Seconds within which a message must be sent: the socket to a silent server accepts no more bytes once it is full."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Publisher:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Ack]:
-        """Returns when the message is sent; the future gives an Ack or raises Refused. Cancel it to forget it."""
+        """Returns when the message is sent. The future returns an Ack or raises Refused; cancel it to drop it."""
         token = str(next(self._numbers))
         future = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
@@ -77,7 +77,7 @@ class Publisher:
         return future
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
-        """Sends a message that the stream does not answer, whether it takes it or not."""
+        """Sends a message without asking for an acknowledgement."""
         if self._client.pending_data_size + len(body) < MAX_BUFFERED:
             await self._client.publish(subject, body, reply=reply, headers=headers)  # only appends to the buffer
             return

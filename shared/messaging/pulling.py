@@ -1,8 +1,8 @@
 """Pulling from a JetStream consumer: the documented requests and answers, over nats-py's core client.
 
 nats-py's own `fetch` has no bound in bytes, takes a stored message whose headers begin like a status for a status, and
-can't tell a silent server from an empty stream. Here the server is asked for heartbeats. What comes without an
-acknowledgement subject is a status of the server; everything else is a message, whatever its headers say.
+can't tell a silent server from an empty stream. Here the server is asked for heartbeats. A reply without an
+acknowledgement subject is a status of the server; any other is a message, even if its headers look like a status.
 """
 
 import asyncio
@@ -60,15 +60,15 @@ class Pull:
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = client.new_inbox()
         self._outstanding = self._asked = 0
-        self._heard = 0.0
+        self._last_received_at = 0.0
         self._turn = asyncio.Event()
         self._failure: Exception | None = None
         self._too_large = self._full = False
         self.heartbeats: Callable[[int], None] = lambda _: None
-        """Is called with each heartbeat, with the number of the consumer's last delivery."""
+        """Called at each heartbeat with the number of the consumer's last delivery."""
 
     async def run(self) -> None:
-        """Until it raises Silent, Ended, another nats.errors.Error, or what `deliver` raises."""
+        """Pulls until it raises Silent, Ended, another nats.errors.Error, or what `deliver` raises."""
         subscription = await self._client.subscribe(self._inbox, cb=self._arrived, pending_bytes_limit=0)
         try:
             while True:
@@ -83,7 +83,7 @@ class Pull:
                     await subscription.unsubscribe()
 
     async def _pull(self) -> None:
-        """One request, until everything it asked for has come, or it is over."""
+        """Sends one request; returns once all requested messages have arrived, or the request has ended."""
         batch = 1 if self._too_large else min(self._settings.batch, max(1, self._window.room))
         request = {
             "batch": batch,
@@ -96,7 +96,7 @@ class Pull:
         self._too_large = False
         self._turn.clear()
         loop = asyncio.get_running_loop()
-        self._heard = loop.time()
+        self._last_received_at = loop.time()
         async with asyncio.timeout(SEND_TIMEOUT):
             await self._client.publish(self._next, msgspec.json.encode(request), reply=self._inbox)
         patience, was_silent = self._settings.heartbeat * self._settings.missed_heartbeats, False
@@ -105,15 +105,15 @@ class Pull:
                 async with asyncio.timeout(patience / 2):
                     await self._turn.wait()
             self._turn.clear()
-            silent = loop.time() - self._heard > patience
+            silent = loop.time() - self._last_received_at > patience
             if silent and was_silent and self._outstanding and self._failure is None:
-                raise Silent(f"nothing was heard for {patience:g} s")
-            was_silent = silent  # checked twice: if this process was busy, messages may have come that are not read yet
+                raise Silent(f"no message and no heartbeat for {patience:g} s")
+            was_silent = silent  # checked twice: a busy process may not have read all messages that have arrived
         if self._failure is not None:
             raise self._failure
 
     async def _arrived(self, message: Msg) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._last_received_at = asyncio.get_running_loop().time()
         if not message.reply.startswith(DELIVERY):
             self._status(message.headers or {})
             return
@@ -137,17 +137,17 @@ class Pull:
                 self._fail(error)
             return
         if status in {"404", "408"} or text.startswith("Batch Completed"):
-            self._over()
+            self._end_request()
         elif text.startswith("Message Size Exceeds MaxBytes"):
-            # The next one is larger than what is asked for. It comes when there is more room, or alone in any case.
+            # The next message is larger than the room. It is requested again when there is more room, or else alone.
             got_some = self._outstanding < self._asked
             self._too_large = self._window.held == 0 and not got_some
             self._full = not self._too_large and self._window.held > 0
-            self._over()
+            self._end_request()
         else:
             self._fail(Ended(f"{status} {text.strip()}"))
 
-    def _over(self) -> None:
+    def _end_request(self) -> None:
         self._outstanding = 0
         self._turn.set()
 

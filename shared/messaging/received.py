@@ -11,18 +11,18 @@ from shared.messaging.cloudevents import LATE, Identity, ReceivedEvent, read_eve
 
 @dataclass(frozen=True)
 class MessageReader:
-    """Reads the events of one owner that a consumer handles; `wanted` are their stored tags."""
+    """Reads the events of one owner that a consumer handles; `tags` are their stored types."""
 
     owner: str
     codec: Codec
-    wanted: Collection[str]
+    tags: Collection[str]
 
     def read(
         self, subject: str, headers: Mapping[str, str], body: bytes, identity: Identity | None = None
     ) -> ReceivedEvent | None:
         """The event; None for a version of a consumed type that is an event type of its own. Raises Malformed."""
         tag = headers.get("ce-type", "")
-        if self.codec.knows(tag) and tag not in self.wanted:
+        if self.codec.knows(tag) and tag not in self.tags:
             return None
         return read_event(self.owner, self.codec, subject, headers, body, identity)
 

@@ -2,7 +2,7 @@
 
 The broker refuses them, or this release knows no version of their type (a newer one ran before it, or a fault).
 
-In place of such an event the relay publishes a message that names it and has no body, so that publishing goes on.
+In place of such an event the relay publishes a message that names it and has no body, and continues.
 Consumers of the event park that message, and the later events of its stream wait behind it until the event comes.
 """
 
@@ -16,18 +16,18 @@ from shared.handling import operator_actions, parking
 from shared.handling.delivery import Message
 from shared.handling.parking import Parked
 from shared.messaging.cloudevents import LATE, event_headers, event_subject, late_id
-from shared.messaging.outbox import Outbox, named
+from shared.messaging.outbox import Outbox, describe
 from shared.messaging.publishing import Publisher, Refused
 from shared.messaging.streams import MSG_ID, message_id
 
 NAME = "relay"
-"""The consumer's name under which refused events are parked."""
+"""The consumer under whose name refused events are parked."""
 MESSAGE_ERRORS = {10054, 10097}
 """JetStream's errors for a message or headers that are too large for the stream."""
 MISMATCH = {10070, 10071, 10164}
 """JetStream's errors when the stream's last message is not the expected one: the fence."""
 MAX_REFUSALS = 5
-"""Refusals in succession after which an event is withheld, whatever the reason: all others wait behind it."""
+"""Refusals in succession after which an event is withheld for any reason, since all others wait behind it."""
 STREAM_ERRORS = {0, 503, 10008, 10009, 10023, 10039, 10047, 10059, 10074, 10076, 10077, 10109, 10118}
 """JetStream's errors when the stream refuses every message: it is full, offline, sealed, or without resources."""
 
@@ -51,7 +51,7 @@ def size_of(headers: dict[str, str], body: bytes) -> int:
 
 
 class Refusals:
-    """The events that one relay withholds. This is only in memory: after a restart the broker refuses them again."""
+    """The events that one relay withholds. Kept in memory only: after a restart the broker refuses them again."""
 
     def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
         self._store, self._outbox, self._service = store, outbox, service
@@ -82,9 +82,9 @@ class Refusals:
         )
         async with self._store.pool.connection() as connection:
             await parking.park(connection, NAME, message, status="parked", error=reason)
-        log.error("event_withheld", service=self._service, what=named(event), reason=reason)
+        log.error("event_withheld", service=self._service, what=describe(event), reason=reason)
 
-    async def request_known(self) -> None:
+    async def retry_known_types(self) -> None:
         """Retries the events that were withheld because the release that ran then did not know their types."""
         codec = self._store.codec
         async with self._store.pool.connection() as connection:
@@ -97,15 +97,15 @@ class Refusals:
     async def retry(self, publisher: Publisher, expected: dict[str, str], timeout: float) -> bool:  # noqa: ASYNC109 - for one answer
         """Publishes the first event that operators retry, at the end of the stream; returns whether there was one."""
         async with self._store.pool.connection() as connection:
-            wanted = await parking.retrying(connection, NAME)
-        for parked in wanted[:1]:
+            requested = await parking.retrying(connection, NAME)
+        for parked in requested[:1]:
             refused = await self._retry(publisher, parked, expected, timeout)
             async with self._store.pool.connection() as connection:
                 if refused is None:
                     await parking.mark_handled(connection, parked)
                 else:
                     await parking.mark_failed(connection, parked, refused, 1)
-        return bool(wanted)
+        return bool(requested)
 
     async def _retry(
         self,
@@ -116,7 +116,7 @@ class Refusals:
     ) -> str | None:
         event = await self._outbox.read(parked.position or 0)
         if event is None or str(event.event_id) != parked.message_id:
-            return f"the store holds no event {parked.message_id} at position {parked.position} any more: discard it"
+            return f"the store has no event {parked.message_id} at position {parked.position} any more: discard it"
         if not self._store.codec.has_aggregate(event.stored_type):
             return str(UnknownEventType(event.stored_type))
         epoch = self._store.epoch_of(event.position)

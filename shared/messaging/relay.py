@@ -24,14 +24,14 @@ from shared.handling import parking
 from shared.handling.retry import RetrySettings, retry_database
 from shared.messaging.connection import connected
 from shared.messaging.fenced_publishing import FencedPublishing, StreamMoved
-from shared.messaging.outbox import HistoryChanged, Outbox, named
+from shared.messaging.outbox import HistoryChanged, Outbox, describe
 from shared.messaging.publishing import Publisher, Refused
 from shared.messaging.refusals import NAME, Refusals
 from shared.messaging.relay_state import RelayCheckpoint, RelayState, now
 from shared.messaging.resuming import Resuming
 from shared.messaging.streams import StreamLimits, ensure_stream
 from shared.progress import Progress
-from shared.stopping import stoppable, unless
+from shared.stopping import run_until, stoppable
 
 SELECT_AGE_OF_FIRST_AFTER = """
 select coalesce(extract(epoch from clock_timestamp() - min(oldest.recorded_at)), 0)::float8
@@ -44,7 +44,7 @@ FAILURES = (
     *(nats.errors.Error, psycopg.Error, StoreUnavailable, OSError),
     *(HistoryChanged, UnknownEventType, Refused, StreamMoved),
 )
-"""What ends a round; the next one begins after a pause."""
+"""Errors that end a round; the next one begins after a pause."""
 
 log = structlog.get_logger()
 
@@ -113,15 +113,15 @@ class Relay:
         await run_as_leader(self.store, NAME, self.publish)
 
     async def publish(self, lease: Lease | None = None) -> None:
-        """What the lease's holder does. After `give_up_after` seconds of failures it returns, so that another leads.
+        """Publishes while this replica leads. Returns after `give_up_after` seconds of failures, so that another leads.
 
-        Without the lease this is still correct, only wasteful.
+        Two relays without a lease would still be correct, since the fence holds; they would only repeat work.
         """
         await retry_database(lambda: migrate(self.store.dsn, parking.SCHEMA), NAME, RetrySettings())
-        await retry_database(self._refusals.request_known, NAME, RetrySettings())
+        await retry_database(self._refusals.retry_known_types, NAME, RetrySettings())
         backoff = Backoff(f"relay of {self.service}", on=FAILURES)
         state = self._state = self._new_state(lease)
-        state.well()
+        state.note_success()
         self.active = True
         try:
             while True:
@@ -129,10 +129,10 @@ class Relay:
                 try:
                     await stoppable(self._publish_over_one_connection())
                 except FAILURES as error:
-                    state.failed(error)
+                    state.note_failure(error)
                     if state.place != before:
                         backoff.reset()
-                    if now() - state.well_at > self._give_up_after:
+                    if now() - state.succeeded_at > self._give_up_after:
                         log.warning("relay_gives_up", service=self.service, error=state.error)
                         return
                     await backoff.pause(error)
@@ -142,11 +142,11 @@ class Relay:
     async def _publish_over_one_connection(self) -> None:
         lost = asyncio.Event()
         async with connected(self._url, f"{self.service}-relay", lost, within=CONNECT_WITHIN) as client:
-            await unless(lost, self._publish_over(client))
+            await run_until(lost, self._publish_over(client))
         raise nats.errors.ConnectionClosedError
 
     async def _publish_over(self, client: Client) -> None:
-        """One round. Makes the stream when it is gone."""
+        """One round. Creates the stream if it is missing."""
         publisher, state = Publisher(client), self._state
         await publisher.start()
         state.went_back = False
@@ -170,10 +170,10 @@ class Relay:
         )
         await publishing.run(js)
 
-    # What operators see
+    # Observation
 
     async def lag(self) -> Lag:
-        """Works on any replica: the active one tells the others how far it is."""
+        """On any replica: the active one publishes its position as a watermark."""
         head, published = await self.store.head(), await self._known_published()
         if head <= published:
             return Lag(0, 0.0)
@@ -186,20 +186,20 @@ class Relay:
         return max(self.store.watermarks.value(NAME), await checkpoint(self.store, NAME))
 
     async def progress(self) -> list[Progress]:
-        """For readiness: on the active replica what is unpublished and why, on any what is withheld."""
+        """For readiness: on the active replica the unpublished events and the cause; on any, the withheld events."""
         lag = await self.lag()
         async with self.store.pool.connection() as connection:
             parked = sum((await parking.count_unresolved(connection, NAME)).values())
             leader = await self.store.leases.leader(NAME, connection)
         state = self._state
         error = state.error if self.active else None
-        since = now() - state.well_at if error else 0.0
+        since = now() - state.succeeded_at if error else 0.0
         return [
             Progress(
                 name=NAME,
                 waiting=max(lag.events, 1 if error else 0),
                 waiting_seconds=max(lag.seconds, since),
-                event=named(state.stuck_on) if state.stuck_on and error else None,
+                event=describe(state.stuck_on) if state.stuck_on and error else None,
                 error=error,
                 parked=parked,
                 leader=self._instance if self.active else leader,

@@ -1,4 +1,4 @@
-"""How far the active relay is: in memory, and in the checkpoint that outlives it."""
+"""How far the active relay has published: in memory, and in a checkpoint that survives the process."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class RelayCheckpoint:
         self._store, self._seconds, self._lease = store, seconds, lease
         self._written_at = 0.0
         self.position: int | None = None
-        """As written last by this process; None before."""
+        """The position that this process wrote last; None before the first time."""
 
     async def read(self) -> int:
-        """As any process has written it; 0 before the first time."""
+        """The position that any process wrote last; 0 before the first time."""
         return await checkpoint(self._store, NAME)
 
     async def write(self, position: int) -> None:
@@ -40,27 +40,27 @@ class RelayCheckpoint:
 
 @dataclass
 class RelayState:
-    """Of one leadership."""
+    """The state of a relay while this replica leads."""
 
     checkpoint: RelayCheckpoint
     place: Place = BEGINNING
     """The last event that the stream is known to hold."""
-    well_at: float = 0.0
+    succeeded_at: float = 0.0
     """When something was published last, or nothing was left to publish."""
     error: str | None = None
     """The error because of which nothing is published at the moment."""
     stuck_on: UndecodedEvent | None = None
     """The event that was not acknowledged."""
     acknowledges_each: bool = False
-    """An acknowledgement of each message: something has failed since the last batch that went through."""
+    """Whether each message asks for an acknowledgement, because something failed since the last complete batch."""
     went_back: bool = False
     """The store went back since stream and store were compared last."""
 
-    def well(self) -> None:
+    def note_success(self) -> None:
         """Records that something was published, or that nothing is left to publish."""
-        self.well_at, self.error, self.stuck_on = now(), None, None
+        self.succeeded_at, self.error, self.stuck_on = now(), None, None
 
-    def failed(self, error: Exception) -> None:
+    def note_failure(self, error: Exception) -> None:
         """Records a failure: from now on each message is acknowledged, to find the one that the stream refuses."""
         self.error, self.acknowledges_each = str(error) or repr(error), True
 

@@ -1,4 +1,4 @@
-"""Where a relay goes on: after the last message of its stream whose event the store still holds (the common one).
+"""Where a relay continues: after the last message of its stream whose event the store still holds (the common one).
 
 After the common message the stream may hold:
 
@@ -7,8 +7,8 @@ After the common message the stream may hold:
 - messages that no relay has sent ("strays"). They are skipped and logged, and the readiness of each replica names the
   last one until the service is restarted.
 
-When the stream is empty, the relay goes on from the checkpoint. That is in the same database as the events, so it goes
-back with them.
+When the stream is empty, the relay continues from the checkpoint. That is in the same database as the events, so a
+restore takes both back.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ from shared.messaging.outbox import BEGINNING, Outbox, Place
 from shared.messaging.streams import stream_name
 
 MAX_READ = 1000
-"""How many messages after the common one are read, to name the events that were lost."""
+"""Messages after the common one that are read at most, to name the lost events in the log."""
 MAX_NAMES = 100
 """Lost events that the log names."""
 EPOCHS_AHEAD = 1000
@@ -45,7 +45,7 @@ class AfterCommon:
     """What a stream holds after the common message."""
 
     place: Place
-    taken_back: list[HistoryPoint] = field(default_factory=list)
+    lost: list[HistoryPoint] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """Type and id of the first of them."""
     strays: int = 0
@@ -56,7 +56,7 @@ class AfterCommon:
 
 
 class Resuming:
-    """Finds the place from which a service's relay goes on."""
+    """Finds the place after which a service's relay continues."""
 
     def __init__(self, store: EventStore, outbox: Outbox, service: str) -> None:
         self._store, self._outbox, self._service = store, outbox, service
@@ -72,13 +72,13 @@ class Resuming:
         after = await self._behind(js, state, common.sequence or 0 if common else state.first_seq - 1)
         if common:
             after.place = Place(common.position, common.event_id)
-        elif after.taken_back:
+        elif after.lost:
             # The store holds no event of the messages that the stream still has; those before them were published.
-            first = min(mark.position for mark in after.taken_back)
+            first = min(mark.position for mark in after.lost)
             after.place = await self._outbox.at(min(first - 1, await checkpoint()))
         else:
             after.place = await self._outbox.at(await checkpoint())
-        if after.taken_back:
+        if after.lost:
             await self._begin_epoch(after)
         if after.strays:
             last = after.last_stray
@@ -88,7 +88,7 @@ class Resuming:
 
     async def _begin_epoch(self, after: AfterCommon) -> None:
         first = after.place.position + 1
-        beyond = max(mark.epoch for mark in after.taken_back)
+        beyond = max(mark.epoch for mark in after.lost)
         details = _details(after)
         if self._store.epoch_of(first) <= beyond:
             await self._store.begin_epoch(WENT_BACK, first, details, after=beyond)
@@ -124,7 +124,7 @@ class Resuming:
         return low
 
     async def _ours_from(self, js: JetStreamContext, sequence: int) -> HistoryPoint | None:
-        """The first message at or after a sequence that says it is from our relay."""
+        """The first message at or after a sequence whose headers are those of our relay."""
         for _ in range(STEPS):
             message = await self._next(js, sequence)
             if message is None or message.seq is None:
@@ -157,7 +157,7 @@ class Resuming:
                 if not (message.headers or {}).get(LATE):
                     after.strays, after.last_stray = after.strays + 1, sequence
             elif not await self._is_history(mark):
-                after.taken_back.append(mark)
+                after.lost.append(mark)
                 if len(after.names) < MAX_NAMES:
                     after.names.append(f"{(message.headers or {}).get('ce-type')} {mark.event_id}")
         after.unseen = max(0, state.last_seq - sequence)
@@ -176,10 +176,10 @@ def _subject_fits(subject: str, service: str, identity: Identity) -> bool:
 
 
 def _details(after: AfterCommon) -> dict[str, Any]:
-    taken = after.taken_back
+    lost = after.lost
     return {
-        "taken_back": len(taken) + after.unseen,
-        "first": f"{taken[0].epoch}:{taken[0].position}",
-        "last": f"{taken[-1].epoch}:{taken[-1].position}",
+        "taken_back": len(lost) + after.unseen,
+        "first": f"{lost[0].epoch}:{lost[0].position}",
+        "last": f"{lost[-1].epoch}:{lost[-1].position}",
         "events": after.names,
     }

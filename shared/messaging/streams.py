@@ -20,7 +20,7 @@ NAME_IN_USE = 10058
 DUPLICATES_NS = 120_000_000_000
 """Nanoseconds for which a stream detects that a message id is repeated."""
 API_TIMEOUT = 5.0
-"""Seconds."""
+"""Seconds for an answer of JetStream's API."""
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ def message_id(owner: str, epoch: int, position: int) -> str:
 
 
 def filters(owner: str, events: tuple[type[Event], ...]) -> list[str]:
-    """The subjects of these events, whatever their stream and their version.
+    """The subjects of these events, in all streams and versions.
 
     Older versions are upcast. Versions that are newer than this release knows are parked: if they were skipped, they
     would never be handled.

@@ -1,9 +1,9 @@
 """Reading another service's stream: every message, in order and without a gap, through failures of any kind.
 
-Reading is done in rounds. Each round makes an ordered consumer that begins after the service's mark. It has no
-acknowledgements, because the service's own database says what was consumed, and it is not durable, because nothing in
-it must be kept. JetStream numbers its deliveries. A missing number, silence, a lost connection or any other failure
-ends the round, and the next one begins after the last message that came.
+Reading is done in rounds. Each round makes an ordered consumer that begins after the service's checkpoint. It has no
+acknowledgements, because the service's own database has the checkpoint, and it is not durable, because it has no state
+that must be kept. JetStream numbers its deliveries. A missing number, silence, a lost connection or any other failure
+ends the round, and the next one begins after the last message that was received.
 
 Why not FastStream's subscriber: docs/explanation/decisions/0019-faststream-writes-the-document.md.
 """
@@ -30,12 +30,13 @@ from shared.messaging.message_search import locate
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent
 from shared.messaging.streams import stream_name
 from shared.messaging.unreadable import API_TIMEOUT, UnreadableMessage, unreadable
-from shared.stopping import stoppable, unless
+from shared.stopping import run_until, stoppable
 
 CONNECT_WITHIN = 5.0
+"""Seconds for one attempt to connect."""
 INACTIVE_THRESHOLD = 60.0
 """Seconds after which the server deletes an ordered consumer that is not pulled from."""
-TROUBLE = (nats.errors.Error, OSError)
+FAILURES = (nats.errors.Error, OSError)
 
 log = structlog.get_logger()
 
@@ -54,11 +55,11 @@ class SubscriptionSettings:
     """Bytes of all unsettled messages, with those that wait for a retry."""
     pull: PullSettings = field(default_factory=PullSettings)
     give_up_after: float = 10.0
-    """Seconds without an answer from NATS after which this replica gives its lease up."""
+    """Seconds without a reply from NATS after which this replica releases its lease."""
 
 
 class Follower(Protocol):
-    """Receives the messages."""
+    """What a subscription delivers its messages to."""
 
     @property
     def window(self) -> Window:
@@ -123,17 +124,17 @@ class Subscription:
         self._passed_over = 0
 
     async def run(self, follower: Follower) -> None:
-        """Gives every message to the follower, in order, until it is cancelled or raises LostNats."""
-        backoff = Backoff(f"consumer {self.name}", on=(*TROUBLE, NotFoundError), longest=1.0)
+        """Delivers every message to the follower, in order, until it is cancelled or raises LostNats."""
+        backoff = Backoff(f"consumer {self.name}", on=(*FAILURES, NotFoundError), longest=1.0)
         self._passed_over, self._broke = 0, False
-        self._alive()
+        self._note_reply()
         while True:
             try:
                 await stoppable(self._round(follower))
-            except (*TROUBLE, NotFoundError) as error:
+            except (*FAILURES, NotFoundError) as error:
                 self._broke = self._broke or isinstance(error, (Silent, Ended))
                 if isinstance(error, NotFoundError):
-                    self._alive()  # its owner has no stream yet
+                    self._note_reply()  # its owner has no stream yet
                 elif not isinstance(error, Ended):
                     self.trouble = repr(error)
                 if self._now() - self.since > self.settings.give_up_after:
@@ -143,23 +144,23 @@ class Subscription:
     async def _round(self, follower: Follower) -> None:
         lost = asyncio.Event()
         async with connected(self._url, self.name, lost, within=CONNECT_WITHIN, ping_every=SELDOM) as client:
-            await unless(lost, self._consume(client, follower))
+            await run_until(lost, self._consume(client, follower))
         raise Ended("the connection broke")
 
     async def _consume(self, client: Client, follower: Follower) -> None:
         js, stream = client.jetstream(timeout=API_TIMEOUT), stream_name(self.owner)
         info = await js.stream_info(stream)
-        self._alive()
+        self._note_reply()
         if self._broke:
             await self._step_over(client, follower)
             self._broke = False
         start = await self._start(client, js, info, follower)
         with contextlib.suppress(NotFoundError):
             await js.delete_consumer(stream, ordered_name(self.name))
-        made = await js.add_consumer(stream, self._config(start))
-        self._expected, self._sequence, self.pending = 1, start - 1, made.num_pending or 0
+        consumer = await js.add_consumer(stream, self._config(start))
+        self._expected, self._sequence, self.pending = 1, start - 1, consumer.num_pending or 0
         self.rounds += 1
-        self.settled_name = settled_name(self.name, made)
+        self.settled_name = settled_name(self.name, consumer)
         follower.round_started(start - 1)
         log.info("consumer_subscribed", consumer=self.name, start=start, pending=self.pending)
         pull = Pull(
@@ -216,17 +217,17 @@ class Subscription:
         if at.sequence.consumer != self._expected:
             raise Ended(f"delivery {self._expected} is missing: {at.sequence.consumer} came")
         self._expected += 1
-        self._alive()
+        self._note_reply()
         follower.receive(message)
         self._sequence, self.pending = at.sequence.stream, at.num_pending
 
     def _heartbeat(self, last: int) -> None:
-        self._alive()
+        self._note_reply()
         self.pending = 0
         if last >= self._expected:
             raise Ended(f"delivery {self._expected} is missing: the server has made {last}")
 
-    def _alive(self) -> None:
+    def _note_reply(self) -> None:
         self.since, self.trouble = self._now(), None
 
     @staticmethod

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 HEADERS = b"NATS/1.0\r\n"
 API_TIMEOUT = 5.0
+"""Seconds for an answer of JetStream's API."""
 MAX_SEARCHED = 10_000
 """Messages that `first_unreadable` reads at most."""
 NO_MESSAGE = 10037
@@ -47,7 +48,7 @@ class UnreadableMessage(msgspec.Struct, frozen=True):
 
 
 async def first_unreadable(client: Client, stream: str, subject: str, last: int) -> UnreadableMessage | None:
-    """The first one up to the sequence `last`, for a work queue, which holds few messages."""
+    """The first unreadable message up to the sequence `last`. For a work queue, which holds few messages."""
     sequence = 0
     for _ in range(MAX_SEARCHED):
         message = await _next(client, stream, subject, sequence + 1)

@@ -37,7 +37,7 @@ class LocalEvent:
 
     @property
     def position(self) -> int:
-        """In this service's store."""
+        """Its position in this service's store."""
         return self.event.position
 
     @property
@@ -65,7 +65,7 @@ class LocalEvent:
 
 
 def decode(codec: Codec, event: UndecodedEvent) -> RecordedEvent:
-    """Raises one of the store's UNREADABLE."""
+    """The event, in the newest version of its type. Raises one of UNREADABLE."""
     return RecordedEvent(
         event.position,
         event.event_id,
@@ -79,9 +79,9 @@ def decode(codec: Codec, event: UndecodedEvent) -> RecordedEvent:
     )
 
 
-async def read_parked(store: EventStore, wanted: frozenset[str], parked: Parked) -> RecordedEvent | None:
-    """The event of a parked row, from the store; None if its stored tag is not `wanted` any more. Raises Malformed."""
-    if store.codec.knows(parked.type or "") and parked.type not in wanted:
+async def read_parked(store: EventStore, tags: frozenset[str], parked: Parked) -> RecordedEvent | None:
+    """The event of a parked row, from the store; None if its stored type is not in `tags`. Raises Malformed."""
+    if store.codec.knows(parked.type or "") and parked.type not in tags:
         return None
     position = parked.position or 0
     backoff = Backoff(f"parked event {parked.id}", on=(StoreUnavailable,))

@@ -74,8 +74,8 @@ class LostDependency(Exception):  # noqa: N818 - what happened
 class ProcessRunner:
     """Runs one process on the one replica that holds its lease, from its checkpoint on.
 
-    An event that fails is treated as a consumer's: it is retried, then parked; the later events of its stream wait, and
-    those of other streams go on. Operators see it, retry it or discard it in the same way.
+    A failing event is retried, then parked, as a consumer's is: the later events of its stream wait, those of other
+    streams are handled. Operators list, retry and discard it in the same way.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class ProcessRunner:
         self.store, self.process, self._owner = store, process, owner
         self._retries = retries or RetrySettings()
         self._types = frozenset(event_type(event) for event in process.events)
-        wanted = store.codec.stored_tags(self._types)
+        tags = store.codec.stored_tags(self._types)
         self.handler = DeliveryHandler(
-            store, process.name, process.react, partial(read_parked, store, wanted), self._retries
+            store, process.name, process.react, partial(read_parked, store, tags), self._retries
         )
         self._instance = instance or "this replica"
         self._in_flight = self._new_in_flight(Group())
@@ -159,8 +159,8 @@ class ProcessRunner:
         """Takes the store's events in order, when there is room."""
         backoff = Backoff(f"process {self.process.name}", on=(StoreUnavailable,))
         while True:
-            taken, read_to = await backoff.call(self._read)
-            for event in taken:
+            events, read_to = await backoff.call(self._read)
+            for event in events:
                 if self._is_noted(event):
                     self._reacted.set()
                     continue

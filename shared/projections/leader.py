@@ -14,7 +14,7 @@ from shared.eventstore import Batch, EventStore, StoreUnavailable
 from shared.eventstore.connections import TRANSIENT_ERRORS, WORK, connected
 from shared.eventstore.lease import Fenced
 from shared.eventstore.watermarks import HEAD_WATERMARK
-from shared.garbage_collection import collected_seldom
+from shared.garbage_collection import collect_seldom
 from shared.projections import positions
 from shared.projections.catch_up import advance, read
 from shared.projections.failures import Stuck, TableFailed, describe
@@ -22,7 +22,7 @@ from shared.projections.positions import OutdatedPosition
 from shared.projections.projection import WANTED_WATERMARK, Projection, watermark
 from shared.projections.table import Table
 from shared.projections.table_group import Fence, TableGroup
-from shared.stopping import stop, together
+from shared.stopping import run_together, stop
 
 GROUP_BATCH = 1_000
 """Events per transaction of the group. A table that is no more positions behind may join it."""
@@ -74,7 +74,7 @@ class Leader:
             self._connection, self._group = connection, self._new_group(connection, [], 0)
             try:
                 await self._start()
-                await together(self._project(), self._claim_missing())
+                await run_together(self._project(), self._claim_missing())
             finally:
                 await stop(*self._catching_up.values())
                 await self._release_tables()
@@ -242,7 +242,7 @@ class Leader:
             group = self._new_group(connection, [table], await positions.position_of(connection, name), "building")
             while True:
                 goal = self._group.position if self._group.tables else await self._store.head()
-                with collected_seldom():
+                with collect_seldom():
                     await advance(self._store, group, goal, progress=lambda at, _: self._advance_watermark(name, at))
                 self._check_generation()
                 if self._group.position - group.position <= GROUP_BATCH:

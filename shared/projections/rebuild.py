@@ -20,7 +20,7 @@ from psycopg import sql
 from shared.backoff import Backoff
 from shared.eventstore import EventStore
 from shared.eventstore.connections import WORK, connected
-from shared.garbage_collection import collected_seldom
+from shared.garbage_collection import collect_seldom
 from shared.projections import positions
 from shared.projections.catch_up import BATCH, Progress, advance
 from shared.projections.comparison import compare
@@ -92,7 +92,7 @@ async def rebuild(
         _only_rebuild(connection, name),
     ):
         await connection.execute(SET_COMMIT_ASYNC)
-        with collected_seldom():
+        with collect_seldom():
             group = await _open(connection, projection, name, fresh=fresh)
             resumed_at, events = group.position, 0
             # Not further than the live table: after the swap, the projector continues from the live table's position.

@@ -1,4 +1,4 @@
-"""The frame that every service with a store runs in."""
+"""What every service with a store runs on: its settings, its definition, its loops and its HTTP server."""
 
 from typing import TYPE_CHECKING
 

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class CoreTaskEnded(RuntimeError):  # noqa: N818 - what happened, and to which
-    """A core task ended, though nobody stopped it."""
+    """A core task ended, but should run until it is stopped."""
 
 
 async def until_one_ends(tasks: "Mapping[str, asyncio.Task[Any]]") -> NoReturn:
@@ -31,10 +31,10 @@ async def until_one_ends(tasks: "Mapping[str, asyncio.Task[Any]]") -> NoReturn:
     error = None if task.cancelled() else task.exception()
     how = f"raised {error!r}" if error else "was cancelled" if task.cancelled() else "returned"
     log.critical("core_task_ended", task=name, how=how, exc_info=error)
-    raise CoreTaskEnded(f"{name} {how}, though nobody stopped it") from error
+    raise CoreTaskEnded(f"{name} {how}, but should run until it is stopped") from error
 
 
-def end_for_certain() -> None:
+def exit_after_timeout() -> None:
     """Exits the process after END_SECONDS, even if something hangs."""
     timer = threading.Timer(END_SECONDS, os._exit, (EXIT_CODE,))
     timer.daemon = True
@@ -45,5 +45,5 @@ def end_process(core: "asyncio.Task[NoReturn]") -> None:
     """A callback of `until_one_ends` for a process whose server stops by SIGTERM only."""
     if not core.cancelled():
         core.exception()  # logged already
-        end_for_certain()
+        exit_after_timeout()
         signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How far a service's history, its read tables and its consumers are, for `shared.http.positions`."""
+"""How far a service's history, its read tables and its consumers have come, for `shared.http.positions`."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from shared.contracts.problem import Detail, invalid
 from shared.eventstore import EventStore
 from shared.eventstore.watermarks import HEAD_WATERMARK
 from shared.http.positions import HEADER, WAIT_SECONDS, Position
-from shared.messaging.arrivals import NOWHERE, Arrivals, Place
+from shared.messaging.arrivals import BEFORE_FIRST, Arrivals, EpochPosition
 from shared.projections import Projector
 
 
@@ -18,7 +18,7 @@ class ServiceHistory:
     store: EventStore
     projector: Projector
     arrivals: Arrivals
-    _shown: dict[str, Place] = field(default_factory=dict)
+    _shown: dict[str, EpochPosition] = field(default_factory=dict)
     """By service, up to where its events are known to be shown here."""
     _answered: tuple[int, int] = (0, 0)
     """The generation of the store, and the highest position with which this process has answered a write in it."""
@@ -33,7 +33,7 @@ class ServiceHistory:
         Raises VALIDATION_FAILED for a position that was never recorded.
         """
         if position.epoch < self.store.epochs.of(position.number):
-            return True  # a restore has taken it back: there is nothing to wait for
+            return True  # a restore has removed it, so no event will come
         if await self.projector.caught_up(position.number, within, despite_failed=True):
             return True
         # Checked after the wait, by which a restore of the store was detected if there was one.
@@ -68,7 +68,7 @@ class ServiceHistory:
     async def wait_until_arrived(self, position: Position, within: float) -> bool:
         """See `History.wait_until_arrived`: consumers have handled the events, and tables show the results."""
         place = (position.epoch, position.number)
-        if self._shown.get(position.service, NOWHERE) >= place:
+        if self._shown.get(position.service, BEFORE_FIRST) >= place:
             return True
         loop = asyncio.get_running_loop()
         until = loop.time() + within
@@ -76,7 +76,7 @@ class ServiceHistory:
             return False
         if not await self._shows_all(max(until - loop.time(), 0.1)):
             return False
-        self._shown[position.service] = max(self._shown.get(position.service, NOWHERE), place)
+        self._shown[position.service] = max(self._shown.get(position.service, BEFORE_FIRST), place)
         return True
 
     async def first_behind(self, services: Iterable[str], within: float) -> str | None:

@@ -19,7 +19,7 @@ from shared.http.idempotency import command_contexts
 from shared.http.server import Server
 from shared.messaging import ConsumerRunner, Relay, StreamLimits
 from shared.processes import ProcessRunner
-from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, end_for_certain, until_one_ends
+from shared.runtime.core_tasks import EXIT_CODE, CoreTaskEnded, exit_after_timeout, until_one_ends
 from shared.runtime.delayed_start import wait_for_start
 from shared.runtime.health import (
     NatsProbe,
@@ -58,7 +58,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> AsyncIterator[Running]:
-    """Everything but the HTTP server: loops run until the block ends."""
+    """A service without its HTTP server: its loops run until the block ends."""
     async with opened(definition, settings) as runtime:
         parts = await build(runtime)
         runtime.history.arrivals.watch(parts.consumers)
@@ -134,7 +134,7 @@ async def serve(definition: ServiceDefinition, settings: ServiceSettings, build:
         http = asyncio.create_task(server.serve())
         await asyncio.wait((http, service.core), return_when=asyncio.FIRST_COMPLETED)
         if service.core.done():
-            end_for_certain()
+            exit_after_timeout()
         server.stop()
         await http
         if service.core.done():
@@ -155,7 +155,7 @@ def main(definition: ServiceDefinition, settings: type[S], build: Build, argv: S
 
 
 def run_service(definition: ServiceDefinition, settings: ServiceSettings, build: Build) -> None:
-    """Logging, tracing and the event loop around `serve`."""
+    """Sets up logging and tracing, and runs `serve`. Exits with EXIT_CODE if a core task ends."""
     configure_logging(service=definition.name, instance=settings.service_instance, level=settings.log_level)
     tracing = setup_tracing(service=definition.name, instance=settings.service_instance)
     collect_for_serving()

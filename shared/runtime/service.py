@@ -1,4 +1,4 @@
-"""What a service is made of: its definition, its runtime (store, read tables, clock), and the parts that it adds."""
+"""The elements of a service: its definition, its runtime (store, read tables, clock), and the parts that it adds."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ class ServiceDefinition:
     deciders: tuple[Decider[Any], ...]
     projections: tuple[Projection[Any], ...] = ()
     tables_rest: float = REST
-    """Seconds between two transactions of the read tables while nobody waits for them; 0 where they are followed."""
+    """Seconds between two transactions of the read tables while no request waits for them; 0 if streams follow them."""
     migrations: Path | None = None
     """Folder of the service's own numbered SQL files, if it has any."""
     upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
@@ -54,14 +54,14 @@ class ServiceDefinition:
         return Codec(self.events, upcasters=self.upcasters)
 
     def schemas(self) -> list[Schema]:
-        """Of its database, but for the read tables."""
+        """The schemas of its database, without its read tables."""
         own = [Schema(self.name, self.migrations)] if self.migrations else []
         return [STORE, MESSAGING, PROJECTIONS, *own]
 
 
 @dataclass
 class Runtime:
-    """What a service's parts are built with. Clock and ids come from here, so that tests can replace them."""
+    """What a service's parts are built from. It has the clock and makes ids, so that tests can replace both."""
 
     definition: ServiceDefinition
     settings: ServiceSettings
@@ -108,7 +108,7 @@ Build = Callable[[Runtime], Awaitable[Parts]]
 
 @contextlib.asynccontextmanager
 async def opened(definition: ServiceDefinition, settings: ServiceSettings) -> AsyncIterator[Runtime]:
-    """The store and its read tables, migrated and open; waits for PostgreSQL as long as it takes."""
+    """The store and its read tables, migrated and open. Waits for PostgreSQL without a bound."""
     await _until_migrated(definition, settings)
     async with EventStore.open(settings.database_url, definition.codec(), instance=settings.service_instance) as store:
         projector = Projector(

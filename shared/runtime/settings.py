@@ -21,7 +21,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int = 8000
     """The port that the HTTP server listens on."""
     public_url: str = "http://127.0.0.1:8000"
-    """Where clients reach the edge: the beginning of every link that is handed out."""
+    """The edge's address for clients: the beginning of all URLs in responses."""
     auth_jwks_url: str
     """JWKS URL of the issuer of users' tokens."""
     auth_issuer: str = "emprops"
@@ -31,7 +31,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_stream_replicas: int | None = None
     """Replicas of this service's stream of events in a NATS cluster. If not set, the stream is left as it is."""
     nats_stream_max_age: float | None = None
-    """Seconds for which NATS keeps an event; 0: for ever. If not set, the stream is left as it is."""
+    """Seconds for which NATS keeps an event; 0: without a bound. If not set, the stream is left as it is."""
     nats_stream_max_bytes: int | None = None
     """Bytes that the stream may have; -1: no bound. If not set, the stream is left as it is."""
     log_level: str = "info"
@@ -50,9 +50,11 @@ def from_environment(settings: type[T], environ: Mapping[str, str] | None = None
     fields = msgspec.structs.fields(settings)
     missing = [field.name.upper() for field in fields if field.required and field.name.upper() not in environ]
     if missing:
-        raise SettingsError(f"set {', '.join(missing)} in the environment")
-    given = {field.name: environ[field.name.upper()] for field in fields if field.name.upper() in environ}
+        raise SettingsError(
+            f"set {', '.join(missing)} in the environment: {'it has' if len(missing) == 1 else 'they have'} no default"
+        )
+    values = {field.name: environ[field.name.upper()] for field in fields if field.name.upper() in environ}
     try:
-        return msgspec.convert(given, settings, strict=False)
+        return msgspec.convert(values, settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"the environment is wrong: {error}") from error
+        raise SettingsError(f"a setting in the environment has the wrong form: {error}") from error

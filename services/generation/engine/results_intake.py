@@ -37,7 +37,7 @@ from shared.messaging.connection import SELDOM, connected
 from shared.messaging.pulling import Ended, Pull, PullSettings, Silent, size_of
 from shared.messaging.unreadable import first_unreadable
 from shared.progress import Progress
-from shared.stopping import Group, stoppable, unless
+from shared.stopping import Group, run_until, stoppable
 
 MAX_CONCURRENT = 256
 """Results that one process handles at a time: concurrent ones share an append."""
@@ -99,7 +99,7 @@ class ResultsIntake:
         async with connected(
             self._broker.url, "generation-results", is_lost, within=ACK_TIMEOUT, ping_every=SELDOM
         ) as client:
-            await unless(is_lost, self._pull(client, tasks))
+            await run_until(is_lost, self._pull(client, tasks))
         raise Ended("the connection broke")
 
     async def _pull(self, client: Client, tasks: Group) -> None:

@@ -45,7 +45,7 @@ async def test_malformed_messages_are_parked_at_once(owner: EventStore, service:
             merged = good_headers | fresh | names | {name.replace("_", "-"): value for name, value in changes.items()}
             return {name: value for name, value in merged.items() if value is not None}
 
-        stray = "not of the owner's relay:"
+        stray = "not from the owner's relay:"
         nobody: list[tuple[bytes, dict[str, str] | None, str]] = [
             (b"", None, f"{stray} ce-id and ce-subject must be UUIDs"),
             (secrets.token_bytes(50), None, f"{stray} ce-id and ce-subject must be UUIDs"),

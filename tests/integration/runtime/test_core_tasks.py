@@ -74,7 +74,7 @@ async def test_whichever_ends_ends_the_service(settings: GenerationSettings, cap
         async with running(SERVICE, settings, build) as service:
             tasks_of(service)[name].cancel()
             async with asyncio.timeout(PATIENCE):
-                with pytest.raises(CoreTaskEnded, match=f"^{name} was cancelled, though nobody stopped it$"):
+                with pytest.raises(CoreTaskEnded, match=f"^{name} was cancelled, but should run until it is stopped$"):
                     await service.core
 
 
@@ -92,7 +92,7 @@ async def test_a_task_may_end_in_three_ways() -> None:
 
     for work, how in ((returns, "returned"), (raises, r"raised ZeroDivisionError\('one'\)")):
         tasks = {"other": asyncio.create_task(stays()), "it": asyncio.create_task(work())}
-        with pytest.raises(CoreTaskEnded, match=f"it {how}, though nobody stopped it"):
+        with pytest.raises(CoreTaskEnded, match=f"it {how}, but should run until it is stopped"):
             await until_one_ends(tasks)
         tasks["other"].cancel()
 
@@ -189,7 +189,7 @@ HANGS = """
 import sys, time
 import shared.runtime.core_tasks as core
 core.END_SECONDS = 0.5
-core.end_for_certain()
+core.exit_after_timeout()
 time.sleep(600)
 """
 

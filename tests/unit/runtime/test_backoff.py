@@ -106,7 +106,7 @@ async def test_a_loop_goes_on_after_success_and_after_failure():
         if await work() == 6:
             enough.set()
 
-    loop = asyncio.create_task(quick().forever(round_))
+    loop = asyncio.create_task(quick().repeat(round_))
     await asyncio.wait_for(enough.wait(), PATIENCE)
     loop.cancel()
     await asyncio.wait([loop])
@@ -115,7 +115,7 @@ async def test_a_loop_goes_on_after_success_and_after_failure():
 
 async def test_a_pause_is_cancelled_at_once():
     backoff = Backoff("work", on=(OSError,), first=60, longest=60)
-    for waiting in (backoff.call(Work(1)), backoff.forever(Work(1)), backoff.pause(OSError("away"))):
+    for waiting in (backoff.call(Work(1)), backoff.repeat(Work(1)), backoff.pause(OSError("away"))):
         task = asyncio.create_task(waiting)
         await asyncio.sleep(0.01)
         task.cancel()

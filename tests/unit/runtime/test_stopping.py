@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
-from shared.stopping import EndedError, Group, stop, stoppable, together, unless
+from shared.stopping import EndedError, Group, run_together, run_until, stop, stoppable
 from tests.support.patience import PATIENCE
 
 
@@ -101,20 +101,20 @@ async def test_work_ends_when_the_event_comes():
     """What the work raises by itself comes through."""
     event = asyncio.Event()
     asyncio.get_running_loop().call_soon(event.set)
-    await asyncio.wait_for(unless(event, deaf(0)), PATIENCE)
+    await asyncio.wait_for(run_until(event, deaf(0)), PATIENCE)
 
     async def broken() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await unless(asyncio.Event(), broken())
+        await run_until(asyncio.Event(), broken())
 
 
 async def test_unless_leaves_no_task_behind(monkeypatch):
     """Cancelled while its work still loses cancellations."""
     monkeypatch.setattr("shared.stopping.PATIENCE", 0.01)
     before = asyncio.all_tasks()
-    [task] = await started(unless(asyncio.Event(), deaf(3)))
+    [task] = await started(run_until(asyncio.Event(), deaf(3)))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.sleep(0)
@@ -233,12 +233,12 @@ async def test_loops_that_run_together_end_together(ends, error):
         await asyncio.Event().wait()
 
     with pytest.raises(error):
-        await together(stays(), ends(), stays())
+        await run_together(stays(), ends(), stays())
     assert len(others) == 2
     assert all(each.cancelled() for each in others)
 
 
 async def test_loops_that_run_together_are_cancelled_together():
-    [task] = await started(together(deaf(0), deaf(0)))
+    [task] = await started(run_together(deaf(0), deaf(0)))
     await stop(task)
     assert task.cancelled()
