@@ -15,14 +15,14 @@ from rich.console import Console
 
 from benchmarks.ground import Ground, ground
 from benchmarks.measure import Failure, Figure, machine
-from benchmarks.rows import GROWTH, ROWS, Row, UnknownRow, chosen
+from benchmarks.rows import GROWTH, ROWS, Row, UnknownRow, select_rows
 from benchmarks.table import table
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure]]:
-    """Measures the rows in turn. One that fails is reported with the figures that it has; the others go on."""
+    """Measures the rows in turn. A row that fails is reported with the figures that it has; the others are measured."""
     figures: list[Figure] = []
     failures: list[Failure] = []
     for row in rows:
@@ -31,7 +31,7 @@ def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure
         try:
             for figure in row.run(on):
                 figures.append(figure)  # noqa: PERF402 - those before an error are kept
-        except Exception as error:  # noqa: BLE001 - whatever a row may fail with
+        except Exception as error:  # noqa: BLE001 - any error fails only its row
             traceback.print_exc()
             failures.append(Failure(row.name, sentence(error)))
         on.say(f"    {time.monotonic() - began:.0f} s")
@@ -39,7 +39,7 @@ def measure(rows: Sequence[Row], on: Ground) -> tuple[list[Figure], list[Failure
 
 
 def sentence(error: BaseException) -> str:
-    """What went wrong: of several errors the first."""
+    """The error as a sentence; of a group, its first error."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"
@@ -57,7 +57,7 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(stderr=arguments.json, width=160 if not sys.stdout.isatty() else None)
     try:
-        rows = chosen(arguments.row, GROWTH if arguments.growth else ROWS)
+        rows = select_rows(arguments.row, GROWTH if arguments.growth else ROWS)
     except UnknownRow as unknown:
         parser.error(str(unknown))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
@@ -71,18 +71,20 @@ def main() -> int:
     result = {
         "at": began.isoformat(timespec="seconds"),
         "machine": about,
-        "figures": [{**msgspec.to_builtins(each), "ratio": each.ratio, "holds": each.holds} for each in figures],
+        "figures": [
+            {**msgspec.to_builtins(figure), "ratio": figure.ratio, "holds": figure.holds} for figure in figures
+        ],
         "failures": failures,
     }
     encoded = msgspec.json.format(msgspec.json.encode(result), indent=2)
     RESULTS.mkdir(exist_ok=True)
-    written = RESULTS / ("growth.json" if arguments.growth else "latest.json")
-    written.write_bytes(encoded)
+    file = RESULTS / ("growth.json" if arguments.growth else "latest.json")
+    file.write_bytes(encoded)
     if arguments.json:
         print(encoded.decode())
     else:
         console.print(table(figures, failures, about))
-        console.print(f"JSON: {written}", style="dim")
+        console.print(f"JSON: {file}", style="dim")
     return 0 if not failures and all(figure.holds for figure in figures) else 1
 
 

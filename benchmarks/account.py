@@ -1,4 +1,4 @@
-"""ACCOUNT: what a command on an account costs that has had 100,000 grants and holds, beside one that has had 100."""
+"""ACCOUNT: the cost of a command on an account that has had 100,000 grants and holds, beside one that has had 100."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ FOLLOWED_WITHIN = 300.0
 
 
 def history(user: UUID, entries: int) -> Iterator[Event]:
-    """So many grants and holds, half of each: every grant is spent by a hold; and one grant of which nothing is."""
+    """`entries` grants and holds, half of each: a hold spends each grant; then one grant that is not spent."""
     for _ in range(entries // 2):
         grant, job = uuid4(), uuid4()
         spent = [Allocation(grant, AMOUNT)]
@@ -40,8 +40,8 @@ def history(user: UUID, entries: int) -> Iterator[Event]:
     yield CreditsGranted(uuid4(), user, AMOUNT * COMMANDS * 2, "bench", 100, None, None)
 
 
-async def recorded(store: EventStore, user: UUID, entries: int) -> int:
-    """The position of the last one."""
+async def record(store: EventStore, user: UUID, entries: int) -> int:
+    """Records such a history; returns its last position."""
     events, position = list(history(user, entries)), 0
     for start in range(0, len(events), PAGE):
         append = StreamAppend(user, start, events[start : start + PAGE])
@@ -52,13 +52,13 @@ async def recorded(store: EventStore, user: UUID, entries: int) -> int:
 @dataclass
 class Cost:
     command: float
-    """Of one command, p50 of a hold and its capture; in milliseconds."""
+    """Milliseconds of one command: p50 of holds and captures."""
     first: float
-    """Of reading and folding the whole history, as a process does that finds no snapshot; in milliseconds."""
+    """Milliseconds to read and fold the whole history without a snapshot."""
     snapshot: int
     """Bytes of the state as JSON."""
     fold: float
-    """CPU per event of folding the whole history, in microseconds."""
+    """Microseconds of CPU per event to fold the whole history."""
 
 
 async def cost(store: EventStore, user: UUID) -> Cost:
@@ -77,7 +77,7 @@ async def cost(store: EventStore, user: UUID) -> Cost:
         job, now = uuid4(), datetime.now(UTC)
         times.append(await carry_out(PlaceHold(user, job, AMOUNT, now)))
         times.append(await carry_out(CaptureHold(user, job, AMOUNT, now)))
-    events = [each.event for each in await store.read_stream(user)]
+    events = [recorded.event for recorded in await store.read_stream(user)]
     state, began = Account(), time.process_time()
     for event in events:
         state = evolve(state, event)
@@ -85,7 +85,7 @@ async def cost(store: EventStore, user: UUID) -> Cost:
     return Cost(percentile(times, 0.5), first, len(encode_state(state)), fold)
 
 
-async def measured(dsn: str, entries: list[int]) -> list[Cost]:
+async def measure(dsn: str, entries: list[int]) -> list[Cost]:
     for schema in SERVICE.schemas():
         await migrate(dsn, schema)
     users = [uuid4() for _ in entries]
@@ -95,7 +95,7 @@ async def measured(dsn: str, entries: list[int]) -> list[Cost]:
         following = asyncio.create_task(projector.run())
         try:
             for user, count in zip(users, entries, strict=True):
-                last = await recorded(store, user, count)
+                last = await record(store, user, count)
             async with asyncio.timeout(FOLLOWED_WITHIN):
                 while not await projector.caught_up(last):
                     pass
@@ -107,7 +107,7 @@ async def measured(dsn: str, entries: list[int]) -> list[Cost]:
 
 def run(ground: Ground) -> Iterator[Figure]:
     many = ground.size(MANY, 2_000)
-    few_cost, many_cost = uvloop.run(measured(ground.database("account"), [FEW, many]))
+    few_cost, many_cost = uvloop.run(measure(ground.database("account"), [FEW, many]))
     what, peer = f"an account that has had {many:,} grants and holds", f"one that has had {FEW}"
     note = f"its history read without a snapshot: {many_cost.first:,.1f} ms, peer {few_cost.first:,.1f} ms"
     yield Figure(

@@ -1,4 +1,4 @@
-"""What processes and databases have used, by their own accounting."""
+"""CPU, memory and commits, as the kernel and PostgreSQL count them."""
 
 import contextlib
 import time
@@ -11,12 +11,12 @@ import psycopg
 from tests.support.running_set import RunningSet
 
 STATISTICS_SECONDS = 11.0
-"""A PostgreSQL session that has come to rest tells what it did after 10 s at the latest (PGSTAT_IDLE_INTERVAL)."""
+"""Seconds to wait for statistics: an idle PostgreSQL session reports them after 10 s at most (PGSTAT_IDLE_INTERVAL)."""
 CATCH_UP_SECONDS = 120.0
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all that it started, as they are now."""
+    """A process and its descendants; empty if it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
@@ -24,9 +24,9 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """Of these processes and all that they started; those that ended are in their parents' account."""
+    """CPU of these processes and their descendants; that of ended ones is counted for their parents."""
     total = 0.0
-    for process in (each for pid in pids for each in tree(pid)):
+    for process in (member for pid in pids for member in tree(pid)):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
@@ -34,9 +34,9 @@ def cpu_seconds(*pids: int) -> float:
 
 
 def resident_mib(*pids: int) -> float:
-    """Memory, with what several processes share counted once (PSS)."""
+    """Memory of these processes and their descendants in MiB; shared pages count once (PSS)."""
     total = 0
-    for process in (each for pid in pids for each in tree(pid)):
+    for process in (member for pid in pids for member in tree(pid)):
         with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_full_info().pss
     return total / 2**20
@@ -68,21 +68,21 @@ def supervisor(running: RunningSet) -> int:
 
 
 def commits(postgres_url: str, databases: Iterable[str]) -> dict[str, int]:
-    """Transactions committed since the databases were made, those that only read among them."""
+    """Transactions committed since the databases were created, read-only ones included."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        found = connection.execute(
+        cursor = connection.execute(
             "select datname, xact_commit from pg_stat_database where datname = any(%s)", (list(databases),)
         )
-        return dict(found.fetchall())
+        return dict(cursor.fetchall())
 
 
 def database_url(running: RunningSet, service: str) -> str:
     return running.file.services[service].database_url
 
 
-UNREAD = """
+COUNT_UNREAD = """
 select coalesce((select max(position) from events), 0) - coalesce((select min(position) from read_tables), 0)"""
-ADOPTED = "select count(*) from events where position > %s and type like 'collection_adopted%%'"
+COUNT_ADOPTED = "select count(*) from events where position > %s and type like 'collection_adopted%%'"
 SELECT_LAST_POSITION = "select coalesce(max(position), 0) from events"
 
 
@@ -93,9 +93,9 @@ def head(dsn: str) -> int:
 
 
 def until_adopted(running: RunningSet, since: int, created: int) -> float:
-    """Waits until generation has adopted so many collections since its position; the seconds that it took.
+    """Waits until generation has adopted `created` collections after its position `since`; returns the seconds.
 
-    Then all that follows a creation is done: collections' read tables and relay are ahead of it.
+    Then all work of these creations is done, since collections' read tables and relay come before it.
     """
     began = time.perf_counter()
     with (
@@ -103,8 +103,8 @@ def until_adopted(running: RunningSet, since: int, created: int) -> float:
         psycopg.connect(database_url(running, "collections"), autocommit=True) as collections,
     ):
         while True:
-            (adopted,) = generation.execute(ADOPTED, (since,)).fetchone() or (0,)
-            (unread,) = collections.execute(UNREAD).fetchone() or (0,)
+            (adopted,) = generation.execute(COUNT_ADOPTED, (since,)).fetchone() or (0,)
+            (unread,) = collections.execute(COUNT_UNREAD).fetchone() or (0,)
             took = time.perf_counter() - began
             if adopted >= created and unread <= 0:
                 return took

@@ -1,4 +1,4 @@
-"""The same requests to the collections service, to it through the edge, and to the Express peer, in turns."""
+"""The same requests to the collections service, directly and through the edge, and to the Express peer, in turns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,27 +32,27 @@ class Contest:
     def __post_init__(self) -> None:
         tokens = [self.running.token(uuid4(), ttl=24 * 3600) for _ in self.users]
         bearer = [{"Authorization": f"Bearer {token}"} for token in tokens]
-        named = [{"x-user": user} for user in self.users]
+        plain = [{"x-user": user} for user in self.users]
         self.urls = {
             "service": self.running.file.services["collections"].urls[0],
             "edge": self.running.url,
             "peer": self.peer.url,
         }
-        self.headers = {"service": bearer, "edge": bearer, "peer": named}
+        self.headers = {"service": bearer, "edge": bearer, "peer": plain}
 
     def create(self, name: str, seconds: float, connections: int = CONNECTIONS) -> Loaded:
-        headers = self.headers[name][:connections]
-        requests = [request("POST", self.urls[name], "/projects/collections", BODY, each) for each in headers]
+        all_headers = self.headers[name][:connections]
+        requests = [request("POST", self.urls[name], "/projects/collections", BODY, headers) for headers in all_headers]
         return uvloop.run(load(self.urls[name], requests, 201, seconds))
 
     def read(self, name: str, collection_ids: list[str], seconds: float) -> Loaded:
         requests = [
-            request("GET", self.urls[name], f"/collections/{each}", None, headers)
-            for each, headers in zip(collection_ids, self.headers[name], strict=True)
+            request("GET", self.urls[name], f"/collections/{collection_id}", None, headers)
+            for collection_id, headers in zip(collection_ids, self.headers[name], strict=True)
         ]
         return uvloop.run(load(self.urls[name], requests, 200, seconds))
 
-    def one_each(self, name: str) -> list[str]:
+    def create_one_each(self, name: str) -> list[str]:
         """Ids of a new collection for each user."""
 
         async def make() -> list[str]:
@@ -64,8 +64,8 @@ class Contest:
 
         return uvloop.run(make())
 
-    def followed(self, name: str, seconds: float, connections: int) -> tuple[Loaded, accounting.Used, float]:
-        """Creates, and waits until all followers have followed: with the CPU of both, and the seconds of the wait."""
+    def create_and_follow(self, name: str, seconds: float, connections: int) -> tuple[Loaded, accounting.Used, float]:
+        """Creates collections, and waits for all followers; returns also the CPU used, and the seconds of the wait."""
         if name == "peer":
             with accounting.using(*self.peer_pids) as used:
                 loaded = self.create(name, seconds, connections)
@@ -79,6 +79,6 @@ class Contest:
 
 @contextmanager
 def contest(ground: Ground, running: RunningSet | None = None) -> Iterator[Contest]:
-    """On a set of its own, or on the one that rows share."""
+    """A contest on `running`, or on the set that rows share."""
     with crud_peer(ground.database("express"), ground.directory) as peer:
         yield Contest(running or ground.running, peer, (peer.pid, ground.postgres_pid))

@@ -1,4 +1,4 @@
-"""What rows stand on: servers, a running set and a folder, each started when the first row asks for it."""
+"""What rows run on: servers, a running set and a folder, each started when a row first needs it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ N = TypeVar("N", int, float)
 class Ground:
     """`quick`: small sizes that show only whether a row works; its figures mean nothing.
 
-    `rows`: of LOCKS, when given.
+    `rows`: rows of the read table of LOCKS; None for the default.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class Ground:
 
     @cached_property
     def postgres(self) -> PostgresServer:
-        """Beside the set's own; with fsync, as that one."""
+        """A server beside that of the set; with fsync, as that one."""
         return self._stack.enter_context(servers.postgres(self.directory))
 
     @property
     def postgres_pid(self) -> int:
-        """Of the server that all its sessions belong to."""
+        """The pid of the postmaster, the parent of all its sessions."""
         return int((self.postgres.directory / "postmaster.pid").read_text().split()[0])
 
     @cached_property
@@ -50,7 +50,7 @@ class Ground:
         return self._stack.enter_context(servers.nats(self.directory))
 
     def database(self, name: str) -> str:
-        """The DSN of an empty one."""
+        """The DSN of an empty database."""
         return servers.database(self.postgres, name)
 
     @cached_property

@@ -27,12 +27,12 @@ SIZES = (10_000, 1_000_000, 5_000_000)
 QUICK_SIZES = (1_000, 5_000, 20_000)
 LEAST = 0.8
 GROWING = ("collections", "generation")
-COUNT = "select count(*) from events"
-ADD = """
+COUNT_EVENTS = "select count(*) from events"
+INSERT_EVENTS = """
 insert into events (event_id, stream_id, version, type, data, metadata)
 select gen_random_uuid(), gen_random_uuid(), 1, type, data, metadata
 from (select * from events order by octet_length(data) limit 1) as smallest, generate_series(1, %s)"""
-HANDLED = (
+MARK_AS_HANDLED = (
     "update read_tables set position = (select max(position) from events)",
     "update checkpoints set position = (select max(position) from events)",
     "vacuum analyze events",
@@ -69,8 +69,8 @@ def rebuilding(ground: Ground) -> Iterator[Figure]:
         p4_rebuild.fill(dsn, size)
         for what, projection in zip(rates, (p4_rebuild.ENTRIES, p4_rebuild.ACCOUNTS), strict=True):
             rates[what][size] = uvloop.run(p4_rebuild.ours(dsn, projection))[0]
-    for what, found in rates.items():
-        yield from beside_the_first("P4", f"read table rebuilt, {what}", "events/s", found)
+    for what, rates_by_size in rates.items():
+        yield from beside_the_first("P4", f"read table rebuilt, {what}", "events/s", rates_by_size)
 
 
 def serving(ground: Ground) -> Iterator[Figure]:
@@ -95,23 +95,25 @@ def serving(ground: Ground) -> Iterator[Figure]:
 def create_and_generate(ground: Ground, running: RunningSet, *, quick: bool) -> tuple[float, float]:
     """Collections and steps per second."""
     generations = 30 if quick else 1_000
-    with contest(ground, running) as made:
-        made.followed("service", 0.3 if quick else 2.0, CONNECTIONS)
-        loads = [made.followed("service", 0.5 if quick else 4.0, CONNECTIONS)[0] for _ in range(1 if quick else 3)]
+    with contest(ground, running) as match:
+        match.create_and_follow("service", 0.3 if quick else 2.0, CONNECTIONS)
+        loads = [
+            match.create_and_follow("service", 0.5 if quick else 4.0, CONNECTIONS)[0] for _ in range(1 if quick else 3)
+        ]
     shop = Workshop(running)
     with noop_worker(shop.nats_url, SERVICE) as go:
         go()
-        done = uvloop.run(p5_jobs.many(shop, generations))
-    return median([each.rate for each in loads]), generations * p5_jobs.STEPS / done.seconds
+        job = uvloop.run(p5_jobs.many(shop, generations))
+    return median([load.rate for load in loads]), generations * p5_jobs.STEPS / job.seconds
 
 
 async def grow(data: Path, size: int) -> None:
-    """A stopped set's stores to so many events."""
+    """Grows the stores of a stopped set to `size` events each."""
     async with servers.of_set(data):
-        made = load_set(data)
-        client = await nats.connect(made.nats_url)
+        file = load_set(data)
+        client = await nats.connect(file.nats_url)
         for service in GROWING:
-            await asyncio.to_thread(add_events, made.services[service].database_url, size)
+            await asyncio.to_thread(add_events, file.services[service].database_url, size)
             # What is no longer in the stream need not be published: the relay goes on from its checkpoint.
             await client.jetstream().purge_stream(stream_name(service))
         await client.close()
@@ -119,7 +121,7 @@ async def grow(data: Path, size: int) -> None:
 
 def add_events(dsn: str, size: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        (there,) = connection.execute(COUNT).fetchone() or (0,)
-        connection.execute(ADD, (max(0, size - there),))
-        for statement in HANDLED:
+        (count,) = connection.execute(COUNT_EVENTS).fetchone() or (0,)
+        connection.execute(INSERT_EVENTS, (max(0, size - count),))
+        for statement in MARK_AS_HANDLED:
             connection.execute(statement.encode())

@@ -1,6 +1,6 @@
-"""Requests over so many connections, as fast as they are answered: a client that costs little beside the server.
+"""Sends requests over many connections, as fast as they are answered, with little CPU beside the server.
 
-HTTP/1.1 with keep-alive, one request at a time on each connection, and of answers no more than where they end.
+HTTP/1.1 with keep-alive, one request at a time on each connection. Of an answer, only its status and its end are read.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ PATIENCE = 30.0
 
 @dataclass
 class Loaded:
-    """What came of it: the latencies in seconds of what was answered as expected, and how many were not."""
+    """The results: latencies in seconds of the expected answers, and counts of all statuses."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -61,7 +61,7 @@ def request(method: str, url: str, path: str, body: Any = None, headers: Mapping
 
 
 def answer_end(received: bytes) -> int | None:
-    """Where the answer that `received` begins with ends; None while a part of it is missing."""
+    """The end of the first answer in `received`; None while a part of it is missing."""
     head = received.find(b"\r\n\r\n")
     if head < 0:
         return None
@@ -125,17 +125,17 @@ class _Connection(asyncio.Protocol):
 
 
 async def load(url: str, requests: Sequence[bytes], expected: int, seconds: float) -> Loaded:
-    """Each of the requests on a connection of its own. Raises RuntimeError when more than one in a hundred failed."""
+    """Repeats each request on its own connection for `seconds`. Raises RuntimeError if more than 1 % fail."""
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
     loaded = Loaded()
     began = time.perf_counter()
 
-    async def keep(each: bytes) -> None:
+    async def keep(request_bytes: bytes) -> None:
         again = True
         while again:
             _, connection = await loop.create_connection(
-                lambda: _Connection(each, expected, began + seconds, loaded), address.hostname, address.port
+                lambda: _Connection(request_bytes, expected, began + seconds, loaded), address.hostname, address.port
             )
             again = await asyncio.wait_for(connection.ended, seconds + PATIENCE)
 

@@ -27,9 +27,9 @@ def run(ground: Ground) -> Iterator[Figure]:
     url, path = shop.running.file.services["generation"].urls[0], f"/jobs/{job.id}"
     headers = {"Authorization": f"Bearer {shop.running.token(job.user)}"}
     received = uvloop.run(size(url + path, headers))
-    asked = request("GET", url, path, None, headers)
-    uvloop.run(load(url, [asked], 200, ground.size(1.0, 0.3)))
-    loaded = uvloop.run(load(url, [asked], 200, ground.size(4.0, 1.0)))
+    page = request("GET", url, path, None, headers)
+    uvloop.run(load(url, [page], 200, ground.size(1.0, 0.3)))
+    loaded = uvloop.run(load(url, [page], 200, ground.size(4.0, 1.0)))
     what = f"GET /jobs/{{id}} of {size_of_large(ground):,} generations, its first page"
     yield Figure("JOBPAGE", f"{what}: size", received / 1000, "KB", limit=100)
     yield Figure("JOBPAGE", f"{what}: p50, 1 connection at the service", loaded.p50, "ms", limit=20)

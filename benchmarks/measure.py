@@ -1,4 +1,4 @@
-"""What a benchmark gives back, and the machine that it ran on."""
+"""The results of a benchmark, and the machine that it ran on."""
 
 import os
 import platform
@@ -10,9 +10,9 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One row: what was measured, beside what it is held against.
+    """One row: a measured value beside that of its peer.
 
-    `ratio` is value/peer; it must be at least `least` and at most `most`, where they are given. `limit` is an absolute
+    `ratio` is value/peer; it must be at least `least` and at most `most`, where they are set. `limit` is an absolute
     upper bound on the value.
     """
 
@@ -52,7 +52,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, cores, memory, system, versions."""
+    """The machine on which the figures depend: processor, cores, memory, system, version of Python."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -85,7 +85,7 @@ def _lines(path: str) -> list[str]:
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A row that gave no figures, or not all of them."""
+    """A row that failed before it had all its figures."""
 
     row: str
     error: str

@@ -1,4 +1,4 @@
-"""A worker in a process of its own that answers each step at once. It speaks the workers' protocol and does no work.
+"""A worker in its own process that answers each step at once over the workers' protocol, without doing any work.
 
 The output that it reports is the time at which it received the step, so that a row knows when work has begun.
 """
@@ -25,12 +25,12 @@ START_SECONDS = 60.0
 _decoder = msgspec.json.Decoder(WorkMessage)
 
 
-def had_at(text: str) -> float:
-    """Seconds of the monotonic clock, which all processes of a machine share, from a step's output."""
+def taken_at(text: str) -> float:
+    """When the worker received a step, from the step's output: in seconds of the machine's monotonic clock."""
     return int(text) / 1e9
 
 
-async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> None:
+async def _work(url: str, service: str, *, reports_progress: bool, gate: Connection) -> None:
     kind = f"direct_job.{service}"
     client = await nats.connect(url)
     await ensure_work_streams(client)
@@ -40,7 +40,7 @@ async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> Non
     async def settle(message: Msg) -> None:
         now = time.monotonic_ns()
         work = _decoder.decode(message.data)
-        if tells:
+        if reports_progress:
             for share in (0.0, 1.0):
                 report = Progress(work.job_id, work.gid, work.sid, work.context.component_id, share)
                 await client.publish(report.subject(kind), msgspec.json.encode(report))
@@ -55,19 +55,21 @@ async def _work(url: str, service: str, *, tells: bool, gate: Connection) -> Non
     await settle_all(arriving(client, WORK_STREAM, consumer_name(kind), work_subject(kind)), settle)
 
 
-def _run(url: str, service: str, gate: Connection, *, tells: bool) -> None:
-    uvloop.run(_work(url, service, tells=tells, gate=gate))
+def _run(url: str, service: str, gate: Connection, *, reports_progress: bool) -> None:
+    uvloop.run(_work(url, service, reports_progress=reports_progress, gate=gate))
 
 
 @contextlib.contextmanager
-def noop_worker(url: str, service: str, *, tells: bool = False) -> Iterator[Callable[[], None]]:
-    """Connected, for the length of a `with` block; it begins to take work when the function that it gives is called.
+def noop_worker(url: str, service: str, *, reports_progress: bool = False) -> Iterator[Callable[[], None]]:
+    """A connected worker for the length of a `with` block. It takes work once the yielded function is called.
 
-    `tells`: it says of each step on plain NATS that it has begun, and that it is done.
+    `reports_progress`: it reports 0 % and 100 % of each step.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_run, args=(url, service, theirs), kwargs={"tells": tells}, daemon=True)
+    process = context.Process(
+        target=_run, args=(url, service, theirs), kwargs={"reports_progress": reports_progress}, daemon=True
+    )
     process.start()
     theirs.close()
     try:

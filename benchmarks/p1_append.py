@@ -65,7 +65,7 @@ def eventsourcing_library(dsn: str, threads: int = 8, seconds: float = SECONDS) 
         recorder = peer.PostgresApplicationRecorder(datastore, events_table_name="peer_events")
         recorder.create_table()
         state = b"x" * EVENT_BYTES
-        written = [0] * threads
+        counts = [0] * threads
         until = time.perf_counter() + seconds
 
         def write(number: int) -> None:
@@ -73,7 +73,7 @@ def eventsourcing_library(dsn: str, threads: int = 8, seconds: float = SECONDS) 
                 stream = uuid.uuid4()
                 for version in range(1, 11):
                     recorder.insert_events([StoredEvent(stream, version, "noted", state)])
-                    written[number] += 1
+                    counts[number] += 1
 
         workers = [threading.Thread(target=write, args=(number,)) for number in range(threads)]
         began = time.perf_counter()
@@ -81,7 +81,7 @@ def eventsourcing_library(dsn: str, threads: int = 8, seconds: float = SECONDS) 
             worker.start()
         for worker in workers:
             worker.join()
-        return sum(written) / (time.perf_counter() - began)
+        return sum(counts) / (time.perf_counter() - began)
 
 
 def pgbench(dsn: str, clients: int = WRITERS, seconds: float = SECONDS) -> float:
@@ -113,13 +113,13 @@ def pgbench(dsn: str, clients: int = WRITERS, seconds: float = SECONDS) -> float
 
 
 def run(ground: Ground) -> list[Figure]:
-    """Ours and pgbench take turns, three times each, and the medians count: a shared machine's pace changes."""
+    """The store and pgbench take turns, three times each, and the medians count: a shared machine's speed varies."""
     dsn, seconds = ground.database("p1"), ground.size(SECONDS, 2.0)
     apply_migrations(dsn, [SCHEMA])
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("create table pgbench_events (like events including all)")
     rounds = [(uvloop.run(ours(dsn, seconds=seconds)), pgbench(dsn, seconds=seconds)) for _ in range(3)]
-    rate, p50 = median([each[0][0] for each in rounds]), median([each[0][1] for each in rounds])
+    rate, p50 = median([own[0] for own, _ in rounds]), median([own[1] for own, _ in rounds])
     many, many_p50 = uvloop.run(ours(dsn, 128, seconds))
     what = f"events appended durably, {WRITERS} writers"
     return [
@@ -139,8 +139,8 @@ def run(ground: Ground) -> list[Figure]:
             rate,
             "events/s",
             f"pgbench, one-row inserts, {WRITERS} clients",
-            median([each[1] for each in rounds]),
+            median([peer_rate for _, peer_rate in rounds]),
             1.4,
-            note="rounds: " + ", ".join(f"{ours_[0]:,.0f} to {theirs:,.0f}" for ours_, theirs in rounds),
+            note="rounds: " + ", ".join(f"{own[0]:,.0f} to {peer_rate:,.0f}" for own, peer_rate in rounds),
         ),
     ]

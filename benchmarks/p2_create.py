@@ -18,26 +18,26 @@ ROUNDS = 3
 
 @dataclass
 class Measured:
-    """Of one target, over all rounds."""
+    """The measurements of one target, over all rounds."""
 
     loads: list[Loaded] = field(default_factory=list)
     cpu: float = 0.0
     behind: float = 0.0
-    """The longest wait in seconds, after the last answer of a round, until all followers had followed."""
+    """The longest wait in seconds, after the last answer of a round, until all followers had caught up."""
 
     @property
     def answered(self) -> int:
-        return sum(each.statuses[201] for each in self.loads)
+        return sum(load.statuses[201] for load in self.loads)
 
     @property
     def rate(self) -> float:
-        return median([each.rate for each in self.loads])
+        return median([load.rate for load in self.loads])
 
     @property
     def p50(self) -> float:
         total = Loaded()
-        for each in self.loads:
-            total += each
+        for load in self.loads:
+            total += load
         return total.p50
 
     @property
@@ -57,7 +57,7 @@ def measure(contest: Contest, connections: int, seconds: float, books: "Books") 
     books.open()
     for _ in range(ROUNDS):
         for name in NAMES:
-            loaded, used, behind = contest.followed(name, seconds / ROUNDS, connections)
+            loaded, used, behind = contest.create_and_follow(name, seconds / ROUNDS, connections)
             measured[name].loads.append(loaded)
             measured[name].cpu += used.cpu
             measured[name].behind = max(measured[name].behind, behind)
@@ -66,7 +66,7 @@ def measure(contest: Contest, connections: int, seconds: float, books: "Books") 
 
 
 class Books:
-    """Commits between two moments at each of which all sessions have told what they did."""
+    """Counts commits between two moments, at each of which all sessions have reported theirs."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground, self._wait = ground, ground.size(accounting.STATISTICS_SECONDS, 1.0)
@@ -74,25 +74,25 @@ class Books:
         self._before: dict[str, int] = {}
         self._opened = 0.0
 
-    def _look(self) -> dict[str, int]:
+    def _read_commits(self) -> dict[str, int]:
         theirs = accounting.commits(self._ground.postgres.dsn(), ["express"])
         return accounting.commits(self._ground.running.file.postgres_url, FOLLOWING) | {"peer": theirs["express"]}
 
     def open(self) -> None:
-        """The first time also measures what the idle set commits per second."""
+        """Begins to count; the first time, it also measures the commits per second of the idle set."""
         if not self._rest:
             time.sleep(self._wait)
-            first, began = self._look(), time.monotonic()
+            first, began = self._read_commits(), time.monotonic()
             time.sleep(self._wait)
-            second, took = self._look(), time.monotonic() - began
+            second, took = self._read_commits(), time.monotonic() - began
             self._rest = {name: (second[name] - first[name]) / took for name in second}
             self._before = second
             self._opened = time.monotonic()
 
     def close(self, created: dict[str, int]) -> dict[str, float]:
-        """Per creation. What is closed here is the opening of the next time."""
+        """Commits per creation since `open`. The next count begins here."""
         time.sleep(self._wait)
-        after, now = self._look(), time.monotonic()
+        after, now = self._read_commits(), time.monotonic()
         passed, self._opened = now - self._opened, now
         before, self._before = self._before, after
         return {
@@ -102,13 +102,13 @@ class Books:
 
 
 def run(ground: Ground) -> Iterator[Figure]:
-    with contest(ground) as made:
-        peer = made.peer
+    with contest(ground) as match:
+        peer = match.peer
         for name in NAMES:
-            made.followed(name, ground.size(2.0, 0.3), CONNECTIONS)  # projects are made, statements are known
+            match.create_and_follow(name, ground.size(2.0, 0.3), CONNECTIONS)  # projects are made, statements are known
         books = Books(ground)
-        alone = measure(made, 1, ground.size(6.0, 1.0), books)
-        many = measure(made, CONNECTIONS, ground.size(12.0, 1.5), books)
+        alone = measure(match, 1, ground.size(6.0, 1.0), books)
+        many = measure(match, CONNECTIONS, ground.size(12.0, 1.5), books)
     yield from _rates(many, peer.name, peer.note)
     yield from _one(alone, peer.name)
     what = "CPU of all processes per creation"

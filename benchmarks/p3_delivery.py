@@ -19,7 +19,7 @@ from shared.messaging import Consumer, ConsumerRunner, Relay
 
 RATE, SECONDS = 500, 10.0
 WARM_UP = 1000
-"""Events that don't count: the stream is made and the consumer subscribes meanwhile."""
+"""Events that are not measured: meanwhile the stream is created and the consumer subscribes."""
 
 
 class Sent(Event, frozen=True, tag="sent.v1"):
@@ -48,13 +48,12 @@ async def produce(dsn: str, url: str, seconds: float) -> None:
 
 
 def consume(dsn: str, url: str, expected: int, ready: Connection) -> None:
-    """In a process of its own: collects the latencies, in milliseconds."""
-
+    """Runs in its own process: collects the latencies, in milliseconds."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
     async def run() -> list[float]:
         latencies: list[float] = []
-        done = asyncio.Event()
+        has_all = asyncio.Event()
 
         async def handle(recorded: RecordedEvent) -> None:
             assert isinstance(recorded.event, Sent)
@@ -62,13 +61,13 @@ def consume(dsn: str, url: str, expected: int, ready: Connection) -> None:
                 return
             latencies.append((time.monotonic_ns() - recorded.event.at) / 1e6)
             if len(latencies) >= expected:
-                done.set()
+                has_all.set()
 
         async with EventStore.open(dsn, Codec([])) as store:
             runner = ConsumerRunner(store, Consumer("bench-v1", "bench", (Sent,), handle), url)
             task = asyncio.create_task(runner.run())
             ready.send("ready")
-            await asyncio.wait_for(done.wait(), SECONDS * 3)
+            await asyncio.wait_for(has_all.wait(), SECONDS * 3)
             task.cancel()
         return latencies
 

@@ -90,7 +90,7 @@ create table {table} (
     project=project_account,
 )
 
-FILL = """
+INSERT_EVENTS = """
 insert into events (event_id, stream_id, version, type, data, metadata)
 select gen_random_uuid(), gen_random_uuid(), 1, 'entered.v1',
        convert_to(format('{"type":"entered.v1","user_id":"%%s","amount":%%s,"source":"promotion"}',
@@ -98,8 +98,10 @@ select gen_random_uuid(), gen_random_uuid(), 1, 'entered.v1',
        convert_to('{"command_id":"' || gen_random_uuid() || '","actor":"bench"}', 'UTF8')
 from generate_series(1, %s) as n"""
 # The live table is empty, so that what is measured is the rebuild alone: it goes as far as the live table says it is.
-AT_THE_END = "update read_tables set position = (select max(position) from events) where name = %s"
-PEER_ROWS = "select position, entry_id, user_id, amount, source, recorded_at from bench_entries_v1 order by position"
+MOVE_TO_THE_END = "update read_tables set position = (select max(position) from events) where name = %s"
+SELECT_PEER_ROWS = (
+    "select position, entry_id, user_id, amount, source, recorded_at from bench_entries_v1 order by position"
+)
 
 
 async def ours(dsn: str, projection: Projection[Any]) -> tuple[float, float]:
@@ -109,11 +111,11 @@ async def ours(dsn: str, projection: Projection[Any]) -> tuple[float, float]:
     async with EventStore.open(dsn, codec) as store:
         await Projector(store, [projection]).prepare()
         async with store.pool.connection() as connection:
-            await connection.execute(AT_THE_END, (projection.table,))
+            await connection.execute(MOVE_TO_THE_END, (projection.table,))
         began = time.perf_counter()
-        done = await rebuild(store, projection, progress=lambda _at, _of: memory.append(resident_mib()))
+        result = await rebuild(store, projection, progress=lambda _at, _of: memory.append(resident_mib()))
         took = time.perf_counter() - began
-    return done.events / took, max(memory) - memory[len(memory) // 10]
+    return result.events / took, max(memory) - memory[len(memory) // 10]
 
 
 def cursor_and_copy(dsn: str) -> float:
@@ -123,7 +125,7 @@ def cursor_and_copy(dsn: str) -> float:
         began = time.perf_counter()
         with reader.cursor("rows", binary=True) as rows, writer.cursor() as target:
             rows.itersize = 20_000
-            rows.execute(PEER_ROWS)
+            rows.execute(SELECT_PEER_ROWS)
             with target.copy("copy peer_entries from stdin (format binary)") as copy:
                 copy.set_types(["int8", "uuid", "uuid", "int8", "text", "timestamptz"])
                 count = 0
@@ -135,7 +137,7 @@ def cursor_and_copy(dsn: str) -> float:
 
 
 def fill(dsn: str, events: int) -> None:
-    """A new store with so many events."""
+    """Makes a new store with `events` events."""
 
     async def make() -> None:
         async with EventStore.open(dsn, Codec([Entered])):
@@ -143,7 +145,7 @@ def fill(dsn: str, events: int) -> None:
 
     uvloop.run(make())
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(FILL, (events,))
+        connection.execute(INSERT_EVENTS, (events,))
         connection.execute("vacuum analyze events")
 
 

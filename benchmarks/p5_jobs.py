@@ -9,7 +9,7 @@ import uvloop
 
 from benchmarks.ground import Ground
 from benchmarks.measure import Figure, median
-from benchmarks.noop_worker import had_at, noop_worker
+from benchmarks.noop_worker import noop_worker, taken_at
 from benchmarks.peers.work_queue import round_trips
 from benchmarks.workshop import SERVICE, Ended, Workshop
 
@@ -21,7 +21,7 @@ MOST_BESIDE = 20
 
 @dataclass
 class Small:
-    """Jobs of one generation. In milliseconds, medians."""
+    """Jobs of one generation; the properties are medians in milliseconds."""
 
     jobs: list[Ended]
 
@@ -35,12 +35,12 @@ class Small:
 
 
 async def first_steps(shop: Workshop, jobs: list[Ended]) -> float:
-    """From a job's request until a worker has its first step: the median, in milliseconds."""
+    """The median time from a job's request until a worker receives its first step, in milliseconds."""
     waits = []
     for job in jobs:
         async with shop.client(job.user) as client:
             view = await client.get(f"/jobs/{job.id}")
-        waits.append(had_at(view["generations"][0]["outputs"][0]["text"]) - job.sent)
+        waits.append(taken_at(view["generations"][0]["outputs"][0]["text"]) - job.sent)
     return 1e3 * median(waits)
 
 
@@ -67,12 +67,12 @@ async def large_with_small_beside(shop: Workshop, generations: int) -> tuple[End
     beside: list[Ended] = []
     while len(beside) < MOST_BESIDE and not (large.done() and beside):
         await asyncio.sleep(BESIDE_AFTER)
-        beside.append(await shop.followed(other, small))
+        beside.append(await shop.run_and_follow(other, small))
     return await large, Small(beside)
 
 
 async def large_job(shop: Workshop, generations: int) -> Ended:
-    """One of so many generations, for rows that look at it: made when no row before has made it."""
+    """A job of `generations`, which rows share: the first one that needs it makes it."""
     if shop.large is None:
         user = await shop.user()
         async with shop.client(user) as client:
@@ -91,10 +91,10 @@ def run(ground: Ground) -> Iterator[Figure]:
     with noop_worker(shop.nats_url, SERVICE) as go:
         go()
         user, small = uvloop.run(small_collection(shop))
-        idle = Small([uvloop.run(shop.followed(user, small)) for _ in range(ground.size(21, 5))][1:])
+        idle = Small([uvloop.run(shop.run_and_follow(user, small)) for _ in range(ground.size(21, 5))][1:])
         first = uvloop.run(first_steps(shop, idle.jobs))
-        done = uvloop.run(many(shop, generations))
-        rate = generations * STEPS / done.seconds
+        job = uvloop.run(many(shop, generations))
+        rate = generations * STEPS / job.seconds
         yield Figure(
             "P5",
             f"one job of {generations:,} generations, {STEPS} steps of no work each",
@@ -115,14 +115,14 @@ def run(ground: Ground) -> Iterator[Figure]:
         rate,
         0.8,
     )
-    job = beside.jobs[0]
+    first_beside = beside.jobs[0]
     later = Small(beside.jobs[1:] or beside.jobs)
     what = f"a job of 1 generation of another user, sent {BESIDE_AFTER} s after that one"
     peer_name = "the same on the idle set"
     yield Figure(
         "P5b",
         f"{what}: answered",
-        1e3 * (job.answered - job.sent),
+        1e3 * (first_beside.answered - first_beside.sent),
         "ms",
         peer_name,
         idle.answered,
@@ -132,7 +132,7 @@ def run(ground: Ground) -> Iterator[Figure]:
     yield Figure(
         "P5b",
         f"{what}: seen to be done",
-        1e3 * job.seconds,
+        1e3 * first_beside.seconds,
         "ms",
         peer_name,
         idle.ended,

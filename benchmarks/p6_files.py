@@ -97,13 +97,13 @@ def rates(running: RunningSet, file: Path, mib: int) -> dict[str, float]:
     token, s3 = running.token(uuid4(), ttl=24 * 3600), running.file.s3
     client = s3_client(s3.endpoint, s3.access_key, s3.secret_key)
     back, name = file.with_suffix(".back"), f"bench/{uuid4()}"
-    found: dict[str, float] = {}
+    rates_by_way: dict[str, float] = {}
 
     @contextlib.contextmanager
     def timed(way: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
-        found[way] = mib / (time.perf_counter() - began)
+        rates_by_way[way] = mib / (time.perf_counter() - began)
 
     with timed("up"):
         asset = upload(running.url, token, file)
@@ -116,7 +116,7 @@ def rates(running: RunningSet, file: Path, mib: int) -> dict[str, float]:
     with timed("peer down"):
         client.fget_object(s3.bucket, name, str(back))
     back.unlink()
-    return found
+    return rates_by_way
 
 
 def run(ground: Ground) -> Iterator[Figure]:
@@ -127,7 +127,7 @@ def run(ground: Ground) -> Iterator[Figure]:
         rates(running, file, mib)  # connections are open, buckets and buffers are there
         make_file(file, mib)
         with Memory([running.pid(name) for name in PASSED]) as memory:
-            found = rates(running, file, mib)
+            rates_by_way = rates(running, file, mib)
     finally:
         file.unlink()
     peer = "the minio client straight to the store"
@@ -135,10 +135,10 @@ def run(ground: Ground) -> Iterator[Figure]:
         yield Figure(
             "P6",
             f"{what} of {mib:,} MiB through edge and storage",
-            found[way],
+            rates_by_way[way],
             "MiB/s",
             peer,
-            found[f"peer {way}"],
+            rates_by_way[f"peer {way}"],
             least,
         )
     yield Figure("P6", "growth of edge's and storage's memory meanwhile, the larger", memory.growth, "MiB", limit=64)

@@ -20,7 +20,7 @@ FOLLOWERS, GENERATIONS = 1_000, 100
 HOLDING = ("edge-1", "generation-1")
 """The processes that hold each stream."""
 ENDS_WITHIN = 120.0
-ENDED_AT = """
+SELECT_END_OF_JOB = """
 select extract(epoch from recorded_at)::float8 from events
 where stream_id = %s::uuid and type like 'job\\_completed%%'"""
 
@@ -29,58 +29,60 @@ where stream_id = %s::uuid and type like 'job\\_completed%%'"""
 class Followed:
     job: float
     """Seconds from when the worker takes its first step until the job's end is recorded."""
-    seen: list[float]
-    """Of each follower: seconds from then until it has seen the end."""
+    delays: list[float]
+    """For each follower, seconds from then until it has received the end."""
     grown: dict[str, float]
-    """KiB per stream, by process: once all streams are open, over what it was before."""
+    """KiB per stream, by process: the growth once all streams are open."""
 
 
 def private_kib(shop: Workshop) -> dict[str, float]:
-    """Memory that the processes share with no other."""
+    """Private memory (USS) of these processes, in KiB."""
     return {name: psutil.Process(shop.running.pid(name)).memory_full_info().uss / 1024 for name in HOLDING}
 
 
 def ended_at(shop: Workshop, job: str) -> float:
     with psycopg.connect(database_url(shop.running, "generation")) as connection:
-        row = connection.execute(ENDED_AT, (job,)).fetchone()
+        row = connection.execute(SELECT_END_OF_JOB, (job,)).fetchone()
     if row is None:
         raise RuntimeError(f"job {job} has no end")
     return float(row[0])
 
 
-async def followed(shop: Workshop, followers: int, generations: int) -> Followed:
-    """The job waits until all of them follow: its worker begins then."""
+async def follow(shop: Workshop, followers: int, generations: int) -> Followed:
+    """Follows a job with `followers` clients; its worker begins once all of them follow."""
     user = await shop.user()
     async with shop.client(user) as client:
         collection = await shop.collection(client, TELLING, 1)
         job, _, _ = await shop.submit(client, collection, generations)
-    with noop_worker(shop.nats_url, TELLING, tells=True) as go:
+    with noop_worker(shop.nats_url, TELLING, reports_progress=True) as go:
         before = private_kib(shop)
         async with following(shop.running.url, shop.running.token(user), job, followers) as streams:
             grown = {name: (kib - before[name]) / followers for name, kib in private_kib(shop).items()}
             began = time.time()
             go()
             async with asyncio.timeout(ENDS_WITHIN):
-                seen = await asyncio.gather(*(stream.ended for stream in streams))
+                ends = await asyncio.gather(*(stream.ended for stream in streams))
     ended = ended_at(shop, job)
-    return Followed(ended - began, [each - ended for each in seen], grown)
+    return Followed(ended - began, [end - ended for end in ends], grown)
 
 
 def run(ground: Ground) -> Iterator[Figure]:
     shop, many, generations = ground.workshop, ground.size(FOLLOWERS, 50), ground.size(GENERATIONS, 20)
     allow_files(many + 200)
-    uvloop.run(followed(shop, 20, generations))
+    uvloop.run(follow(shop, 20, generations))
     rounds = [
-        (uvloop.run(followed(shop, 1, generations)), uvloop.run(followed(shop, many, generations)))
+        (uvloop.run(follow(shop, 1, generations)), uvloop.run(follow(shop, many, generations)))
         for _ in range(ground.size(3, 1))
     ]
     what, peer = f"a job of {generations} generations that {many:,} follow through the edge", "one follower"
-    job, alone = (median([each[index].job for each in rounds]) for index in (1, 0))
+    job, alone = (median([pair[index].job for pair in rounds]) for index in (1, 0))
     yield Figure("P7", f"{what}: the job", 1e3 * job, "ms", peer, 1e3 * alone, most=1.2)
-    seen = [1e3 * each for _, followed_by_many in rounds for each in followed_by_many.seen]
-    seen_alone = 1e3 * median([each.seen[0] for each, _ in rounds])
-    note = f"p99 {percentile(seen, 0.99):,.0f} ms"
-    yield Figure("P7", f"{what}: its end seen, p50", percentile(seen, 0.5), "ms", peer, seen_alone, limit=50, note=note)
+    delays = [1e3 * seconds for _, by_many in rounds for seconds in by_many.delays]
+    delay_alone = 1e3 * median([by_one.delays[0] for by_one, _ in rounds])
+    note = f"p99 {percentile(delays, 0.99):,.0f} ms"
+    yield Figure(
+        "P7", f"{what}: its end seen, p50", percentile(delays, 0.5), "ms", peer, delay_alone, limit=50, note=note
+    )
     for name in HOLDING:
         grown = rounds[0][1].grown[name]  # what is freed afterwards is used again by the next
         yield Figure("P7", f"{what}: memory per stream, {name}", grown, "KiB", limit=40)

@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.ground import Ground
 from benchmarks.measure import Figure
-from benchmarks.p4_rebuild import AT_THE_END, ENTRIES, Entered, fill
+from benchmarks.p4_rebuild import ENTRIES, MOVE_TO_THE_END, Entered, fill
 from shared.eventstore import Codec, EventStore
 from shared.projections import Projector, rebuild
 
@@ -21,7 +21,7 @@ PAUSE = 0.002
 """Seconds between two looks."""
 AROUND = 1.0
 """Seconds before and after the swap in which waiting is put down to it."""
-READ_ROW = "select to_regclass('bench_entries_v1')::oid, (select amount from bench_entries_v1 where position = %s)"
+SELECT_ROW = "select to_regclass('bench_entries_v1')::oid, (select amount from bench_entries_v1 where position = %s)"
 LOCK_POSITION = "select position from read_tables where name = %s for update"
 
 
@@ -47,46 +47,46 @@ class Looks:
 
 
 def look(dsn: str, query: str, value: object, looks: Looks, over: threading.Event) -> None:
-    """Until `over`: as a reader, or as a projector that takes its turn."""
+    """Repeats a query until `over` is set: a reader's, or that with which the projector locks its position."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        seen = None
+        previous = None
         while not over.is_set():
             began = time.perf_counter()
             row = connection.execute(query, (value,)).fetchone()
             ended = time.perf_counter()
             looks.ends.append(ended)
             looks.lengths.append(ended - began)
-            if seen is not None and row is not None and row[0] != seen:
+            if previous is not None and row is not None and row[0] != previous:
                 looks.swapped_at = ended
-            seen = row[0] if row else None
+            previous = row[0] if row else None
             time.sleep(PAUSE)
 
 
-async def rebuilt_twice(dsn: str, looks: tuple[Looks, Looks]) -> float:
-    """The first fills the live table; the second is looked at. Returns its seconds."""
+async def rebuild_twice(dsn: str, looks: tuple[Looks, Looks]) -> float:
+    """Rebuilds to fill the live table, then again while it is observed. Returns the seconds of the second rebuild."""
     over = threading.Event()
     async with EventStore.open(dsn, Codec([Entered])) as store:
         await Projector(store, [ENTRIES]).prepare()
         async with store.pool.connection() as connection:
-            await connection.execute(AT_THE_END, (ENTRIES.table,))
+            await connection.execute(MOVE_TO_THE_END, (ENTRIES.table,))
         await rebuild(store, ENTRIES)
-        arguments = ((READ_ROW, 1), (LOCK_POSITION, ENTRIES.table))
+        arguments = ((SELECT_ROW, 1), (LOCK_POSITION, ENTRIES.table))
         threads = [
-            threading.Thread(target=look, args=(dsn, query, value, each, over))
-            for (query, value), each in zip(arguments, looks, strict=True)
+            threading.Thread(target=look, args=(dsn, query, value, series, over))
+            for (query, value), series in zip(arguments, looks, strict=True)
         ]
         for thread in threads:
             thread.start()
         began = time.perf_counter()
         try:
-            done = await rebuild(store, ENTRIES)
+            result = await rebuild(store, ENTRIES)
         finally:
             took = time.perf_counter() - began
             time.sleep(AROUND)  # noqa: ASYNC251 - the looks go on in their threads
             over.set()
             for thread in threads:
                 thread.join()
-    assert done.same, done
+    assert result.same, result
     return took
 
 
@@ -94,7 +94,7 @@ def run(ground: Ground) -> list[Figure]:
     rows, dsn = ground.rows or ground.size(ROWS, 50_000), ground.database("locks")
     fill(dsn, rows)
     reads, turns = Looks("read"), Looks("turn")
-    took = uvloop.run(rebuilt_twice(dsn, (reads, turns)))
+    took = uvloop.run(rebuild_twice(dsn, (reads, turns)))
     what = f"table of {rows:,} rows rebuilt, compared and swapped in {took:.0f} s: the longest"
     return [
         Figure(

@@ -1,4 +1,4 @@
-"""The rows of the table, in the order in which they are measured: what needs an idle machine first."""
+"""The rows of the table, in the order in which they are measured: those that need an idle machine come first."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from benchmarks.measure import Figure
 @dataclass(frozen=True)
 class Row:
     name: str
-    """What selects it, and what its figures' ids begin with."""
+    """Selects it, and begins the ids of its figures."""
     ids: tuple[str, ...]
-    """Of its figures: these select it too."""
+    """The ids of its figures, which select it too."""
     doing: str
     run: Callable[[Ground], Iterable[Figure]]
-    """Figures that came before an error stay."""
+    """Yields figures; those before an error are kept."""
     extra: bool = False
-    """Measured only when it is named."""
+    """Measured only if it is selected by name."""
 
 
 ROWS: Sequence[Row] = (
@@ -62,28 +62,28 @@ GROWTH: Sequence[Row] = (
 """Those of `--growth`."""
 
 
-class UnknownRow(ValueError):  # noqa: N818 - names what was asked for
-    """Its sentence names the rows that there are."""
+class UnknownRow(ValueError):  # noqa: N818 - names the selection
+    """No row has this name; the message lists all rows."""
 
 
-def chosen(names: Sequence[str], rows: Sequence[Row] = ROWS) -> list[Row]:
-    """The rows of these names, in either case, in the table's order; without names all but the extra ones.
+def select_rows(names: Sequence[str], rows: Sequence[Row] = ROWS) -> list[Row]:
+    """The rows with these names, in upper or lower case, in the table's order; without names, all but the extra ones.
 
-    A name also selects what its letters are refined to: `P2` selects P2c.
+    A name without its last letters selects a family: `P2` selects P2c, too.
     """
     if not names:
         return [row for row in rows if not row.extra]
-    wanted = [name.upper() for name in names]
-    for name, asked in zip(names, wanted, strict=True):
-        if not any(_is_named(row, asked) for row in rows):
+    upper_names = [name.upper() for name in names]
+    for name, upper_name in zip(names, upper_names, strict=True):
+        if not any(_is_named(row, upper_name) for row in rows):
             raise UnknownRow(f"there is no row {name}: {', '.join(_all_ids(rows))}")
-    return [row for row in rows if any(_is_named(row, asked) for asked in wanted)]
+    return [row for row in rows if any(_is_named(row, upper_name) for upper_name in upper_names)]
 
 
-def _is_named(row: Row, asked: str) -> bool:
-    names = {each.upper() for each in (row.name, *row.ids)}
+def _is_named(row: Row, upper_name: str) -> bool:
+    names = {name.upper() for name in (row.name, *row.ids)}
     family = row.name.rstrip("abcdefghijklmnopqrstuvwxyz").upper()
-    return asked in names or asked == family
+    return upper_name in names or upper_name == family
 
 
 def _all_ids(rows: Iterable[Row]) -> Iterator[str]:

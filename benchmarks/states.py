@@ -1,4 +1,4 @@
-"""What each aggregate's fold and state grow with: `python -m benchmarks.states [NAME…]`.
+"""How each aggregate's fold and state grow with its history: `python -m benchmarks.states [NAME…]`.
 
 CPU time of this process, for a history and for one of twice its size, so it can be read on a busy machine.
 """
@@ -14,10 +14,10 @@ from shared.eventstore.decider import encode_state
 from tests.support.histories import LIVES, Life, folded
 
 GROWN = 10
-"""So many times the size at which the tests count steps and bytes."""
+"""Factor on the size at which the tests count steps and bytes."""
 
 
-def measured(life: Life, size: int) -> tuple[int, float, int]:
+def measure(life: Life, size: int) -> tuple[int, float, int]:
     """Events, microseconds of each in a fold, bytes of the state."""
     events = life.events(size)
     gc.collect()
@@ -25,20 +25,20 @@ def measured(life: Life, size: int) -> tuple[int, float, int]:
     try:
         began = process_time()
         state = folded(life.decider, events)
-        taken = process_time() - began
+        seconds = process_time() - began
     finally:
         gc.enable()
-    return len(events), taken / len(events) * 1e6, len(encode_state(state))
+    return len(events), seconds / len(events) * 1e6, len(encode_state(state))
 
 
 def main() -> None:
     table = Table("aggregate", "size", "events", "µs per event", "state, bytes", "twice: µs", "bytes")
     for name, life in LIVES.items():
-        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+        if sys.argv[1:] and not any(part in name for part in sys.argv[1:]):
             continue
         size = life.size * GROWN
-        measured(life, life.size)
-        once, twice = measured(life, size), measured(life, 2 * size)
+        measure(life, life.size)
+        once, twice = measure(life, size), measure(life, 2 * size)
         table.add_row(
             name,
             f"{size:,}",

@@ -16,8 +16,8 @@ OPEN_WITHIN = 60.0
 AT_A_TIME = 20
 BUSY_SECONDS = 0.5
 WORD = b"job_status"
-KEPT = 2048
-"""Bytes: more than the last event has."""
+MAX_KEPT = 2048
+"""Bytes that are kept of a stream: more than its last event has."""
 
 
 def allow_files(count: int) -> None:
@@ -28,7 +28,7 @@ def allow_files(count: int) -> None:
 
 
 class Busy(Exception):  # noqa: N818 - what the answer says
-    """503: to be tried again in a moment, as a client would."""
+    """The answer is 503: the request is repeated after a moment, as a client would do."""
 
 
 class Stream(asyncio.Protocol):
@@ -59,7 +59,7 @@ class Stream(asyncio.Protocol):
         # The word first: a search for it costs little, and a thousand streams share the machine with what is measured.
         if WORD in self._received and not self.ended.done() and LAST.search(self._received):
             self.ended.set_result(now)
-        self._received = self._received[-KEPT:]
+        self._received = self._received[-MAX_KEPT:]
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(error or ConnectionError("a stream ended before its job"))
@@ -68,22 +68,22 @@ class Stream(asyncio.Protocol):
         for future in (self.opened, self.ended):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # marks it as retrieved: nobody need wait for it
+                future.exception()  # marks it as retrieved, since no one may wait for it
 
 
 @asynccontextmanager
 async def following(url: str, token: str, job: str, count: int) -> AsyncIterator[list[Stream]]:
-    """So many streams, all open, for the length of an `async with` block."""
+    """`count` open streams for the length of an `async with` block."""
     address, loop = urlsplit(url), asyncio.get_running_loop()
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
-    asked = request("GET", url, f"/jobs/{job}/events", None, headers)
+    request_bytes = request("GET", url, f"/jobs/{job}/events", None, headers)
     turn = asyncio.Semaphore(AT_A_TIME)
     streams: list[Stream] = []
 
     async def open_one() -> None:
         async with turn:
             while True:
-                _, stream = await loop.create_connection(lambda: Stream(asked), address.hostname, address.port)
+                _, stream = await loop.create_connection(lambda: Stream(request_bytes), address.hostname, address.port)
                 try:
                     await stream.opened
                 except Busy:

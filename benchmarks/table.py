@@ -11,15 +11,15 @@ HEADINGS = ("id", "what", "figure", "peer", "peer's figure", "ratio", "target", 
 
 
 def table(figures: Sequence[Figure], failures: Sequence[Failure], about: Mapping[str, str]) -> Table:
-    """By id; a row that failed stands below what it has given before."""
-    made = Table(
+    """The figures by id, then the rows that failed."""
+    rich_table = Table(
         title="emprops, measured beside its peers in one run",
         caption=", ".join(f"{name} {value}" for name, value in about.items()),
     )
     for heading in HEADINGS:
-        made.add_column(heading, justify="right" if "figure" in heading or heading == "ratio" else "left")
-    for figure in sorted(figures, key=lambda each: each.id):
-        made.add_row(
+        rich_table.add_column(heading, justify="right" if "figure" in heading or heading == "ratio" else "left")
+    for figure in sorted(figures, key=lambda figure: figure.id):
+        rich_table.add_row(
             figure.id,
             escape(figure.what) + (f"\n[dim]{escape(figure.note)}[/dim]" if figure.note else ""),
             f"{_number(figure.value)} {figure.unit}",
@@ -30,15 +30,15 @@ def table(figures: Sequence[Figure], failures: Sequence[Failure], about: Mapping
             _verdict(figure),
         )
     for failure in failures:
-        made.add_row(failure.row, f"[red]{escape(failure.error)}[/red]", "", "", "", "", "", "[red]failed[/red]")
-    return made
+        rich_table.add_row(failure.row, f"[red]{escape(failure.error)}[/red]", "", "", "", "", "", "[red]failed[/red]")
+    return rich_table
 
 
 def target(figure: Figure) -> str:
-    said = [f"ratio ≥ {figure.least:g}"] if figure.least is not None else []
-    said += [f"ratio ≤ {figure.most:g}"] if figure.most is not None else []
-    said += [f"≤ {figure.limit:g} {figure.unit}"] if figure.limit is not None else []
-    return ", ".join(said)
+    bounds = [f"ratio ≥ {figure.least:g}"] if figure.least is not None else []
+    bounds += [f"ratio ≤ {figure.most:g}"] if figure.most is not None else []
+    bounds += [f"≤ {figure.limit:g} {figure.unit}"] if figure.limit is not None else []
+    return ", ".join(bounds)
 
 
 def _verdict(figure: Figure) -> str:

@@ -1,4 +1,4 @@
-"""Jobs of steps that take no time, on the shared set: made as users make them, and waited for as users wait."""
+"""Jobs of steps that take no time, on the shared set, requested and awaited through the public API."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from shared.eventstore import Codec, Context, EventStore
 from tests.support.running_set import RunningSet
 
 SERVICE, TELLING = "bench-noop", "bench-telling"
-"""Two kinds of steps, for workers that say nothing of their progress and for those that do."""
+"""Two kinds of steps, for workers without and with progress reports."""
 CREDITS = 1_000_000
 LOOK_SECONDS = 0.1
 ENDS_WITHIN = 400.0
@@ -39,7 +39,7 @@ def definition(service: str) -> dict[str, Any]:
 
 
 def chain(workflow: str, steps: int) -> dict[str, Any]:
-    """A collection's data: so many steps, each of which waits for the one before it."""
+    """A collection's data: `steps` steps, each of which waits for the one before it."""
     return {
         "version": "v2",
         "steps": [
@@ -96,10 +96,10 @@ class Workshop:
         return Client(self.running.url, self.running.token(user, ttl=24 * 3600))
 
     async def collection(self, client: Client, workflow: str, steps: int) -> str:
-        made = await client.post("/projects/collections", {"title": "Work", "data": chain(workflow, steps)})
-        # Once it is known to generation: a job's time shall not have the adoption in it.
-        await client.post(f"/collections/{made['id']}/generations", {"generations": 1, "dry_run": True})
-        return str(made["id"])
+        collection = await client.post("/projects/collections", {"title": "Work", "data": chain(workflow, steps)})
+        # Waits until generation has adopted it, so that the time of a job does not include that.
+        await client.post(f"/collections/{collection['id']}/generations", {"generations": 1, "dry_run": True})
+        return str(collection["id"])
 
     async def submit(self, client: Client, collection: str, generations: int) -> tuple[str, float, float]:
         """The job's id, and when its request was sent and answered."""
@@ -114,8 +114,8 @@ class Workshop:
             await self.until_completed(client, job)
             return Ended(job, user, sent, answered, time.monotonic())
 
-    async def followed(self, user: UUID, collection: str) -> Ended:
-        """A small job, whose end is seen on its stream of events."""
+    async def run_and_follow(self, user: UUID, collection: str) -> Ended:
+        """A job of one generation, from its request until its end arrives on its stream of events."""
         async with self.client(user) as client:
             job, sent, answered = await self.submit(client, collection, 1)
             async with asyncio.timeout(ENDS_WITHIN):
@@ -129,9 +129,9 @@ class Workshop:
         async with asyncio.timeout(ENDS_WITHIN):
             while True:
                 newest: Sequence[dict[str, Any]] = await client.get("/jobs?limit=20")
-                for each in newest:
-                    if each["id"] == job and each["status"] in ENDED:
-                        check_completed(job, each["status"])
+                for listed in newest:
+                    if listed["id"] == job and listed["status"] in ENDED:
+                        check_completed(job, listed["status"])
                         return
                 await asyncio.sleep(LOOK_SECONDS)
 

@@ -1,7 +1,7 @@
 """The rules of this repository that no linter knows: `python -m tools.rules`, a part of `make check`.
 
-Prints each fault and exits with 1 if there is one. A fault that exceptions.toml lists is passed over; an exception that
-is not needed any more is a fault, so the list can only shrink.
+Prints each fault and exits with 1 if there is one. A fault that exceptions.toml lists is skipped; an exception that is
+not needed any more is a fault, so the list can only shrink.
 """
 
 import json
@@ -40,7 +40,7 @@ def long_files() -> Iterator[str]:
         text = (ROOT / path).read_text()
         if text.count("\n") > MAX_LINES and not REASON.search(text):
             places.add(path)
-    yield from judged(
+    yield from report(
         places, exceptions().long_files, "long_files", "has more than 300 lines and states no reason: divide it"
     )
 
@@ -58,34 +58,36 @@ def docstrings() -> Iterator[str]:
     for path, lines in sorted(places.items()):
         if path not in listed:
             yield f"{path}:{lines[0]}: public, without a docstring; lines {', '.join(lines)}"
-    yield from unneeded(set(places), listed, "without_docstrings")
+    yield from report_unneeded(set(places), listed, "without_docstrings")
 
 
 def duplicates() -> Iterator[str]:
-    """Twelve or more lines that stand in two files. Named by both: `a.py and b.py`."""
+    """Twelve or more equal lines in two files; a place has both names: `a.py and b.py`."""
     options = ["-i", "--ignore-docstrings", "--ignore-imports", "--ignore-signatures"]
     program = "import sys; from pylint.checkers.symilar import Run; Run(sys.argv[1:])"
-    report = run(["-c", program, "-d", str(MAX_EQUAL_LINES), *options, *python_files()])
+    output = run(["-c", program, "-d", str(MAX_EQUAL_LINES), *options, *python_files()])
     places: set[str] = set()
-    for block in re.split(r"^\d+ similar lines in \d+ files$", report, flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^\d+ similar lines in \d+ files$", output, flags=re.MULTILINE)[1:]:
         places.add(" and ".join(sorted(re.findall(r"^==(\S+):\[", block, re.MULTILINE))))
-    yield from judged(places, exceptions().duplicates, "duplicates", "have 12 equal lines or more: write them once")
+    yield from report(places, exceptions().duplicates, "duplicates", "have 12 equal lines or more: write them once")
 
 
 def private_attributes() -> Iterator[str]:
     """That the exceptions of mypy's plugin are needed: mypy itself reports what is not excepted."""
     text = "\n".join((ROOT / path).read_text() for path in python_files() if not path.startswith("tests/"))
     listed = exceptions().private_attributes
-    yield from unneeded({name for name in listed if name.rpartition(".")[2] in text}, listed, "private_attributes")
+    yield from report_unneeded(
+        {name for name in listed if name.rpartition(".")[2] in text}, listed, "private_attributes"
+    )
 
 
-def judged(places: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
-    """Faults that are not listed, and what is listed without being one."""
+def report(places: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
+    """Faults that are not listed, and listed exceptions that are no faults."""
     yield from (f"{place}: {message}" for place in sorted(places - listed))
-    yield from unneeded(places, listed, rule)
+    yield from report_unneeded(places, listed, rule)
 
 
-def unneeded(places: set[str], listed: frozenset[str], rule: str) -> Iterator[str]:
+def report_unneeded(places: set[str], listed: frozenset[str], rule: str) -> Iterator[str]:
     """Exceptions without a fault."""
     for place in sorted(listed - places):
         yield f"tools/exceptions.toml: {rule}: remove {place!r}, which follows the rule"
@@ -99,12 +101,12 @@ def python_files() -> list[str]:
 
 
 def run(arguments: list[str], succeeds: tuple[int, ...] = (0,)) -> str:
-    """What a Python program prints. Raises CalledProcessError if it fails."""
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
-    if done.returncode not in succeeds:
-        sys.stderr.write(done.stderr)
-        raise subprocess.CalledProcessError(done.returncode, arguments)
-    return done.stdout
+    """Runs a Python program and returns its output. Raises CalledProcessError if it fails."""
+    completed = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+    if completed.returncode not in succeeds:
+        sys.stderr.write(completed.stderr)
+        raise subprocess.CalledProcessError(completed.returncode, arguments)
+    return completed.stdout
 
 
 RULES: tuple[Callable[[], Iterator[str]], ...] = (duplicates, docstrings, long_files, private_attributes)

@@ -1,1 +1,1 @@
-"""What rows are held against: programs that do the same in the plainest way."""
+"""The peers: programs that do the same in the plainest way."""

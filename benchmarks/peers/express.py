@@ -18,7 +18,7 @@ from infra.embedded.process import ProcessSpec, running
 
 SOURCES = Path(__file__).parent / "crud"
 INSTALLED = Path(__file__).parent / ".installed"
-"""Ignored by Git: what npm installed stays for the next run."""
+"""Kept for the next run, and ignored by Git."""
 INSTALL_SECONDS = 120
 
 
@@ -32,10 +32,10 @@ class Peer:
 
 
 Find = Callable[[str], str | None]
-"""Where a program is, if it is anywhere."""
+"""Returns the path of a program; None if it is not installed."""
 
 
-def installed(folder: Path = INSTALLED, find: Find = shutil.which) -> tuple[Path | None, str]:
+def install(folder: Path = INSTALLED, find: Find = shutil.which) -> tuple[Path | None, str]:
     """The folder that server.mjs can run in, or None with the reason why there is none."""
     if find("node") is None or (npm := find("npm")) is None:
         return None, "Node or npm is not installed"
@@ -47,14 +47,14 @@ def installed(folder: Path = INSTALLED, find: Find = shutil.which) -> tuple[Path
         (folder / "package.json").write_bytes(manifest)
         command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 command, cwd=folder, check=False, capture_output=True, text=True, timeout=INSTALL_SECONDS
             )
         except subprocess.TimeoutExpired:
             return None, f"npm has not installed Express within {INSTALL_SECONDS} s"
-        if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-            return None, f"npm could not install Express: {said[0]}"
+        if completed.returncode != 0:
+            lines = completed.stderr.strip().splitlines() or [f"it ended with {completed.returncode}"]
+            return None, f"npm could not install Express: {lines[0]}"
         stamp.touch()
     shutil.copy(SOURCES / "server.mjs", folder)  # modules are looked for beside the file
     return folder, ""
@@ -65,7 +65,7 @@ def crud_peer(dsn: str, logs: Path, find: Find = shutil.which) -> Iterator[Peer]
     """Serving on an empty database, for the length of a `with` block."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute((SOURCES / "tables.sql").read_bytes())
-    folder, why = installed(find=find)
+    folder, why = install(find=find)
     if folder is not None:
         name, command = "Express and SQL", (find("node") or "node", "server.mjs")
     else:

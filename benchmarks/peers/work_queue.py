@@ -39,19 +39,19 @@ async def _round_trips(client: Client, count: int) -> float:
     async def send() -> None:
         for start in range(0, count, WINDOW):
             acks = []
-            for each in work[start : start + WINDOW]:
-                headers = {"Nats-Msg-Id": f"{each.sid}:{each.attempt}"}
+            for step in work[start : start + WINDOW]:
+                headers = {"Nats-Msg-Id": f"{step.sid}:{step.attempt}"}
                 subject = f"work.direct_job.{SERVICE}"
-                acks.append(await publisher.publish(subject, msgspec.json.encode(each), headers))
+                acks.append(await publisher.publish(subject, msgspec.json.encode(step), headers))
             await asyncio.gather(*acks)
 
     async def take() -> None:
-        left = {str(each.sid) for each in work}
+        open_sids = {str(step.sid) for step in work}
         async with contextlib.aclosing(arriving(client, RESULTS_STREAM, "bench-results", "results.>")) as results:
             async for result in results:
-                left.discard(msgspec.json.decode(result.data)["sid"])
+                open_sids.discard(msgspec.json.decode(result.data)["sid"])
                 await result.ack()
-                if not left:
+                if not open_sids:
                     return
 
     began = time.perf_counter()
@@ -62,7 +62,7 @@ async def _round_trips(client: Client, count: int) -> float:
 
 
 async def round_trips(url: str, count: int) -> float:
-    """Per second. `url`: of a user who may do everything, at a server that no set uses."""
+    """Round trips per second. `url`: of a user with all permissions, at a server that no set uses."""
     with noop_worker(url, SERVICE) as go:
         go()
         client = await nats.connect(url)

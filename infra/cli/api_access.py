@@ -1,4 +1,4 @@
-"""For commands that call the public API as an operator: of a set that runs here, or of an edge elsewhere."""
+"""For commands that call the public API as an operator: that of a set on this machine, or of another edge."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 import aiohttp
 import click
 
+from infra.cli.development_tokens import issue_token
 from infra.cli.options import Command, fail, open_running_set
 from infra.demo.client import ApiError, Client
-from infra.embedded.keys import ensure_private_key, sign_token
 
 ANSWERS_WITHIN = 60.0
+"""Seconds per request."""
 TOKEN_SECONDS = 3_600
 
 Work = Callable[[Client], Awaitable[Any]]
@@ -31,18 +32,11 @@ def server_options(command: Command) -> Command:
 
 
 def call_api(data: Path | None, url: str | None, token: str | None, work: Work) -> Any:
-    """What the work answers. Ends the command if the server can't be reached, or refuses."""
+    """Returns what `work` returns. Ends the command if the server can't be reached, or refuses a request."""
     if data is not None and url is None and token is None:
         file = open_running_set(data)
         url = file.url
-        token, _ = sign_token(
-            ensure_private_key(Path(file.issuer_key_file)),
-            user=file.development_user,
-            roles=("user", "operator"),
-            issuer=file.issuer,
-            audience=file.audience,
-            ttl=TOKEN_SECONDS,
-        )
+        token, _ = issue_token(file, roles=("user", "operator"), ttl=TOKEN_SECONDS)
     elif data is not None or url is None or token is None:
         fail("give --data DIR, or --url URL with an operator's --token", code=2)
 

@@ -22,7 +22,7 @@ from shared.messaging.asyncapi import asyncapi as describe
         "emprops asyncapi --service storage --json > storage.asyncapi.json",
     )
 )
-@click.option("--service", type=click.Choice(SERVICES), required=True, help="Whose events.")
+@click.option("--service", type=click.Choice(SERVICES), required=True, help="The service to describe.")
 @json_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the document as YAML.")
 def asyncapi(service: str, *, as_json: bool, as_yaml: bool) -> None:

@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.cli.development_tokens import issue_token
 from infra.cli.escaping import cell, escape_json
 from infra.cli.options import command_line, examples, fail, folder, json_option, open_set
 from infra.demo.client import ApiError, Client
 from infra.demo.journey import DemoResult, Reporter, Stalled, journey
-from infra.embedded.keys import ensure_private_key, sign_token
 from infra.embedded.process import ProcessSpec, launch_command
 from infra.embedded.set_lock import is_held
 
@@ -161,13 +161,12 @@ def _until_ready(process: "subprocess.Popen[str]", console: Console) -> str:
 def _development_tokens(data: Path) -> tuple[str, str, str]:
     """A new user's token, the same user's token as an operator, and the user's id: each demo starts without credits."""
     file = open_set(data)
-    key = ensure_private_key(Path(file.issuer_key_file))
     user = uuid4()
 
-    def signed(*roles: str) -> str:
-        return sign_token(key, user=user, roles=roles, issuer=file.issuer, audience=file.audience, ttl=3600)[0]
+    def issue(*roles: str) -> str:
+        return issue_token(file, user=user, roles=roles, ttl=3600)[0]
 
-    return signed("user"), signed("user", "operator"), str(user)
+    return issue("user"), issue("user", "operator"), str(user)
 
 
 def _claims(token: str) -> tuple[str, list[str]]:

@@ -38,7 +38,7 @@ PAGE, STREAM_PAGE = 1000, 50
 @click.option(
     "--after", type=click.IntRange(0), default=0, help="Only events after this position (version of a stream)."
 )
-@click.option("--limit", type=click.IntRange(1), help="Stop after so many.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
 @click.option("--follow", is_flag=True, help="Keep printing new events until Ctrl-C.")
 @json_option
 def events(
@@ -61,7 +61,7 @@ def events(
     console, types = Console(highlight=False, soft_wrap=True), frozenset(only)
 
     async def show() -> None:
-        left = limit
+        remaining = limit
         async with opened_store(data, service) as store:
             if stream is not None and not await store.read_stream(stream, limit=1, keep_unreadable=True) and not follow:
                 fail(no_stream(data, service, stream))
@@ -72,7 +72,7 @@ def events(
                     click.echo(escape_json(_document(recorded), indent=0))
                 else:
                     console.print(_line(recorded))
-                if left is not None and (left := left - 1) == 0:
+                if remaining is not None and (remaining := remaining - 1) == 0:
                     return
 
     run(show())

@@ -28,7 +28,7 @@ SERVICES = ("collections", "generation", "credits", "storage")
 """Services with an event store."""
 
 WATCH_SECONDS, MAX_FAILED_CHECKS = 3.0, 2
-"""While a command runs, PostgreSQL is checked every WATCH_SECONDS; after so many failures in a row the command ends."""
+"""A command checks PostgreSQL every WATCH_SECONDS, and ends after MAX_FAILED_CHECKS failures in a row."""
 UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, StoreUnavailable, Busy)
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 def service_option(command: Command) -> Command:
     return click.option(
-        "--service", type=click.Choice(SERVICES), required=True, help="Whose history; the set must be running."
+        "--service", type=click.Choice(SERVICES), required=True, help="The service; the set must be running."
     )(command)
 
 

@@ -31,7 +31,7 @@ class JobProgress:
         self.workflows: dict[int, str] = {}
         """By step id."""
         self._generations: dict[str, dict[int, StepProgress]] = {}
-        """By gid, the one that changed last at the end."""
+        """By gid, in the order of their last change."""
 
     @property
     def step_ids(self) -> list[int]:
@@ -39,7 +39,7 @@ class JobProgress:
         return sorted(self.workflows)
 
     def note(self, event: str, data: dict[str, Any]) -> None:
-        """Takes an event. After a `gap`, all events come again."""
+        """Adds an event. After a `gap`, all events are sent again."""
         match event:
             case "gap":
                 self._begin()
@@ -74,8 +74,8 @@ class JobProgress:
             steps[data["step_id"]] = progress
         self._generations[data["gid"]] = steps
 
-    def shown(self, limit: int) -> list[tuple[str, dict[int, StepProgress]]]:
-        """The generations that changed last, by gid."""
+    def last_changed(self, limit: int) -> list[tuple[str, dict[int, StepProgress]]]:
+        """The `limit` generations that changed last, by gid."""
         return sorted(list(self._generations.items())[-limit:])
 
 

@@ -16,9 +16,9 @@ from infra.cli.options import examples, json_option
 @server_options
 @json_option
 def cancel(job_id: UUID, data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
-    """Stop a job of any user. What has completed is kept and charged, the rest of its credits released.
+    """Stop a job of any user. Completed generations are kept and charged; the rest of its credits is released.
 
-    It can be resumed.
+    A cancelled job can be resumed.
     """
     job = call_api(data, url, token, lambda client: client.call("POST", f"/jobs/{job_id}/cancel", {}))
     if as_json:
@@ -34,11 +34,11 @@ def cancel(job_id: UUID, data: Path | None, url: str | None, token: str | None, 
 
 @click.command(epilog=examples("emprops jobs pause $JOB_ID --reason 'a worker is being replaced' --data data/set"))
 @click.argument("job_id", type=click.UUID)
-@click.option("--reason", default="", help="For its user.")
+@click.option("--reason", default="", help="Shown to its user.")
 @server_options
 @json_option
 def pause(job_id: UUID, reason: str, data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
-    """Let no other step of a job run. What workers have of it goes on; it does not expire."""
+    """Send no further steps of a job to workers. Steps at workers continue. A paused job does not expire."""
     body = {"reason": reason}
     job = call_api(data, url, token, lambda client: client.call("POST", f"/jobs/{job_id}/pause", body))
     _print(job, "is paused", as_json=as_json)
@@ -51,7 +51,7 @@ def pause(job_id: UUID, reason: str, data: Path | None, url: str | None, token: 
 def unpause(job_id: UUID, data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
     """Continue a paused job."""
     job = call_api(data, url, token, lambda client: client.call("POST", f"/jobs/{job_id}/unpause"))
-    _print(job, "goes on", as_json=as_json)
+    _print(job, "continues", as_json=as_json)
 
 
 def _print(job: Any, now: str, *, as_json: bool) -> None:

@@ -46,10 +46,10 @@ class Since(click.ParamType[datetime]):
         "emprops jobs list --status failed --since 24h --data data/set --json",
     ),
 )
-@click.option("--status", type=click.Choice(STATUSES), help="Only those in it.")
-@click.option("--collection", type=click.UUID, help="Only those of this collection.")
-@click.option("--since", type=Since(), help="Only those requested since then: 30m, 24h, 7d, or a date or time.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest ones.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only jobs in this status.")
+@click.option("--collection", type=click.UUID, help="Only jobs of this collection.")
+@click.option("--since", type=Since(), help="Only jobs requested since then: 30m, 24h, 7d, or a date or time.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Number of jobs, newest first.")
 @server_options
 @json_option
 def list_(
@@ -68,11 +68,11 @@ def list_(
     async def read(client: Client) -> list[Any]:
         return await read_jobs(client, status=status, collection=collection, since=since, limit=limit)
 
-    found = call_api(data, url, token, read)
+    jobs = call_api(data, url, token, read)
     if as_json:
-        click.echo(escape_json(found, indent=0))
+        click.echo(escape_json(jobs, indent=0))
         return
-    for job in found:
+    for job in jobs:
         counts = job["generation_counts"]
         completed, charged = f"{counts['completed']}/{sum(counts.values())}", amount(job["credits"]["captured"])
         wait = f"  {wait_line(job['waiting_for'])}" if job["waiting_for"] else ""
@@ -80,7 +80,7 @@ def list_(
             f"{job['id']}  {job['created_at'][:19]}  {job['status']:<19}  {completed:>11} completed"
             f"  {charged:>8} credits  {escape(job['name'])}{escape(wait)}"
         )
-    if not found:
+    if not jobs:
         click.echo("There are no such jobs.")
 
 
@@ -91,9 +91,9 @@ async def read_jobs(
     filters = {"status": status, "collection_id": collection, "since": since and since.isoformat()}
     query = {"all_users": "true", "limit": min(limit or PAGE, PAGE)}
     query |= {name: value for name, value in filters.items() if value is not None}
-    found: list[Any] = []
+    jobs: list[Any] = []
     async for job in client.items(f"/jobs?{urlencode(query)}"):
-        found.append(job)
-        if len(found) == limit:
+        jobs.append(job)
+        if len(jobs) == limit:
             break
-    return found
+    return jobs

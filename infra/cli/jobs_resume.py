@@ -25,11 +25,11 @@ RESUMABLE = ("failed", "partially_completed", "cancelled", "expired")
     )
 )
 @click.argument("job_id", type=click.UUID, required=False)
-@click.option("--status", type=click.Choice(RESUMABLE), help="Instead of a job: all that ended so.")
-@click.option("--since", type=Since(), help="With --status: those requested since then: 24h, 7d, or a date or time.")
-@click.option("--collection", type=click.UUID, help="With --status: only those of this collection.")
+@click.option("--status", type=click.Choice(RESUMABLE), help="Instead of a job: all jobs that ended in this status.")
+@click.option("--since", type=Since(), help="With --status: jobs requested since then: 24h, 7d, or a date or time.")
+@click.option("--collection", type=click.UUID, help="With --status: only jobs of this collection.")
 @click.option("--from", "from_", default="last_completed", show_default=True, help="Or start, or a step's id.")
-@click.option("--dry-run", is_flag=True, help="Say what would run again, and for how much; resume none.")
+@click.option("--dry-run", is_flag=True, help="Print what would run again, and its price; resume nothing.")
 @server_options
 @json_option
 def resume(
@@ -45,10 +45,10 @@ def resume(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Run what has not completed of a job of any user again, or of all jobs that ended in a status.
+    """Run again what has not completed of a job of any user, or of all jobs that ended in a status.
 
-    What runs again is held from the credits of each job's user, and what has completed is never charged again.
-    Exits with 1 if a job is refused; the others are resumed.
+    Credits for it are held from each job's user; completed generations are not charged again. Exits with 1 if a job is
+    refused; the others are resumed.
     """
     if (job_id is None) == (status is None):
         fail("give the id of a job, or --status with --since", code=2)
@@ -61,8 +61,8 @@ def resume(
             jobs = await read_jobs(client, status=status, collection=collection, since=since)
             job_ids = [job["id"] for job in jobs]
         reports = []
-        for number, each_id in enumerate(job_ids, start=1):
-            report = await _resume(client, each_id, from_, dry_run=dry_run)
+        for number, resumed_id in enumerate(job_ids, start=1):
+            report = await _resume(client, resumed_id, from_, dry_run=dry_run)
             reports.append(report)
             if not as_json and job_id is None:
                 click.echo(f"{number}/{len(job_ids)}  {_line(report)}")

@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from infra.cli.development_tokens import issue_token
 from infra.cli.escaping import cell, escape, escape_json
 from infra.cli.job_progress import JobProgress, StepProgress, wait_line
 from infra.cli.options import examples, fail, json_option, open_running_set
 from infra.demo.client import ApiError, Client
-from infra.embedded.keys import ensure_private_key, sign_token
 
 ANSWERS_WITHIN = 20.0
 TOKEN_SECONDS = 24 * 3600
@@ -69,15 +69,8 @@ def watch(
 def _access(data: Path, user: UUID | None) -> tuple[str, str]:
     """The edge's address, and a token of the user from the set's own issuer."""
     file = open_running_set(data)
-    signed, _ = sign_token(
-        ensure_private_key(Path(file.issuer_key_file)),
-        user=user or file.development_user,
-        roles=("user",),
-        issuer=file.issuer,
-        audience=file.audience,
-        ttl=TOKEN_SECONDS,
-    )
-    return file.url, signed
+    token, _ = issue_token(file, user=user, ttl=TOKEN_SECONDS)
+    return file.url, token
 
 
 async def _follow(url: str, token: str, job_id: UUID, progress: JobProgress, *, as_json: bool) -> None:
@@ -105,7 +98,7 @@ def _table(name: str, progress: JobProgress) -> Group:
     steps = progress.step_ids
     for step_id in steps:
         table.add_column(cell(progress.workflows.get(step_id, str(step_id))))
-    for gid, of_step in progress.shown(MAX_ROWS):
+    for gid, of_step in progress.last_changed(MAX_ROWS):
         table.add_row(gid[:8], *(_cell(of_step.get(step_id)) for step_id in steps))
     below = [cell(wait_line(progress.waiting), "yellow")] if progress.waiting else []
     below += [cell(progress.error, "red")] if progress.error else []

@@ -47,7 +47,7 @@ def _with_connection(data: Path, service: str, work: Callable[[AsyncConnection],
 @click.option("--by", "consumer", help="Only by this consumer or process; relay: events that the broker refused.")
 @json_option
 def list_(data: Path, service: str | None, consumer: str | None, *, as_json: bool) -> None:
-    """Show what consumers, processes, the results intake and the relay have parked, and what waits behind it.
+    """Show the events that consumers, processes, the results intake and the relay have parked, and those behind them.
 
     The set must be running.
     """
@@ -96,7 +96,7 @@ def inspect(data: Path, service: str, parked_id: int) -> None:
 @click.argument("parked_id", type=int)
 @click.option("--reason", default="", help="Stored with the action.")
 def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Let the consumer, process or relay that parked it retry it, and then handle what waits behind it."""
+    """Have the consumer, process or relay that parked the event retry it, and then handle the events behind it."""
     actor = f"operator:{getuser()}"
     _with_connection(
         data, service, lambda connection: operator_actions.retry(connection, parked_id, by=actor, reason=reason)
@@ -113,7 +113,7 @@ def retry(data: Path, service: str, parked_id: int, reason: str) -> None:
 @click.argument("parked_id", type=int)
 @click.option("--reason", required=True, help="Why it will never be handled; stored with the action.")
 def discard(data: Path, service: str, parked_id: int, reason: str) -> None:
-    """Discard it, with a reason; then what waits behind it is handled."""
+    """Discard the event, with a reason; the events behind it are then handled."""
     actor = f"operator:{getuser()}"
     _with_connection(
         data, service, lambda connection: operator_actions.discard(connection, parked_id, by=actor, reason=reason)

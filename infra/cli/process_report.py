@@ -1,7 +1,7 @@
 """Inspects the processes of a set: as the operating system reports them, and as their readiness checks do.
 
-The set's file may be out of date: the supervisor may be frozen, dead, or unable to write. So whatever can be checked
-directly is not taken from the file.
+The set's file may be out of date: the supervisor may be frozen, dead, or unable to write. So only facts that can't be
+checked directly are taken from the file.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def inspect_processes(file: SetFile, holder: int | None) -> list[Process]:
     """Every process of the set. `holder`: pid of the supervisor that holds its folder; None if it is not running."""
     if holder is None:
         return [Process(info.name, "stopped", None, info.restarts, info.url) for info in file.processes]
-    processes = {info.name: _observed(info) for info in file.processes}
+    processes = {info.name: _observe(info) for info in file.processes}
     checks: dict[str, Callable[[], Any]] = {}
     for info in file.processes:
         if info.url is not None and processes[info.name].state in {"starting", "ready", "frozen"}:
@@ -80,7 +80,7 @@ def supervisor_troubles(file: SetFile, holder: int) -> list[str]:
     return troubles
 
 
-def _observed(info: ProcessInfo) -> Process:
+def _observe(info: ProcessInfo) -> Process:
     """The process with the state that the operating system reports, where that differs from the recorded one."""
     observed = Process(info.name, info.state, info.pid, info.restarts, info.url)
     if info.state == "waiting":

@@ -66,10 +66,10 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
     The service keeps running. Ctrl-C, at any point, leaves the live table unchanged; the next rebuild resumes where
     this one stopped. Exits with 1 if rows differed, or could not be compared.
     """
-    declared = definition_of(service).projections
-    chosen = [projection for projection in declared if name in {None, projection.name, projection.table}]
-    if not chosen:
-        names = ", ".join(projection.name for projection in declared)
+    all_projections = definition_of(service).projections
+    selection = [projection for projection in all_projections if name in {None, projection.name, projection.table}]
+    if not selection:
+        names = ", ".join(projection.name for projection in all_projections)
         fail(f"{service} has no projection {name}; it has {names}", code=2)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -83,8 +83,8 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
 
     async def go() -> list[Report]:
         async with opened_store(data, service) as store:
-            await Projector(store, declared).prepare()
-            return [await _rebuild(store, projection, bar, swap=not check, fresh=fresh) for projection in chosen]
+            await Projector(store, all_projections).prepare()
+            return [await _rebuild(store, projection, bar, swap=not check, fresh=fresh) for projection in selection]
 
     try:
         with bar:
@@ -105,7 +105,7 @@ def rebuild(data: Path, service: str, name: str | None, *, check: bool, fresh: b
 async def _rebuild(store: EventStore, projection: Projection[Any], bar: Progress, *, swap: bool, fresh: bool) -> Report:
     task: TaskID = bar.add_task(projection.table, total=None)
     began = time.monotonic()
-    done = await rebuild_table(
+    result = await rebuild_table(
         store,
         projection,
         swap=swap,
@@ -113,15 +113,15 @@ async def _rebuild(store: EventStore, projection: Projection[Any], bar: Progress
         progress=lambda position, goal: bar.update(task, completed=position, total=goal),
         compared=lambda rows: bar.update(task, description=f"{projection.table}, {rows:,} rows compared"),
     )
-    bar.update(task, completed=done.position, total=done.position)
+    bar.update(task, completed=result.position, total=result.position)
     return Report(
         name=projection.table,
-        events=done.events,
-        position=done.position,
-        missing=done.missing,
-        extra=done.extra,
-        not_compared=done.not_compared,
-        resumed_at=done.resumed_at,
+        events=result.events,
+        position=result.position,
+        missing=result.missing,
+        extra=result.extra,
+        not_compared=result.not_compared,
+        resumed_at=result.resumed_at,
         seconds=round(time.monotonic() - began, 3),
         swapped=swap,
     )
@@ -140,7 +140,7 @@ def _show(reports: list[Report]) -> None:
     Console().print(table)
 
 
-class Listed(msgspec.Struct, frozen=True):
+class TableList(msgspec.Struct, frozen=True):
     tables: list[Lag]
     skipped: list[Skip]
 
@@ -152,28 +152,28 @@ class Listed(msgspec.Struct, frozen=True):
 def list_(data: Path, service: str, *, as_json: bool) -> None:
     """Show how far each read table is behind, in events and in seconds, what it is stuck on, and what was skipped."""
 
-    async def go() -> Listed:
+    async def go() -> TableList:
         async with opened_store(data, service) as store:
             projector = Projector(store, definition_of(service).projections)
             await projector.prepare()
             tables = await projector.lag()
-            return Listed(tables, await skips.list_skips(store, [table.name for table in tables]))
+            return TableList(tables, await skips.list_skips(store, [table.name for table in tables]))
 
-    listed = run(go())
+    table_list = run(go())
     if as_json:
-        _print_json(listed)
+        _print_json(table_list)
         return
     table = _table("table", "status", "position", "events behind", "seconds behind", "skipped", "stuck on")
-    for lag in listed.tables:
+    for lag in table_list.tables:
         stuck = f"{lag.event or ''} {lag.error or ''}".strip()
         table.add_row(
             *(lag.name, lag.status, f"{lag.position:,}", str(lag.events), f"{lag.seconds:.3f}", str(lag.skipped)),
             _plain(stuck),
         )
     Console().print(table)
-    if listed.skipped:
+    if table_list.skipped:
         table = _table("skipped in", "event", "error", "reason", "by", "at")
-        for skip in listed.skipped:
+        for skip in table_list.skipped:
             cells = (skip.table, skip.event, skip.error, skip.reason, skip.actor, f"{skip.skipped_at:%Y-%m-%d %H:%M}")
             table.add_row(*map(_plain, cells))
         Console().print(table)
@@ -206,9 +206,9 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
             await Projector(store, ()).prepare()
             return await skips.skip(store, table, position, reason=reason, actor=f"operator:{getuser()}")
 
-    done = run(go())
+    recorded = run(go())
     if as_json:
-        _print_json(done)
+        _print_json(recorded)
     else:
         list_tables = command_line("projections", "list", "--data", data, "--service", service)
         click.echo(f"{table} skips the event at {position}. To see its progress: {list_tables}")
@@ -228,7 +228,7 @@ def skip(data: Path, service: str, table: str, position: int, reason: str, *, as
     type=click.FloatRange(min=0),
     default=table_usage.GRACE_DAYS,
     show_default=True,
-    help="A table is unused if no process has used it for so many days.",
+    help="A table is unused if no process has used it for this many days.",
 )
 @json_option
 def unused(data: Path, service: str, *, drop: bool, days: float, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from infra.embedded.rotation import rotate as rotate_set
 )
 @data_option
 @click.argument("what", type=click.Choice(KINDS), nargs=-1, required=True)
-@click.option("--revoke", is_flag=True, help="Don't accept any more what the old keys signed.")
+@click.option("--revoke", is_flag=True, help="Refuse what the old keys have signed.")
 def rotate(data: Path, what: tuple[str, ...], *, revoke: bool) -> None:
     """Replace keys and passwords of a stopped set; its next start uses the new ones.
 

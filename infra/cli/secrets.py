@@ -51,9 +51,9 @@ def _context() -> Context:
 )
 @data_option
 @click.argument("name")
-@click.option("--value", help="The value; other users of this machine may see it. Without it: standard input.")
+@click.option("--value", help="The value; other users of this machine may see it. Default: standard input.")
 def set_(data: Path, name: str, value: str | None) -> None:
-    """Store a secret's value, in the place of the one before; steps that begin from here on use it.
+    """Store a secret's value, which replaces the previous one. Steps that begin afterwards use it.
 
     Reads it from standard input, without the last line break, or asks for it on a terminal.
     """

@@ -74,7 +74,7 @@ def _show(report: Status) -> None:
 
 
 def _notes(process: Process) -> list[str]:
-    """What operators should know that makes nothing unready: a restored history, a message from another sender."""
+    """Notes that do not affect readiness: a restored history, a message from another sender."""
     service = process.name.rpartition("-")[0]
     notes = {
         "history": f"The history of {service} was restored to an earlier state",

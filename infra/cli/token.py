@@ -7,8 +7,8 @@ from uuid import UUID
 
 import click
 
+from infra.cli.development_tokens import issue_token
 from infra.cli.options import data_option, examples, json_option, open_set
-from infra.embedded.keys import ensure_private_key, sign_token
 
 
 @click.command(
@@ -29,16 +29,10 @@ def token(data: Path, user: UUID | None, role: str, ttl: int, *, as_json: bool) 
     An operator is a user too. The set need not be running.
     """
     file = open_set(data)
-    signed, claims = sign_token(
-        ensure_private_key(Path(file.issuer_key_file)),
-        user=user or file.development_user,
-        roles=("user", "operator") if role == "operator" else ("user",),
-        issuer=file.issuer,
-        audience=file.audience,
-        ttl=ttl,
-    )
+    roles = ("user", "operator") if role == "operator" else ("user",)
+    jwt, claims = issue_token(file, user=user, roles=roles, ttl=ttl)
     if not as_json:
-        click.echo(signed)
+        click.echo(jwt)
         return
     expires = datetime.fromtimestamp(claims["exp"], UTC).isoformat()
-    click.echo(json.dumps({"token": signed, "user_id": claims["sub"], "roles": claims["roles"], "expires_at": expires}))
+    click.echo(json.dumps({"token": jwt, "user_id": claims["sub"], "roles": claims["roles"], "expires_at": expires}))

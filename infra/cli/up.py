@@ -15,7 +15,7 @@ from infra.embedded.set_lock import SetInUseError
 from infra.embedded.up import PortInUseError, run_set
 
 WORKER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)*")
-TAKEN = (*OWNERS, "worker", "comfy", HTTP_API_USER, "operator")
+RESERVED_NAMES = (*OWNERS, "worker", "comfy", HTTP_API_USER, "operator")
 
 
 @click.command(
@@ -35,7 +35,7 @@ TAKEN = (*OWNERS, "worker", "comfy", HTTP_API_USER, "operator")
     multiple=True,
     callback=lambda _context, _option, values: parse_workers(values),
     metavar="NAME=KIND[,KIND]",
-    help="Let in a worker of yours that takes these kinds of work; repeatable. Settings for it: DIR/workers/NAME.env.",
+    help="Give access to a worker of yours that takes these kinds of work; repeatable. Settings: DIR/workers/NAME.env.",
 )
 @click.option(
     "--comfy-urls",
@@ -69,7 +69,7 @@ def parse_workers(values: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
                 f"{value!r} is not like text=direct_job.text or text=direct_job.text,direct_job.poem."
             )
         name, _, kinds = value.partition("=")
-        if name in workers or name in TAKEN:
+        if name in workers or name in RESERVED_NAMES:
             raise click.BadParameter(f"{name} is the name of another worker, or of a part of the set.")
         workers[name] = tuple(dict.fromkeys(kinds.split(",")))
     return workers
@@ -91,7 +91,7 @@ def _say(line: str) -> None:
     if not line.startswith("ready "):  # programs parse that line: it has no time
         line = f"{click.style(datetime.now().astimezone().strftime('%H:%M:%S'), dim=True)} {line}"
     text = f"{line}\n" if sys.stdout.isatty() else click.unstyle(f"{line}\n")
-    left = text.encode(errors="backslashreplace")
+    remaining = text.encode(errors="backslashreplace")
     # Not through sys.stdout: if the reader has stopped reading, the write holds its lock, and Python could not exit.
-    while left:
-        left = left[os.write(1, left) :]
+    while remaining:
+        remaining = remaining[os.write(1, remaining) :]

@@ -31,15 +31,15 @@ def workflows() -> None:
 )
 @click.argument("library", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
 @server_options
-@click.option("--dry-run", is_flag=True, help="Say what an import would do, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what an import would do, and do nothing.")
 @json_option
 def import_(
     library: Path, data: Path | None, url: str | None, token: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Register each folder of a component library as a workflow of the folder's name.
 
-    Tells of each whether it is added, unchanged, a new version, or refused and why. The same folder again changes
-    nothing. Exits with 1 if one is refused.
+    Prints for each whether it is added, unchanged, a new version, or refused, and why. Importing the same folder again
+    changes nothing. Exits with 1 if one is refused.
     """
     try:
         folders = list(read_library(library))
@@ -95,11 +95,11 @@ def _print_report(report: dict[str, Any]) -> None:
 @json_option
 def list_(data: Path | None, url: str | None, token: str | None, *, as_json: bool) -> None:
     """List the workflows in their newest versions, with what a step costs."""
-    found = call_api(data, url, token, lambda client: client.call("GET", "/workflows"))
+    all_workflows = call_api(data, url, token, lambda client: client.call("GET", "/workflows"))
     if as_json:
-        click.echo(escape_json(found))
+        click.echo(escape_json(all_workflows))
         return
-    for workflow in found:
+    for workflow in all_workflows:
         cost = "by its function" if workflow["cost"] is None else f"{workflow['cost']} credits"
         ending = "  deprecated" * bool(workflow["deprecated"]) + "  paused" * workflow["is_paused"]
         click.echo(f"{escape(workflow['name']):<32}  version {workflow['version']}  {workflow['type']}  {cost}{ending}")
@@ -109,14 +109,16 @@ def list_(data: Path | None, url: str | None, token: str | None, *, as_json: boo
 @click.argument("name")
 @server_options
 def show(name: str, data: Path | None, url: str | None, token: str | None) -> None:
-    """Show one workflow as JSON: its definition, its form, what it makes, and what to know of its import."""
-    found = call_api(data, url, token, lambda client: client.call("GET", _path(name)))
-    click.echo(escape_json(found))
+    """Show one workflow as JSON: its definition, its form, its outputs, and the notes of its import."""
+    workflow = call_api(data, url, token, lambda client: client.call("GET", _path(name)))
+    click.echo(escape_json(workflow))
 
 
 @workflows.command(epilog=examples("emprops workflows test sketch --value prompt=fox --data data/set"))
 @click.argument("name")
-@click.option("--value", "values", multiple=True, metavar="FIELD=VALUE", help="Instead of a test value; JSON or text.")
+@click.option(
+    "--value", "values", multiple=True, metavar="FIELD=VALUE", help="A value in place of a test value; JSON or text."
+)
 @server_options
 @json_option
 def test(
@@ -130,7 +132,7 @@ def test(
 
 @workflows.command(epilog=examples("emprops workflows deprecate hello --reason 'use sketch' --data data/set"))
 @click.argument("name")
-@click.option("--reason", default="An operator has deprecated it", show_default=True, help="For its users.")
+@click.option("--reason", default="An operator has deprecated it", show_default=True, help="Shown to its users.")
 @server_options
 def deprecate(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
     """Mark a workflow as deprecated. Collections that use it still run."""
@@ -140,10 +142,10 @@ def deprecate(name: str, reason: str, data: Path | None, url: str | None, token:
 
 @workflows.command(epilog=examples("emprops workflows pause hello --reason 'its API is down' --data data/set"))
 @click.argument("name")
-@click.option("--reason", default="", help="For its users.")
+@click.option("--reason", default="", help="Shown to its users.")
 @server_options
 def pause(name: str, reason: str, data: Path | None, url: str | None, token: str | None) -> None:
-    """Let no other step of a workflow run, of any job. What workers have of it goes on; jobs that wait don't expire."""
+    """Send no further steps of a workflow to workers. Steps at workers continue; jobs that wait don't expire."""
     call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/pause", {"reason": reason}))
     click.echo(f"{name} is paused")
 
@@ -154,7 +156,7 @@ def pause(name: str, reason: str, data: Path | None, url: str | None, token: str
 def unpause(name: str, data: Path | None, url: str | None, token: str | None) -> None:
     """Continue a paused workflow."""
     call_api(data, url, token, lambda client: client.call("POST", f"{_path(name)}/unpause"))
-    click.echo(f"{name} goes on")
+    click.echo(f"{name} continues")
 
 
 def _path(name: str) -> str:

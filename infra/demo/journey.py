@@ -56,7 +56,7 @@ class Reporter:
 
     say: Callable[[str], None] = lambda _sentence: None
     progress: Callable[[float, str], None] = lambda _share, _text: None
-    seen: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 def instructions() -> dict[str, Any]:
@@ -134,21 +134,21 @@ async def _follow(user: Client, job_id: str, steps: int, report: Reporter) -> No
 
 
 async def _report(user: Client, job_id: str, steps: int, report: Reporter, bound: asyncio.Timeout) -> None:
-    done = 0
+    completed = 0
     running: dict[str, float] = {}
     async for event in user.events(f"/jobs/{job_id}/events"):
         bound.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
-        report.seen.append(event)
+        report.events.append(event)
         sid = str(event.data.get("sid", ""))
         if event.event == "node_progress":
             running[sid] = float(event.data.get("progress", 0))
         elif event.event == "node_completed":
-            done += 1
+            completed += 1
             running.pop(sid, None)
-        text = f"{done} of {steps} steps"
+        text = f"{completed} of {steps} steps"
         if event.event == "job_status":
             text = str(event.data.get("status", ""))
-        report.progress(min(1.0, (done + 0.9 * sum(running.values())) / steps), text)
+        report.progress(min(1.0, (completed + 0.9 * sum(running.values())) / steps), text)
 
 
 def _files(generations: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 MAX_QUEUED_LINES = 1000
 RETRY_SECONDS = 1.0
-"""Between two attempts to write the state."""
+"""Seconds between two attempts to write the state."""
 CLOSE_SECONDS = 1.0
-"""Limit for writing what is still queued when a writer is closed."""
+"""Seconds for writing what is still queued when a writer is closed."""
 
 
 class LineWriter:
@@ -92,13 +92,14 @@ class StateWriter:
                 if self._is_closing:
                     return
                 state = self._state
-            if state is not None and self._is_written(state):
+            if state is not None and self._try_to_write(state):
                 with self._changed:
                     if self._state is state:
                         self._state = None
                         self._changed.notify_all()
 
-    def _is_written(self, state: bytes) -> bool:
+    def _try_to_write(self, state: bytes) -> bool:
+        """Whether the state is written; reports the first failure, and the end of failures."""
         try:
             self._write(state)
         except OSError as error:

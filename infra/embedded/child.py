@@ -56,7 +56,7 @@ class Launcher:
         spec, fork_client = child.spec, self._fork_client
         if fork_client is not None and fork_client.can_fork(spec):
             try:
-                await fork_client.loaded()
+                await fork_client.wait_until_loaded()
                 with self._open_log(spec.name) as log:
                     arguments, is_held = self._arguments(child)
                     return await fork_client.fork(spec, arguments, log, is_held=is_held)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from infra.embedded.fork_server import MAX_REQUEST
-from infra.embedded.process import ProcessSpec, launched, open_log
+from infra.embedded.process import ProcessSpec, launch_arguments, open_log
 
 FORK_SERVER = "infra.embedded.fork_server"
 READ_AT_EXEC = ("LD_", "MALLOC_", "PYTHON")
@@ -88,10 +88,10 @@ class Forked:
 
     def _has_ended(self) -> None:
         self._loop.remove_reader(self._descriptor)
-        self._loop.call_later(REPORTS_WITHIN, self.ended, None)
+        self._loop.call_later(REPORTS_WITHIN, self.note_end, None)
 
-    def ended(self, code: int | None) -> None:
-        """Called with the exit code; the first call counts."""
+    def note_end(self, code: int | None) -> None:
+        """Records the exit code; only the first call has an effect."""
         if not self._code.done():
             self._code.set_result(code)
             self.release()
@@ -125,7 +125,7 @@ class ForkClient:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
-            command = launched((sys.executable, "-P", "-m", FORK_SERVER, *self._modules), None)
+            command = launch_arguments((sys.executable, "-P", "-m", FORK_SERVER, *self._modules), None)
             environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
             with theirs, open_log(self._logs, "fork_server") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -140,7 +140,7 @@ class ForkClient:
             self._control, self._loaded = ours, loop.create_future()
             loop.add_reader(ours, self._receive, ours)
 
-    async def loaded(self) -> None:
+    async def wait_until_loaded(self) -> None:
         """Starts it if needed, and waits until it can fork. Raises `OSError`, also after LOADS_WITHIN."""
         await self.start()
         assert self._loaded is not None, "it has been started"
@@ -207,7 +207,7 @@ class ForkClient:
         elif "request" in message:
             self._add_fork(message["request"], message["pid"])
         elif message["pid"] in self._forks:
-            self._forks.pop(message["pid"]).ended(message["code"])
+            self._forks.pop(message["pid"]).note_end(message["code"])
 
     def _add_fork(self, request: int, pid: int) -> None:
         answer, stdin_writer = self._pending.pop(request)
@@ -240,4 +240,4 @@ class ForkClient:
                 answer.set_exception(ForkServerUnavailable("the fork server has ended"))
         forks, self._forks = self._forks, {}
         for forked in forks.values():
-            forked.ended(KILLED)
+            forked.note_end(KILLED)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHECK_SECONDS = 1.0
-"""Between two checks of the free space."""
+"""Seconds between two checks of the free space."""
 FULL_BYTES = 256 * 1024
 """With less than this free, the disk counts as full."""
 ROOM_BYTES = 16 * 1024 * 1024
@@ -27,10 +27,10 @@ async def watch(free: Callable[[], int], has_room_again: Callable[[], None], *, 
     """Calls `has_room_again` each time that a full disk has space again, until cancelled. `every` is in seconds."""
     is_full = False
     while True:
-        left = free()
-        if left < FULL_BYTES:
+        free_now = free()
+        if free_now < FULL_BYTES:
             is_full = True
-        elif is_full and left > ROOM_BYTES:
+        elif is_full and free_now > ROOM_BYTES:
             is_full = False
             has_room_again()
         await asyncio.sleep(every)

@@ -1,4 +1,4 @@
-"""What the set consists of: which processes, at which addresses, with which settings."""
+"""The processes of a set, with their addresses and settings."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def make_plan(
     """The whole set in `data` (an absolute path), with `replicas` processes of each service; writes its key files.
 
     `public_port` is the port of `edge-1`; `ports` picks all others. `workers`: by name, the kinds of work of workers
-    that somebody else starts; `workers/NAME.env` gets the settings that such a worker needs. With `comfy_urls`, there
+    that users start; `workers/NAME.env` gets the settings that such a worker needs. With `comfy_urls`, there
     is a worker for these ComfyUI servers: one process, which knows how busy they are. Raises `NoFreePortError`.
     """
     keys = _ensure_keys(data / KEYS)
@@ -125,7 +125,7 @@ def make_plan(
 def _set_file(
     servers: Servers, services: dict[str, ServiceInfo], keys: Keys, passwords: Secrets, replicas: int
 ) -> SetFile:
-    """What commands read of a running set. `ports` are not known yet."""
+    """The file from which commands learn about the running set, still without `ports`."""
     return SetFile(
         url=services["edge"].urls[0],
         pid=os.getpid(),

@@ -23,7 +23,7 @@ import psutil
 
 from infra.embedded.identity import Identity, for_postgres
 from infra.embedded.ports import LOOPBACK
-from infra.embedded.process import ProcessFailedError, ProcessSpec, launched
+from infra.embedded.process import ProcessFailedError, ProcessSpec, launch_arguments
 from infra.embedded.wheels import MissingProgramError
 
 SUPERUSER = "postgres"
@@ -126,7 +126,7 @@ class PostgresServer:
             with plain_installation() as programs:
                 command = [str(programs / "bin" / "initdb"), *options]
                 completed = subprocess.run(
-                    launched(command, identity) if sys.platform == "linux" else command,
+                    launch_arguments(command, identity) if sys.platform == "linux" else command,
                     user=identity.uid if identity and sys.platform != "linux" else None,
                     group=identity.gid if identity and sys.platform != "linux" else None,
                     cwd="/",

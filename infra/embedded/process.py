@@ -70,11 +70,13 @@ def launch_command(spec: ProcessSpec) -> list[str]:
     """
     if sys.platform != "linux":
         return list(spec.command)
-    return launched(spec.command, spec.identity, spec.death_signal)
+    return launch_arguments(spec.command, spec.identity, spec.death_signal)
 
 
-def launched(command: Sequence[str], identity: Identity | None, death_signal: int = signal.SIGKILL) -> list[str]:
-    """`command` as arguments of `launch.py`."""
+def launch_arguments(
+    command: Sequence[str], identity: Identity | None, death_signal: int = signal.SIGKILL
+) -> list[str]:
+    """The command that executes `command` through `launch.py`."""
     first = [str(int(death_signal)), str(os.getpid()), identity.argument if identity else "-"]
     return [sys.executable, "-I", "-S", str(LAUNCHER), *first, *command]
 

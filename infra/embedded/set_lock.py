@@ -16,7 +16,7 @@ from infra.embedded.set_file import ProcessInfo
 
 LOCK_FILE = "lock"
 END_SECONDS = 5.0
-"""That leftover processes have to end after their signal, and again after SIGKILL."""
+"""Seconds that leftover processes have to end after their signal, and again after SIGKILL."""
 LOCK_ATTEMPTS = 5
 LOCK_RETRY_SECONDS = 0.05
 """`holder_of` takes a shared lock for an instant: several attempts tell that from another supervisor."""
@@ -111,9 +111,8 @@ def _was_left_by(group: int, leader: ProcessStart, program: str, process: psutil
 
 
 def _runs(process: psutil.Process, program: str) -> bool:
-    return (
-        program in process.cmdline()
-    )  # not only the first argument: a process that is being launched is `launch.py` with the program as an argument
+    # In any argument: while a process is being launched, it is `launch.py` with the program as an argument.
+    return program in process.cmdline()
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

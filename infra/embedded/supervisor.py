@@ -24,8 +24,9 @@ from shared.backoff import Backoff
 from shared.stopping import stop
 
 PROBE_SECONDS = 0.1
-"""Between two readiness checks of a process that starts."""
+"""Seconds between two readiness checks of a process that starts."""
 WANTED_SECONDS = 1.0
+"""Seconds between two checks whether an optional stage is wanted."""
 
 T = TypeVar("T")
 
@@ -55,14 +56,14 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-async def _until_done(wanted: Sequence[asyncio.Task[None]], watched: Sequence[asyncio.Task[None]]) -> None:
-    """Waits for the wanted tasks; raises the first exception of any watched task, too."""
-    while pending := [task for task in wanted if not task.done()]:
+async def _until_done(needed: Sequence[asyncio.Task[None]], watched: Sequence[asyncio.Task[None]]) -> None:
+    """Waits for the needed tasks; raises the first exception of any watched task, too."""
+    while pending := [task for task in needed if not task.done()]:
         running = [task for task in watched if not task.done()]
         done, _ = await asyncio.wait(running or pending, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-    for task in wanted:
+    for task in needed:
         task.result()
 
 
@@ -151,7 +152,7 @@ class Supervisor:
         children = self._children_of(stage)
         for child in children:
             child.turn.set()
-        await asyncio.gather(*(self._first_ready(child) for child in children))
+        await asyncio.gather(*(self._wait_until_ready(child) for child in children))
         await self._in_thread(stage.then)
 
     def _children_of(self, stage: Stage) -> list[Child]:
@@ -233,7 +234,7 @@ class Supervisor:
         again = " again" if child.info.restarts else ""
         self._say(f"{child.spec.name} is ready{again} (pid {child.info.pid}, {time.monotonic() - began:.1f} s)")
 
-    async def _first_ready(self, child: Child) -> None:
+    async def _wait_until_ready(self, child: Child) -> None:
         waits = {
             asyncio.create_task(child.ready.wait()),
             failure := asyncio.create_task(child.failed.wait()),

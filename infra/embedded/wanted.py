@@ -1,6 +1,6 @@
-"""Which optional processes of a set are wanted: a file for each in `DATA/wanted`, which the supervisor looks for.
+"""Which optional processes a set runs: each has a file in `DATA/wanted`, which the supervisor looks for.
 
-A process that most sets never use takes no memory until somebody wants it, and is there from then on.
+So a process that most sets never use takes no memory until a command requests it.
 """
 
 from pathlib import Path
@@ -10,12 +10,12 @@ HTTP_API = "http-api"
 
 
 def want(data: Path, name: str) -> None:
-    """From here on the set in `data` runs the process, also after a restart. Idempotent."""
+    """Makes the set in `data` run the process from now on, also after a restart. Idempotent."""
     folder = data.expanduser().resolve() / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / name).touch()
 
 
 def is_wanted(data: Path, name: str) -> bool:
-    """Whether `want` was called."""
+    """Whether `want` was called for this process."""
     return (data / FOLDER / name).exists()

@@ -1,4 +1,4 @@
-"""The workers of a set: those that it runs itself, and the settings of those that somebody else starts."""
+"""The workers of a set: those that it runs itself, and the settings of workers that users start."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from infra.embedded.set_file import SetFile, write_private
 
 COMFY_WORKER = "comfy"
 WORKERS = "workers"
-"""The folder of settings for workers that somebody else starts."""
+"""The folder of settings for workers that users start."""
 
 
 def running_workers(

@@ -60,7 +60,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def reduced(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Without arrows that a longer way implies. Arrows of a cycle stay: they are what should be seen."""
+    """Without arrows that a longer way implies. Arrows of a cycle stay, so that the picture shows it."""
     return {
         (source, target)
         for source, target in pairs

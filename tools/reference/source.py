@@ -1,4 +1,4 @@
-"""What only the source says: docstrings of fields and constants, and calls with constant arguments."""
+"""Reads what only the source has: docstrings of fields and constants, and calls with constant arguments."""
 
 import ast
 import inspect
@@ -73,7 +73,7 @@ def described_names(path: Path) -> Iterator[tuple[str, str]]:
 
 
 RAISES = {"NoSecret", "Problem", "Reject", "Refused", "StepError", "StepFault", "permanent", "refusal", "transient"}
-"""What takes an error code as one of its arguments."""
+"""Functions and classes that take an error code as an argument."""
 CODE = re.compile(r"[A-Z]{3,}(_[A-Z]+)*")
 
 

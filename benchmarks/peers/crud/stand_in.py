@@ -14,15 +14,15 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-FIND_DEFAULT = "select id from projects where owner = %s and is_default"
-MAKE_DEFAULT = """
+SELECT_DEFAULT_PROJECT = "select id from projects where owner = %s and is_default"
+INSERT_DEFAULT_PROJECT = """
 insert into projects (owner, name, is_default) values (%s, 'My first project', true)
 on conflict (owner) where is_default do nothing"""
-MAKE_COMPONENTS = "insert into components (collection_id) select %s from generate_series(1, %s) returning id"
-MAKE_COLLECTION = """
+INSERT_COMPONENTS = "insert into components (collection_id) select %s from generate_series(1, %s) returning id"
+INSERT_COLLECTION = """
 insert into collections (id, project_id, title, description, data) values (%s, %s, %s, %s, %s) returning *"""
-MAKE_PREVIEW = "insert into previews (collection_id, enabled) values (%s, false)"
-READ_COLLECTION = "select * from collections where id = %s"
+INSERT_PREVIEW = "insert into previews (collection_id, enabled) values (%s, false)"
+SELECT_COLLECTION = "select * from collections where id = %s"
 
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[AsyncConnection[Row]]
@@ -33,29 +33,29 @@ routes = web.RouteTableDef()
 def renumbered(value: Any, component_of: Mapping[Any, int]) -> Any:
     """A copy of a payload in which every `{"$ref": step}` names the step's component instead."""
     if isinstance(value, list):
-        return [renumbered(each, component_of) for each in value]
+        return [renumbered(item, component_of) for item in value]
     if not isinstance(value, dict):
         return value
     return {
-        key: component_of[each] if key == "$ref" and each in component_of else renumbered(each, component_of)
-        for key, each in value.items()
+        key: component_of[item] if key == "$ref" and item in component_of else renumbered(item, component_of)
+        for key, item in value.items()
     }
 
 
 async def default_project(connection: AsyncConnection[Row], owner: UUID) -> UUID:
     while True:
-        found = await (await connection.execute(FIND_DEFAULT, (owner,))).fetchone()
-        if found is not None:
-            return UUID(str(found["id"]))
-        await connection.execute(MAKE_DEFAULT, (owner,))
+        project = await (await connection.execute(SELECT_DEFAULT_PROJECT, (owner,))).fetchone()
+        if project is not None:
+            return UUID(str(project["id"]))
+        await connection.execute(INSERT_DEFAULT_PROJECT, (owner,))
 
 
 async def make_collection(connection: AsyncConnection[Row], owner: UUID, body: Row) -> Row:
     collection, data = uuid4(), body.get("data", {})
     steps = data.get("steps", [])
     project = await default_project(connection, owner)
-    made = await (await connection.execute(MAKE_COMPONENTS, (collection, len(steps)))).fetchall()
-    component_of = {step["id"]: row["id"] for step, row in zip(steps, made, strict=True)}
+    components = await (await connection.execute(INSERT_COMPONENTS, (collection, len(steps)))).fetchall()
+    component_of = {step["id"]: row["id"] for step, row in zip(steps, components, strict=True)}
     stored = [
         {
             **step,
@@ -66,9 +66,9 @@ async def make_collection(connection: AsyncConnection[Row], owner: UUID, body: R
         for step in steps
     ]
     values = (collection, project, body["title"], body.get("description"), Jsonb({**data, "steps": stored}))
-    row = await (await connection.execute(MAKE_COLLECTION, values)).fetchone()
+    row = await (await connection.execute(INSERT_COLLECTION, values)).fetchone()
     assert row is not None
-    await connection.execute(MAKE_PREVIEW, (collection,))
+    await connection.execute(INSERT_PREVIEW, (collection,))
     return row
 
 
@@ -88,7 +88,7 @@ async def create(request: web.Request) -> web.Response:
 @routes.get("/collections/{id}")
 async def read(request: web.Request) -> web.Response:
     async with request.app[POOL].connection() as connection:
-        row = await (await connection.execute(READ_COLLECTION, (request.match_info["id"],))).fetchone()
+        row = await (await connection.execute(SELECT_COLLECTION, (request.match_info["id"],))).fetchone()
     return answer(row, 200 if row else 404)
 
 

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from benchmarks.peers.express import crud_peer, installed
+from benchmarks.peers.express import crud_peer, install
 from infra.demo.client import ApiError, Client
 from tests.support.jobs import two_steps
 
@@ -15,14 +15,14 @@ def nowhere(_program: str) -> None:
 
 
 def test_without_node_there_is_nothing_to_install_and_the_reason_is_told(tmp_path):
-    assert installed(tmp_path, nowhere) == (None, "Node or npm is not installed")
+    assert install(tmp_path, nowhere) == (None, "Node or npm is not installed")
 
 
 def test_what_npm_says_is_the_reason_when_it_fails(tmp_path):
     npm = tmp_path / "npm"
     npm.write_text("#!/bin/sh\necho 'no network' >&2\nexit 1\n")
     npm.chmod(0o755)
-    folder, why = installed(tmp_path / "installed", lambda _program: str(npm))
+    folder, why = install(tmp_path / "installed", lambda _program: str(npm))
     assert (folder, why) == (None, "npm could not install Express: no network")
 
 

@@ -173,7 +173,7 @@ from infra.embedded.fork_client import ForkClient
 
 async def main():
     client = ForkClient(Path(sys.argv[1]), tuple(sys.argv[2:]))
-    await client.loaded()
+    await client.wait_until_loaded()
     print(client._process.pid, flush=True)
     await asyncio.Event().wait()
 

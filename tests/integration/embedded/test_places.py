@@ -15,7 +15,7 @@ from infra.embedded import identity, postgres
 from infra.embedded.identity import Identity, NoIdentityError, for_postgres
 from infra.embedded.ports import PortPicker
 from infra.embedded.postgres import PostgresServer, installation
-from infra.embedded.process import launched, running
+from infra.embedded.process import launch_arguments, running
 from infra.embedded.seaweedfs import PORTS, SeaweedServer, s3_client, volumes_for
 from tests.support.running_set import EMPROPS, RunningSet
 
@@ -104,7 +104,7 @@ def test_a_set_of_an_ordinary_user(tmp_path: Path) -> None:
     made = RunningSet(tmp_path / "set")
     ordinary = Identity(1, 1, in_namespace=True) if os.geteuid() == 0 else None
     with untouched(made.data, installation()):
-        made.up(emprops=launched([*EMPROPS], ordinary))
+        made.up(emprops=launch_arguments([*EMPROPS], ordinary))
         try:
             assert made.command("status")["ready"] is True
         finally:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.rows import ROWS, UnknownRow, chosen
+from benchmarks.rows import ROWS, UnknownRow, select_rows
 
 
 def names(*asked: str) -> list[str]:
-    return [row.name for row in chosen(asked)]
+    return [row.name for row in select_rows(asked)]
 
 
 def test_without_names_all_rows_are_measured_but_those_that_take_too_long():
@@ -29,7 +29,7 @@ def test_rows_are_measured_in_the_tables_order_and_once():
 
 def test_an_unknown_row_is_refused_with_those_that_there_are():
     with pytest.raises(UnknownRow, match="no row P99: P1, P1b, "):
-        chosen(["P1", "P99"])
+        select_rows(["P1", "P99"])
 
 
 def test_no_figure_is_measured_by_two_rows():

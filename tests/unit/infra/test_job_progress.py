@@ -17,7 +17,7 @@ def test_steps_and_generations() -> None:
     progress.note("job_status", {"status": "processing"})
     progress.note("node_started", SKETCH)
     progress.note("node_progress", {**SKETCH, "progress": 0.25})
-    assert progress.shown(9) == [("aaaaaaaa-1", {11: StepProgress(share=0.25)})]
+    assert progress.last_changed(9) == [("aaaaaaaa-1", {11: StepProgress(share=0.25)})]
     progress.note("error", {**SKETCH, "code": "BROKEN", "retrying": True})
     progress.note("node_completed", SKETCH)
     progress.note("node_progress", {**SKETCH, "progress": 0.9})
@@ -25,7 +25,7 @@ def test_steps_and_generations() -> None:
     progress.note("error", {**FRAME, "code": "BROKEN", "retrying": False})
     progress.note("job_status", {"status": "processing", "gid": "aaaaaaaa-1", "error": "BROKEN: it broke"})
     assert (progress.status, progress.ended, progress.total, progress.step_ids) == ("processing", 1, 2, [11, 12])
-    [(_, steps)] = progress.shown(9)
+    [(_, steps)] = progress.last_changed(9)
     assert (steps[11].state, steps[12].state, steps[12].error) == ("completed", "failed", "BROKEN")
     progress.note("job_status", {"status": "failed", "error": "BROKEN: it broke"})
     assert progress.error == "BROKEN: it broke"
@@ -53,7 +53,7 @@ def test_after_a_gap_everything_comes_again() -> None:
     progress.note("job_status", {"status": "pending", "generations": 2})
     progress.note("node_started", SKETCH)
     progress.note("gap", {"after": 17})
-    assert (progress.status, progress.step_ids, progress.shown(9)) == ("unknown", [], [])
+    assert (progress.status, progress.step_ids, progress.last_changed(9)) == ("unknown", [], [])
 
 
 def test_the_generations_that_changed_last_are_shown() -> None:
@@ -61,7 +61,7 @@ def test_the_generations_that_changed_last_are_shown() -> None:
     for number in range(30):
         progress.note("node_started", {**SKETCH, "gid": f"{number:03}"})
     progress.note("node_completed", {**SKETCH, "gid": "001"})
-    assert [gid for gid, _ in progress.shown(3)] == ["001", "028", "029"]
+    assert [gid for gid, _ in progress.last_changed(3)] == ["001", "028", "029"]
 
 
 def test_the_table() -> None:

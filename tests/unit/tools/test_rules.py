@@ -7,7 +7,7 @@ from tools.private_attributes import is_private
 
 
 def test_a_fault_that_is_listed_is_passed_over_and_an_exception_without_a_fault_is_reported() -> None:
-    faults = list(rules.judged({"a.py", "b.py"}, frozenset({"b.py", "c.py"}), "long_files", "is long"))
+    faults = list(rules.report({"a.py", "b.py"}, frozenset({"b.py", "c.py"}), "long_files", "is long"))
     assert faults == ["a.py: is long", "tools/exceptions.toml: long_files: remove 'c.py', which follows the rule"]
 
 
