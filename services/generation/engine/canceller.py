@@ -3,13 +3,14 @@
 import asyncio
 from uuid import UUID
 
-from services.generation.deciders import JOB
+from services.generation.deciders import GENERATION, JOB
+from services.generation.domain.generation import Generation
 from services.generation.domain.job import EndGeneration, FinishStop
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.cancel_generations import NAME, end_of
 from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import JobStopRequested
-from shared.eventstore import RecordedEvent
+from shared.eventstore import Loaded, RecordedEvent
 from shared.processes import Process
 
 BATCH = 200
@@ -27,13 +28,19 @@ def cancel_process(handlers: CommandHandlers) -> Process:
         assert specification is not None, "a job that is stopped was requested"
         ends: list[EndGeneration] = []
 
-        async def cancel_one(gid: UUID, place: int, specification: JobSpecification) -> EndGeneration:
-            return end_of(gid, await handlers.cancel_generation(gid, place, job.round, specification))
+        async def cancel_one(
+            gid: UUID, place: int, specification: JobSpecification, known: Loaded[Generation] | None
+        ) -> EndGeneration:
+            return end_of(gid, await handlers.cancel_generation(gid, place, job.round, specification, known))
 
         places = list(job.places.items())
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
-            ends += await asyncio.gather(*(cancel_one(gid, place, specification) for gid, place in batch))
+            # Of a first round, the streams that are not in memory don't exist.
+            states = await handlers.store.load_many(GENERATION, [gid for gid, _ in batch]) if job.round else {}
+            ends += await asyncio.gather(
+                *(cancel_one(gid, place, specification, states.get(gid)) for gid, place in batch)
+            )
         await handlers.command_job(
             event.job_id, FinishStop(job.round, ends), recorded.context.caused(recorded.event_id, NAME)
         )

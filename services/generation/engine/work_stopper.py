@@ -46,7 +46,12 @@ class WorkStopper:
             assert isinstance(event, GenerationCancelled)
             await self.stop([(event.job_id, event.gid, stopped) for stopped in event.stopped])
 
-        return Process(NAME, (GenerationCancelled,), stop, lost=self._broker.lost)
+        def note(recorded: RecordedEvent) -> bool:
+            """Of a large job, most generations have not started."""
+            assert isinstance(recorded.event, GenerationCancelled)
+            return not recorded.event.stopped
+
+        return Process(NAME, (GenerationCancelled,), stop, note=note, lost=self._broker.lost)
 
     async def stop(self, steps: Collection[Stopped]) -> None:
         """Raises BROKER_ERRORS. Idempotent."""

@@ -18,7 +18,7 @@ from services.generation.queries.job_specification import JobSpecification, JobS
 from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.generation import Output, StepError
 from shared.contracts.work import Checkpoint
-from shared.eventstore import Context, EventStore, Handled
+from shared.eventstore import Context, EventStore, Handled, Loaded
 
 LARGE = 500
 """Generations of a request from which on it is decided in a thread, and not in the event loop."""
@@ -109,11 +109,17 @@ class CommandHandlers:
         )
 
     async def cancel_generation(
-        self, gid: UUID, place: int, round_: int, specification: JobSpecification
+        self,
+        gid: UUID,
+        place: int,
+        round_: int,
+        specification: JobSpecification,
+        known: Loaded[Generation] | None = None,
     ) -> Generation:
         """Cancels a generation that has not ended in this round; returns its state after that.
 
-        `place`: its number in the job's request. Idempotent, also across calls.
+        `place`: its number in the job's request; `known`: its state, if the caller has just read it. Idempotent, also
+        across calls.
         """
         requested = specification.requested
 
@@ -136,6 +142,7 @@ class CommandHandlers:
             decide,
             specification.context_of(uuid5(gid, f"cancel:{round_}"), "canceller"),
             # Most of a large job has not started: its streams don't exist, and need not be read.
+            known=known,
             new=not round_ and self.store.cached(GENERATION, gid) is None,
         )
         return handled.state

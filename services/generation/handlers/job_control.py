@@ -89,8 +89,7 @@ class JobControl:
         alike: defaultdict[tuple[str, int, tuple[int, ...]], list[UUID]] = defaultdict(list)
         for start in range(0, len(chosen), BATCH):
             batch = chosen[start : start + BATCH]
-            states = await asyncio.gather(*(self._handlers.store.load(GENERATION, gid) for gid in batch))
-            for gid, loaded in zip(batch, states, strict=True):
+            for gid, loaded in (await self._handlers.store.load_many(GENERATION, batch)).items():
                 status, cost, keep = _resumption(specification, job.unfinished[gid], loaded.state, resumed_from)
                 alike[status, cost, keep].append(gid)
         return Resume(

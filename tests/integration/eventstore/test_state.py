@@ -1,13 +1,16 @@
 """Loading a stream's state: from its events, a snapshot or the cache, now or as of an earlier moment."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 
-from shared.eventstore import EventStore, Loaded
+from shared.eventstore import EventStore, Loaded, stream_reader
 from shared.eventstore.snapshots import store_snapshot
 from tests.integration.eventstore.tally import CODEC, SNAPSHOT_TALLY, TALLY, Tally, context, count, counted
 from tests.support.patience import eventually
@@ -180,3 +183,47 @@ def tamper(sql: psycopg.Connection, stream: UUID) -> None:
         "update snapshots set data = %s where stream_id = %s",
         (b'{"name":"from the snapshot","total":3,"changes":3}', stream),
     )
+
+
+async def test_the_states_of_many_streams_are_read_together(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In few queries, with streams that don't exist; a long one, and one at the bound in bytes, are complete, too."""
+    monkeypatch.setattr(stream_reader, "MANY", 10)
+    monkeypatch.setattr(stream_reader, "MOST_EACH", 5)
+    streams = [uuid4() for _ in range(30)]
+    for number, stream in enumerate(streams[:-1]):
+        await store.append(counted(stream, 0, *([1] * (1 + number % 6))), context())
+    queries = _counting(store, monkeypatch)
+    states = await store.load_many(TALLY, streams)
+    assert list(states) == streams
+    assert [states[stream].state.total for stream in streams] == [1 + number % 6 for number in range(29)] + [0]
+    assert {stream: await store.load(TALLY, stream) for stream in streams} == states
+    assert queries[stream_reader.SELECT_STREAMS] == 3
+    for most in (1, 150, 1000):
+        monkeypatch.setattr(stream_reader, "PAGE_BYTES", most)
+        assert await store.load_many(TALLY, streams) == states
+
+
+async def test_a_command_is_decided_on_the_state_that_its_caller_has_read(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a query; on the recorded one if that is newer."""
+    stream = uuid4()
+    await store.append(counted(stream, 0, 1), context())
+    known = (await store.load_many(TALLY, [stream]))[stream]
+    queries = _counting(store, monkeypatch)
+    assert (await store.handle(TALLY, stream, count(1), context(), known=known)).state.total == 2
+    assert queries.total() == 0
+    assert (await store.handle(TALLY, stream, count(1), context(), known=known)).state.total == 3
+
+
+def _counting(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Queries of the store from now on."""
+    queries: Counter[str] = Counter()
+    rows = store.pool.rows
+
+    async def counting(query: str, *given: Any) -> Any:
+        queries[query] += 1
+        return await rows(query, *given)
+
+    monkeypatch.setattr(store.pool, "rows", counting)
+    return queries

@@ -10,14 +10,16 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.generation.deciders import DECIDERS, GENERATION
+from services.generation.deciders import DECIDERS, GENERATION, JOB
 from services.generation.domain.generation import Start
-from services.generation.domain.job import EndGeneration
+from services.generation.domain.job import Authorize, EndGeneration, Job, Stop
+from services.generation.engine.canceller import cancel_process
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.job_control import JobControl
 from services.generation.tables.stored_files import StoredFiles
 from services.generation.workers.broker import Broker
-from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration
+from shared.contracts.generation import JobAuthorized, JobRequested, Output, PlannedStep, RequestedGeneration, hold_id
 from shared.contracts.language import language_of
 from shared.contracts.work import WorkResult
 from shared.eventstore import Codec, EventStore, StreamAppend
@@ -124,6 +126,41 @@ async def test_a_window_of_steps_is_read_and_committed_together(
     assert not any(store.cached(GENERATION, gid) for gid in gids), "what has ended is not kept in memory"
     job = await store.read_stream(job_id)
     assert [each.type for each in job[2:]] == ["job_generation_completed.v1"] * GENERATIONS + ["job_completed.v1"]
+
+
+async def test_a_large_job_is_cancelled_and_resumed_with_few_reads(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The states of its generations are read together, and their ends share commits."""
+    handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
+    control, process = JobControl(handlers, cancel_wait=0.0, verdict_wait=0.0), cancel_process(handlers)
+    gids = [uuid4() for _ in range(GENERATIONS)]
+    job_id = await running_job(handlers, gids)
+
+    async def cancel() -> Job:
+        stopped = await handlers.command_job(job_id, Stop("cancelled"), Context(uuid4(), "tester"))
+        [event] = await store.read_stream(job_id, after=stopped.version - 1)
+        await process.react(event)
+        return (await store.load(JOB, job_id)).state
+
+    counting = Counting(store, monkeypatch)
+    assert (await cancel()).cancelled == GENERATIONS
+    reads, commits = counting.since()
+    assert reads <= 8, "the job and its request; streams that don't exist are not read"
+    assert commits <= 4
+
+    _, resume = await control.plan_resume(job_id, ALICE, "last_completed", None)
+    reads, _ = counting.since()
+    assert reads <= 4, f"of {GENERATIONS} generations"
+    resumed = await handlers.command_job(job_id, resume, Context(uuid4(), "tester"))
+    hold = Authorize(job_id, ALICE, resumed.state.quoted, hold_id(job_id, resumed.state.round))
+    await handlers.command_job(job_id, hold, Context(uuid4(), "tester"))
+    counting.since()
+    job = await cancel()
+    reads, commits = counting.since()
+    assert (job.status, job.cancelled) == ("cancelled", GENERATIONS)
+    assert reads <= 8
+    assert commits <= 4
 
 
 async def test_a_result_that_comes_again_is_recorded_once(store: EventStore, nats_url: str) -> None:
