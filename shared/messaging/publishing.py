@@ -6,6 +6,7 @@ raised in its reply handler instead of being put into the future), and the relay
 
 import asyncio
 from itertools import count
+from typing import Any, Self
 
 import msgspec
 from nats.aio.client import Client
@@ -49,6 +50,35 @@ class _Answer(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
+class HeaderLines(str):
+    """A header's value that has more headers behind it, in the lines that nats-py would write.
+
+    nats-py trims each value and replaces line breaks with `str.translate`, which takes 4 µs for a UUID: for the 18
+    headers of an event more than all else in publishing it. Here both leave the text as it is. Were they not called,
+    there would be only one header, with blanks between the others: tests/integration/messaging/test_publishing.py.
+    """
+
+    __slots__ = ()
+
+    def strip(self, _characters: str | None = None, /) -> Self:
+        """The text as it is."""
+        return self
+
+    def translate(self, _table: Any, /) -> Self:
+        """The text as it is."""
+        return self
+
+
+def joined(headers: dict[str, str]) -> dict[str, str]:
+    """The headers in the form that nats-py writes quickest, to the same bytes; any that it must clean as they are."""
+    text = "\r\n".join([f"{name}: {value.strip()}" for name, value in headers.items()])
+    breaks = len(headers) - 1
+    if breaks < 1 or text.count("\r") != breaks or text.count("\n") != breaks:
+        return headers
+    name, _, rest = text.partition(": ")
+    return {name: HeaderLines(rest)}
+
+
 class Publisher:
     """Publishes over one connection, as long as that lives. The caller bounds how many messages are unacknowledged."""
 
@@ -77,7 +107,8 @@ class Publisher:
         return future
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
-        """Sends a message without asking for an acknowledgement."""
+        """Sends a message without asking for an acknowledgement. Header names must be tokens (RFC 9110)."""
+        headers = joined(headers)
         if self._client.pending_data_size + len(body) < MAX_BUFFERED:
             await self._client.publish(subject, body, reply=reply, headers=headers)  # only appends to the buffer
             return
