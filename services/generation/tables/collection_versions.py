@@ -2,7 +2,8 @@
 
 Generation's copy of a collection only has the version of the last event that changed the copy. So it can't tell whether
 a later version changes something else, or has not arrived yet. The versions of events that change something else are in
-a table, which the consumer of collections' events writes; a creation needs no row there, and no second commit.
+a table, which the consumer of collections' events writes. A creation needs no row there, and no second commit: its two
+events are recorded together, and the copy that is made of the first one stands for both.
 """
 
 from typing import LiteralString
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from services.generation.deciders import SOURCE
 from services.generation.domain.collection_source import SourcePosition
+from shared.contracts.collections import EVENTS_OF_CREATION
 from shared.eventstore import EventStore
 
 UPSERT_VERSION: LiteralString = """
@@ -33,8 +35,9 @@ class CollectionVersions:
             )
 
     async def newest(self, collection_id: UUID) -> int:
-        """The copy is at least as new. 0 if no event of the collection was consumed."""
+        """The copy has what changes it up to this version. 0 if no event of the collection was consumed."""
         rows = await self._store.pool.rows(SELECT_VERSION, (collection_id,))
         copied = (await self._store.load(SOURCE, collection_id)).state.source
         noted = SourcePosition(*rows[0]) if rows else SourcePosition(0)
-        return copied.version if copied.covers(noted) else noted.version
+        newest = copied.version if copied.covers(noted) else noted.version
+        return max(newest, len(EVENTS_OF_CREATION)) if copied.version else newest

@@ -10,6 +10,7 @@ from shared.contracts.collections.artwork import (
 )
 from shared.contracts.collections.collection import (
     COLLECTION_EVENTS,
+    EVENTS_OF_CREATION,
     BatchMintingConfigured,
     ChainChosen,
     CollectionArchived,
@@ -78,6 +79,7 @@ __all__ = [
     "COLLECTION_EVENTS",
     "COMPONENT_ASSET_EVENTS",
     "EVENTS",
+    "EVENTS_OF_CREATION",
     "PACKAGE_EVENTS",
     "PROJECT_EVENTS",
     "SERIES_EVENTS",

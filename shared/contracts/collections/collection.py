@@ -194,6 +194,9 @@ class CustodyTransferred(CollectionEvent, frozen=True, tag="custody_transferred.
     project_id: UUID
 
 
+EVENTS_OF_CREATION: tuple[type[CollectionEvent], ...] = (CollectionCreated, PreviewCreated)
+"""Every collection begins with these two, recorded together: who has the first one knows the second."""
+
 COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     CollectionCreated,
     PreviewCreated,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.collections import CollectionPriced, CollectionRetitled, InstructionsRevised
+from shared.contracts.collections import EVENTS_OF_CREATION, CollectionPriced, CollectionRetitled, InstructionsRevised
 from tests.support.apps.client import BOB, Answer
 from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
@@ -15,6 +15,8 @@ from tests.support.publishing import Publisher
 
 TWO_STEPS, ONE = Decimal("2.5"), Decimal(1)
 """What jobs of FOXES and of ONE_STEP cost."""
+CREATED = len(EVENTS_OF_CREATION)
+"""The version of a collection that was just created."""
 
 
 async def generate(api: Api, collection: UUID, *, if_match: str | None = None, **body: Any) -> Answer:
@@ -47,10 +49,10 @@ async def test_a_request_waits_for_the_version_that_it_states(
 ) -> None:
     """The event of the version comes after the request; the instructions before it are never run."""
     collection = await created(collections, FOXES)
-    await settled(api, collection, 1)
-    stated: Any = {"if_match": '"2"'} if in_header else {"collection_version": 2}
+    await settled(api, collection, CREATED)
+    stated: Any = {"if_match": f'"{CREATED + 1}"'} if in_header else {"collection_version": CREATED + 1}
     request = asyncio.create_task(generate(api, collection, **stated))
-    await settled(api, collection, 1)  # other requests are answered meanwhile
+    await settled(api, collection, CREATED)  # other requests are answered meanwhile
     assert not request.done()
     await revise(collections, collection)
     assert await quoted(api, await request) == ONE
@@ -69,20 +71,30 @@ async def test_other_changes_do_not_count(api: Api, collections: Publisher, cred
     """A price is not part of a job: the versions before and after it are the same to it."""
     collection = await created(collections, FOXES)
     await collections.publish(collection, CollectionPriced(collection, "1.5"))
-    await settled(api, collection, 2)
-    for version in (1, 2):
+    await settled(api, collection, CREATED + 1)
+    for version in range(1, CREATED + 2):
         assert await quoted(api, await generate(api, collection, if_match=f'"{version}"')) == TWO_STEPS
+
+
+async def test_a_creation_writes_no_version(api: Api, collections: Publisher, credits_: Any) -> None:
+    """One commit for the copy is enough: only an event that does not change the copy needs a row."""
+    await settled(api, await created(collections, FOXES), CREATED)
+    priced = await created(collections, FOXES)
+    await collections.publish(priced, CollectionPriced(priced, "1.5"))
+    await settled(api, priced, CREATED + 1)
+    rows = await api.store.pool.rows("select collection_id from collection_versions", ())
+    assert rows == [(priced,)]
 
 
 async def test_a_version_that_has_changed_is_refused(api: Api, collections: Publisher, credits_: Any) -> None:
     """412 for the header, 409 for the member, at its place; nothing is recorded."""
     collection = await created(collections, FOXES)
     await collections.publish(collection, CollectionRetitled(collection, "Wolves"))
-    await settled(api, collection, 2)
-    refused = await generate(api, collection, if_match='"1-public"')
+    await settled(api, collection, CREATED + 1)
+    refused = await generate(api, collection, if_match=f'"{CREATED}-public"')
     assert refused.refusal == (412, "VERSION_CONFLICT", ["header:If-Match"])
     for is_dry in (False, True):
-        refused = await generate(api, collection, collection_version=1, dry_run=is_dry)
+        refused = await generate(api, collection, collection_version=CREATED, dry_run=is_dry)
         assert refused.refusal == (409, "VERSION_CONFLICT", ["/collection_version"])
     assert (await generate(api, collection, if_match='"x"')).code == (412, "VERSION_CONFLICT")
     assert (await api.get("/jobs")).data == []
@@ -91,10 +103,10 @@ async def test_a_version_that_has_changed_is_refused(api: Api, collections: Publ
 async def test_a_version_that_is_not_known_is_refused(api: Api, collections: Publisher, credits_: Any) -> None:
     """After a bounded wait; to another user there is no collection, whatever the version."""
     collection = await created(collections, FOXES)
-    await settled(api, collection, 1)
+    await settled(api, collection, CREATED)
     refused = await generate(api, collection, collection_version=9)
     assert refused.refusal == (409, "VERSION_CONFLICT", ["/collection_version"])
-    assert "the newest version that is known here is 1" in refused.body["detail"]
+    assert f"the newest version that is known here is {CREATED}" in refused.body["detail"]
     path, body = f"/collections/{collection}/generations", {"collection_version": 9}
     assert (await api.send("POST", path, BOB, json=body)).code == (404, "NOT_FOUND")
 
@@ -102,8 +114,10 @@ async def test_a_version_that_is_not_known_is_refused(api: Api, collections: Pub
 async def test_equal_requests_on_one_version_are_two_jobs(api: Api, collections: Publisher, credits_: Any) -> None:
     """A job leaves the version of its collection as it is: only an Idempotency-Key makes a request a repetition."""
     collection = await created(collections, ONE_STEP)
-    await settled(api, collection, 1)
-    jobs = [(await generate(api, collection, if_match='"1"')).data["job_id"] for _ in range(2)]
+    await settled(api, collection, CREATED)
+    jobs = [(await generate(api, collection, if_match=f'"{CREATED}"')).data["job_id"] for _ in range(2)]
     assert len(set(jobs)) == 2
-    repeated = [(await api.generate(collection, key="once", collection_version=1)).data["job_id"] for _ in range(2)]
+    repeated = [
+        (await api.generate(collection, key="once", collection_version=CREATED)).data["job_id"] for _ in range(2)
+    ]
     assert len(set(repeated)) == 1

@@ -15,7 +15,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from services.generation.app import SERVICE, build
 from services.generation.settings import GenerationSettings
-from shared.contracts.collections import CollectionCreated
+from shared.contracts.collections import CollectionCreated, PreviewCreated
 from shared.runtime import Running, running
 from tests.support.apps.client import ALICE, Answer, Client
 from tests.support.patience import PATIENCE, eventually
@@ -149,5 +149,6 @@ async def created(collections: Publisher, written: dict[str, Any], user: UUID = 
     """A collection that the collections service says was created."""
     collection = uuid4()
     event = CollectionCreated(collection, PROJECT, user, title, "", written)
-    ANSWERED[collection] = await collections.publish(collection, event)
+    preview = PreviewCreated(collection, enabled=False, max_generations=3, is_remixable=False)
+    ANSWERED[collection] = await collections.publish(collection, event, preview)
     return collection

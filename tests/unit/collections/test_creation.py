@@ -6,7 +6,7 @@ import pytest
 
 from services.collections.domain.collection import creation, instructions
 from services.collections.domain.collection import state as collection
-from shared.contracts.collections import CollectionCreated, PreviewCreated
+from shared.contracts.collections import EVENTS_OF_CREATION, CollectionCreated, PreviewCreated
 from shared.contracts.generation_input import MAX_DETAILS
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, create, created, given, two_steps
@@ -15,6 +15,7 @@ from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, cre
 def test_a_creation_is_a_collection_and_its_preview():
     """The preview is disabled."""
     collection_created, preview = created(title="Birds", editions=10)
+    assert (type(collection_created), type(preview)) == EVENTS_OF_CREATION
     assert isinstance(collection_created, CollectionCreated)
     assert (collection_created.collection_id, collection_created.project_id) == (COLLECTION, PROJECT)
     assert (collection_created.user_id, collection_created.title) == (ALICE, "Birds")

@@ -35,6 +35,7 @@ def test_a_fork_is_a_draft_with_new_components():
     history = (*created(title="Birds", description="Many", editions=5, blockchain="BASE"), PUBLISHED, OPENED)
     fork_created, preview = given(collection).when(fork(*history)).outcome
     assert isinstance(fork_created, events.CollectionCreated)
+    assert (type(fork_created), type(preview)) == events.EVENTS_OF_CREATION
     assert (fork_created.title, fork_created.description, fork_created.forked_from) == (
         "Fork of Birds",
         "Many",
