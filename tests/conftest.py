@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.servers import Bucket, Servers, delete_streams, start_servers
 
 # No deadlines: how long an example takes depends on the machine. Every run has the same examples, so that a test fails
-# for everybody or for nobody; `--hypothesis-profile=explore` tries new ones, and prints how to repeat a failure. `make
+# on every machine or on none; `--hypothesis-profile=explore` tries new ones, and prints how to repeat a failure. `make
 # test-fast` tries a fifth of the examples, `make test` all.
 settings.register_profile(
     "repeatable",

@@ -143,7 +143,7 @@ def _narrowed(value: Any, like: Any) -> Any:
 
 @pytest.mark.parametrize("change", BREAKS.values(), ids=BREAKS)
 def test_a_break_is_caught(change: Change) -> None:
-    """By the name of the field and what happened to it, and it is one: somebody really can't read."""
+    """The fault names the field and its change, and decoding really fails."""
     findings = compare(described([change.before]), described([change.after]))
     broken = [each for each in findings if each.breaks]
     assert [(each.contract, each.field) for each in broken] == [("thing_done.v1", change.field)]
@@ -163,7 +163,7 @@ def test_a_compatible_change_passes(change: Change) -> None:
 
 
 def test_every_break_of_a_type_is_said_at_once() -> None:
-    """Nobody mends one to be told of the next."""
+    """All faults are reported at once."""
     before, after = event(ID, ("name", str), ("size", int)), event(("name", int), ("at", str))
     findings = compare(described([before]), described([after]))
     assert [each.field for each in findings] == ["thing_id", "name", "size", "at"]

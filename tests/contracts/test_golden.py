@@ -54,7 +54,7 @@ def test_fields_of_a_newer_writer_are_passed_over(contract: Contract, data: byte
 
 @pytest.mark.parametrize("owner", owners())
 def test_types_that_are_no_longer_written_are_still_read(owner: str) -> None:
-    """A golden file stays for ever: its type is in EVENTS, or upcast to one that is."""
+    """A golden file is never removed: its type is in EVENTS, or upcast to one that is."""
     today = {contract.name for contract in contracts() if contract.owner == owner}
     unreadable = set(golden.recorded(owner)) - today - upcast_types(owner)
     assert not unreadable, (

@@ -1,4 +1,4 @@
-"""The words of the published language: each means one thing, and whoever must know it does."""
+"""The terms of the published language: each has one meaning, and is explained."""
 
 import re
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def test_a_service_knows_the_state_of_each_of_its_aggregates(owner: str) -> None
 
 @pytest.mark.parametrize("owner", event_modules())
 def test_a_service_reads_its_history_by_the_published_language(owner: str) -> None:
-    """As everybody else does: with the same types and the same upcasters."""
+    """With the same types and the same upcasters as every other consumer."""
     definition, language = definitions()[owner], language_of(owner)
     assert definition.events is language.events
     assert definition.upcasters is language.upcasters

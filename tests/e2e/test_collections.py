@@ -87,7 +87,7 @@ async def test_a_scheduled_publication_happens_by_itself(running: RunningSet) ->
 
 
 async def test_who_is_handed_a_collection_generates_it(running: RunningSet) -> None:
-    """Kept for somebody known by a social account, then theirs: they may generate, the keeper no longer."""
+    """Held for a user of a social account, then transferred: the new owner may generate, the former may not."""
     owner = await running.rich_user()
     async with running.client(uuid4()) as keeper, running.client(owner) as new_owner:
         collection = await keeper.post("/projects/collections", {"title": "Tides", "data": two_steps()})

@@ -85,7 +85,7 @@ GENERATIONS = {
     "no generations": ({"generations": 0}, "/generations"),
     "too many generations": ({"generations": 10**9}, "/generations"),
     "generations that are no number": ({"generations": "four"}, "/generations"),
-    "a variable that nobody knows": ({"generations": 1, "variables": {"nobody": "x"}}, "/variables/nobody"),
+    "an unknown variable": ({"generations": 1, "variables": {"nobody": "x"}}, "/variables/nobody"),
     "a value outside a pick": ({"generations": 1, "variables": {"mood": "sad"}}, "/variables/mood"),
 }
 

@@ -17,7 +17,7 @@ READY_SECONDS, STATUS_SECONDS = 2.0, 3.0
 RECOVERY_SECONDS = 5.0
 """After the end of a silence, until everything goes on."""
 NOTICE_SECONDS = 10.0
-"""Until a silence must have been noticed by whoever judges by progress; the first request notices at once."""
+"""Within this time, checks that judge by progress must notice a silence; requests notice it at once."""
 NAMES = {"postgres": ("database", "postgres", "store"), "nats": ("nats", "broker"), "s3": ("file store", "s3")}
 """Words, one of which tells an operator what is silent."""
 WHO_NEEDS = {"postgres": SERVICES, "nats": SERVICES, "s3": ("storage",)}
@@ -39,7 +39,7 @@ async def readiness(session: aiohttp.ClientSession, running: RunningSet, process
 
 
 async def assert_told(running: RunningSet, server: str) -> None:
-    """Readiness of whoever needs the server names it, and so does `emprops status`; both in time."""
+    """Readiness of the services that need the server names it, and so does `emprops status`; both in time."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for process in both(running, *WHO_NEEDS[server]):
             seconds = await _until_told(session, running, process, server)

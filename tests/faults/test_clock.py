@@ -1,4 +1,4 @@
-"""Clocks step: an hour forward and an hour back beneath running services costs nobody an attempt, nor a generation."""
+"""Clocks step: an hour forward and an hour back beneath running services makes no attempt and no generation fail."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ MACHINES = {
     "generation": {"generation-1": POSTGRESQL},
     "services": {**dict.fromkeys((f"{service}-1" for service in SERVICES), POSTGRESQL), "edge-1": None},
 }
-"""Whose clocks step, and with whose each compares its own; everybody else's, and the token issuer's, are right."""
+"""The processes whose clocks step, and with whose clock each compares its own. All other clocks are right."""
 ENDS = ("job_completed", "job_failed", "job_cancelled")
 
 

@@ -28,7 +28,7 @@ from tests.support.running_set import RunningSet, running_set
 pytestmark = pytest.mark.faults
 
 FLOWS = 30.0
-"""Seconds within which a job of somebody else must pass all services while the poison lies there."""
+"""Seconds within which another user's job must pass all services while the poison event is there."""
 TOO_LARGE = 9 * 1024 * 1024
 """Bytes: more than any NATS of ours takes."""
 
@@ -166,7 +166,7 @@ def like(running: RunningSet, service: str, event: dict[str, Any]) -> dict[str, 
 
 
 def put_event(running: RunningSet, service: str, stream: UUID, tag: str, data: bytes) -> None:
-    """As the writer does it: under the append lock, with the context of somebody."""
+    """Appends as the writer does: under the append lock, with a context."""
     metadata = json.dumps({"command_id": str(uuid4()), "actor": "test"}).encode()
     sql(
         running,
@@ -205,7 +205,7 @@ def discard(running: RunningSet, service: str, number: int) -> None:
 
 
 async def test_messages_that_nobody_of_ours_sent(running: RunningSet) -> None:
-    """Malformed ones are parked by whoever reads them; forged ids steer no relay; a forged job takes no credits."""
+    """Consumers park malformed ones; forged ids do not move a relay; a forged job holds no credits."""
     async with load(running, users=2) as users, broker(running) as client:
         await users.job_ends(within=60)
         user, stray = await running.rich_user(100), uuid4()

@@ -79,8 +79,8 @@ class Load:
         await self._until(lambda: self.done >= enough, f"{jobs} more jobs are done")
 
     async def drained(self, fleet: Fleet) -> None:
-        """Nobody is with it any more."""
-        await self._until(lambda: not self.open[fleet.name], f"nobody is with the fleet {fleet.name}")
+        """Waits until no request to this fleet is open."""
+        await self._until(lambda: not self.open[fleet.name], f"no open request to the fleet {fleet.name}")
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
         """Ends at once with what a user has met meanwhile."""
@@ -172,7 +172,7 @@ class Scene:
 
 @pytest.mark.timeout(1800)  # eighteen processes are started one after the other, beside those that are under load
 async def test_upgraded_and_rolled_back_under_load(ground: Scene, tmp_path: Path) -> None:
-    """Old; old and new; new; new and old; old: every job completes, each once, and nobody sees an error.
+    """Old; old and new; new; new and old; old: every job completes once, and no request gets an error.
 
     No event is skipped or taken twice, by read tables, consumers, processes and relays, and no table is built again.
     """

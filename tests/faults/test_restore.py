@@ -1,7 +1,7 @@
 """R10: PostgreSQL restored to an earlier moment, whole while the set is down, one database beneath its services.
 
 What was answered after the backup is gone, that is what restoring means; everything before it and after it is whole:
-nothing is skipped, nothing is taken twice, nobody waits for what will never come, and operators are told.
+nothing is skipped or handled twice, no request waits for lost events, and readiness and status report the restore.
 """
 
 import time

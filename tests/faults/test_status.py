@@ -46,7 +46,7 @@ def test_a_frozen_process_is_named(running: RunningSet, name: str) -> None:
 
 
 def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSet) -> None:
-    """Nobody starts it again, whatever the set's file says."""
+    """`status` reports the set as stopped: no supervisor restarts the process, although the set's file names one."""
     assert running.process is not None
     supervisor = running.process.pid
     # Itself alone: its children run on.

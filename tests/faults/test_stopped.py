@@ -54,7 +54,7 @@ async def test_one_replica_of_each_service(running: RunningSet, number: int) -> 
 
 @pytest.mark.parametrize("services", [("collections", "credits"), ("generation", "storage")], ids="+".join)
 async def test_all_replicas_of_a_service(running: RunningSet, services: tuple[str, ...]) -> None:
-    """Nobody serves in its place: its users are told in time, and all goes on afterwards."""
+    """No replica replaces it: its clients get an error in time, and everything continues afterwards."""
     async with load(running) as users:
         await users.answered_more(within=30)
         async with silence(users, SECONDS, lambda: running.frozen(*both(running, *services))):

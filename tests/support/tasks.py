@@ -12,7 +12,7 @@ def running(name: str) -> list[asyncio.Task[Any]]:
 def cancel_alone(name: str) -> None:
     """Cancels the one task that runs the coroutine of this qualified name, but no task that awaits it.
 
-    As when a library cancels a future that a task awaits, without anybody stopping the task.
+    As when a library cancels a future that a task awaits, while the task itself is not stopped.
     """
     [task] = running(name)
     task.cancel()

@@ -6,6 +6,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ from shared.contracts.event import Event, event_type
 from shared.http.problems import STATUS
 from shared.runtime import ServiceSettings
 from shared.runtime.health import Measured
-from tools.reference.source import calls, described_names, field_docstrings, keyword, texts
+from tools.reference.source import calls, demanded_roles, described_names, field_docstrings, keyword, texts
 
 METHODS = {"delete", "get", "patch", "post", "put"}
 METRICS = {"Counter", "Gauge", "Histogram"}
@@ -59,7 +60,7 @@ def api() -> str:
                 method.upper(),
                 str(keyword(call, "summary") or ""),
                 path.parts[1],
-                "users" if is_edge else callers(address, method, call),
+                "users" if is_edge else callers(address, method, path, call),
             )
             for address in texts(call)
             if address.startswith("/") and (is_edge or not is_internal(address, method))
@@ -91,11 +92,11 @@ def is_internal(address: str, method: str) -> bool:
     return rule is None or rule.internal
 
 
-def callers(address: str, method: str, call: ast.Call) -> str:
+def callers(address: str, method: str, path: Path, call: ast.Call) -> str:
     """In words: the roles of the edge's rule, or those that the route itself demands."""
-    options = keyword(call, "opt")
-    if isinstance(options, dict) and "roles" in options:
-        return " and ".join(f"{role}s" for role in sorted(options["roles"]))
+    demanded = demanded_roles(path, call)
+    if demanded is not None:
+        return " and ".join(f"{role}s" for role in sorted(demanded))
     roles = rule_of(address, method).roles
     if roles is None:
         return "anyone"

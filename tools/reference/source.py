@@ -62,6 +62,26 @@ def keyword(call: ast.Call, name: str) -> object:
     return None
 
 
+def demanded_roles(path: Path, call: ast.Call) -> set[str] | None:
+    """The roles in a route's `opt`: written out, part of an expression, or in a constant of the route's module."""
+    option = next((argument.value for argument in call.keywords if argument.arg == "opt"), None)
+    constants = {
+        target.id: node.value
+        for node in ast.parse((ROOT / path).read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    parts = list(ast.walk(option)) if option is not None else []
+    parts += [constants[part.id] for part in parts if isinstance(part, ast.Name) and part.id in constants]
+    for part in parts:
+        if isinstance(part, ast.Dict):
+            for key, value in zip(part.keys, part.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "roles":
+                    return {str(role) for role in ast.literal_eval(value)}
+    return None
+
+
 def described_names(path: Path) -> Iterator[tuple[str, str]]:
     """The entries `"name": ("text", …)` of a file's dictionaries."""
     for node in ast.walk(ast.parse((ROOT / path).read_text())):

@@ -44,8 +44,8 @@ PREVIEW = "temp"
 INTERNAL = frozenset({"latents"})
 """Lists of files that are of use to ComfyUI only."""
 TEXTS = frozenset({"text", "string"})
-PASSING = ("out of memory", "cuda error", "connection", "timed out", "timeout", "temporarily")
-"""Parts of an error's text that another try, or another server, may not meet."""
+TRANSIENT_WORDS = ("out of memory", "cuda error", "connection", "timed out", "timeout", "temporarily")
+"""Parts of an error's text that show that another attempt, or another server, may succeed."""
 
 
 def read_json(text: str | bytes) -> Any:
@@ -100,7 +100,7 @@ def execution_fault(error: Mapping[str, Any]) -> StepFault:
     message = str(error.get("exception_message") or "the run failed").strip()
     node = f"node {error['node_id']} ({error.get('node_type', '?')}): " if error.get("node_id") else ""
     text = f"{node}{message}"[:1000]
-    may_pass = any(part in message.lower() for part in PASSING)
+    may_pass = any(part in message.lower() for part in TRANSIENT_WORDS)
     return transient("COMFY_FAILED", text) if may_pass else permanent("COMFY_FAILED", text)
 
 
@@ -128,7 +128,7 @@ def queue_state(prompt_id: str, queue: Any) -> State:
 
 
 def outcome_of(outputs: Outputs, displays: Collection[str] = ()) -> Outcome:
-    """Files and texts of all output nodes, in the order in which they ran.
+    """The files and texts of all output nodes, in the order in which the nodes ran.
 
     Nodes name their files in lists such as `images`, `gifs`, `videos` and `audio`; a text is in `text`. Files that are
     previews, and texts of the nodes `displays`, count only if there is nothing else. Latents are not outputs.

@@ -27,8 +27,8 @@ FOLDER = "emprops"
 """Of the files on the servers: inputs by their content, outputs by their run."""
 REMEMBERED_ATTEMPTS = 3
 """Earlier attempts whose runs are looked for."""
-GOING_ON: frozenset[State] = frozenset({"queued", "running", "completed"})
-FOLLOWED_STATES: frozenset[State] = GOING_ON | {"failed", "interrupted"}
+REUSABLE_STATES: frozenset[State] = frozenset({"queued", "running", "completed"})
+FOLLOWED_STATES: frozenset[State] = REUSABLE_STATES | {"failed", "interrupted"}
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Node(msgspec.Struct, frozen=True):
     inputs: dict[str, Any] = {}
     meta: Any = msgspec.field(name="_meta", default=None)
 
-    def described(self) -> dict[str, Any]:
+    def as_document(self) -> dict[str, Any]:
         """In ComfyUI's form."""
         node = {"class_type": self.class_type, "inputs": self.inputs}
         return node if self.meta is None else {**node, "_meta": self.meta}
@@ -74,8 +74,8 @@ class ComfyHandler:
         oldest = max(step.work.discarded + 1, step.work.attempt - REMEMBERED_ATTEMPTS)
         for attempt in range(step.work.attempt - 1, oldest - 1, -1):
             earlier = prompt_id(step.sid, attempt)
-            if member := await self._servers.with_run(earlier, GOING_ON):
-                # Files that the run has made may be gone by now; then it is made once more.
+            if member := await self._servers.with_run(earlier, REUSABLE_STATES):
+                # The run's files may be deleted by now; then the graph is run again.
                 with contextlib.suppress(FileLost):
                     async with self._servers.slot(member):
                         return await self._run(step, candidate_of(member, demand), earlier)
@@ -123,7 +123,7 @@ def _demand(step: Step, file_prefix: str) -> Demand:
     if not graph:
         raise permanent("VALIDATION_FAILED", "/graph: has no nodes")
     models = step.field("models", list[Model]) if "models" in step.payload else []
-    nodes: Graph = {name: node.described() for name, node in graph.items()}
+    nodes: Graph = {name: node.as_document() for name, node in graph.items()}
     return Demand(nodes, [(model.kind, model.name) for model in models], file_prefix)
 
 
@@ -135,7 +135,7 @@ class _Inputs:
         self._contents: dict[str, bytes] = {}
 
     async def prepared(self) -> Graph:
-        """The graph, with its files on the server: a server that was made anew has lost those of the last submission.
+        """The graph, after its files were uploaded: a server that was replaced has lost those of the last submission.
 
         Raises StepFault.
         """

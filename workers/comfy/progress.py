@@ -1,4 +1,4 @@
-"""Makes the step's reports of progress of the socket's events."""
+"""Turns the socket's events into the step's reports of progress."""
 
 import asyncio
 import contextlib
@@ -14,24 +14,24 @@ BEFORE, WITHIN = 0.02, 0.88
 
 @contextlib.asynccontextmanager
 async def reported(step: Step, graph: Graph) -> AsyncIterator[Callable[[float, str], None]]:
-    """A function that takes 0 to 1 and the running node; it reports the latest values when the last report was sent."""
+    """A function that takes progress from 0 to 1 and the running node. During a report, the latest call is kept."""
     latest: list[tuple[float, str]] = []
-    has_news = asyncio.Event()
+    has_changed = asyncio.Event()
 
-    def hear(share: float, node: str) -> None:
+    def note(share: float, node: str) -> None:
         latest[:] = [(share, node)]
-        has_news.set()
+        has_changed.set()
 
     async def report() -> None:
         while True:
-            await has_news.wait()
-            has_news.clear()
+            await has_changed.wait()
+            has_changed.clear()
             share, node = latest[0]
             await step.progress(BEFORE + WITHIN * share, title(graph, node))
 
     task = asyncio.create_task(report())
     try:
-        yield hear
+        yield note
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -44,5 +44,5 @@ def title(graph: Graph, node_id: str) -> str:
     if node is None:
         return "running"
     meta = node.get("_meta")
-    given_title = meta.get("title") if isinstance(meta, dict) else None
-    return str(given_title or node["class_type"])[:100]
+    own_title = meta.get("title") if isinstance(meta, dict) else None
+    return str(own_title or node["class_type"])[:100]

@@ -34,7 +34,7 @@ LOADERS: Mapping[str, Loader] = {
     "VHS_LoadVideo": Loader("video", "url", "source_type"),
 }
 DISPLAYS = frozenset({"Display Any (rgthree)", "PreviewAny", "ShowText|pysssss", "easy showAnything"})
-"""Nodes that show a text to whoever edits the graph. It is an output only if the graph makes nothing else."""
+"""Nodes that show a text in ComfyUI's editor. It is an output only if the graph makes nothing else."""
 
 
 class Upload(NamedTuple):

@@ -16,8 +16,9 @@ from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket, Watched
 from workers.kit.faults import transient
 
-LOOK_SECONDS = 1.0
-LOOK_SECONDS_WITH_SOCKET = 5.0
+POLL_SECONDS = 1.0
+"""Between two requests for a run's state; with a socket, POLL_SECONDS_WITH_SOCKET, since its events come first."""
+POLL_SECONDS_WITH_SOCKET = 5.0
 MAX_SUBMISSIONS = 5
 CANCEL_SECONDS = 4.0
 """Less than the kit gives a handler to clean up."""
@@ -48,7 +49,7 @@ class GraphRun:
         with self._socket.watch(self._id, self._watched):
             while True:
                 self._watched.changed.clear()
-                run = await self._patiently()
+                run = await self._look_up()
                 if run.outputs is not None:
                     return run.outputs
                 if run.fault is not None:
@@ -61,7 +62,7 @@ class GraphRun:
                 if submissions:
                     log.info("comfy_run_submitted_again", prompt_id=self._id, server=self._server.name)
                 submissions += 1
-                # An answer that is lost leaves open whether it runs: the next look tells.
+                # If the answer is lost, the run may have begun: the next lookup shows it.
                 with contextlib.suppress(Unavailable):
                     await self._submit(await prepare())
 
@@ -72,12 +73,12 @@ class GraphRun:
         await asyncio.shield(self._submission)
 
     async def _pause(self) -> None:
-        pause = LOOK_SECONDS_WITH_SOCKET if self._socket.connected else LOOK_SECONDS
+        pause = POLL_SECONDS_WITH_SOCKET if self._socket.connected else POLL_SECONDS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._watched.changed.wait()
 
-    async def _patiently(self) -> Run:
+    async def _look_up(self) -> Run:
         """The state of the run on the server, once it answers. Raises COMFY_UNAVAILABLE after `away_seconds`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._away_seconds
@@ -88,7 +89,7 @@ class GraphRun:
                 if loop.time() >= until:
                     sentence = f"ComfyUI has not answered for {self._away_seconds:g} s: {error}"
                     raise transient("COMFY_UNAVAILABLE", sentence) from error
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def cancel(self) -> None:
         """Ends this run and no other, if it is queued or running. Gives up after CANCEL_SECONDS; never raises."""

@@ -57,7 +57,7 @@ class ComfyServer:
         status, answer = await self._json("POST", "/prompt", json=body)
         if fault := refusal(status, answer):
             if status == 200:
-                await self.cancel(prompt_id)  # the branches that are valid would run, and nobody would look at them
+                await self.cancel(prompt_id)  # its valid branches would run, and their outputs would not be read
             raise fault
         if not isinstance(answer, Mapping) or "prompt_id" not in answer:
             raise Unavailable(f"{self.name} does not answer like ComfyUI")
@@ -81,7 +81,7 @@ class ComfyServer:
         """Ends this run only, queued or running; one that has ended, and any other, is left alone. Raises Unavailable.
 
         The queue comes first: what is not in it any more runs, or has ended. `/interrupt` of a prompt that does not run
-        does nothing; releases before that is so interrupt whatever runs, so it is only sent while this one does.
+        does nothing; older releases interrupt any running prompt, so it is only sent while this one runs.
         """
         await self._call("POST", "/queue", json={"delete": [prompt_id]})
         _, queue = await self._json("GET", "/queue")

@@ -18,14 +18,14 @@ from workers.comfy.server import ComfyServer, Unavailable
 from workers.comfy.socket import Socket
 from workers.kit.faults import StepFault, permanent, transient
 
-LOOK_SECONDS = 5.0
-"""Between two looks at a server's queue; also the pause of a graph that waits for a server."""
+POLL_SECONDS = 5.0
+"""Between two requests for a server's queue; also the pause of a graph that waits for a server."""
 CLASSES_SECONDS = 300.0
-"""How long a server's list of classes and models is believed; after an outage it is read again."""
+"""How long a server's list of classes and models is used; after an outage it is read again."""
 STALE_SECONDS = 10.0
 """A list that is older is read again before a graph is refused because of it."""
 ASK_SECONDS = 3.0
-"""How long a server has to tell whether it knows a run."""
+"""How long a request for a run's state may take."""
 
 FILE_INPUT = re.compile(r"(?!sampler_|scheduler_)[a-z0-9_]*_name\d?")
 """Names of inputs that take one of the files in a folder of models, such as `ckpt_name` and `clip_name1`."""
@@ -80,7 +80,7 @@ class Member:
         self.running = 0
         """Our runs on it."""
         self.waiting = 0
-        """All runs on it, at the last look."""
+        """All runs on it, at the last poll."""
         self.info: Mapping[str, Any] = {}
         self.models: Mapping[str, frozenset[str]] | None = None
         """Files by folder; None where the server does not tell."""
@@ -154,7 +154,7 @@ class Servers:
         while True:
             await member.look()
             self._changed.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def summary(self) -> str:
         """A sentence: how many servers there are, and the errors of those that are away."""
@@ -191,8 +191,8 @@ class Servers:
     async def chosen(self, demand: Demand) -> AsyncIterator[Candidate]:
         """The least busy server that can run the graph, with the graph rewritten for it; a slot of it is taken.
 
-        Waits while all that can are at work, or away for up to `wait_seconds`. Raises StepFault: COMFY_UNSUITABLE where
-        no server has the graph's nodes and models, COMFY_UNAVAILABLE where none answers.
+        Waits while all suitable servers are busy, and up to `wait_seconds` while they do not answer. Raises StepFault:
+        COMFY_UNSUITABLE if no server has the graph's nodes and models, COMFY_UNAVAILABLE if none answers.
         """
         candidate = await self._choose(demand)
         async with self.slot(candidate.member):
@@ -220,7 +220,7 @@ class Servers:
             elif loop.time() >= until:
                 raise _unsuitable(candidates, demand) if candidates else _unavailable(self.members)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._changed.wait()
 
 
@@ -230,7 +230,7 @@ def candidate_of(member: Member, demand: Demand) -> Candidate:
 
 
 def unsuitable(candidate: Candidate, demand: Demand) -> list[str]:
-    """What of the graph the server lacks: classes of nodes, and files that its loaders or its folders do not list."""
+    """What the server lacks for the graph: node classes, and files that its loaders or its folders do not list."""
     member, graph = candidate.member, candidate.rewritten.graph
     lacks = [f"node class {name}" for name in sorted(candidate.rewritten.missing)]
     fetched = {node["inputs"].get("filename") for node in graph.values() if node["class_type"] in DOWNLOADERS}

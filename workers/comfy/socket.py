@@ -20,7 +20,7 @@ ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted
 
 
 class Watched:
-    """A run that is watched. `progress` is called with 0 to 1 and the node that runs."""
+    """Receives the events of one run. `progress` is called with 0 to 1 and the node that runs."""
 
     def __init__(self, nodes: int, progress: Callable[[float, str], None]) -> None:
         self.changed = asyncio.Event()

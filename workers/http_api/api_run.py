@@ -1,4 +1,4 @@
-"""One call of an API: the request, the wait for its answer or for the task that it started, and the values found.
+"""One call of an API: the request, the wait for its answer or for the task that it started, and the answer's values.
 
 The request is that of `api.json` (`services/generation/domain/workflow/types/fetch_api.py` builds the message); names
 of secrets in its URL and headers, `{{NAME}}`, get their values here, at the last moment.
@@ -28,22 +28,21 @@ MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer; files are not in it, but fetched from the addresses that it names, or stored as they come."""
 CALL_SECONDS = 120.0
 POLL_SECONDS = 2.0
-"""Between two looks at a task; `polling.timeout`, in milliseconds, is the longest that one look may take."""
+"""Between two requests for a task's state; `polling.timeout`, in milliseconds, bounds each of them."""
 TRIES = 4
-"""Of one call within an attempt; what still fails then is left to the step's next attempt."""
+"""Of one call within an attempt; then the attempt fails."""
 LONGEST_PAUSE = 60.0
 RETRIED = frozenset({408, 425, 429})
 GONE = frozenset({404, 410})
-"""Of a look at a task: the API does not know it, or not yet."""
+"""Of a request for a task's state: the API does not know the task, or not yet."""
 ACCEPTED = 202
-REFUSED = "API_REFUSED"
 NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,99})\s*\}\}")
 PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Secrets = Callable[[str], Awaitable[str]]
 """The value of a secret. Raises StepFault SECRET_MISSING."""
 Store = Callable[[dict[str, Any]], Awaitable[None]]
-"""Keeps what the step's next attempt must know."""
+"""Stores a checkpoint for the step's next attempt."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -63,8 +62,8 @@ class Answer(msgspec.Struct, frozen=True):
             raise permanent("API_ANSWER", f"The API's answer is not JSON: {error}"[:300]) from None
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What the API made: values of its answer, or the answer itself where it is no JSON."""
+class ApiResult(msgspec.Struct, frozen=True):
+    """What the API made: values of its answer, or the answer itself if it is not JSON."""
 
     values: list[Any] = []
     content: Answer | None = None
@@ -87,15 +86,15 @@ class ApiRun:
     now: Callable[[], datetime]
     sid: str
 
-    async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None, number: int = 0) -> Found:
+    async def run(self, payload: Mapping[str, Any], checkpoint: Mapping[str, Any] | None, number: int = 0) -> ApiResult:
         """`checkpoint`: the step's newest; `number`: how many it has had. Raises StepFault."""
         checkpoint = await self._with_secret_values(payload["request"], checkpoint or {})
         # One key for each task: an API that knows it answers a second start with the first one's task.
         request = {**payload["request"], "key": f"{self.sid}-{number}" if number else self.sid}
         if payload["fetch"] == "wait":
             if "values" in checkpoint:
-                return Found(values=checkpoint["values"])
-            result = self._found(payload.get("wait") or {}, await self._begin(request, payload["success"]))
+                return ApiResult(values=checkpoint["values"])
+            result = self._result(payload.get("wait") or {}, await self._begin(request, payload["success"]))
             if result.content is None and len(msgspec.json.encode(result.values)) < MAX_CHECKPOINT // 2:
                 await self.store({"values": result.values})
             return result
@@ -118,7 +117,7 @@ class ApiRun:
         try:
             return await self._call(request, success)
         except StepFault as fault:
-            if fault.error.code == REFUSED:
+            if fault.error.code == "API_REFUSED":
                 await self.store({})
             raise
 
@@ -136,9 +135,9 @@ class ApiRun:
 
     async def _poll(
         self, request: Mapping[str, Any], polling: Mapping[str, Any], parameters: Mapping[str, str]
-    ) -> Found:
+    ) -> ApiResult:
         """Until the task has ended; the step's deadline bounds it. Raises TaskEnded for a failed or unknown task."""
-        look = {
+        state_request = {
             "method": polling.get("method", "GET"),
             "url": PARAMETER.sub(lambda name: quote(parameters.get(name[1], name[0]), safe=""), polling["url"]),
             "headers": polling.get("headers") or _without_body(request.get("headers") or {}),
@@ -146,7 +145,7 @@ class ApiRun:
         seconds = min(CALL_SECONDS, max(1.0, polling.get("timeout", 0) / 1000)) if polling.get("timeout") else None
         while True:
             success = polling["successResponseCode"]
-            answer = await self._call(look, {*success, *GONE, ACCEPTED}, seconds=seconds, retry_statuses=GONE)
+            answer = await self._call(state_request, {*success, *GONE, ACCEPTED}, seconds=seconds, retry_statuses=GONE)
             if answer.status in GONE and answer.status not in success:
                 raise TaskEnded(permanent("API_TASK_GONE", f"The API does not know its task any more: {answer.status}"))
             if answer.status in success:
@@ -154,7 +153,7 @@ class ApiRun:
                 if _is_true(polling, "stopWhenExpr", body):
                     raise TaskEnded(permanent("API_FAILED", f"The API's task failed: {self._summary(answer)}"))
                 if not _is_true(polling, "continueWhenExpr", body):
-                    return self._found(polling, answer)
+                    return self._result(polling, answer)
             await asyncio.sleep(POLL_SECONDS * self.random.uniform(0.8, 1.2))
 
     async def _call(
@@ -165,7 +164,7 @@ class ApiRun:
         seconds: float | None = None,
         retry_statuses: Collection[int] = (),
     ) -> Answer:
-        """One request, tried again while the API is busy or away, or answers with a status of `again`.
+        """One request, tried again while the API is busy or away, or answers with one of `retry_statuses`.
 
         Raises StepFault.
         """
@@ -237,27 +236,27 @@ class ApiRun:
         return "".join([*parts, text[end:]])
 
     async def _with_secret_values(self, request: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The checkpoint as `store` was given it: where it names the request's secrets, with their values."""
+        """The checkpoint with the values of the secrets that `store` replaced by their names."""
         if "{{" in str(checkpoint):
             for name in NAME.findall(" ".join([request["url"], *request["headers"].values()])):
                 await self.secret(name)
         restored: Mapping[str, Any] = self.redaction.with_values(checkpoint)
         return restored
 
-    def _found(self, settings: Mapping[str, Any], answer: Answer) -> Found:
+    def _result(self, settings: Mapping[str, Any], answer: Answer) -> ApiResult:
         expression = settings.get("outputExprJq")
         if not answer.is_json:
-            return Found(content=answer)
+            return ApiResult(content=answer)
         values = jq_values(expression or ".", answer.json())
         if not values:
             raise permanent("API_ANSWER", f"The API's answer has nothing at {expression}: {self._summary(answer)}")
-        return Found(values=values)
+        return ApiResult(values=values)
 
     def _refusal(self, answer: Answer) -> StepFault:
         sentence = f"The API answered {answer.status}: {self._summary(answer)}"
         if answer.status >= 500 or answer.status in RETRIED:
             return transient("API_UNAVAILABLE", sentence)
-        return permanent(REFUSED, sentence)
+        return permanent("API_REFUSED", sentence)
 
     def _summary(self, answer: Answer) -> str:
         """The beginning of an answer, for the user who pays for it."""
@@ -292,5 +291,5 @@ def _is_true(polling: Mapping[str, Any], name: str, body: Any) -> bool:
 
 
 def _without_body(headers: Mapping[str, str]) -> dict[str, str]:
-    """The first request's headers for a look at its task: the same authorisation, without what describes a body."""
+    """The first request's headers, for requests of the task's state: without those that describe a body."""
     return {name: text for name, text in headers.items() if name.lower() not in {"content-type", "content-length"}}

@@ -18,7 +18,7 @@ SILENT_SECONDS = 30.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NOT_YET = frozenset({404, 408, 425, 429})
 """Another try may find the file: some APIs name it before it is there."""
-UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 
 class Downloads:
@@ -40,7 +40,7 @@ class Downloads:
         except NotAllowed as error:
             raise permanent("API_ADDRESS", f"The API's file can't be fetched: {error}") from None
         except (ValueError, aiohttp.InvalidURL):
-            raise permanent("API_FILE", "The API's answer names a file at something that is no address") from None
+            raise permanent("API_FILE", "The API's answer names a file by a text that is not a URL") from None
         raise permanent("API_FILE", f"The API's file is behind more than {MAX_REDIRECTS} redirects")
 
     async def _once(self, url: URL, path: Path) -> URL | str:
@@ -100,7 +100,7 @@ RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 
 def media_type(stated: str, name: str, path: Path) -> str:
     """The type that the server states; if it states none, that of the first bytes, or of the name's ending."""
-    if stated not in UNTOLD:
+    if stated not in UNSPECIFIC_TYPES:
         return stated
     with path.open("rb") as file:
         beginning = file.read(16)

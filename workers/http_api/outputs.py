@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.contracts.generation import Output
-from workers.http_api.api_run import Answer, Found
+from workers.http_api.api_run import Answer, ApiResult
 from workers.http_api.downloads import Downloads, type_of
 from workers.http_api.redaction import Redaction
 from workers.kit import File, Json
@@ -38,7 +38,7 @@ class Outputs:
     ) -> None:
         self._downloads, self._redaction, self._store, self._fetch = downloads, redaction, store, fetch
 
-    async def of(self, result: Found) -> list[str | Json | Output]:
+    async def of(self, result: ApiResult) -> list[str | Json | Output]:
         """In the order of the answer. Raises StepFault."""
         with tempfile.TemporaryDirectory(prefix="http-api-") as folder:
             if result.content is not None:

@@ -11,7 +11,7 @@ ANSWER_SECONDS = 5.0
 
 
 class SecretValues:
-    """Asks the generation service, over the connection of a NATS user that may."""
+    """Requests values from the generation service; `client` belongs to a NATS user with that permission."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -1,7 +1,7 @@
 """Which addresses a worker reads files from, and which of them get the step's token.
 
 URLs in a payload come from users. So only http and https are accepted; the token is sent to the storage service that
-the grant is for, and to no other host; any other host must be in the allow-list of whoever runs the worker.
+the grant is for, and to no other host; any other host must be in the worker's allow-list, INPUT_HOSTS.
 """
 
 import re
@@ -54,8 +54,8 @@ class Addresses:
     def of(self, link: str, upload_url: str, field: str) -> Address:
         """Where to read a link of the payload's `field`. Raises StepFault INPUT_REFUSED.
 
-        A link to a file through the edge becomes the same path at the storage service that the grant is for: it says
-        the same, and the files of a busy job do not count against its user's requests.
+        A link to a file through the edge becomes the same path at the storage service that the grant is for: the
+        file is the same, and the reads of a busy job do not count against its user's rate limit.
         """
         try:
             url = URL(link)
@@ -63,7 +63,7 @@ class Addresses:
         except ValueError:
             usable = False
         if not usable:
-            raise permanent("INPUT_REFUSED", f"/{field}: is not an http or https address of a file")
+            raise permanent("INPUT_REFUSED", f"/{field}: must be the http or https URL of a file")
         storage = URL(upload_url)
         if _origin(url) == _origin(storage):
             return Address(url, bearer=True)
@@ -75,7 +75,10 @@ class Addresses:
             raise permanent("INPUT_REFUSED", f"/{field}: is not the address of a file")
         if self._is_listed(url):
             return Address(url, bearer=False)
-        raise permanent("INPUT_REFUSED", f"/{field}: files are not read from {url.host}; upload the picture first")
+        raise permanent(
+            "INPUT_REFUSED",
+            f"/{field}: files are not read from {url.host}: upload the file to the set, or add the host to INPUT_HOSTS",
+        )
 
     def _is_listed(self, url: URL) -> bool:
         host = (url.host or "").lower()

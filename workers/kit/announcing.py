@@ -68,8 +68,8 @@ class Announcer:
             while True:
                 bound = [lane.bound for lane in self._lanes]
                 await self._publish(self.announcement(self._lanes))
-                for _ in range(round(ANNOUNCEMENT_SECONDS / LOOK_SECONDS)):
-                    await asyncio.sleep(LOOK_SECONDS)
+                for _ in range(round(ANNOUNCEMENT_SECONDS / CHECK_SECONDS)):
+                    await asyncio.sleep(CHECK_SECONDS)
                     if bound != [lane.bound for lane in self._lanes]:
                         break
         finally:
@@ -85,5 +85,5 @@ class Announcer:
 
 MAX_BYTES = 512 * 1024
 """Of an announcement: a longer list of models is left out, since NATS takes 1 MiB, and then none is checked."""
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 """How often the lanes are compared with those last announced."""

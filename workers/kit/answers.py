@@ -1,4 +1,4 @@
-"""Makes StepFaults of HTTP answers: which errors are retryable, and which are permanent."""
+"""Converts HTTP errors to StepFaults: which are retryable, and which are permanent."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ MAX_ANSWER = 1024 * 1024
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 """Besides all from 500 on."""
 CLOCK_WORDS = ("expired", "not valid yet", "clock")
-"""In a refusal of a token for its time alone: with another clock, or in another attempt, it may be accepted."""
+"""In an answer 401, they mean that the token was refused for its time only: another attempt may succeed."""
 
 
 async def classified(what: str, call: Callable[[], Awaitable[T]]) -> T:

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def deadline_of(work: WorkMessage) -> datetime:
-    """When the attempt is lost, by the sender's clock. Raises ValueError if it is not a time of RFC 3339."""
+    """The end of the upload grant, by the sender's clock. Raises ValueError if it is not a time of RFC 3339."""
     deadline = datetime.fromisoformat(work.deadline)
     return deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
 
@@ -91,7 +91,7 @@ class Attempt:
         return outputs
 
     async def _end_handler(self, reason: Literal["deadline", "shutdown"]) -> None:
-        """Returns when the handler has ended, or does not end in CLEANUP_SECONDS. `reason`: unless there is one yet."""
+        """Stops the handler, and waits for it for up to CLEANUP_SECONDS. An earlier reason is kept."""
         assert self._task is not None
         self.step.stop(reason)
         self._task.cancel()

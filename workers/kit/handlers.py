@@ -109,7 +109,7 @@ def in_thread(call: Callable[[], T]) -> "asyncio.Future[T]":
             outcome.set_result(result)
 
     future = asyncio.wrap_future(outcome)
-    # What the thread raises after nobody waits for it any more is no error of the loop's.
+    # Marks the exception as retrieved: the loop would report it when no task awaits the future any more.
     future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
     return future

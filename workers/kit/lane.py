@@ -16,16 +16,16 @@ from shared.contracts.work import WORK_STREAM, cancel_subject, consumer_name, wo
 ACK_TIMEOUT = 5.0
 """Seconds in which the broker must answer."""
 PULL_SECONDS = 1.0
-"""How long one pull waits. Stopping waits for it, so that no message is on its way to nobody."""
+"""How long one pull waits. `stop` lets it end, so that no message is delivered to a pull that was abandoned."""
 PAUSE_SECONDS = 0.5
-TROUBLE = (nats.errors.Error, OSError, TimeoutError)
-"""What a broker that is away looks like."""
+BROKER_ERRORS = (nats.errors.Error, OSError, TimeoutError)
+"""The errors of a broker that can't be reached."""
 
 log = structlog.get_logger()
 
 
 class Lane:
-    """Pulls one message at a time while a slot is free, for ever: through restarts and losses of the broker.
+    """Pulls one message at a time while a slot is free, until stopped; also after the broker has restarted.
 
     What arrives in the moment when the last slot is taken waits with its lease kept; that is one message a lane.
     `take` gets each message of work, `cancel` each request to cancel work of this kind.
@@ -56,26 +56,26 @@ class Lane:
         requests = await self._client.subscribe(cancel_subject(self.kind), cb=self._cancelled)
         try:
             while not self._stopping.is_set():
-                await self._pull_until_trouble()
+                await self._pull_until_error()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
         finally:
-            with contextlib.suppress(*TROUBLE):
+            with contextlib.suppress(*BROKER_ERRORS):
                 await requests.unsubscribe()
 
     async def _cancelled(self, message: Msg) -> None:
         self._cancel(message)
 
-    async def _pull_until_trouble(self) -> None:
+    async def _pull_until_error(self) -> None:
         try:
             subscription = await self._bind()
             self.bound = True
             try:
                 await self._pull(subscription)
             finally:
-                with contextlib.suppress(*TROUBLE):
+                with contextlib.suppress(*BROKER_ERRORS):
                     await subscription.unsubscribe()
-        except TROUBLE as error:
+        except BROKER_ERRORS as error:
             log.warning("lane_waits", kind=self.kind, error=str(error) or repr(error))
         finally:
             self.bound = False

@@ -1,4 +1,4 @@
-"""The lease of a work message: ours as long as heartbeats reach the broker, three in every ack-wait."""
+"""The lease of a work message: held while heartbeats reach the broker, three in every ack-wait."""
 
 import asyncio
 import contextlib

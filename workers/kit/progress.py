@@ -21,7 +21,7 @@ class Reporter:
         self._next = 0.0
 
     async def report(self, progress: float, message: str) -> None:
-        """`progress` from 0, the first report, to 1, the last. Values outside are moved to the nearer end."""
+        """`progress` from 0, the first report, to 1, the last. Values outside are clamped."""
         now = asyncio.get_running_loop().time()
         if now < self._next and progress < 1:
             return

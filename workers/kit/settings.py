@@ -25,8 +25,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = "http://127.0.0.1:8000"
     """Where clients reach the edge: the beginning of links to files. The files are read from storage itself."""
     api_urls: str = ""
-    """Edges that serve the API, comma-separated, where no load balancer stands before them: if one does not answer,
-    files that a grant sends to it go to the next."""
+    """Edges that serve the API, comma-separated, if they have no load balancer: files that a grant
+    sends to an edge that does not answer go to the next one."""
     input_hosts: str = ""
     """Other hosts (`host` or `host:port`, comma-separated) that files may be read from, without a token."""
     input_max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024 * 1024

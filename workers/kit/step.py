@@ -16,7 +16,7 @@ from workers.kit.files import File
 
 T = TypeVar("T")
 StopReason = Literal["cancelled", "deadline", "shutdown"]
-"""Why an attempt is stopped: somebody cancelled the step, its time is over, or the worker ends and hands it back."""
+"""Why an attempt is stopped: the step was cancelled, its time is over, or the worker stops and hands it back."""
 
 
 class StepStopped(Exception):  # noqa: N818 - what happened to the step
@@ -103,7 +103,7 @@ class Step:
 
     @property
     def sid(self) -> UUID:
-        """The step's id, the same in every attempt: a key for what must not be done twice elsewhere."""
+        """The step's id, the same in every attempt: use it as a key for calls that must not be made twice."""
         return self.work.sid
 
     @property

@@ -25,7 +25,7 @@ CHUNK = 256 * 1024
 MAX_REDIRECTS = 3
 SILENT_SECONDS = 20.0
 """Without a byte of an answer for so long, a server counts as silent. An edge answers within 15 in any case."""
-LOOK_SECONDS = 2.0
+HEALTH_CHECK_SECONDS = 2.0
 """After so long without an answer, an edge's `/health/live` is requested, which must answer in the same time."""
 SLOWEST = 256 * 1024
 """Bytes per second. An upload that is slower fails: the server has stopped reading."""
@@ -63,13 +63,13 @@ class Transfers:
         """The file that the payload's `field` refers to. Raises StepFault."""
         if not isinstance(link, str):
             raise permanent("VALIDATION_FAILED", f"/{field}: is required, the address of a file")
-        return await self._patiently(field, lambda: self._download(field, link, grant, traceparent))
+        return await self._retry(field, lambda: self._download(field, link, grant, traceparent))
 
     async def upload(self, file: File, grant: UploadGrant, traceparent: str | None) -> Output:
         """Stores a file under the grant's path. Idempotent: the same file again is the same asset. Raises StepFault."""
-        return await self._patiently("upload", lambda: self._upload(file, grant, traceparent))
+        return await self._retry("upload", lambda: self._upload(file, grant, traceparent))
 
-    async def _patiently(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, what: str, transfer: Callable[[], Awaitable[T]]) -> T:
         backoff = Backoff(f"transfer of {what}", on=is_transient, first=0.2, longest=3.0)
         return await backoff.call(lambda: classified(what, transfer), timeout=self._patience)
 
@@ -83,19 +83,19 @@ class Transfers:
         timeout = aiohttp.ClientTimeout(total=total, sock_connect=5, sock_read=SILENT_SECONDS)
         request = self._session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
         try:
-            async with await self._while_it_lives(url, request) as response:
+            async with await self._while_healthy(url, request) as response:
                 yield response
         except (TimeoutError, aiohttp.ClientConnectionError):
             self._addresses.failed(url)
             raise
 
-    async def _while_it_lives(self, url: URL, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+    async def _while_healthy(self, url: URL, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
         """What `request` returns. Raises TimeoutError if an edge does not answer while another could."""
         task = asyncio.ensure_future(request)
         try:
-            while not (await asyncio.wait((task,), timeout=LOOK_SECONDS))[0]:
+            while not (await asyncio.wait((task,), timeout=HEALTH_CHECK_SECONDS))[0]:
                 if self._addresses.has_another(url):
-                    await self._assert_lives(url)
+                    await self._check_health(url)
             return await task
         except BaseException:
             await stop(task)
@@ -103,9 +103,9 @@ class Transfers:
                 task.result().close()
             raise
 
-    async def _assert_lives(self, edge: URL) -> None:
+    async def _check_health(self, edge: URL) -> None:
         """Raises TimeoutError or ClientError unless `/health/live` answers."""
-        timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=HEALTH_CHECK_SECONDS)
         async with self._session.get(edge.origin().with_path("/health/live"), timeout=timeout):
             pass
 
@@ -192,4 +192,4 @@ def _location(response: aiohttp.ClientResponse, field: str) -> URL:
     try:
         return URL(response.headers["Location"])
     except ValueError as error:
-        raise permanent("INPUT_UNREADABLE", f"/{field}: is redirected to something that is no address") from error
+        raise permanent("INPUT_UNREADABLE", f"/{field}: is redirected to a text that is not a URL") from error

@@ -31,7 +31,7 @@ class RenderPool:
         self._processes, self._seconds = processes, seconds
         self._pool = self._fresh()
         self.lost = 0
-        """Times that the pool had to be made anew."""
+        """How often the pool was replaced."""
 
     def _fresh(self) -> ProcessPoolExecutor:
         # Forked from a process that holds nothing but the renderers, they share its memory; forked from this one, they

@@ -19,7 +19,7 @@ def render(service: str, generation_hash: str, payload: dict[str, Any], inputs: 
 
 
 def settle() -> None:
-    """In a new child: signals are the worker's business, and a child never outlives it, not even after kill -9."""
+    """Prepares a new child: it ignores signals, which the worker handles, and ends when the worker does."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

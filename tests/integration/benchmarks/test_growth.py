@@ -1,4 +1,4 @@
-"""A store that is made to have a long history: nobody who follows it has anything to do because of that."""
+"""A store that is filled with a long history: its followers have nothing to handle because of that."""
 
 from uuid import uuid4
 

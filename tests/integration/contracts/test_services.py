@@ -65,7 +65,7 @@ def asyncapi(service: str, *options: str) -> str:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_consumers_take_events_that_exist(name: str, services: dict[str, Service]) -> None:
-    """Of another service, published by it today, each once; nobody waits for what nobody says."""
+    """Of another service, published by it today, each once; no consumer names a type that no service publishes."""
     for consumer in services[name].consumers:
         assert consumer.owner != name, "what happens in a service itself is for its processes"
         assert consumer.owner in event_modules(), consumer

@@ -1,4 +1,4 @@
-"""What an account has let go of is known for ever, whatever its read tables have seen of it."""
+"""The table of closed holds and grants keeps them permanently, independent of the read tables."""
 
 import asyncio
 from collections.abc import Sequence

@@ -135,7 +135,7 @@ async def test_only_operators_give_credits(api: Api):
 
 
 @pytest.mark.parametrize("path", ["/credits", "/credits/entries"])
-async def test_nobody_reads_credits_without_a_token(api: Api, path: str):
+async def test_credits_need_a_token(api: Api, path: str):
     assert (await api.get(path, None)).refusal == (401, "UNAUTHENTICATED", [])
 
 

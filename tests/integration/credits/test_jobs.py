@@ -78,7 +78,7 @@ async def test_a_job_that_costs_nothing_needs_no_credits(api: Api, generation: P
 
 
 async def test_many_jobs_at_once_never_spend_a_credit_twice(api: Api, generation: Publisher):
-    """Forty jobs of one credit each for ten credits: ten are held, thirty declined, whoever comes first."""
+    """Forty jobs of one credit each for ten credits: ten are held, and thirty declined, in any order."""
     await api.give("7.5", priority=2)
     await api.give("2.5", priority=1)
     jobs = [uuid4() for _ in range(40)]
@@ -139,7 +139,7 @@ async def test_a_hold_names_the_event_that_caused_it(api: Api, generation: Publi
 
 
 async def test_a_charge_beyond_the_hold_is_parked_and_others_go_on(api: Api, generation: Publisher):
-    """Nothing is guessed: what can't be is left to operators, and costs nobody else anything."""
+    """Impossible captures are parked for operators; other accounts are not affected."""
     await api.give("10")
     wrong, right = uuid4(), uuid4()
     await generation.publish(wrong, requested(wrong, CREDIT), JobCompleted(wrong, ALICE, captured=2 * CREDIT))

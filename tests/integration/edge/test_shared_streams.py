@@ -243,7 +243,7 @@ async def test_a_stream_that_breaks_off_is_cut_for_all(edge: EdgeClient, job: Jo
                 await response.read()
 
 
-async def test_whoever_comes_and_goes_is_told_everything_once(edge: EdgeClient, job: Job) -> None:
+async def test_followers_that_come_and_go_get_every_event_once(edge: EdgeClient, job: Job) -> None:
     """Each comes again with the id that it saw last, at any moment of the stream."""
     last, chance = 600, random.Random(7)
     job.size = 500

@@ -135,7 +135,7 @@ async def test_a_slow_upload_is_the_clients_own_time(start_edge: Edge) -> None:
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # together longer than `command_timeout`
             yield b"x" * 30_000
 
     edge = await start_edge(command_timeout=0.4)
@@ -232,7 +232,7 @@ async def goes_on(edge: EdgeClient) -> set[str]:
     return {seen["service"] for _, seen in answers}
 
 
-async def test_a_frozen_replica_costs_nobody_an_answer(start_edge: Edge) -> None:
+async def test_with_a_frozen_replica_every_request_is_answered(start_edge: Edge) -> None:
     """SIGSTOP keeps its connections open: what waits on them is asked of the other one, and all is as before after."""
     async with replica_process() as (pid, other), serving(UpstreamStub("well")) as well:
         edge = await start_edge(credits_url=f"{other},{well}")
@@ -246,7 +246,7 @@ async def test_a_frozen_replica_costs_nobody_an_answer(start_edge: Edge) -> None
                 pass
 
 
-async def test_a_proxy_that_forwards_nothing_costs_nobody_an_answer(start_edge: Edge) -> None:
+async def test_behind_a_proxy_that_forwards_nothing_every_request_is_answered(start_edge: Edge) -> None:
     """It takes connections and bytes, and keeps those that were open."""
     async with serving(UpstreamStub("other")) as other, serving(UpstreamStub("well")) as well:
         with SilentProxy(("127.0.0.1", int(other.rpartition(":")[2]))) as proxy:

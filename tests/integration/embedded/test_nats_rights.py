@@ -135,7 +135,7 @@ async def test_who_may_publish_where(server: NatsServer, user: str) -> None:
 
 @pytest.mark.parametrize("user", USERS)
 async def test_who_may_listen_where(server: NatsServer, user: str) -> None:
-    """Nobody can read replies to other users, or core NATS messages that it does not need."""
+    """No user can read replies to other users, or core NATS messages that it does not need."""
     rights = subscribing()
     refused: set[str] = set()
 

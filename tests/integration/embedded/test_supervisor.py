@@ -169,7 +169,7 @@ async def test_one_that_is_beside_and_fails_fails_the_start(tmp_path: Path) -> N
             await supervisor.start()
 
 
-async def test_a_process_that_nobody_wants_is_started_when_somebody_does(tmp_path: Path) -> None:
+async def test_a_process_is_started_when_it_becomes_wanted(tmp_path: Path) -> None:
     """The set is ready without it, and does not show it before; then it is restarted and stopped as the others are."""
     wanted = tmp_path / "wanted"
     stages = (Stage((tiny(tmp_path, "one"),)), Stage((tiny(tmp_path, "two"),), wanted=wanted.exists))
@@ -185,7 +185,7 @@ async def test_a_process_that_nobody_wants_is_started_when_somebody_does(tmp_pat
     assert sorted((tmp_path / "journal").read_text().splitlines()) == ["one stopped", "two stopped"]
 
 
-async def test_a_set_is_stopped_while_nobody_wants_a_process(tmp_path: Path) -> None:
+async def test_a_set_is_stopped_while_a_process_is_not_wanted(tmp_path: Path) -> None:
     stages = (Stage((tiny(tmp_path, "one"),)), Stage((tiny(tmp_path, "two"),), wanted=lambda: False))
     async with supervised(tmp_path, *stages) as (supervisor, _):
         await supervisor.start()

@@ -34,7 +34,7 @@ async def test_an_application_of_the_library(store: EventStore, application: App
 
 
 async def test_one_order_for_both(store: EventStore, application: Application[UUID]) -> None:
-    """Whoever records takes the next positions; both see the same sequence."""
+    """Both append to one sequence of positions, and both read all of it."""
     await store.append(counted(uuid4(), 0, 1), context())
     await asyncio.to_thread(application.save, Account("Ada"))
     await store.append(counted(uuid4(), 0, 2), context())

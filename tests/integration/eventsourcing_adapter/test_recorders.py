@@ -133,7 +133,7 @@ class TestFaults:
 
 
 async def test_metadata_is_always_a_context(store: EventStore, application: Application[UUID]) -> None:
-    """Relay and consumers read it from every event, whoever recorded it."""
+    """Relay and consumers read it from every event, also from those that the adapter recorded."""
     await asyncio.to_thread(application.save, Account("Ada"))
     async with store.reader() as cursor:
         await cursor.execute("select metadata, event_id from events")

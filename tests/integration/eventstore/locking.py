@@ -39,5 +39,7 @@ def faults(dsn: str, file: Path) -> list[str]:
         locked = [name for (name,) in connection.execute(STOPS_WRITERS).fetchall() if name in before]
     rewrites = [f"rewrites {name}" for name in locked if after.get(name, before[name]) != before[name]]
     return rewrites + [
-        f"reads {rows_read[name]} rows of {name} while nobody can write to it" for name in locked if rows_read.get(name)
+        f"reads {rows_read[name]} rows of {name} while writes to it are blocked"
+        for name in locked
+        if rows_read.get(name)
     ]

@@ -20,7 +20,7 @@ class LossyProxy:
         self._port = 0
         self._losing = b""
         self.lost = 0
-        """Answers that PostgreSQL gave and nobody got."""
+        """The number of PostgreSQL's answers that were dropped."""
 
     @classmethod
     @contextlib.asynccontextmanager

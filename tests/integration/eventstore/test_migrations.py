@@ -165,7 +165,7 @@ def asynchronous(ask: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     return answer
 
 
-class TestInNobodysWay:
+class TestBlocksNoOther:
     async def test_a_migration_gives_way_to_a_long_reader(
         self, store: EventStore, sql: psycopg.Connection, tmp_path: Path
     ) -> None:
@@ -177,7 +177,7 @@ class TestInNobodysWay:
         task = asyncio.create_task(migrate(store.dsn, folder(tmp_path, **{"0001_x": "alter table events add x text"})))
         for version in range(1, 20):
             await soon(store.append(counted(stream, version, 1), context()))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # together longer than the migration waits for its lock
         assert not task.done()
         sql.execute("rollback")
         await soon(task)
@@ -198,11 +198,11 @@ class TestInNobodysWay:
     @pytest.mark.parametrize(
         ("script", "fault"),
         [
-            ("create index slow on events (type)", "reads 300 rows of events while nobody can write to it"),
+            ("create index slow on events (type)", "reads 300 rows of events while writes to it are blocked"),
             ("alter table events add x uuid not null default gen_random_uuid()", "rewrites events"),
             ("drop view history; alter table events alter version type numeric", "rewrites events"),
-            ("alter table events add check (version > 0)", "reads 300 rows of events while nobody can write to it"),
-            ("lock events; update events set type = 'x'", "reads 300 rows of events while nobody can write to it"),
+            ("alter table events add check (version > 0)", "reads 300 rows of events while writes to it are blocked"),
+            ("lock events; update events set type = 'x'", "reads 300 rows of events while writes to it are blocked"),
             ("-- transactional: false\ncreate index concurrently slow on events (type);", "outside of a transaction"),
         ],
     )

@@ -29,7 +29,7 @@ async def broker(nats_url: str) -> AsyncIterator[Broker]:
 
 
 async def test_streams_that_are_missing_are_made(broker: Broker) -> None:
-    """The first to publish makes them, also in place of those that somebody has deleted."""
+    """The first publish creates them, also after they were deleted."""
     js = await broker.jetstream()
     with contextlib.suppress(APIError):
         await js.delete_stream(WORK_STREAM)

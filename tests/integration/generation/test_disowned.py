@@ -1,4 +1,4 @@
-"""A hold for a job that does not exist is given back, whoever had it placed."""
+"""A hold for a job that does not exist is released, whatever placed it."""
 
 from uuid import UUID, uuid4
 

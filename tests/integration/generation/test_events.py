@@ -108,7 +108,7 @@ async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, cred
 
 
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
-    """A line that clients pass over, so that nobody on the way takes the stream for dead."""
+    """A comment, which clients ignore, so that no proxy closes the connection as idle."""
     await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     hub = JobEventHub(api.store, Broker("nats://nobody", "unused"))

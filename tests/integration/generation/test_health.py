@@ -1,4 +1,4 @@
-"""Work that waits for what does not come is told: jobs that credits leaves alone, attempts that nobody looks after."""
+"""Readiness reports jobs on which credits does not decide, and attempts without a watchdog."""
 
 from pathlib import Path
 from typing import Any

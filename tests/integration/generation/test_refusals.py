@@ -116,7 +116,7 @@ async def test_a_collection_that_is_known_to_its_creator_is_never_a_404(api: Api
 
 
 async def test_somebody_elses_job_is_a_404_by_every_endpoint(api: Api, collections, credits_, worker_: Worker):
-    """As one that does not exist; and nobody comes in without a token."""
+    """The same answer as for a job that does not exist; without a token, 401."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     await api.ended(job_id)
     for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/history", f"/jobs/{job_id}/events"):

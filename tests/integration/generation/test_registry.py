@@ -71,7 +71,7 @@ async def test_what_is_wrong_is_told_with_its_place(
     assert (await api.send(method, path, ALICE, json=body)).status == 403
 
 
-async def test_a_test_runs_one_step_that_nobody_is_charged_for(api: Api, credits_: Any, worker_: Worker) -> None:
+async def test_a_test_runs_one_step_that_is_not_charged(api: Api, credits_: Any, worker_: Worker) -> None:
     """It is marked, and has the workflow's test values; one is replaced by the request's."""
     await registered(api, "colour-field")
     answer = await operator(api, "POST", "/workflows/colour-field/test", {"values": {"height": 48}})

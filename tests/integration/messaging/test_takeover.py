@@ -72,7 +72,7 @@ async def test_order_holds_when_replicas_are_killed(owner: EventStore, service: 
                 settled = sum(map(len, (await recorded(service)).values()))
                 return settled > total - 200  # noqa: B023 - awaited within the round
 
-            # Not "and some are left": a fast machine may be done between two looks, and would wait for ever.
+            # Not "and some are left": a fast machine may be done between two checks, so it might never hold.
             await eventually(in_the_middle, "it is in the middle of them")
             leader.kill()
             await leader.wait()

@@ -120,7 +120,7 @@ async def test_a_rebuild_continues_where_it_was_cancelled(
         def on_progress(position: int, _: int) -> None:
             progress.append(position)
             if len(progress) == 5:
-                task.cancel()  # here: whoever looks at intervals may look when it is done
+                task.cancel()  # here, because a check at intervals could come after its end
 
         task = asyncio.create_task(rebuild(store, projection, progress=on_progress))
         await asyncio.wait((task,))

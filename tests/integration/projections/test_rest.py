@@ -15,7 +15,7 @@ MOVED = "update read_tables set position"
 NEVER = 3600.0
 
 
-async def test_events_that_nobody_waits_for_share_a_transaction(
+async def test_events_without_a_waiting_reader_share_a_transaction(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are applied at once when a reader waits."""

@@ -67,7 +67,7 @@ async def test_the_schedule_of_publications_is_watched(database: str, nats_url: 
 
 
 async def test_whichever_ends_ends_the_service(settings: GenerationSettings, caplog: pytest.LogCaptureFixture) -> None:
-    """Each in turn, by a cancellation that nobody asked for: none is missed."""
+    """Each core task in turn is cancelled from inside; the end of each is noticed."""
     async with running(SERVICE, settings, build) as service:
         names = sorted(tasks_of(service))
     for name in names:
@@ -168,7 +168,7 @@ serve(from_environment(EdgeSettings))
 
 
 def test_the_edge_ends_with_what_watches_its_services(tmp_path: Path) -> None:
-    """Else it would believe for ever what it saw last."""
+    """Otherwise it would go on with the last state of each replica."""
     names = ("COLLECTIONS", "GENERATION", "CREDITS", "STORAGE")
     settings = {f"{name}_URL": "http://127.0.0.1:9" for name in names}
     ended = subprocess.run(
@@ -195,6 +195,6 @@ time.sleep(600)
 
 
 def test_what_hangs_while_it_ends_is_ended() -> None:
-    """Closing what is silent may take for ever."""
+    """Closing connections to a silent server may not end."""
     ended = subprocess.run([sys.executable, "-c", HANGS], cwd=Path(__file__).parents[3], check=False, timeout=PATIENCE)
     assert ended.returncode == EXIT_CODE

@@ -138,7 +138,7 @@ async def test_a_range_of_another_file_is_the_whole_of_this_one(api: Api, conten
     assert (await api.get(content, range="bytes=0-1", if_range='"other"')).status == 200
 
 
-async def test_nobody_else_reads_it_or_learns_that_it_exists(api: Api, content: str):
+async def test_for_other_users_it_is_a_404(api: Api, content: str):
     metadata = content.removesuffix("/content")
     other_job = UUID(int=999)
     attempts = {

@@ -1,4 +1,4 @@
-"""What generation says of its files becomes part of them, and nobody else's."""
+"""Generation's events describe its own files, and no others."""
 
 from uuid import UUID, uuid4
 

@@ -54,7 +54,7 @@ async def test_other_bytes_at_the_same_path_are_refused_and_change_nothing(api: 
 
 
 async def test_of_two_uploads_at_once_one_wins_whole(api: Api):
-    """What is recorded is what lies there, whoever's last byte came first."""
+    """The recorded file is the stored one, whichever upload ended first."""
     contents = [bytes([number]) * 3_000_000 for number in range(6)]
     answers = await asyncio.gather(*(api.upload(content) for content in contents))
     assert sorted(answer.status for answer in answers) == [201, 409, 409, 409, 409, 409]
@@ -173,7 +173,7 @@ async def test_names_that_play_tricks_are_refused(api: Api):
 
 
 async def test_only_a_grant_of_the_step_itself_lets_a_worker_write(api: Api):
-    """A user's token, a forged or expired grant, and one whose prefix is somebody else's folder."""
+    """A user's token, a forged or expired grant, and one whose prefix is another user's folder."""
     forger = type(api.grants)("emprops-generation", kid="grants")
     foreign = f"generations/{BOB}/{JOB}/{GID}/{SID}/"
     attempts = {

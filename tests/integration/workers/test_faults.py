@@ -34,7 +34,7 @@ async def test_a_worker_killed_in_the_middle_of_a_step_loses_nothing(
     await storage.waiting.wait()
 
     worker.kill()
-    storage.gate.set()  # what the dead one had sent is stored; its answer reaches nobody
+    storage.gate.set()  # storage keeps what the dead worker had sent; the answer is lost
 
     await start_worker().ready()
     result = await engine.result(work.sid)

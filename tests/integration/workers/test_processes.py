@@ -25,7 +25,7 @@ async def test_it_takes_only_what_it_offers(start_worker: Start, engine: Engine)
 
 
 async def test_several_workers_share_the_queue(start_worker: Start, engine: Engine) -> None:
-    """Every step is answered once, whoever takes it."""
+    """Every step has one result, whichever worker takes it."""
     workers = [start_worker(), start_worker()]
     for worker in workers:
         await worker.ready()

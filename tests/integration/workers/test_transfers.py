@@ -62,7 +62,7 @@ async def storage() -> AsyncIterator[Host]:
 
 @pytest_asyncio.fixture
 async def elsewhere() -> AsyncIterator[Host]:
-    """Another server, which whoever runs the worker has allow-listed under the name `localhost`."""
+    """Another server, which INPUT_HOSTS allows under the name `localhost`."""
     host = Host()
     runner = await serve(host)
     yield host
@@ -88,7 +88,7 @@ async def fault(reading: Awaitable[bytes]) -> StepError:
     return raised.value.error
 
 
-async def test_the_token_goes_to_storage_and_to_nobody_else(download: Download, storage: Host, elsewhere: Host) -> None:
+async def test_the_token_is_sent_to_storage_only(download: Download, storage: Host, elsewhere: Host) -> None:
     assert await download(storage.url()) == b"picture"
     assert await download(elsewhere.url(host="localhost")) == b"picture"
     assert storage.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
@@ -209,7 +209,7 @@ async def test_files_go_to_another_edge_while_one_is_silent(
     storage: Host, elsewhere: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that stands still takes connections and answers nothing; grants go on naming it."""
-    monkeypatch.setattr(transfers_module, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(transfers_module, "HEALTH_CHECK_SECONDS", 0.3)
 
     async def nothing(_request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -241,7 +241,7 @@ async def test_an_edge_that_lives_has_the_time_that_it_needs(
 ) -> None:
     """As long as an edge itself waits for storage, and longer: the file is not sent twice."""
     assert Limits().command < transfers_module.SILENT_SECONDS
-    monkeypatch.setattr(transfers_module, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(transfers_module, "HEALTH_CHECK_SECONDS", 0.1)
 
     async def slow(request: web.Request) -> web.StreamResponse:
         if request.path != "/health/live":

@@ -158,7 +158,7 @@ def test_a_file_that_is_not_cut_as_the_profile_says_is_found() -> None:
 
 
 def test_the_packages_bytes_are_the_same_for_ever() -> None:
-    """Golden: whoever has such a package can make it again with any later version."""
+    """Golden: every later version makes the same package from the same input."""
     assert str(plan(contents(ARTWORKS)).root.cid) == "bafybeibsmueufzyujucplblqob3r6evzvd2rpj7jci7eptrsh2j5eo3qg4"
     assert hashlib.sha256(SMALL).hexdigest() == "3ce806841ccfb1f7940beaf31d61a793a56ada9d6e3f546b2474e25f973fbe30"
 

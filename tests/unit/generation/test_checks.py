@@ -141,7 +141,7 @@ def test_a_cost_is_rounded_up_to_a_micro_credit():
 
 
 def test_a_model_that_no_worker_has_is_told_before_anything_is_charged():
-    """What the graph downloads itself needs nobody; where it is not known what workers have, nothing is refused."""
+    """Models that the graph downloads are not needed at workers; while their models are unknown, nothing is refused."""
     written = data(step(1, "landscape", prompt="x"))
     assert plan(written)
     assert plan(written, available=frozenset({Model("vae", "ae.safetensors")}))

@@ -112,7 +112,7 @@ def test_when_the_last_worker_of_a_kind_left_is_known_until_another_one_comes() 
 
 def test_room_is_counted_from_when_a_lane_became_free() -> None:
     workers = listening()
-    assert workers.free_lane_since(SKETCH, 10.0) is None, "nobody does this work"
+    assert workers.free_lane_since(SKETCH, 10.0) is None, "no worker does this work"
     workers.note(announcement(lanes=1, working=(SID,)), 11.0)
     assert workers.free_lane_since(SKETCH, 11.0) is None, "its only lane is occupied"
     workers.note(announcement(lanes=1), 14.0)

@@ -1,4 +1,4 @@
-"""Draws are pure functions of hash and name, frozen for ever; what a request sets itself is checked."""
+"""Draws are pure functions of hash and name, and never change; what a request sets itself is checked."""
 
 from itertools import accumulate
 

@@ -57,8 +57,8 @@ def test_it_is_the_same_each_time_and_nothing_is_left_to_start_afterwards(
 
 
 @given(open_jobs(), WINDOW, MOST)
-def test_nobody_gets_more_while_others_who_want_it_have_less(jobs: list[OpenJob], window: int, most: int) -> None:
-    """Whoever was given something has no more open than anybody who still wants something."""
+def test_no_user_gets_more_than_another_who_could_use_it(jobs: list[OpenJob], window: int, most: int) -> None:
+    """A user who may start generations has no more open than any user with unmet demand."""
     starts = next_starts(jobs, window, most)
     now = after(jobs, starts)
     open_of: Counter[UUID] = Counter()

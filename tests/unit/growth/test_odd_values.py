@@ -87,7 +87,7 @@ INSTRUCTIONS = st.builds(replaced, st.just(VALID), st.sampled_from(paths(VALID))
 
 
 def assert_bounded(problem: Problem) -> None:
-    """What is answered is JSON, and no more of it than anybody reads."""
+    """Answers are JSON of a bounded size."""
     assert len(msgspec.json.encode([problem.detail, problem.detail, problem.details])) <= 14_000
 
 
@@ -139,7 +139,7 @@ NAMES = st.sampled_from(["style", "size", "free", "nobody", "\0", "x" * 2000])
 
 @given(st.dictionaries(NAMES, ANY), ANY, ANY)
 def test_a_request(variables: dict[str, Any], generations: Any, hashes: Any) -> None:
-    """Of variables, a count and hashes that nobody has looked at."""
+    """Of unchecked variables, count and hashes."""
     try:
         plan_job(read(VALID), DEFINITIONS, JobRequest(variables, generations, hashes), JOB, ["h"] * 10_000)
     except Problem as problem:

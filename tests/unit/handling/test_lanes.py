@@ -36,7 +36,7 @@ def test_each_lane_keeps_its_order(work: list[tuple[int, int]]) -> None:
 
 
 async def test_lanes_do_not_wait_for_each_other() -> None:
-    """A lane that stands still holds nobody up."""
+    """A lane that does not move does not delay the others."""
     release, passed = asyncio.Event(), asyncio.Event()
 
     async def stand() -> None:

@@ -93,7 +93,7 @@ async def test_a_try_that_lasted_starts_the_pauses_anew():
     backoff = quick(longest=0.004)
     for _ in range(5):
         await backoff.pause(OSError("away"))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a try that lasts longer than the longest pause
     await backoff.pause(OSError("away"))
     assert backoff.failures == 1
 
@@ -117,7 +117,7 @@ async def test_a_pause_is_cancelled_at_once():
     backoff = Backoff("work", on=(OSError,), first=60, longest=60)
     for waiting in (backoff.call(Work(1)), backoff.repeat(Work(1)), backoff.pause(OSError("away"))):
         task = asyncio.create_task(waiting)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the task has begun its pause of 60 s
         task.cancel()
         await asyncio.wait_for(asyncio.wait([task]), PATIENCE)
         assert task.cancelled()

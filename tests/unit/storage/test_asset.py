@@ -1,4 +1,4 @@
-"""What is decided about a stored file: one path holds one file for ever, and only its own generation describes it."""
+"""What is decided about a stored file: a path never gets another file, and only its own generation describes it."""
 
 from uuid import UUID
 

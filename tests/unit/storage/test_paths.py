@@ -1,4 +1,4 @@
-"""A file's name is safe as it stands, or it is refused: nobody can write outside of their folder."""
+"""A file's name is safe as it is, or it is refused: no user can write outside of their folder."""
 
 from uuid import UUID
 

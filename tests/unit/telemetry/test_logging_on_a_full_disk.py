@@ -1,4 +1,4 @@
-"""What can't be logged is lost, and counted; whoever logs goes on."""
+"""Entries that can't be written are dropped and counted; the caller continues."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def disk() -> Iterator[Disk]:
     logging.getLogger().handlers = handlers
 
 
-def test_a_full_disk_ends_nobody_who_logs(disk: Disk) -> None:
+def test_on_a_full_disk_logging_does_not_raise(disk: Disk) -> None:
     """Neither through structlog nor through the standard library."""
     log = get_logger("it")
     disk.is_full = True

@@ -31,6 +31,13 @@ def test_a_generated_page_is_what_the_code_says(name: str, generated: dict[str, 
     assert page.read_text() == generated[name], "run `make reference`, and commit what it writes"
 
 
+@pytest.mark.parametrize("operation", ["POST /workflows", "GET /workers", "POST /models"])
+def test_the_roles_of_a_route_are_found(operation: str, generated: dict[str, str]) -> None:
+    """In a constant of its module, in an expression, and written out."""
+    [row] = [line for line in generated["api"].splitlines() if line.startswith(f"| `{operation}` ")]
+    assert row.endswith("| operators |")
+
+
 MEANINGS = {"meaning", "of what", "title", "what it does", "what it means, and what to do"}
 """The columns whose cells are sentences; they come from docstrings, summaries and `shared/contracts/error_codes.py`."""
 

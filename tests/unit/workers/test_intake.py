@@ -152,7 +152,7 @@ async def test_a_message_that_comes_again_meanwhile_is_done_once() -> None:
     first = bench.send(sent)
     await eventually(lambda: gated.calls, "the handler to begin")
     second = bench.send(sent)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the handler must not be called again
     gated.gate.set()
     assert await bench.answered(second) == "ack", "only the newest delivery's acknowledgement counts"
     assert (gated.calls, first.answers) == (1, [])
@@ -205,7 +205,7 @@ async def test_a_step_that_waits_for_a_slot_is_cancelled_without_being_begun() -
     bench.send(work())
     await eventually(lambda: gated.calls, "the handler to begin")
     message = bench.send(waiting)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the step waits for the slot by now
     bench.cancel(CancelRequest(waiting.job_id))
     gated.gate.set()
     assert await bench.answered(message) == "ack"
@@ -241,7 +241,7 @@ async def test_a_thread_that_goes_on_occupies_its_lane() -> None:
     bench.cancel(CancelRequest(sent.job_id))
     assert await bench.answered(message) == "ack"
     second = bench.send(work())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # the handler must not be called while the thread runs
     assert calls == 1
     go_on.set()
     assert await bench.answered(second) == "ack"

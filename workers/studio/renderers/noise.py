@@ -10,7 +10,7 @@ from workers.studio.renderers.exact import Field
 from workers.studio.renderers.stream import Stream
 
 REACH = 2.2
-"""Pictures up to this long (short side = 1) are covered by lattices; longer ones repeat, which nobody will see."""
+"""Pictures up to this long (short side = 1) are covered by lattices; longer ones repeat, which is not visible."""
 
 
 def _taps(count: int, per_unit: float, size: int, phase: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:

@@ -40,7 +40,7 @@ async def test_no_replica_takes_over_during_a_fenced_transaction(
         await first.leads["x"].fence(connection)
         await stop(*first.tasks)
         second = start("b").wants("x")
-        await asyncio.sleep(2 * TTL)
+        await asyncio.sleep(2 * TTL)  # the lease has expired by then: nothing must happen
         assert not second.leads
         await connection.commit()
         await leader(second)
@@ -109,7 +109,7 @@ async def test_a_stopped_process_writes_nothing_when_it_continues(
             await eventually(lambda: count("second") > 20, "the second writes")
             took = time.monotonic() - began
             before = count("first")
-        await asyncio.sleep(2 * TTL)
+        await asyncio.sleep(2 * TTL)  # the first runs again: it must write nothing
         assert count("first") == before
         assert took < TTL + 15  # its start is most of it, and what else the machine does
     finally:

@@ -30,7 +30,7 @@ async def test_two_works_of_one_process_take_turns(start: Start) -> None:
     replica = start("a")
     replica.wants("x", "x")
     await leader(replica)
-    await asyncio.sleep(2 * TTL)
+    await asyncio.sleep(2 * TTL)  # the second work must not begin
     assert (replica.times, replica.leads["x"].token) == (1, 1)
 
 
@@ -139,7 +139,7 @@ async def test_standbys_need_one_connection_and_write_nothing(start: Start, sql:
     commits = "select xact_commit from pg_stat_database where datname = current_database()"
     writes = "select n_tup_ins + n_tup_upd + n_tup_del from pg_stat_user_tables where relname = 'leases'"
     began, commits_before, writes_before = time.monotonic(), count(sql, commits), count(sql, writes)
-    await asyncio.sleep(6)
+    await asyncio.sleep(6)  # the time in which commits and writes are counted
     committed, writes_after = count(sql, commits) - commits_before, count(sql, writes) - writes_before
     rounds = (time.monotonic() - began) / 2.5 + 1
     assert writes_after <= rounds * len(names)
@@ -154,7 +154,7 @@ async def test_a_process_of_the_previous_release_leads_alone(database: str, star
     with psycopg.connect(database, autocommit=True) as before:
         assert before.execute(old).fetchone() == (True,)
         replica = start("a").wants("x")
-        await asyncio.sleep(2 * TTL)
+        await asyncio.sleep(2 * TTL)  # it must not lead
         assert not replica.leads
     await leader(replica)
     with psycopg.connect(database, autocommit=True) as before:
