@@ -20,7 +20,10 @@ from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.lists import ListQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.package import PackageQueries
+from services.collections.queries.publication import PublicationQueries
+from services.collections.queries.series import SeriesQueries
 from services.collections.queries.token import TokenQueries
+from services.collections.queries.token_list import TokenListQueries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
@@ -44,6 +47,7 @@ async def build(runtime: Runtime) -> Parts:
     asset_queries = ComponentAssetQueries(store, queries)
     token_queries = TokenQueries(store)
     metadata_queries = MetadataQueries(store, token_queries, public_url)
+    series_queries = SeriesQueries(store, token_queries, runtime.history)
     package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries)
     return Parts(
         route_handlers=ROUTES,
@@ -58,6 +62,10 @@ async def build(runtime: Runtime) -> Parts:
             "asset_queries": asset_queries,
             "package_queries": PackageQueries(store, public_url),
             "metadata_queries": metadata_queries,
+            "token_list_queries": TokenListQueries(metadata_queries, token_queries),
+            "publication_queries": PublicationQueries(
+                store, series_queries, token_queries, metadata_queries, public_url
+            ),
             "runtime": runtime,
         },
         providers={"change": provide_change},

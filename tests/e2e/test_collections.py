@@ -1,5 +1,6 @@
 """Collections through the edge, with real artworks: what components made, what tokens say, who may generate."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,8 @@ from tests.support.jobs import answered, two_steps, until_ended
 from tests.support.patience import eventually
 from tests.support.running_set import RunningSet
 
-SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
+SELLABLE = {"blockchain": "BASE", "price": "0.05"}
+QUICK_PUBLICATIONS = 50
 
 
 async def until(client: Client, path: str, wanted: Callable[[Any], bool]) -> Any:
@@ -59,7 +61,9 @@ async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> 
     """Each says what was drawn for it; a draft's are its owner's alone."""
     user = await running.rich_user()
     async with running.client(user) as client, aiohttp.ClientSession() as marketplace:
-        collection = await client.post("/projects/collections", {"title": "Tides", "data": two_steps(), **SELLABLE})
+        collection = await client.post(
+            "/projects/collections", {"title": "Tides", "data": two_steps(), "editions": 2, **SELLABLE}
+        )
         accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 2})
         job = await until_ended(client, accepted["job_id"])
         path = f"/collections/{collection['id']}/tokens/2/metadata"
@@ -69,21 +73,50 @@ async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> 
         url = f"{running.url}{path}?raw=true"
         async with marketplace.get(url) as response:
             assert response.status == 404
-        await client.post(f"/collections/{collection['id']}/publish")
+        await client.post(f"/collections/{collection['id']}/publish", {"job_id": job["id"]})
         async with marketplace.get(url) as response:
             assert (response.status, await response.json()) == (200, mine)
 
 
 async def test_a_scheduled_publication_happens_by_itself(running: RunningSet) -> None:
-    async with running.client(uuid4()) as client:
-        collection = await client.post("/projects/collections", {"title": "Soon", **SELLABLE})
+    async with running.client(await running.rich_user()) as client:
+        collection, job = await sellable(client, "Soon")
         due = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
-        scheduled = await client.post(f"/collections/{collection['id']}/publish", {"publish_date": due})
+        scheduled = await client.post(f"/collections/{collection['id']}/publish", {"job_id": job, "publish_date": due})
         assert scheduled["status"] == "draft"
         published = await until(
             client, f"/collections/{collection['id']}", lambda answer: answer["status"] == "published"
         )
         assert datetime.fromisoformat(published["publish_date"]) == datetime.fromisoformat(scheduled["scheduled_for"])
+
+
+async def sellable(client: Client, title: str) -> tuple[Any, str]:
+    """A collection that lacks nothing to be published, and its finished job."""
+    fields = {"title": title, "description": "Seen", "data": two_steps(), "editions": 1, **SELLABLE}
+    collection = await client.post("/projects/collections", fields)
+    accepted = await client.post(f"/collections/{collection['id']}/generations", {"generations": 1})
+    return collection, (await until_ended(client, accepted["job_id"]))["id"]
+
+
+async def test_quick_publications_freeze_the_job_that_they_name(running: RunningSet) -> None:
+    """Published the moment a job is answered as completed, with a trial before it and one that still runs."""
+    user = await running.rich_user(QUICK_PUBLICATIONS * 10)
+    async with running.client(user) as client:
+
+        async def publish(number: int) -> None:
+            collection, _ = await sellable(client, f"Quick {number}")
+            path = f"/collections/{collection['id']}"
+            accepted = await client.post(f"{path}/generations", {"generations": 1})
+            job = await until_ended(client, accepted["job_id"])
+            await client.post(f"{path}/generations", {"generations": 1})
+            published = await client.post(f"{path}/publish", {"job_id": job["id"]})
+            tokens = await client.get(f"{path}/tokens")
+            assert published["series"]["job_id"] == job["id"]
+            assert [token["gid"] for token in tokens] == [job["generations"][0]["gid"]]
+            assert published["series"]["pictures"] == tokens
+
+        for first in range(0, QUICK_PUBLICATIONS, 10):
+            await asyncio.gather(*(publish(number) for number in range(first, first + 10)))
 
 
 async def test_who_is_handed_a_collection_generates_it(running: RunningSet) -> None:

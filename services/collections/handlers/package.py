@@ -8,14 +8,15 @@ from uuid import UUID
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Offer
-from services.collections.domain.collection.state import owned
+from services.collections.domain.collection.state import Collection, owned
 from services.collections.domain.package import contents
 from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
 from services.collections.domain.package.contents import StoredFile
 from services.collections.domain.package.state import Package, package_id
 from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.metadata import MetadataQueries
-from services.collections.queries.token import TokenQueries
+from services.collections.queries.token import FinishedSeries, TokenQueries
+from shared.contracts.problem import Detail, Problem
 from shared.contracts.storage import PackageFailed, PackageStored
 from shared.eventstore import Context, EventStore, Handled
 
@@ -31,7 +32,7 @@ class PackageHandlers:
         """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
-        series = await self.token_queries.series_of_job(collection_id, job_id)
+        series = await self._series(state, job_id)
         tokens = await self.token_queries.tokens(series)
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
@@ -39,6 +40,17 @@ class PackageHandlers:
         command = await asyncio.to_thread(_package_request, collection_id, job_id, user_id, offer, tokens, stored)
         stream_id = package_id(collection_id, job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
+
+    async def _series(self, state: Collection, job_id: UUID) -> FinishedSeries:
+        """The collection's tokens, if this job made them; of a draft whose series is not chosen, all of the job's."""
+        assert state.collection_id is not None, "the collection exists"
+        if state.chosen_series is None and state.status == "draft":
+            return await self.token_queries.series_of_job(state.collection_id, job_id)
+        series = await self.token_queries.series(state)
+        if series is None or series.job_id != job_id:
+            message = f"did not make this collection's tokens: {f'job {series.job_id} did' if series else 'no job has'}"
+            raise Problem("CONFLICT", f"Job {job_id} {message}", Detail("/job_id", message))
+        return series
 
     async def record(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
         """Records storage's outcome of an attempt. Idempotent."""

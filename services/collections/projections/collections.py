@@ -141,7 +141,7 @@ def _changes(event: Event) -> dict[str, Any]:
                 "social_org": None,
                 "social_identifier": None,
             }
-        case events.InstructionsRevised():
+        case events.InstructionsRevised() | events.SeriesChosen():
             changes = {}
         case _:
             changes = revised_fields(event)

@@ -26,6 +26,7 @@ from services.collections.routes.projects import (
     rename_project,
 )
 from services.collections.routes.publication import call_off_publication, publish_collection
+from services.collections.routes.series import choose_series, get_series, list_tokens
 from services.collections.routes.variables import get_variables, set_variables
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -46,6 +47,9 @@ ROUTES: list[ControllerRouterHandler] = [
     get_variables,
     get_collection_metadata,
     get_token_metadata,
+    list_tokens,
+    get_series,
+    choose_series,
     request_package,
     get_package,
     publish_collection,

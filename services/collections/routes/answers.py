@@ -43,7 +43,7 @@ class CollectionChange:
 
         `large`: deciding takes long, so it runs in a thread.
         """
-        handled = await self._handle(collection_id, decide, large=large)
+        handled = await self.handle(collection_id, decide, large=large)
         version = await self.handlers.version_after(collection_id, handled, self.context)
         return Response(None, status_code=204, headers={"etag": etag(version)})
 
@@ -51,11 +51,12 @@ class CollectionChange:
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]]
     ) -> Response[Envelope[CollectionView]]:
         """Returns the collection after the command."""
-        return await collection_answer(await self._handle(collection_id, decide), self.queries)
+        return await collection_answer(await self.handle(collection_id, decide), self.queries)
 
-    async def _handle(
+    async def handle(
         self, collection_id: UUID, decide: Callable[[Collection], Sequence[Event]], *, large: bool = False
     ) -> Handled[Collection]:
+        """The collection after the command."""
         settings = self.runtime.settings
         assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
         if settings.require_if_match and self.precondition.any_of is None:

@@ -37,11 +37,23 @@ class ReceiversBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`publish_date`: RFC 3339 with a UTC offset; without one, or with one in the past, it is published at once.
 
+    `job_id`: the finished job whose artworks are sold; `generations`: only these of its artworks, in the order of their
+    tokens. Without both, the series that was chosen for the draft, or else the only job that has finished.
+
     `dry_run`: returns the faults that prevent publishing, and the metadata; nothing is recorded.
     """
 
+    job_id: UUID | None = None
+    generations: list[UUID] | None = None
     publish_date: datetime | None = None
     dry_run: bool = False
+
+
+class SeriesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`generations`: artworks of the job, in the order of their tokens; all of them in its own order if missing."""
+
+    job_id: UUID
+    generations: list[UUID] | None = None
 
 
 class PreviewBody(PreviewChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):

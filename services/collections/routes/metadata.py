@@ -43,7 +43,7 @@ async def get_collection_metadata(
     raw: Raw = False,
 ) -> Response[Envelope[dict[str, Any]]]:
     """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS. For published collections and your own."""
-    document = await metadata_queries.of_collection(_reader(request), collection_id, chain)
+    document = await metadata_queries.of_collection(reader_of(request), collection_id, chain)
     return _answer(document, raw=raw)
 
 
@@ -64,10 +64,10 @@ async def get_token_metadata(
 ) -> Response[Envelope[dict[str, Any]]]:
     """ERC-721 and ERC-1155 with OpenSea's attributes for ETHEREUM and BASE, TZIP-12 and TZIP-21 for TEZOS.
 
-    Tokens are the artworks of one finished job, in its order: of a draft, the last job; of a published collection, the
-    last one that had finished when it was published, or else the first one after.
+    Tokens are the artworks of one finished job that were chosen when the collection was published, in that order; of a
+    draft, those that are chosen so far, or else all of the last job.
     """
-    document = await metadata_queries.of_token(_reader(request), collection_id, _token_number(number), chain)
+    document = await metadata_queries.of_token(reader_of(request), collection_id, _token_number(number), chain)
     return _answer(document, raw=raw)
 
 
@@ -81,7 +81,8 @@ def _token_number(text: str) -> int:
     raise invalid(f"{text[:80]!r} is not a token number", Detail("path:number", message))
 
 
-def _reader(request: ApiRequest) -> UUID | None:
+def reader_of(request: ApiRequest) -> UUID | None:
+    """The user of a request that needs no token; None without one."""
     principal: Principal | None = request.user
     return principal.user_id if principal is not None else None
 

@@ -8,25 +8,29 @@ from litestar.di import NamedDependency
 
 from services.collections.domain.collection import publishing
 from services.collections.domain.collection.publishing import CallOffPublication, PublishCollection
-from services.collections.queries.metadata import MetadataQueries
+from services.collections.domain.collection.selection import Choice
+from services.collections.queries.publication import PublicationQueries
 from services.collections.routes import examples
 from services.collections.routes.answers import CollectionChange
 from services.collections.routes.bodies import PublishBody
 from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
-from services.collections.views.publication import PublishCheck
+from services.collections.views.publication import PublicationView, PublishCheck
 from shared.http import Envelope, FromPath, FromQuery, JSONBody, User
+from shared.http.positions import following
 from shared.runtime import Runtime
 
-Published = Envelope[CollectionView] | Envelope[PublishCheck]
+Published = Envelope[PublicationView] | Envelope[PublishCheck]
 
 
 @post(
     "/collections/{collection_id:uuid}/publish",
     summary="Publish a collection",
     status_code=200,
+    opt=following("generation", "storage"),
     operation_class=documented(
-        request={"publish_date": "2026-11-23T12:00:00Z"}, response=examples.data(examples.PUBLISHED)
+        request={"job_id": examples.JOB_ID, "publish_date": "2026-11-23T12:00:00Z"},
+        response=examples.data(examples.PUBLICATION),
     ),
 )
 async def publish_collection(
@@ -34,22 +38,29 @@ async def publish_collection(
     principal: User,
     change: NamedDependency[CollectionChange],
     runtime: NamedDependency[Runtime],
-    metadata_queries: NamedDependency[MetadataQueries],
+    publication_queries: NamedDependency[PublicationQueries],
     *,
     dry_run: FromQuery[bool] = False,
     data: JSONBody[PublishBody | None] = None,
 ) -> Response[Published]:
-    """Now, or at `publish_date`. From then on all users see it, and what buyers rely on can no longer change.
+    """Now, or at `publish_date`. From then on everybody sees it, and what was sold no longer changes.
 
-    400 with one entry for each thing that is missing, or not valid on its chain. With `dry_run`, in the query or the
-    body, 200 with all of them and the metadata that it would have on each chain; nothing is recorded.
+    What is sold are the artworks of one finished job: all, or those in `generations`, in this order. The answer lists
+    them, and `warnings` about what may be a mistake. 400 with one entry for each thing that is missing, or not valid on
+    its chain; also if no series is named and not exactly one job has finished: then with the jobs that could be sold.
+    With `dry_run`, in the query or the body, 200 with all of them and the metadata that it would have on each chain;
+    nothing is recorded.
     """
-    date = data.publish_date if data is not None else None
-    if dry_run or (data is not None and data.dry_run):
-        return Response[Published](Envelope(await metadata_queries.check(principal.user_id, collection_id, date)))
-    command = PublishCollection(principal.user_id, runtime.clock(), date)
+    body = data or PublishBody()
+    choice = Choice(body.job_id, body.generations)
+    if dry_run or body.dry_run:
+        check = await publication_queries.check(principal.user_id, collection_id, choice, body.publish_date)
+        return Response[Published](Envelope(check))
+    resolution = await publication_queries.resolution(principal.user_id, collection_id, choice)
+    command = PublishCollection(principal.user_id, runtime.clock(), body.publish_date, choice, resolution)
     response = await change.apply_and_view(collection_id, partial(publishing.decide, command))
-    return Response[Published](response.content, headers=response.headers)
+    publication = await publication_queries.publication(response.content.data)
+    return Response[Published](Envelope(publication), headers=response.headers)
 
 
 @delete(

@@ -12,7 +12,8 @@ from shared.eventstore import RecordedEvent
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One event of a collection: `text` as a sentence, `changes` as values.
 
-    Revised instructions are not among the changes: `GET /collections/{id}?as_of=<version>` has them.
+    Revised instructions are not among the changes: `GET /collections/{id}?as_of=<version>` has them. Of a series, they
+    have the job and the number of artworks: `GET /collections/{id}/tokens` lists them.
     """
 
     version: int
@@ -26,6 +27,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def history_entry(recorded: RecordedEvent) -> HistoryEntry:
     values = msgspec.to_builtins(recorded.event)
+    if series := values.get("series"):
+        values["series"] = {"job_id": series["job_id"], "artworks": len(series["gids"])}
     return HistoryEntry(
         version=recorded.version,
         actor=recorded.context.actor,

@@ -1,9 +1,11 @@
-"""The dry run of a publication, in the API."""
+"""Publications and their dry run, in the API."""
 
 from typing import Any, Literal
 
 import msgspec
 
+from services.collections.views.collection import CollectionView
+from services.collections.views.series import SeriesView
 from shared.contracts.problem import Detail
 
 
@@ -23,5 +25,17 @@ class PublishCheck(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool
     blockchain: str | None
     faults: list[Detail]
+    warnings: list[Detail]
+    """What can be published but may be a mistake."""
+    series: SeriesView | None
+    """What would be sold; null if that is not clear, which is then among the faults."""
     chains: dict[str, ChainCheck]
     """By chain: ETHEREUM, BASE, TEZOS."""
+
+
+class PublicationView(CollectionView, frozen=True, kw_only=True):
+    """A collection that was published or scheduled. `warnings`: what may be a mistake."""
+
+    series: SeriesView | None
+    """What is sold; null only if an early release published it and no job has finished yet."""
+    warnings: list[Detail]

@@ -13,6 +13,7 @@ from shared.contracts.collections.collection import (
     EVENTS_OF_CREATION,
     BatchMintingConfigured,
     ChainChosen,
+    ChosenSeries,
     CollectionArchived,
     CollectionCreated,
     CollectionDescribed,
@@ -34,6 +35,7 @@ from shared.contracts.collections.collection import (
     PublicationScheduled,
     ReceiversSet,
     SalesReceiver,
+    SeriesChosen,
 )
 from shared.contracts.collections.component_asset import (
     COMPONENT_ASSET_EVENTS,
@@ -90,6 +92,7 @@ __all__ = [
     "ArtworkMade",
     "BatchMintingConfigured",
     "ChainChosen",
+    "ChosenSeries",
     "CollectionArchived",
     "CollectionCreated",
     "CollectionDescribed",
@@ -126,6 +129,7 @@ __all__ = [
     "ReceiversSet",
     "SalesReceiver",
     "SeriesBegun",
+    "SeriesChosen",
     "SeriesEvent",
     "SeriesFinished",
     "Trait",

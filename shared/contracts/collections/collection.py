@@ -42,6 +42,20 @@ class PreviewCreated(CollectionEvent, frozen=True, tag="preview_created.v1"):
     is_remixable: bool
 
 
+class ChosenSeries(msgspec.Struct, frozen=True):
+    """The artworks that are a collection's tokens: of job `job_id`, by generation, in the order of tokens."""
+
+    job_id: UUID
+    gids: list[UUID]
+
+
+class SeriesChosen(CollectionEvent, frozen=True, tag="series_chosen.v1"):
+    """A draft's artworks were chosen and ordered: publishing it without another choice sells these."""
+
+    collection_id: UUID
+    series: ChosenSeries
+
+
 class CollectionPublished(CollectionEvent, frozen=True, tag="collection_published.v1"):
     """The collection is public; what buyers rely on can no longer be changed."""
 
@@ -50,6 +64,9 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     user_id: UUID
     publish_date: str
     """RFC 3339, UTC."""
+    series: ChosenSeries | None = None
+    """What is sold, for ever. None in events of early releases: then it is the last job that had finished at
+    `publish_date`, or else the first one that finished after it."""
 
 
 class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
@@ -169,6 +186,8 @@ class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_schedu
     collection_id: UUID
     publish_date: str
     """RFC 3339, UTC; in the future when this was recorded."""
+    series: ChosenSeries | None = None
+    """What will be sold. None in events of early releases, which chose it when the collection was published."""
 
 
 class PublicationCalledOff(CollectionEvent, frozen=True, tag="publication_called_off.v1"):
@@ -210,6 +229,7 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     EncryptionChosen,
     CoverImageChosen,
     ImagesArranged,
+    SeriesChosen,
     CollectionPublished,
     CollectionArchived,
     CollectionRestored,

@@ -98,7 +98,7 @@ async def test_representations_of_a_version_have_different_etags(api: Api):
     """Of the owner, of other users, of the current collection, and of the table of variables."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     path = f"/collections/{made['id']}"
-    await api.post(f"{path}/publish")
+    await api.publish(made)
     tags = [
         (await api.get(path)).headers["etag"],
         (await api.get(path, BOB)).headers["etag"],
@@ -157,7 +157,7 @@ async def test_another_users_draft_is_not_found(api: Api):
 async def test_a_published_collection_is_public(api: Api):
     """Without a token, too; its `data` is visible to its owner only."""
     made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
-    published = await api.post(f"/collections/{made['id']}/publish")
+    published = await api.publish(made)
     assert published.status == 200
     assert published.data["status"] == "published"
     assert published.data["publish_date"].endswith("Z")
@@ -167,6 +167,8 @@ async def test_a_published_collection_is_public(api: Api):
         assert listed["id"] == made["id"]
     shown = await api.get(f"/collections/{made['id']}/public", None)
     assert shown.data == (await api.get(f"/collections/{made['id']}", BOB)).data
+    series = {name: published.data.pop(name) for name in ("series", "warnings")}
+    assert series["series"]["tokens"] == 1
     assert shown.data == published.data | {"data": None}
 
 
@@ -175,7 +177,7 @@ async def test_lists_are_filtered(api: Api):
     made = {}
     for chain in ("BASE", "TEZOS", "BASE"):
         collection = await api.create({"title": chain, **SELLABLE, "blockchain": chain})
-        await api.post(f"/collections/{collection['id']}/publish")
+        await api.publish(collection)
         made.setdefault(chain, []).append(collection["id"])
     draft = await api.create()
     assert [item["id"] for item in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
@@ -192,7 +194,7 @@ async def test_lists_are_filtered(api: Api):
 
 async def test_publishing_is_idempotent(api: Api):
     made = await api.create(SELLABLE)
-    first = await api.post(f"/collections/{made['id']}/publish")
+    first = await api.publish(made)
     again = await api.post(f"/collections/{made['id']}/publish")
     assert first.data == again.data
 
@@ -201,7 +203,7 @@ async def test_an_archived_collection_is_hidden_and_unchangeable(api: Api):
     """It is not public, not in its project's list, and refuses changes, until it is restored."""
     made = await api.create(SELLABLE)
     path, listed = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
-    await api.post(f"{path}/publish")
+    await api.publish(made)
     assert (await api.post(f"{path}/archive")).data["archived"] is True
     assert (await api.get("/collections")).data == (await api.get(listed)).data == []
     assert [item["id"] for item in (await api.get(f"{listed}?archived=true")).data] == [made["id"]]

@@ -19,12 +19,13 @@ async def test_rebuilt_tables_equal_the_live_ones(api: Api):
         collection = f"/collections/{made['id']}"
         answers = [
             await api.put(path, {"title": "Fish", "data": made["data"] | {"more": True}}, **who),
-            await api.put(path, {"description": "Many", "editions": 7, "blockchain": "BASE"}, **who),
+            await api.put(path, {"description": "Many", "editions": 1, "blockchain": "BASE"}, **who),
             await api.post(f"{path}/receivers", {"receivers": [{"address": EVM, "value": 5, "type": "x"}]}, **who),
             await api.put(f"{collection}/preview", {"enabled": True, "is_remixable": True}, **who),
             await api.post(f"{collection}/remix", {}, ALICE),
             await api.post(f"{collection}/current", **who),
-            await api.post(f"{collection}/publish", {"publish_date": "2999-01-01T00:00:00Z"}, **who),
+            await api.put(f"{collection}/series", {"job_id": str((await api.make_artworks(made, **who))[0])}, **who),
+            await api.publish(made, {"publish_date": "2999-01-01T00:00:00Z"}, **who),
             await api.post(f"{collection}/publish", **who),
             await api.post(f"{collection}/archive", **who),
             await api.post("/projects/untitled", **who),

@@ -34,8 +34,7 @@ async def test_a_scheduled_publication_survives_restarts_and_happens_once(databa
     due = NOON + timedelta(hours=1)
     async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
         made = await api.create(SELLABLE)
-        path = f"/collections/{made['id']}/publish"
-        scheduled = await api.post(path, {"publish_date": "2030-01-01T14:00:00+01:00"})
+        scheduled = await api.publish(made, {"publish_date": "2030-01-01T14:00:00+01:00"})
         assert (scheduled.data["status"], scheduled.data["scheduled_for"]) == ("draft", "2030-01-01T13:00:00Z")
         assert (await api.get("/collections", BOB)).data == []
     clock.now = due + timedelta(days=2)
@@ -72,7 +71,7 @@ async def test_collections_that_stay_due_do_not_block_others(database, nats_url,
         refused.update(collection["id"] for collection in collections[:2])
         for hour, collection in enumerate(collections, 1):
             body = {"publish_date": (NOON + timedelta(hours=hour)).isoformat()}
-            assert (await api.post(f"/collections/{collection['id']}/publish", body)).status == 200
+            assert (await api.publish(collection, body)).status == 200
         clock.now = NOON + timedelta(hours=4)
         await api.create({"title": "wakes the schedule"})
         await published(api, collections[2])
@@ -83,7 +82,7 @@ async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
     async with collections_service(database, nats_url, tmp_path, clock=Clock()) as api:
         made = await api.create(SELLABLE)
         path = f"/collections/{made['id']}/publish"
-        assert (await api.post(path, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
+        assert (await api.publish(made, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
         assert (await api.send("POST", path, BOB)).code == (404, "NOT_FOUND")
         called_off = await api.send("DELETE", path)
         assert (called_off.data["status"], called_off.data["scheduled_for"]) == ("draft", None)

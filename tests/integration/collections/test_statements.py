@@ -60,6 +60,7 @@ async def test_drawing_artworks_of_a_cached_series_reads_no_stream(api: Api, mon
 async def test_lists_and_single_collections_are_equal(api: Api):
     """A list is read from a table, a single collection from its state: equal after every kind of change."""
     made = await api.create({"title": "Tides", "data": two_steps(), **SELLABLE})
+    await api.make_artworks(made)
     path, folder = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
     changes: list[tuple[str, str, Any]] = [
         ("PUT", f"{folder}/{made['id']}", {"title": "Ebb", "description": "gone", "images": [{"url": "https://a/b"}]}),
@@ -78,5 +79,6 @@ async def test_lists_and_single_collections_are_equal(api: Api):
         (listed,) = (await api.get(folder + archived)).data
         assert {**listed, "data": one["data"]} == one, (method, where)
         if answered.status == 200:
-            assert answered.data == one, (method, where)
+            answer = {name: value for name, value in answered.data.items() if name not in {"series", "warnings"}}
+            assert answer == one, (method, where)
     assert one["is_current"]

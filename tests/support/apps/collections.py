@@ -6,20 +6,21 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 
 from services.collections.app import SERVICE, build
 from services.collections.settings import CollectionsSettings
-from shared.eventstore import EventStore
+from shared.contracts.collections import ArtworkDrawn, ArtworkFile, ArtworkMade, SeriesBegun, SeriesFinished
+from shared.eventstore import Context, EventStore, StreamAppend
 from shared.runtime import Parts, Runtime, running
 from tests.support.apps.client import ALICE, Answer, Client
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
-SELLABLE = {"blockchain": "BASE", "editions": 10, "price": "0.05"}
-"""What a collection needs beside its title and its steps to be published."""
+SELLABLE = {"blockchain": "BASE", "editions": 1, "price": "0.05"}
+"""What a collection needs beside its title, its steps and its artworks to be published."""
 
 
 class Api(Client):
@@ -39,6 +40,30 @@ class Api(Client):
         answer = await self.get(path, user)
         assert answer.status == 200
         return answer.text
+
+    async def make_artworks(self, collection: Any, count: int = 1, user: UUID = ALICE) -> tuple[UUID, list[UUID]]:
+        """A finished job of the collection's, as its consumer records it; its id, and those of its generations."""
+        job_id, gids, collection_id = uuid4(), [uuid4() for _ in range(count)], UUID(collection["id"])
+        context = Context(command_id=uuid4(), actor="test")
+        await self.store.append(
+            [StreamAppend(job_id, 0, [SeriesBegun(job_id, collection_id, user, gids)])],
+            context,
+        )
+        for place, gid in enumerate(gids):
+            hash_, path = f"{gid.int:064x}", f"generations/{gid}.png"
+            file = ArtworkFile(place + 1, f"https://cdn.example/{gid}.png", path, "image/png", hash_, 10)
+            drawn = ArtworkDrawn(gid, job_id, collection_id, user, place, hash_, {})
+            made = ArtworkMade(gid, job_id, collection_id, [], [file])
+            await self.store.append([StreamAppend(gid, 0, [drawn, made])], Context(uuid4(), "test"))
+        finished = SeriesFinished(job_id, collection_id, count)
+        await self.store.append([StreamAppend(job_id, 1, [finished])], Context(uuid4(), "test"))
+        return job_id, gids
+
+    async def publish(self, collection: Any, body: Any = None, user: UUID = ALICE, **request: Any) -> Answer:
+        """Makes one artwork, and publishes the collection with it."""
+        job_id, _ = await self.make_artworks(collection, 1, user)
+        path = f"/collections/{collection['id']}/publish"
+        return await self.post(path, {"job_id": str(job_id), **(body or {})}, user, **request)
 
     async def create(self, body: Any = None, user: UUID = ALICE, query: str = "", **request: Any) -> Any:
         return (await self.post(f"/projects/collections{query}", body, user, **request)).data

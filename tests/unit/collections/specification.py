@@ -11,15 +11,20 @@ from services.collections.domain.collection import creation
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.fields import FieldChanges
-from shared.contracts.collections import CollectionCreated, PreviewCreated, ProjectCreated
+from services.collections.domain.collection.publishing import Resolution
+from shared.contracts.collections import ChosenSeries, CollectionCreated, PreviewCreated, ProjectCreated
 from shared.contracts.event import Event
 from tests.support.specification import Aggregate, Specification
 
 ALICE, BOB = UUID(int=1), UUID(int=2)
 PROJECT, OTHER_PROJECT = UUID(int=10), UUID(int=11)
 COLLECTION = UUID(int=100)
-SELLABLE = {"blockchain": "BASE", "editions": 10, "price": Decimal("0.05")}
-"""What a collection needs beside its title and its steps to be published."""
+SELLABLE = {"blockchain": "BASE", "editions": 2, "price": Decimal("0.05")}
+"""What a collection needs beside its title, its steps and its artworks to be published."""
+GIDS = [UUID(int=20), UUID(int=21)]
+SERIES = ChosenSeries(UUID(int=19), GIDS)
+RESOLUTION = Resolution(SERIES)
+"""A request to publish comes to a job with two artworks."""
 
 
 def given(aggregate: ModuleType, *events: Event) -> Specification:

@@ -6,7 +6,7 @@ import pytest
 
 from services.collections.domain.collection.history import sentence_of
 from shared.contracts import collections as events
-from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, created
+from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, SERIES, created
 
 RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "creator")
 
@@ -32,6 +32,12 @@ RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "
             events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=True),
             "opened the preview: 3 artworks for each visitor to try, and to remix",
         ),
+        (events.SeriesChosen(COLLECTION, SERIES), f"chose 2 artworks of job {SERIES.job_id} to be sold"),
+        (
+            events.CollectionPublished(COLLECTION, OTHER_PROJECT, BOB, "noon", SERIES),
+            f"published it with 2 artworks of job {SERIES.job_id} as of noon",
+        ),
+        (events.CollectionPublished(COLLECTION, OTHER_PROJECT, BOB, "noon"), "published it as of noon"),
         (events.PublicationCalledOff(COLLECTION, ["it is archived"]), "called the publication off: it is archived"),
         (events.CustodyTransferred(COLLECTION, BOB, OTHER_PROJECT), f"handed it over to user {BOB}"),
     ],
@@ -45,5 +51,6 @@ def test_events_have_a_sentence_in_plain_english(event, text):
 def test_every_event_of_a_collection_has_a_sentence(kind):
     """So the history of any collection can be read."""
     values = {"collection_id": COLLECTION, "data": {"steps": []}, "receivers": [], "reasons": [], "images": []}
+    values["series"] = SERIES
     event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})
     assert sentence_of(event)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -10,58 +11,73 @@ from services.collections.domain.collection.publishing import (
     CallOffPublication,
     PublishCollection,
     PublishWhenDue,
+    Resolution,
     date_faults,
 )
+from services.collections.domain.collection.selection import Choice
 from shared.contracts import collections as events
-from tests.unit.collections.specification import ALICE, BOB, COLLECTION, PROJECT, SELLABLE, created, given
+from tests.unit.collections.specification import (
+    ALICE,
+    BOB,
+    COLLECTION,
+    PROJECT,
+    RESOLUTION,
+    SELLABLE,
+    SERIES,
+    created,
+    given,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
-PUBLISHED = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T12:00:00.000Z")
-PUBLISHED_LATER = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z")
-SCHEDULED = events.PublicationScheduled(COLLECTION, "2026-11-22T13:00:00.000Z")
+PUBLISHED = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T12:00:00.000Z", SERIES)
+PUBLISHED_LATER = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z", SERIES)
+SCHEDULED = events.PublicationScheduled(COLLECTION, "2026-11-22T13:00:00.000Z", SERIES)
 ARCHIVED = events.CollectionArchived(COLLECTION)
 DRAFT = created(**SELLABLE)
+CHOSEN = Choice(SERIES.job_id)
+
+
+def publish(user: UUID, now: datetime, date: datetime | None = None, choice: Choice = CHOSEN) -> PublishCollection:
+    return PublishCollection(user, now, date, choice, RESOLUTION)
 
 
 def test_a_draft_is_published_once():
-    given(collection, *DRAFT).when(PublishCollection(ALICE, NOON)).then(PUBLISHED)
-    given(collection, *DRAFT, PUBLISHED).when(PublishCollection(ALICE, LATER)).then_nothing_happens()
-    given(collection, *DRAFT, PUBLISHED).when(PublishCollection(ALICE, NOON, LATER)).then_nothing_happens()
+    given(collection, *DRAFT).when(publish(ALICE, NOON)).then(PUBLISHED)
+    given(collection, *DRAFT, PUBLISHED).when(publish(ALICE, LATER)).then_nothing_happens()
+    given(collection, *DRAFT, PUBLISHED).when(publish(ALICE, NOON, LATER)).then_nothing_happens()
 
 
 def test_an_incomplete_draft_is_not_published_nor_scheduled():
     history = created({"version": "v2", "steps": []}, ids=(), title=" ")
     for date in (None, LATER):
-        given(collection, *history).when(PublishCollection(ALICE, NOON, date)).then_refused(
+        given(collection, *history).when(publish(ALICE, NOON, date)).then_refused(
             "VALIDATION_FAILED", "/title", "/data/steps", "/editions", "/price", "/blockchain"
         )
 
 
 def test_publishing_is_refused_to_other_users_and_for_archived_collections():
-    given(collection, *DRAFT).when(PublishCollection(BOB, NOON)).then_refused("NOT_FOUND")
-    given(collection, *DRAFT, ARCHIVED).when(PublishCollection(ALICE, NOON)).then_refused("CONFLICT")
+    given(collection, *DRAFT).when(publish(BOB, NOON)).then_refused("NOT_FOUND")
+    given(collection, *DRAFT, ARCHIVED).when(publish(ALICE, NOON)).then_refused("CONFLICT")
 
 
 def test_a_time_in_the_future_is_recorded_in_utc():
     """In any time zone. The same time again has no events, another one replaces it."""
     in_paris = LATER.astimezone(timezone(timedelta(hours=1)))
-    given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, in_paris)).then(SCHEDULED)
-    given(collection, *DRAFT, SCHEDULED).when(PublishCollection(ALICE, NOON, LATER)).then_nothing_happens()
-    given(collection, *DRAFT, SCHEDULED).when(PublishCollection(ALICE, NOON, LATER + timedelta(days=1))).then(
-        events.PublicationScheduled(COLLECTION, "2026-11-23T13:00:00.000Z")
+    given(collection, *DRAFT).when(publish(ALICE, NOON, in_paris)).then(SCHEDULED)
+    given(collection, *DRAFT, SCHEDULED).when(publish(ALICE, NOON, LATER)).then_nothing_happens()
+    given(collection, *DRAFT, SCHEDULED).when(publish(ALICE, NOON, LATER + timedelta(days=1))).then(
+        events.PublicationScheduled(COLLECTION, "2026-11-23T13:00:00.000Z", SERIES)
     )
 
 
 def test_a_time_in_the_past_publishes_at_once():
-    given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, NOON - timedelta(days=1))).then(PUBLISHED)
+    given(collection, *DRAFT).when(publish(ALICE, NOON, NOON - timedelta(days=1))).then(PUBLISHED)
 
 
 def test_a_time_without_a_utc_offset_is_refused():
     naive = LATER.replace(tzinfo=None)
-    given(collection, *DRAFT).when(PublishCollection(ALICE, NOON, naive)).then_refused(
-        "VALIDATION_FAILED", "/publish_date"
-    )
+    given(collection, *DRAFT).when(publish(ALICE, NOON, naive)).then_refused("VALIDATION_FAILED", "/publish_date")
 
 
 def test_a_scheduled_collection_is_published_once_when_it_is_due():
@@ -75,7 +91,7 @@ def test_a_scheduled_collection_is_published_once_when_it_is_due():
 
 def test_publishing_now_ends_the_schedule():
     history = (*DRAFT, SCHEDULED)
-    (published,) = given(collection, *history).when(PublishCollection(ALICE, NOON)).outcome
+    (published,) = given(collection, *history).when(publish(ALICE, NOON)).outcome
     assert published == PUBLISHED
     given(collection, *history, published).when(PublishWhenDue(LATER)).then_nothing_happens()
 
@@ -113,12 +129,46 @@ def test_prices_and_addresses_are_checked_by_chain():
         "TEZOS": ["/price", "/receivers/0/address"],
     }.items():
         history = (*created(**{**priced, "blockchain": chain}), receivers)
-        given(collection, *history).when(PublishCollection(ALICE, NOON)).then_refused("VALIDATION_FAILED", *pointers)
+        given(collection, *history).when(publish(ALICE, NOON)).then_refused("VALIDATION_FAILED", *pointers)
 
 
 @pytest.mark.parametrize("date", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2027-01-01T00:00:00"])
 def test_a_time_that_does_not_exist_in_utc_is_refused(date):
     """At the ends of the calendar, and without a UTC offset; also in a dry run."""
-    command = PublishCollection(ALICE, NOON, datetime.fromisoformat(date))
+    command = publish(ALICE, NOON, datetime.fromisoformat(date))
     details = given(collection, *created(**SELLABLE)).when(command).then_refused("VALIDATION_FAILED", "/publish_date")
     assert date_faults(datetime.fromisoformat(date)) == details
+
+
+def test_a_publication_of_an_early_release_is_still_published_when_it_is_due():
+    """It chose its series when it was published: the event has none."""
+    early = events.PublicationScheduled(COLLECTION, "2026-11-22T13:00:00.000Z")
+    published = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z")
+    given(collection, *DRAFT, early).when(PublishWhenDue(LATER)).then(published)
+    given(collection, *DRAFT, published).when(publish(ALICE, LATER)).then_nothing_happens()
+
+
+def test_a_published_series_is_not_exchanged():
+    """The same choice again changes nothing, another one is a conflict."""
+    for choice in (Choice(), CHOSEN, Choice(None, SERIES.gids), Choice(SERIES.job_id, SERIES.gids)):
+        given(collection, *DRAFT, PUBLISHED).when(publish(ALICE, LATER, None, choice)).then_nothing_happens()
+    for choice in (Choice(COLLECTION), Choice(None, SERIES.gids[:1]), Choice(SERIES.job_id, SERIES.gids[::-1])):
+        given(collection, *DRAFT, PUBLISHED).when(publish(ALICE, LATER, None, choice)).then_refused("CONFLICT")
+
+
+def test_a_choice_that_the_request_left_to_the_draft_is_of_its_present_series():
+    """One that was made since the request was resolved is a conflict."""
+    other = events.SeriesChosen(COLLECTION, events.ChosenSeries(SERIES.job_id, SERIES.gids[::-1]))
+    given(collection, *DRAFT, other).when(publish(ALICE, NOON, None, Choice())).then_refused("CONFLICT")
+    given(collection, *DRAFT, other).when(publish(ALICE, NOON)).then(PUBLISHED)
+    resolved = PublishCollection(ALICE, NOON, None, Choice(), Resolution(other.series, [], other.series))
+    (published,) = given(collection, *DRAFT, other).when(resolved).outcome
+    assert published.series == other.series
+
+
+def test_a_scheduled_collection_whose_editions_are_no_longer_those_of_its_series_is_called_off():
+    changed = events.EditionsSet(COLLECTION, 3)
+    (called_off,) = given(collection, *DRAFT, SCHEDULED, changed).when(PublishWhenDue(LATER)).outcome
+    assert called_off.reasons == [
+        "3 editions need 3 artworks, and the series has 2: generate more, or set editions to 2"
+    ]

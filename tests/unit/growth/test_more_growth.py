@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from services.collections.domain.collection import editing, publishing
+from services.collections.domain.collection import editing, publishing, selection
 from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.editing import (
     ConfigurePreview,
@@ -19,7 +19,9 @@ from services.collections.domain.collection.editing import (
     SetReceivers,
 )
 from services.collections.domain.collection.fields import FieldChanges
-from services.collections.domain.collection.publishing import PublishCollection
+from services.collections.domain.collection.publishing import PublishCollection, Resolution
+from services.collections.domain.collection.selection import Choice, ChooseSeries, FinishedJob, selected
+from services.collections.domain.collection.state import Collection
 from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold
@@ -33,6 +35,7 @@ from services.storage.domain.paths import clean_name, decode_name, media_type
 from services.storage.domain.ranges import parse_range
 from shared.content.package import Contents, manifest, plan
 from shared.contracts.collections import PackagedDocument
+from shared.contracts.event import Event
 from shared.contracts.generation import ResumedGenerations, generation_id
 from shared.http.envelope import decode_cursor
 from shared.http.etag import is_not_modified
@@ -86,7 +89,18 @@ def setting_receivers(size: int) -> Work:
 
 def publishing_it(size: int) -> Work:
     state = draft(data=values(size), images=[f"https://x.test/{number}.png" for number in range(size)])
-    return attempted(lambda: publishing.decide(PublishCollection(ALICE, NOW), state))
+    job = FinishedJob(UUID(int=7), [UUID(int=number) for number in range(size)])
+    return attempted(lambda: _publish(state, job))
+
+
+def choosing_series(size: int) -> Work:
+    job, state = FinishedJob(UUID(int=7), [UUID(int=number) for number in range(size)]), draft()
+    return attempted(lambda: selection.decide(ChooseSeries(ALICE, job, job.made[::-1]), state))
+
+
+def _publish(state: Collection, job: FinishedJob) -> list[Event]:
+    resolution = Resolution(selected(job, job.made[::-1]))
+    return publishing.decide(PublishCollection(ALICE, NOW, None, Choice(job.job_id), resolution), state)
 
 
 def result(size: int) -> Work:
@@ -184,6 +198,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
         lambda _: lambda: editing.decide(ConfigurePreview(user_id=ALICE, enabled=True), draft()),
     ),
     "a collection is published": (300, publishing_it),
+    "a series is chosen": (300, choosing_series),
     "a workflow is registered": (100, registering),
     "a job is resumed": (200, resuming),
     "models are read by their names": (500, models),

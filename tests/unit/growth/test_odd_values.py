@@ -16,7 +16,8 @@ from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
 from services.collections.domain.collection.fields import FieldChanges
-from services.collections.domain.collection.publishing import PublishCollection
+from services.collections.domain.collection.publishing import PublishCollection, Resolution
+from services.collections.domain.collection.selection import Choice
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.credits.domain.account import Account
 from services.credits.domain.amounts import to_micro
@@ -28,6 +29,7 @@ from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
 from services.generation.engine.result_message import MalformedResult, read_result
+from shared.contracts.collections import ChosenSeries
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, COLLECTION, PROJECT, created
@@ -168,6 +170,7 @@ COMMANDS = st.one_of(
     st.builds(lambda most: ConfigurePreview(user_id=ALICE, max_generations=most), st.integers()),
 )
 DRAFT = reduce(collection.evolve, created(blockchain="BASE", editions=1, price=Decimal(1)), collection.NOTHING)
+SERIES = Resolution(ChosenSeries(UUID(int=7), [UUID(int=8)]))
 
 
 @given(COMMANDS)
@@ -190,7 +193,7 @@ TIMES = st.datetimes(timezones=ZONES) | st.builds(
 def test_times(date: datetime) -> None:
     """To publish at, and to expire at: to the edges of the calendar."""
     for decided in (
-        lambda: publishing.decide(PublishCollection(ALICE, NOW, date), DRAFT),
+        lambda: publishing.decide(PublishCollection(ALICE, NOW, date, Choice(UUID(int=7)), SERIES), DRAFT),
         lambda: decide(GrantCredits(JOB, ALICE, 1, "x", 1, date, None, NOW), Account()),
     ):
         try:

@@ -38,6 +38,21 @@ def _batches(event: events.BatchMintingConfigured) -> str:
     return f"allowed minting in batches{limit}"
 
 
+def _scheduled(event: events.PublicationScheduled) -> str:
+    series = f" of {_artworks(event.series)}" if event.series else ""
+    return f"scheduled the publication{series} for {event.publish_date}"
+
+
+def _published(event: events.CollectionPublished) -> str:
+    series = f" with {_artworks(event.series)}" if event.series else ""
+    return f"published it{series} as of {event.publish_date}"
+
+
+def _artworks(series: events.ChosenSeries) -> str:
+    count = len(series.gids)
+    return f"{'1 artwork' if count == 1 else f'{count} artworks'} of job {series.job_id}"
+
+
 def _value(name: str, value: object) -> str:
     return f"removed the {name}" if value is None else f"set the {name} to {value}"
 
@@ -62,9 +77,10 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     events.ImagesArranged: lambda event: f"arranged {len(event.images)} images",
     events.ReceiversSet: _receivers,
     events.PreviewConfigured: _preview,
-    events.PublicationScheduled: lambda event: f"scheduled the publication for {event.publish_date}",
+    events.PublicationScheduled: _scheduled,
     events.PublicationCalledOff: lambda event: f"called the publication off: {'; '.join(event.reasons)}",
-    events.CollectionPublished: lambda event: f"published it as of {event.publish_date}",
+    events.SeriesChosen: lambda event: f"chose {_artworks(event.series)} to be sold",
+    events.CollectionPublished: _published,
     events.CollectionArchived: lambda _: "archived it",
     events.CollectionRestored: lambda _: "restored it from the archive",
     events.CustodyTaken: lambda event: f"keeps it for {event.social_identifier} on {event.social_org}",

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.collection.publication_faults import faults
+from services.collections.domain.collection.selection import Choice, contradicts
+from services.collections.domain.collection.series_faults import edition_faults
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
@@ -14,12 +16,29 @@ from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.times import in_utc
 
 
+class Resolution(msgspec.Struct, frozen=True):
+    """The series that a request comes to, by the tables and the collection's state when it was read.
+
+    `series` is None if there is none to sell; `faults` then say why, else what of it can't be sold.
+    """
+
+    series: events.ChosenSeries | None
+    faults: list[Detail] = []
+    basis: events.ChosenSeries | None = None
+    """The `chosen_series` of the collection at that time."""
+
+
 class PublishCollection(msgspec.Struct, frozen=True):
-    """At `publish_date`, or at once when that is None or not in the future."""
+    """At `publish_date`, or at once when that is None or not in the future.
+
+    `resolution`: what `choice` comes to; None if the collection was published already.
+    """
 
     user_id: UUID
     now: datetime
     publish_date: datetime | None = None
+    choice: Choice = Choice()
+    resolution: Resolution | None = None
 
 
 class PublishWhenDue(msgspec.Struct, frozen=True):
@@ -74,32 +93,45 @@ def time_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def publication_faults(state: Collection, resolution: Resolution) -> list[Detail]:
+    """All that keeps a collection from being published with a series; empty if it can be."""
+    all_faults = [*faults(state), *resolution.faults]
+    return all_faults if resolution.series is None else [*all_faults, *edition_faults(state, resolution.series)]
+
+
 def _publish(command: PublishCollection, state: Collection) -> list[Event]:
     collection_id = owned(state, command.user_id)
     if state.status == "published":
+        if state.series is not None and contradicts(command.choice, state.series):
+            raise Problem("CONFLICT", "The collection is published with other artworks, which no longer change")
         return []
     refuse_archived(state)
     date = checked_date(command.publish_date)
-    all_faults = faults(state)
+    resolution = command.resolution
+    if resolution is None or (not command.choice.is_made and state.chosen_series != resolution.basis):
+        raise Problem("CONFLICT", "The collection was changed meanwhile: try again")
+    all_faults = publication_faults(state, resolution)
     if all_faults:
         raise invalid(f"The collection can't be published yet: {all_faults[0].message}", *all_faults)
     if date is None or date <= command.now:
-        return [_published(state, collection_id, time_text(command.now))]
-    scheduled_for = time_text(date)
-    return [] if scheduled_for == state.scheduled_for else [events.PublicationScheduled(collection_id, scheduled_for)]
+        return [_published(state, collection_id, time_text(command.now), resolution.series)]
+    scheduled = events.PublicationScheduled(collection_id, time_text(date), resolution.series)
+    is_scheduled = (state.scheduled_for, state.scheduled_series) == (scheduled.publish_date, scheduled.series)
+    return [] if is_scheduled else [scheduled]
 
 
 def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]:
-    due = state.scheduled_for
+    due, series = state.scheduled_for, state.scheduled_series
     if state.collection_id is None or due is None or datetime.fromisoformat(due) > command.now:
         return []
-    reasons = ["it is archived"] if state.archived else [fault.message for fault in faults(state)]
+    all_faults = faults(state) if series is None else [*faults(state), *edition_faults(state, series)]
+    reasons = ["it is archived"] if state.archived else [fault.message for fault in all_faults]
     if reasons:
         return [events.PublicationCalledOff(state.collection_id, reasons)]
-    return [_published(state, state.collection_id, due)]
+    return [_published(state, state.collection_id, due, series)]
 
 
-def _published(state: Collection, collection_id: UUID, publish_date: str) -> Event:
+def _published(state: Collection, collection_id: UUID, publish_date: str, series: events.ChosenSeries | None) -> Event:
     assert state.project_id is not None, "a collection is created in a project"
     assert state.user_id is not None, "a collection is created by a user"
-    return events.CollectionPublished(collection_id, state.project_id, state.user_id, publish_date)
+    return events.CollectionPublished(collection_id, state.project_id, state.user_id, publish_date, series)

@@ -1,6 +1,6 @@
 """A collection's state: publishing fields, and the instructions that produce its artwork.
 
-Its commands are in `creation`, `editing`, `publishing`, `archiving` and `custody`.
+Its commands are in `creation`, `editing`, `selection`, `publishing`, `archiving` and `custody`.
 """
 
 from typing import Any, Literal
@@ -48,8 +48,17 @@ class Collection(msgspec.Struct, frozen=True):
     receivers: list[events.SalesReceiver] = msgspec.field(default_factory=list)
     forked_from: UUID | None = None
     custody: Custody | None = None
+    series: events.ChosenSeries | None = None
+    """Of a draft: chosen to be sold. Of a published collection: sold; None if it was published by an early release."""
     scheduled_for: str | None = None
+    scheduled_series: events.ChosenSeries | None = None
+    """What is sold from `scheduled_for` on; None if an early release scheduled it."""
     publish_date: str | None = None
+
+    @property
+    def chosen_series(self) -> events.ChosenSeries | None:
+        """What is sold, is scheduled to be, or was chosen to be: the first of these that there is."""
+        return self.scheduled_series or self.series
 
 
 NOTHING = Collection()
@@ -80,12 +89,13 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
             changes = {"data": event.data, "components": all_components}
         case events.ReceiversSet():
             changes = {"receivers": event.receivers}
-        case events.CollectionPublished():
-            changes = {"status": "published", "publish_date": event.publish_date, "scheduled_for": None}
-        case events.PublicationScheduled():
-            changes = {"scheduled_for": event.publish_date}
-        case events.PublicationCalledOff():
-            changes = {"scheduled_for": None}
+        case (
+            events.SeriesChosen()
+            | events.PublicationScheduled()
+            | events.PublicationCalledOff()
+            | events.CollectionPublished()
+        ):
+            changes = _publication_changes(event)
         case events.CollectionArchived() | events.CollectionRestored():
             changes = {"archived": isinstance(event, events.CollectionArchived)}
         case events.CustodyTaken():
@@ -95,6 +105,26 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
         case _:
             changes = {"fields": msgspec.structs.replace(state.fields, **revised_fields(event))}
     return changes
+
+
+def _publication_changes(
+    event: events.SeriesChosen | events.PublicationScheduled | events.PublicationCalledOff | events.CollectionPublished,
+) -> dict[str, Any]:
+    match event:
+        case events.SeriesChosen():
+            return {"series": event.series}
+        case events.PublicationScheduled():
+            return {"scheduled_for": event.publish_date, "scheduled_series": event.series}
+        case events.PublicationCalledOff():
+            return {"scheduled_for": None, "scheduled_series": None}
+        case events.CollectionPublished():
+            return {
+                "status": "published",
+                "publish_date": event.publish_date,
+                "series": event.series,
+                "scheduled_for": None,
+                "scheduled_series": None,
+            }
 
 
 def owned(state: Collection, user_id: UUID) -> UUID:

@@ -1,0 +1,186 @@
+"""Finds the series that a request means: the job and the artworks that it names, or else the only ones that fit.
+
+Jobs are known from events of generation, which arrive after the job was answered as ended. So an unknown or unfinished
+job is waited for, and a choice that is left to this service is made only when nothing on the way could change it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, LiteralString, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.collection.publishing import Resolution
+from services.collections.domain.collection.selection import Choice, FinishedJob, bounded, selected
+from services.collections.domain.collection.series_faults import token_faults
+from services.collections.domain.collection.state import Collection
+from services.collections.projections.series import SERIES
+from services.collections.queries.token import FinishedSeries, TokenQueries
+from shared.contracts.problem import Detail, Problem, invalid
+from shared.eventstore import EventStore
+from shared.http.positions import History, not_yet_handled
+
+T = TypeVar("T")
+
+GENERATION = "generation"
+WAIT_SECONDS = 3.0
+"""For which the end of a running job is waited for. It arrives within milliseconds of its answer if nothing is down."""
+UNKNOWN_SECONDS = 1.0
+"""For which a job that is not known at all is waited for: its request was published long before its end."""
+POLL_SECONDS = 0.1
+"""Longest time between two looks: the table of artworks may be shown later than that of series."""
+MAX_CANDIDATES = 20
+
+SELECT_JOB: LiteralString = "select artworks from series_v1 where collection_id = %s and job_id = %s"
+
+SELECT_JOBS: LiteralString = """
+select job_id, artworks, finished_at from series_v1
+where collection_id = %s order by finished_at desc nulls first, job_id limit %s"""
+
+SELECT_JOBS_OF_GENERATIONS: LiteralString = """
+select distinct job_id from artworks_v1 where collection_id = %s and gid = any(%s) and made_at is not null limit 2"""
+
+SELECT_MADE: LiteralString = "select gid from artworks_v1 where job_id = %s and made_at is not null order by place"
+
+
+class JobOfCollection(msgspec.Struct, frozen=True):
+    """`artworks` and `finished_at` are None until the job has finished with at least one artwork."""
+
+    job_id: UUID
+    artworks: int | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SeriesQueries:
+    store: EventStore
+    token_queries: TokenQueries
+    history: History
+
+    async def resolve(self, state: Collection, choice: Choice) -> tuple[Resolution, list[Token]]:
+        """What would be sold, and its tokens; the resolution has the faults of what can't be.
+
+        Raises UNAVAILABLE while events of generation are on the way that may matter.
+        """
+        try:
+            series = None if choice.is_made else state.chosen_series
+            if series is None:
+                series = selected(await self.finished_job(state, choice), choice.generations)
+        except Problem as problem:
+            if problem.code != "VALIDATION_FAILED":
+                raise
+            return Resolution(None, problem.details, state.chosen_series), []
+        tokens = await self.token_queries.tokens(FinishedSeries.of(series))
+        faults = bounded(list(token_faults(tokens)))
+        return Resolution(series, faults, state.chosen_series), tokens
+
+    async def finished_job(self, state: Collection, choice: Choice) -> FinishedJob:
+        """The job that a choice names or, without one, the only job that has finished.
+
+        Raises VALIDATION_FAILED at `/job_id` or `/generations`, with the candidates; UNAVAILABLE as `resolve`.
+        """
+        assert state.collection_id is not None, "a series is chosen of a collection that exists"
+        job_id = choice.job_id
+        if job_id is None and choice.generations:
+            job_id = await self._job_of(state.collection_id, choice.generations)
+        if job_id is None:
+            job_id = await self._only_job(state.collection_id)
+        return await self._made(state.collection_id, job_id)
+
+    async def _made(self, collection_id: UUID, job_id: UUID) -> FinishedJob:
+        async def look() -> FinishedJob | None:
+            rows = await self._rows(SELECT_JOB, collection_id, job_id)
+            if not rows or rows[0][0] is None:
+                return None
+            made = [gid for (gid,) in await self._rows(SELECT_MADE, job_id)]
+            return FinishedJob(job_id, made) if len(made) >= rows[0][0] else None
+
+        job = await self._wait_for(look, UNKNOWN_SECONDS)
+        if job is None:
+            await self._refuse_while_behind()
+            rows = await self._rows(SELECT_JOB, collection_id, job_id)
+            job = await self._wait_for(look, WAIT_SECONDS if rows else 0)
+        if job is not None:
+            return job
+        message = "has not finished with an artwork" if rows else "is not the id of a job of this collection"
+        raise _refusal(f"{message}; if it ended a moment ago, try again", await self._jobs(collection_id))
+
+    async def _job_of(self, collection_id: UUID, generations: Sequence[UUID]) -> UUID:
+        """The one job that made these artworks. Those of them that do not exist are found by `selected`."""
+
+        async def look() -> list[UUID] | None:
+            rows = await self._rows(SELECT_JOBS_OF_GENERATIONS, collection_id, list(generations))
+            return [job_id for (job_id,) in rows] or None
+
+        jobs = await self._wait_for(look, UNKNOWN_SECONDS)
+        if jobs is None:
+            await self._refuse_while_behind()
+            message = "has no id of a finished generation of this collection"
+            raise invalid(f"The list of generations {message}", Detail("/generations", message))
+        if len(jobs) > 1:
+            message = "has generations of several jobs: a series is made of one job"
+            raise invalid(f"The list {message}", Detail("/generations", message))
+        return jobs[0]
+
+    async def _only_job(self, collection_id: UUID) -> UUID:
+        await self._refuse_while_behind()
+
+        async def look() -> list[JobOfCollection] | None:
+            jobs = await self._jobs(collection_id)
+            return jobs if all(job.finished_at for job in jobs) else None
+
+        jobs = await self._wait_for(look, WAIT_SECONDS)
+        if jobs is None:
+            jobs = await self._jobs(collection_id)
+        if len(jobs) == 1 and jobs[0].finished_at is not None:
+            return jobs[0].job_id
+        if not any(job.finished_at for job in jobs):
+            raise _refusal(
+                "a finished job is required, and this collection has none: generate the artworks first",
+                jobs,
+            )
+        raise _refusal("is required: several jobs could be sold", jobs)
+
+    async def _jobs(self, collection_id: UUID) -> list[JobOfCollection]:
+        rows = await self._rows(SELECT_JOBS, collection_id, MAX_CANDIDATES + 1)
+        return [JobOfCollection(*row) for row in rows]
+
+    async def _refuse_while_behind(self) -> None:
+        if (behind := await self.history.first_behind({GENERATION}, WAIT_SECONDS)) is not None:
+            raise not_yet_handled(behind)
+
+    async def _wait_for(self, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
+        """What `look` finds within these seconds, or None."""
+        loop, marks = asyncio.get_running_loop(), self.store.watermarks
+        until = loop.time() + seconds
+        while True:
+            position = marks.value(SERIES.watermark)
+            if (result := await look()) is not None or loop.time() >= until:
+                return result
+            await marks.wait_beyond(SERIES.watermark, position, POLL_SECONDS)
+
+    async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        return await self.store.pool.rows(query, parameters)
+
+
+def _refusal(message: str, jobs: Sequence[JobOfCollection]) -> Problem:
+    """VALIDATION_FAILED at `/job_id`; the details after the first one are the candidates."""
+    candidates = [Detail("/job_id", _sentence(job)) for job in jobs[:MAX_CANDIDATES]]
+    if len(jobs) > MAX_CANDIDATES:
+        candidates.append(Detail("/job_id", "and more jobs"))
+    return invalid(f"The series is not chosen: {message}", Detail("/job_id", message), *candidates)
+
+
+def _sentence(job: JobOfCollection) -> str:
+    if job.finished_at is None:
+        return f"the required job may be {job.job_id}, which is running, or ended without an artwork"
+    at = job.finished_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"the required job may be {job.job_id}, finished at {at} with {_artworks(job.artworks)}"
+
+
+def _artworks(count: int | None) -> str:
+    return "1 artwork" if count == 1 else f"{count} artworks"
