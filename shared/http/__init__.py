@@ -7,7 +7,7 @@ from shared.lazy_imports import lazily
 if TYPE_CHECKING:
     from litestar.params import FromPath, FromQuery, JSONBody
 
-    from shared.http.app import CommandContext, GivenPrecondition, User, create_app
+    from shared.http.app import CommandContext, CommandPrecondition, User, create_app
     from shared.http.auth import Authenticator, Issuer, Principal, require_role
     from shared.http.envelope import (
         LAST_NUMBER,
@@ -29,11 +29,11 @@ __all__ = [
     "ApiRequest",
     "Authenticator",
     "CommandContext",
+    "CommandPrecondition",
     "Cursor",
     "Envelope",
     "FromPath",
     "FromQuery",
-    "GivenPrecondition",
     "Issuer",
     "JSONBody",
     "Limit",
@@ -54,7 +54,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "shared.http.app": ("CommandContext", "GivenPrecondition", "User", "create_app"),
+        "shared.http.app": ("CommandContext", "CommandPrecondition", "User", "create_app"),
         "shared.http.auth": ("Authenticator", "Issuer", "Principal", "require_role"),
         "shared.http.envelope": (
             "LAST_NUMBER",

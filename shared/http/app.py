@@ -30,8 +30,8 @@ User = NamedDependency[Principal]
 """`principal: User`: the verified user of the request."""
 CommandContext = NamedDependency[Context]
 """`context: CommandContext`: the event store's context for the request's command."""
-GivenPrecondition = NamedDependency[Precondition]
-"""`precondition: GivenPrecondition`: what If-Match and If-None-Match require."""
+CommandPrecondition = NamedDependency[Precondition]
+"""`precondition: CommandPrecondition`: what If-Match and If-None-Match require."""
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -66,9 +66,9 @@ def create_app(
 ) -> Litestar:
     """A Litestar application with everything that all services have in common.
 
-    Handlers can have these parameters: `principal: User`, `context: CommandContext`, `precondition: GivenPrecondition`,
-    a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`, and the service's own, by name: `dependencies`
-    are its objects, and `providers` make further ones for each request.
+    Handlers can have these parameters: `principal: User`, `context: CommandContext`,
+    `precondition: CommandPrecondition`, a body as `data: JSONBody[T]`, path parameters as `FromPath[UUID]`, and the
+    service's own, by name: `dependencies` are its objects, and `providers` make further ones for each request.
 
     `max_body_bytes` bounds bodies; a route that streams sets its own `request_max_body_size`. `history` and `context`
     are for a service with an event store. `documented=False` leaves out /schema: the edge has one of its own.

@@ -47,14 +47,14 @@ PAGE_BYTES = 1024 * KIB
 """Bound on the bytes of `gen_in_data` and `gen_out_data` on a page of assets."""
 
 
-class AssetPlace(NamedTuple):
+class AssetCursor(NamedTuple):
     """A page cursor: assets are listed by time, and by id at the same time."""
 
     time: datetime
     asset_id: int
 
 
-FIRST_PLACE = AssetPlace(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+FIRST_ASSET = AssetCursor(datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class ComponentAssetQueries:
     ) -> Page[ComponentAssetView]:
         """Newest first. Raises NOT_FOUND for a collection that is not the user's."""
         await self.collections.owned_collection(user_id, collection_id)
-        place = decode_cursor(cursor, AssetPlace) if cursor else FIRST_PLACE
-        parameters = (collection_id, component_id, *place, limit + 1, PAGE_BYTES)
+        start = decode_cursor(cursor, AssetCursor) if cursor else FIRST_ASSET
+        parameters = (collection_id, component_id, *start, limit + 1, PAGE_BYTES)
         records = await self.store.pool.rows(SELECT_ASSETS_OF_COMPONENT, parameters)
         rows = [ComponentAssetRow(*record[:-1]) for record in records[:limit]]
         has_more = bool(records) and records[0][-1] > len(rows)
-        next_cursor = encode_cursor(AssetPlace(rows[-1].created_at, rows[-1].asset_id)) if has_more else None
+        next_cursor = encode_cursor(AssetCursor(rows[-1].created_at, rows[-1].asset_id)) if has_more else None
         return Page([component_asset_view(row) for row in rows], next_cursor)
 
     async def stored_files(self, collection_id: UUID, asset_ids: Sequence[int]) -> dict[int, StoredFile]:

@@ -16,17 +16,17 @@ from shared.eventstore import EventStore
 from shared.http import Page, decode_cursor, next_cursor
 
 
-class Place(NamedTuple):
+class TimeCursor(NamedTuple):
     """A page cursor: the time that the list is ordered by, and an id to order rows of the same time."""
 
     time: datetime
     id: UUID
 
 
-FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
-LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+FIRST = TimeCursor(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+LAST = TimeCursor(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
-# Oldest first, so that the default project, usually the first one, keeps its place.
+# Oldest first, so that the default project, usually the first one, stays the first.
 SELECT_PROJECTS_OF_USER: LiteralString = """
 select id, user_id, name, is_default, current_collection_id, created_at from projects_v1
 where user_id = %s
@@ -76,11 +76,11 @@ class ListQueries:
 
     async def projects(self, user_id: UUID, limit: int, cursor: str | None) -> Page[ProjectView]:
         """The user's projects, oldest first."""
-        place = decode_cursor(cursor, Place) if cursor else FIRST
-        records = await self.store.pool.rows(SELECT_PROJECTS_OF_USER, (user_id, *place, limit + 1))
+        start = decode_cursor(cursor, TimeCursor) if cursor else FIRST
+        records = await self.store.pool.rows(SELECT_PROJECTS_OF_USER, (user_id, *start, limit + 1))
         rows = [ProjectRow(*record) for record in records]
         views = [project_view(row) for row in rows[:limit]]
-        return Page(views, next_cursor(rows, limit, _place))
+        return Page(views, next_cursor(rows, limit, _cursor))
 
     async def untitled_projects(self, user_id: UUID) -> int:
         """How many untitled projects of the user's the read table has."""
@@ -101,41 +101,41 @@ class ListQueries:
         # Possibly stale, which is enough: a project's owner never changes.
         project = self.store.cached(PROJECT, project_id) or await self.store.load(PROJECT, project_id)
         owned(project.state, user_id)
-        place = decode_cursor(cursor, Place) if cursor else LAST
+        start = decode_cursor(cursor, TimeCursor) if cursor else LAST
         if status is None:
-            rows = await self._rows(SELECT_COLLECTIONS_OF_PROJECT, project_id, archived, *place, limit + 1)
+            rows = await self._rows(SELECT_COLLECTIONS_OF_PROJECT, project_id, archived, *start, limit + 1)
         else:
             query = SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS
-            rows = await self._rows(query, project_id, archived, status, *place, limit + 1)
+            rows = await self._rows(query, project_id, archived, status, *start, limit + 1)
         summaries = [collection_summary(row) for row in rows[:limit]]
-        return Page(summaries, next_cursor(rows, limit, _place))
+        return Page(summaries, next_cursor(rows, limit, _cursor))
 
     async def published_collections(
         self, limit: int, cursor: str | None, blockchain: str | None = None
     ) -> Page[CollectionSummary]:
         """Published collections of all users, on one chain or on all, last published first."""
-        place = decode_cursor(cursor, Place) if cursor else LAST
+        start = decode_cursor(cursor, TimeCursor) if cursor else LAST
         if blockchain is None:
-            rows = await self._rows(SELECT_PUBLISHED, *place, limit + 1)
+            rows = await self._rows(SELECT_PUBLISHED, *start, limit + 1)
         else:
-            rows = await self._rows(SELECT_PUBLISHED_ON_CHAIN, blockchain, *place, limit + 1)
+            rows = await self._rows(SELECT_PUBLISHED_ON_CHAIN, blockchain, *start, limit + 1)
         summaries = [collection_summary(row) for row in rows[:limit]]
-        return Page(summaries, next_cursor(rows, limit, _place_by_publish_date))
+        return Page(summaries, next_cursor(rows, limit, _cursor_by_publish_date))
 
     async def feed(self, limit: int, cursor: str | None) -> Page[FeedItem]:
         """Collections with an open preview, newest first."""
-        place = decode_cursor(cursor, Place) if cursor else LAST
-        records = await self.store.pool.rows(SELECT_FEED, (*place, limit + 1))
+        start = decode_cursor(cursor, TimeCursor) if cursor else LAST
+        records = await self.store.pool.rows(SELECT_FEED, (*start, limit + 1))
         items = [feed_item(FeedRow(*record)) for record in records]
-        return Page(items[:limit], next_cursor(items, limit, _place))
+        return Page(items[:limit], next_cursor(items, limit, _cursor))
 
     async def _rows(self, query: LiteralString, *parameters: object) -> list[CollectionRow]:
         return [CollectionRow(*record) for record in await self.store.pool.rows(query, parameters)]
 
 
-def _place(item: ProjectRow | CollectionRow | FeedItem) -> Place:
-    return Place(item.created_at, item.id)
+def _cursor(item: ProjectRow | CollectionRow | FeedItem) -> TimeCursor:
+    return TimeCursor(item.created_at, item.id)
 
 
-def _place_by_publish_date(row: CollectionRow) -> Place:
-    return Place(row.publish_date or row.created_at, row.id)
+def _cursor_by_publish_date(row: CollectionRow) -> TimeCursor:
+    return TimeCursor(row.publish_date or row.created_at, row.id)

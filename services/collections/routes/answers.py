@@ -17,7 +17,7 @@ from services.collections.views.project import ProjectView, project_view_of_stat
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context, Handled
-from shared.http import CommandContext, Envelope, GivenPrecondition, Precondition, User
+from shared.http import CommandContext, CommandPrecondition, Envelope, Precondition, User
 from shared.http.etag import etag
 from shared.runtime import Runtime
 
@@ -72,7 +72,7 @@ class CollectionChange:
 def provide_change(
     principal: User,
     context: CommandContext,
-    precondition: GivenPrecondition,
+    precondition: CommandPrecondition,
     handlers: NamedDependency[CommandHandlers],
     queries: NamedDependency[Queries],
     runtime: NamedDependency[Runtime],

@@ -17,10 +17,10 @@ from shared.persistent import Map
 
 NONE: Map[Any, Any] = Map()
 MAX_INSERTIONS = 16
-"""Up to so many sort keys are inserted one by one; more are added together and sorted."""
+"""Sort keys up to this number are inserted one by one; more are added together and sorted."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 
-Place = tuple[Any, ...]
+SortKey = tuple[Any, ...]
 """A grant's sort key in one of the orders; its last element is the grant's id."""
 
 
@@ -49,15 +49,15 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OpenGrants:
-    """Immutable; compares by its grants."""
+    """The grants that are not used up. Immutable; equal if the grants are."""
 
     __slots__ = ("_by_id", "_expiring", "_queue", "available")
 
     def __init__(
         self,
         by_id: Map[UUID, Grant] = NONE,
-        queue: tuple[Place, ...] = (),
-        expiring: tuple[Place, ...] = (),
+        queue: tuple[SortKey, ...] = (),
+        expiring: tuple[SortKey, ...] = (),
         available: int = 0,
     ) -> None:
         """Only for `of` and `with_changed`, which keep the four consistent."""
@@ -93,12 +93,12 @@ class OpenGrants:
 
     def in_order_of_use(self, now: datetime) -> Iterator[Grant]:
         """Grants with available credits: lowest priority number first, then nearest expiry, then oldest."""
-        return (grant for place in self._queue if not (grant := self._by_id[place[-1]]).is_expired(now))
+        return (grant for key in self._queue if not (grant := self._by_id[key[-1]]).is_expired(now))
 
     def due(self, now: datetime) -> list[Grant]:
         """Grants with available credits that are past their expiry, oldest first."""
-        places = takewhile(lambda place: place[0] <= now, self._expiring)
-        return sorted((self._by_id[place[-1]] for place in places), key=lambda grant: grant.order)
+        keys = takewhile(lambda key: key[0] <= now, self._expiring)
+        return sorted((self._by_id[key[-1]] for key in keys), key=lambda grant: grant.order)
 
     def with_changed(self, changed: Sequence[Grant]) -> "OpenGrants":
         """Replaces or adds these grants by id, and drops those that are used up."""
@@ -117,8 +117,8 @@ class OpenGrants:
                 grants = grants.delete(grant.grant_id)
         return OpenGrants(
             grants,
-            _reordered(self._queue, map(_use, removed), map(_use, added)),
-            _reordered(self._expiring, map(_expiry, _with_expiry(removed)), map(_expiry, _with_expiry(added))),
+            _reordered(self._queue, map(_use_key, removed), map(_use_key, added)),
+            _reordered(self._expiring, map(_expiry_key, _with_expiry(removed)), map(_expiry_key, _with_expiry(added))),
             available,
         )
 
@@ -131,11 +131,11 @@ class OpenGrants:
         return cls.of(msgspec.convert(plain, list[Grant]))
 
 
-def _use(grant: Grant) -> Place:
+def _use_key(grant: Grant) -> SortKey:
     return (grant.priority, grant.expires_at or NEVER, grant.order, grant.grant_id)
 
 
-def _expiry(grant: Grant) -> Place:
+def _expiry_key(grant: Grant) -> SortKey:
     return (grant.expires_at, grant.order, grant.grant_id)
 
 
@@ -143,15 +143,15 @@ def _with_expiry(grants: Iterable[Grant]) -> Iterator[Grant]:
     return (grant for grant in grants if grant.expires_at is not None)
 
 
-def _reordered(places: tuple[Place, ...], removed: Iterable[Place], added: Iterable[Place]) -> tuple[Place, ...]:
+def _reordered(keys: tuple[SortKey, ...], removed: Iterable[SortKey], added: Iterable[SortKey]) -> tuple[SortKey, ...]:
     leaving, arriving = list(removed), list(added)
     if not leaving and not arriving:
-        return places
-    order = list(places)
-    for place in leaving:
-        del order[bisect_left(order, place)]
+        return keys
+    order = list(keys)
+    for key in leaving:
+        del order[bisect_left(order, key)]
     if len(arriving) > MAX_INSERTIONS:
         return tuple(sorted([*order, *arriving]))
-    for place in arriving:
-        insort(order, place)
+    for key in arriving:
+        insort(order, key)
     return tuple(order)

@@ -20,9 +20,9 @@ from shared.contracts.problem import Detail, invalid
 from shared.contracts.references import walk
 from shared.http import (
     CommandContext,
+    CommandPrecondition,
     Envelope,
     FromPath,
-    GivenPrecondition,
     JSONBody,
     Precondition,
     User,
@@ -124,7 +124,7 @@ async def generate(
     data: JSONBody[GenerationsRequest],
     principal: User,
     context: CommandContext,
-    precondition: GivenPrecondition,
+    precondition: CommandPrecondition,
     job_requests: NamedDependency[JobRequests],
     runtime: NamedDependency[Runtime],
 ) -> Response[Envelope[AcceptedJob]]:

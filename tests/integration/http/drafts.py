@@ -17,10 +17,10 @@ from shared.eventstore import Context, StoreUnavailable
 from shared.http import (
     Authenticator,
     CommandContext,
+    CommandPrecondition,
     Cursor,
     Envelope,
     FromPath,
-    GivenPrecondition,
     Issuer,
     JSONBody,
     Limit,
@@ -56,7 +56,7 @@ async def make(
     data: JSONBody[Draft],
     principal: User,
     context: CommandContext,
-    precondition: GivenPrecondition,
+    precondition: CommandPrecondition,
 ) -> Envelope[Made]:
     """Returns its body and its context."""
     return Envelope(Made(principal.user_id, context, sorted(precondition.any_of or ()), data))

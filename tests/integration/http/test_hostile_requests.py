@@ -16,11 +16,11 @@ from services.edge.settings import EdgeSettings
 from shared.http import (
     Authenticator,
     CommandContext,
+    CommandPrecondition,
     Cursor,
     Envelope,
     FromPath,
     FromQuery,
-    GivenPrecondition,
     Issuer,
     JSONBody,
     Limit,
@@ -53,7 +53,7 @@ async def changed(
     data: JSONBody[Change],
     principal: User,
     context: CommandContext,
-    precondition: GivenPrecondition,
+    precondition: CommandPrecondition,
 ) -> Envelope[dict[str, Any]]:
     return Envelope(
         {"name": name, "change": data, "by": principal.user_id, "as": context, "on": sorted(precondition.any_of or ())}
