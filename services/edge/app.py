@@ -10,13 +10,13 @@ import aiohttp
 from litestar import Litestar
 
 from services.edge.create_and_generate import create_and_generate
-from services.edge.proxy import Proxy
+from services.edge.document.schema import PublicSchema
+from services.edge.forwarding.proxy import Proxy
 from services.edge.readiness import clock_check, keys_check, service_checks
 from services.edge.routes import document, jwks, proxied, viewer
 from services.edge.routing import RoutingTable
-from services.edge.schema import PublicSchema
 from services.edge.settings import EdgeSettings
-from services.edge.web_sockets import WebSockets
+from services.edge.streams.web_sockets import WebSockets
 from shared.contracts import grants
 from shared.http import Authenticator, Issuer, create_app
 from shared.http.health import Readiness

@@ -14,10 +14,10 @@ import aiohttp
 import msgspec
 from litestar import Response, post
 
-from services.edge.attempts import Attempts, ServiceRequest, unavailable
+from services.edge.forwarding.attempts import Attempts, ServiceRequest, unavailable
+from services.edge.forwarding.proxy import Proxy
+from services.edge.forwarding.request_body import BytesBody
 from services.edge.headers import request_headers
-from services.edge.proxy import Proxy
-from services.edge.request_body import BytesBody
 from services.edge.routing import Upstream
 from shared.contracts.problem import Problem
 from shared.http import ApiRequest, CommandContext, FromQuery, JSONBody, User

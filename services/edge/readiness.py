@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from services.edge.replicas import Replicas
+from services.edge.forwarding.replicas import Replicas
 from services.edge.routing import Upstream
 from shared.http import Authenticator, NotReady
 from shared.http.health import Check, agreement

@@ -16,12 +16,12 @@ from shared.contracts.problem import not_found
 from shared.http import ApiRequest
 
 if TYPE_CHECKING:
-    from services.edge.proxy import Proxy
-    from services.edge.schema import PublicSchema
+    from services.edge.document.schema import PublicSchema
+    from services.edge.forwarding.proxy import Proxy
 
 ANYONE = {"public": True}
 Settings = NamedDependency[EdgeSettings]
-VIEWER = Path(__file__).with_name("schema.html").read_bytes()
+VIEWER = Path(__file__).with_name("document").joinpath("schema.html").read_bytes()
 VIEWER_POLICY = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -68,4 +68,4 @@ def jwks(settings: Settings) -> Response[bytes]:
 async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
     """Passes the request on to a service. The proxy verifies the token, since the path's rule states the roles."""
     proxy: Proxy = scope["litestar_app"].state.proxy
-    await proxy(scope, receive, send)  # type: ignore[arg-type]  # always HTTP: see `web_sockets.py`
+    await proxy(scope, receive, send)  # type: ignore[arg-type]  # always HTTP: see `streams/web_sockets.py`

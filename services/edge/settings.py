@@ -2,8 +2,8 @@
 
 import msgspec
 
-from services.edge.limits import Limits
-from services.edge.replicas import Replicas
+from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.replicas import Replicas
 from services.edge.routing import Upstream
 
 

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from infra.cli.main import main
 from services.edge.app import VERSION
-from services.edge.openapi import METHODS, merge
+from services.edge.document.openapi import METHODS, merge
 from services.edge.routing import RoutingTable, Upstream
 from shared.contracts.event import event_type
 from shared.messaging import Consumer

@@ -15,8 +15,8 @@ import aiohttp
 import psutil
 import pytest
 
+from services.edge.forwarding.replicas import Replicas
 from services.edge.readiness import clock_check
-from services.edge.replicas import Replicas
 from services.edge.routing import Upstream
 from shared.clock import Reading
 from shared.http import NotReady

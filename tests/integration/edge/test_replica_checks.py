@@ -1,6 +1,6 @@
 """How often the edge checks a replica: seldom if it is its service's only one and gets no requests, else often."""
 
-from services.edge.replicas import IDLE_PAUSE, Replicas
+from services.edge.forwarding.replicas import IDLE_PAUSE, Replicas
 from tests.support.edge_client import Edge
 from tests.support.patience import PATIENCE, eventually
 from tests.support.serving import serving
@@ -17,7 +17,7 @@ class CheckedService(UpstreamStub):
 
 async def test_readiness_checks_a_service_that_gets_no_requests(start_edge: Edge, monkeypatch):
     """Without it, the next check would come after this test's timeout."""
-    monkeypatch.setattr("services.edge.replicas.IDLE_PAUSE", 10 * PATIENCE)
+    monkeypatch.setattr("services.edge.forwarding.replicas.IDLE_PAUSE", 10 * PATIENCE)
     credits_ = CheckedService("credits")
     async with serving(credits_) as url:
         edge = await start_edge(credits_url=url)
@@ -39,7 +39,7 @@ async def test_readiness_checks_a_service_that_gets_no_requests(start_edge: Edge
 
 
 async def test_a_service_that_gets_requests_is_checked_often(start_edge: Edge, monkeypatch):
-    monkeypatch.setattr("services.edge.replicas.IDLE_PAUSE", 10 * PATIENCE)
+    monkeypatch.setattr("services.edge.forwarding.replicas.IDLE_PAUSE", 10 * PATIENCE)
     credits_ = CheckedService("credits")
 
     async def answer(exchange: Exchange) -> None:

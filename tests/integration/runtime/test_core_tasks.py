@@ -154,7 +154,7 @@ def last_words(database: str, nats_url: str, end: str) -> str:
 EDGE_ENDS = """
 import asyncio
 from services.edge.__main__ import serve
-from services.edge.replicas import Replicas
+from services.edge.forwarding.replicas import Replicas
 from services.edge.settings import EdgeSettings
 from shared.runtime.settings import from_environment
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from services.edge.limits import Limits
+from services.edge.forwarding.limits import Limits
 from shared.contracts.generation import StepError
 from shared.contracts.work import UploadGrant
 from tests.integration.workers.support import TOKEN

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.edge.combined_operation import PATH, combined_operation
+from services.edge.document.combined_operation import PATH, combined_operation
 
 REFUSED = {"description": "Refused"}
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from services.edge import user_positions
-from services.edge.user_positions import SERVICES, UserPositions
+from services.edge.forwarding import user_positions
+from services.edge.forwarding.user_positions import SERVICES, UserPositions
 from shared.http.positions import MAX_TOKENS
 
 LARGEST = ", ".join(f"{service}:{10**9 - 1}:{10**18 - 1}" for service in SERVICES)

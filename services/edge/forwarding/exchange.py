@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 from litestar.types import Receive, Send
 
-from services.edge.attempts import Attempts, ServiceRequest, unavailable
-from services.edge.follower import Follower
+from services.edge.forwarding.attempts import Attempts, ServiceRequest, unavailable
+from services.edge.forwarding.request_body import ClientGone
 from services.edge.headers import response_headers
-from services.edge.request_body import ClientGone
-from services.edge.shared_streams import SharedStreams, StreamKey
+from services.edge.streams.follower import Follower
+from services.edge.streams.shared_streams import SharedStreams, StreamKey
 from shared.http.positions import HEADER
 from shared.telemetry import get_logger
 

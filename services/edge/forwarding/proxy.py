@@ -1,6 +1,6 @@
 """Passes requests on to services: finds the route, verifies the token, and bounds the body.
 
-`exchange.py` handles one request and its response, `attempts.py` the replicas, retries and time limits.
+`exchange.py` handles one request and its response; `attempts.py` chooses replicas, retries, and bounds the time.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from urllib.parse import unquote
 import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 
-from services.edge.attempts import COMMAND_KEYS, IDEMPOTENCY_KEY, Attempts, ServiceRequest
-from services.edge.exchange import Exchange
+from services.edge.forwarding.attempts import COMMAND_KEYS, IDEMPOTENCY_KEY, Attempts, ServiceRequest
+from services.edge.forwarding.exchange import Exchange
+from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.replicas import Replicas
+from services.edge.forwarding.request_body import RequestBody
+from services.edge.forwarding.user_positions import UserPositions
 from services.edge.headers import request_headers
-from services.edge.limits import Limits
-from services.edge.replicas import Replicas
-from services.edge.request_body import RequestBody
 from services.edge.routing import RoutingTable, Rule, Upstream
-from services.edge.shared_streams import SharedStreams, StreamKey, requested_start
-from services.edge.user_positions import UserPositions
+from services.edge.streams.shared_streams import SharedStreams, StreamKey, requested_start
 from shared.contracts.problem import Problem
 from shared.http import Authenticator, Principal
 from shared.http.auth import check_roles

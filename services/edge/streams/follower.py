@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from litestar.types import Send
 
-from services.edge.shared_streams import (
+from services.edge.streams.shared_streams import (
     ResponseHead,
     SharedStream,
     SharedStreams,

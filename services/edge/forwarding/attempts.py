@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 from yarl import URL
 
-from services.edge.limits import Limits
-from services.edge.replicas import Replicas
-from services.edge.request_body import RequestBody
+from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.replicas import Replicas
+from services.edge.forwarding.request_body import RequestBody
 from shared.backoff import Backoff
 from shared.contracts.problem import Problem
 from shared.stopping import stop

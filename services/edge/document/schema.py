@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import aiohttp
 import msgspec
 
-from services.edge.openapi import Document, merge
-from services.edge.replicas import Replicas
+from services.edge.document.openapi import Document, merge
+from services.edge.forwarding.replicas import Replicas
 from services.edge.routing import RoutingTable, Upstream
 from shared.contracts.problem import Problem
 from shared.telemetry import get_logger

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any
 
-from services.edge.combined_operation import combined_operation
+from services.edge.document.combined_operation import combined_operation
 from services.edge.routing import RoutingTable
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

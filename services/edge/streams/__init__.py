@@ -1,0 +1,1 @@
+"""Streams of job events that clients share, over HTTP and over WebSocket."""
