@@ -114,7 +114,7 @@ async def grow(data: Path, size: int) -> None:
         client = await nats.connect(file.nats_url)
         for service in GROWING:
             await asyncio.to_thread(add_events, file.services[service].database_url, size)
-            # What is no longer in the stream need not be published: the relay goes on from its checkpoint.
+            # With an empty stream, the relay continues from its checkpoint, so the added events are not published.
             await client.jetstream().purge_stream(stream_name(service))
         await client.close()
 

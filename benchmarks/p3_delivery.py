@@ -105,7 +105,7 @@ def run(ground: Ground) -> list[Figure]:
     ours, theirs = context.Pipe()
     consumer = context.Process(target=consume, args=(ground.database("p3b"), url, int(RATE * seconds), theirs))
     consumer.start()
-    theirs.close()  # so that its end is seen, whatever it dies of
+    theirs.close()  # so that `ours` sees its end, however it ends
     try:
         assert ours.recv() == "ready"
         uvloop.run(produce(ground.database("p3a"), url, seconds))

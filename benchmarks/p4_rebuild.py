@@ -97,7 +97,7 @@ select gen_random_uuid(), gen_random_uuid(), 1, 'entered.v1',
                          md5((n %% 50000)::text)::uuid, n %% 1000), 'UTF8'),
        convert_to('{"command_id":"' || gen_random_uuid() || '","actor":"bench"}', 'UTF8')
 from generate_series(1, %s) as n"""
-# The live table is empty, so that what is measured is the rebuild alone: it goes as far as the live table says it is.
+# The live table stays empty, so that only the rebuild is measured: it ends at the recorded position of the live table.
 MOVE_TO_THE_END = "update read_tables set position = (select max(position) from events) where name = %s"
 SELECT_PEER_ROWS = (
     "select position, entry_id, user_id, amount, source, recorded_at from bench_entries_v1 order by position"

@@ -18,9 +18,9 @@ from shared.projections import Projector, rebuild
 
 ROWS = 1_000_000
 PAUSE = 0.002
-"""Seconds between two looks."""
+"""Seconds between two queries."""
 AROUND = 1.0
-"""Seconds before and after the swap in which waiting is put down to it."""
+"""Seconds before and after the swap in which waits are attributed to it."""
 SELECT_ROW = "select to_regclass('bench_entries_v1')::oid, (select amount from bench_entries_v1 where position = %s)"
 LOCK_POSITION = "select position from read_tables where name = %s for update"
 
@@ -82,7 +82,7 @@ async def rebuild_twice(dsn: str, looks: tuple[Looks, Looks]) -> float:
             result = await rebuild(store, ENTRIES)
         finally:
             took = time.perf_counter() - began
-            time.sleep(AROUND)  # noqa: ASYNC251 - the looks go on in their threads
+            time.sleep(AROUND)  # noqa: ASYNC251 - the queries run in their threads
             over.set()
             for thread in threads:
                 thread.join()

@@ -13,7 +13,7 @@ from infra.demo.client import Client, Event
 STYLES = ["tideline at dusk", "a garden of slow stars", "paper mountains", "the hum of a neon river"]
 ENDED = {"completed", "partially_completed", "failed", "cancelled", "expired", "rejected"}
 STALL_SECONDS = 60.0
-"""The demo stops waiting for a job after so many seconds without an event of it."""
+"""Seconds without an event of a job after which the demo stops waiting for it."""
 
 
 class Stalled(Exception):  # noqa: N818 - a state of the job

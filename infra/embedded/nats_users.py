@@ -36,7 +36,7 @@ class NatsUser:
     """Subjects it may publish to, wildcards allowed."""
     subscribe: tuple[str, ...] = (">",)
     answers: bool = False
-    """Whether it may answer the requests that it receives, whatever their reply subjects."""
+    """Whether it may answer the requests that it receives, on any reply subject."""
 
 
 def service_users(

@@ -192,7 +192,7 @@ async def mark_handled(connection: AsyncConnection, parked: Parked) -> None:
 
 
 async def mark_failed(connection: AsyncConnection, parked: Parked, error: str, attempts: int) -> None:
-    """Records that a retry failed, after so many attempts: the event needs an operator again."""
+    """Records that a retry failed after `attempts`: the event needs an operator again."""
     async with connection.transaction():
         await connection.execute(UPDATE_TO_PARKED, (_without_nul(error), attempts, parked.id))
         await record_action(connection, parked.id, "failed", parked.consumer, error)

@@ -43,7 +43,7 @@ async def retry_database(work: Callable[[], Awaitable[T]], name: str, settings: 
 def raise_if_cancelled() -> None:
     """Raises CancelledError if this task is being cancelled: nats-py turns a cancellation into an error of its own.
 
-    For loops that go on after an error.
+    For loops that continue after an error.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

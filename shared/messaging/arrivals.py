@@ -2,7 +2,7 @@
 
 A look reads the stream's last message and each consumer's last delivery from the broker, and compares them with the
 watermarks up to which the consumer's leader has settled its messages. All waiters of a process share one look at a
-time, so a thousand cost the broker no more than one, and the database nothing.
+time, so a thousand waiters cause no more requests to the broker than one, and no query of the database.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Consumers: a service handles the events of another service.
 
 Events are handled in order per stream, and in parallel across streams. A failing event is retried, then parked; the
-later events of its stream are parked behind it, and those of all other streams go on. A message is settled when it has
-been handled or parked (`shared.handling.delivery_handler`).
+later events of its stream are parked behind it, and those of all other streams are handled. A message is settled when
+it has been handled or parked (`shared.handling.delivery_handler`).
 
 One replica of a service is active per consumer. Its checkpoint, up to which all messages are settled, is in the
 service's own database, and the next active replica begins there; the broker's record is not used. Delivery is at

@@ -21,7 +21,7 @@ SEND_TIMEOUT = 5.0
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """The stream has the message at `seq`; `duplicate` says that it had it before."""
+    """The stream has the message at `seq`; `duplicate`: it had the message before."""
 
     seq: int
     duplicate: bool = False
@@ -80,7 +80,7 @@ def joined(headers: dict[str, str]) -> dict[str, str]:
 
 
 class Publisher:
-    """Publishes over one connection, as long as that lives. The caller bounds how many messages are unacknowledged."""
+    """Publishes over one connection until that is lost. The caller bounds the unacknowledged messages."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

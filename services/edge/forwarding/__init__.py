@@ -1,1 +1,1 @@
-"""Requests on their way to services: routes, bounds, replicas, retries, and the response on its way back."""
+"""Forwards requests to services: bounds, replicas, retries, time limits, and the response."""

@@ -90,7 +90,7 @@ class RequestBody:
 
 
 class BytesBody(RequestBody):
-    """A body that the edge has made itself. It is in memory, so it can be sent again whatever its size."""
+    """A body that the edge has made itself. It is in memory, so it can be sent again at any size."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__([(b"content-length", str(len(content)).encode())], _no_message, len(content), 0.0)

@@ -1,4 +1,4 @@
-"""Range requests (RFC 9110, section 14): which bytes of a file a client asks for."""
+"""Range requests (RFC 9110, section 14): the bytes of a file that a client requests."""
 
 import re
 from typing import NamedTuple
