@@ -5,7 +5,7 @@ URLs and headers that this service and a proxy could interpret differently.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import uuid4
@@ -80,11 +80,7 @@ class Ingress:
         trace = RequestTrace(correlation_id, span.traceparent)
         text = str(correlation_id)
         token = correlation.set(text)
-
-        def observe(status: int, seconds: float) -> None:
-            self._metrics.observe(scope["method"], _route(request.scope, trace), status, seconds)
-
-        request = _Request(scope, receive, send, text, observe)
+        request = _Request(scope, receive, send, text, trace, self._metrics)
         attach_trace(request.scope, trace)
         try:
             await self._handle(request)
@@ -124,7 +120,11 @@ class Ingress:
 
 
 class _Request:
-    """One request. HEAD is handled as GET (RFC 9110, section 9.3.2), and the response's content is left out."""
+    """One request. HEAD is handled as GET (RFC 9110, section 9.3.2), and the response's content is left out.
+
+    Nothing that it refers to refers to it, so that it is freed at its end, with its body and all else in its scope,
+    and not by the garbage collector.
+    """
 
     def __init__(
         self,
@@ -132,7 +132,8 @@ class _Request:
         receive: Receive,
         send: Send,
         correlation_id: str,
-        observe: Callable[[int, float], None],
+        trace: RequestTrace,
+        metrics: RequestMetrics,
     ) -> None:
         self.method = scope["method"]
         self.started = time.perf_counter()
@@ -140,7 +141,7 @@ class _Request:
         """The status of the response, once it has begun; 499 if the client disconnected before; else 0."""
         self.scope = scope
         self._receive, self._send, self._correlation_id = receive, send, correlation_id
-        self._observe = observe
+        self._trace, self._metrics = trace, metrics
         self._only_headers = self.method == "HEAD"
         self._has_ended = False
         if self._only_headers:
@@ -170,7 +171,8 @@ class _Request:
     def _set_status(self, status: int) -> None:
         if not self.status:
             self.status = status
-            self._observe(status, time.perf_counter() - self.started)
+            route = _route(self.scope, self._trace)
+            self._metrics.observe(self.method, route, status, time.perf_counter() - self.started)
 
 
 def _route(scope: HTTPScope, trace: RequestTrace) -> str:

@@ -12,7 +12,7 @@ import aiohttp
 from litestar.types import Receive, Send
 
 from services.edge.forwarding.attempts import Attempts, ServiceRequest, unavailable
-from services.edge.forwarding.request_body import ClientGone
+from services.edge.forwarding.request_body import ClientGone, ignore
 from services.edge.headers import response_headers
 from services.edge.streams.follower import Follower
 from services.edge.streams.shared_streams import SharedStreams, StreamKey
@@ -71,6 +71,8 @@ class Exchange:
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
+            # Both refer to this exchange: without them it is freed now, and not by the garbage collector.
+            self._watcher, self._request.body.on_sent = None, ignore
 
     async def _read_small_body(self) -> None:
         """Reads a small body completely, since it may be sent more than once. Others are streamed."""

@@ -20,8 +20,8 @@ def _too_large(limit: int) -> Problem:
     return Problem("PAYLOAD_TOO_LARGE", f"The body is larger than the {limit} bytes that this operation takes")
 
 
-def _ignore() -> None:
-    pass
+def ignore() -> None:
+    """Does nothing when a body's last byte was sent."""
 
 
 class RequestBody:
@@ -38,7 +38,7 @@ class RequestBody:
         self.moved_at = 0.0
         """When the last part arrived, in the event loop's time: from then on, any silence is the service's."""
         self.waits_for_client = False
-        self.on_sent: Callable[[], None] = _ignore
+        self.on_sent: Callable[[], None] = ignore
         """Called after the last byte of a streamed body."""
         for name, value in headers:
             if name == b"content-length":
