@@ -27,9 +27,9 @@ def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> l
         match recorded.event:
             case GenerationStarted() as event:
                 await handlers.draw_artwork(event, context)
-            case GenerationCompleted(gid=gid, outputs=outputs, gen_in_data=data):
+            case GenerationCompleted(gid=gid, job_id=job_id, outputs=outputs, gen_in_data=data):
                 command = CompleteArtwork(gid, outputs, data.get("variables") or [])
-                await handlers.record_artwork(gid, command, context)
+                await handlers.complete_artwork(job_id, command, context)
             case _:
                 await handlers.record_series(recorded.stream_id, series_command(recorded), context)
 
@@ -58,7 +58,7 @@ def asset_command(recorded: RecordedEvent) -> component_asset.Command:
 def series_command(recorded: RecordedEvent) -> series.Command:
     match recorded.event:
         case JobRequested() as event:
-            return series.BeginSeries(event.job_id, event.collection_id, event.user_id, event.gids())
+            return series.BeginSeries(event.job_id, event.collection_id, event.user_id, event.gids(), event.is_preview)
         case JobCompleted() as event:
             return series.FinishSeries(event.job_id)
         case JobPartiallyCompleted() as event:

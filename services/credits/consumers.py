@@ -31,27 +31,48 @@ def consumers(handlers: CommandHandlers) -> list[Consumer]:
     return [Consumer.of(CREDITS_JOBS, on_job)]
 
 
-def command_of(recorded: RecordedEvent, now: datetime) -> Command:  # noqa: PLR0911 - a case for each event
-    """The command for a job event, on the hold of the round that it is about. Raises ValueError without a user."""
+def command_of(recorded: RecordedEvent, now: datetime) -> Command:
+    """The command for a job event, on the payer's hold of the round that it is about.
+
+    Raises ValueError without a user.
+    """
     match recorded.event:
-        case JobRequested(job_id=job_id, user_id=user_id, quoted=quoted):
-            return PlaceHold(user_id, job_id, quoted, now)
-        case JobResumed(job_id=job_id, user_id=user_id, round=round_, quoted=quoted):
-            return PlaceHold(user_id, job_id, quoted, now, _later_hold(job_id, round_))
+        case JobRequested(job_id=job_id, quoted=quoted) as event:
+            return PlaceHold(_account(event), job_id, quoted, now)
+        case JobResumed(job_id=job_id, round=round_, quoted=quoted) as event:
+            return PlaceHold(_account(event), job_id, quoted, now, _later_hold(job_id, round_))
         case JobCompleted() | JobPartiallyCompleted() | JobCancelled() | JobExpired() as event:
-            return CaptureHold(event.user_id, event.job_id, event.captured, now, _later_hold(event.job_id, event.round))
-        case JobFailed(job_id=job_id, user_id=user_id, round=round_):
-            return ReleaseHold(user_id, job_id, now, _later_hold(job_id, round_))
-        case JobResumeRejected(job_id=job_id, user_id=user_id, round=round_):
-            return ReleaseHold(user_id, job_id, now, _later_hold(job_id, round_))
+            hold = _later_hold(event.job_id, event.round)
+            return CaptureHold(_account(event), event.job_id, event.captured, now, hold)
+        case JobFailed(job_id=job_id, round=round_) | JobResumeRejected(job_id=job_id, round=round_) as event:
+            return ReleaseHold(_account(event), job_id, now, _later_hold(job_id, round_))
         case JobDisowned(job_id=job_id, user_id=user_id, hold_id=disowned):
             return ReleaseOpenHold(user_id, job_id, now, disowned)
-        case JobRejected(job_id=job_id, user_id=user_id):
-            if user_id is None:
-                raise ValueError(f"JobRejected of job {job_id} has no user_id")
-            return ReleaseHold(user_id, job_id, now)
+        case JobRejected(job_id=job_id) as event:
+            return ReleaseHold(_account(event), job_id, now)
         case _:
             raise AssertionError(f"{recorded.type} has no command on an account")
+
+
+Paid = (
+    JobRequested
+    | JobResumed
+    | JobCompleted
+    | JobPartiallyCompleted
+    | JobCancelled
+    | JobExpired
+    | JobFailed
+    | JobResumeRejected
+    | JobRejected
+)
+
+
+def _account(event: Paid) -> UUID:
+    """The user whose credits a job's hold is of."""
+    account = event.payer_id or event.user_id
+    if account is None:
+        raise ValueError(f"{type(event).__name__} of job {event.job_id} has no user_id")
+    return account
 
 
 def _later_hold(job_id: UUID, round_: int) -> UUID | None:

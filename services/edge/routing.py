@@ -47,6 +47,7 @@ RULES = (
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
     Rule("/collections/{}/generations", Upstream.GENERATION, if_match_repeats=False),
+    Rule("/collections/{}/previews", Upstream.GENERATION, READS),
     Rule("/jobs/{}/events", Upstream.GENERATION, frozenset({"GET"}), shared=True),
     Rule("/jobs/**", Upstream.GENERATION),
     Rule("/workflows/**", Upstream.GENERATION),

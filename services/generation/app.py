@@ -13,6 +13,7 @@ from services.generation.engine.checkpoints import Checkpoints
 from services.generation.engine.dispatch_queue import DispatchQueue
 from services.generation.engine.dispatcher import Dispatcher
 from services.generation.engine.expiry import JobExpiry
+from services.generation.engine.preview_settler import settle_process
 from services.generation.engine.reporter import report_process
 from services.generation.engine.results_intake import ResultsIntake
 from services.generation.engine.secret_requests import SecretRequests
@@ -36,10 +37,12 @@ from services.generation.projections.job_history import JOB_HISTORY
 from services.generation.projections.jobs import JOBS
 from services.generation.projections.models import MODELS
 from services.generation.projections.open_steps import OPEN_STEPS
+from services.generation.projections.previews import PREVIEWS
 from services.generation.projections.workflows import WORKFLOWS
 from services.generation.queries.collection_source import CollectionSources
 from services.generation.queries.job import Queries
 from services.generation.queries.job_waits import JobWaits
+from services.generation.queries.preview import PreviewQueries
 from services.generation.queries.workflow import WorkflowQueries
 from services.generation.routes import ROUTES
 from services.generation.settings import GenerationSettings
@@ -59,7 +62,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=DECIDERS,
-    projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, MODELS, OPEN_STEPS),
+    projections=(JOBS, GENERATIONS, JOB_HISTORY, JOB_EVENTS, WORKFLOWS, MODELS, OPEN_STEPS, PREVIEWS),
     migrations=Path(__file__).parent / "migrations",
     tables_rest=0.0,  # a job's followers receive its events from a read table
 )
@@ -74,9 +77,10 @@ async def build(runtime: Runtime) -> Parts:
     workers, versions = ConnectedWorkers(), CollectionVersions(runtime.store)
     hub = JobEventHub(runtime.store, broker)
     job_waits = JobWaits(runtime.store, workers, runtime.clock)
+    sources = CollectionSources(runtime.store, versions, runtime.history, settings.adoption_wait)
     job_requests = JobRequests(
         handlers,
-        CollectionSources(runtime.store, versions, runtime.history, settings.adoption_wait),
+        sources,
         verdict_wait=settings.verdict_wait,
         available_models=lambda: announced_models(workers),
     )
@@ -98,7 +102,10 @@ async def build(runtime: Runtime) -> Parts:
             "workflow_queries": WorkflowQueries(runtime.store, handlers.workflow_definitions),
             "workflow_tests": WorkflowTests(handlers, job_requests),
             "job_requests": job_requests,
-            "job_control": JobControl(handlers, cancel_wait=settings.cancel_wait, verdict_wait=settings.verdict_wait),
+            "job_control": JobControl(
+                handlers, sources, cancel_wait=settings.cancel_wait, verdict_wait=settings.verdict_wait
+            ),
+            "preview_queries": PreviewQueries(runtime.store),
             "hub": hub,
             "signer": signer,
             "workers": workers,
@@ -111,6 +118,7 @@ async def build(runtime: Runtime) -> Parts:
             queue.process(),
             report_process(handlers),
             cancel_process(handlers),
+            settle_process(handlers),
             ArchivedCollections(handlers, runtime.history).process(),
             WorkStopper(broker).process(),
             on_wanted_worker,

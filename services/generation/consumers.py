@@ -10,14 +10,17 @@ from shared.contracts.collections import (
     EVENTS_OF_CREATION,
     CollectionArchived,
     CollectionCreated,
+    CollectionPublished,
     CollectionRestored,
     CollectionRetitled,
     CustodyTransferred,
     EncryptionChosen,
     InstructionsRevised,
+    PreviewConfigured,
 )
 from shared.contracts.consumers import GENERATION_COLLECTIONS, GENERATION_FILES, GENERATION_HOLDS
 from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.contracts.generation import PreviewTerms
 from shared.contracts.storage import AssetStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer, ReceivedEvent
@@ -72,6 +75,11 @@ def adoption(recorded: ReceivedEvent) -> Adopt | Revise | None:  # noqa: PLR0911
             return Revise(collection_id, source, user_id=user_id, project_id=project_id)
         case CollectionArchived(collection_id) | CollectionRestored(collection_id):
             return Revise(collection_id, source, is_archived=isinstance(recorded.event, CollectionArchived))
+        case PreviewConfigured() as event:
+            preview = PreviewTerms(event.enabled, event.max_generations, event.is_remixable, event.paid_by)
+            return Revise(event.collection_id, source, preview=preview)
+        case CollectionPublished(collection_id):
+            return Revise(collection_id, source, is_published=True)
         case _:
             return None
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from services.generation.domain import collection_source, generation, job, model, secret, workflow
+from services.generation.domain import collection_source, generation, job, model, preview_allowance, secret, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.state import ENDED
 from services.generation.domain.job import Job
 from services.generation.domain.model import ModelFile
+from services.generation.domain.preview_allowance import PreviewAllowance
 from services.generation.domain.secret import Secret
 from services.generation.domain.workflow import Workflow
 from shared.eventstore import Decider
@@ -20,7 +21,7 @@ SOURCE: Decider[CollectionSource] = Decider(
     state_type=CollectionSource,
 )
 JOB: Decider[Job] = Decider(
-    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=4, snapshot_every=500
+    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=5, snapshot_every=500
 )
 GENERATION: Decider[Generation] = Decider(
     name="generation",
@@ -31,4 +32,11 @@ GENERATION: Decider[Generation] = Decider(
 )
 MODEL: Decider[ModelFile] = Decider(name="model", initial=ModelFile(), evolve=model.evolve, state_type=ModelFile)
 SECRET: Decider[Secret] = Decider(name="secret", initial=Secret(), evolve=secret.evolve, state_type=Secret)
-DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, MODEL, SOURCE, JOB, GENERATION, SECRET)
+ALLOWANCE: Decider[PreviewAllowance] = Decider(
+    name="preview_allowance",
+    initial=PreviewAllowance(),
+    evolve=preview_allowance.evolve,
+    state_type=PreviewAllowance,
+    snapshot_every=500,
+)
+DECIDERS: tuple[Decider[Any], ...] = (WORKFLOW, MODEL, SOURCE, JOB, ALLOWANCE, GENERATION, SECRET)

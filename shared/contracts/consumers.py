@@ -68,7 +68,7 @@ CREDITS_JOBS = ConsumerDeclaration(
 )
 """One consumer for all events of jobs, so that they are handled in order."""
 
-GENERATION_COLLECTIONS = ConsumerDeclaration("generation-collections-v3", "collections", COLLECTION_EVENTS)
+GENERATION_COLLECTIONS = ConsumerDeclaration("generation-collections-v4", "collections", COLLECTION_EVENTS)
 """All events of collections, also those that change nothing that generation needs: it must know each one's version."""
 GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPlaced, HoldDeclined))
 GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))

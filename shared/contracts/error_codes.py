@@ -19,6 +19,8 @@ REQUESTS: dict[str, str] = {
     "NOT_FOUND": "The address or the object does not exist, or the object belongs to another user.",
     "PAYLOAD_TOO_LARGE": "The body, or a value in it, is larger than its limit, which `detail` states.",
     "PRECONDITION_REQUIRED": "Read the object, and send its ETag as If-Match.",
+    "PREVIEW_DISABLED": "The collection is another user's, who does not let visitors generate it, or pay for it so.",
+    "PREVIEW_LIMIT_REACHED": "Request fewer generations: `details` says how many of the visitor's are left.",
     "RANGE_NOT_SATISFIABLE": "The range begins behind the end of the file; Content-Range has its size.",
     "RATE_LIMITED": "Repeat the request after the seconds in Retry-After.",
     "UNAUTHENTICATED": "The token is missing, expired, or not from a trusted issuer; `detail` says which.",

@@ -29,6 +29,8 @@ STATUS: dict[str, tuple[int, str]] = {
     "UNAUTHENTICATED": (401, "A valid bearer token is needed"),
     "INSUFFICIENT_CREDITS": (402, "Not enough credits"),
     "FORBIDDEN": (403, "Not allowed"),
+    "PREVIEW_DISABLED": (403, "Not open to visitors"),
+    "PREVIEW_LIMIT_REACHED": (403, "No more previews"),
     "NOT_FOUND": (404, "Not found"),
     "WORKFLOW_NOT_FOUND": (404, "No such workflow"),
     "METHOD_NOT_ALLOWED": (405, "Method not allowed"),

@@ -16,7 +16,7 @@ from services.credits.domain.account import Account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold
 from services.credits.domain.decisions import decide as decide_credits
 from services.credits.handlers import ACCOUNT
-from services.generation.deciders import GENERATION, JOB, MODEL, SECRET, SOURCE, WORKFLOW
+from services.generation.deciders import ALLOWANCE, GENERATION, JOB, MODEL, SECRET, SOURCE, WORKFLOW
 from services.generation.domain import job, secret
 from services.generation.domain.generation import Start, TakeResult
 from services.generation.domain.generation import decide as decide_generation
@@ -29,6 +29,8 @@ from shared.contracts.generation import (
     ModelDescribed,
     Output,
     PlannedStep,
+    PreviewReserved,
+    PreviewSettled,
     RequestedGeneration,
     StepError,
     WorkflowRegistered,
@@ -216,6 +218,16 @@ def of_a_workflow(size: int) -> list[Event]:
     return [WorkflowRegistered(ID, "sketch", 10**6 + n, f"digest {n % 10}", {}) for n in range(size)]
 
 
+def of_an_allowance(size: int) -> list[Event]:
+    """Jobs that fail, one after the other: what they had is the visitor's again."""
+    jobs = [UUID(int=number) for number in range(size)]
+    return [
+        event
+        for job_id in jobs
+        for event in (PreviewReserved(ID, USER, job_id, 0, 3), PreviewSettled(ID, USER, job_id, 0, 0))
+    ]
+
+
 def of_a_model(size: int) -> list[Event]:
     return [ModelDescribed(ID, "vae", "ae.safetensors", None, None, n) for n in range(size)]
 
@@ -253,6 +265,7 @@ LIVES: dict[str, Life] = {
     "a component's asset": Life(COMPONENT_ASSET, of_a_component_asset, 500),
     "a collection that generation knows": Life(SOURCE, of_adoptions, 500),
     "a workflow": Life(WORKFLOW, of_a_workflow, 500),
+    "a visitor's allowance": Life(ALLOWANCE, of_an_allowance, 500),
     "a model": Life(MODEL, of_a_model, 500),
     "a secret": Life(SECRET, of_a_secret, 500),
 }

@@ -10,11 +10,12 @@ from shared.contracts.event import Event
 
 
 class Series(msgspec.Struct, frozen=True):
-    """`places`: each generation's place in the series, from 0."""
+    """`places`: each generation's place in the series, from 0. That of a visitor's preview never finishes."""
 
     collection_id: UUID | None = None
     places: dict[UUID, int] = msgspec.field(default_factory=dict)
     finished: bool = False
+    is_preview: bool = False
 
 
 NOTHING = Series()
@@ -23,7 +24,8 @@ NOTHING = Series()
 def evolve(state: Series, event: Event) -> Series:
     match event:
         case SeriesBegun():
-            return Series(event.collection_id, {gid: place for place, gid in enumerate(event.gids)})
+            places = {gid: place for place, gid in enumerate(event.gids)}
+            return Series(event.collection_id, places, is_preview=event.is_preview)
         case SeriesFinished():
             return msgspec.structs.replace(state, finished=True)
         case _:
@@ -35,6 +37,7 @@ class BeginSeries(msgspec.Struct, frozen=True):
     collection_id: UUID
     user_id: UUID
     gids: list[UUID]
+    is_preview: bool = False
 
 
 class FinishSeries(msgspec.Struct, frozen=True):
@@ -53,12 +56,14 @@ def decide(command: Command, state: Series) -> list[SeriesEvent]:
         case BeginSeries():
             if state.collection_id is not None:
                 return []
-            return [SeriesBegun(command.job_id, command.collection_id, command.user_id, command.gids)]
+            return [
+                SeriesBegun(command.job_id, command.collection_id, command.user_id, command.gids, command.is_preview)
+            ]
         case FinishSeries():
             if state.collection_id is None:
                 raise LookupError(f"the series of job {command.job_id} ended before it began")
             artworks = len(state.places) - command.failed
-            if state.finished or artworks <= 0:
+            if state.finished or state.is_preview or artworks <= 0:
                 return []
             return [SeriesFinished(command.job_id, state.collection_id, artworks)]
         case _ as never:

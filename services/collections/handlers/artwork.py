@@ -7,7 +7,7 @@ from uuid import UUID
 from services.collections.deciders import ARTWORK, COMPONENT_ASSET, SERIES
 from services.collections.domain import component_asset, series
 from services.collections.domain.artwork import commands as artwork
-from services.collections.domain.artwork.commands import DrawArtwork
+from services.collections.domain.artwork.commands import CompleteArtwork, DrawArtwork
 from shared.contracts.generation import GenerationStarted
 from shared.eventstore import Context, EventStore
 
@@ -24,11 +24,10 @@ class ArtworkHandlers:
         await self.store.handle(SERIES, job_id, partial(series.decide, command), context)
 
     async def draw_artwork(self, started: GenerationStarted, context: Context) -> None:
-        """Raises UNAVAILABLE until the job's request, an event of another stream, has been handled."""
-        # The places in a series never change, so a cached state is enough once the series has begun.
-        loaded = self.store.cached(SERIES, started.job_id)
-        if loaded is None or loaded.state.collection_id is None:
-            loaded = await self.store.load(SERIES, started.job_id)
+        """Nothing for a preview. Raises UNAVAILABLE until the request, an event of another stream, was handled."""
+        state = await self._series(started.job_id)
+        if state.is_preview:
+            return
         command = DrawArtwork(
             gid=started.gid,
             job_id=started.job_id,
@@ -36,9 +35,21 @@ class ArtworkHandlers:
             user_id=started.user_id,
             hash=started.hash,
             variables=started.variables,
-            series=loaded.state,
+            series=state,
         )
         await self.record_artwork(started.gid, command, context)
+
+    async def complete_artwork(self, job_id: UUID, command: CompleteArtwork, context: Context) -> None:
+        """Nothing for a preview. Raises what the decision raises."""
+        if not (await self._series(job_id)).is_preview:
+            await self.record_artwork(command.gid, command, context)
+
+    async def _series(self, job_id: UUID) -> series.Series:
+        # The places in a series never change, so a cached state will do once the series has begun.
+        loaded = self.store.cached(SERIES, job_id)
+        if loaded is None or loaded.state.collection_id is None:
+            loaded = await self.store.load(SERIES, job_id)
+        return loaded.state
 
     async def record_artwork(self, gid: UUID, command: artwork.Command, context: Context) -> None:
         """Raises what the decision raises."""

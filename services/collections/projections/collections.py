@@ -44,6 +44,7 @@ class CollectionRow(ListedCollection, frozen=True):
     preview_enabled: bool
     preview_max_generations: int
     preview_is_remixable: bool
+    preview_paid_by: events.Payer
     forked_from: UUID | None
     social_org: str | None
     social_identifier: str | None
@@ -76,6 +77,7 @@ create table {table} (
   preview_enabled boolean not null,
   preview_max_generations bigint not null,
   preview_is_remixable boolean not null,
+  preview_paid_by text not null,
   forked_from uuid,
   social_org text,
   social_identifier text,
@@ -119,6 +121,7 @@ def _changes(event: Event) -> dict[str, Any]:
                 "preview_enabled": event.enabled,
                 "preview_max_generations": event.max_generations,
                 "preview_is_remixable": event.is_remixable,
+                "preview_paid_by": event.paid_by if isinstance(event, events.PreviewConfigured) else "visitor",
             }
         case events.ReceiversSet():
             changes = {"receivers": msgspec.to_builtins(event.receivers)}
@@ -162,6 +165,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         preview_enabled=False,
         preview_max_generations=0,
         preview_is_remixable=False,
+        preview_paid_by="visitor",
         forked_from=event.forked_from,
         social_org=None,
         social_identifier=None,
@@ -174,7 +178,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=4,
+    version=5,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

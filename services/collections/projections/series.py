@@ -1,4 +1,4 @@
-"""The jobs that make or have made artworks of collections."""
+"""The jobs that make or have made artworks of collections; without visitors' previews."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -39,6 +39,8 @@ def keys(recorded: RecordedEvent) -> Iterable[Key]:
 def project(row: SeriesRow | None, recorded: RecordedEvent) -> SeriesRow | None:
     event = recorded.event
     if isinstance(event, SeriesBegun):
+        if event.is_preview:
+            return None
         return SeriesRow(event.job_id, event.collection_id, event.user_id, None, None)
     if row is not None and isinstance(event, SeriesFinished):
         return msgspec.structs.replace(row, artworks=event.artworks, finished_at=recorded.recorded_at)

@@ -12,7 +12,7 @@ from services.collections.domain.package.contents import StoredFile
 from services.collections.projections.component_assets import ComponentAssetRow
 from services.collections.queries.collection import Queries
 from services.collections.views.component_asset import ComponentAssetView, component_asset_view
-from shared.contracts.problem import Problem, not_found
+from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.contracts.sizes import KIB
 from shared.eventstore import EventStore
 from shared.http import Page, decode_cursor, encode_cursor
@@ -63,7 +63,11 @@ class ComponentAssetQueries:
     collections: Queries
 
     async def input_of_asset(self, user_id: UUID, asset_id: int) -> dict[str, Any]:
-        """The GenerationInput that made the user's file. Raises NOT_FOUND, CONFLICT until its generation has ended."""
+        """The GenerationInput that made the user's file.
+
+        Raises NOT_FOUND, CONFLICT until its generation has ended, and VALIDATION_FAILED for a preview of a collection
+        that others may not remix: to create a collection from its file would be a remix.
+        """
         rows = await self.store.pool.rows(SELECT_INPUT_OF_ASSET, (asset_id, user_id))
         if not rows:
             raise not_found("An asset with this id that a collection's generation made")
@@ -71,6 +75,9 @@ class ComponentAssetQueries:
         if text is None:
             raise Problem("CONFLICT", "The input of this asset is not known yet: its generation has not ended")
         data: dict[str, Any] = msgspec.json.decode(text)
+        if not data:
+            message = "is a preview of a collection that is not remixable"
+            raise invalid(f"The asset {message}", Detail("?asset_id", message))
         return data
 
     async def assets_of_component(

@@ -57,7 +57,11 @@ class SeriesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreviewBody(PreviewChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Missing members stay unchanged."""
+    """Missing members stay unchanged.
+
+    `max_generations`: how many artworks each visitor may make. `paid_by`: whose credits these take, `visitor` or
+    `owner`.
+    """
 
 
 class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -79,6 +79,6 @@ async def configure_preview(
     principal: User,
     change: NamedDependency[CollectionChange],
 ) -> Response[Envelope[CollectionView]]:
-    """Sets whether others may try it out, how many artworks each may make, and whether they may remix it."""
+    """Sets whether others may try it out, how many artworks each may make at whose cost, and whether to remix it."""
     command = ConfigurePreview(user_id=principal.user_id, **msgspec.structs.asdict(data))
     return await change.apply_and_view(collection_id, partial(editing.decide, command))

@@ -82,7 +82,7 @@ SUMMARY = FIELDS | {
     "scheduled_for": None,
     "publish_date": None,
     "receivers": RECEIVERS,
-    "preview": {"enabled": False, "max_generations": 3, "is_remixable": False},
+    "preview": {"enabled": False, "max_generations": 3, "is_remixable": False, "paid_by": "visitor"},
     "forked_from": None,
     "is_custodial": False,
     "social_org": None,
@@ -103,7 +103,8 @@ PUBLICATION = PUBLISHED | {
     "series": {"job_id": JOB_ID, "tokens": 1, "pictures": [TOKEN], "more": None},
     "warnings": [],
 }
-OPENED = DRAFT | {"preview": {"enabled": True, "max_generations": 5, "is_remixable": True}, "version": 4}
+OPEN_PREVIEW = {"enabled": True, "max_generations": 5, "is_remixable": True, "paid_by": "owner"}
+OPENED = DRAFT | {"preview": OPEN_PREVIEW, "version": 4}
 FORK = DRAFT | {
     "title": "Fork of First Light",
     "forked_from": "1e2d3c4b-5a69-5788-9697-a5b4c3d2e1f0",
@@ -128,6 +129,7 @@ FEED_ITEM = {
     "preview_enabled": True,
     "is_remixable": True,
     "max_generations": 5,
+    "paid_by": "owner",
     "cover_image_url": COVER,
     "sample_images": [{"url": COVER, "alt": "A tide"}],
     "project": {"name": "Tides", "user_id": USER_ID},

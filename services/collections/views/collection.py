@@ -8,13 +8,16 @@ import msgspec
 
 from services.collections.domain.collection.state import Collection
 from services.collections.projections.collections import CollectionRow, ListedCollection
-from shared.contracts.collections import SalesReceiver
+from shared.contracts.collections import Payer, SalesReceiver
 
 
 class PreviewView(msgspec.Struct, frozen=True):
+    """`max_generations`: how many artworks each visitor may make. `paid_by`: whose credits these take."""
+
     enabled: bool
     max_generations: int
     is_remixable: bool
+    paid_by: Payer
 
 
 class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
@@ -43,7 +46,9 @@ def collection_summary(row: CollectionRow) -> CollectionSummary:
     return CollectionSummary(
         **common,
         receivers=msgspec.convert(row.receivers, list[SalesReceiver]),
-        preview=PreviewView(row.preview_enabled, row.preview_max_generations, row.preview_is_remixable),
+        preview=PreviewView(
+            row.preview_enabled, row.preview_max_generations, row.preview_is_remixable, row.preview_paid_by
+        ),
         forked_from=row.forked_from,
         is_custodial=row.social_org is not None,
         social_org=row.social_org,
@@ -72,7 +77,7 @@ def collection_view(
         scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
         publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
         receivers=state.receivers,
-        preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable),
+        preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable, preview.paid_by),
         forked_from=state.forked_from,
         is_custodial=custody is not None,
         social_org=custody.social_org if custody else None,

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.contracts.collections import Payer
+
 
 class FeedRow(NamedTuple):
     """A row of the feed's query, in the order of its columns."""
@@ -16,6 +18,7 @@ class FeedRow(NamedTuple):
     description: str
     is_remixable: bool
     max_generations: int
+    paid_by: Payer
     cover_image_url: str | None
     images: list[Any]
     created_at: datetime
@@ -39,7 +42,7 @@ class FeedVariable(msgspec.Struct, frozen=True):
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection that others may try out."""
+    """A collection that others may try out. `paid_by`: whose credits `generate` takes of a visitor's artworks."""
 
     id: UUID
     title: str
@@ -47,6 +50,7 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
     preview_enabled: bool = True
     is_remixable: bool
     max_generations: int
+    paid_by: Payer
     cover_image_url: str | None
     sample_images: list[Any]
     project: FeedProject
@@ -62,6 +66,7 @@ def feed_item(row: FeedRow) -> FeedItem:
         description=row.description,
         is_remixable=row.is_remixable,
         max_generations=row.max_generations,
+        paid_by=row.paid_by,
         cover_image_url=row.cover_image_url,
         sample_images=row.images,
         project=FeedProject(row.project_name, row.user_id),

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from shared.contracts.event import Event
-from shared.contracts.generation import CollectionAdopted
+from shared.contracts.generation import CollectionAdopted, PreviewTerms
 
 
 class SourcePosition(msgspec.Struct, frozen=True):
@@ -31,7 +31,11 @@ class SourcePosition(msgspec.Struct, frozen=True):
 
 
 class CollectionSource(msgspec.Struct, frozen=True):
-    """`source`: the last event that was taken; version 0: the collection was not adopted."""
+    """`source`: the last event that was taken; version 0: the collection was not adopted.
+
+    `preview`: what visitors may do; None: nothing. `was_public`: whether others than its owner could ever see it.
+    `content_version`: that in which anything else last changed, on which jobs depend.
+    """
 
     user_id: UUID | None = None
     project_id: UUID | None = None
@@ -40,6 +44,9 @@ class CollectionSource(msgspec.Struct, frozen=True):
     encryption_enabled: bool = False
     source: SourcePosition = SourcePosition(0)
     is_archived: bool = False
+    preview: PreviewTerms | None = None
+    was_public: bool = False
+    content_version: int = 0
 
 
 def evolve(_: CollectionSource, event: Event) -> CollectionSource:
@@ -52,6 +59,9 @@ def evolve(_: CollectionSource, event: Event) -> CollectionSource:
             encryption_enabled=event.encryption_enabled,
             source=SourcePosition(event.source_version, event.source_epoch, event.source_recorded_at),
             is_archived=event.is_archived,
+            preview=event.preview,
+            was_public=event.was_public,
+            content_version=event.content_version or event.source_version,
         )
     raise AssertionError(f"{event!r} is not an event of a collection's source")
 
@@ -67,6 +77,8 @@ class Adopt(msgspec.Struct, frozen=True):
     encryption_enabled: bool
     source: SourcePosition
     is_archived: bool = False
+    preview: PreviewTerms | None = None
+    was_public: bool = False
 
 
 class Revise(msgspec.Struct, frozen=True):
@@ -80,20 +92,30 @@ class Revise(msgspec.Struct, frozen=True):
     user_id: UUID | None = None
     project_id: UUID | None = None
     is_archived: bool | None = None
+    preview: PreviewTerms | None = None
+    is_published: bool = False
+
+    @property
+    def changes_content(self) -> bool:
+        """Whether jobs of before and after may differ: not if it is only about who may request them."""
+        return self.preview is None and not self.is_published
 
 
 def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     """No events if the change was taken already, or is older than one that was.
 
-    A change of owner, and archiving, are taken in any case: earlier releases did not consume those events, but later
-    ones of the same collection. Raises LookupError for a revision of a collection that was not adopted: its creation
-    must come first.
+    Changes of the owner and of what visitors may do, publishing, and archiving are taken in any case: earlier releases
+    did not consume those events, but later ones of the same collection. Raises LookupError for a revision of a
+    collection that was not adopted: its creation must come first.
     """
     if state.source.covers(command.source) and not _changes_what_was_left_out(command, state):
         return []
-    if isinstance(command, Revise):
-        command = _revised(command, state)
     source = _latest(state.source, command.source)
+    content_version = source.version
+    if isinstance(command, Revise):
+        if not command.changes_content:
+            content_version = state.content_version
+        command = _revised(command, state)
     return [
         CollectionAdopted(
             collection_id=command.collection_id,
@@ -106,6 +128,9 @@ def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
             source_epoch=source.epoch,
             source_recorded_at=source.recorded_at,
             is_archived=command.is_archived,
+            preview=command.preview,
+            was_public=command.was_public,
+            content_version=content_version,
         )
     ]
 
@@ -125,13 +150,19 @@ def _changes_what_was_left_out(command: Adopt | Revise, state: CollectionSource)
     """Whether it is a change of a kind that earlier releases did not consume."""
     if isinstance(command, Adopt):
         return False
-    return command.user_id not in (None, state.user_id) or command.is_archived not in (None, state.is_archived)
+    return (
+        command.user_id not in (None, state.user_id)
+        or command.is_archived not in (None, state.is_archived)
+        or command.preview not in (None, state.preview)
+        or (command.is_published and not state.was_public)
+    )
 
 
 def _revised(command: Revise, state: CollectionSource) -> Adopt:
     """The whole collection after the revision."""
     if state.project_id is None or state.user_id is None:
         raise LookupError(f"collection {command.collection_id} was revised before it was adopted")
+    preview = state.preview if command.preview is None else command.preview
     return Adopt(
         collection_id=command.collection_id,
         project_id=command.project_id or state.project_id,
@@ -143,4 +174,6 @@ def _revised(command: Revise, state: CollectionSource) -> Adopt:
         else command.encryption_enabled,
         source=command.source,
         is_archived=state.is_archived if command.is_archived is None else command.is_archived,
+        preview=preview,
+        was_public=state.was_public or command.is_published or (preview is not None and preview.enabled),
     )

@@ -1,27 +1,35 @@
 """Command → aggregate: load, decide, append. The store decides again after a version conflict."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
 
 from services.generation.cost_function import cost_functions
-from services.generation.deciders import GENERATION, JOB, MODEL, SOURCE, WORKFLOW
-from services.generation.domain import collection_source, generation, job, model, workflow
+from services.generation.deciders import ALLOWANCE, GENERATION, JOB, MODEL, SOURCE, WORKFLOW
+from services.generation.domain import collection_source, generation, job, model, preview_allowance, workflow
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import CheckpointState, Generation
 from services.generation.domain.generation.resume import costs_are_recorded
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
+from services.generation.domain.preview_allowance import PreviewLimit
 from services.generation.handlers.job_ends import JobEnds
 from services.generation.processes.start_generations import planned_costs
 from services.generation.queries.job_specification import JobSpecification, JobSpecifications
 from services.generation.queries.workflow_definition import WorkflowDefinitions
-from shared.contracts.generation import Output, StepError
+from shared.contracts.event import Event
+from shared.contracts.generation import Output, StepError, allowance_id
+from shared.contracts.problem import Problem
 from shared.contracts.work import Checkpoint
-from shared.eventstore import Context, EventStore, Handled, Loaded
+from shared.eventstore import Context, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 
 LARGE = 500
 """Generations of a request from which on it is decided in a thread, and not in the event loop."""
+MAX_ATTEMPTS = 20
+"""Of a command on two streams, after version conflicts; each decides on newly loaded states."""
 
 
 class NoSuchStep(Exception):  # noqa: N818 - names what was not found
@@ -36,6 +44,8 @@ class CommandHandlers:
         self.workflow_definitions = WorkflowDefinitions(store)
         self.job_specifications = JobSpecifications(store, self.workflow_definitions)
         self._job_ends = JobEnds(self._end_generations)
+        # Requests of one visitor wait for each other in this process; across replicas, versions detect conflicts.
+        self._allowances = WeakValueDictionary[UUID, asyncio.Lock]()
 
     async def register_workflow(
         self, name: str, definition: dict[str, Any], context: Context
@@ -103,6 +113,38 @@ class CommandHandlers:
             JOB, job_id, lambda state: job.decide(command, state), context, new=is_first, large=is_large
         )
 
+    async def command_preview(
+        self, job_id: UUID, command: job.RequestJob | job.Resume, limit: PreviewLimit, context: Context
+    ) -> Sequence[Event]:
+        """Records a visitor's command, and what it takes of the visitor's allowance, in one append.
+
+        Returns the job's events; none if they had been recorded before. Raises what the job decides,
+        PREVIEW_LIMIT_REACHED, and CONFLICT under contention.
+        """
+        async with self._allowances.setdefault(limit.stream_id, asyncio.Lock()):
+            for _ in range(MAX_ATTEMPTS):
+                generation = self.store.epochs.generation
+                current = await self.store.load(JOB, job_id)
+                events = job.decide(command, current.state)
+                if not events:
+                    return ()
+                reserve = preview_allowance.reservation(events[0], current.state.completed, limit)
+                allowance = await self.store.load(ALLOWANCE, limit.stream_id)
+                reserved = preview_allowance.decide(reserve, allowance.state)
+                appends = [
+                    StreamAppend(job_id, current.version, events),
+                    StreamAppend(limit.stream_id, allowance.version, reserved),
+                ]
+                with contextlib.suppress(VersionConflict):
+                    appended = await self.store.append(appends, context, generation=generation)
+                    return () if appended.replayed else events
+        raise Problem("CONFLICT", "Concurrent requests prevented this one: try again")
+
+    async def settle_preview(self, command: preview_allowance.Settle, context: Context) -> None:
+        """Idempotent."""
+        stream = allowance_id(command.collection_id, command.visitor_id)
+        await self.store.handle(ALLOWANCE, stream, lambda state: preview_allowance.decide(command, state), context)
+
     async def start_generation(self, command: generation.Start, context: Context) -> Handled[Generation]:
         return await self.store.handle(
             GENERATION, command.gid, lambda state: generation.decide(command, state), context, new=not command.round
@@ -130,7 +172,7 @@ class CommandHandlers:
                 job_id=requested.job_id,
                 user_id=requested.user_id,
                 round=round_,
-                data=requested.data,
+                data=_shown_data(specification),
                 chosen=requested.variables,
                 step_costs={} if is_priced else planned_costs(specification, place),
             )
@@ -160,7 +202,7 @@ class CommandHandlers:
             outputs=outputs,
             error=error,
             now=self.clock(),
-            data=specification.requested.data,
+            data=_shown_data(specification),
             chosen=specification.requested.variables,
         )
 
@@ -225,3 +267,9 @@ class CommandHandlers:
             traceparent=context.traceparent,
         )
         await self.command_job(job_id, EndGenerations(ends), context)
+
+
+def _shown_data(specification: JobSpecification) -> dict[str, Any]:
+    """What the job's user may see of what the artworks were made from; it is kept with the files."""
+    requested = specification.requested
+    return requested.data if requested.shares_instructions else {}

@@ -5,16 +5,19 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from services.generation.deciders import GENERATION, JOB, SOURCE
+from services.generation.deciders import ALLOWANCE, GENERATION, JOB, SOURCE
+from services.generation.domain import preview_allowance
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
 from services.generation.domain.job import Job, Resume, Stop
 from services.generation.domain.job.request import collection_of
-from services.generation.domain.job.resume import check_resumable
+from services.generation.domain.job.resume import check_resumable, resume
 from services.generation.domain.job.state import OPEN
+from services.generation.domain.preview_access import preview_terms, refuse_other_payer
+from services.generation.domain.preview_allowance import PreviewLimit
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import planned_costs
-from services.generation.queries.collection_source import archived_problem
+from services.generation.queries.collection_source import CollectionSources, archived_problem
 from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import ResumedGenerations
 from shared.contracts.generation_input import MAX_DETAILS
@@ -32,8 +35,11 @@ BATCH = 200
 class JobControl:
     """`cancel_wait`, `verdict_wait`: seconds that a request waits for its outcome, as in the settings."""
 
-    def __init__(self, handlers: CommandHandlers, *, cancel_wait: float, verdict_wait: float) -> None:
-        self._handlers, self._cancel_wait, self._verdict_wait = handlers, cancel_wait, verdict_wait
+    def __init__(
+        self, handlers: CommandHandlers, sources: CollectionSources, *, cancel_wait: float, verdict_wait: float
+    ) -> None:
+        self._handlers, self._sources = handlers, sources
+        self._cancel_wait, self._verdict_wait = cancel_wait, verdict_wait
 
     async def own_job(self, job_id: UUID, user_id: UUID | None) -> Job:
         """The job, if it belongs to the user. `user_id` None: any user's, for operators. Raises NOT_FOUND."""
@@ -59,13 +65,17 @@ class JobControl:
         What runs again is held from the credits of the job's owner, also if an operator resumes it; the event's actor
         is the user who resumed it.
         `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
-        Idempotent by the context's command id. Raises NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the
-        collection is archived, and INSUFFICIENT_CREDITS if credits declined the hold.
+        A visitor's job takes what runs again of the visitor's allowance. Idempotent by the context's command id. Raises
+        NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the collection is archived, PREVIEW_DISABLED,
+        PREVIEW_LIMIT_REACHED, and INSUFFICIENT_CREDITS if credits declined the hold.
         """
         job = await self.own_job(job_id, user_id)
         if not (context.repeatable and await is_recorded(self._handlers.store.pool, job_id, context)):
-            command = await self._planned(job_id, job, resumed_from, gids)
-            await self._handlers.command_job(job_id, command, context)
+            command, limit = await self._planned(job_id, job, resumed_from, gids)
+            if limit is None:
+                await self._handlers.command_job(job_id, command, context)
+            else:
+                await self._handlers.command_preview(job_id, command, limit, context)
         job = await self._until(job_id, self._verdict_wait, lambda job: job.status != "pending")
         if job.declined:
             raise Problem("INSUFFICIENT_CREDITS", job.error)
@@ -76,12 +86,21 @@ class JobControl:
     ) -> tuple[Job, Resume]:
         """The job, and what a resume of it would repeat. Raises as `resume` does, except for what credits decides."""
         job = await self.own_job(job_id, user_id)
-        return job, await self._planned(job_id, job, resumed_from, gids)
+        command, limit = await self._planned(job_id, job, resumed_from, gids)
+        if limit is not None:
+            allowance = await self._handlers.store.load(ALLOWANCE, limit.stream_id)
+            [event] = resume(command, job)
+            preview_allowance.decide(preview_allowance.reservation(event, job.completed, limit), allowance.state)
+        return job, command
 
-    async def _planned(self, job_id: UUID, job: Job, resumed_from: str, gids: Sequence[UUID] | None) -> Resume:
+    async def _planned(
+        self, job_id: UUID, job: Job, resumed_from: str, gids: Sequence[UUID] | None
+    ) -> tuple[Resume, PreviewLimit | None]:
+        """The limit is that of a visitor's job."""
         check_resumable(job)
         specification = await self._handlers.job_specifications.get(job_id)
         assert specification is not None, "a job that has ended was requested"
+        limit = await self._preview_limit(job)
         await self._refuse_archived(collection_of(specification.requested))
         _check_request(specification, job, resumed_from, gids)
         chosen = list(job.unfinished) if gids is None else list(dict.fromkeys(gids))
@@ -92,7 +111,7 @@ class JobControl:
             for gid, loaded in (await self._handlers.store.load_many(GENERATION, batch)).items():
                 status, cost, keep = _resumption(specification, job.unfinished[gid], loaded.state, resumed_from)
                 alike[status, cost, keep].append(gid)
-        return Resume(
+        command = Resume(
             after_round=job.round,
             resumed_from=resumed_from,
             generations=[
@@ -100,6 +119,16 @@ class JobControl:
                 for (status, cost, keep), gids_of_kind in alike.items()
             ],
         )
+        return command, limit
+
+    async def _preview_limit(self, job: Job) -> PreviewLimit | None:
+        """None for a job of the collection's owner. Raises PREVIEW_DISABLED, also if its payer pays no longer."""
+        if job.preview_of is None or job.user_id is None:
+            return None
+        source = await self._sources.settled(job.preview_of)
+        terms = preview_terms(source)
+        refuse_other_payer(job.payer_id, source, terms)
+        return PreviewLimit(job.preview_of, job.user_id, terms.max_generations)
 
     async def _refuse_archived(self, collection_id: UUID | None) -> None:
         if collection_id is not None and (await self._handlers.store.load(SOURCE, collection_id)).state.is_archived:

@@ -10,21 +10,29 @@ from uuid import UUID, uuid5
 import msgspec
 
 from services.generation.computing import FEW_STEPS, compute, is_small
-from services.generation.deciders import JOB
+from services.generation.deciders import ALLOWANCE, JOB
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
-from services.generation.domain.job.request import disowned_problem
+from services.generation.domain.job.request import JOB_TYPE, disowned_problem
 from services.generation.domain.payload.draws import draw
-from services.generation.domain.planning.dry_run_token import plan_digest, read_token, write_token
+from services.generation.domain.planning.dry_run_token import DryRun, plan_digest, read_token, write_token
 from services.generation.domain.planning.job_plan import JobPlan, JobRequest, generation_count, plan_job
 from services.generation.domain.planning.model_checks import AvailableModels
 from services.generation.domain.planning.steps import Definitions
+from services.generation.domain.preview_access import (
+    input_of_visitor,
+    payer_of,
+    preview_terms,
+    request_of_visitor,
+    without_instructions,
+)
+from services.generation.domain.preview_allowance import PreviewLimit, limit_problem
 from services.generation.domain.workflow.template import Model
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.queries.collection_source import CollectionSources, RequiredVersion
 from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.contracts.event import Event
-from shared.contracts.generation import RequestedGeneration
+from shared.contracts.generation import PREVIEW_JOB_TYPE, PreviewTerms, RequestedGeneration
 from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, encoded_size
@@ -38,6 +46,14 @@ POLL_SECONDS = 0.02
 """Least time between two queries for events that another replica may have recorded."""
 
 
+class RequestedPreview(msgspec.Struct, frozen=True):
+    """A request by a visitor. `left`: how many further generations of the collection they may make."""
+
+    limit: PreviewLimit
+    terms: PreviewTerms
+    left: int
+
+
 class PlannedJob(msgspec.Struct, frozen=True):
     """A valid request, with what it would cost and draw. `token`: with it, the job draws what this one would."""
 
@@ -47,6 +63,7 @@ class PlannedJob(msgspec.Struct, frozen=True):
     plan: JobPlan
     token: str
     max_queue_seconds: float | None = None
+    preview: RequestedPreview | None = None
 
     def samples(self, after: int, limit: int) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
         """Generations from a place on, with their variables: MAX_SAMPLE_BYTES at most, but at least one."""
@@ -98,13 +115,32 @@ class JobRequests:
     ) -> PlannedJob:
         """Checks a request and quotes it; records nothing. `token`: that of a dry run, whose hashes are used again.
 
-        Raises Problem: as `CollectionSources.get`, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED, and
-        CONFLICT if the plan is not the one that the dry run showed.
+        Raises Problem: as `CollectionSources.get`, WORKFLOW_NOT_FOUND, MODEL_UNAVAILABLE, VALIDATION_FAILED,
+        PREVIEW_LIMIT_REACHED, and CONFLICT if the plan is not the one that the dry run showed.
         """
         dry_run = read_token(token) if token is not None else None
         source = await self._sources.get(collection_id, user_id, required)
+        if source.user_id == user_id:
+            return await self._planned(source, request, context, dry_run)
+        request = request_of_visitor(request)
+        preview = await self._preview(collection_id, user_id, request, source)
+        try:
+            return await self._planned(source, request, context, dry_run, preview)
+        except Problem as problem:
+            raise problem if preview.terms.is_remixable else without_instructions(problem) from None
+
+    async def _planned(
+        self,
+        source: CollectionSource,
+        request: JobRequest,
+        context: Context,
+        dry_run: DryRun | None,
+        preview: RequestedPreview | None = None,
+    ) -> PlannedJob:
         is_short = is_small(source.data)
         generation_input, count = await compute(partial(_read, source.data, request), at_once=is_short)
+        if preview is not None:
+            generation_input = input_of_visitor(generation_input)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
         newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
         definitions = {name: definition for name, definition in newest.items() if definition is not None}
@@ -122,7 +158,19 @@ class JobRequests:
 
         is_short = is_short and count * len(generation_input.steps) <= FEW_STEPS
         job_plan, new_token = await compute(plan, at_once=is_short)
-        return PlannedJob(source, generation_input, definitions, job_plan, new_token, request.max_queue_seconds)
+        queue_seconds = request.max_queue_seconds
+        return PlannedJob(source, generation_input, definitions, job_plan, new_token, queue_seconds, preview)
+
+    async def _preview(
+        self, collection_id: UUID, visitor_id: UUID, request: JobRequest, source: CollectionSource
+    ) -> RequestedPreview:
+        """Raises PREVIEW_LIMIT_REACHED, before anything is planned. The allowance decides again on the request."""
+        terms = preview_terms(source)
+        limit = PreviewLimit(collection_id, visitor_id, terms.max_generations)
+        left = (await self._handlers.store.load(ALLOWANCE, limit.stream_id)).state.left(limit.most)
+        if (request.generations or 0) > left or not left:
+            raise limit_problem(limit.most, left)
+        return RequestedPreview(limit, terms, left)
 
     async def request(
         self,
@@ -135,13 +183,15 @@ class JobRequests:
     ) -> tuple[UUID, Job]:
         """Requests a job, and waits for the decision of credits: the job's id and its state then.
 
-        Idempotent by the context's command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS if credits declined
-        the job, and CONFLICT if it was lost in a restore.
+        A visitor's job is recorded together with what it takes of the visitor's allowance. Idempotent by the context's
+        command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS if credits declined the job, and CONFLICT if it
+        was lost in a restore.
         """
         job_id = job_id_of(context)
         if not await self._is_repeated(job_id, context):
             planned = await self.plan(collection_id, user_id, request, context, token, required)
-            events, recorded_as = await self._record(_command(job_id, collection_id, planned), context)
+            command = _command(job_id, collection_id, planned)
+            events, recorded_as = await self._record(command, context, planned.preview)
             self._handlers.job_specifications.remember(
                 events, recorded_as, planned.generation_input, planned.definitions
             )
@@ -156,11 +206,15 @@ class JobRequests:
     async def _is_repeated(self, job_id: UUID, context: Context) -> bool:
         return context.repeatable and bool((await self._handlers.store.load(JOB, job_id)).version)
 
-    async def _record(self, command: RequestJob, context: Context) -> tuple[Sequence[Event], Context]:
+    async def _record(
+        self, command: RequestJob, context: Context, preview: RequestedPreview | None = None
+    ) -> tuple[Sequence[Event], Context]:
         """The events, none if the request had been recorded before, and the context that they were recorded with."""
         # The job's id is derived from the command's, so its state shows whether the command was carried out.
         context = msgspec.structs.replace(context, repeatable=False)
-        return (await self._handlers.command_job(command.job_id, command, context)).events, context
+        if preview is None:
+            return (await self._handlers.command_job(command.job_id, command, context)).events, context
+        return await self._handlers.command_preview(command.job_id, command, preview.limit, context), context
 
     async def _authorized(self, job_id: UUID) -> Job:
         job = await self._decided(job_id)
@@ -209,12 +263,12 @@ def default_hashes(seed: UUID, count: int) -> Sequence[str]:
 
 
 def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJob:
-    source, plan = planned.source, planned.plan
+    source, plan, preview = planned.source, planned.plan, planned.preview
     assert source.user_id is not None, "an adopted collection has an owner"
     assert source.project_id is not None, "an adopted collection has a project"
     return RequestJob(
         job_id=job_id,
-        user_id=source.user_id,
+        user_id=source.user_id if preview is None else preview.limit.visitor_id,
         collection_id=collection_id,
         project_id=source.project_id,
         title=source.title,
@@ -225,5 +279,8 @@ def _command(job_id: UUID, collection_id: UUID, planned: PlannedJob) -> RequestJ
         quoted=plan.quoted,
         breakdown=plan.breakdown,
         encryption_enabled=source.encryption_enabled,
+        job_type=JOB_TYPE if preview is None else PREVIEW_JOB_TYPE,
         max_queue_seconds=planned.max_queue_seconds,
+        payer_id=None if preview is None else payer_of(source, preview.terms),
+        shares_instructions=preview is None or preview.terms.is_remixable,
     )

@@ -84,16 +84,22 @@ def runs_of(specification: JobSpecification, job: Job) -> Sequence[Run] | None:
 
 
 def open_job(job_id: UUID, round_: Round, jobs: Iterable[OpenJob]) -> OpenJob:
-    """An authorized job behind the jobs that its user has already. Its priority: the highest of its workflows."""
+    """An authorized job behind the jobs that its payer has already. Its priority: the highest of its workflows.
+
+    A visitor's preview starts after the payer's other jobs, and takes of the payer's share: an owner who pays for many
+    visitors takes nothing of other users for it.
+    """
     specification = round_.specification
-    user_id = specification.requested.user_id
+    requested = specification.requested
+    user_id = requested.payer_id or requested.user_id
+    priorities = [0] if requested.is_preview else [workflow.priority for workflow in specification.definitions.values()]
     return OpenJob(
         job_id,
         user_id,
-        specification.requested.count,
+        requested.count,
         started=round_.before,
         ended=round_.before,
-        priority=max((definition.priority for definition in specification.definitions.values()), default=0),
+        priority=max(priorities, default=0),
         served=max((job.served for job in jobs if job.user_id == user_id), default=0),
     )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from services.generation.deciders import SOURCE
 from services.generation.domain.collection_source import CollectionSource
+from services.generation.domain.preview_access import preview_terms
 from services.generation.tables.collection_versions import CollectionVersions
 from shared.contracts.problem import Detail, Problem, not_found
 from shared.eventstore import EventStore
@@ -39,18 +40,20 @@ class CollectionSources:
     async def get(
         self, collection_id: UUID, user_id: UUID, required: RequiredVersion | None = None
     ) -> CollectionSource:
-        """The user's collection. With a required version, title, instructions and owner are as in that version.
+        """The collection, if it is the user's or open to visitors.
 
-        Raises CONFLICT if it is archived, VERSION_CONFLICT if it was changed after that version, or has no such version
-        yet, NOT_FOUND, and UNAVAILABLE while events of collections that are published have not been consumed.
+        With a required version, what a job is made of (title, instructions, encryption and owner) is as in that
+        version. Raises CONFLICT if it is archived, VERSION_CONFLICT if it was changed after that version, or has no
+        such version yet, NOT_FOUND, PREVIEW_DISABLED, and UNAVAILABLE while events of collections that are published
+        have not been consumed.
         """
-        source = await self._owned(collection_id, user_id)
+        source = await self._accessible(collection_id, user_id)
         if required is not None and required.version > source.source.version:
             # Either a later event has changed something else, or it has not arrived yet.
             await self._wait_for_version(collection_id, required)
-            source = await self._owned(collection_id, user_id)
-        if required is not None and required.version < source.source.version:
-            message = f"is {required.version}, and the collection was changed in version {source.source.version}"
+            source = await self._accessible(collection_id, user_id)
+        if required is not None and required.version < source.content_version:
+            message = f"is {required.version}, and the collection was changed in version {source.content_version}"
             raise _version_conflict(required, message)
         if source.is_archived:
             raise archived_problem()
@@ -74,7 +77,29 @@ class CollectionSources:
             message = f"is {required.version}, and the newest version that is known here is {newest}"
             raise _version_conflict(required, message)
 
-    async def _owned(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
+    async def settled(self, collection_id: UUID) -> CollectionSource:
+        """The collection after all that collections have published by now, such as who pays for previews.
+
+        Raises UNAVAILABLE while that has not been consumed, and NOT_FOUND.
+        """
+        if await self._history.first_behind({COLLECTIONS}, self._wait) == COLLECTIONS:
+            raise not_yet_handled(COLLECTIONS)
+        source = await self._adopted(collection_id)
+        if source is None:
+            raise not_found("The collection")
+        return source
+
+    async def _accessible(self, collection_id: UUID, user_id: UUID) -> CollectionSource:
+        """Raises NOT_FOUND, PREVIEW_DISABLED and UNAVAILABLE."""
+        source = await self._known(collection_id)
+        if source.user_id == user_id:
+            return source
+        source = await self.settled(collection_id)
+        if source.user_id != user_id:
+            preview_terms(source)
+        return source
+
+    async def _known(self, collection_id: UUID) -> CollectionSource:
         """Waits for a collection that was just created, as not all clients send the position that they have seen.
 
         Raises NOT_FOUND only when all events that collections had published have been consumed, else UNAVAILABLE.
@@ -84,7 +109,7 @@ class CollectionSources:
             if await self._history.first_behind({COLLECTIONS}, self._wait):
                 raise not_yet_handled(COLLECTIONS)
             source = await self._adopted(collection_id)
-        if source is None or source.user_id != user_id:
+        if source is None:
             raise not_found("The collection")
         return source
 

@@ -9,6 +9,7 @@ from services.generation.routes.job_events import follow_job
 from services.generation.routes.job_requests import generate
 from services.generation.routes.jobs import list_generations, list_jobs, read_history, read_job
 from services.generation.routes.models import change_model, describe_model, list_models, read_models
+from services.generation.routes.previews import list_visitors
 from services.generation.routes.workers import list_workers
 from services.generation.routes.workflows import (
     change_workflow,
@@ -28,6 +29,7 @@ ROUTES: list[ControllerRouterHandler] = [
         "/",
         route_handlers=[
             generate,
+            list_visitors,
             list_jobs,
             read_job,
             list_generations,

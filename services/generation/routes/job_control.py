@@ -17,6 +17,7 @@ from services.generation.views.job import events_url
 from shared.contracts.amounts import to_credits
 from shared.http import CommandContext, Envelope, FromPath, JSONBody, User
 from shared.http.amounts import Credits, ExactResponse
+from shared.http.positions import following
 from shared.http.problems import ProblemBody
 from shared.runtime import Runtime
 
@@ -89,10 +90,14 @@ async def cancel_job(
     "/jobs/{job_id:uuid}/resume",
     status_code=202,
     summary="Resume a job",
+    opt=following("collections"),
     response_class=ExactResponse,
     responses={
         200: ResponseSpec(Envelope[ResumedJob], description="A dry run", generate_examples=False),
-        402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
+        402: ResponseSpec(ProblemBody, description="Its payer has too few credits", generate_examples=False),
+        403: ResponseSpec(
+            ProblemBody, description="Visitors may not do it now, or not so often", generate_examples=False
+        ),
         409: ResponseSpec(ProblemBody, description="There is nothing to resume", generate_examples=False),
     },
 )

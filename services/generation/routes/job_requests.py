@@ -15,6 +15,7 @@ from services.generation.queries.collection_source import RequiredVersion
 from services.generation.settings import GenerationSettings
 from services.generation.views.job import events_url
 from shared.contracts.amounts import to_credits
+from shared.contracts.collections import Payer
 from shared.contracts.generation_input import Step
 from shared.contracts.problem import Detail, invalid
 from shared.contracts.references import walk
@@ -93,10 +94,19 @@ class StepCostView(msgspec.Struct, frozen=True):
     details: Any
 
 
+class PreviewQuote(msgspec.Struct, frozen=True):
+    """What a visitor of another user's collection may do. `left`: further generations, of at most `max_generations`."""
+
+    max_generations: int
+    left: int
+    paid_by: Payer
+
+
 class Quote(msgspec.Struct, frozen=True):
     """What a job of `total` generations would cost, step by step, with the variables of the first ones.
 
-    To see those of others, ask with `cursor`: `next_cursor`, and with `dry_run_token`.
+    To see those of others, ask with `cursor`: `next_cursor`, and with `dry_run_token`. `preview` is null for the
+    collection's owner; `plan` and `breakdown` are empty for visitors who may not remix it.
     """
 
     quoted: Credits
@@ -106,6 +116,7 @@ class Quote(msgspec.Struct, frozen=True):
     breakdown: list[StepCostView]
     dry_run_token: str
     next_cursor: str | None
+    preview: PreviewQuote | None
     dry_run: bool = True
 
 
@@ -116,7 +127,12 @@ class Quote(msgspec.Struct, frozen=True):
     opt=following("collections") | ANOTHER_RESOURCE,
     responses={
         200: ResponseSpec(Envelope[Quote], description="What it would be (`dry_run`)", generate_examples=False),
-        402: ResponseSpec(ProblemBody, description="You have too few credits", generate_examples=False),
+        402: ResponseSpec(ProblemBody, description="Its payer has too few credits", generate_examples=False),
+        403: ResponseSpec(
+            ProblemBody,
+            description="It is not open to visitors, or not to so many generations",
+            generate_examples=False,
+        ),
     },
 )
 async def generate(
@@ -129,6 +145,9 @@ async def generate(
     runtime: NamedDependency[Runtime],
 ) -> Response[Envelope[AcceptedJob]]:
     """Starts a job of N generations, or with `dry_run` answers what it would cost and draw.
+
+    Of another user's collection whose preview is enabled, you may make up to `max_generations`, one by default, at the
+    cost of whom its `paid_by` names: those that failed or were cancelled don't count.
 
     402 if you have too few credits, 409 if the collection is archived, or has changed since `collection_version` (412
     for `If-Match`). With the same `Idempotency-Key`, the same job is answered again.
@@ -166,7 +185,8 @@ def required_version(stated: int | None, precondition: Precondition) -> Required
 
 
 def _quote(planned: PlannedJob, after: int, limit: int) -> Quote:
-    plan = planned.plan
+    plan, preview = planned.plan, planned.preview
+    is_shown = preview is None or preview.terms.is_remixable
     samples = [
         DrawnGeneration(generation.hash, variables, to_credits(generation.cost))
         for generation, variables in planned.samples(after, limit)
@@ -176,13 +196,15 @@ def _quote(planned: PlannedJob, after: int, limit: int) -> Quote:
         quoted=to_credits(plan.quoted),
         generations=samples,
         total=len(plan.generations),
-        plan=[_step_view(step, planned) for step in planned.generation_input.steps],
+        plan=[_step_view(step, planned) for step in planned.generation_input.steps if is_shown],
         breakdown=[
             StepCostView(quote.step, quote.generations, to_credits(quote.cost), quote.details)
             for quote in plan.breakdown
+            if is_shown
         ],
         dry_run_token=planned.token,
         next_cursor=encode_cursor(following_place) if following_place < len(plan.generations) else None,
+        preview=None if preview is None else PreviewQuote(preview.limit.most, preview.left, preview.terms.paid_by),
     )
 
 

@@ -1,11 +1,14 @@
 """Events of a collection: its content, how it is sold, and who owns it."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
 
 from shared.contracts.event import Event
+
+Payer = Literal["visitor", "owner"]
+"""Whose credits a visitor's generations take."""
 
 
 class CollectionEvent(Event, frozen=True):
@@ -172,12 +175,13 @@ class ReceiversSet(CollectionEvent, frozen=True, tag="receivers_set.v1"):
 
 
 class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1"):
-    """Whether others may generate previews, how many each, and whether they may remix the collection."""
+    """Whether others may generate previews, how many each, at whose cost, and whether they may remix the collection."""
 
     collection_id: UUID
     enabled: bool
     max_generations: int
     is_remixable: bool
+    paid_by: Payer = "visitor"
 
 
 class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_scheduled.v1"):

@@ -20,6 +20,8 @@ class SeriesBegun(SeriesEvent, frozen=True, tag="series_begun.v1"):
     collection_id: UUID
     user_id: UUID
     gids: list[UUID]
+    is_preview: bool = False
+    """A visitor's: it never finishes, so none of its artworks becomes a token."""
 
 
 class SeriesFinished(SeriesEvent, frozen=True, tag="series_finished.v1"):

@@ -4,7 +4,7 @@ Amounts are integers of 10^-6 credit. `gid` is a generation, `sid` one step of i
 """
 
 from shared.contracts.event import Event
-from shared.contracts.generation.collection_source import CollectionAdopted, CollectionSourceEvent
+from shared.contracts.generation.collection_source import CollectionAdopted, CollectionSourceEvent, PreviewTerms
 from shared.contracts.generation.generation import (
     GenerationCancelled,
     GenerationCompleted,
@@ -24,6 +24,7 @@ from shared.contracts.generation.generation import (
     StoppedStep,
 )
 from shared.contracts.generation.job import (
+    PREVIEW_JOB_TYPE,
     JobAuthorized,
     JobCancelled,
     JobCompleted,
@@ -49,6 +50,12 @@ from shared.contracts.generation.job import (
     hold_id,
 )
 from shared.contracts.generation.model import ModelDescribed, ModelEvent
+from shared.contracts.generation.preview import (
+    PreviewAllowanceEvent,
+    PreviewReserved,
+    PreviewSettled,
+    allowance_id,
+)
 from shared.contracts.generation.secret import SecretDeleted, SecretEvent, SecretSet
 from shared.contracts.generation.workflow import (
     WorkflowDeprecated,
@@ -85,6 +92,8 @@ EVENTS: tuple[type[Event], ...] = (
     JobResumeRejected,
     JobPaused,
     JobUnpaused,
+    PreviewReserved,
+    PreviewSettled,
     GenerationStarted,
     GenerationResumed,
     StepScheduled,
@@ -101,6 +110,7 @@ UPCASTERS: dict[str, Upcaster] = {}
 
 __all__ = [
     "EVENTS",
+    "PREVIEW_JOB_TYPE",
     "UPCASTERS",
     "CollectionAdopted",
     "CollectionSourceEvent",
@@ -133,6 +143,10 @@ __all__ = [
     "ModelEvent",
     "Output",
     "PlannedStep",
+    "PreviewAllowanceEvent",
+    "PreviewReserved",
+    "PreviewSettled",
+    "PreviewTerms",
     "RequestedGeneration",
     "ResumedGenerations",
     "SecretDeleted",
@@ -151,6 +165,7 @@ __all__ = [
     "WorkflowPaused",
     "WorkflowRegistered",
     "WorkflowUnpaused",
+    "allowance_id",
     "generation_id",
     "hold_id",
 ]

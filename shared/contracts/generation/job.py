@@ -1,7 +1,7 @@
 """Events of a job: N generations of a collection, requested and paid together. Amounts: integers of 10^-6 credit.
 
 A job has rounds: round 0 is its request, each resume is one more. Each round has a hold of its own, and its events say
-what was captured of that hold.
+what was captured of that hold. The hold is of the credits of `payer_id`; None: of the job's user, `user_id`.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,9 @@ from uuid import UUID, uuid5
 import msgspec
 
 from shared.contracts.event import Event
+
+PREVIEW_JOB_TYPE = "collection_preview"
+"""Of a job that a visitor requested of another user's collection: its artworks never become tokens."""
 
 
 class JobEvent(Event, frozen=True):
@@ -60,6 +63,14 @@ class JobRequested(JobEvent, frozen=True, tag="job_requested.v1"):
     """Which steps make up `quoted`; empty in events of early releases."""
     max_queue_seconds: float | None = None
     """How long the job may wait for its credits, its start or a worker, if the request states it."""
+    payer_id: UUID | None = None
+    shares_instructions: bool = True
+    """Whether its user may see `data`; False for a visitor's preview of a collection that others may not remix."""
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether a visitor of the collection requested it."""
+        return self.job_type == PREVIEW_JOB_TYPE
 
     @property
     def count(self) -> int:
@@ -107,6 +118,7 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
     reason: str
     user_id: UUID | None = None
     """The owner of the hold that is released; None in events recorded before this field existed."""
+    payer_id: UUID | None = None
 
 
 class JobDisowned(JobEvent, frozen=True, tag="job_disowned.v1"):
@@ -149,6 +161,7 @@ class JobCompleted(JobEvent, frozen=True, tag="job_completed.v1"):
     user_id: UUID
     captured: int
     round: int = 0
+    payer_id: UUID | None = None
 
 
 class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.v1"):
@@ -159,6 +172,7 @@ class JobPartiallyCompleted(JobEvent, frozen=True, tag="job_partially_completed.
     captured: int
     failed: int
     round: int = 0
+    payer_id: UUID | None = None
 
 
 class JobFailed(JobEvent, frozen=True, tag="job_failed.v1"):
@@ -168,6 +182,7 @@ class JobFailed(JobEvent, frozen=True, tag="job_failed.v1"):
     user_id: UUID
     error: str
     round: int = 0
+    payer_id: UUID | None = None
 
 
 class JobStopRequested(JobEvent, frozen=True, tag="job_stop_requested.v1"):
@@ -193,6 +208,7 @@ class JobCancelled(JobEvent, frozen=True, tag="job_cancelled.v1"):
     captured: int
     released: int
     round: int = 0
+    payer_id: UUID | None = None
 
 
 class JobExpired(JobEvent, frozen=True, tag="job_expired.v1"):
@@ -206,6 +222,7 @@ class JobExpired(JobEvent, frozen=True, tag="job_expired.v1"):
     captured: int
     released: int
     round: int = 0
+    payer_id: UUID | None = None
 
 
 class ResumedGenerations(msgspec.Struct, frozen=True):
@@ -234,6 +251,7 @@ class JobResumed(JobEvent, frozen=True, tag="job_resumed.v1"):
     """`last_completed`, `start`, or a component's id."""
     generations: list[ResumedGenerations]
     quoted: int
+    payer_id: UUID | None = None
 
     def gids(self) -> list[UUID]:
         """Those of all of these generations."""
@@ -251,6 +269,7 @@ class JobResumeRejected(JobEvent, frozen=True, tag="job_resume_rejected.v1"):
     status: str
     generations: list[ResumedGenerations]
     quoted: int
+    payer_id: UUID | None = None
 
     def gids(self) -> list[UUID]:
         """Those of all of these generations."""

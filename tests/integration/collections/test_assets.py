@@ -21,10 +21,10 @@ async def storage(databases: Callable[..., str], nats_url: str) -> AsyncIterator
         yield started
 
 
-def stored(collection, asset_id: int) -> AssetStored:
+def stored(collection, asset_id: int, user: UUID = ALICE) -> AssetStored:
     return AssetStored(
         asset_id=asset_id,
-        user_id=ALICE,
+        user_id=user,
         name=f"{asset_id}.png",
         path=f"generations/{asset_id}.png",
         mime_type="image/png",
@@ -116,3 +116,14 @@ async def test_a_creation_from_another_users_or_an_undescribed_asset_is_refused(
     for wrong in ("x", "0", str(2**63)):
         assert (await api.post(f"{path}={wrong}")).code == (400, "VALIDATION_FAILED")
     assert await api.store.head() == head
+
+
+async def test_a_preview_of_a_collection_that_is_not_remixable_is_no_way_to_remix_it(api: Api, storage: Publisher):
+    """Its file has no input; the collection's owner sees the file, in the list of what the component has made."""
+    collection = await api.create({"data": two_steps()})
+    described = AssetDescribed(71, {}, {"status": "completed"})
+    await storage.publish(UUID(int=71), stored(collection, 71, BOB), described)
+    await listed(api, collection, lambda found: [asset["gen_in_data"] for asset in found] == [{}])
+    refused = await api.post("/projects/collections?asset_id=71", user=BOB)
+    assert refused.refusal == (400, "VALIDATION_FAILED", ["?asset_id"])
+    assert (await api.post(f"/collections/{collection['id']}/remix", user=BOB)).code == (404, "NOT_FOUND")

@@ -15,7 +15,12 @@ async def test_a_collection_is_created_from_data(api: Api):
     collection = made.data
     assert (collection["title"], collection["price"], collection["status"]) == ("Birds", "0.05", "draft")
     assert (collection["user_id"], collection["version"], collection["is_current"]) == (str(ALICE), 2, False)
-    assert collection["preview"] == {"enabled": False, "max_generations": 3, "is_remixable": False}
+    assert collection["preview"] == {
+        "enabled": False,
+        "max_generations": 3,
+        "is_remixable": False,
+        "paid_by": "visitor",
+    }
     first, second = collection["data"]["steps"]
     assert (first["fromId"], second["fromId"]) == (1, 2)
     assert 2**32 < first["id"] < 2**53

@@ -9,6 +9,7 @@ import pytest_asyncio
 from services.collections.app import SERVICE
 from shared.contracts import generation
 from shared.contracts.generation import (
+    PREVIEW_JOB_TYPE,
     GenerationCompleted,
     GenerationStarted,
     JobCompleted,
@@ -50,6 +51,7 @@ async def run_job(
     job_id: UUID | None = None,
     *,
     ended: bool = True,
+    job_type: str = "collection_generation",
 ) -> UUID:
     """A job whose n-th artwork shows the n-th mood and is file `first_asset` + n; None stands for one that failed.
 
@@ -62,7 +64,7 @@ async def run_job(
         JobRequested(
             job_id=job_id,
             name="Collection Generation",
-            job_type="collection_generation",
+            job_type=job_type,
             user_id=ALICE,
             collection_id=collection_id,
             project_id=UUID(collection["project_id"]),
@@ -108,6 +110,23 @@ async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUI
         return answer if wanted(answer) else None
 
     return await eventually(look, f"{path} to be answered as wanted")
+
+
+async def test_a_visitors_preview_never_becomes_a_token(api: Api, engine: Publisher):
+    """Neither by itself, although it ends last, nor by choice: the owner's job is the only one that can be sold."""
+    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE, "editions": 2})
+    path = f"/collections/{made['id']}"
+    preview_id = await run_job(engine, made, ["pop", "pop"], 80, job_type=PREVIEW_JOB_TYPE)
+    owners_id = await run_job(engine, made, ["noir", "noir"], 90)
+    await run_job(engine, made, ["pop"], 100, job_type=PREVIEW_JOB_TYPE, ended=False)
+    await until(api, f"{path}/tokens/2/metadata", lambda answer: answer.status == 200)
+    chosen = {"job_id": str(preview_id)}
+    refused = await api.put(f"{path}/series", chosen)
+    assert (refused.code, set(refused.pointers)) == ((400, "VALIDATION_FAILED"), {"/job_id"})
+    assert (await api.post(f"{path}/packages", chosen)).code == (404, "NOT_FOUND")
+    assert (await api.post(f"{path}/publish", {})).data["series"]["job_id"] == str(owners_id)
+    assert [event.type for event in await api.store.read_stream(preview_id)] == ["series_begun.v1"]
+    assert not [event for event in await api.store.read_all(0) if b"80.png" in event.data], "no artwork of a preview"
 
 
 async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api, engine: Publisher):

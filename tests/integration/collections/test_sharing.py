@@ -4,7 +4,7 @@ from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import Api, two_steps
 
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-OPEN = {"enabled": True, "max_generations": 5, "is_remixable": True}
+OPEN = {"enabled": True, "max_generations": 5, "is_remixable": True, "paid_by": "owner"}
 
 
 async def opened(api: Api, **preview):
@@ -23,6 +23,7 @@ async def test_the_feed_has_collections_with_an_open_preview(api: Api):
     assert item["project"] == {"name": "Default", "user_id": str(ALICE)}
     assert item["variables"] == [{"name": "style", "type": "pick", "description": None, "options": ["Noir"]}]
     assert "data" not in item
+    assert (item["max_generations"], item["paid_by"]) == (5, "owner")
     assert (await api.get(f"/collections/{made['id']}/public", None)).data["data"] is None
 
 
@@ -36,7 +37,11 @@ async def test_a_collection_with_a_closed_preview_is_not_in_the_feed(api: Api):
 async def test_an_invalid_preview_is_refused(api: Api):
     made = await api.create()
     path = f"/collections/{made['id']}/preview"
-    for body, pointer in (({"max_generations": 0}, "/max_generations"), ({"enabled": "yes"}, "/enabled")):
+    for body, pointer in (
+        ({"max_generations": 0}, "/max_generations"),
+        ({"enabled": "yes"}, "/enabled"),
+        ({"paid_by": "nobody"}, "/paid_by"),
+    ):
         assert (await api.put(path, body)).pointers == [pointer]
     assert (await api.put(path, {"enabled": True}, BOB)).code == (404, "NOT_FOUND")
 

@@ -6,6 +6,7 @@ import pytest_asyncio
 
 from shared.contracts.collections import EVENTS
 from tests.integration.generation.working import Worker, worker
+from tests.support.apps.client import BOB
 from tests.support.apps.credits import Api as CreditsApi
 from tests.support.apps.credits import credits_service
 from tests.support.apps.generation import Api, generation_service
@@ -45,3 +46,10 @@ async def credits_(databases: Callable[..., str], nats_url: str, tmp_path: Path)
 async def worker_(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Worker]:
     async with worker(nats_url, databases()) as played:
         yield played
+
+
+@pytest_asyncio.fixture
+async def rich(credits_: CreditsApi) -> CreditsApi:
+    """ALICE, who owns the collections, and BOB, a visitor, have 10 credits each."""
+    await credits_.give("10", BOB)
+    return credits_

@@ -7,7 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.collections import EVENTS_OF_CREATION, CollectionPriced, CollectionRetitled, InstructionsRevised
+from shared.contracts.collections import (
+    EVENTS_OF_CREATION,
+    CollectionPriced,
+    CollectionRetitled,
+    InstructionsRevised,
+    PreviewConfigured,
+)
 from tests.support.apps.client import BOB, Answer
 from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
 from tests.support.patience import eventually
@@ -68,11 +74,13 @@ async def test_a_request_waits_for_the_position_that_it_states(api: Api, collect
 
 
 async def test_other_changes_do_not_count(api: Api, collections: Publisher, credits_: Any) -> None:
-    """A price is not part of a job: the versions before and after it are the same to it."""
+    """A price, or who may generate it, is not part of a job: the versions before and after are the same to it."""
     collection = await created(collections, FOXES)
     await collections.publish(collection, CollectionPriced(collection, "1.5"))
-    await settled(api, collection, CREATED + 1)
-    for version in range(1, CREATED + 2):
+    preview = PreviewConfigured(collection, enabled=True, max_generations=3, is_remixable=False)
+    await collections.publish(collection, preview)
+    await settled(api, collection, CREATED + 2)
+    for version in range(1, CREATED + 3):
         assert await quoted(api, await generate(api, collection, if_match=f'"{version}"')) == TWO_STEPS
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from services.collections.domain.collection import state as collection
@@ -197,6 +198,17 @@ def test_configuring_a_preview_changes_only_the_fields_in_the_command():
     given(collection, *created(), configured).when(command).then_nothing_happens()
     given(collection, *created(), configured).when(ConfigurePreview(user_id=ALICE, is_remixable=True)).then(
         events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=True)
+    )
+
+
+def test_visitors_pay_for_previews_unless_the_owner_says_otherwise():
+    """The choice stays when something else of the preview is changed."""
+    configured = events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False)
+    assert configured.paid_by == "visitor"
+    paid = msgspec.structs.replace(configured, paid_by="owner")
+    given(collection, *created(), configured).when(ConfigurePreview(user_id=ALICE, paid_by="owner")).then(paid)
+    given(collection, *created(), paid).when(ConfigurePreview(user_id=ALICE, max_generations=5)).then(
+        msgspec.structs.replace(paid, max_generations=5)
     )
 
 

@@ -38,6 +38,10 @@ RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "
             f"published it with 2 artworks of job {SERIES.job_id} as of noon",
         ),
         (events.CollectionPublished(COLLECTION, OTHER_PROJECT, BOB, "noon"), "published it as of noon"),
+        (
+            events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False, paid_by="owner"),
+            "opened the preview: 3 artworks for each visitor to try at the owner's cost, but not to remix",
+        ),
         (events.PublicationCalledOff(COLLECTION, ["it is archived"]), "called the publication off: it is archived"),
         (events.CustodyTransferred(COLLECTION, BOB, OTHER_PROJECT), f"handed it over to user {BOB}"),
     ],

@@ -38,6 +38,12 @@ def test_a_series_without_artworks_numbers_no_tokens():
     given(series, BEGUN).when(FinishSeries(JOB, failed=2)).then_nothing_happens()
 
 
+def test_a_preview_never_becomes_the_collections_series():
+    begun = SeriesBegun(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)
+    given(series).when(BeginSeries(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)).then(begun)
+    given(series, begun).when(FinishSeries(JOB)).then_nothing_happens()
+
+
 def test_an_artwork_has_its_place_in_the_series():
     given(artwork).when(draw(given(series, BEGUN).state)).then(DRAWN)
     given(artwork, DRAWN).when(draw(given(series, BEGUN).state)).then_nothing_happens()

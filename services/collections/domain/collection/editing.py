@@ -55,6 +55,7 @@ class PreviewChanges(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool | UnsetType = UNSET
     max_generations: int | UnsetType = UNSET
     is_remixable: bool | UnsetType = UNSET
+    paid_by: events.Payer | UnsetType = UNSET
 
 
 class ConfigurePreview(PreviewChanges, frozen=True, kw_only=True):
@@ -125,7 +126,9 @@ def _configure_preview(command: ConfigurePreview, state: Collection, collection_
         raise invalid(fault.message, fault)
     if after == before:
         return []
-    return [events.PreviewConfigured(collection_id, after.enabled, after.max_generations, after.is_remixable)]
+    return [
+        events.PreviewConfigured(collection_id, after.enabled, after.max_generations, after.is_remixable, after.paid_by)
+    ]
 
 
 def _refuse_changes_of_what_was_sold(state: Collection, fields: Fields, data: dict[str, Any]) -> None:

@@ -21,7 +21,8 @@ def _preview(event: events.PreviewConfigured) -> str:
     if not event.enabled:
         return "closed the preview"
     remixable = "and to remix" if event.is_remixable else "but not to remix"
-    return f"opened the preview: {event.max_generations} artworks for each visitor to try, {remixable}"
+    cost = " at the owner's cost" if event.paid_by == "owner" else ""
+    return f"opened the preview: {event.max_generations} artworks for each visitor to try{cost}, {remixable}"
 
 
 def _receivers(event: events.ReceiversSet) -> str:

@@ -22,9 +22,12 @@ PREVIEW_GENERATIONS = 3
 
 
 class Preview(msgspec.Struct, frozen=True):
+    """`paid_by`: whose credits a visitor's generations take."""
+
     enabled: bool = False
     max_generations: int = PREVIEW_GENERATIONS
     is_remixable: bool = False
+    paid_by: events.Payer = "visitor"
 
 
 class Custody(msgspec.Struct, frozen=True):
@@ -81,9 +84,7 @@ def evolve(state: Collection, event: Event) -> Collection:
 def _changes(state: Collection, event: Event) -> dict[str, Any]:
     match event:
         case events.PreviewCreated() | events.PreviewConfigured():
-            changes: dict[str, Any] = {
-                "preview": Preview(event.enabled, event.max_generations, event.is_remixable),
-            }
+            changes: dict[str, Any] = {"preview": _preview(event)}
         case events.InstructionsRevised():
             all_components = state.components.including(components.step_ids(event.data))
             changes = {"data": event.data, "components": all_components}
@@ -125,6 +126,13 @@ def _publication_changes(
                 "scheduled_for": None,
                 "scheduled_series": None,
             }
+
+
+def _preview(event: events.PreviewCreated | events.PreviewConfigured) -> Preview:
+    preview = Preview(event.enabled, event.max_generations, event.is_remixable)
+    if isinstance(event, events.PreviewConfigured):
+        return msgspec.structs.replace(preview, paid_by=event.paid_by)
+    return preview
 
 
 def owned(state: Collection, user_id: UUID) -> UUID:

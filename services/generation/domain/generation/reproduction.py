@@ -7,11 +7,13 @@ from shared.contracts.generation import GenerationStarted, PlannedStep
 
 
 def reproduction(data: Mapping[str, Any], chosen: Mapping[str, Any], started: GenerationStarted) -> dict[str, Any]:
-    """The collection's data, narrowed to one generation.
+    """The collection's data, narrowed to one generation; nothing of data that the job's user may not see.
 
     Its hash is the only one. A variable that the request set can take that value only. A drawn seed is written as a
     number, because it depends on the component's id, and a collection made from this data has other ids.
     """
+    if not data:
+        return {}
     planned = {step.component_id: step for step in started.steps}
     return {
         **data,

@@ -73,9 +73,11 @@ def end(ends: Sequence[EndGeneration], state: Job) -> Sequence[Event]:
 
 
 def _outcome(state: Job, job_id: UUID, user_id: UUID) -> Event:
-    failed, round_ = len(state.unfinished), state.round
+    failed, round_, payer_id = len(state.unfinished), state.round, state.payer_id
     if not failed:
-        return JobCompleted(job_id=job_id, user_id=user_id, captured=state.captured, round=round_)
+        return JobCompleted(job_id=job_id, user_id=user_id, captured=state.captured, round=round_, payer_id=payer_id)
     if failed == state.total:
-        return JobFailed(job_id=job_id, user_id=user_id, error=state.error, round=round_)
-    return JobPartiallyCompleted(job_id=job_id, user_id=user_id, captured=state.captured, failed=failed, round=round_)
+        return JobFailed(job_id=job_id, user_id=user_id, error=state.error, round=round_, payer_id=payer_id)
+    return JobPartiallyCompleted(
+        job_id=job_id, user_id=user_id, captured=state.captured, failed=failed, round=round_, payer_id=payer_id
+    )

@@ -9,6 +9,9 @@ from services.generation.domain.job.state import Job
 from shared.contracts.event import Event
 from shared.contracts.generation import JobAuthorized, JobDisowned, JobRejected, JobResumeRejected, hold_id
 
+OTHERS_REASON = "The collection's owner, who pays for its previews, has too few credits for it"
+"""Of a decline of another user's credits."""
+
 
 class Authorize(msgspec.Struct, frozen=True):
     """`held` micro-credits of this user are held for a round of the job. `hold_id` None: for its request."""
@@ -30,10 +33,10 @@ class Reject(msgspec.Struct, frozen=True):
 def authorize(command: Authorize, state: Job) -> Sequence[Event]:
     """A pending round starts if exactly its quote is held, else it is rejected. Nothing for another round's hold.
 
-    For a hold of a job that this user doesn't have, or of a round that the job has not had (it was lost in a restore),
-    records `job_disowned`, so that credits releases the hold.
+    For a hold of a job that this user doesn't have, or does not pay, or of a round that the job has not had (it was
+    lost in a restore), records `job_disowned`, so that credits releases the hold.
     """
-    if state.user_id != command.user_id:
+    if state.account_id != command.user_id:
         return [JobDisowned(job_id=command.job_id, user_id=command.user_id, hold_id=command.hold_id)]
     if command.hold_id is not None and not state.has_had(command.hold_id):
         return [JobDisowned(job_id=command.job_id, user_id=command.user_id, hold_id=command.hold_id)]
@@ -46,9 +49,13 @@ def authorize(command: Authorize, state: Job) -> Sequence[Event]:
 
 
 def reject(command: Reject, state: Job) -> Sequence[Event]:
-    """Nothing if the job is not waiting for this hold. A job whose resume is rejected is what it was before."""
+    """Nothing if the job is not waiting for this hold. A job whose resume is rejected is what it was before.
+
+    Its user does not see how many credits another payer has.
+    """
     if not _is_awaited(command.hold_id, state) or state.job_id is None:
         return []
+    reason = command.reason if state.account_id == state.user_id else OTHERS_REASON
     if state.round:
         assert state.user_id is not None, "a resumed job has an owner"
         return [
@@ -57,13 +64,18 @@ def reject(command: Reject, state: Job) -> Sequence[Event]:
                 user_id=state.user_id,
                 round=state.round,
                 code=command.code,
-                reason=command.reason,
+                reason=reason,
                 status=state.before_resume,
                 generations=state.resumed,
                 quoted=state.quoted,
+                payer_id=state.payer_id,
             )
         ]
-    return [JobRejected(job_id=state.job_id, code=command.code, reason=command.reason, user_id=state.user_id)]
+    return [
+        JobRejected(
+            job_id=state.job_id, code=command.code, reason=reason, user_id=state.user_id, payer_id=state.payer_id
+        )
+    ]
 
 
 def _is_awaited(held: UUID | None, state: Job) -> bool:

@@ -8,14 +8,20 @@ import msgspec
 
 from services.generation.domain.job.state import Job
 from shared.contracts.event import Event
-from shared.contracts.generation import JobGenerationsListed, JobRequested, RequestedGeneration, StepQuote
+from shared.contracts.generation import (
+    PREVIEW_JOB_TYPE,
+    JobGenerationsListed,
+    JobRequested,
+    RequestedGeneration,
+    StepQuote,
+)
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_PART, encoded_size
 
 JOB_TYPE = "collection_generation"
 TEST_JOB_TYPE = "workflow_test"
 """Of one step with its workflow's test values, which is not charged."""
-NAMES = {JOB_TYPE: "Collection Generation", TEST_JOB_TYPE: "Test"}
+NAMES = {JOB_TYPE: "Collection Generation", PREVIEW_JOB_TYPE: "Collection Preview", TEST_JOB_TYPE: "Test"}
 """Of jobs, by their type."""
 MAX_INLINE = 128 * KIB
 """Bytes of generations in `job_requested` itself: about 900 of them, with hashes of 64 characters."""
@@ -27,7 +33,10 @@ def collection_of(requested: JobRequested) -> UUID | None:
 
 
 class RequestJob(msgspec.Struct, frozen=True):
-    """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits. `max_queue_seconds`: as requested."""
+    """A job as planned by `planning.job_plan.plan_job`. `quoted`: micro-credits. `max_queue_seconds`: as requested.
+
+    `payer_id`: whose credits are held; None: the user's. `shares_instructions`: whether the user may see `data`.
+    """
 
     job_id: UUID
     user_id: UUID
@@ -43,6 +52,8 @@ class RequestJob(msgspec.Struct, frozen=True):
     breakdown: list[StepQuote] = []
     job_type: str = JOB_TYPE
     max_queue_seconds: float | None = None
+    payer_id: UUID | None = None
+    shares_instructions: bool = True
 
 
 def disowned_problem() -> Problem:
@@ -76,6 +87,8 @@ def request(command: RequestJob, state: Job) -> Sequence[Event]:
         parts=len(others),
         breakdown=command.breakdown,
         max_queue_seconds=command.max_queue_seconds,
+        payer_id=command.payer_id,
+        shares_instructions=command.shares_instructions,
     )
     listed = (JobGenerationsListed(command.job_id, number, part) for number, part in enumerate(others, start=1))
     return [requested, *listed]

@@ -51,6 +51,7 @@ def resume(command: Resume, state: Job) -> Sequence[Event]:
         resumed_from=command.resumed_from,
         generations=command.generations,
         quoted=command.quoted,
+        payer_id=state.payer_id,
     )
     if (size := encoded_size(event)) > MAX_PART:
         message = f"The list of what runs again takes {size} bytes, more than {MAX_PART}: resume fewer `generations`"

@@ -91,6 +91,15 @@ class Job(msgspec.Struct, frozen=True):
     disowned: frozenset[UUID] = frozenset()
     """Holds of rounds that were lost in a restore of the database. No later round uses their ids."""
     is_paused: bool = False
+    payer_id: UUID | None = None
+    """Whose credits its holds are of; None: its user's."""
+    preview_of: UUID | None = None
+    """The collection that it is a visitor's preview of."""
+
+    @property
+    def account_id(self) -> UUID | None:
+        """The account that its holds are of."""
+        return self.payer_id or self.user_id
 
     @property
     def open(self) -> int:
@@ -141,6 +150,8 @@ def evolve(state: Job, event: Event) -> Job:  # noqa: C901, PLR0912 - a case for
                 quoted=event.quoted,
                 total=event.count,
                 places=Map(zip(event.gids(), count(), strict=False)),
+                payer_id=event.payer_id,
+                preview_of=event.collection_id if event.is_preview else None,
             )
         case JobGenerationsListed():
             pass  # all gids follow from the request

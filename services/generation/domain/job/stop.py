@@ -75,6 +75,7 @@ def _outcome(state: Job, cost: int) -> Event:
             captured=captured,
             released=released,
             round=state.round,
+            payer_id=state.payer_id,
         )
     return JobCancelled(
         job_id=state.job_id,
@@ -84,4 +85,5 @@ def _outcome(state: Job, cost: int) -> Event:
         captured=captured,
         released=released,
         round=state.round,
+        payer_id=state.payer_id,
     )
