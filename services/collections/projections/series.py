@@ -29,7 +29,8 @@ create table {table} (
   artworks bigint,
   finished_at timestamptz
 );
-create index {table}_of_collection on {table} (collection_id, finished_at, job_id) where finished_at is not null"""
+create index {table}_of_collection on {table} (collection_id, finished_at, job_id) where finished_at is not null;
+create index {table}_unfinished on {table} (collection_id, user_id) where finished_at is null"""
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
@@ -48,5 +49,5 @@ def project(row: SeriesRow | None, recorded: RecordedEvent) -> SeriesRow | None:
 
 
 SERIES = Projection(
-    name="series", version=1, row=SeriesRow, key=("job_id",), ddl=DDL, events=SERIES_EVENTS, keys=keys, project=project
+    name="series", version=2, row=SeriesRow, key=("job_id",), ddl=DDL, events=SERIES_EVENTS, keys=keys, project=project
 )

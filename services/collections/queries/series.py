@@ -35,11 +35,15 @@ POLL_SECONDS = 0.1
 """Longest time between two looks: the table of artworks may be shown later than that of series."""
 MAX_CANDIDATES = 20
 
-SELECT_JOB: LiteralString = "select artworks from series_v1 where collection_id = %s and job_id = %s"
+SELECT_JOB: LiteralString = "select artworks from series_v2 where collection_id = %s and job_id = %s"
 
+# Only the owner's unfinished jobs could still be meant: a visitor's preview is no series, and never finishes.
 SELECT_JOBS: LiteralString = """
-select job_id, artworks, finished_at from series_v1
-where collection_id = %s order by finished_at desc nulls first, job_id limit %s"""
+(select job_id, artworks, finished_at from series_v2
+ where collection_id = %s and user_id = %s and finished_at is null limit %s)
+union all
+(select job_id, artworks, finished_at from series_v2
+ where collection_id = %s and finished_at is not null order by finished_at desc, job_id desc limit %s)"""
 
 SELECT_JOBS_OF_GENERATIONS: LiteralString = """
 select distinct job_id from artworks_v1 where collection_id = %s and gid = any(%s) and made_at is not null limit 2"""
@@ -88,12 +92,12 @@ class SeriesQueries:
         if job_id is None and choice.generations:
             job_id = await self._job_of(state.collection_id, choice.generations)
         if job_id is None:
-            job_id = await self._only_job(state.collection_id)
-        return await self._made(state.collection_id, job_id)
+            job_id = await self._only_job(state)
+        return await self._made(state, job_id)
 
-    async def _made(self, collection_id: UUID, job_id: UUID) -> FinishedJob:
+    async def _made(self, state: Collection, job_id: UUID) -> FinishedJob:
         async def look() -> FinishedJob | None:
-            rows = await self._rows(SELECT_JOB, collection_id, job_id)
+            rows = await self._rows(SELECT_JOB, state.collection_id, job_id)
             if not rows or rows[0][0] is None:
                 return None
             made = [gid for (gid,) in await self._rows(SELECT_MADE, job_id)]
@@ -102,12 +106,12 @@ class SeriesQueries:
         job = await self._wait_for(look, UNKNOWN_SECONDS)
         if job is None:
             await self._refuse_while_behind()
-            rows = await self._rows(SELECT_JOB, collection_id, job_id)
+            rows = await self._rows(SELECT_JOB, state.collection_id, job_id)
             job = await self._wait_for(look, WAIT_SECONDS if rows else 0)
         if job is not None:
             return job
         message = "has not finished with an artwork" if rows else "is not the id of a job of this collection"
-        raise _refusal(f"{message}; if it ended a moment ago, try again", await self._jobs(collection_id))
+        raise _refusal(f"{message}; if it ended a moment ago, try again", await self._jobs(state))
 
     async def _job_of(self, collection_id: UUID, generations: Sequence[UUID]) -> UUID:
         """The one job that made these artworks. Those of them that do not exist are found by `selected`."""
@@ -126,16 +130,16 @@ class SeriesQueries:
             raise invalid(f"The list {message}", Detail("/generations", message))
         return jobs[0]
 
-    async def _only_job(self, collection_id: UUID) -> UUID:
+    async def _only_job(self, state: Collection) -> UUID:
         await self._refuse_while_behind()
 
         async def look() -> list[JobOfCollection] | None:
-            jobs = await self._jobs(collection_id)
+            jobs = await self._jobs(state)
             return jobs if all(job.finished_at for job in jobs) else None
 
         jobs = await self._wait_for(look, WAIT_SECONDS)
         if jobs is None:
-            jobs = await self._jobs(collection_id)
+            jobs = await self._jobs(state)
         if len(jobs) == 1 and jobs[0].finished_at is not None:
             return jobs[0].job_id
         if not any(job.finished_at for job in jobs):
@@ -145,9 +149,10 @@ class SeriesQueries:
             )
         raise _refusal("is required: several jobs could be sold", jobs)
 
-    async def _jobs(self, collection_id: UUID) -> list[JobOfCollection]:
-        rows = await self._rows(SELECT_JOBS, collection_id, MAX_CANDIDATES + 1)
-        return [JobOfCollection(*row) for row in rows]
+    async def _jobs(self, state: Collection) -> list[JobOfCollection]:
+        rows, collection_id = MAX_CANDIDATES + 1, state.collection_id
+        jobs = await self._rows(SELECT_JOBS, collection_id, state.user_id, rows, collection_id, rows)
+        return [JobOfCollection(*job) for job in jobs]
 
     async def _refuse_while_behind(self) -> None:
         if (behind := await self.history.first_behind({GENERATION}, WAIT_SECONDS)) is not None:

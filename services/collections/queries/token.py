@@ -23,22 +23,22 @@ from shared.contracts.problem import Detail, Problem, not_found
 from shared.eventstore import EventStore
 
 SELECT_SERIES_OF_DRAFT: LiteralString = """
-select job_id, artworks from series_v1
+select job_id, artworks from series_v2
 where collection_id = %s and finished_at is not null
 order by finished_at desc, job_id desc limit 1"""
 
 SELECT_SERIES_BEFORE: LiteralString = """
-select job_id, artworks from series_v1
+select job_id, artworks from series_v2
 where collection_id = %s and finished_at is not null and finished_at <= %s
 order by finished_at desc, job_id desc limit 1"""
 
 SELECT_SERIES_AFTER: LiteralString = """
-select job_id, artworks from series_v1
+select job_id, artworks from series_v2
 where collection_id = %s and finished_at is not null and finished_at > %s
 order by finished_at, job_id limit 1"""
 
 SELECT_SERIES_OF_JOB: LiteralString = """
-select job_id, artworks, finished_at is not null from series_v1 where collection_id = %s and job_id = %s"""
+select job_id, artworks, finished_at is not null from series_v2 where collection_id = %s and job_id = %s"""
 
 COUNT_ARTWORKS_OF_JOB: LiteralString = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 
@@ -91,10 +91,11 @@ class TokenQueries:
             rows = rows or await self._rows(SELECT_SERIES_AFTER, state.collection_id, published_at)
         if not rows:
             return None
-        series = await self._complete(FinishedSeries(*rows[0]))
-        if state.publish_date is None or state.fields.editions is None:
-            return series
-        return FinishedSeries(series.job_id, min(series.tokens, state.fields.editions))
+        job_id, artworks = rows[0]
+        complete = await self._complete(FinishedSeries(job_id, artworks))
+        if state.publish_date is None:
+            return complete
+        return FinishedSeries(job_id, min(artworks, state.fields.editions or artworks))
 
     async def series_of_job(self, collection_id: UUID, job_id: UUID) -> FinishedSeries:
         """One job of a collection. Raises NOT_FOUND, CONFLICT if it has not finished, and UNAVAILABLE as `series`."""
@@ -135,7 +136,7 @@ class TokenQueries:
 
     async def _artworks(self, series: FinishedSeries, after: int, limit: int | None) -> list[tuple[Any, ...]]:
         if series.gids is None:
-            left = series.tokens - after
+            left = max(series.tokens - after, 0)
             return await self._rows(
                 SELECT_ARTWORKS_OF_JOB, series.job_id, after, left if limit is None else min(limit, left)
             )
@@ -153,11 +154,14 @@ class TokenQueries:
         raise not_found(f"Token {number}")
 
     async def _complete(self, series: FinishedSeries) -> FinishedSeries:
-        """Raises UNAVAILABLE unless the table has all artworks of the series."""
+        """The series with all that its job has made by now, which a resume adds to.
+
+        Raises UNAVAILABLE unless the table has all artworks that the job had when it finished.
+        """
         ((count,),) = await self._rows(COUNT_ARTWORKS_OF_JOB, series.job_id)
         if count < series.tokens:
             raise Problem("UNAVAILABLE", f"{count} of the job's {series.tokens} artworks are known so far: try again")
-        return series
+        return FinishedSeries(series.job_id, count)
 
     async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         return await self.store.pool.rows(query, parameters)

@@ -21,7 +21,7 @@ class TokenListQueries:
         series = await self.token_queries.series(state)
         if series is None:
             return TokenPage(data=[], count=0, job_id=None)
-        after = cursor_number(cursor, 0)
+        after = max(cursor_number(cursor, 0), 0)
         tokens = await self.token_queries.tokens(series, after=after, limit=limit + 1)
         return TokenPage(
             data=[token_view(token) for token in tokens[:limit]],

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from services.collections import scheduler
 from services.collections.app import SERVICE
-from services.collections.queries import component_asset, lists, token
+from services.collections.queries import component_asset, lists, series, token
 from services.collections.queries.lists import FIRST, LAST
 
 ROWS = 100_000
@@ -47,7 +47,7 @@ insert into component_assets_v4
 select n, id(1 + n % 2000), id(1 + n % 100), 1 + n % 200, 'a', 'a/' || n, 'image/png', 'ab', moment(n)
 from generate_series(0, 100000) n;
 
-insert into series_v1 select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
+insert into series_v2 select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
 
 insert into artworks_v1 select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
 from generate_series(1, 100000) n;
@@ -77,6 +77,9 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
     "a draft's job": (token.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
     "a published collection's job": (token.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),
+    "jobs that could be sold": (series.SELECT_JOBS, (UUID(int=5), OWNER, 21, UUID(int=5), 21)),
+    "jobs of generations": (series.SELECT_JOBS_OF_GENERATIONS, (UUID(int=1), [UUID(int=5), UUID(int=6)])),
+    "artworks of a series": (token.SELECT_ARTWORKS, (UUID(int=5), [UUID(int=21), UUID(int=22)])),
     "tokens of a job": (token.SELECT_ARTWORKS_OF_JOB, (UUID(int=5), 0, 100)),
 }
 

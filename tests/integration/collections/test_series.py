@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,9 @@ import pytest_asyncio
 
 from services.collections.queries import series as series_queries
 from shared.contracts import generation
+from shared.contracts.collections import CollectionPublished, SeriesBegun
 from shared.contracts.generation import JobCompleted
+from shared.eventstore import Context, StreamAppend
 from tests.integration.collections.test_metadata import run_job, until_finished
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import SELLABLE, Api, two_steps
@@ -36,7 +39,7 @@ async def pictures(api: Api, path: str, user: UUID | None = ALICE) -> list[str]:
 async def until_known(api: Api, job_id: UUID) -> None:
     async def is_known() -> bool:
         async with api.store.reader() as cursor:
-            await cursor.execute(b"select count(*) from series_v1 where job_id = %s", (job_id,))
+            await cursor.execute(b"select count(*) from series_v2 where job_id = %s", (job_id,))
             return await cursor.fetchone() == (1,)
 
     await eventually(is_known, "the job to be known")
@@ -179,3 +182,40 @@ async def test_a_scheduled_publication_keeps_its_series(api: Api):
     assert (published["status"], published["series"]["job_id"]) == ("published", str(second))
     texts = [entry["text"] for entry in (await api.get(f"{path}/history")).data]
     assert f"published it with 1 artwork of job {second} as of" in texts[-1]
+
+
+async def test_texts_are_no_tokens(api: Api):
+    made, path = await draft(api)
+    job, (gid,) = await api.make_artworks(made, mime_type="text/plain")
+    refused = await api.post(f"{path}/publish", {"job_id": str(job)})
+    assert refused.refusal == (400, "VALIDATION_FAILED", ["/generations/0"])
+    assert str(gid) in refused.body["details"][0]["message"]
+
+
+async def test_what_a_visitor_tries_out_is_not_waited_for(api: Api, engine: Publisher):
+    """A preview's series begins and never finishes; the owner's only job is published."""
+    made, path = await draft(api)
+    job, _ = await api.make_artworks(made)
+    preview = uuid4()
+    begun = SeriesBegun(preview, UUID(made["id"]), BOB, [uuid4()])
+    await api.store.append([StreamAppend(preview, 0, [begun])], Context(uuid4(), "test"))
+    await until_known(api, preview)
+    assert (await api.post(f"{path}/publish")).data["series"]["job_id"] == str(job)
+
+
+async def test_a_collection_that_an_early_release_published_keeps_its_tokens(api: Api):
+    """Its publication has no series: they are those of the last job that had finished by then, up to its editions."""
+    made, path = await draft(api)
+    await api.make_artworks(made)
+    sold, gids = await api.make_artworks(made, 2)
+    published = CollectionPublished(
+        UUID(made["id"]), UUID(made["project_id"]), ALICE, datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    )
+    await api.store.append([StreamAppend(UUID(made["id"]), made["version"], [published])], Context(uuid4(), "test"))
+    await api.make_artworks(made)
+    await until_finished(api, made["id"], 3)
+    listed = await api.get(f"{path}/tokens", None)
+    assert (listed.body["count"], listed.body["job_id"]) == (1, str(sold))
+    assert [token["gid"] for token in listed.data] == [str(gids[0])]
+    assert (await api.get(f"{path}/tokens/2/metadata", None)).code == (404, "NOT_FOUND")
+    assert (await api.post(f"{path}/publish")).data["series"]["job_id"] == str(sold)

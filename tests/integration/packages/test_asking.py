@@ -137,6 +137,27 @@ async def test_a_package_is_made_of_the_jobs_tokens_in_their_order(
     assert msgspec.json.decode(texts["metadata/tezos/2.json"])["artifactUri"] == f"ipfs://{second.cid}"
 
 
+async def test_a_package_has_the_tokens_of_the_series(collections: Api, generating: Publisher, storing: Publisher):
+    """As the list of tokens, chosen and then published; no other job has a package then."""
+    collection, job = await a_finished_job(collections, generating, storing)
+    await asked(collections, collection, job)
+    path = f"/collections/{collection['id']}"
+    made = [token["gid"] for token in (await collections.get(f"{path}/tokens")).data]
+    await collections.put(f"{path}/series", {"job_id": str(job), "generations": made[::-1]})
+    fields = {"blockchain": "BASE", "editions": 2, "price": "0"}
+    await collections.put(f"/projects/{collection['project_id']}{path}", fields)
+    other, _ = await collections.make_artworks(collection)
+    published = await collections.post(f"{path}/publish")
+    assert [each["gid"] for each in published.data["series"]["pictures"]] == made[::-1]
+    answer = await asked(collections, collection, job)
+    (part,), _ = await listed(collections, answer.data["id"])
+    assert [(each.token, str(each.gid)) for each in part.artworks] == [(1, made[1]), (2, made[0])]
+    tokens = (await collections.get(f"{path}/tokens", None)).data
+    assert [token["gid"] for token in tokens] == made[::-1]
+    refused = await collections.post(f"{path}/packages", {"job_id": str(other)})
+    assert refused.refusal == (409, "CONFLICT", ["/job_id"])
+
+
 async def test_a_stored_package_has_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
     collection, job = await a_finished_job(collections, generating, storing)
     made = (await asked(collections, collection, job)).data

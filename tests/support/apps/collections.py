@@ -41,7 +41,9 @@ class Api(Client):
         assert answer.status == 200
         return answer.text
 
-    async def make_artworks(self, collection: Any, count: int = 1, user: UUID = ALICE) -> tuple[UUID, list[UUID]]:
+    async def make_artworks(
+        self, collection: Any, count: int = 1, user: UUID = ALICE, mime_type: str = "image/png"
+    ) -> tuple[UUID, list[UUID]]:
         """A finished job of the collection's, as its consumer records it; its id, and those of its generations."""
         job_id, gids, collection_id = uuid4(), [uuid4() for _ in range(count)], UUID(collection["id"])
         context = Context(command_id=uuid4(), actor="test")
@@ -51,7 +53,7 @@ class Api(Client):
         )
         for place, gid in enumerate(gids):
             hash_, path = f"{gid.int:064x}", f"generations/{gid}.png"
-            file = ArtworkFile(place + 1, f"https://cdn.example/{gid}.png", path, "image/png", hash_, 10)
+            file = ArtworkFile(place + 1, f"https://cdn.example/{gid}.png", path, mime_type, hash_, 10)
             drawn = ArtworkDrawn(gid, job_id, collection_id, user, place, hash_, {})
             made = ArtworkMade(gid, job_id, collection_id, [], [file])
             await self.store.append([StreamAppend(gid, 0, [drawn, made])], Context(uuid4(), "test"))
