@@ -20,7 +20,7 @@ from shared.projections.projection import KeyedEvent, fold_batch
 from shared.projections.row_buffer import RowBuffer
 from shared.projections.table import Changes, Table, TooManyBytes
 
-SMALL_BATCH = 32
+SMALL_BATCH = 192
 """Up to so many events, which change up to so many rows of each table, are applied in one pipeline."""
 APPLY_WITHIN = 60.0
 """Seconds that a batch may take; the connection's settings bound each of its statements."""
@@ -117,6 +117,8 @@ class TableGroup:
 
     async def _apply_small(self, batch: Batch) -> bool:
         """Applies a batch in two round trips instead of four, plus two to four per table: most batches are small.
+
+        Under load, each round trip also waits for a turn of the event loop, and the batch's readers wait for them all.
 
         Returns False when it can't; then nothing has changed, and `apply` finds the cause and the table.
         """

@@ -16,10 +16,10 @@ import structlog
 
 from services.generation.computing import compute
 from services.generation.deciders import JOB
-from services.generation.domain.fair_shares import OpenJob, next_starts
+from services.generation.domain.fair_shares import LEAST_SHARE, OpenJob, next_starts
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Abandon, Job
-from services.generation.engine.followers import wait_for_followers
+from services.generation.engine.followers import ADMITTED, FIRST_LAG, MAX_LAG, MAX_LAG_WAIT, wait_for_followers
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import (
     EVENTS,
@@ -51,6 +51,8 @@ from shared.eventstore.records import decode_context
 from shared.handling.transient import is_transient
 from shared.processes import Process
 
+FIRST = LEAST_SHARE
+"""Generations of each job's round that start though read tables and relay are behind."""
 SAVE_EVERY = 0.25
 """Seconds between two writes to `open_jobs`. After a crash, generations started since then are started again."""
 
@@ -170,6 +172,7 @@ class GenerationStarter:
                 self._paused.add(job.job_id)
             else:  # it may have been paused in an earlier round
                 self._paused.discard(job.job_id)
+            self._handlers.store.watermarks.count(ADMITTED)
         else:
             self._note_job_end(job.job_id, cause.round)
         self._changed.set()
@@ -197,8 +200,12 @@ class GenerationStarter:
         self._unsaved_starts.discard(job_id)
 
     async def start_all(self) -> None:
-        """Starts what may start, whenever a job was admitted or a generation has ended, until cancelled."""
-        backoff = Backoff(NAME, on=is_transient)
+        """Starts what may start, whenever a job was admitted or a generation has ended, until cancelled.
+
+        The first generations of a job don't wait for read tables and relay, which a large job keeps busy.
+        """
+        backoff, loop = Backoff(NAME, on=is_transient), asyncio.get_running_loop()
+        waiting_since: float | None = None
         while True:
             self._changed.clear()
             jobs = [job for job in self._jobs.values() if job.job_id not in self._paused]
@@ -206,13 +213,26 @@ class GenerationStarter:
             if not chosen:
                 await self._changed.wait()
                 continue
+            first = [job for job in chosen if self._is_among_first(job)]
             try:
-                await wait_for_followers(self._handlers.store)
-                await self._start(chosen)
+                if first:
+                    await wait_for_followers(self._handlers.store, FIRST_LAG)
+                    await self._start(first)
+                else:
+                    waiting_since = waiting_since or loop.time()
+                    is_clear = await wait_for_followers(self._handlers.store, MAX_LAG)
+                    if is_clear or loop.time() - waiting_since > MAX_LAG_WAIT:
+                        waiting_since = None
+                        await self._start(chosen)
             except Exception as error:  # noqa: BLE001 - the backoff raises what is not transient
                 await backoff.pause(error)
             else:
                 backoff.reset()
+
+    def _is_among_first(self, job: OpenJob) -> bool:
+        runs = self._causes[job.job_id].runs
+        not_in_round = 0 if runs is None else job.total - len(runs)
+        return job.started - not_in_round <= FIRST
 
     async def _start(self, chosen: Sequence[OpenJob]) -> None:
         """Raises transient errors; generations that were not started are chosen again."""

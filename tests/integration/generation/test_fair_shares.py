@@ -10,6 +10,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from services.generation.domain.turns import queue_length
+from services.generation.engine import followers, starter
 from services.generation.projections.open_steps import OPEN_STEPS
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.work import WORK_STREAM
@@ -86,6 +87,42 @@ async def test_a_small_job_is_behind_one_window_of_a_large_one(
             each.stream_id for each in await api.store.read_all(0, 1000) if each.type == "job_generation_completed.v1"
         ]
         assert ended.index(UUID(small)) <= 3 * WINDOW, "of those that began after it, few have ended before it"
+
+
+async def test_a_job_begins_though_another_one_keeps_the_read_tables_busy(
+    database: str,
+    nats_url: str,
+    tmp_path: Path,
+    collections: Any,
+    credits_: CreditsApi,
+    worker_: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few generations of each job start; the others wait until the tables are not far behind any more."""
+    for module in (followers, starter):
+        monkeypatch.setattr(module, "MAX_LAG_WAIT", 2 * PATIENCE)
+    monkeypatch.setattr(starter, "MAX_LAG", -(10**6))  # as if they were always further behind
+    for user in (ALICE, BOB):
+        await credits_.give("100", user)
+    async with generation_service(database, nats_url, tmp_path, TokenIssuer()) as api:
+        await worker_.pause()
+        await api.generate(await created(collections, ONE_STEP), generations=20)
+        await eventually(lambda: _queued(worker_, starter.FIRST), "the first ones of the large job to be queued")
+        mine = await created(collections, ONE_STEP, BOB)
+        await api.generate(mine, BOB)
+        await eventually(lambda: _queued(worker_, starter.FIRST + 1), "the small job to be queued")
+        assert await _started(api) == starter.FIRST + 1
+        monkeypatch.setattr(starter, "MAX_LAG", followers.MAX_LAG)
+        await api.generate(mine, BOB)
+        await eventually(lambda: _has_started(api, 22), "the rest to start")
+
+
+async def _started(api: Api) -> int:
+    return sum("generation_started" in each.type for each in await api.store.read_all(0, 1000))
+
+
+async def _has_started(api: Api, count: int) -> bool:
+    return await _started(api) == count
 
 
 async def test_another_leader_goes_on_where_the_last_one_stopped(

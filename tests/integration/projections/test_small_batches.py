@@ -97,7 +97,7 @@ async def test_larger_batches_are_written_with_one_statement_per_table(
         for number in range(3):
             statements.clear()
             assert await projector.caught_up(
-                (await store.append(several(number, 3 * SMALL_BATCH), context())).position, PATIENCE
+                (await store.append(several(number, SMALL_BATCH + 50), context())).position, PATIENCE
             )
             inserts = [statement for statement in statements if "insert into" in statement or "staged_" in statement]
         assert len(inserts) == 2, inserts  # the first time, tables read their rows in smaller pieces
@@ -117,7 +117,7 @@ async def test_new_rows_of_a_larger_batch_are_copied(
     async with projecting(store, TALLIES, SUMS) as projector:
         assert await projector.caught_up((await store.append(counted(uuid4(), 0, 1), context())).position, PATIENCE)
         statements.clear()
-        new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(SMALL_BATCH + 1)]
+        new = [StreamAppend(uuid4(), 0, [Counted(1)]) for _ in range(SMALL_BATCH + 20)]
         assert await projector.caught_up((await store.append(new, context())).position, PATIENCE)
         assert not [statement for statement in statements if "tallies_v1" in statement]
     for projection in (TALLIES, SUMS):
