@@ -80,11 +80,11 @@ def _struct(type_: type[S], *, complete: bool) -> S:
 def _value(type_: inspect.Type, name: str, *, complete: bool) -> Any:
     match type_:
         case inspect.UnionType(types):
-            nullable = any(isinstance(each, inspect.NoneType) for each in types)
-            first = next(each for each in types if not isinstance(each, inspect.NoneType))
+            nullable = any(isinstance(item, inspect.NoneType) for item in types)
+            first = next(item for item in types if not isinstance(item, inspect.NoneType))
             return None if nullable and not complete else _value(first, name, complete=complete)
         case inspect.ListType(item_type):
-            return [_value(item_type, name, complete=each) for each in (True, False)] if complete else []
+            return [_value(item_type, name, complete=item) for item in (True, False)] if complete else []
         case inspect.DictType(key_type, value_type):
             return _mapping(key_type, value_type, name, complete=complete)
         case inspect.StructType(cls):

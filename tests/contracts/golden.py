@@ -77,14 +77,14 @@ def _set_fields(type_: inspect.Type, value: Any, path: str) -> Iterator[str]:
                     yield f"{path}{field.encode_name}"
                     yield from _set_fields(field.type, value[field.encode_name], f"{path}{field.encode_name}.")
         case inspect.ListType(item_type=item) if isinstance(value, list):
-            for each in value:
-                yield from _set_fields(item, each, f"{path.removesuffix('.')}[].")
+            for entry in value:
+                yield from _set_fields(item, entry, f"{path.removesuffix('.')}[].")
         case inspect.DictType(value_type=item) if isinstance(value, dict):
-            for each in value.values():
-                yield from _set_fields(item, each, f"{path}*.")
+            for entry in value.values():
+                yield from _set_fields(item, entry, f"{path}*.")
         case inspect.UnionType(types=types):
-            for each in types:
-                yield from _set_fields(each, value, path)
+            for entry in types:
+                yield from _set_fields(entry, value, path)
         case _:
             return
 
@@ -113,12 +113,12 @@ def _extended(type_: inspect.Type, value: Any) -> Any:
     match type_:
         case inspect.StructType(fields=fields) if isinstance(value, dict):
             types = {field.encode_name: field.type for field in fields}
-            kept = {key: _extended(types.get(key, inspect.AnyType()), each) for key, each in value.items()}
+            kept = {key: _extended(types.get(key, inspect.AnyType()), item) for key, item in value.items()}
             return {"a_field_of_tomorrow": {"type": "x"}, **kept, "another": None}
         case inspect.ListType(item_type=item) if isinstance(value, list):
-            return [_extended(item, each) for each in value]
+            return [_extended(item, entry) for entry in value]
         case inspect.UnionType(types=types) if value is not None:
-            return _extended(next(each for each in types if not isinstance(each, inspect.NoneType)), value)
+            return _extended(next(item for item in types if not isinstance(item, inspect.NoneType)), value)
         case _:
             return value
 

@@ -34,11 +34,11 @@ def _read(type_: inspect.Type, value: Any) -> Any:
             present = {field.name: _read(field.type, value[field.encode_name]) for field in fields if _in(field, value)}
             return cls(**present)
         case inspect.ListType(item_type=item):
-            return [_read(item, each) for each in value]
+            return [_read(item, entry) for entry in value]
         case inspect.DictType(key_type=key, value_type=item):
-            return {_read(key, name): _read(item, each) for name, each in value.items()}
+            return {_read(key, name): _read(item, entry) for name, entry in value.items()}
         case inspect.UnionType(types=types) if value is not None:
-            return _read(next(each for each in types if not isinstance(each, inspect.NoneType)), value)
+            return _read(next(item for item in types if not isinstance(item, inspect.NoneType)), value)
         case _:
             return _SCALARS.get(type(type_), _unchanged)(value)
 

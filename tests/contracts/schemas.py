@@ -62,17 +62,17 @@ def _structs(type_: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
 
 def _resolved(value: Any, components: dict[str, Any], inside: tuple[str, ...]) -> Any:
     if isinstance(value, list):
-        return [_resolved(each, components, inside) for each in value]
+        return [_resolved(item, components, inside) for item in value]
     if not isinstance(value, dict):
         return value
     if "$ref" in value:
         name = value["$ref"].removeprefix(_REFERENCE)
         assert name not in inside, f"{name} contains itself: tests/contracts/schemas.py can't inline it"
-        beside = {key: each for key, each in value.items() if key != "$ref"}
+        beside = {key: item for key, item in value.items() if key != "$ref"}
         return {**_resolved(components[name], components, (*inside, name)), **beside}
     return {
-        key: _fields(each, components, inside) if key == "properties" else _resolved(each, components, inside)
-        for key, each in value.items()
+        key: _fields(item, components, inside) if key == "properties" else _resolved(item, components, inside)
+        for key, item in value.items()
         if key not in _PROSE
     }
 

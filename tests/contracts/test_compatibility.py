@@ -115,9 +115,9 @@ def _without_optional_fields(writer: Contract, reader: Contract) -> dict[str, An
     """What a reader takes from bytes of the time before a type got its optional fields."""
     fields = msgspec.structs.fields(writer.type)
     written = msgspec.to_builtins(minimal(writer.type))
-    kept = {"type": writer.name} | {each.name: written[each.name] for each in fields if each.required}
+    kept = {"type": writer.name} | {field.name: written[field.name] for field in fields if field.required}
     taken = msgspec.structs.asdict(msgspec.convert(kept, reader.type))
-    return {each.name: msgspec.to_builtins(taken[each.name]) for each in fields}
+    return {field.name: msgspec.to_builtins(taken[field.name]) for field in fields}
 
 
 def old_readers_can(before: Contract, after: Contract) -> bool:
@@ -145,8 +145,8 @@ def _narrowed(value: Any, like: Any) -> Any:
 def test_a_break_is_caught(change: Change) -> None:
     """The fault names the field and its change, and decoding really fails."""
     findings = compare(described([change.before]), described([change.after]))
-    broken = [each for each in findings if each.breaks]
-    assert [(each.contract, each.field) for each in broken] == [("thing_done.v1", change.field)]
+    broken = [finding for finding in findings if finding.breaks]
+    assert [(item.contract, item.field) for item in broken] == [("thing_done.v1", change.field)]
     assert change.said in broken[0].said
     assert not (history_survives(change.before, change.after) and old_readers_can(change.before, change.after))
 
@@ -155,9 +155,9 @@ def test_a_break_is_caught(change: Change) -> None:
 def test_a_compatible_change_passes(change: Change) -> None:
     """It asks to be recorded where bytes can look otherwise now; and it is compatible: all can read all."""
     findings = compare(described([change.before]), described([change.after]))
-    assert [each.field for each in findings] == ([change.field] if change.field else [])
-    assert not [each for each in findings if each.breaks]
-    assert all(change.said in each.said for each in findings)
+    assert [finding.field for finding in findings] == ([change.field] if change.field else [])
+    assert not [finding for finding in findings if finding.breaks]
+    assert all(change.said in finding.said for finding in findings)
     assert history_survives(change.before, change.after)
     assert old_readers_can(change.before, change.after)
 
@@ -166,7 +166,7 @@ def test_every_break_of_a_type_is_said_at_once() -> None:
     """All faults are reported at once."""
     before, after = event(ID, ("name", str), ("size", int)), event(("name", int), ("at", str))
     findings = compare(described([before]), described([after]))
-    assert [each.field for each in findings] == ["thing_id", "name", "size", "at"]
+    assert [finding.field for finding in findings] == ["thing_id", "name", "size", "at"]
 
 
 def test_refusing_unknown_fields_is_a_break() -> None:

@@ -10,14 +10,14 @@ from tests.contracts.record import MEND, RECORD, findings
 @pytest.mark.parametrize("owner", owners())
 def test_nothing_breaks_old_history_or_old_readers(owner: str) -> None:
     """Nothing that was stored or sent has become unreadable, and nothing written today is unreadable to yesterday."""
-    breaks = [str(each) for each in findings(owner) if each.breaks]
+    breaks = [str(finding) for finding in findings(owner) if finding.breaks]
     assert not breaks, "\n".join([f"shared/contracts of {owner}:", *breaks, "", MEND])
 
 
 @pytest.mark.parametrize("owner", owners())
 def test_everything_that_was_added_is_recorded(owner: str) -> None:
     """From the day that it exists: what is not recorded is not protected."""
-    added = [str(each) for each in findings(owner) if not each.breaks]
+    added = [str(finding) for finding in findings(owner) if not finding.breaks]
     assert not added, "\n".join([f"shared/contracts of {owner}:", *added, "", RECORD])
 
 

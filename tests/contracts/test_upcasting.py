@@ -25,7 +25,7 @@ def turned_round(document: dict[str, Any]) -> dict[str, Any]:
 
 def service(*events: Any, **upcasters: Upcaster) -> ServiceDefinition:
     named = {f"{name}.v1": upcaster for name, upcaster in upcasters.items()}
-    return ServiceDefinition("things", tuple(each.type for each in events), (), upcasters=named)
+    return ServiceDefinition("things", tuple(item.type for item in events), (), upcasters=named)
 
 
 EXAMPLES = golden.missing(FIRST, {})

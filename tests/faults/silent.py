@@ -91,6 +91,6 @@ async def assert_held(users: Load, *, excused: Sequence[str] = ()) -> None:
     await asyncio.to_thread(users.running.until_in_order, 60)
     await users.assert_nothing_lost()
     assert not users.tally.slow, users.tally
-    wrong = [each for each in users.tally.wrong if not any(excuse in each for excuse in excused)]
+    wrong = [item for item in users.tally.wrong if not any(excuse in item for excuse in excused)]
     assert not wrong, users.tally
     print(f"{users.tally}; lost 0 of {len(users.collections)} collections, 0 of {len(users.jobs)} jobs")

@@ -78,7 +78,7 @@ async def all_told(running: RunningSet, machines: dict[str, str | None], side: s
         for process, whose in machines.items()
         if whose
     )
-    if status.code != 1 or not all(re.search(each, status.words) for each in told):
+    if status.code != 1 or not all(re.search(item, status.words) for item in told):
         raise NotYet(status.code, status.words)
     return True
 

@@ -38,7 +38,9 @@ async def lived(running: RunningSet) -> Load:
 
 async def assert_taken_back(users: Load) -> None:
     """The set knows nothing of it any more, and says so."""
-    for path in [f"/collections/{each}" for each in users.collections] + [f"/jobs/{each}" for each in users.jobs]:
+    for path in [f"/collections/{collection}" for collection in users.collections] + [
+        f"/jobs/{job}" for job in users.jobs
+    ]:
         async with users.client(users.users[0]) as client:
             with pytest.raises(ApiError) as refused:
                 await client.get(path)

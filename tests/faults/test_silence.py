@@ -26,7 +26,7 @@ TO_FIRST = [f"edge-1/{service}-1" for service in SERVICES]
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     data = tmp_path_factory.mktemp("set") / "data"
-    routes = [route for each in TO_SERVERS.values() for route in each] + TO_FIRST
+    routes = [route for server in TO_SERVERS.values() for route in server] + TO_FIRST
     with running_set(data, replicas=REPLICAS, routes=routes) as made:
         yield made
 

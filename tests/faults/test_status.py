@@ -29,8 +29,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
 
 def assert_tells(status: Status, *words: str) -> None:
     assert status.code == 1, status.words
-    for each in words:
-        assert each in status.words, status.words
+    for word in words:
+        assert word in status.words, status.words
     # Starting Python and importing is in it, which alone takes seconds on a busy machine.
     assert status.seconds < STATUS_SECONDS + 2 * busy_seconds(), f"{status.seconds:.1f} s"
 

@@ -96,14 +96,14 @@ async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: 
         if answer.status == 204:
             accepted += 1
             shown = await raw_data(api, read)
-            new_ids = [each for each in step_ids(msgspec.json.decode(shown)) if each not in kept]
+            new_ids = [item for item in step_ids(msgspec.json.decode(shown)) if item not in kept]
             before = msgspec.json.encode(with_components(document, new_ids, kept))
             version = answer.headers["etag"].strip('"')
             assert await raw_data(api, f"{read}?as_of={version}") == before
         else:
             assert answer.status == 400, answer
             assert answer.pointers
-            missing = [each["pointer"] for each in answer.body["details"] if not exists(place(each), sent)]
+            missing = [detail["pointer"] for detail in answer.body["details"] if not exists(place(detail), sent)]
             assert not missing, (document, answer.body)
         assert await raw_data(api, read) == before
     assert accepted >= accepted_at_least

@@ -54,17 +54,17 @@ async def test_the_assets_of_a_component_are_listed(api: Api, storage: Publisher
     collection = await api.create({"data": two_steps()})
     for asset_id in (71, 72):
         await storage.publish(UUID(int=asset_id), stored(collection, asset_id))
-    assert {each["id"] for each in await listed(api, collection, lambda found: len(found) == 2)} == {71, 72}
+    assert {item["id"] for item in await listed(api, collection, lambda found: len(found) == 2)} == {71, 72}
     await storage.publish(UUID(int=71), AssetDescribed(71, collection["data"], {"status": "completed"}))
-    found = await listed(api, collection, lambda found: any(each["gen_in_data"] for each in found))
-    (described,) = [each for each in found if each["id"] == 71]
+    found = await listed(api, collection, lambda found: any(item["gen_in_data"] for item in found))
+    (described,) = [item for item in found if item["id"] == 71]
     assert described["gen_in_data"] == collection["data"]
     assert described["gen_out_data"] == {"status": "completed"}
     path = f"/collections/{collection['id']}/components/{described['component_id']}/assets"
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
     first = await api.get(f"{path}?limit=1")
     second = await api.get(f"{path}?limit=1&cursor={first.body['next_cursor']}")
-    assert [each["id"] for each in (first.data + second.data)] == [each["id"] for each in found]
+    assert [item["id"] for item in (first.data + second.data)] == [item["id"] for item in found]
     assert second.body["next_cursor"] is None
     rebuilt = await rebuild(api.store, COMPONENT_ASSETS, swap=False)
     assert (rebuilt.missing, rebuilt.extra) == (0, 0)
@@ -77,7 +77,7 @@ async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher
     for asset_id in range(71, 81):
         described = AssetDescribed(asset_id, made_from, {})
         await storage.publish(UUID(int=asset_id), stored(collection, asset_id), described)
-    await listed(api, collection, lambda found: len(found) == 4 and all(each["gen_in_data"] for each in found))
+    await listed(api, collection, lambda found: len(found) == 4 and all(item["gen_in_data"] for item in found))
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
     async def each() -> list[int]:
@@ -97,7 +97,7 @@ async def test_a_collection_is_created_from_the_input_of_an_asset(api: Api, stor
     """The asset's input has precedence over `data`; its steps get new components."""
     first = await api.create({"data": two_steps()})
     await storage.publish(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
-    await listed(api, first, lambda found: any(each["gen_in_data"] for each in found))
+    await listed(api, first, lambda found: any(item["gen_in_data"] for item in found))
     made = await api.create({"title": "Again", "data": {"version": "none"}}, query="?asset_id=71")
     assert made["title"] == "Again"
     assert [step["fromId"] for step in made["data"]["steps"]] == [step["id"] for step in first["data"]["steps"]]

@@ -62,7 +62,7 @@ async def test_without_data_the_default_instructions_are_used(api: Api):
 async def test_component_ids_are_unique(api: Api):
     """Among concurrent creations, and if a client used one of them as a step id."""
     made = await asyncio.gather(*(api.create({"data": two_steps()}) for _ in range(30)))
-    ids = [step["id"] for each in made for step in each["data"]["steps"]]
+    ids = [step["id"] for item in made for step in item["data"]["steps"]]
     assert len(set(ids)) == 60
     guessed = two_steps()
     guessed["steps"][0]["id"] = max(ids) + 1

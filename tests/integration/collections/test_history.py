@@ -21,7 +21,7 @@ async def test_the_history_has_actor_time_and_sentence(api: Api):
     first = await api.get(f"{path}?limit=3")
     rest = await api.get(f"{path}?limit=3&cursor={first.body['next_cursor']}")
     entries = first.data + rest.data
-    assert [each["text"] for each in entries] == [
+    assert [entry["text"] for entry in entries] == [
         "created “Birds”, with 2 steps",
         "got a preview, closed at first",
         "retitled it “Fish”",
@@ -29,8 +29,8 @@ async def test_the_history_has_actor_time_and_sentence(api: Api):
         "revised how the artwork is made: 1 step now",
     ]
     assert rest.body["next_cursor"] is None
-    assert {each["actor"] for each in entries} == {f"user:{ALICE}"}
-    assert [each["version"] for each in entries] == [1, 2, 3, 4, 5]
+    assert {entry["actor"] for entry in entries} == {f"user:{ALICE}"}
+    assert [entry["version"] for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[2]["changes"] == {"title": "Fish"}
     assert entries[0]["at"] == made["created_at"]
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")

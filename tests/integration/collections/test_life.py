@@ -183,7 +183,7 @@ async def test_lists_are_filtered(api: Api):
     assert [item["id"] for item in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
     first = await api.get("/collections?blockchain=BASE&limit=1")
     second = await api.get(f"/collections?blockchain=BASE&limit=1&cursor={first.body['next_cursor']}")
-    assert [each["id"] for each in first.data + second.data] == made["BASE"][::-1]
+    assert [item["id"] for item in first.data + second.data] == made["BASE"][::-1]
     assert second.body["next_cursor"] is None
     listed = f"/projects/{draft['project_id']}/collections"
     assert [item["id"] for item in (await api.get(f"{listed}?status=draft")).data] == [draft["id"]]
@@ -226,7 +226,7 @@ async def test_a_projects_list_pages_newest_first(api: Api):
     path, seen, query = f"/projects/{made[0]['project_id']}/collections", [], "?limit=2"
     while True:
         page = await api.get(f"{path}{query}")
-        seen += [each["title"] for each in page.data]
+        seen += [item["title"] for item in page.data]
         if page.body["next_cursor"] is None:
             break
         query = f"?limit=2&cursor={page.body['next_cursor']}"

@@ -42,6 +42,6 @@ async def test_fifty_writers_without_if_match_are_all_in_the_history(api: Api):
     expected = [f"by {writer}" for writer in range(WRITERS)] + [str(writer + 1) for writer in range(WRITERS)]
     assert sorted(said) == sorted(expected)
     after = (await api.get(f"/collections/{made['id']}")).data
-    assert after["description"] == [each for each in said if each.startswith("by")][-1]
-    assert after["price"] == [each for each in said if not each.startswith("by")][-1]
+    assert after["description"] == [item for item in said if item.startswith("by")][-1]
+    assert after["price"] == [item for item in said if not item.startswith("by")][-1]
     assert (after["editions"], after["version"]) == (7, made["version"] + 2 * WRITERS)

@@ -259,7 +259,7 @@ async def test_a_dry_run_has_faults_and_metadata_on_all_chains_and_records_nothi
     assert shown == (await api.post(path, {"dry_run": True})).data
     assert (shown["dry_run"], shown["valid"], shown["blockchain"]) == (True, False, "TEZOS")
     assert [fault["pointer"] for fault in shown["faults"]] == ["/price"]
-    found = {chain: [fault["pointer"] for fault in each["faults"]] for chain, each in shown["chains"].items()}
+    found = {chain: [fault["pointer"] for fault in item["faults"]] for chain, item in shown["chains"].items()}
     assert found == {"ETHEREUM": ["/receivers/0/address"], "BASE": ["/receivers/0/address"], "TEZOS": ["/price"]}
     assert shown["chains"]["TEZOS"]["token"]["royalties"] == {"decimals": 4, "shares": {TEZOS: 750}}
     assert shown["chains"]["BASE"]["token"]["image"] == shown["series"]["pictures"][0]["image"]

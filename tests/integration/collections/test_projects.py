@@ -30,7 +30,7 @@ async def test_untitled_projects_are_numbered(api: Api):
     """Also by concurrent requests."""
     made = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
     names = {"Untitled", *(f"Untitled {number}" for number in range(2, 6))}
-    assert {each.data["name"] for each in made} == names
+    assert {item.data["name"] for item in made} == names
     assert (await api.post("/projects/untitled")).data["name"] == "Untitled 6"
     assert (await api.post("/projects/untitled", user=BOB)).data["name"] == "Untitled"
 

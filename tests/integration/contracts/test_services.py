@@ -118,9 +118,9 @@ def test_a_service_s_asyncapi_document_lists_all_its_events(name: str, services:
     wanted = {("send", subject_of(name, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
               for event in definitions()[name].events}  # fmt: skip
     wanted |= {
-        ("receive", subject_of(each.owner, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
-        for each in services[name].consumers
-        for event in each.events
+        ("receive", subject_of(consumer.owner, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
+        for consumer in services[name].consumers
+        for event in consumer.events
     }
     listed = set()
     for operation in document["operations"].values():

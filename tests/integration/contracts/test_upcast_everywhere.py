@@ -98,7 +98,7 @@ class Seen(list[RecordedEvent]):
 
 
 def said(recorded: list[RecordedEvent]) -> list[tuple[str, str, Event]]:
-    return [(each.stored_type, each.type, each.event) for each in recorded]
+    return [(item.stored_type, item.type, item.event) for item in recorded]
 
 
 ALL = [

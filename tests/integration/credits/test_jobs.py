@@ -132,7 +132,7 @@ async def test_a_hold_names_the_event_that_caused_it(api: Api, generation: Publi
     await generation.publish(job, requested(job, CREDIT))
     await api.settled(("9", "1", "0"))
     [cause] = await generation.store.read_stream(job)
-    held = next(each for each in await api.runtime.store.read_stream(ALICE) if isinstance(each.event, HoldPlaced))
+    held = next(item for item in await api.runtime.store.read_stream(ALICE) if isinstance(item.event, HoldPlaced))
     assert held.context.causation_id == cause.event_id
     assert held.context.correlation_id == cause.context.command_id
     assert held.context.actor == "credits-jobs-v2"

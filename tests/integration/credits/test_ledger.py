@@ -56,7 +56,7 @@ async def books(runtime: Runtime) -> full_ledger.Account:
 async def test_two_replicas_never_spend_the_same_credit(database: str):
     """Each decides on what it has seen; the account's version lets only one of two decisions be recorded."""
     async with replica(database) as one, replica(database) as two:
-        handlers = [CommandHandlers(each.store, lambda: NOW) for each in (one, two)]
+        handlers = [CommandHandlers(item.store, lambda: NOW) for item in (one, two)]
         await handlers[0].handle(give(10), context())
         jobs = [uuid4() for _ in range(30)]
         await asyncio.gather(
@@ -70,7 +70,7 @@ async def test_two_replicas_never_spend_the_same_credit(database: str):
 
 async def test_two_replicas_place_one_hold_for_one_job(database: str):
     async with replica(database) as one, replica(database) as two:
-        handlers = [CommandHandlers(each.store, lambda: NOW) for each in (one, two)]
+        handlers = [CommandHandlers(item.store, lambda: NOW) for item in (one, two)]
         await handlers[0].handle(give(10), context())
         job = uuid4()
         await asyncio.gather(

@@ -149,8 +149,8 @@ async def test_it_tells_that_its_clock_is_another(
 async def test_a_service_with_another_clock_is_not_the_edges_trouble(off: int, *, is_told: bool) -> None:
     """When more than half differ, it is."""
     replicas = {upstream: Replicas(upstream.value, [f"http://{upstream.value}"]) for upstream in Upstream}
-    for number, each in enumerate(replicas.values()):
-        each.clocks[each.urls[0]] = Reading(remote_time=3600.0 if number < off else 0.0, sent_at=0.0, round_trip=0.1)
+    for number, item in enumerate(replicas.values()):
+        item.clocks[item.urls[0]] = Reading(remote_time=3600.0 if number < off else 0.0, sent_at=0.0, round_trip=0.1)
     check = clock_check(replicas)
     if is_told:
         with pytest.raises(NotReady, match=r"this clock is 3599\.9 s behind the services'"):

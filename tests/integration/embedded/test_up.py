@@ -69,7 +69,7 @@ async def test_a_set_lives_dies_and_goes_on_where_it_was(made: RunningSet) -> No
         await client.post("/projects", {"name": "kept"})
     status = made.command("status")
     assert (status["ready"], status["url"]) == (True, first_url)
-    assert {each["restarts"] for each in status["processes"]} == {0}
+    assert {process["restarts"] for process in status["processes"]} == {0}
 
     second = emprops("up", "--data", str(made.data), "--port", "0")
     assert (second.returncode, second.stdout) == (2, "")
@@ -97,7 +97,7 @@ async def test_a_set_lives_dies_and_goes_on_where_it_was(made: RunningSet) -> No
 
 async def names_of_projects(made: RunningSet, user: UUID) -> set[str]:
     async with made.client(user) as client:
-        return {each["name"] for each in await client.get("/projects")}
+        return {item["name"] for item in await client.get("/projects")}
 
 
 def restarted(made: RunningSet) -> set[str]:

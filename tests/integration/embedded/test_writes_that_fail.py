@@ -46,7 +46,7 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
         configuration = disk / "its.conf"
 
         def changed(processes: list[ProcessInfo]) -> None:
-            state.put(repr([(each.name, each.state, each.pid) for each in processes]).encode())
+            state.put(repr([(process.name, process.state, process.pid) for process in processes]).encode())
 
         sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
         spec = ProcessSpec("one", sleeper, prepare=lambda: write_if_changed(configuration, b"its configuration"))

@@ -42,8 +42,8 @@ async def test_one_order_for_both(store: EventStore, application: Application[UU
     async with EventStore.open(store.dsn, LIBRARY) as service:
         events = await service.read_all()
     assert [type(recorded.event) for recorded in events] == [Counted, Opened, Counted]
-    assert [(each.id, each.originator_id, each.topic) for each in notifications] == [
-        (each.position, each.stream_id, each.type) for each in events
+    assert [(notification.id, notification.originator_id, notification.topic) for notification in notifications] == [
+        (event.position, event.stream_id, event.type) for event in events
     ]
 
 
@@ -76,7 +76,7 @@ async def test_a_subscription_is_woken_by_a_service(store: EventStore, applicati
     finally:
         subscription.stop()
         thread.join(PATIENCE)
-    assert [each.id for each in received] == [before.position, *(each.position for each in after)]
+    assert [item.id for item in received] == [before.position, *(item.position for item in after)]
 
 
 async def test_a_subscription_survives_its_connections(

@@ -31,7 +31,7 @@ async def test_what_storage_recorded_replaces_what_the_worker_says(api: Api, col
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     job = await api.ended(job_id)
     outputs = job["generations"][0]["outputs"]
-    assert [(each["asset_id"], each["url"], each["mime_type"]) for each in outputs] == [
+    assert [(output["asset_id"], output["url"], output["mime_type"]) for output in outputs] == [
         (7, "https://cdn.test/7", "image/png")
     ] * 2
 

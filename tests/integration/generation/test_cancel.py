@@ -71,7 +71,9 @@ async def test_a_running_job_is_cancelled(api: Api, collections, credits_, worke
         "released": Decimal("0.5"),
     }
     assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 0, "failed": 0, "cancelled": 2}
-    assert [(each["status"], len(each["outputs"])) for each in job["generations"]] == [("cancelled", 1)] * 2
+    assert [(generation["status"], len(generation["outputs"])) for generation in job["generations"]] == [
+        ("cancelled", 1)
+    ] * 2
     await credits_.settled(("8", "0", "2"))
     assert (await cancel(api, job_id)).data == answer.data
 

@@ -47,7 +47,7 @@ async def test_a_hold_in_the_name_of_a_real_job_does_not_disturb_it(
 
 
 async def _is_disowned(api: Api, job_id: UUID) -> bool:
-    return any(isinstance(each.event, JobDisowned) for each in await api.store.read_stream(job_id))
+    return any(isinstance(item.event, JobDisowned) for item in await api.store.read_stream(job_id))
 
 
 async def _has_all(credits_: CreditsApi, user: UUID) -> bool:

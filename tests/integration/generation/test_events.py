@@ -15,8 +15,8 @@ async def test_a_follower_is_told_everything_in_order(api: Api, collections, cre
     """From the request to the end, after which the stream ends by itself."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     told = await api.told(job_id)
-    recorded = [each for each in told if each.id is not None]
-    assert [each.event for each in recorded] == [
+    recorded = [item for item in told if item.id is not None]
+    assert [item.event for item in recorded] == [
         "job_status",
         "job_status",
         "node_started",
@@ -27,15 +27,15 @@ async def test_a_follower_is_told_everything_in_order(api: Api, collections, cre
         "job_status",
         "job_status",
     ]
-    assert [each.id for each in recorded] == sorted({each.id for each in recorded})
-    statuses = [(each.data["status"], each.data["progress"]) for each in recorded if each.event == "job_status"]
+    assert [item.id for item in recorded] == sorted({item.id for item in recorded})
+    statuses = [(item.data["status"], item.data["progress"]) for item in recorded if item.event == "job_status"]
     assert statuses == [("pending", 0), ("processing", 0), ("processing", 1), ("completed", 1)]
-    started = [each.data["step_id"] for each in recorded if each.event == "node_started"]
+    started = [item.data["step_id"] for item in recorded if item.event == "node_started"]
     assert started == [11, 12]
-    [image] = [each.data for each in recorded if each.event == "image_generated"]
+    [image] = [item.data for item in recorded if item.event == "image_generated"]
     job = await api.job(job_id)
     assert image["url"] == job["generations"][0]["outputs"][1]["url"]
-    assert {each.data["job_id"] for each in told} == {job_id}
+    assert {item.data["job_id"] for item in told} == {job_id}
 
 
 async def test_progress_comes_while_it_is_made_and_has_no_id(api: Api, collections, credits_, worker_: Worker):
@@ -48,12 +48,12 @@ async def test_progress_comes_while_it_is_made_and_has_no_id(api: Api, collectio
             told.append(event)
             if event.event == "node_started":
                 worker_.may_work.set()
-    progress = [each for each in told if each.event == "node_progress"]
-    assert [(each.id, each.data["step_id"], each.data["progress"]) for each in progress] == [
+    progress = [item for item in told if item.event == "node_progress"]
+    assert [(item.id, item.data["step_id"], item.data["progress"]) for item in progress] == [
         (None, 11, 0.5),
         (None, 12, 0.5),
     ]
-    assert not [each for each in await api.told(job_id) if each.event == "node_progress"]
+    assert not [item for item in await api.told(job_id) if item.event == "node_progress"]
 
 
 async def test_what_was_missed_is_replayed_once_and_in_order(api: Api, collections, credits_, worker_: Worker):
@@ -104,7 +104,7 @@ async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, cred
     assert (told[0].id, told[0].event, told[0].data) == (None, "gap", {"after": 999_999_999})
     assert (told[1].data["status"], told[-1].data["status"]) == ("pending", "completed")
     again = await api.told(job_id, after=999_999_999)
-    assert [each.id for each in again if each.id] == [each.id for each in told if each.id]
+    assert [item.id for item in again if item.id] == [item.id for item in told if item.id]
 
 
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
@@ -128,6 +128,6 @@ async def test_many_followers_of_one_job_are_all_told_everything(api: Api, colle
     followers = [asyncio.create_task(api.told(job_id)) for _ in range(40)]
     worker_.may_work.set()
     told = await asyncio.gather(*followers)
-    recorded = [[each for each in events if each.id is not None] for events in told]
+    recorded = [[event for event in events if event.id is not None] for events in told]
     assert all(events == recorded[0] for events in recorded)
     assert recorded[0][-1].data["status"] == "completed"

@@ -59,7 +59,7 @@ async def test_so_many_generations_of_a_job_are_open(
         job_id = (await api.generate(await created(collections, ONE_STEP), generations=20)).data["job_id"]
         await api.ended(job_id)
         assert await most_open(api, job_id) == WINDOW
-        started = [each.stream_id for each in await api.store.read_all(0, 1000) if "generation_started" in each.type]
+        started = [item.stream_id for item in await api.store.read_all(0, 1000) if "generation_started" in item.type]
         facts = await api.service.runtime.store.read_stream(UUID(job_id), limit=1)
         assert started == facts[0].event.gids()  # type: ignore[attr-defined]  # of JobRequested
         await eventually(lambda: _rows(api, 0), "the job to be no open one")
@@ -84,7 +84,7 @@ async def test_a_small_job_is_behind_one_window_of_a_large_one(
         assert Counter(order) == {large: 30, small: 1}
         assert order.index(small) <= WINDOW + 1  # the worker may have had one message in hand
         ended = [
-            each.stream_id for each in await api.store.read_all(0, 1000) if each.type == "job_generation_completed.v1"
+            item.stream_id for item in await api.store.read_all(0, 1000) if item.type == "job_generation_completed.v1"
         ]
         assert ended.index(UUID(small)) <= 3 * WINDOW, "of those that began after it, few have ended before it"
 

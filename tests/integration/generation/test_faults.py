@@ -42,7 +42,7 @@ async def test_a_generation_that_fails_for_good_leaves_the_others(api: Api, coll
     job = await api.ended(
         (await api.generate(collection, hashes=["a", "b", "c"])).data["job_id"], "partially_completed"
     )
-    assert [each["status"] for each in job["generations"]] == ["completed", "failed", "completed"]
+    assert [generation["status"] for generation in job["generations"]] == ["completed", "failed", "completed"]
     assert job["generations"][1]["error"] == "BROKEN: it broke"
     expected = {
         "quoted": Decimal("3.75"),
@@ -91,7 +91,7 @@ async def test_with_credits_down_the_job_waits_and_then_goes_on(
     job_id = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
     job = await api.job(job_id)
     assert (job["status"], job["started_at"]) == ("pending", None)
-    assert [each["status"] for each in job["generations"]] == ["pending"]
+    assert [generation["status"] for generation in job["generations"]] == ["pending"]
     assert worker_.worked == []
     folder = tmp_path / "late"
     folder.mkdir()

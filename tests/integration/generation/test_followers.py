@@ -124,8 +124,8 @@ async def test_progress_is_kept_of_so_many_steps_and_characters(api: Api, nats_u
         await eventually(lambda: client.stats["in_msgs"] >= MAX_FRAMES + 50, "all to have come")
         await client.flush()  # the answer comes behind them, when all of them were handed to the hub
         news = await follower.next(60)
-    assert [UUID(each.data["sid"]).int for each in news] == list(range(50, MAX_FRAMES + 50))
-    assert {len(each.data["message"]) for each in news} == {MAX_PROGRESS_MESSAGE}
+    assert [UUID(new.data["sid"]).int for new in news] == list(range(50, MAX_FRAMES + 50))
+    assert {len(new.data["message"]) for new in news} == {MAX_PROGRESS_MESSAGE}
 
 
 @contextlib.asynccontextmanager
@@ -180,7 +180,7 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         assert subscribed == [f"progress.{job_id}.>"]
     for turns in (first, then, [[news] for news in heard]):
         for number, frame in enumerate(event for turn in turns[0] for event in turn):
-            assert all([event for turn in each for event in turn][number].encoded is frame.encoded for each in turns)
+            assert all([event for turn in item for event in turn][number].encoded is frame.encoded for item in turns)
 
 
 async def test_a_follower_misses_nothing_where_reading_and_telling_meet(api: Api, hub: JobEventHub) -> None:

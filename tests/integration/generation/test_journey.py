@@ -87,7 +87,7 @@ async def test_a_history_tells_every_change(api: Api, collections, credits_, wor
 async def test_jobs_are_listed_newest_first_page_by_page(api: Api, collections, credits_, worker_: Worker):
     """Only one's own; filtered by collection and status."""
     foxes, owls = await created(collections, FOXES), await created(collections, FOXES, title="Owls")
-    ids = [(await api.generate(each, generations=1)).data["job_id"] for each in (foxes, owls, foxes)]
+    ids = [(await api.generate(fox, generations=1)).data["job_id"] for fox in (foxes, owls, foxes)]
     for job_id in ids:
         await api.ended(job_id)
     first = await api.get("/jobs?limit=2")
@@ -103,9 +103,9 @@ async def test_the_same_hash_draws_the_same_again(api: Api, collections, credits
     """Another job with the hashes of the first: same variables, same payloads."""
     collection = await created(collections, data(FOXES["steps"][0], variables=FOXES["variables"]))
     first = await api.ended((await api.generate(collection, generations=3)).data["job_id"])
-    hashes = [each["hash"] for each in first["generations"]]
+    hashes = [generation["hash"] for generation in first["generations"]]
     again = await api.ended((await api.generate(collection, hashes=hashes)).data["job_id"])
-    drawn = [[each["variables"] for each in job["generations"]] for job in (first, again)]
+    drawn = [[generation["variables"] for generation in job["generations"]] for job in (first, again)]
     assert drawn[0] == drawn[1]
     payloads = {work.context.hash: [] for work in worker_.worked}
     for work in worker_.worked:

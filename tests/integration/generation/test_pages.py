@@ -107,7 +107,7 @@ async def test_a_job_whose_generations_all_fit_has_no_cursor(
     assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 2, "failed": 1, "cancelled": 0}
     assert job["next_cursor"] is None
     [failure] = (await api.get(f"/jobs/{job_id}/generations?status=failed")).data
-    assert failure == next(each for each in job["generations"] if each["status"] == "failed")
+    assert failure == next(generation for generation in job["generations"] if generation["status"] == "failed")
 
 
 async def test_a_request_in_several_events_is_shown_in_its_order(api: Api, collections: Any, credits_: Any) -> None:

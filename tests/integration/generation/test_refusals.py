@@ -81,7 +81,7 @@ async def test_too_few_credits_are_a_402_and_reject_the_job(api: Api, collection
     history = (await api.get(f"/jobs/{job['id']}/history")).data
     assert [entry["status"] for entry in history] == ["pending", "rejected"]
     told = await api.told(job["id"])
-    assert [(each.event, each.data["status"]) for each in told] == [
+    assert [(item.event, item.data["status"]) for item in told] == [
         ("job_status", "pending"),
         ("job_status", "rejected"),
     ]
@@ -142,7 +142,7 @@ async def test_the_built_in_workflows_are_listed(api: Api):
         return listed if len(listed) >= 3 else None
 
     listed = await eventually(all_three, "the workflows to be listed")
-    assert {each["name"]: (str(each["cost"]), each["version"], each["type"]) for each in listed} == {
+    assert {item["name"]: (str(item["cost"]), item["version"], item["type"]) for item in listed} == {
         "caption": ("0.1", 1, "direct_job"),
         "frame": ("0.25", 1, "direct_job"),
         "sketch": ("1", 1, "direct_job"),

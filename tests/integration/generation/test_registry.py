@@ -98,8 +98,8 @@ async def test_a_job_draws_what_its_dry_run_showed_or_is_refused(
     shown = first["generations"] + more.data["generations"]
     assert (len(shown), more.data["next_cursor"], more.data["dry_run_token"]) == (30, None, token)
     job = await api.ended((await api.generate(collection, dry_run_token=token)).data["job_id"])
-    assert [(each["hash"], each["variables"]) for each in job["generations"]] == [
-        (each["hash"], each["variables"]) for each in shown
+    assert [(generation["hash"], generation["variables"]) for generation in job["generations"]] == [
+        (item["hash"], item["variables"]) for item in shown
     ]
     assert (await api.generate(collection, dry_run_token=token, generations=2)).code == (409, "CONFLICT")
     await registered(api, "echo", {**definition("echo"), "credits": "function computeCost() { return {cost: 0.1} }"})

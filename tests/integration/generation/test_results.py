@@ -88,7 +88,7 @@ async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections,
 
     async def settled():
         async with api.store.pool.connection() as connection:
-            rows = [await operator_actions.inspect(connection, each.id) for each in (first, second)]
+            rows = [await operator_actions.inspect(connection, item.id) for item in (first, second)]
         return [[action.action for action in actions] for _, actions in rows] == [
             ["parked", "retry", "handled"],
             ["parked", "retry", "failed"],
@@ -122,13 +122,13 @@ async def test_a_discarded_result_is_taken_in_no_more(api: Api, collections, cre
     async def tried() -> bool:
         async with api.store.pool.connection() as connection:
             _, actions = await operator_actions.inspect(connection, second.id)
-        return [each.action for each in actions] == ["parked", "retry", "failed"]
+        return [action.action for action in actions] == ["parked", "retry", "failed"]
 
     await eventually(tried, "the other one to be tried")
     async with api.store.pool.connection() as connection:
         row, actions = await operator_actions.inspect(connection, first.id)
     assert (row.status, row.resolved_by, row.reason) == ("discarded", "olga", "a worker's test")
-    assert [each.action for each in actions] == ["parked", "discarded"]
+    assert [action.action for action in actions] == ["parked", "discarded"]
     [progress] = await intake.progress()
     assert progress.parked == 1
 

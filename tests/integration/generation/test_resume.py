@@ -48,7 +48,9 @@ async def test_a_failed_job_is_resumed_after_its_last_completed_steps(api: Api, 
         "captured": Decimal("0.5"),
         "released": Decimal("2.5"),
     }
-    assert [(each["status"], len(each["outputs"])) for each in job["generations"]] == [("completed", 2)] * 2
+    assert [(generation["status"], len(generation["outputs"])) for generation in job["generations"]] == [
+        ("completed", 2)
+    ] * 2
     assert job["generation_counts"] == {"pending": 0, "processing": 0, "completed": 2, "failed": 0, "cancelled": 0}
     await credits_.settled(("9.5", "0", "0.5"))
     assert (await resume(api, job_id, key="again")).status == 202  # the same request again: the same round
@@ -107,7 +109,7 @@ async def test_a_job_is_resumed_from_a_step(api: Api, collections, credits_, wor
     job = await api.ended(job_id, "partially_completed")
     assert [work.service_required for work in worker_.worked[worked:]] == services
     assert {str(work.gid) for work in worker_.worked[worked:]} == {gid}
-    assert [each["status"] for each in job["generations"]] == ["failed", "completed"]
+    assert [generation["status"] for generation in job["generations"]] == ["failed", "completed"]
 
 
 async def test_a_resume_without_credits_is_refused(api: Api, collections, credits_, worker_: Worker):

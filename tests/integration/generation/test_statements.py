@@ -125,7 +125,7 @@ async def test_a_window_of_steps_is_read_and_committed_together(
     assert commits <= 2, "the first one to come alone, and all that came meanwhile"
     assert not any(store.cached(GENERATION, gid) for gid in gids), "what has ended is not kept in memory"
     job = await store.read_stream(job_id)
-    assert [each.type for each in job[2:]] == ["job_generation_completed.v1"] * GENERATIONS + ["job_completed.v1"]
+    assert [item.type for item in job[2:]] == ["job_generation_completed.v1"] * GENERATIONS + ["job_completed.v1"]
 
 
 async def test_a_large_job_is_cancelled_and_resumed_with_few_reads(
@@ -176,5 +176,5 @@ async def test_a_result_that_comes_again_is_recorded_once(store: EventStore, nat
             handlers = CommandHandlers(one, lambda: datetime.now(UTC), uuid4)
             intake = ResultsIntake(handlers, Broker(nats_url, "unused"), StoredFiles(one, ""), unused)
             await asyncio.gather(intake.take(body), intake.take(body))
-    recorded = [each.type for each in await store.read_stream(gid)]
+    recorded = [item.type for item in await store.read_stream(gid)]
     assert recorded.count("step_completed.v1") == 1

@@ -104,8 +104,8 @@ async def listed(api: Api, package_id: str) -> tuple[list[PackagePartListed], Pa
 
 def delivered(parts: list[PackagePartListed], request: PackageRequested) -> PackageStored:
     """Storage's event on the attempt."""
-    artworks = [each for part in parts for each in part.artworks]
-    documents = [each for part in parts for each in part.documents]
+    artworks = [artwork for part in parts for artwork in part.artworks]
+    documents = [document for part in parts for document in part.documents]
     planned = plan(Contents(request.collection_id, request.job_id, request.title, artworks, [], documents))
     return PackageStored(
         request.package_id, request.attempt, str(planned.root.cid), 900, 5000, "f" * 64, planned.provenance
@@ -122,11 +122,11 @@ async def test_a_package_is_made_of_the_jobs_tokens_in_their_order(
     assert (answer.data["status"], answer.data["url"], answer.data["manifest"]) == ("requested", None, None)
     (part,), request = await listed(collections, answer.data["id"])
     assert (request.user_id, request.job_id, request.parts) == (ALICE, job, 1)
-    assert [(each.token, each.path, each.asset_id) for each in part.artworks] == [
+    assert [(artwork.token, artwork.path, artwork.asset_id) for artwork in part.artworks] == [
         (1, "artworks/1.png", 101),
         (2, "artworks/2.png", 102),
     ]
-    texts = {each.path: each.text for each in part.documents}
+    texts = {document.path: document.text for document in part.documents}
     assert sorted(texts) == [
         f"metadata/{chain}/{name}.json" for chain in ("base", "ethereum", "tezos") for name in ("1", "2", "collection")
     ]
@@ -172,7 +172,7 @@ async def test_a_stored_package_has_its_manifest(collections: Api, generating: P
     assert shown["provenance"] == {"hash": hashlib.sha256(sha256s.encode()).hexdigest(), "algorithm": PROVENANCE}
     assert shown["manifest"]["provenance"] == shown["provenance"]
     assert shown["manifest"]["profile"]["name"] == "unixfs-v1-2025"
-    assert [each["path"] for each in shown["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
+    assert [artwork["path"] for artwork in shown["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
     assert set(shown) == set(package_examples.STORED)
     assert set(shown["manifest"]) == set(package_examples.STORED["manifest"])
     assert (await collections.get(path, BOB)).code == (404, "NOT_FOUND")

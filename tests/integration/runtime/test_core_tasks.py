@@ -147,7 +147,7 @@ def last_words(database: str, nats_url: str, end: str) -> str:
         timeout=PATIENCE,
     )
     assert ended.returncode == EXIT_CODE, ended.stderr
-    [line] = [each for each in (ended.stdout + ended.stderr).splitlines() if "core_task_ended" in each]
+    [line] = [line for line in (ended.stdout + ended.stderr).splitlines() if "core_task_ended" in line]
     return line
 
 

@@ -52,12 +52,12 @@ class Statements:
     def quiet(self) -> bool:
         """Whether the last full rounds had nothing in them but the renewal."""
         last = self.rounds[-QUIET_ROUNDS - 1 : -1]
-        return len(last) == QUIET_ROUNDS and not any(self.busy(each) for each in last)
+        return len(last) == QUIET_ROUNDS and not any(self.busy(item) for item in last)
 
     @staticmethod
     def busy(a_round: Counter[str]) -> Counter[str]:
         renewal = " ".join(KEEP_LEASES.split())
-        return Counter({each: n for each, n in a_round.items() if each != renewal and not each.startswith(RARE)})
+        return Counter({item: n for item, n in a_round.items() if item != renewal and not item.startswith(RARE)})
 
 
 @contextlib.asynccontextmanager

@@ -173,10 +173,10 @@ async def test_each_follower_tells_its_progress(database: str, nats_url: str) ->
         await _append(asked)
         body = await asked.until(
             lambda _, body: (
-                body["status"] == "ok" and all(not each["progress"]["waiting"] for each in body["followers"])
+                body["status"] == "ok" and all(not follower["progress"]["waiting"] for follower in body["followers"])
             )
         )
-        names = {each["progress"]["name"] for each in body["followers"]}
+        names = {follower["progress"]["name"] for follower in body["followers"]}
         assert "relay" in names
         assert any(name.startswith("projection ") for name in names)
         assert sum(name.startswith("consumer ") for name in names) == len(asked.service.parts.consumers)

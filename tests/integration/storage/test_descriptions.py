@@ -42,7 +42,7 @@ async def test_a_completed_generation_describes_its_files(api: Api, generation: 
             "job_id": str(JOB),
             "status": "completed",
             "steps": [
-                {"step_id": 77, "outputs": [{"kind": "asset", "asset_id": each} for each in ids]},
+                {"step_id": 77, "outputs": [{"kind": "asset", "asset_id": item} for item in ids]},
                 {"step_id": 78, "outputs": [{"kind": "text", "text": "a caption"}]},
             ],
         }
@@ -57,7 +57,7 @@ async def test_numbers_come_out_as_they_were_recorded(api: Api, generation: Publ
     async with api.session.get(f"{api.url}/assets/{asset_id}", headers=api.users.bearer(ALICE)) as response:
         shown = await response.read()
     assert b'"gen_in_data":' + msgspec.json.encode(said) in shown
-    [recorded] = [each for each in await api.runtime.store.read_all() if b"gen_in_data" in each.data]
+    [recorded] = [item for item in await api.runtime.store.read_all() if b"gen_in_data" in item.data]
     assert b'"gen_in_data":' + msgspec.json.encode(said) in recorded.data
 
 
@@ -95,7 +95,7 @@ async def test_an_event_delivered_again_changes_nothing(api: Api, generation: Pu
     await described(api, asset_id)
     head = await api.runtime.store.head()
     [recorded] = await generation.store.read_stream(GID)
-    [consumer] = [each for each in api.consumers if each.owner == "generation"]
+    [consumer] = [consumer for consumer in api.consumers if consumer.owner == "generation"]
     await consumer.handle(recorded)
     assert await api.runtime.store.head() == head
 

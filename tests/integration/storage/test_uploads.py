@@ -73,7 +73,7 @@ async def test_of_two_uploads_through_two_replicas_one_wins_whole(
         for number in range(5):
             contents = [bytes([replica]) * 1_000_000 for replica in range(2)]
             answers = await asyncio.gather(
-                *(each.upload(content, f"{number}.png") for each, content in zip((api, other), contents, strict=True))
+                *(item.upload(content, f"{number}.png") for item, content in zip((api, other), contents, strict=True))
             )
             assert sorted(answer.status for answer in answers) == [201, 409]
             [winner] = [answer.data for answer in answers if answer.status == 201]
@@ -92,7 +92,7 @@ async def test_ids_are_each_their_own(api: Api):
     answers = await asyncio.gather(*(api.upload(PNG, f"{number}.png") for number in range(80)))
     ids = [answer.data["id"] for answer in answers]
     assert len(set(ids)) == 80
-    assert all(0 < each < 2**53 for each in ids)
+    assert all(0 < item < 2**53 for item in ids)
 
 
 async def test_an_upload_of_unknown_length_is_streamed(api: Api):

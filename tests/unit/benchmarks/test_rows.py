@@ -33,5 +33,5 @@ def test_an_unknown_row_is_refused_with_those_that_there_are():
 
 
 def test_no_figure_is_measured_by_two_rows():
-    ids = [each for row in ROWS for each in row.ids]
+    ids = [item for row in ROWS for item in row.ids]
     assert len(ids) == len(set(ids))

@@ -14,4 +14,4 @@ def test_the_workflow_of_no_work_can_be_registered():
 
 def test_each_step_of_a_chain_waits_for_the_one_before():
     given = read(chain(SERVICE, 3))
-    assert [needs(each.payload) for each in given.steps] == [[], [1], [2]]
+    assert [needs(step.payload) for step in given.steps] == [[], [1], [2]]

@@ -43,15 +43,15 @@ def token(number: int, *files: ArtworkFile) -> Token:
 
 def known(*files: ArtworkFile) -> dict[int, StoredFile]:
     return {
-        each.asset_id: StoredFile(
-            each.asset_id, f"at/{each.asset_id}", each.mime_type, 10, "b" * 64, f"cid-{each.asset_id}"
+        item.asset_id: StoredFile(
+            item.asset_id, f"at/{item.asset_id}", item.mime_type, 10, "b" * 64, f"cid-{item.asset_id}"
         )
-        for each in files
+        for item in files
     }
 
 
 def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
-    stored = known(*(each for token in tokens for each in token.files))
+    stored = known(*(item for token in tokens for item in token.files))
     offer = Offer(title=title, description="Many of them")
     return package_request(
         COLLECTION,
@@ -75,7 +75,7 @@ def test_a_request_is_its_parts_and_then_the_request():
     *parts, asked = decide(request([token(1), token(2)]), NOTHING)
     assert [type(part) for part in parts] == [PackagePartListed]
     assert (asked.package_id, asked.attempt, asked.parts) == (ID, 1, 1)
-    assert [each.path for each in parts[0].artworks] == ["artworks/1.png", "artworks/2.png"]
+    assert [artwork.path for artwork in parts[0].artworks] == ["artworks/1.png", "artworks/2.png"]
     assert len(parts[0].documents) == 3 * (1 + 2)
 
 
@@ -86,7 +86,7 @@ def test_parts_for_ten_thousand_tokens_fit_into_messages():
     assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT * 0.9
     assert [part.artworks for part in parts] == [part.artworks for part in command.parts]
     assert [part.documents for part in parts] == [part.documents for part in command.parts]
-    assert [each.token for part in parts for each in part.artworks] == list(range(1, 10_001))
+    assert [artwork.token for part in parts for artwork in part.artworks] == list(range(1, 10_001))
     assert sum(len(part.documents) for part in parts) == 3 * (1 + 10_000)
 
 
@@ -111,9 +111,9 @@ def test_documents_have_the_cids_of_the_artworks():
     early = msgspec.structs.replace(token(1), cids={})
     [part] = request([early]).parts
     assert part.artworks[0].cid == "cid-1"
-    said = [msgspec.json.decode(each.text) for each in part.documents if each.path.endswith("/1.json")]
+    said = [msgspec.json.decode(document.text) for document in part.documents if document.path.endswith("/1.json")]
     assert len(said) == 3
-    assert all(f"ipfs://{part.artworks[0].cid}" in str(each) for each in said)
+    assert all(f"ipfs://{part.artworks[0].cid}" in str(item) for item in said)
     assert request([early]).digest == request([token(1)]).digest
 
 
@@ -128,8 +128,8 @@ def test_the_outcome_of_an_attempt_is_recorded_once():
 
 def test_a_package_has_the_image_of_an_artwork_that_is_a_video():
     [command] = request([token(1, file(5), file(1, "video/mp4")), token(2)]).parts
-    assert [each.path for each in command.artworks] == ["artworks/1.mp4", "artworks/2.png"]
-    assert [(each.path, each.asset_id) for each in command.displays] == [("displays/1.png", 5)]
+    assert [artwork.path for artwork in command.artworks] == ["artworks/1.mp4", "artworks/2.png"]
+    assert [(display.path, display.asset_id) for display in command.displays] == [("displays/1.png", 5)]
 
 
 def test_files_are_described_by_storage_not_by_the_worker():

@@ -45,9 +45,9 @@ def others(draw) -> dict:
 def exact(value):
     """Tells 1 from 1.0 and True, which Python takes for equal."""
     if isinstance(value, dict):
-        return {name: exact(each) for name, each in value.items()}
+        return {name: exact(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [exact(each) for each in value]
+        return [exact(item) for item in value]
     return type(value).__name__, repr(value)
 
 

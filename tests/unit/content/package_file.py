@@ -35,11 +35,11 @@ def contents(artworks: Iterable[bytes]) -> Contents:
     listed = [packaged(token, content) for token, content in enumerate(artworks, start=1)]
     documents = [
         PackagedDocument(
-            f"metadata/{chain}/{each.token}.json",
-            canonical({"name": f"Token {each.token}", "image": f"ipfs://{each.cid}"}).decode(),
+            f"metadata/{chain}/{item.token}.json",
+            canonical({"name": f"Token {item.token}", "image": f"ipfs://{item.cid}"}).decode(),
         )
         for chain in ("base", "ethereum", "tezos")
-        for each in listed
+        for item in listed
     ]
     return Contents(COLLECTION, JOB, "Tides", listed, [], documents)
 
@@ -48,7 +48,7 @@ def car_file(artworks: list[bytes], planned: Plan | None = None) -> bytes:
     """The package's file, with all its content in memory."""
     planned = planned or plan(contents(artworks))
     files = dict(planned.texts)
-    files |= {path: artworks[each.token - 1] for path, each in planned.assets.items()}
+    files |= {path: artworks[item.token - 1] for path, item in planned.assets.items()}
     written, seen = bytearray(car.header(planned.root.cid)), set[Cid]()
     for step in steps(planned.root):
         for cid, block in [(step.cid, step.block)] if step.block is not None else _blocks(step, files[step.path]):
@@ -60,7 +60,7 @@ def car_file(artworks: list[bytes], planned: Plan | None = None) -> bytes:
 
 def _blocks(step: Step, content: bytes) -> list[tuple[Cid, bytes]]:
     chunks = [content[at : at + MIB] for at in range(0, max(1, len(content)), MIB)]
-    file = balanced([Leaf.of(each) for each in chunks])
+    file = balanced([Leaf.of(chunk) for chunk in chunks])
     way = list(blocks_of(file, step.path)) if isinstance(file, Node) else [step]
     below = iter(chunks)
-    return [(each.cid, next(below) if each.block is None else each.block) for each in way]
+    return [(item.cid, next(below) if item.block is None else item.block) for item in way]

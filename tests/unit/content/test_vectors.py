@@ -20,7 +20,7 @@ VECTORS = msgspec.json.decode((Path(__file__).parent / "vectors.json").read_byte
 
 
 def named(spec: dict[str, list[int]]) -> Node:
-    return folder({path: File(cid_of(content(*each)), each[0]) for path, each in spec.items()})
+    return folder({path: File(cid_of(content(*item)), item[0]) for path, item in spec.items()})
 
 
 @pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda vector: str(vector["size"]))
@@ -39,7 +39,7 @@ def test_a_file_has_the_cid_that_others_give_it(vector: dict[str, Any]) -> None:
     assert Cid.parse(vector["cid"]) == root.cid
 
 
-@pytest.mark.parametrize("vector", [each for each in VECTORS["files"] if each["size"] < 16 * MIB], ids=str)
+@pytest.mark.parametrize("vector", [file for file in VECTORS["files"] if file["size"] < 16 * MIB], ids=str)
 @pytest.mark.parametrize("step", [MIB, 100_003])
 def test_a_files_cid_does_not_depend_on_how_its_bytes_come(vector: dict[str, Any], step: int) -> None:
     whole = content(vector["size"], vector["seed"])
@@ -84,10 +84,10 @@ def test_a_car_file_is_the_one_that_others_write() -> None:
             blocks = [(step.cid, step.block)]
         else:
             chunks = list(pieces(*spec[step.path]))
-            file = balanced([Leaf.of(each) for each in chunks])
+            file = balanced([Leaf.of(item) for item in chunks])
             way = list(blocks_of(file, step.path)) if isinstance(file, Node) else [step]
             below = iter(chunks)
-            blocks = [(each.cid, next(below) if each.block is None else each.block) for each in way]
+            blocks = [(item.cid, next(below) if item.block is None else item.block) for item in way]
         for cid, block in blocks:
             if cid not in seen:
                 written += car.frame(cid, len(block)) + block

@@ -125,7 +125,7 @@ def rewritten(change: Any) -> bytes:
     change(described)
     planned = plan(given_contents)
     texts = {**planned.texts, MANIFEST: canonical(described)}
-    files = {path: File(Cid.parse(each.cid), each.size) for path, each in planned.assets.items()}
+    files = {path: File(Cid.parse(item.cid), item.size) for path, item in planned.assets.items()}
     files |= {path: File(cid_of(text), len(text)) for path, text in texts.items()}
     return car_file(ARTWORKS, msgspec.structs.replace(planned, root=folder(files), texts=texts))
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_cut_as_the_profile_says_is_found() -> None:
     planned = plan(contents(ARTWORKS))
     empty = car.header(Cid.of(DAG_PB, b"\x0a\x02\x08\x02")) + car.frame(Cid.of(DAG_PB, b"\x0a\x02\x08\x02"), 4)
     assert "file" in first_difference(empty + b"\x0a\x02\x08\x02").message
-    assert planned.provenance == provenance(packaged(1, each).sha256 for each in ARTWORKS)
+    assert planned.provenance == provenance(packaged(1, artwork).sha256 for artwork in ARTWORKS)
 
 
 def test_the_packages_bytes_are_the_same_for_ever() -> None:

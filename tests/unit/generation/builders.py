@@ -23,7 +23,7 @@ DEFINITIONS = {name: read_definition(name, 1, folder(name), cost_functions) for 
 
 
 def pick(name, *values, weights=None, **more):
-    value = {"values": list(values), "display_names": [str(each).title() for each in values]}
+    value = {"values": list(values), "display_names": [str(value).title() for value in values]}
     if weights is not None:
         value["weights"] = list(weights)
     return {"name": name, "type": "pick", "value_type": "strings", "value": value, **more}

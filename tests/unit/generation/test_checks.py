@@ -162,7 +162,7 @@ def test_a_drawn_seed_is_kept_wherever_its_template_has_it():
     planned = plan_steps(given, {**DEFINITIONS, **LIBRARY}, {}, "h", OWNER)
     graph, request = planned[0].payload["graph"], planned[1].payload["request"]
     started = GenerationStarted(GID, JOB, USER, COLLECTION, "h", {}, planned, 1)
-    made = {each["id"]: each["nodePayload"] for each in reproduction(written, {}, started)["steps"]}
+    made = {item["id"]: item["nodePayload"] for item in reproduction(written, {}, started)["steps"]}
     assert made[1]["seed"] == graph["5"]["inputs"]["seed"]
     assert made[2]["seed"] == request["body"]["steps"][0]["input"]["seed"]
     assert made[3]["seed"] == planned[2].payload["seed"]

@@ -35,16 +35,16 @@ WINDOW, MOST = st.integers(1, 20), st.integers(1, 60)
 
 
 def after(jobs: Sequence[OpenJob], starts: Sequence[OpenJob]) -> list[OpenJob]:
-    return list({each.job_id: each for each in (*jobs, *starts)}.values())
+    return list({item.job_id: item for item in (*jobs, *starts)}.values())
 
 
 @given(open_jobs(), WINDOW, MOST)
 def test_each_start_is_a_jobs_next_one_and_within_its_window(jobs: list[OpenJob], window: int, most: int) -> None:
-    known = {each.job_id: each for each in jobs}
-    for each in next_starts(jobs, window, most):
-        assert each.started == known[each.job_id].started + 1 <= each.total
-        assert each.open <= window
-        known[each.job_id] = each
+    known = {item.job_id: item for item in jobs}
+    for start in next_starts(jobs, window, most):
+        assert start.started == known[start.job_id].started + 1 <= start.total
+        assert start.open <= window
+        known[start.job_id] = start
 
 
 @given(open_jobs(), WINDOW, MOST)
@@ -63,11 +63,11 @@ def test_no_user_gets_more_than_another_who_could_use_it(jobs: list[OpenJob], wi
     now = after(jobs, starts)
     open_of: Counter[UUID] = Counter()
     wants: Counter[UUID] = Counter()
-    for each in now:
-        open_of[each.user_id] += each.open
-        wants[each.user_id] += each.room(window)
+    for item in now:
+        open_of[item.user_id] += item.open
+        wants[item.user_id] += item.room(window)
     users = len(open_of)
-    for served in {each.user_id for each in starts}:
+    for served in {start.user_id for start in starts}:
         for user, wanted in wants.items():
             if wanted:
                 # Where `most` can't be divided evenly, some have one more.
@@ -78,10 +78,10 @@ def test_no_user_gets_more_than_another_who_could_use_it(jobs: list[OpenJob], wi
 def test_what_there_is_is_given_out(jobs: list[OpenJob], window: int, most: int) -> None:
     """Work is left undone only where its job's window is full, or all that may be open is given to users."""
     now = after(jobs, next_starts(jobs, window, most))
-    if any(each.room(window) for each in now):
+    if any(item.room(window) for item in now):
         demands = Counter[UUID]()
-        for each in now:
-            demands[each.user_id] += each.open + each.room(window)
+        for item in now:
+            demands[item.user_id] += item.open + item.room(window)
         assert sum(shares(demands, most).values()) >= min(most, sum(demands.values()))
 
 
@@ -90,10 +90,10 @@ def test_every_user_may_always_have_some(jobs: list[OpenJob], window: int) -> No
     """However much others hold, and however little there is."""
     starts = next_starts(jobs, window, 1)
     now = after(jobs, starts)
-    for user in {each.user_id for each in jobs}:
-        own = [each for each in now if each.user_id == user]
-        wanted = sum(each.room(window) for each in own)
-        assert not wanted or sum(each.open for each in own) >= LEAST_SHARE
+    for user in {item.user_id for item in jobs}:
+        own = [item for item in now if item.user_id == user]
+        wanted = sum(item.room(window) for item in own)
+        assert not wanted or sum(item.open for item in own) >= LEAST_SHARE
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=20), st.integers(0, 500))
@@ -110,14 +110,14 @@ def test_a_small_job_comes_before_what_is_left_of_a_large_one() -> None:
     small = job(2, BOB, 1)
     starts = next_starts([large, small], 64, 256)
     assert starts[0].job_id == small.job_id
-    assert [each.started for each in starts[1:]] == list(range(61, 75))
+    assert [start.started for start in starts[1:]] == list(range(61, 75))
 
 
 def test_users_begin_in_turn() -> None:
     """However many jobs one of them has."""
     many = [job(number, ALICE) for number in range(10)]
     starts = next_starts([*many, job(99, BOB)], 8, 16)
-    assert [each.user_id for each in starts] == [ALICE, BOB] * 8
+    assert [start.user_id for start in starts] == [ALICE, BOB] * 8
 
 
 def test_a_users_job_of_higher_priority_comes_first_and_the_other_one_is_not_starved() -> None:
@@ -136,4 +136,4 @@ def test_a_users_job_of_higher_priority_comes_first_and_the_other_one_is_not_sta
 
 def test_jobs_of_equal_priority_take_turns() -> None:
     starts = next_starts([job(1), job(2), job(3)], 2, 6)
-    assert [each.job_id.int - 1000 for each in starts] == [1, 2, 3, 1, 2, 3]
+    assert [start.job_id.int - 1000 for start in starts] == [1, 2, 3, 1, 2, 3]

@@ -247,7 +247,7 @@ def test_every_graph_completes_in_any_order_of_results(graph, random, choose):
         ended = any(isinstance(event, GenerationCompleted) for event in story.events)
         assert ended == (len(completed) == len(steps))
         assert story.when(*answered).events == []
-    assert sorted(completed) == sorted(each.component_id for each in steps)
+    assert sorted(completed) == sorted(item.component_id for item in steps)
     assert story.state.status == "completed"
 
 

@@ -25,7 +25,7 @@ def test_a_valid_input_becomes_a_typed_view():
         use_custom_hashes=True,
     )
     given = read(written)
-    assert [(each.id, each.workflow, each.alias, each.pointer) for each in given.steps] == [
+    assert [(item.id, item.workflow, item.alias, item.pointer) for item in given.steps] == [
         (1, "sketch", "Main", "/data/steps/0"),
         (2, "frame", None, "/data/steps/1"),
     ]
@@ -148,4 +148,4 @@ def test_texts_and_numbers_have_one_value_or_none():
             ],
         )
     )
-    assert [each.values for each in given.variables] == [("x",), (0.5,), ()]
+    assert [variable.values for variable in given.variables] == [("x",), (0.5,), ()]

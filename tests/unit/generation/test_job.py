@@ -167,8 +167,8 @@ def test_a_large_job_is_told_in_parts():
     requested, *parts = JOBS.given().when(wanted).events
     assert (requested.total, requested.parts, requested.count) == (10_000, len(parts), 10_000)
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
-    assert [*requested.generations, *(each for part in parts for each in part.generations)] == generations
-    assert requested.gids() == [each.gid for each in generations]
+    assert [*requested.generations, *(generation for part in parts for generation in part.generations)] == generations
+    assert requested.gids() == [generation.gid for generation in generations]
     assert max(len(msgspec.json.encode(event)) for event in (requested, *parts)) < MAX_PART + 1000
     assert JOBS.given().when(request()).events[0].parts == 0
 

@@ -39,26 +39,26 @@ def refusal(written, **request):
 def test_a_job_is_quoted_exactly():
     """4 generations of 1 + 0.25 + 0.1 credits, in micro-credits."""
     planned = plan(MAIN)
-    assert [each.cost for each in planned.generations] == [1_350_000] * 4
+    assert [generation.cost for generation in planned.generations] == [1_350_000] * 4
     assert planned.quoted == 5_400_000
 
 
 def test_hashes_are_made_unless_they_are_given():
     """By the request, or by a collection that uses its own."""
-    assert [each.hash for each in plan(MAIN).generations] == MADE[:4]
-    assert [each.hash for each in plan(MAIN, hashes=["x", "y"]).generations] == ["x", "y"]
+    assert [generation.hash for generation in plan(MAIN).generations] == MADE[:4]
+    assert [generation.hash for generation in plan(MAIN, hashes=["x", "y"]).generations] == ["x", "y"]
     own = MAIN | {"generations": {"generations": 2, "hashes": ["p", "q", "r"], "use_custom_hashes": True}}
-    assert [each.hash for each in plan(own).generations] == ["p", "q"]
-    assert [each.hash for each in plan(own, generations=3).generations] == ["p", "q", "r"]
+    assert [generation.hash for generation in plan(own).generations] == ["p", "q"]
+    assert [generation.hash for generation in plan(own, generations=3).generations] == ["p", "q", "r"]
     unused = MAIN | {"generations": {"generations": 1, "hashes": ["p"], "use_custom_hashes": False}}
-    assert [each.hash for each in plan(unused).generations] == MADE[:1]
+    assert [generation.hash for generation in plan(unused).generations] == MADE[:1]
 
 
 def test_generation_ids_follow_from_the_job():
     """So that a repeated request plans the very same job; no two are equal."""
     first, again = plan(MAIN, generations=50), plan(MAIN, generations=50)
     assert first == again
-    assert len({each.gid for each in first.generations}) == 50
+    assert len({generation.gid for generation in first.generations}) == 50
 
 
 def test_ten_thousand_generations_are_planned():
@@ -233,7 +233,7 @@ def test_a_prompt_is_as_long_as_its_worker_takes():
 def test_without_a_count_the_hashes_or_the_collection_say_how_many():
     """In this order."""
     given_ = read(MAIN)
-    assert [generation_count(given_, JobRequest(**each)) for each in ({"generations": 7}, {"hashes": ["a"]}, {})] == [
+    assert [generation_count(given_, JobRequest(**item)) for item in ({"generations": 7}, {"hashes": ["a"]}, {})] == [
         7,
         1,
         4,

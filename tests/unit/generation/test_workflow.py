@@ -62,7 +62,7 @@ def test_a_folder_that_can_not_be_read_is_refused(change):
 
 def test_the_built_in_workflows_cost_what_is_announced():
     """1, 0.25 and 0.1 credits."""
-    costs = {name: step_cost(each.cost, {}).micro for name, each in DEFINITIONS.items()}
+    costs = {name: step_cost(item.cost, {}).micro for name, item in DEFINITIONS.items()}
     assert costs == {"sketch": 1_000_000, "frame": 250_000, "caption": 100_000}
 
 

@@ -71,7 +71,7 @@ def prompt(size: int) -> dict[str, Any]:
 
 
 def circle(size: int) -> dict[str, Any]:
-    return data(*(step(each + 1, a={"$ref": (each + 1) % size + 1}) for each in range(size)))
+    return data(*(step(number + 1, a={"$ref": (number + 1) % size + 1}) for number in range(size)))
 
 
 def rich(size: int) -> dict[str, Any]:
@@ -80,7 +80,9 @@ def rich(size: int) -> dict[str, Any]:
 
 
 def drawing(size: int) -> Work:
-    given = read(data(step(1, prompt="x"), variables=[pick(f"v{each}", *map(str, range(9))) for each in range(size)]))
+    given = read(
+        data(step(1, prompt="x"), variables=[pick(f"v{number}", *map(str, range(9))) for number in range(size)])
+    )
     return lambda: draw(given.variables, {}, "hash")
 
 
@@ -91,8 +93,8 @@ def drawing_one(size: int) -> Work:
 
 
 def choosing(size: int) -> Work:
-    given = read(data(step(1, prompt="x"), variables=[pick(f"v{each}", "a", "b") for each in range(size)]))
-    chosen = {f"v{each}": "b" for each in range(size)} | {f"w{each}": "b" for each in range(size)}
+    given = read(data(step(1, prompt="x"), variables=[pick(f"v{number}", "a", "b") for number in range(size)]))
+    chosen = {f"v{number}": "b" for number in range(size)} | {f"w{number}": "b" for number in range(size)}
     return attempted(lambda: choose(given.variables, chosen))
 
 
@@ -101,12 +103,12 @@ def substituting(size: int) -> Work:
 
 
 def planning_steps(size: int) -> Work:
-    given = read(data(*(step(each + 1, prompt="{{n}}") for each in range(size)), variables=[NUMBER]))
+    given = read(data(*(step(number + 1, prompt="{{n}}") for number in range(size)), variables=[NUMBER]))
     return lambda: plan_steps(given, DEFINITIONS, {"n": 1}, "hash", StepOwner(UUID(int=2), JOB, UUID(int=1)))
 
 
 def table(size: int) -> Work:
-    variables = [pick(f"v{each}", "a", "b", "c") for each in range(size)]
+    variables = [pick(f"v{number}", "a", "b", "c") for number in range(size)]
     return lambda: variables_of(table_of(variables))
 
 
@@ -115,34 +117,37 @@ def wrong_table(size: int) -> Work:
 
 
 def receiving(size: int) -> Work:
-    shares = [(f"0x{each + 1:040x}", Decimal("0.01"), "artist") for each in range(size)]
+    shares = [(f"0x{number + 1:040x}", Decimal("0.01"), "artist") for number in range(size)]
     return attempted(lambda: checked_receivers(shares, "BASE", "/receivers"))
 
 
 def packaging(size: int) -> Work:
-    documents = [PackagedDocument(f"{each}.json", "x" * 1000) for each in range(size)]
+    documents = [PackagedDocument(f"{number}.json", "x" * 1000) for number in range(size)]
     ids = (UUID(int=1), UUID(int=2), UUID(int=3))
     return lambda: package.decide(package.package_request(*ids, "t", [], [], documents), package_state.NOTHING)
 
 
 def metadata(size: int) -> Work:
-    files = [ArtworkFile(each, f"https://x.test/{each}", f"a/{each}", "text/html", "", 1) for each in range(size)]
-    traits = [Trait(f"t{each}", each) for each in range(size)]
+    files = [
+        ArtworkFile(number, f"https://x.test/{number}", f"a/{number}", "text/html", "", 1) for number in range(size)
+    ]
+    traits = [Trait(f"t{number}", number) for number in range(size)]
     offer = Offer(title="x" * size, description="y" * size, images=["z"] * size)
     token = Token(number=1, gid=None, hash="", traits=traits, files=files, cids={}, made_at=None)
     return lambda: [
-        (chains.collection_metadata(each, offer), chains.token_metadata(each, offer, token)) for each in chains.CHAINS
+        (chains.collection_metadata(chain, offer), chains.token_metadata(chain, offer, token))
+        for chain in chains.CHAINS
     ]
 
 
 def traits(size: int) -> Work:
-    written = [pick(f"v{each}", *map(str, range(20))) for each in range(size)]
-    values = {each["name"]: "19" for each in written}
+    written = [pick(f"v{number}", *map(str, range(20))) for number in range(size)]
+    values = {item["name"]: "19" for item in written}
     return lambda: traits_of(values, written)
 
 
 def components(size: int) -> Work:
-    written = data(*(step(each + 1, a={"$ref": 1}, prompt="{{$ref:1}}" * 5) for each in range(size)))
+    written = data(*(step(number + 1, a={"$ref": 1}, prompt="{{$ref:1}}" * 5) for number in range(size)))
     return lambda: with_components(written, range(10**6, 10**6 + size))
 
 
@@ -160,7 +165,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a prompt of unknown variables is refused": (2_000, reading(lambda n: data(step(1, prompt="{{x}}" * n)))),
     "a prompt of different unknown variables is refused": (
         1_000,
-        reading(lambda n: data(step(1, prompt="".join(f"{{{{x{each}}}}}" for each in range(n))))),
+        reading(lambda n: data(step(1, prompt="".join(f"{{{{x{number}}}}}" for number in range(n))))),
     ),
     "a list is read": (5_000, reading(lambda n: data(step(1, z=["x"] * n)))),
     "a long key before many values is read": (1_000, reading(lambda n: data(step(1, **{"k" * 50_000: ["x"] * n})))),
@@ -182,7 +187,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a document is made a text": (1_000, substituting),
     "steps are planned": (90, planning_steps),
     "references are renamed": (1_000, lambda n: lambda: rewrite(["{{$ref:1}}", {"$ref": 1}] * n, {1: 2})),
-    "needs are found": (1_000, lambda n: lambda: needs([{"$ref": each} for each in range(n)])),
+    "needs are found": (1_000, lambda n: lambda: needs([{"$ref": number} for number in range(n)])),
     "components are given": (90, components),
     "instructions are checked": (1_000, checking),
     "a table goes out and comes in": (300, table),
@@ -205,7 +210,7 @@ def _deep(levels: int) -> dict[str, Any]:
 def _dense(size: int) -> list[tuple[int, Any]]:
     """As many references as the square of the steps: the input is those."""
     count = int(size**0.5 * 10)
-    return [(each, [{"$ref": other} for other in range(count) if other != each]) for each in range(1, count)]
+    return [(number, [{"$ref": other} for other in range(count) if other != number]) for number in range(1, count)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -60,7 +60,7 @@ from tests.unit.generation.builders import DEFINITIONS, NOW, data, folder, step
 
 HEADERS = 8 * KIB
 """Of a message, and the metadata beside an event: bounded where they are made."""
-USER, JOB, COLLECTION, PROJECT = (UUID(int=2**128 - each) for each in range(1, 5))
+USER, JOB, COLLECTION, PROJECT = (UUID(int=2**128 - number) for number in range(1, 5))
 COMPONENT = 2**63 - 300
 CONTROL = "\x01"
 """Six bytes as JSON."""
@@ -80,7 +80,7 @@ def most(make: Callable[[int], list[Event]], highest: int) -> list[Event]:
 
 def created(size: int) -> list[Event]:
     """Fields at their limits; the data has a text of so many quotes, two bytes each."""
-    written = data(*(step(each + 1, prompt=CONTROL) for each in range(200)), variables=[text('"' * size)])
+    written = data(*(step(number + 1, prompt=CONTROL) for number in range(200)), variables=[text('"' * size)])
     fields = {"title": CONTROL * 200, "description": CONTROL * 20_000, "images": ["x" * (128 * KIB - 4)]}
     changes = FieldChanges(**fields, cover_image_url=f"https://x.test/{'x' * 2000}")
     ids = range(COMPONENT, COMPONENT + 200)
@@ -343,7 +343,7 @@ def is_small(event: type[Event]) -> bool:
     return not any(isinstance(field.type, kinds) for field in info.fields)
 
 
-@pytest.mark.parametrize("event", [each for owner in OWNERS for each in language_of(owner).events], ids=event_type)
+@pytest.mark.parametrize("event", [event for owner in OWNERS for event in language_of(owner).events], ids=event_type)
 def test_the_largest_event_fits(event: type[Event]) -> None:
     """With its headers it has one mebibyte at most. A type that can be large is among LARGE, or this fails."""
     tag = event_type(event)

@@ -82,7 +82,7 @@ def editing_variables(size: int) -> Work:
 
 
 def setting_receivers(size: int) -> Work:
-    shares = [(f"0x{each + 1:040x}", Decimal("0.01"), "artist") for each in range(size)]
+    shares = [(f"0x{number + 1:040x}", Decimal("0.01"), "artist") for number in range(size)]
     state = draft()
     return attempted(lambda: editing.decide(SetReceivers(ALICE, PROJECT, shares), state))
 
@@ -139,7 +139,7 @@ def capturing(size: int) -> Work:
 
 
 def contents(size: int) -> Contents:
-    documents = [PackagedDocument(f"metadata/{each % 7}/{each}.json", "{}") for each in range(size)]
+    documents = [PackagedDocument(f"metadata/{number % 7}/{number}.json", "{}") for number in range(size)]
     return Contents(JOB, JOB, "t", [], [], documents)
 
 
@@ -161,10 +161,10 @@ def registering(size: int) -> Work:
     """A workflow of so many fields, each with its place in the payload and an option per field."""
     written = folder("sketch")
     fields = [
-        {"id": f"f{each}", "name": "F", "type": "select", "options": ["a", {"value": "b", "label": "B"}]}
-        for each in range(size)
+        {"id": f"f{number}", "name": "F", "type": "select", "options": ["a", {"value": "b", "label": "B"}]}
+        for number in range(size)
     ]
-    inputs = [{"id": f"f{each}", "pathJq": f".payload.a{each}.b[0]"} for each in range(size)]
+    inputs = [{"id": f"f{number}", "pathJq": f".payload.a{number}.b[0]"} for number in range(size)]
     command = workflow.Register("x", {**written, "form": {**written["form"], "fields": fields}, "inputs": inputs})
     return attempted(lambda: workflow.decide(command, workflow.Workflow(), cost_functions))
 

@@ -74,7 +74,7 @@ VALID: dict[str, Any] = {
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The way to every value of a document."""
     below: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(each for key, child in below for each in paths(child, (*path, key)))]
+    return [path, *(item for key, child in below for item in paths(child, (*path, key)))]
 
 
 def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
@@ -250,4 +250,4 @@ def test_numbers_beyond_doubles_are_refused_where_numbers_are_drawn(number: int)
     ):
         with pytest.raises(Problem) as refused:
             read({"version": "v2", "steps": [], "variables": [written]})
-        assert [each.pointer for each in refused.value.details] == [pointer]
+        assert [detail.pointer for detail in refused.value.details] == [pointer]

@@ -22,7 +22,7 @@ from tests.support.steps import folding_bytes, steps
 
 AT_MOST, BYTES_AT_MOST = 2.2, 2.6
 """A persistent map is a tree, of which a change makes one branch anew: it becomes longer, too. By the square is 4."""
-ALL = [each for service in (COLLECTIONS, CREDITS, GENERATION, STORAGE) for each in service.deciders]
+ALL = [decider for service in (COLLECTIONS, CREDITS, GENERATION, STORAGE) for decider in service.deciders]
 SNAPSHOT_TAKEN = [name for name, life in LIVES.items() if life.decider.snapshot_every]
 
 
@@ -44,7 +44,7 @@ def test_twice_the_history_is_twice_the_fold(name: str) -> None:
 def test_what_is_over_leaves_the_state(name: str) -> None:
     """But for the digits of its counters."""
     life = LIVES[name]
-    once, twice = (len(encode_state(folded(life.decider, life.events(each * life.size)))) for each in (1, 2))
+    once, twice = (len(encode_state(folded(life.decider, life.events(item * life.size)))) for item in (1, 2))
     assert twice <= once + 16
 
 

@@ -31,7 +31,7 @@ def test_each_lane_keeps_its_order(work: list[tuple[int, int]]) -> None:
 
     assert asyncio.run(run()) == 0
     for key, numbers in done.items():
-        assert numbers == [number for number, (each, _) in enumerate(work) if each == key]
+        assert numbers == [number for number, (item, _) in enumerate(work) if item == key]
     assert sum(map(len, done.values())) == len(work)
 
 

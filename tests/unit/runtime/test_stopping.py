@@ -152,7 +152,7 @@ class TestGroup:
         task.cancel()
         await asyncio.wait([task], timeout=PATIENCE)
         assert task.cancelled()
-        assert all(each.cancelled() for each in tasks)
+        assert all(task.cancelled() for task in tasks)
 
     async def test_one_that_fails_ends_the_others(self):
         tasks = []
@@ -169,7 +169,7 @@ class TestGroup:
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(ExceptionGroup) as raised:
                 await work()
-        assert [str(each) for each in raised.value.exceptions] == ["broken"]
+        assert [str(exception) for exception in raised.value.exceptions] == ["broken"]
         assert tasks[0].cancelled()
 
     @pytest.mark.parametrize("is_waiting", [True, False])
@@ -191,7 +191,7 @@ class TestGroup:
         [error] = raised.value.exceptions
         assert isinstance(error, EndedError)
         assert "is_cancelled was cancelled" in str(error)
-        assert all(each.cancelled() for each in tasks)
+        assert all(task.cancelled() for task in tasks)
 
     async def test_tasks_that_are_cancelled_together_with_the_group_are_no_fault(self):
         """As a loop does that is closed: it cancels all tasks, in any order."""
@@ -235,7 +235,7 @@ async def test_loops_that_run_together_end_together(ends, error):
     with pytest.raises(error):
         await run_together(stays(), ends(), stays())
     assert len(others) == 2
-    assert all(each.cancelled() for each in others)
+    assert all(other.cancelled() for other in others)
 
 
 async def test_loops_that_run_together_are_cancelled_together():
