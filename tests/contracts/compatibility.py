@@ -17,11 +17,11 @@ class Finding(NamedTuple):
 
     contract: str
     field: str
-    said: str
+    message: str
     breaks: bool
 
     def __str__(self) -> str:
-        return f"{self.contract}{f', field {self.field}' if self.field else ''}: {self.said}"
+        return f"{self.contract}{f', field {self.field}' if self.field else ''}: {self.message}"
 
 
 def compare(recorded: Recorded, today: Recorded, upcast: Collection[str] = ()) -> list[Finding]:

@@ -65,8 +65,8 @@ def missing(contract: Contract, examples: Examples) -> Examples:
 def unseen_fields(contract: Contract, examples: Examples) -> list[str]:
     """Fields of today's contract, at any depth, that no example sets, such as `outputs[].url`."""
     info = inspect.type_info(contract.type)
-    shown = {path for data in examples.values() for path in _set_fields(info, msgspec.json.decode(data), "")}
-    return sorted(set(_set_fields(info, msgspec.to_builtins(full(contract.type)), "")) - shown)
+    set_paths = {path for data in examples.values() for path in _set_fields(info, msgspec.json.decode(data), "")}
+    return sorted(set(_set_fields(info, msgspec.to_builtins(full(contract.type)), "")) - set_paths)
 
 
 def _set_fields(type_: inspect.Type, value: Any, path: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Change(NamedTuple):
     before: Contract
     after: Contract
     field: str = ""
-    said: str = ""
+    message: str = ""
 
 
 ID = ("thing_id", UUID)
@@ -147,7 +147,7 @@ def test_a_break_is_caught(change: Change) -> None:
     findings = compare(described([change.before]), described([change.after]))
     broken = [finding for finding in findings if finding.breaks]
     assert [(item.contract, item.field) for item in broken] == [("thing_done.v1", change.field)]
-    assert change.said in broken[0].said
+    assert change.message in broken[0].message
     assert not (history_survives(change.before, change.after) and old_readers_can(change.before, change.after))
 
 
@@ -157,7 +157,7 @@ def test_a_compatible_change_passes(change: Change) -> None:
     findings = compare(described([change.before]), described([change.after]))
     assert [finding.field for finding in findings] == ([change.field] if change.field else [])
     assert not [finding for finding in findings if finding.breaks]
-    assert all(change.said in finding.said for finding in findings)
+    assert all(change.message in finding.message for finding in findings)
     assert history_survives(change.before, change.after)
     assert old_readers_can(change.before, change.after)
 
@@ -173,7 +173,7 @@ def test_refusing_unknown_fields_is_a_break() -> None:
     """Nothing could be added to the type any more without breaking those that refuse it."""
     [found] = compare(described([event(ID)]), described([event(ID, forbid_unknown_fields=True)]))
     assert found.breaks
-    assert "refuses unknown fields" in found.said
+    assert "refuses unknown fields" in found.message
 
 
 def test_a_type_may_be_added() -> None:
@@ -194,7 +194,7 @@ def test_another_tag_is_a_type_gone_and_another_new() -> None:
     """And it is said which class it was."""
     gone, new = compare(described([event(ID)]), described([event(ID, tag="thing_was_done.v1")]))
     assert (gone.breaks, new.breaks) == (True, False)
-    assert "its class ThingDone has another tag now, thing_was_done.v1" in gone.said
+    assert "its class ThingDone has another tag now, thing_was_done.v1" in gone.message
 
 
 def test_another_aggregate_is_a_break() -> None:
@@ -205,4 +205,4 @@ def test_another_aggregate_is_a_break() -> None:
 
     [found] = compare(described([event(ID)]), described([event(ID, base=ItemEvent)]))
     assert found.breaks
-    assert "was thing and is item" in found.said
+    assert "was thing and is item" in found.message

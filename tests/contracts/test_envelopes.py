@@ -29,8 +29,8 @@ def test_a_message_is_read_as_the_event_that_was_stored(owner: str) -> None:
     envelope = envelopes.read(owner)
     event = envelopes.stored(owner, envelope)
     read = read_event(owner, codec_of(owner), envelope.subject, envelope.headers, event.data)
-    told = msgspec.structs.replace(event.context, repeatable=False)
-    expected = msgspec.structs.replace(event, metadata=msgspec.json.encode(told))
+    published_context = msgspec.structs.replace(event.context, repeatable=False)
+    expected = msgspec.structs.replace(event, metadata=msgspec.json.encode(published_context))
     assert read == ReceivedEvent(*msgspec.structs.astuple(expected))
 
 

@@ -43,9 +43,9 @@ def test_what_breaks_is_not_recorded(elsewhere: Path, capsys: pytest.CaptureFixt
     recorded = files(elsewhere)
     assert record.main([]) == 1
     assert files(elsewhere) == recorded
-    said = capsys.readouterr().err
-    assert "credits/hold_placed.v1, field note: is gone, or has another name" in said
-    assert record.MEND in said
+    errors = capsys.readouterr().err
+    assert "credits/hold_placed.v1, field note: is gone, or has another name" in errors
+    assert record.MEND in errors
 
 
 def test_a_type_that_is_stored_nowhere_may_change_its_mind(elsewhere: Path) -> None:

@@ -18,12 +18,12 @@ SELLABLE = {"blockchain": "BASE", "price": "0.05"}
 QUICK_PUBLICATIONS = 50
 
 
-async def until(client: Client, path: str, wanted: Callable[[Any], bool]) -> Any:
+async def until(client: Client, path: str, is_met: Callable[[Any], bool]) -> Any:
     """What is at an address, once it is as wanted; other services' news takes a moment to arrive."""
 
     async def look() -> list[Any]:
         answer = await answered(client.get(path), 404, 503)
-        return answer if answer and wanted(answer[0]) else []
+        return answer if answer and is_met(answer[0]) else []
 
     [answer] = await eventually(look, f"{path} to be as wanted", every=0.1)
     return answer

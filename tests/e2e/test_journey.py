@@ -67,8 +67,8 @@ async def test_the_same_hash_makes_the_same_picture(running: RunningSet) -> None
     user = await running.rich_user()
     async with running.client(user) as client:
         collection = await client.post("/projects/collections", {"title": "Again", "data": two_steps()})
-        wanted = {"generations": 2, "hashes": ["ab" * 32, "ab" * 32]}
-        accepted = await client.post(f"/collections/{collection['id']}/generations", wanted)
+        body = {"generations": 2, "hashes": ["ab" * 32, "ab" * 32]}
+        accepted = await client.post(f"/collections/{collection['id']}/generations", body)
         job = await until_ended(client, accepted["job_id"])
         files = [
             [(await client.get(f"/assets/{output['asset_id']}"))["sha256"] for output in generation["outputs"]]

@@ -73,12 +73,12 @@ async def all_ended(running: RunningSet, jobs: set[str]) -> bool:
 async def all_told(running: RunningSet, machines: dict[str, str | None], side: str) -> bool:
     """`emprops status` exits with 1, and names the clock of each; a busy process may miss one question."""
     status = await asyncio.to_thread(running.status)
-    told = (
+    patterns = (
         rf"{process}: clock: this clock is 3[56]\d\d\.\d s {side} {whose}"
         for process, whose in machines.items()
         if whose
     )
-    if status.code != 1 or not all(re.search(item, status.words) for item in told):
+    if status.code != 1 or not all(re.search(item, status.words) for item in patterns):
         raise NotYet(status.code, status.words)
     return True
 

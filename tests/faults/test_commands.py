@@ -56,20 +56,20 @@ def start(command: str, data: Path) -> "subprocess.Popen[str]":
 def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Exit code and words; fails, with the process ended, for one that does not end by itself."""
     try:
-        said, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=90)
     except subprocess.TimeoutExpired:
         process.kill()
         raise AssertionError(f"{process.args} does not end: {process.communicate()[0]}") from None
-    return process.returncode, " ".join(said.split())
+    return process.returncode, " ".join(output.split())
 
 
-def suggested(code: int, said: str) -> list[str]:
+def suggested(code: int, output: str) -> list[str]:
     """The command that the sentence ends with, as a shell takes it apart; other programs' words are in no sentence."""
-    assert code == 1, said
-    assert said.count("emprops: ") == 1, said
+    assert code == 1, output
+    assert output.count("emprops: ") == 1, output
     for word in ("Traceback", "libpq", "connection failed", "server closed", "Error", "psycopg"):
-        assert word not in said
-    return shlex.split(said.rpartition(": ")[2])
+        assert word not in output
+    return shlex.split(output.rpartition(": ")[2])
 
 
 def test_every_command_on_a_history_is_among_those_tried() -> None:
@@ -100,15 +100,15 @@ def test_on_a_stopped_set_each_command_says_so_at_once(stopped: tuple[Path, int,
     """With a command that can be copied, also when the folder's name has a space."""
     data, _, _ = stopped
     began = time.monotonic()
-    code, said = end(start(command, data))
+    code, output = end(start(command, data))
     assert time.monotonic() - began < STOPPED_SECONDS + 2 * busy_seconds()
-    assert f"The set in {data} is not running" in said
-    assert suggested(code, said)[-3:] == ["up", "--data", str(data)]
+    assert f"The set in {data} is not running" in output
+    assert suggested(code, output)[-3:] == ["up", "--data", str(data)]
 
 
 def test_a_set_that_stops_ends_what_follows_its_history(stopped: tuple[Path, int, str]) -> None:
-    data, code, said = stopped
-    assert suggested(code, said)[-2:] == ["--data", str(data)]
+    data, code, output = stopped
+    assert suggested(code, output)[-2:] == ["--data", str(data)]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def assert_all_say_so(data: Path) -> None:
     began = time.monotonic()
     started = [start(command, data) for command in COMMANDS]
     for process in started:
-        code, said = end(process)
-        assert "PostgreSQL gave no answer in time" in said, f"{process.args}: {said}"
-        assert suggested(code, said)[-3:] == ["status", "--data", str(data)]
+        code, output = end(process)
+        assert "PostgreSQL gave no answer in time" in output, f"{process.args}: {output}"
+        assert suggested(code, output)[-3:] == ["status", "--data", str(data)]
     # They share the machine's cores while they import.
     assert time.monotonic() - began < SILENT_SECONDS + len(COMMANDS) + 2 * busy_seconds()
 
@@ -146,10 +146,10 @@ def test_while_postgresql_is_frozen_each_command_says_so(running: RunningSet) ->
     with frozen(running.pid("postgres")):
         began = time.monotonic()
         assert_all_say_so(running.data)
-        code, said = end(followed)
+        code, output = end(followed)
         assert time.monotonic() - began < FOLLOW_SECONDS + 2 * busy_seconds()
-    assert "PostgreSQL" in said
-    assert suggested(code, said)[-3:] == ["status", "--data", str(running.data)]
+    assert "PostgreSQL" in output
+    assert suggested(code, output)[-3:] == ["status", "--data", str(running.data)]
     running.until_in_order(60)
 
 
@@ -194,10 +194,10 @@ def test_a_silence_in_the_middle_of_its_work_ends_each_command(
             until_connected(proxy, before + connections, process)
             with proxy.silent():
                 began = time.monotonic()
-                code, said = end(process)
+                code, output = end(process)
             assert time.monotonic() - began < MIDDLE_SECONDS + 2 * busy_seconds()
             # It may have had all that it needed.
-            assert code == 0 or suggested(code, said)[-3:] == ["status", "--data", str(tmp_path)]
+            assert code == 0 or suggested(code, output)[-3:] == ["status", "--data", str(tmp_path)]
 
 
 def test_a_demo_on_an_edge_that_is_silent_says_so(running: RunningSet, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_demo_on_an_edge_that_is_silent_says_so(running: RunningSet, tmp_path:
         url = f"http://{proxy.address}"
         command = [*EMPROPS, "demo", "--url", url, "--token", running.token(uuid4())]
         began = time.monotonic()
-        code, said = end(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        code, output = end(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
         assert time.monotonic() - began < DEMO_SECONDS + 2 * busy_seconds()
-    assert f"the edge at {url} can't be reached" in said
-    assert suggested(code, said)[-3:] == ["status", "--data", "DIR"]
+    assert f"the edge at {url} can't be reached" in output
+    assert suggested(code, output)[-3:] == ["status", "--data", "DIR"]

@@ -265,11 +265,11 @@ async def assert_published_once_in_order(ground: Scene) -> None:
 
 async def assert_old_tables_are_right(ground: Scene, fleet: Fleet) -> None:
     for service in STORES:
-        said = await asyncio.to_thread(
+        output = await asyncio.to_thread(
             fleet.run, CHECK_OLD_TABLES, SERVICE=service, DATABASE_URL=ground.databases[service]
         )
-        assert said
-        for line in said.splitlines():
+        assert output
+        for line in output.splitlines():
             assert line.split()[1:] == ["0", "0"], f"{service}: {line}"
 
 

@@ -50,8 +50,8 @@ async def read_models(
 
 def select_named(models: Sequence[ModelView], names: Sequence[str]) -> list[ModelView]:
     """Those of the models that a name stands for, in the models' order."""
-    wanted = set(names)
-    return [model for model in models if wanted & {model.name, f"{model.kind}/{model.name}"}]
+    distinct_names = set(names)
+    return [model for model in models if distinct_names & {model.name, f"{model.kind}/{model.name}"}]
 
 
 @post("/models", status_code=201, summary="Describe a model", opt={"roles": {"operator"}})

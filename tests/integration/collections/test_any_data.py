@@ -95,8 +95,8 @@ async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: 
         answer = await api.put(edit, sent)
         if answer.status == 204:
             accepted += 1
-            shown = await raw_data(api, read)
-            new_ids = [item for item in step_ids(msgspec.json.decode(shown)) if item not in kept]
+            view = await raw_data(api, read)
+            new_ids = [item for item in step_ids(msgspec.json.decode(view)) if item not in kept]
             before = msgspec.json.encode(with_components(document, new_ids, kept))
             version = answer.headers["etag"].strip('"')
             assert await raw_data(api, f"{read}?as_of={version}") == before

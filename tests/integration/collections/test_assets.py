@@ -37,13 +37,13 @@ def stored(collection, asset_id: int, user: UUID = ALICE) -> AssetStored:
     )
 
 
-async def listed(api: Api, collection, wanted) -> list:
+async def listed(api: Api, collection, is_met) -> list:
     """The assets of the collection's second step, once they are as `wanted` says."""
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
     async def look() -> list | None:
         found = (await api.get(path)).data
-        return [found] if wanted(found) else None
+        return [found] if is_met(found) else None
 
     [found] = await eventually(look, f"{path} to be as wanted")
     return found

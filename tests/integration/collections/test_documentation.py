@@ -48,10 +48,10 @@ async def test_the_service_accepts_and_returns_the_examples(api: Api):
     made = await api.create({**examples.FIELDS, "data": examples.INSTRUCTIONS})
     path = f"/projects/{made['project_id']}/collections/{made['id']}"
     assert (await api.post(f"{path}/receivers", {"receivers": examples.RECEIVERS})).status == 200
-    shown = (await api.get(f"/collections/{made['id']}")).data
-    assert list(shown) == list_of(examples.DRAFT, shown)
-    assert {name: shown[name] for name in examples.FIELDS} == examples.FIELDS
-    assert [set(step) for step in shown["data"]["steps"]] == [set(step) for step in examples.ADOPTED["steps"]]
+    view = (await api.get(f"/collections/{made['id']}")).data
+    assert list(view) == list_of(examples.DRAFT, view)
+    assert {name: view[name] for name in examples.FIELDS} == examples.FIELDS
+    assert [set(step) for step in view["data"]["steps"]] == [set(step) for step in examples.ADOPTED["steps"]]
     assert await api.text(f"/collections/{made['id']}/variables.csv") == examples.VARIABLES_CSV
     metadata = (await api.get(f"/collections/{made['id']}/metadata")).data
     assert set(metadata) == set(examples.COLLECTION_METADATA)
@@ -63,9 +63,9 @@ async def test_the_service_accepts_and_returns_the_examples(api: Api):
     assert set((await api.get("/feed", None)).data[0]) == set(examples.FEED_ITEM)
 
 
-def list_of(example: Document, shown: Document) -> list[str]:
+def list_of(example: Document, view: Document) -> list[str]:
     """The example's members in the order of the response."""
-    return [name for name in shown if name in example] + [name for name in example if name not in shown]
+    return [name for name in view if name in example] + [name for name in example if name not in view]
 
 
 async def test_each_publishing_field_is_checked(api: Api):

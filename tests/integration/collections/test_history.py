@@ -51,8 +51,8 @@ async def test_a_collection_at_a_past_version_or_time(api: Api):
     params = {"as_of": now["updated_at"]}
     assert (await api.get(path, params=params)).data == now
     before = datetime.fromisoformat(made["created_at"]) - timedelta(seconds=1)
-    for wanted in ({"as_of": before.isoformat()}, {"as_of": "0"}):
-        assert (await api.get(path, params=wanted)).code == (404, "NOT_FOUND")
+    for query in ({"as_of": before.isoformat()}, {"as_of": "0"}):
+        assert (await api.get(path, params=query)).code == (404, "NOT_FOUND")
     for wrong in ("yesterday", "-1", "2026-11-22T12:00:00", "9" * 30):
         assert (await api.get(path, params={"as_of": wrong})).pointers == ["?as_of"]
     assert (await api.get(f"{path}?as_of=2", BOB)).code == (404, "NOT_FOUND")

@@ -16,12 +16,12 @@ async def test_an_edit_changes_the_fields_in_its_body(api: Api):
     made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
     edited = await api.put(path_of(made), {"title": "Fish", "editions": 10, "price": "0.10"})
     assert (edited.status, edited.raw) == (204, b"")
-    shown = await api.get(f"/collections/{made['id']}")
-    assert shown.headers["etag"] == edited.headers["etag"] == '"5"'
+    view = await api.get(f"/collections/{made['id']}")
+    assert view.headers["etag"] == edited.headers["etag"] == '"5"'
     kept = ("description", "data", "created_at")
-    assert {name: shown.data[name] for name in kept} == {name: made[name] for name in kept}
-    assert (shown.data["title"], shown.data["editions"], shown.data["price"]) == ("Fish", 10, "0.1")
-    assert shown.data["updated_at"] > made["updated_at"]
+    assert {name: view.data[name] for name in kept} == {name: made[name] for name in kept}
+    assert (view.data["title"], view.data["editions"], view.data["price"]) == ("Fish", 10, "0.1")
+    assert view.data["updated_at"] > made["updated_at"]
 
 
 async def test_an_edit_is_recorded_as_domain_events(api: Api):
@@ -165,11 +165,11 @@ async def test_a_published_collection_is_public(api: Api):
     for user in (BOB, None):
         (listed,) = (await api.get("/collections", user)).data
         assert listed["id"] == made["id"]
-    shown = await api.get(f"/collections/{made['id']}/public", None)
-    assert shown.data == (await api.get(f"/collections/{made['id']}", BOB)).data
+    view = await api.get(f"/collections/{made['id']}/public", None)
+    assert view.data == (await api.get(f"/collections/{made['id']}", BOB)).data
     series = {name: published.data.pop(name) for name in ("series", "warnings")}
     assert series["series"]["tokens"] == 1
-    assert shown.data == published.data | {"data": None}
+    assert view.data == published.data | {"data": None}
 
 
 async def test_lists_are_filtered(api: Api):

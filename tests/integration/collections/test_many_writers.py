@@ -38,10 +38,10 @@ async def test_fifty_writers_without_if_match_are_all_in_the_history(api: Api):
     writes += [api.put(path, {"price": str(writer + 1)}) for writer in range(WRITERS)]
     assert {answer.status for answer in await asyncio.gather(*writes)} == {204}
     recorded = [entry.event for entry in await api.store.read_stream(UUID(made["id"]), after=made["version"])]
-    said = [getattr(event, "description", None) or getattr(event, "price", "") for event in recorded]
+    values = [getattr(event, "description", None) or getattr(event, "price", "") for event in recorded]
     expected = [f"by {writer}" for writer in range(WRITERS)] + [str(writer + 1) for writer in range(WRITERS)]
-    assert sorted(said) == sorted(expected)
+    assert sorted(values) == sorted(expected)
     after = (await api.get(f"/collections/{made['id']}")).data
-    assert after["description"] == [item for item in said if item.startswith("by")][-1]
-    assert after["price"] == [item for item in said if not item.startswith("by")][-1]
+    assert after["description"] == [item for item in values if item.startswith("by")][-1]
+    assert after["price"] == [item for item in values if not item.startswith("by")][-1]
     assert (after["editions"], after["version"]) == (7, made["version"] + 2 * WRITERS)

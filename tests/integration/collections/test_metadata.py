@@ -76,10 +76,10 @@ async def run_job(
         ),
     )
     for place, (gid, mood) in reversed(list(enumerate(zip(gids, moods, strict=True)))):
-        said = {"gid": gid, "job_id": job_id, "user_id": ALICE, "cost": 1}
+        members = {"gid": gid, "job_id": job_id, "user_id": ALICE, "cost": 1}
         drawn = {"style": mood or "noir"}
         started = GenerationStarted(
-            **said, collection_id=collection_id, hash=f"{place:064x}", variables=drawn, steps=[]
+            **members, collection_id=collection_id, hash=f"{place:064x}", variables=drawn, steps=[]
         )
         if mood is None:
             await engine.publish(gid, started)
@@ -95,7 +95,7 @@ async def run_job(
             size=10,
         )
         made = [StepOutputs(data["steps"][1]["id"], [Output(kind="text", text="x"), output])]
-        await engine.publish(gid, started, GenerationCompleted(**said, outputs=made, gen_in_data=data))
+        await engine.publish(gid, started, GenerationCompleted(**members, outputs=made, gen_in_data=data))
     if not ended:
         return job_id
     failed = moods.count(None)
@@ -104,10 +104,10 @@ async def run_job(
     return job_id
 
 
-async def until(api: Api, path: str, wanted: Callable[[Answer], bool], user: UUID | None = ALICE) -> Answer:
+async def until(api: Api, path: str, is_met: Callable[[Answer], bool], user: UUID | None = ALICE) -> Answer:
     async def look() -> Answer | None:
         answer = await api.get(path, user)
-        return answer if wanted(answer) else None
+        return answer if is_met(answer) else None
 
     return await eventually(look, f"{path} to be answered as wanted")
 
@@ -213,9 +213,9 @@ async def test_published_metadata_needs_no_token_and_a_drafts_is_its_owners(api:
     wrong = await api.get(path, None, headers={"Authorization": "Bearer nonsense"})
     assert wrong.code == (401, "UNAUTHENTICATED")
     await api.publish(made)
-    shown = await api.get(path, None)
-    assert shown.data["royalties"] == [{"receiver": EVM, "basis_points": 250}]
-    assert shown.data == (await api.get(f"{path}?raw=true", None)).body == (await api.get(path, BOB)).data
+    view = await api.get(path, None)
+    assert view.data["royalties"] == [{"receiver": EVM, "basis_points": 250}]
+    assert view.data == (await api.get(f"{path}?raw=true", None)).body == (await api.get(path, BOB)).data
     assert "interfaces" in (await api.get(f"{path}?chain=TEZOS", None)).data
     assert (await api.get(f"{path}?chain=SOLANA", None)).status == 400
     await api.post(f"/collections/{made['id']}/archive")
@@ -255,14 +255,14 @@ async def test_a_dry_run_has_faults_and_metadata_on_all_chains_and_records_nothi
     await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
     await api.make_artworks(made)
     head, path = await api.store.head(), f"/collections/{made['id']}/publish"
-    shown = (await api.post(f"{path}?dry_run=true")).data
-    assert shown == (await api.post(path, {"dry_run": True})).data
-    assert (shown["dry_run"], shown["valid"], shown["blockchain"]) == (True, False, "TEZOS")
-    assert [fault["pointer"] for fault in shown["faults"]] == ["/price"]
-    found = {chain: [fault["pointer"] for fault in item["faults"]] for chain, item in shown["chains"].items()}
+    view = (await api.post(f"{path}?dry_run=true")).data
+    assert view == (await api.post(path, {"dry_run": True})).data
+    assert (view["dry_run"], view["valid"], view["blockchain"]) == (True, False, "TEZOS")
+    assert [fault["pointer"] for fault in view["faults"]] == ["/price"]
+    found = {chain: [fault["pointer"] for fault in item["faults"]] for chain, item in view["chains"].items()}
     assert found == {"ETHEREUM": ["/receivers/0/address"], "BASE": ["/receivers/0/address"], "TEZOS": ["/price"]}
-    assert shown["chains"]["TEZOS"]["token"]["royalties"] == {"decimals": 4, "shares": {TEZOS: 750}}
-    assert shown["chains"]["BASE"]["token"]["image"] == shown["series"]["pictures"][0]["image"]
+    assert view["chains"]["TEZOS"]["token"]["royalties"] == {"decimals": 4, "shares": {TEZOS: 750}}
+    assert view["chains"]["BASE"]["token"]["image"] == view["series"]["pictures"][0]["image"]
     assert await api.store.head() == head
     assert (await api.post(f"{path}?dry_run=true", user=BOB)).code == (404, "NOT_FOUND")
     await api.put(f"/projects/{made['project_id']}/collections/{made['id']}", {"price": "1"})

@@ -22,8 +22,8 @@ class Clock:
 
 async def published(api: Api, collection) -> dict:
     async def look() -> dict | None:
-        shown = (await api.get(f"/collections/{collection['id']}", ALICE)).data
-        return shown if shown["status"] == "published" else None
+        view = (await api.get(f"/collections/{collection['id']}", ALICE)).data
+        return view if view["status"] == "published" else None
 
     return await eventually(look, "the collection to be published")
 
@@ -42,8 +42,8 @@ async def test_a_scheduled_publication_survives_restarts_and_happens_once(databa
         collections_service(database, nats_url, tmp_path, clock=clock) as api,
         collections_service(database, nats_url, tmp_path, clock=clock),
     ):
-        shown = await published(api, made)
-        assert (shown["publish_date"], shown["scheduled_for"]) == ("2030-01-01T13:00:00Z", None)
+        view = await published(api, made)
+        assert (view["publish_date"], view["scheduled_for"]) == ("2030-01-01T13:00:00Z", None)
 
         async def listed() -> list[str]:
             return [item["id"] for item in (await api.get("/collections", BOB)).data]

@@ -70,10 +70,10 @@ async def test_a_remix_is_idempotent(api: Api):
 
 
 async def test_a_remix_of_a_collection_that_is_not_remixable_is_refused(api: Api):
-    closed, shown = await api.create(), await opened(api, is_remixable=False)
+    closed, visible = await api.create(), await opened(api, is_remixable=False)
     head = await api.store.head()
     assert (await api.post(f"/collections/{closed['id']}/remix", user=BOB)).code == (404, "NOT_FOUND")
-    assert (await api.post(f"/collections/{shown['id']}/remix", user=BOB)).code == (400, "VALIDATION_FAILED")
+    assert (await api.post(f"/collections/{visible['id']}/remix", user=BOB)).code == (400, "VALIDATION_FAILED")
     assert await api.store.head() == head
 
 

@@ -115,9 +115,9 @@ def test_the_edge_s_openapi_document_is_valid(services: dict[str, Service]) -> N
 def test_a_service_s_asyncapi_document_lists_all_its_events(name: str, services: dict[str, Service]) -> None:
     """Each that it publishes as sent, each that its consumers take as received, by their subjects."""
     document = json.loads(asyncapi(name, "--json"))
-    wanted = {("send", subject_of(name, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
+    expected = {("send", subject_of(name, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
               for event in definitions()[name].events}  # fmt: skip
-    wanted |= {
+    expected |= {
         ("receive", subject_of(consumer.owner, event.aggregate, "{stream_id}", event_type(event)), event_type(event))
         for consumer in services[name].consumers
         for event in consumer.events
@@ -126,8 +126,8 @@ def test_a_service_s_asyncapi_document_lists_all_its_events(name: str, services:
     for operation in document["operations"].values():
         channel = document["channels"][operation["channel"]["$ref"].rpartition("/")[2]]
         listed |= {(operation["action"], channel["address"], tag) for tag in channel["messages"]}
-    assert listed == wanted
-    assert set(document["components"]["messages"]) == {tag for _, _, tag in wanted}
+    assert listed == expected
+    assert set(document["components"]["messages"]) == {tag for _, _, tag in expected}
 
 
 @pytest.mark.parametrize("name", SERVICES)

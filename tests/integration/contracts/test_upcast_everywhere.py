@@ -154,9 +154,9 @@ async def test_a_stream_and_its_states(store: EventStore, thing: UUID) -> None:
 
 async def test_the_sequence(store: EventStore) -> None:
     """Read at once or followed, filtered by today's type."""
-    wanted = frozenset({"thing_named.v3"})
-    assert said(await store.read_all(types=wanted)) == ALL
-    assert said((await anext(store.tail(0, types=wanted))).events) == ALL
+    expected = frozenset({"thing_named.v3"})
+    assert said(await store.read_all(types=expected)) == ALL
+    assert said((await anext(store.tail(0, types=expected))).events) == ALL
 
 
 async def test_a_read_table_and_its_rebuild(store: EventStore, thing: UUID) -> None:

@@ -189,5 +189,5 @@ async def test_a_wrong_page_is_refused_with_its_parameter(api: Api):
         assert (await api.get(f"/credits/entries?{query}")).refusal == (400, "VALIDATION_FAILED", [pointer])
 
 
-async def _is(question, wanted) -> bool:
-    return await question == wanted
+async def _is(question, expected) -> bool:
+    return await question == expected

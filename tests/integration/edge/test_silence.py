@@ -85,8 +85,8 @@ async def test_another_replica_is_asked_where_that_is_safe(
         edge = await start_edge(
             credits_url=f"{hanging.url},{well}", read_timeout=60, command_timeout=60, turn_after=0.2
         )
-        asked = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
-        answers = await asyncio.gather(*asked)
+        requests = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
+        answers = await asyncio.gather(*requests)
     assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
 
 
@@ -101,8 +101,8 @@ async def test_another_replica_answers_within_two_seconds(
             connections = proxy.connections
             with proxy.silent():
                 began = time.monotonic()
-                asked = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
-                answers = await asyncio.gather(*asked)
+                requests = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
+                answers = await asyncio.gather(*requests)
                 took = time.monotonic() - began
                 assert proxy.connections > connections, "some were sent to the silent one"
     assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
@@ -181,16 +181,16 @@ async def test_who_was_answered_is_shown_nothing_older(edge: EdgeClient, service
 
     services["collections"].answer = writes
     token = edge.issuer.bearer()
-    for headers, path, wanted in (
+    for headers, path, expected in (
         (token, "/jobs", "generation:1:2, collections:1:7"),
         (token, "/jobs", "collections:1:7"),
         (edge.issuer.bearer(), "/jobs", None),
     ):
-        given = {"Emprops-Position": "generation:1:2"} if wanted and "generation" in wanted else {}
+        given = {"Emprops-Position": "generation:1:2"} if expected and "generation" in expected else {}
         async with edge.request("POST", "/projects", headers=token) as response:
             assert response.headers["Emprops-Position"] == "collections:1:7"
         _, seen = await edge.json("GET", path, headers={**headers, **given})
-        assert seen["headers"].get("emprops-position") == (wanted and wanted.rpartition(", ")[2])
+        assert seen["headers"].get("emprops-position") == (expected and expected.rpartition(", ")[2])
 
 
 SERVER = """
@@ -223,11 +223,11 @@ async def replica_process() -> AsyncIterator[tuple[int, str]]:
 
 async def goes_on(edge: EdgeClient) -> set[str]:
     """Who answers a few reads and commands that are known again, all at once."""
-    asked = [
+    requests = [
         *(edge.json("GET", "/credits") for _ in range(4)),
         *(edge.json("POST", "/credits/x", headers={"Idempotency-Key": str(n)}, json={}) for n in range(4)),
     ]
-    answers = await asyncio.gather(*asked)
+    answers = await asyncio.gather(*requests)
     assert {status for status, _ in answers} == {200}
     return {seen["service"] for _, seen in answers}
 
@@ -266,7 +266,7 @@ async def test_if_match_of_what_is_not_changed_does_not_make_a_command_repeatabl
     async with silent() as hanging, serving(UpstreamStub("well")) as well:
         edge = await start_edge(generation_url=f"{hanging.url},{well}", command_timeout=0.6, turn_after=0.1)
         path, headers = "/collections/6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11/generations", {"If-Match": '"3"'}
-        asked = [edge.json("POST", path, headers=headers, json={}) for _ in range(2)]
-        answers = await asyncio.gather(*asked)
+        requests = [edge.json("POST", path, headers=headers, json={}) for _ in range(2)]
+        answers = await asyncio.gather(*requests)
         sent = hanging.requests
     assert len([status for status, _ in answers if status == 503]) == sent == 1

@@ -88,18 +88,18 @@ async def supervised(
     changed: Callable[[list[ProcessInfo]], None] = lambda _: None,
     fork_client: ForkClient | None = None,
 ) -> AsyncIterator[tuple[Supervisor, Said]]:
-    said = Said()
+    messages = Said()
     supervisor = Supervisor(
         folder,
         list(stages),
-        say=said.append,
+        say=messages.append,
         first_pause=FIRST,
         longest_pause=longest_pause,
         changed=changed,
         fork_client=fork_client,
     )
     try:
-        yield supervisor, said
+        yield supervisor, messages
     finally:
         await supervisor.stop()
 

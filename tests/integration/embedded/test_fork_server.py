@@ -78,12 +78,12 @@ async def test_a_fork_behaves_as_an_executed_process(tmp_path: Path, spec: Calla
     """Arguments, working directory, environment, log and session; no descriptor of the fork server is open in it."""
     async with supervised(tmp_path, Stage((spec("one"), spec("two"))), fork_client=fork_client_in(tmp_path)) as (
         supervisor,
-        said,
+        messages,
     ):
         await supervisor.start()
         one, two = (json.loads((tmp_path / f"{name}.up").read_text()) for name in ("one", "two"))
         pids = {name: supervisor.children[name].info.pid for name in ("one", "two")}
-    assert [line for line in said if "without a fork" in line] == []
+    assert [line for line in messages if "without a fork" in line] == []
     assert one["parent"] == two["parent"] != os.getpid()
     assert pids["one"] != pids["two"]
     assert (one["arguments"], one["own"], two["own"]) == ([str(tmp_path / "one.up")], "one", "two")
@@ -97,15 +97,15 @@ async def test_a_fork_behaves_as_an_executed_process(tmp_path: Path, spec: Calla
 async def test_the_exit_code_of_a_fork_is_reported(tmp_path: Path, spec: Callable[..., ProcessSpec]) -> None:
     """And it is restarted."""
     stage = Stage((spec("killed"), spec("ends")))
-    async with supervised(tmp_path, stage, fork_client=fork_client_in(tmp_path)) as (supervisor, said):
+    async with supervised(tmp_path, stage, fork_client=fork_client_in(tmp_path)) as (supervisor, messages):
         await supervisor.start()
         for name, number in (("killed", signal.SIGKILL), ("ends", signal.SIGUSR1)):
             pid = supervisor.children[name].info.pid
             assert pid is not None
             os.kill(pid, number)
-        await said.wait_for("killed was killed by signal 9; restart 1")
-        await said.wait_for("killed is ready again")
-        await said.wait_for("ends ended with exit code 1; restart 1")
+        await messages.wait_for("killed was killed by signal 9; restart 1")
+        await messages.wait_for("killed is ready again")
+        await messages.wait_for("ends ended with exit code 1; restart 1")
     words = (tmp_path / "ends.log").read_text()
     assert "that was all" in words
     assert "at exit" in words, "it has ended as a program does"
@@ -114,16 +114,19 @@ async def test_the_exit_code_of_a_fork_is_reported(tmp_path: Path, spec: Callabl
 async def test_forks_end_with_the_fork_server_and_are_started_again(
     tmp_path: Path, spec: Callable[..., ProcessSpec]
 ) -> None:
-    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (supervisor, said):
+    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (
+        supervisor,
+        messages,
+    ):
         await supervisor.start()
         pid = supervisor.children["one"].info.pid
         assert pid is not None
         first, fork_server = psutil.Process(pid), psutil.Process(pid).parent()
         assert fork_server is not None
         fork_server.kill()
-        await said.wait_for("one is ready again")
+        await messages.wait_for("one is ready again")
         await eventually(lambda: not first.is_running(), "the first is gone")
-        assert [line for line in said if "without a fork" in line] == []
+        assert [line for line in messages if "without a fork" in line] == []
 
 
 async def test_a_frozen_fork_server_delays_no_restart(
@@ -131,7 +134,10 @@ async def test_a_frozen_fork_server_delays_no_restart(
 ) -> None:
     """An end is noticed without it, and the process is executed; a fork that it makes later is killed."""
     monkeypatch.setattr(fork_client, "FORKS_WITHIN", 0.5)
-    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (supervisor, said):
+    async with supervised(tmp_path, Stage((spec("one"),)), fork_client=fork_client_in(tmp_path)) as (
+        supervisor,
+        messages,
+    ):
         await supervisor.start()
         pid = supervisor.children["one"].info.pid
         assert pid is not None
@@ -139,9 +145,9 @@ async def test_a_frozen_fork_server_delays_no_restart(
         assert fork_server is not None
         with frozen(fork_server.pid):
             os.kill(pid, signal.SIGKILL)
-            await said.wait_for("one has ended; restart 1")
-            await said.wait_for("one is started without a fork, and takes more memory: the fork server")
-            await said.wait_for("one is ready again")
+            await messages.wait_for("one has ended; restart 1")
+            await messages.wait_for("one is started without a fork, and takes more memory: the fork server")
+            await messages.wait_for("one is ready again")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
         await eventually(lambda: fork_server.children() == [], "the fork that came too late is gone")
         assert supervisor.children["one"].ready.is_set()
@@ -152,9 +158,9 @@ async def test_without_a_fork_server_processes_are_executed(
 ) -> None:
     """And a line reports it."""
     stage, client = Stage((spec("one"),)), ForkClient(tmp_path, ("there_is_no_such_module",))
-    async with supervised(tmp_path, stage, fork_client=client) as (supervisor, said):
+    async with supervised(tmp_path, stage, fork_client=client) as (supervisor, messages):
         await supervisor.start()
-        await said.wait_for("one is started without a fork")
+        await messages.wait_for("one is started without a fork")
         assert json.loads((tmp_path / "one.up").read_text())["parent"] == os.getpid()
 
 

@@ -97,13 +97,13 @@ async def test_what_a_killed_process_left_running_is_ended_before_its_restart(tm
             "while True:",
         ).replace('(journal.parent / f"{me}.up").touch()', "", 1),
     )
-    async with supervised(tmp_path, Stage((parent,))) as (supervisor, said):
+    async with supervised(tmp_path, Stage((parent,))) as (supervisor, messages):
         await supervisor.start()
         child = psutil.Process(int((tmp_path / "child").read_text()))
         first = supervisor.children["parent"].info.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await said.wait_for("parent is ready again")
+        await messages.wait_for("parent is ready again")
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 

@@ -132,7 +132,7 @@ async def test_for_programs(tmp_path: Path) -> None:
                 return found if json.loads(found.output)["processes"][0]["followers"] else None
 
             found = await eventually(answered, "the service's answer")
-    said = json.loads(found.output)
-    assert (found.exit_code, said["running"], said["ready"]) == (1, True, False)
-    assert [follower["progress"]["waiting"] for follower in said["processes"][0]["followers"]] == [2, 12]
-    assert said["why"] == ["credits-1: it: relay: 12 waiting, for 61 s on x.v1 at 7: KeyError('a')"]
+    report = json.loads(found.output)
+    assert (found.exit_code, report["running"], report["ready"]) == (1, True, False)
+    assert [follower["progress"]["waiting"] for follower in report["processes"][0]["followers"]] == [2, 12]
+    assert report["why"] == ["credits-1: it: relay: 12 waiting, for 61 s on x.v1 at 7: KeyError('a')"]

@@ -117,8 +117,8 @@ def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
         return True
 
     wait_for(all_are_back, "the servers to be started again")
-    said = made.output.read_text()
-    assert all(f"{name} was killed by signal 9; restart 1" in said for name in ("postgres", "nats", "seaweedfs"))
+    output = made.output.read_text()
+    assert all(f"{name} was killed by signal 9; restart 1" in output for name in ("postgres", "nats", "seaweedfs"))
     assert {info.name: info.pid for info in made.file.processes if info.tells_health} == pids
     assert made.url == url
     assert made.process is not None
@@ -140,14 +140,14 @@ def test_a_folder_without_a_set_is_an_error_that_says_what_to_do(tmp_path: Path,
     """Not a traceback."""
     refused = emprops(*command, "--data", str(tmp_path))
     assert refused.returncode == 1
-    said, _, start = refused.stderr.partition(". Start one: ")
-    assert said == f"emprops: There is no set in {tmp_path}"
+    output, _, start = refused.stderr.partition(". Start one: ")
+    assert output == f"emprops: There is no set in {tmp_path}"
     assert shlex.split(start)[-5:] == ["up", "--data", str(tmp_path), "--port", "8080"]
 
 
 @pytest.mark.parametrize("command", ["up", "status", "token"])
 def test_each_command_explains_itself_with_examples(command: str) -> None:
     """`--help` ends with lines to copy."""
-    told = emprops(command, "--help")
-    assert told.returncode == 0
-    assert re.search(rf"\n    \S.* {command} --data ", told.stdout)
+    help_result = emprops(command, "--help")
+    assert help_result.returncode == 0
+    assert re.search(rf"\n    \S.* {command} --data ", help_result.stdout)

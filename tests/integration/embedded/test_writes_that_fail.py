@@ -41,8 +41,8 @@ QUICK = {"first_pause": 0.02, "longest_pause": 0.1}
 async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
     """A process that dies while the disk is full is restarted, if need be without a log; the state is written later."""
     with small_disk(tmp_path / "disk", 2) as disk:
-        said: list[str] = []
-        state = StateWriter(lambda made: write_private(disk / "set.json", made, durable=False), said.append)
+        messages: list[str] = []
+        state = StateWriter(lambda made: write_private(disk / "set.json", made, durable=False), messages.append)
         configuration = disk / "its.conf"
 
         def changed(processes: list[ProcessInfo]) -> None:
@@ -50,7 +50,7 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
 
         sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
         spec = ProcessSpec("one", sleeper, prepare=lambda: write_if_changed(configuration, b"its configuration"))
-        supervisor = Supervisor(disk, [Stage((spec,))], say=said.append, changed=changed, **QUICK)
+        supervisor = Supervisor(disk, [Stage((spec,))], say=messages.append, changed=changed, **QUICK)
         await supervisor.start()
         try:
             (disk / "one.log").unlink()  # a name that is new needs room, too
@@ -62,7 +62,8 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
                 await eventually(lambda n=number: (info.restarts, info.state) == (n, "ready"), f"restart {number}")
             assert configuration.read_bytes() == b"its configuration"
             await eventually(
-                lambda: any("the set's state can't be written (No space left" in line for line in said), "it to be said"
+                lambda: any("the set's state can't be written (No space left" in line for line in messages),
+                "it to be said",
             )
             filler.unlink()
             expected = repr([("one", "ready", info.pid)]).encode()
@@ -71,7 +72,7 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
                 "the state to be written",
                 passing=(FileNotFoundError,),  # on a busy machine, perhaps for the first time
             )
-            await eventually(lambda: "the set's state is written again" in said, "that to be said")
+            await eventually(lambda: "the set's state is written again" in messages, "that to be said")
             assert not list(disk.glob(".set.json*")), "half-written files are what a disk is full of"
         finally:
             await supervisor.stop()

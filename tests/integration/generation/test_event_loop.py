@@ -41,9 +41,9 @@ async def test_the_largest_request(api: Api, collections: Any, written: dict[str
     with LoopSteps(MOST) as steps:
         dry = await api.send("POST", path, ALICE, data=bodies[0], headers=headers)
         assert (dry.status, dry.data["total"]) == (200, count)
-        asked = await api.send("POST", path, ALICE, data=bodies[1], headers=headers)
-        assert asked.status == 202
-        assert (await api.job(asked.data["job_id"]))["id"] == asked.data["job_id"]
+        response = await api.send("POST", path, ALICE, data=bodies[1], headers=headers)
+        assert response.status == 202
+        assert (await api.job(response.data["job_id"]))["id"] == response.data["job_id"]
         assert (await api.get("/jobs")).status == 200
-        assert (await api.get(f"/jobs/{asked.data['job_id']}/history")).status == 200
+        assert (await api.get(f"/jobs/{response.data['job_id']}/history")).status == 200
     steps.assert_short()

@@ -119,8 +119,8 @@ async def test_progress_is_kept_of_so_many_steps_and_characters(api: Api, nats_u
     ):
         client = await broker.client()
         for number in range(MAX_FRAMES + 50):
-            said = Progress(job_id, uuid4(), UUID(int=number), 1, 0.5, "m" * 100_000)
-            await client.publish(f"progress.{job_id}.g.{number}", msgspec.json.encode(said))
+            progress = Progress(job_id, uuid4(), UUID(int=number), 1, 0.5, "m" * 100_000)
+            await client.publish(f"progress.{job_id}.g.{number}", msgspec.json.encode(progress))
         await eventually(lambda: client.stats["in_msgs"] >= MAX_FRAMES + 50, "all to have come")
         await client.flush()  # the answer comes behind them, when all of them were handed to the hub
         news = await follower.next(60)
@@ -173,8 +173,8 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         then = await asyncio.gather(*(told(follower, 5) for follower in followers))
         assert encoded == [1, 2, 3, 4, 5], "and the channel has it, for who comes later"
         before = client.stats["in_msgs"]
-        said = Progress(job_id, uuid4(), uuid4(), 1, 0.5, "half")
-        await client.publish(f"progress.{job_id}.g.s", msgspec.json.encode(said))
+        progress = Progress(job_id, uuid4(), uuid4(), 1, 0.5, "half")
+        await client.publish(f"progress.{job_id}.g.s", msgspec.json.encode(progress))
         heard = await asyncio.gather(*(follower.next(60) for follower in followers))
         assert client.stats["in_msgs"] == before + 1
         assert subscribed == [f"progress.{job_id}.>"]

@@ -21,8 +21,8 @@ async def readiness(api: Api) -> tuple[int, dict[str, Any]]:
 async def waits(api: Api, name: str) -> bool:
     """Whether it is told, with what finds it; the replica serves all the same."""
     status, body = await readiness(api)
-    told = body["checks"]["engine's watch"]
-    return status == 200 and told["status"] == "degraded" and name in told["detail"]
+    check = body["checks"]["engine's watch"]
+    return status == 200 and check["status"] == "degraded" and name in check["detail"]
 
 
 async def changed(api: Api, statement: str) -> None:

@@ -42,12 +42,12 @@ async def fill(store: EventStore, job: UUID, count: int, outputs: str = ASSET) -
         await connection.execute(FILL, values)
 
 
-async def each(api: Api, job: UUID, **asked: str) -> list[Any]:
+async def each(api: Api, job: UUID, **filters: str) -> list[Any]:
     """Every generation, page by page."""
     found: list[Any] = []
     cursor: str | None = None
     while not found or cursor is not None:
-        query = "&".join(f"{name}={value}" for name, value in {**asked, "cursor": cursor}.items() if value)
+        query = "&".join(f"{name}={value}" for name, value in {**filters, "cursor": cursor}.items() if value)
         answer = await api.get(f"/jobs/{job}/generations?{query}".rstrip("?"))
         assert len(answer.text) <= MOST
         found += answer.data
@@ -140,8 +140,8 @@ async def test_a_page_costs_the_same_whatever_the_job_has(api: Api, status: str 
         async with await psycopg.AsyncConnection.connect(api.store.dsn, autocommit=True) as connection:
             await connection.execute("analyze generations_v4")
             query = SELECT_GENERATIONS if status is None else SELECT_GENERATIONS_OF_STATUS
-            wanted = (job,) if status is None else (job, status)
-            bounds = (NAMES_BYTES, *wanted, count // 2, 51, PAGE_BYTES, NAMES_BYTES)
+            parameters = (job,) if status is None else (job, status)
+            bounds = (NAMES_BYTES, *parameters, count // 2, 51, PAGE_BYTES, NAMES_BYTES)
             explained = f"explain (analyze, format json) {query}".replace("%b", "%s").encode()
             row = await (await connection.execute(explained, bounds)).fetchone()
         assert row is not None

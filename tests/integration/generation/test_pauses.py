@@ -69,8 +69,8 @@ async def test_a_workflow_is_paused_and_continued(api: Api, collections: Any, wo
     answer = await operator(api, "/workflows/frame/pause", reason="its API is down")
     assert (answer.status, answer.data["name"], answer.data["is_paused"]) == (200, "frame", True)
     assert (await operator(api, "/workflows/frame/pause", reason="again")).data["is_paused"] is True
-    shown = (await api.get("/workflows/frame")).data
-    assert (shown["is_paused"], shown["pause_reason"]) == (True, "its API is down")
+    workflow = (await api.get("/workflows/frame")).data
+    assert (workflow["is_paused"], workflow["pause_reason"]) == (True, "its API is down")
     job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
     await eventually(lambda: _waits(api, job_id, "paused"), "its frames to wait")
     assert (await waits_for(api, job_id))["workflows"] == ["frame"]

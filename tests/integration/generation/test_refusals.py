@@ -80,8 +80,8 @@ async def test_too_few_credits_are_a_402_and_reject_the_job(api: Api, collection
     assert (job["status"], job["error"]) == ("rejected", answer.body["detail"])
     history = (await api.get(f"/jobs/{job['id']}/history")).data
     assert [entry["status"] for entry in history] == ["pending", "rejected"]
-    told = await api.told(job["id"])
-    assert [(item.event, item.data["status"]) for item in told] == [
+    events = await api.told(job["id"])
+    assert [(item.event, item.data["status"]) for item in events] == [
         ("job_status", "pending"),
         ("job_status", "rejected"),
     ]

@@ -41,8 +41,8 @@ async def test_a_workflow_is_added_changed_deprecated_and_shown(api: Api) -> Non
     answer = await operator(api, "PUT", "/workflows/echo", {"definition": changed, "type": "direct_job"})
     assert (answer.data["outcome"], answer.data["version"]) == ("new version", 2)
     assert (await operator(api, "POST", "/workflows/echo/deprecate", {"reason": "old"})).data["deprecated"] == "old"
-    shown = (await api.get("/workflows/echo")).data
-    assert (shown["version"], shown["deprecated"], shown["cost"], shown["definition"]) == (2, "old", None, changed)
+    view = (await api.get("/workflows/echo")).data
+    assert (view["version"], view["deprecated"], view["cost"], view["definition"]) == (2, "old", None, changed)
     again = await operator(api, "PUT", "/workflows/echo", {"definition": changed})
     assert (again.data["outcome"], again.data["version"]) == ("new version", 3)
     assert (await api.get("/workflows/echo")).data["deprecated"] is None
@@ -95,11 +95,11 @@ async def test_a_job_draws_what_its_dry_run_showed_or_is_refused(
     token = first["dry_run_token"]
     assert (len(first["generations"]), first["breakdown"][0]["details"]) == (20, {"type": "free"})
     more = await api.generate(collection, dry_run=True, dry_run_token=token, cursor=first["next_cursor"])
-    shown = first["generations"] + more.data["generations"]
-    assert (len(shown), more.data["next_cursor"], more.data["dry_run_token"]) == (30, None, token)
+    view = first["generations"] + more.data["generations"]
+    assert (len(view), more.data["next_cursor"], more.data["dry_run_token"]) == (30, None, token)
     job = await api.ended((await api.generate(collection, dry_run_token=token)).data["job_id"])
     assert [(generation["hash"], generation["variables"]) for generation in job["generations"]] == [
-        (item["hash"], item["variables"]) for item in shown
+        (item["hash"], item["variables"]) for item in view
     ]
     assert (await api.generate(collection, dry_run_token=token, generations=2)).code == (409, "CONFLICT")
     await registered(api, "echo", {**definition("echo"), "credits": "function computeCost() { return {cost: 0.1} }"})
@@ -136,9 +136,9 @@ class Terminal:
             *("bash", "-c", text), cwd=self._folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         async with asyncio.timeout(PATIENCE):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
         assert process.returncode is not None
-        return process.returncode, said.decode()
+        return process.returncode, output.decode()
 
 
 async def test_a_library_is_imported_with_no_refusal_that_is_not_explained(api: Api, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ async def test_a_library_is_imported_with_no_refusal_that_is_not_explained(api: 
     for outcome in ("added", "added", "unchanged"):
         line = command + " --dry-run" if not (tmp_path / "dry").exists() else command
         (tmp_path / "dry").touch()
-        code, said = await terminal.run(line)
-        reports = {report["name"]: report for report in json.loads(said)}
+        code, output = await terminal.run(line)
+        reports = {report["name"]: report for report in json.loads(output)}
         refused = {name: report for name, report in reports.items() if report["outcome"] == "refused"}
         assert (code, refused.keys()) == (1, EXPLAINED.keys())
         for name, words in EXPLAINED.items():
@@ -160,12 +160,12 @@ async def test_a_library_is_imported_with_no_refusal_that_is_not_explained(api: 
 async def test_the_guide_does_what_it_says(api: Api, tmp_path: Path, credits_: Any, worker_: Worker) -> None:
     """docs/how-to/import-your-components.md, its commands as printed."""
     terminal = Terminal(api, tmp_path)
-    said = []
+    output = []
     for _, line, commands in shell_blocks(GUIDE):
         code, text = await terminal.run(commands)
         assert code == 0, f"line {line}: {text}"
-        said.append(text)
-    assert said[1].count("added       hello  version 1  direct_job") == 2
-    shown = (await api.get("/workflows/hello")).data
-    assert (shown["deprecated"], shown["produces"]) == ("use sketch", "image")
-    await api.ended(said[2].split()[1])
+        output.append(text)
+    assert output[1].count("added       hello  version 1  direct_job") == 2
+    view = (await api.get("/workflows/hello")).data
+    assert (view["deprecated"], view["produces"]) == ("use sketch", "image")
+    await api.ended(output[2].split()[1])

@@ -33,9 +33,9 @@ async def test_a_failed_job_is_resumed_after_its_last_completed_steps(api: Api, 
     job = await api.ended(job_id, "failed")
     assert (job["credits"]["captured"], job["credits"]["released"]) == (0, Decimal("2.5"))
     worker_.behave, worked = finished, len(worker_.worked)
-    shown = await resume(api, job_id, dry_run=True)
-    assert (shown.status, shown.data["status"], shown.data["dry_run"]) == (200, "failed", True)
-    assert (shown.data["round"], shown.data["generations"], shown.data["quoted"]) == (1, 2, Decimal("0.5"))
+    plan = await resume(api, job_id, dry_run=True)
+    assert (plan.status, plan.data["status"], plan.data["dry_run"]) == (200, "failed", True)
+    assert (plan.data["round"], plan.data["generations"], plan.data["quoted"]) == (1, 2, Decimal("0.5"))
     answer = await resume(api, job_id, key="again")
     assert answer.status == 202, answer.body
     assert (answer.data["round"], answer.data["generations"], answer.data["quoted"]) == (1, 2, Decimal("0.5"))

@@ -104,8 +104,8 @@ class Worker:
         self.worked.append(work)
         self.working = [AttemptInProgress(work.sid, work.attempt, STARTED)]
         await self.announce()
-        said = Progress(work.job_id, work.gid, work.sid, work.context.component_id, 0.5, "half")
-        await self._client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(said))
+        progress = Progress(work.job_id, work.gid, work.sid, work.context.component_id, 0.5, "half")
+        await self._client.publish(f"progress.{work.job_id}.{work.gid}.{work.sid}", msgspec.json.encode(progress))
         result = self.behave(work)
         if result is not None:
             await self.store_files(result)

@@ -34,7 +34,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
     collection = await api.create({"title": "Tides", "data": two_steps()})
     job, gids = uuid4(), [uuid4(), uuid4()]
     data, collection_id = collection["data"], UUID(collection["id"])
-    wanted = JobRequested(
+    requested = JobRequested(
         job_id=job,
         name="Tides",
         job_type="collection_generation",
@@ -47,7 +47,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
         generations=[RequestedGeneration(gid, f"{number:064x}", 1) for number, gid in enumerate(gids)],
         quoted=2,
     )
-    await generating.publish(job, wanted, JobAuthorized(job, 2))
+    await generating.publish(job, requested, JobAuthorized(job, 2))
     for asset_id, gid, style in ((102, gids[1], "noir"), (101, gids[0], "noir")):
         content = CONTENT[asset_id]
         path = f"generations/{ALICE}/{job}/{gid}/x/{asset_id}.png"
@@ -165,18 +165,18 @@ async def test_a_stored_package_has_its_manifest(collections: Api, generating: P
     stored = delivered(parts, request)
     await storing.publish(uuid4(), stored)
     path = f"/collections/{collection['id']}/packages/{made['id']}"
-    shown = await until(collections, path, "stored")
-    assert (shown["root"], shown["asset_id"], shown["size"]) == (stored.root, 900, 5000)
-    assert shown["url"] == "https://edge.test/assets/900/content"
+    package = await until(collections, path, "stored")
+    assert (package["root"], package["asset_id"], package["size"]) == (stored.root, 900, 5000)
+    assert package["url"] == "https://edge.test/assets/900/content"
     sha256s = "".join(hashlib.sha256(CONTENT[asset_id]).hexdigest() for asset_id in (101, 102))
-    assert shown["provenance"] == {"hash": hashlib.sha256(sha256s.encode()).hexdigest(), "algorithm": PROVENANCE}
-    assert shown["manifest"]["provenance"] == shown["provenance"]
-    assert shown["manifest"]["profile"]["name"] == "unixfs-v1-2025"
-    assert [artwork["path"] for artwork in shown["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
-    assert set(shown) == set(package_examples.STORED)
-    assert set(shown["manifest"]) == set(package_examples.STORED["manifest"])
+    assert package["provenance"] == {"hash": hashlib.sha256(sha256s.encode()).hexdigest(), "algorithm": PROVENANCE}
+    assert package["manifest"]["provenance"] == package["provenance"]
+    assert package["manifest"]["profile"]["name"] == "unixfs-v1-2025"
+    assert [artwork["path"] for artwork in package["manifest"]["artworks"]] == ["artworks/1.png", "artworks/2.png"]
+    assert set(package) == set(package_examples.STORED)
+    assert set(package["manifest"]) == set(package_examples.STORED["manifest"])
     assert (await collections.get(path, BOB)).code == (404, "NOT_FOUND")
-    assert (await collections.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})).data == shown
+    assert (await collections.post(f"/collections/{collection['id']}/packages", {"job_id": str(job)})).data == package
 
 
 async def test_a_failure_or_changed_metadata_allows_another_attempt(

@@ -38,24 +38,26 @@ def request(made: Contents, *, parts: int = 1, attempt: int = 1, user: UUID = AL
     return PackageRequested(uuid4(), made.collection_id, made.job_id, user, made.title, attempt, parts, "")
 
 
-async def ask(asking: Publisher, wanted: PackageRequested, made: Contents, command_id: UUID | None = None) -> None:
+async def ask(
+    asking: Publisher, package_request: PackageRequested, made: Contents, command_id: UUID | None = None
+) -> None:
     """As the collections service does: all parts, then the request."""
-    share = max(1, -(-len(made.documents) // wanted.parts))
+    share = max(1, -(-len(made.documents) // package_request.parts))
     parts = [
         PackagePartListed(
-            wanted.package_id,
-            wanted.attempt,
+            package_request.package_id,
+            package_request.attempt,
             number,
             list(made.artworks) if number == 0 else [],
             list(made.documents[number * share : (number + 1) * share]),
         )
-        for number in range(wanted.parts)
+        for number in range(package_request.parts)
     ]
-    await asking.publish(wanted.package_id, *parts, wanted, command_id=command_id)
+    await asking.publish(package_request.package_id, *parts, package_request, command_id=command_id)
 
 
-async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | PackageFailed:
-    stream = package_stream(wanted.package_id, wanted.attempt)
+async def outcome(api: Api, package_request: PackageRequested) -> PackageStored | PackageFailed:
+    stream = package_stream(package_request.package_id, package_request.attempt)
 
     async def look() -> PackageStored | PackageFailed | None:
         return (await api.runtime.store.load(PACKAGE, stream)).state.outcome
@@ -64,18 +66,18 @@ async def outcome(api: Api, wanted: PackageRequested) -> PackageStored | Package
 
 
 async def built(api: Api, asking: Publisher, made: Contents, **more: Any) -> PackageStored:
-    wanted = request(made, **more)
-    await ask(asking, wanted, made)
-    found = await outcome(api, wanted)
+    package_request = request(made, **more)
+    await ask(asking, package_request, made)
+    found = await outcome(api, package_request)
     assert isinstance(found, PackageStored), found
     return found
 
 
 async def refused(api: Api, asking: Publisher, made: Contents, **more: Any) -> str:
     """The sentence for the owner; and nothing was left in the store."""
-    wanted = request(made, **more)
-    await ask(asking, wanted, made)
-    found = await outcome(api, wanted)
+    package_request = request(made, **more)
+    await ask(asking, package_request, made)
+    found = await outcome(api, package_request)
     assert isinstance(found, PackageFailed), found
     assert not [path for path in api.objects() if path.startswith("packages/")]
     return found.reason
@@ -105,14 +107,14 @@ async def test_the_same_input_gives_the_same_bytes(storage: Api, asking: Publish
 async def test_a_package_that_is_asked_for_twice_is_built_once(storage: Api, asking: Publisher):
     """A message that comes again, as after a crash before it was acknowledged, changes nothing."""
     made = await uploaded(storage, [content(1000, 1)])
-    wanted = request(made)
-    await ask(asking, wanted, made)
-    first = await outcome(storage, wanted)
-    await ask(asking, wanted, made)
+    package_request = request(made)
+    await ask(asking, package_request, made)
+    first = await outcome(storage, package_request)
+    await ask(asking, package_request, made)
     marker = request(made)
     await ask(asking, marker, made)
     await outcome(storage, marker)
-    history = await storage.runtime.store.read_stream(package_stream(wanted.package_id, 1))
+    history = await storage.runtime.store.read_stream(package_stream(package_request.package_id, 1))
     assert [recorded.type for recorded in history] == ["package_part_taken.v1", "package_stored.v1"]
     assert history[-1].event == first
 

@@ -74,9 +74,9 @@ async def credits_service(database: str, nats_url: str) -> AsyncIterator[Asked]:
         serving(service.app) as url,
         aiohttp.ClientSession() as session,
     ):
-        asked = Asked(service, url, session)
-        await asked.until(lambda status, body: (status, body["status"]) == (200, "ok"))
-        yield asked
+        client = Asked(service, url, session)
+        await client.until(lambda status, body: (status, body["status"]) == (200, "ok"))
+        yield client
 
 
 @pytest.mark.parametrize("silent", ["postgresql", "nats"])
@@ -84,36 +84,36 @@ async def test_what_is_silent_is_named_in_time(database: str, nats_url: str, sil
     """A server that accepts and says nothing; when it speaks again, all is well again by itself."""
     with behind(database) as postgresql, behind(nats_url) as nats:
         proxies = {"postgresql": postgresql, "nats": nats}
-        async with credits_service(through(database, postgresql), through(nats_url, nats)) as asked:
+        async with credits_service(through(database, postgresql), through(nats_url, nats)) as client:
             with proxies[silent].silent():
-                body = await asked.until(lambda status, _: status == 503)
+                body = await client.until(lambda status, _: status == 503)
                 assert body["checks"][silent]["status"] == "failing"
                 assert "answer" in body["checks"][silent]["detail"]
                 other = ({"postgresql", "nats"} - {silent}).pop()
                 assert body["checks"][other]["status"] == "ok", "only what is silent is named"
-            await asked.until(lambda status, body: (status, body["status"]) == (200, "ok"))
+            await client.until(lambda status, body: (status, body["status"]) == (200, "ok"))
 
 
 async def test_a_writer_that_hangs_shows(database: str, nats_url: str) -> None:
     """Another session holds the lock of appends: PostgreSQL answers, reads work, and no command comes through."""
-    async with credits_service(database, nats_url) as asked:
+    async with credits_service(database, nats_url) as client:
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as holder:
             await holder.execute("select pg_advisory_lock(%s)", (APPEND_LOCK,))
-            writing = asyncio.create_task(_append(asked))
-            body = await asked.until(lambda status, _: status == 503)
+            writing = asyncio.create_task(_append(client))
+            body = await client.until(lambda status, _: status == 503)
             assert body["checks"]["postgresql"]["status"] == "ok"
             assert "a batch of appends has been waiting for PostgreSQL" in body["checks"]["writer"]["detail"]
-        await asked.until(lambda status, _: status == 200)
+        await client.until(lambda status, _: status == 200)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
 
 
-async def _append(asked: Asked) -> None:
+async def _append(client: Asked) -> None:
     event = CreditsGranted(
         user_id=uuid4(), grant_id=uuid4(), amount=1, source="test", priority=0, expires_at=None, external_id=None
     )
     context = Context(command_id=uuid4(), actor="test")
-    await asked.service.runtime.store.append([StreamAppend(event.user_id, 0, (event,))], context)
+    await client.service.runtime.store.append([StreamAppend(event.user_id, 0, (event,))], context)
 
 
 class Stuck:
@@ -158,9 +158,9 @@ async def test_a_follower_that_does_not_get_on_is_told_and_takes_no_replica_away
     database: str, nats_url: str, follower: Any, detail: str
 ) -> None:
     """It is every replica's trouble: without all of them, reads would fail too."""
-    async with credits_service(database, nats_url) as asked:
-        asked.service.runtime.readiness.followers["it"] = follower
-        status, body = await asked.ready()
+    async with credits_service(database, nats_url) as client:
+        client.service.runtime.readiness.followers["it"] = follower
+        status, body = await client.ready()
         assert (status, body["status"]) == (200, "degraded")
         assert body["checks"]["it"]["status"] == "degraded"
         assert body["checks"]["it"]["detail"].startswith(detail)
@@ -169,9 +169,9 @@ async def test_a_follower_that_does_not_get_on_is_told_and_takes_no_replica_away
 
 async def test_each_follower_tells_its_progress(database: str, nats_url: str) -> None:
     """Read tables, relay, consumers: by name, with what waits, in readiness and metrics alike."""
-    async with credits_service(database, nats_url) as asked:
-        await _append(asked)
-        body = await asked.until(
+    async with credits_service(database, nats_url) as client:
+        await _append(client)
+        body = await client.until(
             lambda _, body: (
                 body["status"] == "ok" and all(not follower["progress"]["waiting"] for follower in body["followers"])
             )
@@ -179,8 +179,8 @@ async def test_each_follower_tells_its_progress(database: str, nats_url: str) ->
         names = {follower["progress"]["name"] for follower in body["followers"]}
         assert "relay" in names
         assert any(name.startswith("projection ") for name in names)
-        assert sum(name.startswith("consumer ") for name in names) == len(asked.service.parts.consumers)
-        async with aiohttp.ClientSession() as session, session.get(f"{asked.url}/metrics") as response:
+        assert sum(name.startswith("consumer ") for name in names) == len(client.service.parts.consumers)
+        async with aiohttp.ClientSession() as session, session.get(f"{client.url}/metrics") as response:
             metrics = await response.text()
         for name in names:
             assert f'follower_waiting_events{{follower="{name}"}} 0.0' in metrics
@@ -188,7 +188,7 @@ async def test_each_follower_tells_its_progress(database: str, nats_url: str) ->
 
 async def test_a_check_that_hangs_is_begun_once(database: str, nats_url: str) -> None:
     """However often readiness is asked: what hangs must not pile up."""
-    async with credits_service(database, nats_url) as asked:
+    async with credits_service(database, nats_url) as client:
         begun = 0
 
         async def hangs() -> str | None:
@@ -197,9 +197,9 @@ async def test_a_check_that_hangs_is_begun_once(database: str, nats_url: str) ->
             await asyncio.Event().wait()
             return None
 
-        asked.service.runtime.checks["it"] = hangs
-        answers = await asyncio.gather(*(asked.ready() for _ in range(5)))
-        answers.append(await asked.ready())
+        client.service.runtime.checks["it"] = hangs
+        answers = await asyncio.gather(*(client.ready() for _ in range(5)))
+        answers.append(await client.ready())
         assert {status for status, _ in answers} == {503}
         assert begun == 1
 
@@ -208,9 +208,9 @@ async def test_a_clock_that_differs_from_postgresqls_is_told(
     database: str, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By how much, and which way; requests are served."""
-    async with credits_service(database, nats_url) as asked:
+    async with credits_service(database, nats_url) as client:
         real = time.time
         monkeypatch.setattr("shared.runtime.health.time.time", lambda: real() + 3600)
-        body = await asked.until(lambda status, body: (status, body["status"]) == (200, "degraded"))
+        body = await client.until(lambda status, body: (status, body["status"]) == (200, "degraded"))
         assert body["checks"]["clock"]["detail"].startswith("this clock is 3600.")
         assert body["checks"]["clock"]["detail"].endswith("s ahead of PostgreSQL's")

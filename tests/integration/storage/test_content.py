@@ -109,15 +109,15 @@ async def test_ranges(api: Api, content: str):
         "bytes=x": (200, CONTENT, None),
         "lines=1-2": (200, CONTENT, None),
     }
-    for asked, expected in table.items():
-        answer = await api.get(content, range=asked)
-        assert (answer.status, answer.body, answer.headers.get("content-range")) == expected, asked
-        assert answer.headers["content-length"] == str(len(expected[1])), asked
+    for range_header, expected in table.items():
+        answer = await api.get(content, range=range_header)
+        assert (answer.status, answer.body, answer.headers.get("content-range")) == expected, range_header
+        assert answer.headers["content-length"] == str(len(expected[1])), range_header
 
 
 async def test_a_range_beyond_the_file_is_refused_with_its_size(api: Api, content: str):
-    for asked in (f"bytes={len(CONTENT)}-", "bytes=-0"):
-        answer = await api.get(content, range=asked)
+    for range_header in (f"bytes={len(CONTENT)}-", "bytes=-0"):
+        answer = await api.get(content, range=range_header)
         assert answer.refusal == (416, "RANGE_NOT_SATISFIABLE", [])
         assert answer.headers["content-range"] == f"bytes */{len(CONTENT)}"
 

@@ -50,15 +50,15 @@ async def test_a_completed_generation_describes_its_files(api: Api, generation: 
 
 async def test_numbers_come_out_as_they_were_recorded(api: Api, generation: Publisher):
     """Byte for byte, and in the order in which they were said."""
-    said = {"z": [1e22, -0.0, 1e308, 5e-324, 2**64, -(2**70)], "a": {"2": 0.1, "1": 1.0, "é": "é"}}
+    description = {"z": [1e22, -0.0, 1e308, 5e-324, 2**64, -(2**70)], "a": {"2": 0.1, "1": 1.0, "é": "é"}}
     asset_id = (await api.upload(b"x")).data["id"]
-    await generation.publish(GID, msgspec.structs.replace(completed(asset_id), gen_in_data=said))
+    await generation.publish(GID, msgspec.structs.replace(completed(asset_id), gen_in_data=description))
     await described(api, asset_id)
     async with api.session.get(f"{api.url}/assets/{asset_id}", headers=api.users.bearer(ALICE)) as response:
-        shown = await response.read()
-    assert b'"gen_in_data":' + msgspec.json.encode(said) in shown
+        body = await response.read()
+    assert b'"gen_in_data":' + msgspec.json.encode(description) in body
     [recorded] = [item for item in await api.runtime.store.read_all() if b"gen_in_data" in item.data]
-    assert b'"gen_in_data":' + msgspec.json.encode(said) in recorded.data
+    assert b'"gen_in_data":' + msgspec.json.encode(description) in recorded.data
 
 
 async def test_a_failed_generation_describes_what_its_steps_had_made(api: Api, generation: Publisher):

@@ -64,9 +64,9 @@ async def test_it_tells_that_its_clock_is_another(
     with clock.off_by(offset):
         assert (await engine.run(engine.work("caption", prompt="x"))).status == "completed"
         status, body = await worker.get("/health/ready")
-    told = json.loads(body)
-    assert (status, told["status"]) == (200, "degraded")
-    detail = told["checks"]["clock"]["detail"]
+    result = json.loads(body)
+    assert (status, result["status"]) == (200, "degraded")
+    detail = result["checks"]["clock"]["detail"]
     assert detail.startswith(("this clock is 3600.", "this clock is 3599."))
     assert detail.endswith(f"s {side} NATS's")
 

@@ -82,10 +82,10 @@ async def test_it_gets_no_work_of_another_kind(
         await engine.send(engine.work("sketch", prompt="harbour"))
         config = {"durable_name": subject, "name": subject, "filter_subject": filter_subject, "ack_policy": "explicit"}
         body = msgspec.json.encode({"stream_name": WORK_STREAM, "config": config})
-        asked = f"$JS.API.CONSUMER.CREATE.{WORK_STREAM}.{subject}.work.{subject_kind(subject)}"
+        request_subject = f"$JS.API.CONSUMER.CREATE.{WORK_STREAM}.{subject}.work.{subject_kind(subject)}"
         async with connected(server.url("text"), "intruder") as intruder:
             try:
-                answer = msgspec.json.decode((await intruder.request(asked, body, timeout=1)).data)
+                answer = msgspec.json.decode((await intruder.request(request_subject, body, timeout=1)).data)
             except (nats.errors.Error, TimeoutError):
                 return  # refused by the permissions: there is no answer
             assert "error" in answer, answer

@@ -217,8 +217,8 @@ async def test_files_go_to_another_edge_while_one_is_silent(
 
     async def stored(request: web.Request) -> web.StreamResponse:
         digest = hashlib.sha256(await request.read()).hexdigest()
-        told = {"id": 1, "url": "u", "path": "a.png", "mime_type": "image/png", "size": 7, "sha256": digest}
-        return web.json_response({"data": told})
+        record = {"id": 1, "url": "u", "path": "a.png", "mime_type": "image/png", "size": 7, "sha256": digest}
+        return web.json_response({"data": record})
 
     storage.answer, elsewhere.answer = nothing, stored
     grant = UploadGrant(storage.url("/uploads"), TOKEN)

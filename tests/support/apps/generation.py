@@ -71,10 +71,10 @@ class Api(Client):
 
     async def ended(self, job_id: str, *statuses: str) -> Any:
         """The job when it has ended, with one of these statuses."""
-        wanted = statuses or ("completed",)
+        expected = statuses or ("completed",)
         await eventually(lambda: self._has_ended(job_id), f"job {job_id} to end")
         job = await self.job(job_id)
-        assert job["status"] in wanted, job
+        assert job["status"] in expected, job
         return job
 
     async def _has_ended(self, job_id: str) -> bool:

@@ -143,9 +143,9 @@ class Run:
         self.last = (kind, {"prompt_id": self._job.id, **data, "timestamp": round(time.time() * 1000)})
 
     async def _say(self, kind: str, data: Mapping[str, Any]) -> None:
-        told = {**data, "prompt_id": self._job.id, "timestamp": round(time.time() * 1000)}
-        self._messages.append([kind, told])
-        await self._comfy.send(self._job.client, kind, told)
+        event_data = {**data, "prompt_id": self._job.id, "timestamp": round(time.time() * 1000)}
+        self._messages.append([kind, event_data])
+        await self._comfy.send(self._job.client, kind, event_data)
 
     async def _send(self, kind: str, data: Mapping[str, Any]) -> None:
         await self._comfy.send(self._job.client, kind, {**data, "prompt_id": self._job.id})

@@ -14,14 +14,14 @@ from benchmarks.table import table, target
 def printed(*figures: Figure, failures: tuple[Failure, ...] = ()) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(table(figures, failures, {"cpu": "a fast one", "cores": "2"}))
-    said = console.file.getvalue()
-    return " ".join(said.replace("│", " ").split())
+    text = console.file.getvalue()
+    return " ".join(text.replace("│", " ").split())
 
 
 def test_a_figure_stands_beside_its_peer_with_the_ratio_and_the_target():
-    said = printed(Figure("P2", "created", 2614, "/s", "Express", 1307, 1.0))
-    assert "P2 created 2,614 /s Express 1,307 2.00 ratio ≥ 1 holds" in said
-    assert "cpu a fast one, cores 2" in said
+    text = printed(Figure("P2", "created", 2614, "/s", "Express", 1307, 1.0))
+    assert "P2 created 2,614 /s Express 1,307 2.00 ratio ≥ 1 holds" in text
+    assert "cpu a fast one, cores 2" in text
 
 
 def test_each_bound_can_be_missed():
@@ -41,9 +41,9 @@ def test_all_bounds_of_a_figure_are_named():
 
 
 def test_a_figure_without_a_target_neither_holds_nor_misses():
-    said = printed(Figure("LOCKS", "waited", 3.0, "ms"))
-    assert "holds" not in said
-    assert "missed" not in said
+    text = printed(Figure("LOCKS", "waited", 3.0, "ms"))
+    assert "holds" not in text
+    assert "missed" not in text
 
 
 def test_of_several_errors_at_once_the_first_is_told():

@@ -72,17 +72,17 @@ def after(*commands: Any) -> Package:
 
 
 def test_a_request_is_its_parts_and_then_the_request():
-    *parts, asked = decide(request([token(1), token(2)]), NOTHING)
+    *parts, requested = decide(request([token(1), token(2)]), NOTHING)
     assert [type(part) for part in parts] == [PackagePartListed]
-    assert (asked.package_id, asked.attempt, asked.parts) == (ID, 1, 1)
+    assert (requested.package_id, requested.attempt, requested.parts) == (ID, 1, 1)
     assert [artwork.path for artwork in parts[0].artworks] == ["artworks/1.png", "artworks/2.png"]
     assert len(parts[0].documents) == 3 * (1 + 2)
 
 
 def test_parts_for_ten_thousand_tokens_fit_into_messages():
     command = request([token(number) for number in range(1, 10_001)])
-    *parts, asked = decide(command, NOTHING)
-    assert [part.number for part in parts] == list(range(asked.parts))
+    *parts, requested = decide(command, NOTHING)
+    assert [part.number for part in parts] == list(range(requested.parts))
     assert max(len(msgspec.json.encode(part)) for part in parts) < MESSAGE_LIMIT * 0.9
     assert [part.artworks for part in parts] == [part.artworks for part in command.parts]
     assert [part.documents for part in parts] == [part.documents for part in command.parts]
@@ -102,8 +102,8 @@ def test_a_request_is_idempotent(before: tuple[Any, ...]):
     ids=["after a failure", "when the collection says something else"],
 )
 def test_changed_contents_or_a_failure_allow_another_attempt(before: tuple[Any, ...], again: RequestPackage):
-    *_, asked = decide(again, after(request([token(1)]), *before))
-    assert (asked.package_id, asked.attempt) == (ID, 2)
+    *_, requested = decide(again, after(request([token(1)]), *before))
+    assert (requested.package_id, requested.attempt) == (ID, 2)
 
 
 def test_documents_have_the_cids_of_the_artworks():
@@ -111,18 +111,18 @@ def test_documents_have_the_cids_of_the_artworks():
     early = msgspec.structs.replace(token(1), cids={})
     [part] = request([early]).parts
     assert part.artworks[0].cid == "cid-1"
-    said = [msgspec.json.decode(document.text) for document in part.documents if document.path.endswith("/1.json")]
-    assert len(said) == 3
-    assert all(f"ipfs://{part.artworks[0].cid}" in str(item) for item in said)
+    documents = [msgspec.json.decode(document.text) for document in part.documents if document.path.endswith("/1.json")]
+    assert len(documents) == 3
+    assert all(f"ipfs://{part.artworks[0].cid}" in str(item) for item in documents)
     assert request([early]).digest == request([token(1)]).digest
 
 
 def test_the_outcome_of_an_attempt_is_recorded_once():
-    asked = after(request([token(1)]))
-    assert decide(RecordOutcome(STORED), asked) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
-    assert decide(RecordOutcome(FAILED), asked) == [PackageGivenUp(ID, 1, "An artwork is lost")]
+    requested = after(request([token(1)]))
+    assert decide(RecordOutcome(STORED), requested) == [PackageDelivered(ID, 1, "root", 7, 5000, "f" * 64, "e" * 64)]
+    assert decide(RecordOutcome(FAILED), requested) == [PackageGivenUp(ID, 1, "An artwork is lost")]
     assert decide(RecordOutcome(STORED), after(request([token(1)]), RecordOutcome(STORED))) == []
-    assert decide(RecordOutcome(msgspec.structs.replace(STORED, attempt=2)), asked) == []
+    assert decide(RecordOutcome(msgspec.structs.replace(STORED, attempt=2)), requested) == []
     assert decide(RecordOutcome(STORED), NOTHING) == []
 
 

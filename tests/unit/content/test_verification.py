@@ -133,14 +133,14 @@ def rewritten(change: Any) -> bytes:
 @pytest.mark.parametrize(
     ("change", "path", "words"),
     [
-        (lambda said: said["artworks"][2].update(size=334), "artworks/3.png", "says size 334, but it is 333"),
-        (lambda said: said["metadata"].pop(3), "metadata/base/4.json", "does not list it"),
-        (lambda said: said["artworks"][1].update(path="artworks/x.png"), "artworks/2.png", "does not list it"),
-        (lambda said: said["provenance"].update(hash="0" * 64), MANIFEST, "/provenance should be"),
-        (lambda said: said["artworks"].reverse(), MANIFEST, "/provenance should be"),
-        (lambda said: said["profile"].update(chunk_size=262144), MANIFEST, "/profile should be"),
-        (lambda said: said.pop("job_id"), MANIFEST, "not of the format"),
-        (lambda said: said["artworks"].append(said["artworks"][0]), "artworks/1.png", "twice"),
+        (lambda document: document["artworks"][2].update(size=334), "artworks/3.png", "says size 334, but it is 333"),
+        (lambda document: document["metadata"].pop(3), "metadata/base/4.json", "does not list it"),
+        (lambda document: document["artworks"][1].update(path="artworks/x.png"), "artworks/2.png", "does not list it"),
+        (lambda document: document["provenance"].update(hash="0" * 64), MANIFEST, "/provenance should be"),
+        (lambda document: document["artworks"].reverse(), MANIFEST, "/provenance should be"),
+        (lambda document: document["profile"].update(chunk_size=262144), MANIFEST, "/profile should be"),
+        (lambda document: document.pop("job_id"), MANIFEST, "not of the format"),
+        (lambda document: document["artworks"].append(document["artworks"][0]), "artworks/1.png", "twice"),
     ],
 )
 def test_a_manifest_that_does_not_say_what_is_there_is_found(change: Any, path: str, words: str) -> None:

@@ -68,8 +68,8 @@ def test_no_user_gets_more_than_another_who_could_use_it(jobs: list[OpenJob], wi
         wants[item.user_id] += item.room(window)
     users = len(open_of)
     for served in {start.user_id for start in starts}:
-        for user, wanted in wants.items():
-            if wanted:
+        for user, demand in wants.items():
+            if demand:
                 # Where `most` can't be divided evenly, some have one more.
                 assert open_of[served] <= max(open_of[user] + 1, LEAST_SHARE), (users, served, user)
 
@@ -92,8 +92,8 @@ def test_every_user_may_always_have_some(jobs: list[OpenJob], window: int) -> No
     now = after(jobs, starts)
     for user in {item.user_id for item in jobs}:
         own = [item for item in now if item.user_id == user]
-        wanted = sum(item.room(window) for item in own)
-        assert not wanted or sum(item.open for item in own) >= LEAST_SHARE
+        demand = sum(item.room(window) for item in own)
+        assert not demand or sum(item.open for item in own) >= LEAST_SHARE
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=20), st.integers(0, 500))

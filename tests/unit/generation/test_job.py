@@ -163,8 +163,8 @@ def test_an_abandoned_job_fails_what_is_open_of_it():
 def test_a_large_job_is_told_in_parts():
     """In one append, each part of a bounded size: together they list every generation, in order."""
     generations = [RequestedGeneration(generation_id(JOB, place), f"{place:064x}", 1) for place in range(10_000)]
-    wanted = msgspec.structs.replace(request(), generations=generations)
-    requested, *parts = JOBS.given().when(wanted).events
+    command = msgspec.structs.replace(request(), generations=generations)
+    requested, *parts = JOBS.given().when(command).events
     assert (requested.total, requested.parts, requested.count) == (10_000, len(parts), 10_000)
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
     assert [*requested.generations, *(generation for part in parts for generation in part.generations)] == generations

@@ -252,8 +252,8 @@ def of_files() -> list[Event]:
     ended = [event for event in of_results() if hasattr(event, "gen_in_data")]
     described: list[Event] = []
     for event in ended:
-        said: Any = (2**63, event.gen_in_data, out_data(event))
-        described += [AssetDescribed(*said), ComponentAssetDescribed(*said)]
+        members: Any = (2**63, event.gen_in_data, out_data(event))
+        described += [AssetDescribed(*members), ComponentAssetDescribed(*members)]
     outputs: Any = ended[0].outputs
     made = artwork_state.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
     files = [Output(kind="asset", asset_id=2**63, url="x" * 500, path="x" * 500)] * 300

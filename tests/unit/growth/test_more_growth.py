@@ -106,7 +106,7 @@ def _publish(state: Collection, job: FinishedJob) -> list[Event]:
 def result(size: int) -> Work:
     """With a character that it may not have, so that all of it is looked at."""
     outputs = [{"kind": "text", "text": "\0"}, *[{"kind": "json", "json": {"a": [1]}}] * size]
-    said = {
+    members = {
         "job_id": str(JOB),
         "gid": str(JOB),
         "sid": str(JOB),
@@ -114,7 +114,7 @@ def result(size: int) -> Work:
         "status": "completed",
         "outputs": outputs,
     }
-    body = json.dumps(said).encode()
+    body = json.dumps(members).encode()
     return lambda: read_result(body)
 
 
