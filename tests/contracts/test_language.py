@@ -68,7 +68,7 @@ def test_a_tag_says_what_happened_and_in_which_version(contract: Contract) -> No
 
 @pytest.mark.parametrize("contract", EVENTS, ids=str)
 def test_a_tag_is_its_class_s_name(contract: Contract) -> None:
-    """`HoldPlaced` is `hold_placed`: code and history are searched with one word. A later version may add V2."""
+    """`HoldPlaced` is `hold_placed`, so that one word finds it in code and history. A later version may add V2."""
     name, _, version = contract.name.partition(".v")
     camel = "".join(word.capitalize() for word in name.split("_"))
     assert contract.type.__name__ in {camel, f"{camel}V{version}"}
@@ -99,7 +99,7 @@ def test_a_service_reads_its_history_by_the_published_language(owner: str) -> No
 
 @pytest.mark.parametrize("owner", event_modules())
 def test_an_upcast_event_stays_with_its_aggregate(owner: str) -> None:
-    """Its subject says the aggregate: published again by today's code, it must be the one that it was."""
+    """Its subject names the aggregate: when today's code publishes it again, the aggregate must be the same."""
     codec, recorded = codec_of(owner), schemas.read(owner)
     for tag in language_of(owner).upcasters:
         [newest] = {event.aggregate for name, event in codec.events.items() if tag in codec.stored_tags([name])}

@@ -58,7 +58,7 @@ async def test_a_component_lists_what_it_made_with_inputs_and_outputs(running: R
 
 
 async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> None:
-    """Each says what was drawn for it; a draft's are its owner's alone."""
+    """Each shows what was drawn for it; those of a draft are visible to its owner only."""
     user = await running.rich_user()
     async with running.client(user) as client, aiohttp.ClientSession() as marketplace:
         collection = await client.post(

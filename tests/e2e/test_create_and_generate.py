@@ -41,7 +41,7 @@ async def test_a_job_that_is_refused_can_be_requested_again(running: RunningSet)
 
 
 async def test_a_post_after_a_put_runs_what_was_put(running: RunningSet) -> None:
-    """Neither position nor version is sent by the client: the edge knows what it has answered."""
+    """The client sends neither position nor version: the edge remembers the positions of its answers."""
     user = await running.rich_user()
     async with running.client(user) as client:
         collection = await client.post("/projects/collections", {"title": "Saved", "data": two_steps()})

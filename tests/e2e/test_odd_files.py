@@ -37,7 +37,7 @@ def truncated(whole: bytes, step: int) -> Iterator[Odd]:
 
 
 def encoded(whole: bytes, own_type: str) -> Iterator[Odd]:
-    """In other charsets than it says, or than may be said; with bytes in it that no text has."""
+    """In another charset than the header states, in one that is not accepted, and with bytes that are not text."""
     text = whole.decode()
     for charset in ("utf-16", "utf-32", "utf-8-sig", "utf-7"):
         yield Odd(f"in {charset}", text.encode(charset))

@@ -1,4 +1,4 @@
-"""Guides whose commands stop, restore or extend a set do what they promise: run as printed, on sets of their own."""
+"""Guides whose commands stop, restore or extend a set are true: their commands run as printed, on sets of their own."""
 
 import contextlib
 import json

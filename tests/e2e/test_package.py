@@ -16,7 +16,7 @@ from tests.support.running_set import EMPROPS, RunningSet
 
 
 async def request_package(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
-    """Requests the package as soon as the collections service knows of the job's end, and waits until it is built."""
+    """Requests the package when the collections service has handled the job's end, and waits until it is built."""
     path = f"/collections/{collection_id}/packages"
     [accepted] = await eventually(
         lambda: answered(client.post(path, {"job_id": job_id}), 404, 409, 503), "the job's end to be known", every=0.1

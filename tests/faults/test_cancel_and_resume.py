@@ -62,7 +62,7 @@ async def _during(running: RunningSet, moments: random.Random, request: Any) -> 
 
 
 async def _accepted(client: Client, path: str, done: str) -> None:
-    """Sends a request until it is answered; `done` is the code of an answer that says it was carried out before."""
+    """Sends a request until it is answered; `done`: the code of an answer that shows that it was carried out before."""
 
     async def send() -> bool:
         try:

@@ -225,7 +225,7 @@ async def test_a_worker_killed_mid_poll_starts_no_second_task(
 async def test_a_worker_killed_before_it_has_the_answer_sends_the_same_key_again(
     api: Api, task_api: TaskApi, workers: HttpWorkers
 ) -> None:
-    """The one moment in which a second start can't be excluded: an API that knows the header starts nothing again."""
+    """The one moment in which a second start can't be excluded: an API that reads the header starts no other task."""
     task_api.may_answer.clear()
     workers.start()
     await start_step(api, task_api)

@@ -1,4 +1,4 @@
-"""R11, one poison event per kind: its own stream waits, all others flow, health says so, an operator heals it.
+"""R11, one poison event per kind: its own stream waits, others continue, readiness reports it, an operator resolves it.
 
 What can't be made through the API is put where a fault would put it: into the stores by SQL, onto NATS by hand. A table
 that refuses one row by a trigger stands for a release whose fold raises for one event; dropping it is the next release.
@@ -59,7 +59,7 @@ def sql(running: RunningSet, service: str, statement: str, *values: object) -> l
 
 
 async def others_flow(running: RunningSet, users: Load, *named: str) -> None:
-    """Jobs of all users pass every service, and `emprops status` names each of what lies there."""
+    """Jobs of all users pass every service, and `emprops status` names each poison event."""
     await users.job_ends(within=FLOWS)
     await users.answered_more(within=FLOWS)
     for name in named:

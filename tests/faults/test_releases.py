@@ -117,7 +117,7 @@ class Load:
             self.done += 1
 
     async def _generate(self, client: Client, collection: str, fleet: Fleet) -> dict[str, Any]:
-        """Release 0.1.0 says 404 of a collection that its generation service has not heard of yet; this one 503."""
+        """Until generation has consumed a collection's event, release 0.1.0 answers 404, this one 503."""
 
         async def accepted() -> dict[str, Any]:
             try:

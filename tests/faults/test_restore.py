@@ -37,7 +37,7 @@ async def lived(running: RunningSet) -> Load:
 
 
 async def assert_taken_back(users: Load) -> None:
-    """The set knows nothing of it any more, and says so."""
+    """The set has no record of it any more, and answers 404."""
     for path in [f"/collections/{collection}" for collection in users.collections] + [
         f"/jobs/{job}" for job in users.jobs
     ]:
@@ -50,7 +50,7 @@ async def assert_taken_back(users: Load) -> None:
 def assert_nothing_twice(running: RunningSet) -> None:
     """Each hold that was placed was settled once; each step ended once.
 
-    A job that was taken back with its user's credits may be declined: the broker has told of it.
+    A job that was taken back with its user's credits may be declined: the broker has delivered its events.
     """
     ledger: dict[str, Counter[str]] = {}
     for event in history(running, "credits"):
@@ -66,7 +66,7 @@ def assert_nothing_twice(running: RunningSet) -> None:
 
 
 def assert_told(running: RunningSet, *services: str) -> None:
-    """`emprops status` says whose history was put back; a running service notices within seconds."""
+    """`emprops status` names the stores that were restored; a running service notices within seconds."""
     for service in services:
         until = time.monotonic() + 60
         while (
@@ -77,7 +77,7 @@ def assert_told(running: RunningSet, *services: str) -> None:
 
 
 async def assert_whole(running: RunningSet, *before: Load) -> None:
-    """Life goes on, what was there before the backup still is, and no read table tells another story."""
+    """The set continues, what was there before the backup still is, and all read tables agree with history."""
     await lived(running)
     for users in before:
         await users.assert_nothing_lost()

@@ -1,4 +1,4 @@
-"""`emprops status` tells the truth in time, whatever is frozen, dead or gone."""
+"""`emprops status` is right and in time, whatever is frozen, killed or missing."""
 
 import os
 import signal

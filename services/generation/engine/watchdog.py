@@ -25,7 +25,7 @@ from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 
 NAME = "generation-watchdog"
-LOOK_EVERY = 5.0
+CHECK_EVERY = 5.0
 """Seconds between two checks; less if `lost_after` is small."""
 FILES_EVERY = 60.0
 """Seconds between two deletions of old files."""
@@ -60,7 +60,7 @@ class Watchdog:
         """The leader's loop. Two at once do needless work, but no harm: an attempt takes one result."""
         loop, marks = asyncio.get_running_loop(), self._handlers.store.watermarks
         files_deleted = loop.time()
-        every = min(LOOK_EVERY, self._lost_after / 4)
+        every = min(CHECK_EVERY, self._lost_after / 4)
         while True:
             watermark, is_idle = marks.value(OPEN_STEPS.watermark), False
             try:

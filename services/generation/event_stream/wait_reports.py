@@ -1,4 +1,4 @@
-"""Tells followers of a job what it waits for, when nothing of it is in progress."""
+"""Reports to the followers of a job what it waits for, when nothing of it is in progress."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -11,12 +11,12 @@ from services.generation.views.job import WaitingFor
 from shared.backoff import Backoff
 from shared.handling.transient import is_transient
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks. A wait is reported when two looks in a row have found it: most are shorter."""
+CHECK_EVERY = 2.0
+"""Seconds between two checks. A wait is reported if two checks in a row find it: most are shorter."""
 REPEAT_AFTER = 10.0
 """Seconds after which a wait is reported again, for those who have begun to follow since."""
 MAX_JOBS = 500
-"""Jobs that one query looks at."""
+"""Jobs of one query."""
 
 Waits = Callable[[Collection[UUID]], Awaitable[Mapping[UUID, WaitingFor | None]]]
 """What these jobs wait for, without those that have ended."""
@@ -29,10 +29,10 @@ class WaitReports:
         self._hub, self._waits = hub, waits
         self._seen: dict[UUID, WaitingFor | None] = {}
         self._reported: dict[UUID, tuple[WaitingFor, float]] = {}
-        """The waits that followers know of, and when they were told."""
+        """The waits that were reported, and when."""
 
     async def run(self) -> None:
-        """Looks until cancelled; while no job is followed, that costs nothing."""
+        """Checks until cancelled; without followed jobs, no query is made."""
         backoff, loop = Backoff("what jobs wait for", on=is_transient), asyncio.get_running_loop()
         while True:
             followed = list(self._hub.followed)
@@ -40,21 +40,21 @@ class WaitReports:
             for start in range(0, len(followed), MAX_JOBS):
                 waits |= await backoff.call(partial(self._waits, followed[start : start + MAX_JOBS]))
             self.report(waits, loop.time())
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_EVERY)
 
     def report(self, waits: Mapping[UUID, WaitingFor | None], now: float) -> None:
-        """Takes a look at the followed jobs that have not ended."""
+        """Reports what has changed. `waits`: of the followed jobs that have not ended; `now`: the event loop's time."""
         for job_id, wait in waits.items():
-            told, told_at = self._reported.get(job_id, (None, 0.0))
-            if _subject(wait) != _subject(self._seen.get(job_id)) or (wait is None and told is None):
+            reported, reported_at = self._reported.get(job_id, (None, 0.0))
+            if _subject(wait) != _subject(self._seen.get(job_id)) or (wait is None and reported is None):
                 continue
-            if _subject(wait) != _subject(told) or now - told_at >= REPEAT_AFTER:
+            if _subject(wait) != _subject(reported) or now - reported_at >= REPEAT_AFTER:
                 self._hub.tell(job_id, waiting_event(job_id, wait))
                 self._reported.pop(job_id, None)
                 if wait is not None:
                     self._reported[job_id] = wait, now
         self._seen = dict(waits)
-        self._reported = {job_id: told for job_id, told in self._reported.items() if job_id in waits}
+        self._reported = {job_id: reported for job_id, reported in self._reported.items() if job_id in waits}
 
 
 def _subject(wait: WaitingFor | None) -> object:

@@ -38,7 +38,7 @@ def stored(collection, asset_id: int, user: UUID = ALICE) -> AssetStored:
 
 
 async def listed(api: Api, collection, is_met) -> list:
-    """The assets of the collection's second step, once they are as `wanted` says."""
+    """The assets of the collection's second step, once `is_met` is true of them."""
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
     async def look() -> list | None:

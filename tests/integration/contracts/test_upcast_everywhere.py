@@ -230,7 +230,7 @@ class TestOfANewerRelease:
         return store
 
     async def test_is_not_passed_over(self, store: EventStore) -> None:
-        """By a reader who wants the type; others are not held up."""
+        """A reader of that type stops at it; readers of other types continue."""
         with pytest.raises(UnknownEventType, match=r"thing_named\.v4"):
             await store.read_all(types=frozenset({"thing_named.v3"}))
         assert len(await store.read_all(types=frozenset({"thing_grown.v1"}))) == 1
@@ -245,7 +245,7 @@ class TestOfANewerRelease:
     async def test_is_parked_by_a_consumer(
         self, store: EventStore, nats_url: str, databases: Callable[..., str]
     ) -> None:
-        """It waits for the release that can read it, which an operator tells to try again."""
+        """It waits for a release that can read it, and an operator's retry."""
         seen = Seen()
         async with (
             EventStore.open(store.dsn, Codec.of(Language((NamedV1, NamedV2, Named, NamedV4, Grown)))) as newer,

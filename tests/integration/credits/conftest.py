@@ -16,6 +16,6 @@ async def api(database: str, nats_url: str, tmp_path: Path) -> AsyncIterator[Api
 
 @pytest_asyncio.fixture
 async def generation(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    """The generation service's side: what it says of its jobs reaches the consumers over NATS."""
+    """In place of the generation service: publishes its events of jobs to the consumers over NATS."""
     async with publisher("generation", EVENTS, databases(), nats_url) as started:
         yield started

@@ -1,4 +1,4 @@
-"""A job's credits from its request to its end, as generation tells it over NATS."""
+"""A job's credits from its request to its end, by generation's events over NATS."""
 
 import asyncio
 from decimal import Decimal
@@ -15,7 +15,7 @@ CREDIT = 1_000_000
 
 
 async def kinds(api: Api, job_id: UUID) -> list[str]:
-    """What the ledger says of a job, oldest first."""
+    """The ledger's entries of a job, oldest first."""
     return [entry["kind"] for entry in reversed((await api.get(f"/credits/entries?job_id={job_id}")).data)]
 
 

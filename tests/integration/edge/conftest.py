@@ -1,4 +1,4 @@
-"""The edge on a real server, in front of services that are real servers too and do what their test tells them."""
+"""The edge on a real server, in front of real servers that a test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator

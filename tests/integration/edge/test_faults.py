@@ -62,7 +62,7 @@ async def test_an_upload_waits_for_a_restart_too(start_edge: Edge) -> None:
 
 
 async def test_replicas_take_turns_and_stand_in(start_edge: Edge) -> None:
-    """Each of two gets its share; with one down, and another address dead from the start, none fails."""
+    """Each of two gets its share; with one stopped, and an address without a server, no request fails."""
     first, second = UpstreamStub("first"), UpstreamStub("second")
     async with serving(second) as second_url:
         async with AsyncExitStack() as stack:
@@ -158,7 +158,7 @@ class BreaksOnce:
 async def test_only_what_cannot_be_done_twice_by_it_is_sent_again(
     start_edge: Edge, method: str, headers: dict[str, str], status: int, times: int
 ) -> None:
-    """A request cut off after it was sent is repeated if it is idempotent; a plain POST is not, and says why."""
+    """A request cut off after it was sent is repeated if it is idempotent; a plain POST is not."""
     breaks = BreaksOnce()
     async with AsyncExitStack() as stack:
         edge = await start_edge(credits_url=await breaks.start(stack))

@@ -66,7 +66,7 @@ async def test_public_addresses_need_no_token(edge: EdgeClient, path: str) -> No
     [*ROUTED, ("POST", "/collections", ""), ("POST", "/uploads", ""), ("POST", "/api/collections/generate", "")],
 )
 async def test_all_others_need_one(edge: EdgeClient, services: Services, method: str, path: str, service: str) -> None:
-    """401 from the edge itself; no service hears of it."""
+    """401 from the edge itself; no request reaches a service."""
     status, problem = await edge.json(method, path, anonymous=True)
     assert (status, problem["code"]) == (401, "UNAUTHENTICATED")
     assert not any(stub.requests for stub in services.values()), service
@@ -101,7 +101,7 @@ def b64(value: Any) -> str:
 
 
 async def test_forged_tokens_are_refused(edge: EdgeClient, services: Services, issuer: TokenIssuer) -> None:
-    """Expired, for another audience, of another issuer or key, unsigned, or cut: 401, and no service hears of it."""
+    """Expired, for another audience, of another issuer or key, unsigned, or cut: 401, and no service gets it."""
     header, payload, signature = issuer.token().split(".")
     forged = [
         issuer.token(exp=int(time.time()) - 60),

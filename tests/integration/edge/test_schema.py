@@ -151,7 +151,7 @@ async def test_the_key_set_is_public_and_only_that(start_edge: Edge, issuer: Tok
 
 
 async def test_health_says_whether_requests_can_be_passed_on(start_edge: Edge, tmp_path: Path) -> None:
-    """Ready with keys and a replica of every service; what is gone is named, and told when another one is there."""
+    """Ready with keys and a replica of every service; what is missing is named, until it is there again."""
 
     async def told(status: int, words: str, **changed: str) -> None:
         edge = await start_edge(**changed)

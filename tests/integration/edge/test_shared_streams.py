@@ -1,4 +1,4 @@
-"""Many who follow one job through the edge share one stream of the service, and each is told everything once."""
+"""Followers of one job through the edge share one stream of the service, and each gets every event once."""
 
 import asyncio
 import contextlib
@@ -215,7 +215,7 @@ async def test_a_user_shares_no_other_users_stream(edge: EdgeClient, job: Job) -
 
 
 async def test_an_id_that_only_the_service_can_judge_is_judged_there(edge: EdgeClient, job: Job) -> None:
-    """One that was not told yet: what is told behind it, or everything, if there is no such id."""
+    """For an id that was not sent yet: the events after it, or all events if there is no such id."""
     async with following(edge) as first:
         job.tell(1, 2)
         await ids(first, 2)

@@ -1,4 +1,4 @@
-"""Replicas that keep silent, as behind a proxy that forwards nothing: what clients see, and what readiness says."""
+"""Silent replicas, as behind a proxy that forwards nothing: what clients and readiness get."""
 
 import asyncio
 import sys
@@ -112,7 +112,7 @@ async def test_another_replica_answers_within_two_seconds(
 
 
 async def test_a_command_that_may_have_been_done_is_not_sent_twice(start_edge: Edge) -> None:
-    """503 says so, when its time is over."""
+    """503, which says that it may have been done, after the timeout."""
     async with silent() as hanging, serving(UpstreamStub("well")) as well:
         edge = await start_edge(credits_url=f"{hanging.url},{well}", command_timeout=0.6, turn_after=0.1)
         answers = await asyncio.gather(*(edge.json("POST", "/credits/x", json={}) for _ in range(2)))

@@ -18,7 +18,7 @@ from tests.support.patience import PATIENCE, eventually
 
 
 async def test_an_application_of_the_library(store: EventStore, application: Application[UUID]) -> None:
-    """Its aggregates are streams of ours: a service reads them, tails them, and is told in which order they came."""
+    """Its aggregates are streams of ours: a service reads them, tails them, and gets them in their order."""
     account = Account("Ada")
     account.deposit(Decimal("2.5"))
     recordings = await asyncio.to_thread(application.save, account)

@@ -29,7 +29,7 @@ def factory(store: EventStore) -> Iterator[Factory]:
 
 class TestCommands:
     async def test_the_context_is_recorded(self, store: EventStore, application: Application[UUID]) -> None:
-        """Handed through `save`, it says who commanded, as for the services' own events."""
+        """`save` records it, as the services do for their own events."""
         told = Context(uuid4(), "user:ada", traceparent="00-1-2-01")
         account = Account("Ada")
         await asyncio.to_thread(application.save, account, context=told)
@@ -83,7 +83,7 @@ class TestProcesses:
         assert len(recorder.select_events(stream)) == 1
 
     def test_a_lost_answer_is_no_conflict(self, factory: Factory) -> None:
-        """The same command again finds its events, and so knows that its tracking is recorded too."""
+        """The same command again finds its events, which were committed together with its tracking."""
         recorder, stream, command = factory.process_recorder(), uuid4(), uuid4()
         tracking = Tracking("upstream", 5)
         positions = recorder.insert_events([stored(stream, 1)], tracking=tracking, command_id=command)

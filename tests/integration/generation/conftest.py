@@ -27,7 +27,7 @@ async def api(database: str, nats_url: str, tmp_path: Path, issuer: TokenIssuer)
 
 @pytest_asyncio.fixture
 async def collections(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    """The collections service's side: what it says of collections reaches generation over NATS."""
+    """In place of the collections service: publishes its events to generation over NATS."""
     async with publisher("collections", EVENTS, databases(), nats_url) as started:
         yield started
 

@@ -1,4 +1,4 @@
-"""Of a file, storage's word counts and nothing else: a worker may say what it likes."""
+"""Files are described by storage's events only, whatever a worker's result states."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ LIES = {"asset_id": 1, "url": "javascript:alert(1)", "mime_type": "text/html", "
 
 
 def lying(work: WorkMessage) -> WorkResult:
-    """A result that says of its file what storage would not."""
+    """A result that describes its file otherwise than storage does."""
     return msgspec.structs.replace(finished(work), outputs=[msgspec.structs.replace(file_of(work), **LIES)])
 
 
@@ -51,7 +51,7 @@ async def test_another_content_than_the_worker_says_fails_for_good(api: Api, col
 async def test_a_file_that_storage_never_tells_of_fails_the_attempt(
     api: Api, collections, credits_, worker_: Worker, monkeypatch: pytest.MonkeyPatch
 ):
-    """After a while in which storage has told of all that it has: so often as other passing faults, and no longer."""
+    """After all of storage's events were consumed, and as many retries as for other transient faults."""
     monkeypatch.setattr(results_intake, "MAX_FILE_DELIVERIES", 1)
     worker_.told = lambda _result, _output: None
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]

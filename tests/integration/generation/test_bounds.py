@@ -106,7 +106,7 @@ def test_starts_are_recorded_in_batches_of_so_many_bytes(size: int, at_once: int
 
 
 class SlowIntake(ResultsIntake):
-    """Takes one result in whenever it is told to; counts the bytes that were in hand at the most."""
+    """Takes one result when the test allows it; records the largest number of bytes in memory."""
 
     in_hand = most = done = 0
     may: asyncio.Semaphore

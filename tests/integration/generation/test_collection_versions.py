@@ -26,7 +26,7 @@ CREATED = len(EVENTS_OF_CREATION)
 
 
 async def generate(api: Api, collection: UUID, *, if_match: str | None = None, **body: Any) -> Answer:
-    """As a client that knows nothing of positions."""
+    """As a client that sends no positions."""
     headers = {} if if_match is None else {"If-Match": if_match}
     return await api.send("POST", f"/collections/{collection}/generations", json=body, headers=headers)
 

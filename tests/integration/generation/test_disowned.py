@@ -23,7 +23,7 @@ async def hold(credits_: CreditsApi, job_id: UUID, user: UUID) -> None:
 
 
 async def test_a_hold_without_a_job_is_released(api: Api, credits_: CreditsApi):
-    """Generation says that it has no such job, and the user's credits are available again."""
+    """Generation publishes `job_disowned`, and the user's credits are available again."""
     job_id = uuid4()
     await hold(credits_, job_id, ALICE)
     await eventually(lambda: _is_disowned(api, job_id), "the job to be disowned")

@@ -98,7 +98,7 @@ async def test_an_id_that_is_none_of_ours_is_refused(api: Api, collections, cred
 
 
 async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, credits_, worker_: Worker):
-    """The client learns that it has seen another history; then everything is told, to the end."""
+    """The client learns that it has seen another history; then all events follow, to the end."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     told = await api.told(job_id, after=999_999_999)
     assert (told[0].id, told[0].event, told[0].data) == (None, "gap", {"after": 999_999_999})

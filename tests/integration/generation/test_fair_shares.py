@@ -1,4 +1,4 @@
-"""A large job leaves room for others': so much of it is open, and so much of it is done before theirs."""
+"""A large job leaves room for the jobs of others: bounds on what is open, and on what is done before theirs."""
 
 from collections import Counter
 from pathlib import Path

@@ -141,7 +141,7 @@ def quick() -> dict[str, float]:
 async def test_a_step_without_a_result_is_lost_and_tried_again(
     database: str, nats_url: str, tmp_path: Path, collections, credits_, worker_: Worker, quick
 ):
-    """A worker that was seen with it, and then says nothing of it: after a while the next attempt runs."""
+    """A worker announced it and then no longer does: after a while the next attempt runs."""
     async with generation_service(database, nats_url, tmp_path, TokenIssuer(), **quick | {"missing_after": 60}) as api:
         worker_.behave = lambda work: None if work.attempt == 1 else finished(work)
         await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"])

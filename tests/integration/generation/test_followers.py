@@ -1,6 +1,6 @@
-"""Who follows a job is told everything, and what is kept for all who do has a bound in bytes.
+"""Followers of a job get all events, and the memory for all of them has a bound in bytes.
 
-However many there are: one subscription for each job, one encoding of each event, one reading of what several read.
+However many there are: one subscription for each job, one encoding of each event, one query for equal reads.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ async def hub(api: Api) -> AsyncIterator[JobEventHub]:
 
 
 async def told(follower: Follower, last: int) -> list[list[JobEvent]]:
-    """What it is told at each turn, up to a position."""
+    """The events of each call, up to a position."""
     turns: list[list[JobEvent]] = []
     while not turns or turns[-1][-1].id != last:
         turns.append(await follower.next(60))
@@ -144,7 +144,7 @@ async def connected_hub(api: Api, nats_url: str) -> AsyncIterator[tuple[JobEvent
 async def test_many_followers_share_one_subscription_one_encoding_and_one_reading(
     api: Api, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All are told the same bytes, which are in memory once."""
+    """All get the same bytes, which are in memory once."""
     job_id, encoded, subscribed = uuid4(), list[int](), list[str]()
 
     def counted(position: int, event: str, data: str) -> JobEvent:

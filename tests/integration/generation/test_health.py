@@ -19,7 +19,7 @@ async def readiness(api: Api) -> tuple[int, dict[str, Any]]:
 
 
 async def waits(api: Api, name: str) -> bool:
-    """Whether it is told, with what finds it; the replica serves all the same."""
+    """Whether readiness reports it, with its id; the replica serves all the same."""
     status, body = await readiness(api)
     check = body["checks"]["engine's watch"]
     return status == 200 and check["status"] == "degraded" and name in check["detail"]

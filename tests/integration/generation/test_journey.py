@@ -148,7 +148,7 @@ async def test_the_same_key_gives_the_same_job(api: Api, collections, credits_, 
 
 
 async def test_a_revised_collection_is_generated_as_it_is_now(api: Api, collections, credits_, worker_: Worker):
-    """Generation follows what collections says happened."""
+    """Generation's copy follows collections' events."""
     collection = await created(collections, data())
     caption = {"id": 5, "nodeName": "caption", "nodePayload": {"prompt": "owls"}}
     await collections.publish(

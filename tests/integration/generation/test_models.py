@@ -53,7 +53,7 @@ async def quoted(api: Api, collection: UUID, status: int) -> None:
 
 
 async def has_both(api: Api) -> bool:
-    """Whether a connected worker has told of both models."""
+    """Whether a connected worker has announced both models."""
     workers = (await api.send("GET", "/workers", ALICE, "operator")).data
     return any((worker["models"] or 0) >= 2 for worker in workers)
 

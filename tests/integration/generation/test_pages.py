@@ -111,7 +111,7 @@ async def test_a_job_whose_generations_all_fit_has_no_cursor(
 
 
 async def test_a_request_in_several_events_is_shown_in_its_order(api: Api, collections: Any, credits_: Any) -> None:
-    """Its generations are told in parts where they are many."""
+    """Many generations are listed in several events."""
     await credits_.give("5000")
     hashes = [f"{number:064x}" for number in range(3000)]
     job_id = (await api.generate(await created(collections, FOXES), hashes=hashes)).data["job_id"]

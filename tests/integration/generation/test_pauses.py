@@ -84,7 +84,7 @@ async def test_a_workflow_is_paused_and_continued(api: Api, collections: Any, wo
 async def test_a_pause_outlasts_a_restart_and_jobs_do_not_expire_in_it(
     database: str, nats_url: str, tmp_path: Path, collections: Any, credits_: Any, worker_: Worker
 ) -> None:
-    """The next leader knows of it, though its events were handled. Another user's job, which no worker takes, does."""
+    """The next leader reads it, though its events were handled. Another user's job, which no worker takes, expires."""
     await credits_.give("10", BOB)
     issuer = TokenIssuer()
     async with generation_service(database, nats_url, tmp_path, issuer) as api:

@@ -90,7 +90,7 @@ async def test_too_few_credits_are_a_402_and_reject_the_job(api: Api, collection
 
 
 async def test_a_collection_that_does_not_exist_or_is_not_yours_is_a_404(api: Api, collections):
-    """The two can't be told apart."""
+    """The two answers are the same."""
     collection = await created(collections, FOXES)
     assert (await api.generate(collection, dry_run=True)).status == 200
     answers = [await api.generate(collection, BOB), await api.generate(uuid4(), BOB)]

@@ -1,4 +1,4 @@
-"""Results that lie, come twice or can't be read: they are refused or parked, and the others are taken in."""
+"""Wrong, repeated and unreadable results are refused or parked, and the others are recorded."""
 
 from uuid import UUID
 

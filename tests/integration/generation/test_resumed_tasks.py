@@ -27,7 +27,7 @@ STEP = 7
 
 
 class TaskApi:
-    """Starts a task for each call. `state`: what it says of all tasks when it is asked."""
+    """Starts a task for each call. `state`: that of all tasks in its answers."""
 
     def __init__(self) -> None:
         self.url = ""

@@ -89,7 +89,7 @@ async def running_job(handlers: CommandHandlers, gids: list[UUID]) -> UUID:
 async def test_a_window_of_steps_is_read_and_committed_together(
     store: EventStore, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Results, starts and ends that come together share their commits, and read nothing that this process knows."""
+    """Results, starts and ends that come together share their commits, and read nothing that is in memory."""
     assert DECIDERS, "the states of these are kept"
     handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
     unused: Any = None

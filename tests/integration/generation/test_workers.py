@@ -91,7 +91,7 @@ async def test_a_job_that_no_worker_can_do_says_so_and_goes_on_when_one_comes(
 
 
 async def _until_waiting(events: AsyncIterator[Told]) -> AsyncIterator[Told]:
-    """The events of a job, to the one that says what it waits for."""
+    """The events of a job, up to the first `job_waiting`."""
     async for event in events:
         yield event
         if event.event == "job_waiting":

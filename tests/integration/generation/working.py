@@ -37,7 +37,7 @@ Behaviour = Callable[[WorkMessage], WorkResult | None]
 
 
 class Worker:
-    """A worker of all services. `behave` says what comes of a message of work; None: no result, and no sign of life."""
+    """A worker of all services. `behave` makes the result of a message of work; None: none, and no announcement."""
 
     def __init__(self, js: JetStreamContext, client: Client, storage: Publisher) -> None:
         self.js, self._client, self.storage = js, client, storage
@@ -114,7 +114,7 @@ class Worker:
         await self.announce()
 
     async def store_files(self, result: WorkResult) -> None:
-        """What storage tells of the files that a result names, as if the worker had uploaded them."""
+        """Storage's events of the files that a result names, as if the worker had uploaded them."""
         for output in result.outputs:
             if output.kind == "asset" and output.path not in self._stored:
                 assert output.path is not None
@@ -142,7 +142,7 @@ def file_of(work: WorkMessage, name: str = "picture.png") -> Output:
 
 
 def stored(result: WorkResult, output: Output) -> AssetStored:
-    """Storage's word on a file of a step."""
+    """Storage's event of a step's file."""
     assert output.path is not None
     return AssetStored(
         asset_id=output.asset_id or 0,
@@ -173,7 +173,7 @@ def failed(work: WorkMessage, *, retryable: bool) -> WorkResult:
 
 @contextlib.asynccontextmanager
 async def worker(nats_url: str, storage_database: str) -> AsyncIterator[Worker]:
-    """A worker, and the storage service that it would upload to: as far as that tells of files."""
+    """A worker, and in place of the storage service its events of files."""
     async with (
         publisher("storage", STORAGE_EVENTS, storage_database, nats_url) as storage,
         connected(nats_url, "test-worker") as client,

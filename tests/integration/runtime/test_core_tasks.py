@@ -1,4 +1,4 @@
-"""A process without one of its core tasks is no process: whichever ends, and however, the process ends, and says it."""
+"""When one of its core tasks ends, in whatever way, the process logs it and exits."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Operators are told that a store was put back, for as long as that life of it lasts."""
+"""`emprops status` reports that a store was restored, as long as that epoch lasts."""
 
 from shared.eventstore import Codec, EventStore
 from shared.runtime.health import history_check

@@ -81,7 +81,7 @@ async def credits_service(database: str, nats_url: str) -> AsyncIterator[Asked]:
 
 @pytest.mark.parametrize("silent", ["postgresql", "nats"])
 async def test_what_is_silent_is_named_in_time(database: str, nats_url: str, silent: str) -> None:
-    """A server that accepts and says nothing; when it speaks again, all is well again by itself."""
+    """A server that accepts connections and does not answer; when it answers again, readiness recovers."""
     with behind(database) as postgresql, behind(nats_url) as nats:
         proxies = {"postgresql": postgresql, "nats": nats}
         async with credits_service(through(database, postgresql), through(nats_url, nats)) as client:

@@ -17,6 +17,6 @@ async def api(database: str, nats_url: str, bucket: Bucket, tmp_path: Path) -> A
 
 @pytest_asyncio.fixture
 async def generation(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    """The generation service's side: what it says of its generations reaches the consumers over NATS."""
+    """In place of the generation service: publishes its events of generations to the consumers over NATS."""
     async with publisher("generation", EVENTS, databases(), nats_url) as started:
         yield started

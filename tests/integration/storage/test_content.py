@@ -64,7 +64,7 @@ async def test_a_file_keeps_its_own_charset(api: Api):
 
 
 async def test_a_key_stands_for_one_file(api: Api):
-    """The same again is the same asset; another body, name or type is told so, and nothing more is stored."""
+    """The same again is the same asset; another body, name or type is an error, and nothing more is stored."""
     headers = {**api.users.bearer(ALICE), "idempotency-key": "k", "x-filename": "a.png", "content-type": "image/png"}
     first = await api.ask("POST", "/assets", headers, data=b"one")
     again = await api.ask("POST", "/assets", headers, data=b"one")

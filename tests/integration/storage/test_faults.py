@@ -1,4 +1,4 @@
-"""The file store goes away and comes back; a process dies between the file and its record."""
+"""The file store stops and returns; a process dies between storing a file and recording it."""
 
 import asyncio
 import io
@@ -134,7 +134,7 @@ async def test_a_client_that_falls_silent_is_not_waited_for(
 
 
 async def test_files_are_read_while_their_table_stands_still(api: Api):
-    """At an event that it can't take in. Steps of running jobs read files: they must not be told that there is none."""
+    """At an event that the table can't handle. Steps of running jobs must still be able to read their files."""
     refused = "begin if new.name = 'poison' then raise exception 'on purpose'; end if; return new; end"
     with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
         sql.execute(f"create function refuse() returns trigger language plpgsql as $$ {refused} $$")

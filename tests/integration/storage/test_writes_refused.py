@@ -1,4 +1,4 @@
-"""A file store that answers and refuses writes: readiness says so, and the files that are there are served."""
+"""A file store that refuses writes: readiness reports it, and stored files are served."""
 
 import dataclasses
 import json

@@ -164,7 +164,7 @@ class WorkerProcess:
 
 
 class Engine:
-    """What the generation service does: sends work, takes results, hears progress."""
+    """In place of the generation service: sends work, and receives results and progress."""
 
     def __init__(self, client: Client, storage_url: str, workflow_type: str = "direct_job") -> None:
         self.client, self._storage_url, self._type = client, storage_url, workflow_type

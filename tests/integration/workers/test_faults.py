@@ -1,4 +1,4 @@
-"""A worker's death, its broker's, and being told to stop: no step is lost, and none is done twice."""
+"""A worker that dies, loses its broker or is stopped: no step is lost, and none has two results."""
 
 import asyncio
 from collections.abc import Callable

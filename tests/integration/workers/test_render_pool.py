@@ -11,7 +11,7 @@ TIMES = 25
 
 
 async def test_what_processes_are_forked_from_dies_just_before_a_step() -> None:
-    """It is dead and does not look so yet: in one of four times, the first connection to it is refused or cut."""
+    """Just after it was killed, in one of four times the first connection to it is refused or cut."""
     pool = RenderPool(2, seconds=60)
     try:
         for _ in range(TIMES):

@@ -59,7 +59,7 @@ async def test_a_text_comes_back_in_the_result(worker: WorkerProcess, engine: En
 
 
 async def test_progress_begins_at_none_and_ends_at_all(worker: WorkerProcess, engine: Engine) -> None:
-    """The first word and the last are always said; between them, not more often than twice a second."""
+    """The first and the last report are always sent; between them, at most two a second."""
     work = engine.work("sketch", prompt="harbour", width=64, height=64)
     await engine.run(work)
 

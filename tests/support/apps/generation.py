@@ -92,7 +92,7 @@ class Api(Client):
             yield _events(response)
 
     async def told(self, job_id: str, after: int | None = None) -> list[Told]:
-        """Everything that a follower is told, to the end of the stream."""
+        """All events that a follower gets, to the end of the stream."""
         async with self.follow(job_id, after) as events:
             return [event async for event in events]
 
@@ -146,7 +146,7 @@ async def generation_service(
 
 
 async def created(collections: Publisher, written: dict[str, Any], user: UUID = ALICE, title: str = "Foxes") -> UUID:
-    """A collection that the collections service says was created."""
+    """A collection, by the `collection_created` of the collections service."""
     collection = uuid4()
     event = CollectionCreated(collection, PROJECT, user, title, "", written)
     preview = PreviewCreated(collection, enabled=False, max_generations=3, is_remixable=False)

@@ -82,7 +82,7 @@ class Api(Client):
         return await eventually(look, f"asset {asset_id} to be as wanted")
 
     def objects(self) -> dict[str, int]:
-        """What lies in the bucket: the size at each path."""
+        """The bucket's files: the size at each path."""
         objects = self.bucket.client().list_objects(self.bucket.name, recursive=True)
         return {str(item.object_name): int(item.size or 0) for item in objects}
 

@@ -1,4 +1,4 @@
-"""A stand-in for ComfyUI over HTTP and WebSocket that follows its recorded answers, and fails when a test says so.
+"""A stand-in for ComfyUI over HTTP and WebSocket that follows its recorded answers, and fails when a test makes it.
 
 `tests/integration/workers/comfy/test_recorded.py` compares it with the recordings.
 """

@@ -1,4 +1,4 @@
-"""What a ComfyUI says of a graph before it runs it, by its recorded answers."""
+"""ComfyUI's validation of a graph, by its recorded answers."""
 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any

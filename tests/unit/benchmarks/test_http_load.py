@@ -1,4 +1,4 @@
-"""Where an answer ends, and what a load tells of its answers."""
+"""Where an answer ends, and the figures of a load."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What the table says of figures, and of rows that failed."""
+"""How the table shows figures, and rows that failed."""
 
 import io
 

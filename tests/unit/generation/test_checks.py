@@ -1,4 +1,4 @@
-"""What is wrong with a request is told before anything is spent: all of it at once, each with its place."""
+"""All faults of a request are reported at once, each with its pointer, before anything is charged."""
 
 from decimal import Decimal
 

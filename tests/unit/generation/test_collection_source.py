@@ -1,4 +1,4 @@
-"""What generation knows of a collection follows the collections service's events, and never goes back."""
+"""Generation's copy of a collection follows the collections service's events, and never goes back."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -35,7 +35,7 @@ def test_a_created_collection_is_adopted_once():
 
 
 def test_a_revision_changes_what_it_says_and_keeps_the_rest():
-    """Title, data and encryption are each told by an event of their own."""
+    """Title, data and encryption each have an event of their own."""
     state = given(
         CREATED,
         Revise(COLLECTION, at(3), title="Wolves"),

@@ -1,4 +1,4 @@
-"""A GenerationInput is read as a whole: every fault is told, each with its pointer."""
+"""A GenerationInput is read as a whole: every fault is reported, with its pointer."""
 
 import pytest
 

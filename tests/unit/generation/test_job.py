@@ -73,7 +73,7 @@ HELD = Authorize(JOB, USER, 3_750_000)
 
 
 def test_a_request_becomes_a_pending_job_with_its_quote():
-    """Its name tells the collection's title."""
+    """Its name contains the collection's title."""
     [event] = JOBS.given().when(request()).events
     assert isinstance(event, JobRequested)
     assert (event.name, event.job_type, event.quoted) == (
@@ -90,7 +90,7 @@ def test_a_request_is_recorded_once():
 
 
 def test_held_credits_authorize_the_job():
-    """Once, however often it is told."""
+    """Once, however often the event is delivered."""
     after(request()).when(HELD).then(JobAuthorized(JOB, 3_750_000))
     after(request(), HELD).when(HELD).then_nothing_happens()
 

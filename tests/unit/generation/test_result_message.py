@@ -1,4 +1,4 @@
-"""What a worker says is read within bounds: what can't be kept is a failed attempt, what is no result is malformed."""
+"""A message is read within bounds: what can't be stored is a failed attempt, what is no result is malformed."""
 
 from uuid import UUID
 

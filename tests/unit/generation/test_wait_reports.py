@@ -1,9 +1,9 @@
-"""Followers of a job are told what it waits for: once it has lasted, when it changes, and now and then again."""
+"""Followers of a job get what it waits for: after it has lasted, when it changes, and repeated at intervals."""
 
 from typing import Any
 from uuid import UUID
 
-from services.generation.event_stream.wait_reports import LOOK_EVERY, REPEAT_AFTER, WaitReports
+from services.generation.event_stream.wait_reports import CHECK_EVERY, REPEAT_AFTER, WaitReports
 from services.generation.views.job import WaitingFor
 
 JOB = UUID(int=1)
@@ -20,11 +20,11 @@ class Hub:
 
 
 def looks(*waits: WaitingFor | None) -> list[Any]:
-    """What followers are told, by these looks in a row; None: nothing is waited for."""
+    """The reports to followers after these checks in a row; None: the job waits for nothing."""
     hub: Any = Hub()
     reports = WaitReports(hub, lambda _: None)  # type: ignore[arg-type, return-value]
     for number, wait in enumerate(waits):
-        reports.report({JOB: wait}, number * LOOK_EVERY)
+        reports.report({JOB: wait}, number * CHECK_EVERY)
     return list(hub.told)
 
 
@@ -41,7 +41,7 @@ def test_its_end_is_reported_and_another_wait() -> None:
 
 
 def test_it_is_repeated_for_those_who_follow_later() -> None:
-    assert looks(*[UNWORKABLE] * round(2 * REPEAT_AFTER / LOOK_EVERY + 2)) == ["unworkable"] * 3
+    assert looks(*[UNWORKABLE] * round(2 * REPEAT_AFTER / CHECK_EVERY + 2)) == ["unworkable"] * 3
 
 
 def test_a_job_that_has_ended_is_forgotten() -> None:

@@ -1,4 +1,4 @@
-"""What the files of a workflow become: every quirk of the component library is read, and what can't be is told."""
+"""What the files of a workflow become: the component library's spellings are read, anything else is a fault."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the fault suites are made with does what it says."""
+"""The tools of the fault suites work."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ from tests.support.silence import SilentProxy, frozen
 
 @pytest_asyncio.fixture
 async def echo() -> AsyncIterator[tuple[str, int]]:
-    """A server that says back what it hears."""
+    """An echo server."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1000):

@@ -1,4 +1,4 @@
-"""A payload's URL is a user's word: where a worker goes with it, and to whom it shows the step's token."""
+"""A payload's URL comes from a user: which hosts a worker connects to, and which get the step's token."""
 
 import pytest
 

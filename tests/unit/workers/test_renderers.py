@@ -1,4 +1,4 @@
-"""What the built-in renderers promise: the same bytes for the same words, anywhere; another hash, another work."""
+"""The built-in renderers: the same bytes for the same input on every machine; another picture for another hash."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What the worker promises, on the stand-in; and on a real ComfyUI, too, where COMFY_DIR says where one is."""
+"""The worker's guarantees, on the stand-in; and on a real ComfyUI, too, where COMFY_DIR says where one is."""
 
 import asyncio
 import io
