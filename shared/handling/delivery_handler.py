@@ -61,14 +61,14 @@ class DeliveryHandler(Generic[E]):
     def note(self, delivery: Delivery[E], note: Callable[[E], bool]) -> bool:
         """Lets `note` take a delivery at once; False if it is to be settled: it may be parked, or `note` did not.
 
-        What is raised is raised again when the delivery is settled, and is treated there.
+        An error of `note` is raised again when the delivery is settled, and is handled there.
         """
         if delivery.position is None or delivery.position <= self._parked_up_to or delivery.stream_id in self._blocked:
             return False
         try:
             recorded = delivery.read()
             is_taken = recorded is not None and note(recorded)
-        except Exception:  # noqa: BLE001 - as said in the docstring
+        except Exception:  # noqa: BLE001 - see the docstring
             return False
         self.attempts.handled += is_taken
         return is_taken

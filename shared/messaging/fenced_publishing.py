@@ -32,7 +32,7 @@ EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 LOOK_AT_ONCE = -1
 """No watermark has this value."""
 REREAD_PAUSE = 0.05
-"""Seconds before the store is read again, when it held no event though its watermark said so."""
+"""Seconds before the store is read again, when it had no event although its watermark was higher."""
 
 
 class StreamMoved(Exception):  # noqa: N818 - what was found

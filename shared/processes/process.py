@@ -33,7 +33,7 @@ IN_FLIGHT_BYTES = 32 * 1024 * 1024
 PAGE = 500
 """Events that are read at once."""
 REREAD_PAUSE = 0.05
-"""Seconds before the store is read again, when it held no event though its watermark said so."""
+"""Seconds before the store is read again, when it had no event although its watermark was higher."""
 CHECKPOINT_EVERY = 0.25
 """Seconds between two writes of the checkpoint. After a crash, `react` is called again for the events after it."""
 CHECKPOINT_SELDOM = 5.0

@@ -1,4 +1,4 @@
-"""The dry run of publishing, and what the answer to a publication says about the series."""
+"""The dry run of publishing, and the answer to a publication with its series and warnings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,7 +56,7 @@ class PublicationQueries:
         )
 
     async def resolution(self, user_id: UUID, collection_id: UUID, choice: Choice) -> Resolution | None:
-        """What a request to publish comes to; None for a collection whose series no longer changes.
+        """The series that a request to publish would sell, and its faults; None if the series is final.
 
         Raises NOT_FOUND, and UNAVAILABLE while events of generation are on the way that may matter.
         """
@@ -82,7 +82,7 @@ class PublicationQueries:
         return ChosenSeriesView(series.job_id, series.gids)
 
     async def publication(self, view: CollectionView) -> PublicationView:
-        """A collection that was published or scheduled, with its series, and with what may be a mistake."""
+        """A collection that was published or scheduled, with its series, and with warnings about possible mistakes."""
         state = (await self.store.load(COLLECTION, view.id)).state
         series = await self.token_queries.series(state)
         tokens = await self.token_queries.tokens(series) if series else []

@@ -1,7 +1,8 @@
 """Finds the series that a request means: the job and the artworks that it names, or else the only ones that fit.
 
-Jobs are known from events of generation, which arrive after the job was answered as ended. So an unknown or unfinished
-job is waited for, and a choice that is left to this service is made only when nothing on the way could change it.
+The table of jobs is written from generation's events, which can arrive after generation has answered that a job ended.
+So an unknown or unfinished job is waited for, and this service chooses a job by itself only when all events of
+generation that could change the choice have arrived.
 """
 
 import asyncio
@@ -28,12 +29,13 @@ T = TypeVar("T")
 
 GENERATION = "generation"
 WAIT_SECONDS = 3.0
-"""For which the end of a running job is waited for. It arrives within milliseconds of its answer if nothing is down."""
+"""Longest wait for the end of a running job. Its event arrives within milliseconds of its answer if nothing is down."""
 UNKNOWN_SECONDS = 1.0
-"""For which a job that is not known at all is waited for: its request was published long before its end."""
+"""Longest wait for a job that is not in the table: the event of its request was published long before its end."""
 POLL_SECONDS = 0.1
-"""Longest time between two looks: the table of artworks may be shown later than that of series."""
+"""Longest time between two queries: the table of artworks may be updated after that of series."""
 MAX_CANDIDATES = 20
+"""Jobs that a refusal names."""
 
 SELECT_JOB: LiteralString = "select artworks from series_v2 where collection_id = %s and job_id = %s"
 
@@ -48,7 +50,9 @@ union all
 SELECT_JOBS_OF_GENERATIONS: LiteralString = """
 select distinct job_id from artworks_v1 where collection_id = %s and gid = any(%s) and made_at is not null limit 2"""
 
-SELECT_MADE: LiteralString = "select gid from artworks_v1 where job_id = %s and made_at is not null order by place"
+SELECT_FINISHED_GIDS: LiteralString = (
+    "select gid from artworks_v1 where job_id = %s and made_at is not null order by place"
+)
 
 
 class JobOfCollection(msgspec.Struct, frozen=True):
@@ -66,7 +70,7 @@ class SeriesQueries:
     history: History
 
     async def resolve(self, state: Collection, choice: Choice) -> tuple[Resolution, list[Token]]:
-        """What would be sold, and its tokens; the resolution has the faults of what can't be.
+        """What would be sold, and its tokens; the resolution has the faults that prevent the sale.
 
         Raises UNAVAILABLE while events of generation are on the way that may matter.
         """
@@ -93,15 +97,15 @@ class SeriesQueries:
             job_id = await self._job_of(state.collection_id, choice.generations)
         if job_id is None:
             job_id = await self._only_job(state)
-        return await self._made(state, job_id)
+        return await self._wait_until_finished(state, job_id)
 
-    async def _made(self, state: Collection, job_id: UUID) -> FinishedJob:
+    async def _wait_until_finished(self, state: Collection, job_id: UUID) -> FinishedJob:
         async def look() -> FinishedJob | None:
             rows = await self._rows(SELECT_JOB, state.collection_id, job_id)
             if not rows or rows[0][0] is None:
                 return None
-            made = [gid for (gid,) in await self._rows(SELECT_MADE, job_id)]
-            return FinishedJob(job_id, made) if len(made) >= rows[0][0] else None
+            gids = [gid for (gid,) in await self._rows(SELECT_FINISHED_GIDS, job_id)]
+            return FinishedJob(job_id, gids) if len(gids) >= rows[0][0] else None
 
         job = await self._wait_for(look, UNKNOWN_SECONDS)
         if job is None:
@@ -114,7 +118,7 @@ class SeriesQueries:
         raise _refusal(f"{message}; if it ended a moment ago, try again", await self._jobs(state))
 
     async def _job_of(self, collection_id: UUID, generations: Sequence[UUID]) -> UUID:
-        """The one job that made these artworks. Those of them that do not exist are found by `selected`."""
+        """The one job that made these artworks. `selected` refuses those that do not exist."""
 
         async def look() -> list[UUID] | None:
             rows = await self._rows(SELECT_JOBS_OF_GENERATIONS, collection_id, list(generations))

@@ -68,7 +68,7 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     publish_date: str
     """RFC 3339, UTC."""
     series: ChosenSeries | None = None
-    """What is sold, for ever. None in events of early releases: then it is the last job that had finished at
+    """What is sold; it never changes. None in events of early releases: then it is the last job that had finished at
     `publish_date`, or else the first one that finished after it."""
 
 

@@ -1,6 +1,6 @@
-"""Which faults of a series keep a collection from being published, and what may be a mistake.
+"""The faults of a series that prevent its publication, and the warnings about possible mistakes.
 
-The rules: one artwork is one token, and `editions` is the number of tokens; a token that nobody can see is not sold.
+The rules: one artwork is one token, and `editions` is the number of tokens; a token with texts only is not sold.
 """
 
 import ipaddress
@@ -81,7 +81,9 @@ def _repeated(what: str, counts: Counter[str]) -> Iterator[Detail]:
 def _address_warnings(state: Collection, tokens: Sequence[Token], public_url: str) -> Iterator[Detail]:
     cover = state.fields.cover_image_url
     if cover and is_private_host(cover):
-        yield Detail("/cover_image_url", "is on a private host: nobody else can read it")
+        yield Detail(
+            "/cover_image_url", "is on a private host, which other machines or networks can't read: use a public URL"
+        )
     if public_url and is_private_host(public_url):
         yield Detail("/metadata", f"links to {public_url}, which only this machine or network can read: set PUBLIC_URL")
     files = [(token, token.image or token.artifact) for token in tokens]
