@@ -1,5 +1,6 @@
 """The dry run of publishing, and the answer to a publication with its series and warnings."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,7 +51,7 @@ class PublicationQueries:
             valid=not all_faults,
             blockchain=state.fields.blockchain,
             faults=all_faults,
-            warnings=warnings(state, tokens, self.public_url),
+            warnings=await asyncio.to_thread(warnings, state, tokens, self.public_url),
             series=series_view(collection_id, series.job_id, len(tokens), tokens) if series else None,
             chains={chain: _check_on(chain, state, offer, token) for chain in CHAINS},
         )
@@ -89,7 +90,7 @@ class PublicationQueries:
         return PublicationView(
             **msgspec.structs.asdict(view),
             series=series_view(view.id, series.job_id, series.tokens, tokens) if series else None,
-            warnings=warnings(state, tokens, self.public_url),
+            warnings=await asyncio.to_thread(warnings, state, tokens, self.public_url),
         )
 
 

@@ -83,7 +83,7 @@ class SeriesQueries:
                 raise
             return Resolution(None, problem.details, state.chosen_series), []
         tokens = await self.token_queries.tokens(FinishedSeries.of(series))
-        faults = bounded(list(token_faults(tokens)))
+        faults = bounded(await asyncio.to_thread(lambda: list(token_faults(tokens))))
         return Resolution(series, faults, state.chosen_series), tokens
 
     async def finished_job(self, state: Collection, choice: Choice) -> FinishedJob:

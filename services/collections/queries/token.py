@@ -11,6 +11,7 @@ which is scheduled or was chosen for the draft. Without one, the tokens are all 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -119,20 +120,8 @@ class TokenQueries:
         files_of_tokens = await asyncio.to_thread(_files, rows) if is_long else _files(rows)
         ids = [file.asset_id for files in files_of_tokens for file in files]
         cids = dict(await self._rows(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
-        return [
-            Token(
-                number=number,
-                gid=gid,
-                hash=generation_hash,
-                traits=msgspec.json.decode(traits, type=list[Trait]),
-                files=files,
-                cids={file.asset_id: cids[file.asset_id] for file in files if file.asset_id in cids},
-                made_at=made_at,
-            )
-            for number, ((gid, generation_hash, traits, _, made_at), files) in enumerate(
-                zip(rows, files_of_tokens, strict=True), start=after + 1
-            )
-        ]
+        make = partial(_tokens, rows, files_of_tokens, cids, after)
+        return await asyncio.to_thread(make) if is_long else make()
 
     async def _artworks(self, series: FinishedSeries, after: int, limit: int | None) -> list[tuple[Any, ...]]:
         if series.gids is None:
@@ -169,3 +158,22 @@ class TokenQueries:
 
 def _files(rows: list[tuple[Any, ...]]) -> list[list[ArtworkFile]]:
     return [msgspec.json.decode(row[3], type=list[ArtworkFile]) for row in rows]
+
+
+def _tokens(
+    rows: list[tuple[Any, ...]], files_of_tokens: list[list[ArtworkFile]], cids: dict[int, str], after: int
+) -> list[Token]:
+    return [
+        Token(
+            number=number,
+            gid=gid,
+            hash=generation_hash,
+            traits=msgspec.json.decode(traits, type=list[Trait]),
+            files=files,
+            cids={file.asset_id: cids[file.asset_id] for file in files if file.asset_id in cids},
+            made_at=made_at,
+        )
+        for number, ((gid, generation_hash, traits, _, made_at), files) in enumerate(
+            zip(rows, files_of_tokens, strict=True), start=after + 1
+        )
+    ]

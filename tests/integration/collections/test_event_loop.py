@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.apps.collections import Api
+from tests.support.apps.collections import SELLABLE, Api
 from tests.support.loop_steps import LoopSteps
 
 MOST = 20_000
@@ -43,6 +43,20 @@ async def test_the_largest_collection_does_not_block_the_event_loop(api: Api, da
         changed = (table + "new,number,,,,1,,,\r\n").encode()
         put = await api.send("PUT", f"{path}/variables.csv", data=changed, headers={"Content-Type": "text/csv"})
         assert put.status == 204
+    steps.assert_short()
+
+
+async def test_publishing_many_artworks_does_not_block_the_event_loop(api: Api) -> None:
+    """The dry run, the choice and the publication read all of them; decoding and checking run in a thread."""
+    made = await api.create({"title": "Many", **SELLABLE, "editions": 3_000})
+    job, _ = await api.make_artworks(made, 3_000)
+    path, body = f"/collections/{made['id']}", {"job_id": str(job)}
+    assert (await api.post(f"{path}/publish?dry_run=true", body)).status == 200, "which waits until all are known"
+    with LoopSteps(MOST) as steps:
+        assert (await api.post(f"{path}/publish?dry_run=true", body)).data["valid"]
+        assert (await api.put(f"{path}/series", body)).status == 200
+        assert (await api.post(f"{path}/publish", body)).status == 200
+        assert (await api.get(f"{path}/tokens", None)).status == 200
     steps.assert_short()
 
 

@@ -51,12 +51,15 @@ class Api(Client):
             [StreamAppend(job_id, 0, [SeriesBegun(job_id, collection_id, user, gids)])],
             context,
         )
+        artworks = []
         for place, gid in enumerate(gids):
             hash_, path = f"{gid.int:064x}", f"generations/{gid}.png"
             file = ArtworkFile(place + 1, f"https://cdn.example/{gid}.png", path, mime_type, hash_, 10)
             drawn = ArtworkDrawn(gid, job_id, collection_id, user, place, hash_, {})
             made = ArtworkMade(gid, job_id, collection_id, [], [file])
-            await self.store.append([StreamAppend(gid, 0, [drawn, made])], Context(uuid4(), "test"))
+            artworks.append(StreamAppend(gid, 0, [drawn, made]))
+        for first in range(0, count, 200):
+            await self.store.append(artworks[first : first + 200], Context(uuid4(), "test"))
         finished = SeriesFinished(job_id, collection_id, count)
         await self.store.append([StreamAppend(job_id, 1, [finished])], Context(uuid4(), "test"))
         return job_id, gids
