@@ -7,7 +7,6 @@ from services.generation.tables.collection_versions import CollectionVersions
 from services.generation.tables.stored_files import StoredFiles
 from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
-    EVENTS_OF_CREATION,
     CollectionArchived,
     CollectionCreated,
     CollectionPublished,
@@ -31,7 +30,7 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
         context = recorded.context.caused(recorded.event_id, GENERATION_COLLECTIONS.name)
         if (command := adoption(recorded)) is not None:
             await handlers.adopt_collection(command, context)
-        elif not isinstance(recorded.event, EVENTS_OF_CREATION):
+        else:
             await versions.note(recorded.stream_id, source_position(recorded))
 
     async def on_hold(recorded: RecordedEvent) -> None:

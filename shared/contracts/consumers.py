@@ -7,7 +7,7 @@ version, which is raised to begin again from the first event, or when `events` g
 
 import msgspec
 
-from shared.contracts.collections import COLLECTION_EVENTS, PackagePartListed, PackageRequested
+from shared.contracts.collections import COLLECTION_EVENTS, EVENTS_OF_CREATION, PackagePartListed, PackageRequested
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -68,8 +68,15 @@ CREDITS_JOBS = ConsumerDeclaration(
 )
 """One consumer for all events of jobs, so that they are handled in order."""
 
-GENERATION_COLLECTIONS = ConsumerDeclaration("generation-collections-v4", "collections", COLLECTION_EVENTS)
-"""All events of collections, also those that change nothing that generation needs: it must know each one's version."""
+GENERATION_COLLECTIONS = ConsumerDeclaration(
+    "generation-collections-v4",
+    "collections",
+    tuple(event for event in COLLECTION_EVENTS if event not in EVENTS_OF_CREATION[1:]),
+)
+"""All events of collections, also those that change nothing that generation needs: it must know each one's version.
+
+Not those that are recorded with the creation, whose version is known with it.
+"""
 GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPlaced, HoldDeclined))
 GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))
 
