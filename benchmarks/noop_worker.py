@@ -1,5 +1,7 @@
 """A worker in its own process that answers each step at once over the workers' protocol, without doing any work.
 
+It announces itself as workers do, with as many lanes as it takes messages at a time.
+
 The output that it reports is the time at which it received the step, so that a row knows when work has begun.
 """
 
@@ -7,18 +9,31 @@ import asyncio
 import contextlib
 import multiprocessing
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
 import msgspec
 import nats
 import uvloop
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from benchmarks.pulling import arriving, settle_all
+from benchmarks.pulling import AT_A_TIME, arriving, settle_all
 from services.generation.workers.broker import ensure_work_streams
 from shared.contracts.generation import Output
-from shared.contracts.work import WORK_STREAM, Progress, WorkMessage, WorkResult, consumer_name, work_subject
+from shared.contracts.work import (
+    ANNOUNCEMENT_SECONDS,
+    WORK_STREAM,
+    Announcement,
+    OfferedService,
+    Progress,
+    WorkMessage,
+    WorkResult,
+    consumer_name,
+    work_subject,
+)
 from shared.messaging.publishing import Publisher
 
 START_SECONDS = 60.0
@@ -28,6 +43,16 @@ _decoder = msgspec.json.Decoder(WorkMessage)
 def taken_at(text: str) -> float:
     """When the worker received a step, from the step's output: in seconds of the machine's monotonic clock."""
     return int(text) / 1e9
+
+
+async def _announce(client: Client, service: str) -> None:
+    """Announces the worker until cancelled. A step takes no time, so none is listed as in progress."""
+    offered = [OfferedService("direct_job", service, AT_A_TIME)]
+    instance, started_at = f"bench-{uuid.uuid4()}", datetime.now(UTC).isoformat()
+    announcement = Announcement(instance, "bench", "", offered, [], started_at)
+    while True:
+        await client.publish(announcement.subject, msgspec.json.encode(announcement))
+        await asyncio.sleep(ANNOUNCEMENT_SECONDS)
 
 
 async def _work(url: str, service: str, *, reports_progress: bool, gate: Connection) -> None:
@@ -50,9 +75,13 @@ async def _work(url: str, service: str, *, reports_progress: bool, gate: Connect
         await (await publisher.publish(result.subject(kind), msgspec.json.encode(result), headers))
         await message.ack()
 
+    announcing = asyncio.create_task(_announce(client, service))
     gate.send("ready")
     await asyncio.to_thread(gate.recv)
-    await settle_all(arriving(client, WORK_STREAM, consumer_name(kind), work_subject(kind)), settle)
+    try:
+        await settle_all(arriving(client, WORK_STREAM, consumer_name(kind), work_subject(kind)), settle)
+    finally:
+        announcing.cancel()
 
 
 def _run(url: str, service: str, gate: Connection, *, reports_progress: bool) -> None:
