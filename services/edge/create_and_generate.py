@@ -50,6 +50,7 @@ class _AcceptedJob(msgspec.Struct, frozen=True):
     job_id: UUID
     status: str
     events_url: str
+    warnings: list[Any] = []
 
 
 class _Envelope(msgspec.Struct, frozen=True):

@@ -41,6 +41,7 @@ from services.generation.projections.previews import PREVIEWS
 from services.generation.projections.workflows import WORKFLOWS
 from services.generation.queries.collection_source import CollectionSources
 from services.generation.queries.job import Queries
+from services.generation.queries.job_breakdown import JobBreakdowns
 from services.generation.queries.job_waits import JobWaits
 from services.generation.queries.preview import PreviewQueries
 from services.generation.queries.workflow import WorkflowQueries
@@ -110,6 +111,7 @@ async def build(runtime: Runtime) -> Parts:
             "signer": signer,
             "workers": workers,
             "job_waits": job_waits,
+            "job_breakdowns": JobBreakdowns(runtime.store),
             "runtime": runtime,
         },
         consumers=consumers(handlers, stored_files, versions),

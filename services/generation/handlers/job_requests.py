@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -32,9 +33,9 @@ from services.generation.handlers.commands import CommandHandlers
 from services.generation.queries.collection_source import CollectionSources, RequiredVersion
 from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.contracts.event import Event
-from shared.contracts.generation import PREVIEW_JOB_TYPE, PreviewTerms, RequestedGeneration
-from shared.contracts.generation_input import GenerationInput, read
-from shared.contracts.problem import Problem
+from shared.contracts.generation import PREVIEW_JOB_TYPE, JobRequested, PreviewTerms, RequestedGeneration
+from shared.contracts.generation_input import MAX_DETAILS, GenerationInput, read
+from shared.contracts.problem import Detail, Problem
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, Loaded
 from shared.eventstore.watermarks import HEAD_WATERMARK
@@ -55,7 +56,10 @@ class RequestedPreview(msgspec.Struct, frozen=True):
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
-    """A valid request, with what it would cost and draw. `token`: with it, the job draws what this one would."""
+    """A valid request, with what it would cost and draw. `token`: with it, the job draws what this one would.
+
+    `warnings`: what its user should change in the collection, although it runs.
+    """
 
     source: CollectionSource
     generation_input: GenerationInput
@@ -64,6 +68,7 @@ class PlannedJob(msgspec.Struct, frozen=True):
     token: str
     max_queue_seconds: float | None = None
     preview: RequestedPreview | None = None
+    warnings: list[Detail] = []
 
     def samples(self, after: int, limit: int) -> Iterator[tuple[RequestedGeneration, dict[str, Any]]]:
         """Generations from a place on, with their variables: MAX_SAMPLE_BYTES at most, but at least one."""
@@ -142,8 +147,10 @@ class JobRequests:
         if preview is not None:
             generation_input = input_of_visitor(generation_input)
         names = dict.fromkeys(step.workflow for step in generation_input.steps)
-        newest = {name: await self._handlers.workflow_definitions.newest(name) for name in names}
-        definitions = {name: definition for name, definition in newest.items() if definition is not None}
+        current = {name: await self._handlers.workflow_definitions.current(name) for name in names}
+        definitions = {name: workflow.definition for name, workflow in current.items() if workflow is not None}
+        deprecated = {name: workflow.deprecated for name, workflow in current.items() if workflow is not None}
+        places = ((step.pointer, step.workflow) for step in generation_input.steps)
         job_id, available = job_id_of(context), self._available_models()
         seed = context.command_id if dry_run is None else dry_run.seed
 
@@ -159,7 +166,8 @@ class JobRequests:
         is_short = is_short and count * len(generation_input.steps) <= FEW_STEPS
         job_plan, new_token = await compute(plan, at_once=is_short)
         queue_seconds = request.max_queue_seconds
-        return PlannedJob(source, generation_input, definitions, job_plan, new_token, queue_seconds, preview)
+        warnings = list(deprecations(places, deprecated)) if preview is None or preview.terms.is_remixable else []
+        return PlannedJob(source, generation_input, definitions, job_plan, new_token, queue_seconds, preview, warnings)
 
     async def _preview(
         self, collection_id: UUID, visitor_id: UUID, request: JobRequest, source: CollectionSource
@@ -180,8 +188,8 @@ class JobRequests:
         context: Context,
         token: str | None = None,
         required: RequiredVersion | None = None,
-    ) -> tuple[UUID, Job]:
-        """Requests a job, and waits for the decision of credits: the job's id and its state then.
+    ) -> tuple[UUID, Job, list[Detail]]:
+        """Requests a job, and waits for the decision of credits: the job's id, its state then, and warnings.
 
         A visitor's job is recorded together with what it takes of the visitor's allowance. Idempotent by the context's
         command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS if credits declined the job, and CONFLICT if it
@@ -195,7 +203,10 @@ class JobRequests:
             self._handlers.job_specifications.remember(
                 events, recorded_as, planned.generation_input, planned.definitions
             )
-        return job_id, await self._authorized(job_id)
+            warnings = planned.warnings
+        else:
+            warnings = await self._warnings(job_id)
+        return job_id, await self._authorized(job_id), warnings
 
     async def request_test(self, command: RequestJob, context: Context) -> Job:
         """Requests the test of a workflow; otherwise as `request`."""
@@ -205,6 +216,18 @@ class JobRequests:
 
     async def _is_repeated(self, job_id: UUID, context: Context) -> bool:
         return context.repeatable and bool((await self._handlers.store.load(JOB, job_id)).version)
+
+    async def _warnings(self, job_id: UUID) -> list[Detail]:
+        """Those of a job that was requested before."""
+        [recorded] = await self._handlers.store.read_stream(job_id, limit=1)
+        if not isinstance(recorded.event, JobRequested) or not recorded.event.shares_instructions:
+            return []
+        steps = recorded.event.data.get("steps") or []
+        places = [(f"/data/steps/{number}", str(step.get("nodeName"))) for number, step in enumerate(steps)]
+        definitions = self._handlers.workflow_definitions
+        current = {name: await definitions.current(name) for _, name in places}
+        deprecated = {name: workflow.deprecated for name, workflow in current.items() if workflow is not None}
+        return list(deprecations(places, deprecated))
 
     async def _record(
         self, command: RequestJob, context: Context, preview: RequestedPreview | None = None
@@ -250,6 +273,13 @@ def _read(data: dict[str, Any], request: JobRequest) -> tuple[GenerationInput, i
     """Raises VALIDATION_FAILED for data that is not valid."""
     generation_input = read(data)
     return generation_input, generation_count(generation_input, request)
+
+
+def deprecations(places: Iterable[tuple[str, str]], deprecated: Mapping[str, str]) -> Iterator[Detail]:
+    """A warning for each step, by pointer and workflow, whose workflow is deprecated: MAX_DETAILS at most."""
+    found = ((pointer, name) for pointer, name in places if deprecated.get(name))
+    for pointer, name in islice(found, MAX_DETAILS):
+        yield Detail(f"{pointer}/nodeName", f"{name} is deprecated: {deprecated[name]}")
 
 
 def job_id_of(context: Context) -> UUID:

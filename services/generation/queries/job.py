@@ -122,10 +122,16 @@ class Queries:
             return {status: count async for status, count in cursor}
 
     async def generations(
-        self, job_id: UUID, *, after: int = -1, limit: int = FIRST_PAGE, status: str | None = None
+        self,
+        job_id: UUID,
+        *,
+        after: int = -1,
+        limit: int = FIRST_PAGE,
+        status: str | None = None,
+        room: int = PAGE_BYTES,
     ) -> GenerationPage:
-        """A job's generations after a place, in the order of the request: `limit` and PAGE_BYTES at most."""
-        bounds = (limit + 1, PAGE_BYTES, NAMES_BYTES)
+        """A job's generations after a place, in the order of the request: `limit` and `room` bytes at most."""
+        bounds = (limit + 1, room, NAMES_BYTES)
         async with self._store.reader() as cursor:
             if status is None:
                 await cursor.execute(SELECT_GENERATIONS, (NAMES_BYTES, job_id, after, *bounds))

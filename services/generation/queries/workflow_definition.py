@@ -1,7 +1,7 @@
 """Definitions of workflows, by name and version. Cached."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.generation.cost_function import cost_functions
 from services.generation.deciders import WORKFLOW
@@ -13,6 +13,13 @@ PAGE = 20
 """Events of a workflow that are read at a time."""
 
 
+class CurrentWorkflow(NamedTuple):
+    """The newest definition of a workflow. `deprecated`: why; empty if it is not."""
+
+    definition: Definition
+    deprecated: str
+
+
 class WorkflowDefinitions:
     """Definitions by name and version, each read once: a version never changes."""
 
@@ -22,10 +29,15 @@ class WorkflowDefinitions:
 
     async def newest(self, name: str) -> Definition | None:
         """None if no workflow has this name."""
-        loaded = await self._store.load(WORKFLOW, workflow_id(name))
-        if not loaded.state.version:
+        current = await self.current(name)
+        return None if current is None else current.definition
+
+    async def current(self, name: str) -> CurrentWorkflow | None:
+        """None if no workflow has this name."""
+        state = (await self._store.load(WORKFLOW, workflow_id(name))).state
+        if not state.version:
             return None
-        return self._read(name, loaded.state.version, loaded.state.definition)
+        return CurrentWorkflow(self._read(name, state.version, state.definition), state.deprecated)
 
     async def version(self, name: str, version: int) -> Definition:
         definition = self._definitions.get((name, version))

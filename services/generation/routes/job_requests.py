@@ -13,7 +13,7 @@ from services.generation.domain.planning.job_plan import JobRequest
 from services.generation.handlers.job_requests import JobRequests, PlannedJob
 from services.generation.queries.collection_source import RequiredVersion
 from services.generation.settings import GenerationSettings
-from services.generation.views.job import events_url
+from services.generation.views.job import StepCostView, events_url, step_costs
 from shared.contracts.amounts import to_credits
 from shared.contracts.collections import Payer
 from shared.contracts.generation_input import Step
@@ -59,11 +59,15 @@ class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
-    """`status` is pending if credits have not been held yet; the job starts when they are."""
+    """`status` is pending if credits have not been held yet; the job starts when they are.
+
+    `warnings`: steps whose workflow is deprecated. They run, but should use another one.
+    """
 
     job_id: UUID
     status: str
     events_url: str
+    warnings: list[Detail] = []
 
 
 class DrawnGeneration(msgspec.Struct, frozen=True):
@@ -85,15 +89,6 @@ class PlannedStepView(msgspec.Struct, frozen=True):
     models: list[str]
 
 
-class StepCostView(msgspec.Struct, frozen=True):
-    """What a step costs in `generations` of the job, all of them together. `details`: of its cost function."""
-
-    step_id: int
-    generations: int
-    cost: Credits
-    details: Any
-
-
 class PreviewQuote(msgspec.Struct, frozen=True):
     """What a visitor of another user's collection may do. `left`: further generations, of at most `max_generations`."""
 
@@ -107,6 +102,7 @@ class Quote(msgspec.Struct, frozen=True):
 
     To see those of others, ask with `cursor`: `next_cursor`, and with `dry_run_token`. `preview` is null for the
     collection's owner; `plan` and `breakdown` are empty for visitors who may not remix it.
+    `warnings`: steps whose workflow is deprecated, which run.
     """
 
     quoted: Credits
@@ -118,6 +114,7 @@ class Quote(msgspec.Struct, frozen=True):
     next_cursor: str | None
     preview: PreviewQuote | None
     dry_run: bool = True
+    warnings: list[Detail] = []
 
 
 @post(
@@ -166,9 +163,11 @@ async def generate(
         after = cursor_number(data.cursor, 0)
         planned = await job_requests.plan(collection_id, principal.user_id, request, context, token, required)
         return ExactResponse(Envelope(_quote(planned, after, data.limit)), status_code=200)
-    job_id, job = await job_requests.request(collection_id, principal.user_id, request, context, token, required)
+    job_id, job, warnings = await job_requests.request(
+        collection_id, principal.user_id, request, context, token, required
+    )
     url = events_url(settings.public_url, job_id)
-    return Response(Envelope(AcceptedJob(job_id, job.status, url)), status_code=202)
+    return Response(Envelope(AcceptedJob(job_id, job.status, url, warnings)), status_code=202)
 
 
 def required_version(stated: int | None, precondition: Precondition) -> RequiredVersion | None:
@@ -197,14 +196,11 @@ def _quote(planned: PlannedJob, after: int, limit: int) -> Quote:
         generations=samples,
         total=len(plan.generations),
         plan=[_step_view(step, planned) for step in planned.generation_input.steps if is_shown],
-        breakdown=[
-            StepCostView(quote.step, quote.generations, to_credits(quote.cost), quote.details)
-            for quote in plan.breakdown
-            if is_shown
-        ],
+        breakdown=step_costs(plan.breakdown) if is_shown else [],
         dry_run_token=planned.token,
         next_cursor=encode_cursor(following_place) if following_place < len(plan.generations) else None,
         preview=None if preview is None else PreviewQuote(preview.limit.most, preview.left, preview.terms.paid_by),
+        warnings=planned.warnings,
     )
 
 

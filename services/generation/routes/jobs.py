@@ -9,10 +9,12 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from services.generation.queries.job import Queries
+from services.generation.queries.job import PAGE_BYTES, Queries
+from services.generation.queries.job_breakdown import JobBreakdowns
 from services.generation.queries.job_waits import JobWaits
 from services.generation.routes.owners import owner_of
 from services.generation.views.job import GenerationView, HistoryEntry, JobPage, JobSummary, JobView
+from shared.contracts.sizes import encoded_size
 from shared.eventstore import EventStore
 from shared.eventstore.write_position import note
 from shared.http import (
@@ -74,6 +76,7 @@ async def read_job(
     principal: User,
     queries: NamedDependency[Queries],
     job_waits: NamedDependency[JobWaits],
+    job_breakdowns: NamedDependency[JobBreakdowns],
     runtime: NamedDependency[Runtime],
 ) -> Envelope[JobView]:
     """Its status, its credits, and its first generations with variables and outputs: 100 at most, and 90 KiB.
@@ -82,7 +85,8 @@ async def read_job(
     """
     summary, counts = await queries.job(job_id, owner_of(principal))
     await _note_end(summary, runtime.store)
-    first = await queries.generations(job_id)
+    breakdown = await job_breakdowns.of(job_id)
+    first = await queries.generations(job_id, room=PAGE_BYTES - encoded_size(breakdown))
     waits = await job_waits.of([summary])
     total = counts.pending + counts.processing + counts.completed + counts.failed
     view = JobView(
@@ -90,6 +94,7 @@ async def read_job(
         seconds_left=await job_waits.seconds_left(summary, counts.completed + counts.failed, total, runtime.clock()),
         generations=first.generations,
         next_cursor=_cursor_of_place(first.last),
+        breakdown=breakdown,
     )
     return Envelope(view)
 

@@ -1,11 +1,14 @@
 """What clients see of jobs and their generations."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from shared.contracts.amounts import to_credits
+from shared.contracts.generation import StepQuote
 from shared.http.amounts import Credits
 
 
@@ -66,6 +69,19 @@ class WaitingFor(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class StepCostView(msgspec.Struct, frozen=True):
+    """What a step costs in `generations` of the job, all of them together. `details`: of its cost function."""
+
+    step_id: int
+    generations: int
+    cost: Credits
+    details: Any
+
+
+def step_costs(breakdown: Sequence[StepQuote]) -> list[StepCostView]:
+    return [StepCostView(quote.step, quote.generations, to_credits(quote.cost), quote.details) for quote in breakdown]
+
+
 def events_url(public_url: str, job_id: UUID) -> str:
     """Where a job's events are streamed."""
     return f"{public_url.rstrip('/')}/jobs/{job_id}/events"
@@ -113,7 +129,9 @@ class JobView(JobState, frozen=True):
 
     `generations` are the first ones, in the order of the request; `/jobs/{id}/generations` has the others, after
     `next_cursor`, which is null if there are none. `generation_counts` counts all of them. `seconds_left`: an estimate
-    from the job's own pace, or from the last jobs of its collection; null if nothing is known.
+    from the job's own pace, or from the last jobs of its collection; null if nothing is known. `breakdown`: which steps
+    make up the quote of its request, as the dry run showed it; beyond 8 KiB without details, and empty for jobs of
+    early releases.
     """
 
     generation_counts: GenerationCounts
@@ -124,6 +142,7 @@ class JobView(JobState, frozen=True):
     completed_at: datetime | None
     waiting_for: WaitingFor | None
     seconds_left: float | None
+    breakdown: list[StepCostView]
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

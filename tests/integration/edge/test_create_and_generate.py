@@ -12,7 +12,13 @@ from tests.support.upstream import Exchange, UpstreamStub
 Services = dict[str, UpstreamStub]
 PATH = "/api/collections/generate"
 COLLECTION, JOB = "6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11", "0d8f6f0a-6f0e-4a55-9d5c-6f1c0a527c11"
-ACCEPTED = {"job_id": JOB, "status": "pending", "events_url": f"https://api.test/jobs/{JOB}/events"}
+WARNING = {"pointer": "/data/steps/0/nodeName", "message": "echo is deprecated: use sketch"}
+ACCEPTED = {
+    "job_id": JOB,
+    "status": "pending",
+    "events_url": f"https://api.test/jobs/{JOB}/events",
+    "warnings": [WARNING],
+}
 JSON = {"Content-Type": "application/json"}
 NUMBERS = "[1e22, -0.0]"
 BODY = f'{{"title": "Foxes", "data": {{"odd": {NUMBERS}}}, "generations": 2, "variables": {{"style": "ink"}}}}'

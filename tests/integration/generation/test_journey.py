@@ -22,6 +22,7 @@ async def test_a_job_runs_to_its_end(api: Api, collections, credits_, worker_: W
         "job_id": job_id,
         "status": accepted.data["status"],
         "events_url": f"https://api.test/jobs/{job_id}/events",
+        "warnings": [],
     }
     job = await api.ended(job_id)
     assert {
@@ -46,6 +47,10 @@ async def test_a_job_runs_to_its_end(api: Api, collections, credits_, worker_: W
         "next_cursor": None,
         "waiting_for": None,
         "seconds_left": None,
+        "breakdown": [
+            {"step_id": 11, "generations": 2, "cost": Decimal(2), "details": None},
+            {"step_id": 12, "generations": 2, "cost": Decimal("0.5"), "details": None},
+        ],
     }
     assert job["created_at"] <= job["started_at"] <= job["completed_at"]
     for generation in job["generations"]:
@@ -130,6 +135,7 @@ async def test_a_dry_run_quotes_and_draws_and_does_nothing(api: Api, collections
         "total": 2,
         "dry_run": True,
         "next_cursor": None,
+        "warnings": [],
         "generations": [
             {"hash": hash_, "variables": {"style": "oil"}, "cost": Decimal("1.25")} for hash_ in ("a", "b")
         ],

@@ -48,6 +48,24 @@ async def test_a_workflow_is_added_changed_deprecated_and_shown(api: Api) -> Non
     assert (await api.get("/workflows/echo")).data["deprecated"] is None
 
 
+async def test_a_step_of_a_deprecated_workflow_runs_with_a_warning(
+    api: Api, collections: Any, credits_: Any, worker_: Worker
+) -> None:
+    """In the dry run, in the answer to the request, and in that to the same request again."""
+    await registered(api, "echo")
+    collection = await created(collections, data(component("echo", document="x")))
+    assert (await api.generate(collection, dry_run=True)).data["warnings"] == []
+    await operator(api, "POST", "/workflows/echo/deprecate", {"reason": "use sketch"})
+    expected = [{"pointer": "/data/steps/0/nodeName", "message": "echo is deprecated: use sketch"}]
+    assert (await api.generate(collection, dry_run=True)).data["warnings"] == expected
+    first = await api.generate(collection, key="once")
+    assert (first.status, first.data["warnings"]) == (202, expected)
+    again = await api.generate(collection, key="once")
+    assert (again.data["job_id"], again.data["warnings"]) == (first.data["job_id"], expected)
+    job = await api.ended(first.data["job_id"])
+    assert [(cost["step_id"], cost["details"]) for cost in job["breakdown"]] == [(7, {"type": "free"})]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "pointers"),
     [

@@ -2,17 +2,19 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from services.generation.cost_function import cost_functions
 from services.generation.domain.generation.reproduction import reproduction
+from services.generation.domain.planning.costs import bounded
 from services.generation.domain.planning.dry_run_token import read_token, write_token
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import read_definition
 from services.generation.domain.workflow.template import Model
 from services.generation.domain.workflow.trial import values_to_try
-from shared.contracts.generation import GenerationStarted
+from shared.contracts.generation import GenerationStarted, StepQuote
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
 from tests.unit.generation.builders import COLLECTION, DEFINITIONS, GID, JOB, USER, data, pick, step
@@ -131,6 +133,19 @@ def test_a_quote_says_what_makes_it_up():
     }
     assert sum(quote.cost for quote in planned.breakdown) == planned.quoted
     assert sum(quote.generations for quote in planned.breakdown) == 8
+
+
+def test_a_breakdown_is_bounded_and_stays_exact():
+    """Beyond the bound, each step has one entry, without details."""
+    quotes = [StepQuote(step=n % 3, generations=1, cost=n, details={"why": "x" * 100}) for n in range(300)]
+    shown = bounded(quotes, 4096)
+    assert len(shown) < 45
+    assert len(msgspec.json.encode(shown)) < 4096 + 3 * 100
+    for step_id in range(3):
+        own = [quote for quote in shown if quote.step == step_id]
+        assert sum(quote.cost for quote in own) == sum(quote.cost for quote in quotes if quote.step == step_id)
+        assert sum(quote.generations for quote in own) == 100
+    assert bounded(quotes[:3], 4096) == quotes[:3]
 
 
 def test_a_cost_is_rounded_up_to_a_micro_credit():

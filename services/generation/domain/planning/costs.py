@@ -1,6 +1,6 @@
 """The quote of a job: the cost of each generation, and which steps make it up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -58,7 +58,11 @@ def quote_generations(
         generations.append(RequestedGeneration(generation_id(job_id, index), hash_, total))
         if faults:
             break  # all steps have been costed once
-    return Quoted(generations, list(_breakdown(groups)), list(faults.values()))
+    quotes = (
+        StepQuote(step=step_id, generations=count, cost=cost * count, details=msgspec.json.decode(details))
+        for (step_id, cost, details), count in groups.items()
+    )
+    return Quoted(generations, bounded(quotes, MAX_BREAKDOWN), list(faults.values()))
 
 
 def _step_cost(step: Step, definitions: Definitions, values: Mapping[str, Any], hash_: str) -> StepCost:
@@ -68,16 +72,17 @@ def _step_cost(step: Step, definitions: Definitions, values: Mapping[str, Any], 
     return step_cost(definition.cost, drawn_payload(step, definition, values, hash_))
 
 
-def _breakdown(groups: Groups) -> list[StepQuote]:
+def bounded(breakdown: Iterable[StepQuote], room: int) -> list[StepQuote]:
+    """The breakdown within `room` bytes; the others are one entry for each step, without details."""
     quotes: list[StepQuote] = []
     others: dict[int, StepQuote] = {}
-    room = MAX_BREAKDOWN
-    for (step_id, cost, details), count in groups.items():
-        quote = StepQuote(step=step_id, generations=count, cost=cost * count, details=msgspec.json.decode(details))
+    for quote in breakdown:
         room -= encoded_size(quote)
         if room >= 0:
             quotes.append(quote)
             continue
-        other = others.get(step_id, StepQuote(step=step_id, generations=0, cost=0))
-        others[step_id] = StepQuote(step=step_id, generations=other.generations + count, cost=other.cost + quote.cost)
+        other = others.get(quote.step, StepQuote(step=quote.step, generations=0, cost=0))
+        others[quote.step] = StepQuote(
+            step=quote.step, generations=other.generations + quote.generations, cost=other.cost + quote.cost
+        )
     return [*quotes, *others.values()]
