@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from infra.embedded.errors import SetError
 from infra.embedded.set_file import write_private
 
 DEVELOPMENT_ISSUER = "emprops-development"
@@ -30,12 +31,20 @@ def ensure_private_key(path: Path) -> dict[str, str]:
 def ensure_secrets_key(path: Path) -> str:
     """The key of the values of secrets, 32 bytes in base64, in a file (0600) that is created if it does not exist.
 
-    It is in no backup of the databases: without it, the secrets must be set again.
+    It is in no backup of the databases: without it, the secrets must be set again. Raises SetError if a rotation of it
+    was interrupted: then it may not be the key of the values any more.
     """
+    if next_secrets_key(path).exists():
+        raise SetError("A rotation of the key of secrets was interrupted; finish it: emprops rotate --data DIR secrets")
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(path, base64.b64encode(os.urandom(32)))
+        write_private(path, make_secrets_key())
     return path.read_text()
+
+
+def next_secrets_key(path: Path) -> Path:
+    """The file beside a key's with the key that replaces it, while that is going on."""
+    return path.with_suffix(".next")
 
 
 def rotate_private_key(path: Path, *, revoke: bool) -> None:
@@ -57,6 +66,11 @@ def retired_keys(path: Path) -> list[dict[str, str]]:
     except FileNotFoundError:
         return []
     return keys
+
+
+def make_secrets_key() -> bytes:
+    """32 random bytes in base64."""
+    return base64.b64encode(os.urandom(32))
 
 
 def make_private_key() -> dict[str, str]:

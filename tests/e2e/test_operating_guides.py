@@ -1,5 +1,6 @@
 """Guides whose commands stop, restore or extend a set are true: their commands run as printed, on sets of their own."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,13 +15,17 @@ import aiohttp
 import psycopg
 import pytest
 
+from infra.cli.history import definition_of
 from infra.embedded.ports import PortPicker
 from infra.embedded.python_process import check_ready
+from services.generation.handlers.secrets import Secrets
+from shared.eventstore import EventStore
 from tests.support.jobs import start_job, until_ended
 from tests.support.patience import PATIENCE, eventually, wait_for
 from tests.support.printed import shell_blocks
 from tests.support.running_set import ROOT, RunningSet, running_set
 
+SECRET_VALUE = "a-secret-that-outlasts-the-key"
 GUIDES = ROOT / "docs" / "how-to"
 
 
@@ -56,6 +61,24 @@ async def complete_a_job(running: RunningSet, user: UUID) -> int:
     return asset
 
 
+def secrets_key(data: Path) -> str:
+    return (data / "keys" / "secrets.key").read_text()
+
+
+async def store_secret(running: RunningSet) -> None:
+    command = [sys.executable, "-m", "infra.cli", "secrets", "set", "--data", str(running.data), "KEY"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, input=SECRET_VALUE, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def secret_value(running: RunningSet) -> str:
+    dsn = running.file.services["generation"].database_url
+    async with EventStore.open(dsn, definition_of("generation").codec()) as store:
+        return await Secrets(store, secrets_key(running.data)).value("KEY")
+
+
 def is_refused(dsn: str) -> bool:
     try:
         psycopg.connect(dsn, connect_timeout=10).close()
@@ -79,6 +102,8 @@ async def test_rotating_replaces_every_secret_and_keeps_what_was_signed_until_it
         token, grant = running.token(user), running.grant(user)
         content = f"/assets/{await complete_a_job(running, user)}/content"
         old = json.loads((data / "secrets.json").read_text())
+        await store_secret(running)
+        key = secrets_key(data)
         dsns = (running.file.postgres_url, running.file.services["credits"].database_url)
 
         refused = run(rotating, tmp_path)
@@ -94,6 +119,8 @@ async def test_rotating_replaces_every_secret_and_keeps_what_was_signed_until_it
         assert new.keys() == old.keys()
         assert [name for name in old if new[name] == old[name]] == ["development user"]
         assert all(is_refused(with_port(dsn, running)) for dsn in dsns)
+        assert secrets_key(data) != key
+        assert await secret_value(running) == SECRET_VALUE
         assert await status_of(running, token, "/projects") == 200
         assert await status_of(running, running.token(user), "/projects") == 200
         assert await status_of(running, grant, content) != 401

@@ -50,14 +50,13 @@ class Secrets:
     def __init__(self, store: EventStore, key: str) -> None:
         """Raises ValueError for a key of another form; an empty one is a set without secrets."""
         self._store = store
-        self._cipher = AESGCM(_decoded(key)) if key else None
+        self._cipher = SecretCipher(key) if key else None
 
     async def set(self, name: str, value: str, context: Context) -> None:
         """Stores a value in the place of the one before. Raises Problem."""
         check_secret(name, value)
         number = (await self._state(name)).number + 1
-        nonce = os.urandom(NONCE_BYTES)
-        ciphertext = self._open_cipher().encrypt(nonce, value.encode(), _associated(name, number))
+        nonce, ciphertext = self._open_cipher().encrypted(name, number, value)
         async with self._store.pool.connection() as connection:
             await connection.execute(INSERT_VALUE, (name, number, nonce, ciphertext))
         command = SetSecret(name, number, context.actor or "")
@@ -91,15 +90,14 @@ class Secrets:
             row = await (await connection.execute(SELECT_VALUE, (name, state.number))).fetchone()
         message = f"The value of the secret {name} can't be read. To set it again: emprops secrets set {name}"
         unreadable = NoSecret("SECRET_UNREADABLE", message)
-        if row is None:
+        if row is None or self._cipher is None:
             raise unreadable
-        try:
-            nonce, ciphertext = row
-            return self._open_cipher().decrypt(nonce, ciphertext, _associated(name, state.number)).decode()
-        except (InvalidTag, Problem):
-            raise unreadable from None
+        decrypted = self._cipher.decrypted(name, state.number, *row)
+        if decrypted is None:
+            raise unreadable
+        return decrypted
 
-    def _open_cipher(self) -> AESGCM:
+    def _open_cipher(self) -> "SecretCipher":
         if self._cipher is None:
             raise Problem("UNAVAILABLE", "The service has no EMPROPS_SECRETS_KEY, so it can't keep secrets")
         return self._cipher
@@ -110,6 +108,25 @@ class Secrets:
     async def _delete_before(self, name: str, number: int) -> None:
         async with self._store.pool.connection() as connection:
             await connection.execute(DELETE_VALUES, (name, number))
+
+
+class SecretCipher:
+    """Encrypts and decrypts values with one key: 32 bytes in base64. Raises ValueError for a key of another form."""
+
+    def __init__(self, key: str) -> None:
+        self._cipher = AESGCM(_decoded(key))
+
+    def encrypted(self, name: str, number: int, value: str) -> tuple[bytes, bytes]:
+        """Nonce and ciphertext."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce, self._cipher.encrypt(nonce, value.encode(), _associated(name, number))
+
+    def decrypted(self, name: str, number: int, nonce: bytes, ciphertext: bytes) -> str | None:
+        """None if it was encrypted with another key, or for another secret."""
+        try:
+            return self._cipher.decrypt(nonce, ciphertext, _associated(name, number)).decode()
+        except InvalidTag:
+            return None
 
 
 def _decoded(key: str) -> bytes:

@@ -1,13 +1,17 @@
 """Secrets at rest and on their way: encrypted in a table, answered to who may ask, and nowhere else."""
 
+import asyncio
 import base64
 import os
+import sys
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
 import pytest_asyncio
 
+from services.generation.handlers.secret_rotation import reencrypt
 from services.generation.handlers.secrets import NoSecret, Secrets
 from shared.contracts.generation import SecretDeleted, SecretSet
 from shared.contracts.problem import Problem
@@ -42,6 +46,42 @@ async def test_a_value_is_set_replaced_and_deleted(api: Api, secrets: Secrets):
     with pytest.raises(Problem):
         await secrets.delete("KEY", context())
     assert await api.store.pool.rows("select count(*) from secret_values", ()) == [(1,)]
+
+
+async def test_another_key_is_put_in_the_place_of_the_first_one(api: Api, secrets: Secrets, database: str):
+    """Twice, as after an interruption, it changes nothing more; what no key opens is named and left."""
+    new_key = base64.b64encode(bytes(range(1, 33))).decode()
+    await secrets.set("KEY", VALUE, context())
+    await secrets.set("OTHER", "other-value", context())
+    other_key = base64.b64encode(bytes(range(2, 34))).decode()
+    await Secrets(api.store, other_key).set("LOST", "lost-value", context())
+    for _ in range(2):
+        with psycopg.connect(database, autocommit=True) as connection:
+            assert reencrypt(connection, SECRETS_KEY, new_key) == ["LOST"]
+    rotated = Secrets(api.store, new_key)
+    assert [await rotated.value(name) for name in ("KEY", "OTHER")] == [VALUE, "other-value"]
+    assert await Secrets(api.store, other_key).value("LOST") == "lost-value"
+    with pytest.raises(NoSecret, match="can't be read"):
+        await secrets.value("KEY")
+
+
+async def test_the_commands_run_with_the_settings_of_a_container(api: Api, secrets: Secrets, database: str):
+    """As `run-service generation infra.cli secrets …` does."""
+    environment = {**os.environ, "DATABASE_URL": database, "EMPROPS_SECRETS_KEY": SECRETS_KEY}
+
+    async def run(*words: str, given: dict[str, str] = environment) -> tuple[int | None, str]:
+        command = [sys.executable, "-m", "infra.cli", "secrets", *words]
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *command, env=given, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        out, _ = await process.communicate()
+        return process.returncode, out.decode()
+
+    assert await run("set", "KEY", "--value", VALUE) == (0, "KEY is set\n")
+    assert await secrets.value("KEY") == VALUE
+    code, out = await run("list", given={**environment, "EMPROPS_SECRETS_KEY": ""})
+    assert (code, "give --data DIR" in out) == (2, True)
 
 
 async def test_the_events_name_the_secret_and_who_set_it(api: Api, secrets: Secrets):

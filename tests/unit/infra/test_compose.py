@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from infra.docker.prepare import environments, write_files
+from infra.embedded.nats_users import HTTP_API_USER
+from infra.embedded.plan import make_plan
+from infra.embedded.ports import PortPicker
 from infra.embedded.set_file import Secrets
 from shared.runtime import from_environment
 
@@ -24,8 +27,17 @@ SETTINGS = {
     "edge": "services.edge.settings:EdgeSettings",
     "worker": "workers.studio.settings:StudioSettings",
     "comfy": "workers.comfy.settings:ComfySettings",
+    "http-api": "workers.http_api.settings:HttpApiSettings",
 }
-WORKERS = ("worker", "comfy")
+WORKERS = ("worker", "comfy", "http-api")
+COMFY_URL = "http://127.0.0.1:8188"
+ONLY_UP = {
+    "GRANT_RETIRED_JWKS_FILE": "of a rotated key",
+    "HTTP_WORKER_WANTED_FILE": "the http worker runs from the start",
+    "SERVICE_INSTANCE": "a container has a name of its own",
+    "API_URLS": "the edge's public URL is reached from containers by its own name only",
+}
+"""Settings of `emprops up` that containers need not have, and why."""
 
 
 def vars_of(settings: object) -> dict[str, object]:
@@ -61,6 +73,35 @@ def test_the_prepared_environment_is_what_a_service_reads(name: str, services: d
     values = {field: value for field, value in vars_of(read).items() if field.upper() in environment}
     assert values, "nothing of what is prepared for it is read"
     assert all(str(value) == environment[field.upper()] for field, value in values.items())
+
+
+def test_containers_get_the_settings_that_up_sets(services: dict[str, dict], tmp_path: Path) -> None:
+    """What `emprops up` sets for a process, and its container lacks, would be noticed when it is used."""
+    prepared = environments(tmp_path / "compose", Secrets(tmp_path / "compose"), "https://emprops.example")
+    up = tmp_path / "up"
+    processes = {
+        spec.name.rpartition("-")[0]: spec.environment
+        for stage in make_plan(up, PortPicker(), Secrets(up), public_port=8080, replicas=1, comfy_urls=COMFY_URL).stages
+        for spec in stage.processes
+        if spec.name.rpartition("-")[0] in SETTINGS
+    }
+    assert processes.keys() == SETTINGS.keys()
+    for name, environment in processes.items():
+        module, _, settings = SETTINGS[name].partition(":")
+        fields = {field.upper() for field in getattr(importlib.import_module(module), settings).__struct_fields__}
+        fields -= {"HTTP_HOST", "HTTP_PORT"} if name in WORKERS else set()  # their probes have defaults
+        own = prepared[name].keys() | services[name].get("environment", {}).keys()
+        lacking = (environment.keys() & fields) - own - ONLY_UP.keys()
+        assert not lacking, f"{name} lacks {sorted(lacking)}"
+
+
+def test_the_http_worker_may_ask_for_secrets_and_generation_has_their_key(tmp_path: Path) -> None:
+    write_files(tmp_path, "http://127.0.0.1:8080")
+    key = f"EMPROPS_SECRETS_KEY={(tmp_path / 'secrets.key').read_text()}"
+    assert key in (tmp_path / "generation.env").read_text().splitlines()
+    user = (tmp_path / "http-api.env").read_text().partition("nats://")[2].partition(":")[0]
+    assert user == HTTP_API_USER
+    assert '"secrets.*"' in (tmp_path / "nats.conf").read_text()
 
 
 def test_hosts_in_the_environments_are_services_of_the_file(services: dict[str, dict], tmp_path: Path) -> None:
