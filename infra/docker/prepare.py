@@ -57,6 +57,7 @@ def environments(folder: Path, secrets: Secrets, public_url: str) -> dict[str, d
         "generation": {
             "GRANT_KEY_FILE": str(folder / "grants.jwk"),
             "STORAGE_URL": f"http://storage:{HTTP_PORT}",
+            "S3_BUCKET": BUCKET,
             "EMPROPS_SECRETS_KEY": ensure_secrets_key(folder / "secrets.key"),
         },
         "edge": {

@@ -216,6 +216,7 @@ def _generation_settings(file: SetFile, _number: int) -> dict[str, str]:
     return {
         "GRANT_KEY_FILE": file.grant_key_file,
         "STORAGE_URL": file.url,
+        "S3_BUCKET": file.s3.bucket,
         "EMPROPS_SECRETS_KEY": Path(file.secrets_key_file).read_text(),
         "HTTP_WORKER_WANTED_FILE": str(Path(file.secrets_key_file).parents[1] / WANTED / HTTP_API),
         **settings,

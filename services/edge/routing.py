@@ -55,7 +55,6 @@ RULES = (
     Rule("/workers", Upstream.GENERATION, READS, roles=frozenset({"operator"})),
     Rule("/projects/**", Upstream.COLLECTIONS),
     Rule("/collections/**", Upstream.COLLECTIONS),
-    Rule("/feed", Upstream.COLLECTIONS),
     Rule("/assets", Upstream.STORAGE, frozenset({"POST"}), upload=True),
     Rule("/assets/{}/content", Upstream.STORAGE, READS, roles=USERS | WORKERS),
     Rule("/assets/**", Upstream.STORAGE),

@@ -72,7 +72,7 @@ SERVICE = ServiceDefinition(
 async def build(runtime: Runtime) -> Parts:
     settings = runtime.settings
     assert isinstance(settings, GenerationSettings), "generation runs with its own settings"
-    handlers = CommandHandlers(runtime.store, runtime.clock, runtime.new_id)
+    handlers = CommandHandlers(runtime.store, runtime.clock, runtime.new_id, settings.s3_bucket)
     await import_workflows(handlers, sorted(path for path in BUILT_IN.iterdir() if path.is_dir()))
     broker, signer = _broker(settings), _signer(settings)
     workers, versions = ConnectedWorkers(), CollectionVersions(runtime.store)

@@ -11,6 +11,7 @@ from services.generation.projections.jobs import count_long_pending
 from services.generation.projections.open_steps import OpenSteps
 from services.generation.workers.broker import Broker
 from services.generation.workers.connected_workers import SILENT_SECONDS, ConnectedWorkers
+from shared.contracts.work import WAIT_SHARE
 from shared.eventstore import EventStore
 from shared.http import NotReady
 from shared.progress import Progress
@@ -30,7 +31,7 @@ class StuckWork:
 
     async def progress(self) -> list[Progress]:
         jobs, pending_seconds, job_id = await count_long_pending(self._store, MAX_PENDING)
-        now, longest = asyncio.get_running_loop().time(), self._step_deadline + DEADLINE_SLACK
+        now, longest = asyncio.get_running_loop().time(), (1 + WAIT_SHARE) * self._step_deadline + DEADLINE_SLACK
         overdue = {
             now - sighting.first: sid
             for (sid, _), sighting in self._workers.sightings().items()

@@ -16,6 +16,8 @@ class GenerationSettings(ServiceSettings, frozen=True, kw_only=True):
     """A JWKS with the public keys of earlier grants: they stay valid while work that was sent with them waits."""
     storage_url: str
     """The storage service, as workers reach it."""
+    s3_bucket: str = "emprops"
+    """The bucket of the storage service: graphs and requests that ask for one (`bucket`) are given its name."""
     http_worker_wanted_file: str = ""
     """A file that is made when a fetch_api workflow is registered, so that `emprops up` starts the http worker."""
     emprops_secrets_key: str = ""

@@ -45,6 +45,8 @@ CANCELLED = "CANCELLED"
 """The error code of an attempt that a CancelRequest has stopped."""
 MAX_CHECKPOINT = 4096
 """Bytes of a checkpoint as JSON."""
+WAIT_SHARE = 1.0
+"""An attempt's time does not count while it waits for a server that is at work, up to this share of its `seconds`."""
 ANNOUNCEMENT_SECONDS = 5.0
 """How often a worker announces itself. One that has been silent for three times as long counts as gone."""
 
@@ -116,7 +118,7 @@ class WorkMessage(msgspec.Struct, frozen=True):
     attempt may take is in `seconds`."""
     traceparent: str | None = None
     seconds: float | None = None
-    """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks."""
+    """How long the attempt may take from its receipt; unlike `deadline`, independent of the clocks. See WAIT_SHARE."""
     checkpoint: dict[str, Any] | None = None
     """The newest checkpoint of earlier attempts, when this message was written."""
     checkpoint_number: int = 0

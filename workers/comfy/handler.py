@@ -79,7 +79,7 @@ class ComfyHandler:
                 with contextlib.suppress(FileLost):
                     async with self._servers.slot(member):
                         return await self._run(step, candidate_of(member, demand), earlier)
-        async with self._servers.chosen(demand) as candidate:
+        async with self._servers.chosen(demand, step.waiting) as candidate:
             return await self._own_run(step, candidate, own)
 
     async def _own_run(self, step: Step, candidate: Candidate, run_id: str) -> list[Output | str]:
@@ -108,7 +108,7 @@ class ComfyHandler:
             )
             log.info("comfy_run", sid=str(step.sid), prompt_id=run_id, server=member.server.name)
             try:
-                outputs = await run.outputs(inputs.prepared)
+                outputs = await run.outputs(inputs.prepared, step.waiting)
             except asyncio.CancelledError:
                 # A step that is handed back goes on at another worker, which follows the run.
                 if step.stopped != "shutdown":

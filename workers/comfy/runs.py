@@ -13,6 +13,7 @@ import structlog
 
 from workers.comfy.answers import Outputs, Run
 from workers.comfy.server import ComfyServer, Unavailable
+from workers.comfy.servers import Waiting
 from workers.comfy.socket import Socket, Watched
 from workers.kit.faults import transient
 
@@ -39,8 +40,8 @@ class GraphRun:
         self._away_seconds = away_seconds
         self._submission: asyncio.Task[None] | None = None
 
-    async def outputs(self, prepare: Prepare) -> Outputs:
-        """The outputs of the run, by node. Raises StepFault.
+    async def outputs(self, prepare: Prepare, waiting: Waiting = contextlib.nullcontext) -> Outputs:
+        """The outputs of the run, by node. While others' runs go first, that is within `waiting`. Raises StepFault.
 
         A run of this id that the server knows, from an attempt whose worker was lost, is followed and not repeated.
         When cancelled, it leaves the run as it is: `cancel` ends it.
@@ -55,7 +56,8 @@ class GraphRun:
                 if run.fault is not None:
                     raise run.fault
                 if run.state != "unknown":
-                    await self._pause()
+                    with waiting() if run.state == "queued" else contextlib.nullcontext():
+                        await self._pause()
                     continue
                 if submissions == MAX_SUBMISSIONS:
                     raise transient("COMFY_RUN_LOST", f"The ComfyUI server has lost this run {submissions} times")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -41,6 +41,10 @@ class Address(NamedTuple):
     url: str
     slots: int
     """Runs that we give it at a time."""
+
+
+Waiting = Callable[[], contextlib.AbstractContextManager[None]]
+"""Around the time that a step waits for a server that is at work: see `Step.waiting`."""
 
 
 class Demand(NamedTuple):
@@ -188,17 +192,17 @@ class Servers:
             self._changed.set()
 
     @contextlib.asynccontextmanager
-    async def chosen(self, demand: Demand) -> AsyncIterator[Candidate]:
+    async def chosen(self, demand: Demand, waiting: Waiting = contextlib.nullcontext) -> AsyncIterator[Candidate]:
         """The least busy server that can run the graph, with the graph rewritten for it; a slot of it is taken.
 
-        Waits while all suitable servers are busy, and up to `wait_seconds` while they do not answer. Raises StepFault:
-        COMFY_UNSUITABLE if no server has the graph's nodes and models, COMFY_UNAVAILABLE if none answers.
+        Waits, within `waiting`, while all suitable servers are busy, and up to `wait_seconds` while they do not answer.
+        Raises StepFault: COMFY_UNSUITABLE if no server has the graph's nodes and models, COMFY_UNAVAILABLE if none answers.
         """
-        candidate = await self._choose(demand)
+        candidate = await self._choose(demand, waiting)
         async with self.slot(candidate.member):
             yield candidate
 
-    async def _choose(self, demand: Demand) -> Candidate:
+    async def _choose(self, demand: Demand, waiting: Waiting) -> Candidate:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._wait_seconds
         is_read_again = False
@@ -219,7 +223,7 @@ class Servers:
                 raise _unsuitable(candidates, demand)
             elif loop.time() >= until:
                 raise _unsuitable(candidates, demand) if candidates else _unavailable(self.members)
-            with contextlib.suppress(TimeoutError):
+            with waiting() if able else contextlib.nullcontext(), contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._changed.wait()
 

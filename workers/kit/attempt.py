@@ -16,6 +16,9 @@ from workers.kit.step import CheckpointStore, FileTransfers, ProgressReporter, S
 CLEANUP_SECONDS = 5.0
 """How long a stopped handler may take to end before its result is sent without it."""
 
+LEAST_REST = 0.05
+"""Seconds until a deadline that is not over is looked at again."""
+
 log = structlog.get_logger()
 
 
@@ -54,6 +57,7 @@ class Attempt:
         self._call = Call(handler, self.step)
         self._is_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[list[Output]] | None = None
+        self._timer: asyncio.TimerHandle
 
     def cancel(self) -> None:
         """Stops the handler, and makes the result `failed` with CANCELLED, unless the handler has just ended."""
@@ -71,7 +75,7 @@ class Attempt:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._outputs())
         self._task.add_done_callback(lambda _: self._end())
-        timer = loop.call_later(self._seconds, self._end)
+        self._timer = loop.call_later(self._seconds, self._look_at_deadline)
         try:
             await self._is_over
             if not self._task.done():
@@ -80,8 +84,15 @@ class Attempt:
             await self._end_handler("shutdown")
             raise
         finally:
-            timer.cancel()
+            self._timer.cancel()
         return self._result(self._task)
+
+    def _look_at_deadline(self) -> None:
+        """Ends the attempt, unless some of its time did not count: then it looks again when the rest is over."""
+        if (rest := self.step.seconds_left) > 0:
+            self._timer = asyncio.get_running_loop().call_later(max(rest, LEAST_REST), self._look_at_deadline)
+        else:
+            self._end()
 
     async def _outputs(self) -> list[Output]:
         service = self._work.service_required

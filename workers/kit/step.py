@@ -1,8 +1,9 @@
 """The parameter of a handler: one attempt at one step, with its inputs, its files and its time."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import msgspec
 
 from shared.backoff import Backoff
 from shared.contracts.generation import Output
-from shared.contracts.work import MAX_CHECKPOINT, UploadGrant, WorkMessage
+from shared.contracts.work import MAX_CHECKPOINT, WAIT_SHARE, UploadGrant, WorkMessage
 from workers.kit.faults import StepFault, is_transient, permanent
 from workers.kit.files import File
 
@@ -84,6 +85,9 @@ class Step:
         """Seconds for which `retry` goes on."""
         self._loop = asyncio.get_running_loop()
         self._ends = self._loop.time() + seconds
+        self._room = max(0.0, seconds * WAIT_SHARE)
+        """Seconds of waiting that don't count yet."""
+        self._waits_since: float | None = None
         self._stopped: StopReason | None = None
 
     @property
@@ -108,8 +112,30 @@ class Step:
 
     @property
     def seconds_left(self) -> float:
-        """Until the deadline; 0 when it has passed."""
-        return max(0.0, self._ends - self._loop.time())
+        """Until the deadline; 0 when it has passed. It stands still within `waiting`."""
+        return max(0.0, self._ends + self._uncounted() - self._loop.time())
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within the block, the attempt waits for a server that is at work: this time does not count.
+
+        It is bounded: what exceeds the attempt's own time (WAIT_SHARE) counts again. Blocks may be nested.
+        """
+        if self._waits_since is not None:
+            yield
+            return
+        self._waits_since = self._loop.time()
+        try:
+            yield
+        finally:
+            waited = self._uncounted()
+            self._ends += waited
+            self._room -= waited
+            self._waits_since = None
+
+    def _uncounted(self) -> float:
+        """Seconds of the present wait that don't count."""
+        return 0.0 if self._waits_since is None else min(self._loop.time() - self._waits_since, self._room)
 
     @property
     def stopped(self) -> StopReason | None:

@@ -119,6 +119,11 @@ class RunningStep:
         await asyncio.wait((self._task,))
 
     @property
+    def seconds_left(self) -> float:
+        """Until the deadline, as the handler sees it."""
+        return self._attempt.step.seconds_left
+
+    @property
     def progress(self) -> list[tuple[float, str]]:
         """The reports so far."""
         return self._reports.reports

@@ -4,7 +4,8 @@ Time in the queue does not count: an attempt is lost when a worker was seen doin
 
 - no worker was seen doing it for `lost_after`, though one of its kind had a free lane: by then JetStream has delivered
   the message again, if it still has it; or
-- it was begun longer ago than an attempt may take, and the worker has not given it up itself.
+- it was begun longer ago than an attempt may take, with its waits for other servers, and the worker has not given it
+  up itself.
 
 The next attempt follows, or the step fails.
 """
@@ -20,7 +21,7 @@ from services.generation.projections.open_steps import OPEN_STEPS, OpenStepRow, 
 from services.generation.tables.stored_files import StoredFiles
 from services.generation.workers.broker import raise_if_stopped
 from services.generation.workers.connected_workers import ConnectedWorkers
-from shared.contracts.work import kind_of_work
+from shared.contracts.work import WAIT_SHARE, kind_of_work
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.handling.transient import is_transient
 
@@ -48,7 +49,7 @@ class Watchdog:
         lost_after: timedelta,
     ) -> None:
         self._handlers, self._workers, self._stored_files = handlers, workers, stored_files
-        self._longest = (step_deadline + min(DEADLINE_SLACK, step_deadline)).total_seconds()
+        self._longest = ((1 + WAIT_SHARE) * step_deadline + min(DEADLINE_SLACK, step_deadline)).total_seconds()
         self._lost_after = lost_after.total_seconds()
         self._open_steps = OpenSteps(handlers.store)
         self.lost = 0

@@ -15,6 +15,7 @@ from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.generation import CheckpointState, Generation
 from services.generation.domain.generation.resume import costs_are_recorded
 from services.generation.domain.job import EndGeneration, EndGenerations, Job
+from services.generation.domain.planning.steps import BUCKET
 from services.generation.domain.preview_allowance import PreviewLimit
 from services.generation.handlers.job_ends import JobEnds
 from services.generation.processes.start_generations import planned_costs
@@ -39,10 +40,12 @@ class NoSuchStep(Exception):  # noqa: N818 - names what was not found
 class CommandHandlers:
     """Carries out the service's commands. `clock` and `new_id` are its only sources of times and random ids."""
 
-    def __init__(self, store: EventStore, clock: Callable[[], datetime], new_id: Callable[[], UUID]) -> None:
+    def __init__(
+        self, store: EventStore, clock: Callable[[], datetime], new_id: Callable[[], UUID], bucket: str = BUCKET
+    ) -> None:
         self.store, self.clock, self.new_id = store, clock, new_id
         self.workflow_definitions = WorkflowDefinitions(store)
-        self.job_specifications = JobSpecifications(store, self.workflow_definitions)
+        self.job_specifications = JobSpecifications(store, self.workflow_definitions, bucket)
         self._job_ends = JobEnds(self._end_generations)
         # Requests of one visitor wait for each other in this process; across replicas, versions detect conflicts.
         self._allowances = WeakValueDictionary[UUID, asyncio.Lock]()

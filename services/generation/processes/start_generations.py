@@ -110,7 +110,7 @@ def start_of(round_: Round, run: Run) -> Start:
     requested, generation = specification.requested, specification.generations[run.place]
     generation_input = specification.generation_input
     values = draw(generation_input.variables, requested.variables, generation.hash)
-    owner = StepOwner(requested.user_id, requested.job_id, generation.gid)
+    owner = StepOwner(requested.user_id, requested.job_id, generation.gid, specification.bucket)
     return Start(
         gid=generation.gid,
         job_id=requested.job_id,

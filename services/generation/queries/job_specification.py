@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from services.generation.computing import compute, is_small
+from services.generation.domain.planning.steps import BUCKET
 from services.generation.domain.workflow import Definition
 from services.generation.queries.workflow_definition import WorkflowDefinitions
 from shared.contracts.event import Event
@@ -26,6 +27,7 @@ class JobSpecification:
     """`generations`: all of them, in order; `context`: the request's; `size`: bytes of the events it was read from.
 
     `is_small`: whether a generation of it is planned at once, and not in a thread.
+    `bucket`: where the set's files are stored, for workflows that ask for it.
     """
 
     requested: JobRequested
@@ -35,6 +37,7 @@ class JobSpecification:
     definitions: Mapping[str, Definition]
     size: int
     is_small: bool
+    bucket: str = BUCKET
 
     def context_of(self, command_id: UUID, actor: str) -> Context:
         """The context of a command that follows from the request: with its correlation and trace."""
@@ -49,8 +52,8 @@ class JobSpecification:
 class JobSpecifications:
     """The specifications of the jobs that were used last."""
 
-    def __init__(self, store: EventStore, workflow_definitions: WorkflowDefinitions) -> None:
-        self._store, self._workflow_definitions = store, workflow_definitions
+    def __init__(self, store: EventStore, workflow_definitions: WorkflowDefinitions, bucket: str = BUCKET) -> None:
+        self._store, self._workflow_definitions, self._bucket = store, workflow_definitions, bucket
         self._readings: OrderedDict[UUID, asyncio.Future[JobSpecification | None]] = OrderedDict()
 
     async def get(self, job_id: UUID) -> JobSpecification | None:
@@ -87,6 +90,7 @@ class JobSpecifications:
                 definitions=definitions,
                 size=encoded_size(requested),
                 is_small=is_small(requested.data),
+                bucket=self._bucket,
             )
         )
         self._evict(reading)
@@ -108,6 +112,7 @@ class JobSpecifications:
         parts = await self._store.read_stream(job_id, after=1, limit=requested.parts) if requested.parts else []
         return JobSpecification(
             requested=requested,
+            bucket=self._bucket,
             size=sum(len(recorded.data) for recorded in (*events, *parts)),
             generations=list(_generations(requested, [part.event for part in parts])),
             context=events[0].context,

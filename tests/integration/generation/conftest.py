@@ -13,6 +13,8 @@ from tests.support.apps.generation import Api, generation_service
 from tests.support.publishing import Publisher, publisher
 from tests.support.tokens import TokenIssuer
 
+BUCKET = "files-of-the-set"
+
 
 @pytest.fixture
 def issuer() -> TokenIssuer:
@@ -21,7 +23,7 @@ def issuer() -> TokenIssuer:
 
 @pytest_asyncio.fixture
 async def api(database: str, nats_url: str, tmp_path: Path, issuer: TokenIssuer) -> AsyncIterator[Api]:
-    async with generation_service(database, nats_url, tmp_path, issuer, adoption_wait=1.0) as started:
+    async with generation_service(database, nats_url, tmp_path, issuer, adoption_wait=1.0, s3_bucket=BUCKET) as started:
         yield started
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.generation.domain.workflow.folder import definition_of
+from tests.integration.generation.conftest import BUCKET
 from tests.integration.generation.working import Worker, prefix_of
 from tests.support.apps.client import ALICE
 from tests.support.apps.generation import Api, created, data
@@ -81,6 +82,7 @@ def complete(name: str, payload: dict[str, Any], prefix: str, sid: UUID) -> bool
         graph["1"]["inputs"]["filename"] == "portrait-v1.safetensors"
         and graph["3"]["inputs"]["text"] == "a hill"
         and graph["9"]["inputs"]["prefix"] == prefix
+        and graph["9"]["inputs"]["bucket"] == BUCKET
         and graph["9"]["inputs"]["filename"] == f"{sid}.png"
         and payload["models"] == [{"kind": "vae", "name": "ae.safetensors"}]
     )

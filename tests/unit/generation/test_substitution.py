@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.generation.domain.payload.prompts import substitute_prompt
-from services.generation.domain.payload.substitution import needs, output_value, resolve, substitute
+from services.generation.domain.payload.substitution import literal, needs, output_value, resolve, substitute
 from shared.contracts.generation import Output
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import values
@@ -174,3 +174,18 @@ def test_the_executor_waits_for_exactly_what_the_checker_finds(document):
     opened = {"prompt": substitute_prompt(document, {"style": "ink"}), "other": substitute(document, {"style": "ink"})}
     assert set(needs(opened["prompt"])) == set(needs(opened["other"])) == found
     assert not opened_references(resolve(opened, {step: [text("done")] for step in found}))
+
+
+@given(
+    st.recursive(
+        st.text(max_size=3) | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["$ref", "$text", "$$ref", "$$$text", "$", "a"]), inner, max_size=3)
+        ),
+        max_leaves=12,
+    )
+)
+def test_a_document_of_its_own_keys_comes_out_as_it_went_in(document):
+    assert needs(literal(document)) == []
+    assert resolve(literal(document), {}) == document

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.generation.domain.payload.substitution import needs, resolve
 from services.generation.domain.workflow.folder import definition_of, is_workflow_folder
 from services.generation.domain.workflow.form_file import fields_of, form_faults, max_generations, read_fields
 from services.generation.domain.workflow.paths import BadPath, parse_path, set_at
@@ -12,6 +13,7 @@ from services.generation.domain.workflow.template import Model, build
 from services.generation.domain.workflow.types import read_template, type_of
 from services.generation.domain.workflow.types.dynamic_json import form_of
 from shared.contracts.problem import Problem
+from tests.unit.generation.builders import text
 
 LIBRARY = Path(__file__).parents[2] / "fixtures" / "component_library"
 RESERVED = {"prefix": "generations/u/j/g/s/", "filename": "s.png", "bucket": "emprops"}
@@ -253,3 +255,20 @@ def test_a_definition_that_can_not_be_read_is_told_with_its_place(definition, po
     with pytest.raises(Problem) as refused:
         read_template(type_of(definition), definition, frozenset())
     assert [fault.pointer for fault in refused.value.details] == [pointer]
+
+
+def test_a_template_may_have_keys_that_look_like_references():
+    """As a JSON schema in a request has: they reach the worker, and only the step's own references wait for outputs."""
+    schema = {"$ref": "#/$defs/size", "$text": "x", "$$ref": 1, "items": [{"$ref": "other"}]}
+    job = {"service_required": "text", "payload": {"schema": schema, "tool": {"$ref": "y"}}}
+    inputs = [{"id": "image", "pathJq": ".image"}, {"id": "prompt", "pathJq": '.schema["$text"]'}]
+    definition = {"job": job, "form": {"fields": []}, "inputs": inputs}
+    read = read_template("direct_job", definition, frozenset({"image", "prompt"}))
+    payload = build(read, {"image": {"$ref": 3}, "prompt": {"$text": ["a ", {"$ref": 4}]}}, RESERVED).payload
+    assert sorted(needs(payload)) == [3, 4]
+    outputs = {3: [text("a picture")], 4: [text("fox")]}
+    assert resolve(payload, outputs) == {
+        "schema": {**schema, "$text": "a fox"},
+        "tool": {"$ref": "y"},
+        "image": "a picture",
+    }

@@ -1,5 +1,6 @@
 """What becomes of a handler's call: its outputs, its errors, its retries. No NATS is needed."""
 
+import asyncio
 import contextlib
 import functools
 import threading
@@ -194,3 +195,26 @@ def test_a_service_has_one_handler_and_a_name_that_may_be_in_a_subject() -> None
     for name in ("", "a.b", "a>", "*", "ä", "a b"):
         with pytest.raises(ValueError, match="must consist of"):
             worker.handles(name)
+
+
+async def test_waiting_for_another_server_does_not_count_as_the_steps_time() -> None:
+    async def wait(step: Step) -> str:
+        before = step.seconds_left
+        with step.waiting(), step.waiting():
+            await asyncio.sleep(1.2)
+            assert step.seconds_left > before - 0.5
+        return "done"
+
+    assert (await run(wait, seconds=1.0)).texts == ["done"]
+
+
+async def test_such_a_wait_is_bounded() -> None:
+    """What exceeds the step's own time counts."""
+
+    async def wait(step: Step) -> None:
+        with step.waiting():
+            await asyncio.sleep(2 * PATIENCE)
+
+    outcome = await run(wait, seconds=0.2)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.retryable) == ("DEADLINE_EXCEEDED", True)

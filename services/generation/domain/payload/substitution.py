@@ -7,9 +7,13 @@
 
 and `resolve` inserts the outputs when they exist. Inserted values are never parsed: a variable whose value is
 `{{other}}` or `{{$ref:1}}` stays that text. This is why a text with open references is a list and not a string.
+
+A document may have keys of its own that are called so, as a JSON schema has. `literal` writes them with one more `$`,
+and `resolve` takes it away.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
@@ -17,6 +21,8 @@ from typing import Any, cast
 from shared.contracts.generation import Output
 from shared.contracts.references import TOKEN
 
+MARKED = re.compile(r"\$+(ref|text)")
+"""Keys of open references, and those that `literal` has marked."""
 OpenReference = dict[str, Any]
 """`{"$ref": id}`."""
 Segment = str | OpenReference
@@ -33,7 +39,7 @@ def substitute(payload: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(payload, dict):
         if "$ref" in payload:
             return {"$ref": payload["$ref"]}
-        return {key: substitute(value, values) for key, value in payload.items()}
+        return {literal_key(key): substitute(value, values) for key, value in payload.items()}
     if isinstance(payload, list):
         return [substitute(value, values) for value in payload]
     return payload
@@ -65,10 +71,26 @@ def resolve(payload: Any, outputs: Mapping[int, Sequence[Output]]) -> Any:
                 part if isinstance(part, str) else as_text(output_value(outputs[part["$ref"]]))
                 for part in payload["$text"]
             )
-        return {key: resolve(value, outputs) for key, value in payload.items()}
+        return {_own_key(key): resolve(value, outputs) for key, value in payload.items()}
     if isinstance(payload, list):
         return [resolve(value, outputs) for value in payload]
     return payload
+
+
+def literal(document: Any) -> Any:
+    """A copy of a document that has no references: keys that look like one are marked as its own."""
+    if isinstance(document, dict):
+        return {literal_key(key): literal(member) for key, member in document.items()}
+    return [literal(member) for member in document] if isinstance(document, list) else document
+
+
+def literal_key(key: str) -> str:
+    """A key of a document, marked if it looks like that of an open reference or is marked."""
+    return f"${key}" if key[:1] == "$" and MARKED.fullmatch(key) else key
+
+
+def _own_key(key: str) -> str:
+    return key[1:] if key[:2] == "$$" and MARKED.fullmatch(key) else key
 
 
 def output_value(outputs: Sequence[Output]) -> Any:

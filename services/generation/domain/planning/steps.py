@@ -20,7 +20,7 @@ Definitions = Mapping[str, Definition]
 """By the workflow's name."""
 
 BUCKET = "emprops"
-"""Of workflows that ask for a bucket. Workers store files by their grants, whatever a workflow says."""
+"""Where no other name is set. Workers store files by their grants, whatever bucket a workflow names."""
 NO_SEED = (None, "", -1)
 """Values of a seed that ask for a drawn one."""
 EXTENSIONS = {"image": "png", "video": "mp4", "audio": "mp3", "text": "txt", "json": "json", "any": "png"}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from services.generation.domain.payload.filling import fill
+from services.generation.domain.payload.substitution import literal, literal_key
 from services.generation.domain.workflow.paths import Path, set_at
 
 Produces = Literal["image", "video", "audio", "text", "json", "any"]
@@ -65,7 +66,7 @@ def build(template: Template, payload: Mapping[str, Any], reserved: Mapping[str,
 
     `reserved`: the values of `RESERVED`.
     """
-    document: dict[str, Any] = _copied(template.document)
+    document: dict[str, Any] = literal(template.document)
     if template.has_variables:
         document = fill(document, payload)
     for placement in template.placements:
@@ -73,7 +74,8 @@ def build(template: Template, payload: Mapping[str, Any], reserved: Mapping[str,
         if value is None:
             value = reserved.get(placement.source, placement.default)
         if value is not None:
-            set_at(document, placement.path, value)
+            path = tuple(literal_key(part) if isinstance(part, str) else part for part in placement.path)
+            set_at(document, path, value)
     if "service_required" in document:
         return BuiltWork(str(document["service_required"]), _object(document.get("payload")))
     return BuiltWork(template.service, document)
@@ -82,9 +84,3 @@ def build(template: Template, payload: Mapping[str, Any], reserved: Mapping[str,
 def _object(payload: Any) -> dict[str, Any]:
     """A job's payload as an object; a field may replace the whole of it by another JSON value."""
     return payload if isinstance(payload, dict) else {"value": payload}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(member) for key, member in value.items()}
-    return [_copied(member) for member in value] if isinstance(value, list) else value

@@ -1,5 +1,6 @@
 """Several ComfyUI servers: which one gets a graph."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.patience import eventually
 from tests.support.serving import free_port
 from workers.comfy.run import comfy
 from workers.comfy.settings import ComfySettings
+from workers.kit.testing import RunningStep
 
 
 @pytest_asyncio.fixture
@@ -36,9 +38,29 @@ async def test_each_server_runs_as_many_as_it_may_and_the_least_busy_one_is_next
         assert [(await step.outcome()).status for step in steps] == ["completed"] * 4
 
 
+async def test_the_time_of_a_step_begins_when_a_server_takes_its_graph(standin: StandIn) -> None:
+    """Behind another graph of ours, which has the only place, and behind somebody else's in ComfyUI's queue."""
+    standin.gate.clear()
+    async with worker_for(standin.url) as ours, worker_for(standin.url) as theirs:
+        first = start(ours, inverted(1))
+        await eventually(lambda: standin.running is not None, "the first one to run")
+        behind = [start(ours, inverted(2)), start(theirs, inverted(3))]
+        await eventually(lambda: len(standin.submissions) == 2, "the other worker's to be queued")
+        for step in behind:
+            await eventually(lambda step=step: stands_still(step), "its time to stand still", every=0.2)
+        standin.gate.set()
+        assert [(await step.outcome()).status for step in (first, *behind)] == ["completed"] * 3
+
+
+async def stands_still(step: RunningStep) -> bool:
+    before = step.seconds_left
+    await asyncio.sleep(0.3)
+    return step.seconds_left > before - 0.1
+
+
 async def test_a_server_that_lacks_a_class_or_a_model_is_not_asked(standin: StandIn, other: StandIn) -> None:
     del standin.info["ImageInvert"]
-    other.models["checkpoints"] = ["x.safetensors"]
+    other.models = {"checkpoints": ["x.safetensors"], "vae": []}
     async with worker_for(standin.url, other.url) as test:
         assert (await run(test, inverted())).status == "completed"
         assert (await run(test, inverted())).status == "completed"
