@@ -15,6 +15,8 @@ from infra.demo.client import ApiError, Client
 ANSWERS_WITHIN = 60.0
 """Seconds per request."""
 TOKEN_SECONDS = 3_600
+UNAVAILABLE = 503
+UNCHANGED = "nothing was changed, since a dry run changes nothing: try again in a moment"
 
 Work = Callable[[Client], Awaitable[Any]]
 
@@ -31,8 +33,13 @@ def server_options(command: Command) -> Command:
     return command
 
 
-def call_api(data: Path | None, url: str | None, token: str | None, work: Work) -> Any:
-    """Returns what `work` returns. Ends the command if the server can't be reached, or refuses a request."""
+def call_api(
+    data: Path | None, url: str | None, token: str | None, work: Work, *, changes_nothing: bool = False
+) -> Any:
+    """Returns what `work` returns. Ends the command if the server can't be reached, or refuses a request.
+
+    `changes_nothing`: a dry run, whatever becomes of it. The edge does not know that of a POST whose answer is missing.
+    """
     if data is not None and url is None and token is None:
         file = open_running_set(data)
         url = file.url
@@ -47,9 +54,11 @@ def call_api(data: Path | None, url: str | None, token: str | None, work: Work) 
     try:
         return asyncio.run(go())
     except ApiError as error:
+        if changes_nothing and error.status == UNAVAILABLE:
+            fail(f"a service does not answer; {UNCHANGED}")
         _refused(error)
     except (aiohttp.ClientError, TimeoutError) as error:
-        fail(f"{url} does not answer: {type(error).__name__}")
+        fail(f"{url} does not answer: {type(error).__name__}" + (f"; {UNCHANGED}" if changes_nothing else ""))
 
 
 def amount(number: float) -> str:

@@ -68,7 +68,7 @@ def resume(
                 click.echo(f"{number}/{len(job_ids)}  {_line(report)}")
         return reports
 
-    _print(call_api(data, url, token, resume_all), is_batch=job_id is None, as_json=as_json)
+    _print(call_api(data, url, token, resume_all, changes_nothing=dry_run), is_batch=job_id is None, as_json=as_json)
 
 
 def _print(reports: list[Any], *, is_batch: bool, as_json: bool) -> None:

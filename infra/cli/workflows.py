@@ -51,7 +51,7 @@ def import_(
     async def register_all(client: Client) -> list[dict[str, Any]]:
         return [await _register(client, folder, dry_run=dry_run) for folder in folders]
 
-    reports = call_api(data, url, token, register_all)
+    reports = call_api(data, url, token, register_all, changes_nothing=dry_run)
     if as_json:
         click.echo(escape_json(reports))
     else:

@@ -196,7 +196,8 @@ class Servers:
         """The least busy server that can run the graph, with the graph rewritten for it; a slot of it is taken.
 
         Waits, within `waiting`, while all suitable servers are busy, and up to `wait_seconds` while they do not answer.
-        Raises StepFault: COMFY_UNSUITABLE if no server has the graph's nodes and models, COMFY_UNAVAILABLE if none answers.
+        Raises StepFault: COMFY_UNSUITABLE if no server has the graph's nodes and models, COMFY_UNAVAILABLE if none
+        answers.
         """
         candidate = await self._choose(demand, waiting)
         async with self.slot(candidate.member):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -11,7 +11,8 @@ import msgspec
 
 from shared.backoff import Backoff
 from shared.contracts.generation import Output
-from shared.contracts.work import MAX_CHECKPOINT, WAIT_SHARE, UploadGrant, WorkMessage
+from shared.contracts.work import MAX_CHECKPOINT, UploadGrant, WorkMessage
+from workers.kit.deadline import Deadline
 from workers.kit.faults import StepFault, is_transient, permanent
 from workers.kit.files import File
 
@@ -83,11 +84,7 @@ class Step:
         self._files, self._reporter, self._checkpoints = files, reporter, checkpoints
         self.patience = patience
         """Seconds for which `retry` goes on."""
-        self._loop = asyncio.get_running_loop()
-        self._ends = self._loop.time() + seconds
-        self._room = max(0.0, seconds * WAIT_SHARE)
-        """Seconds of waiting that don't count yet."""
-        self._waits_since: float | None = None
+        self._deadline = Deadline(seconds)
         self._stopped: StopReason | None = None
 
     @property
@@ -113,29 +110,14 @@ class Step:
     @property
     def seconds_left(self) -> float:
         """Until the deadline; 0 when it has passed. It stands still within `waiting`."""
-        return max(0.0, self._ends + self._uncounted() - self._loop.time())
+        return self._deadline.seconds_left
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Within the block, the attempt waits for a server that is at work: this time does not count.
+    def waiting(self) -> contextlib.AbstractContextManager[None]:
+        """Within the block, the attempt waits for a server that is busy: this time does not count.
 
         It is bounded: what exceeds the attempt's own time (WAIT_SHARE) counts again. Blocks may be nested.
         """
-        if self._waits_since is not None:
-            yield
-            return
-        self._waits_since = self._loop.time()
-        try:
-            yield
-        finally:
-            waited = self._uncounted()
-            self._ends += waited
-            self._room -= waited
-            self._waits_since = None
-
-    def _uncounted(self) -> float:
-        """Seconds of the present wait that don't count."""
-        return 0.0 if self._waits_since is None else min(self._loop.time() - self._waits_since, self._room)
+        return self._deadline.waiting()
 
     @property
     def stopped(self) -> StopReason | None:

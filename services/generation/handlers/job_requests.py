@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -30,11 +29,12 @@ from services.generation.domain.preview_access import (
 from services.generation.domain.preview_allowance import PreviewLimit, limit_problem
 from services.generation.domain.workflow.template import Model
 from services.generation.handlers.commands import CommandHandlers
+from services.generation.handlers.deprecations import deprecations, recorded_deprecations
 from services.generation.queries.collection_source import CollectionSources, RequiredVersion
 from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.contracts.event import Event
-from shared.contracts.generation import PREVIEW_JOB_TYPE, JobRequested, PreviewTerms, RequestedGeneration
-from shared.contracts.generation_input import MAX_DETAILS, GenerationInput, read
+from shared.contracts.generation import PREVIEW_JOB_TYPE, PreviewTerms, RequestedGeneration
+from shared.contracts.generation_input import GenerationInput, read
 from shared.contracts.problem import Detail, Problem
 from shared.contracts.sizes import KIB, encoded_size
 from shared.eventstore import Context, Loaded
@@ -205,7 +205,8 @@ class JobRequests:
             )
             warnings = planned.warnings
         else:
-            warnings = await self._warnings(job_id)
+            handlers = self._handlers
+            warnings = await recorded_deprecations(handlers.store, handlers.workflow_definitions, job_id)
         return job_id, await self._authorized(job_id), warnings
 
     async def request_test(self, command: RequestJob, context: Context) -> Job:
@@ -216,18 +217,6 @@ class JobRequests:
 
     async def _is_repeated(self, job_id: UUID, context: Context) -> bool:
         return context.repeatable and bool((await self._handlers.store.load(JOB, job_id)).version)
-
-    async def _warnings(self, job_id: UUID) -> list[Detail]:
-        """Those of a job that was requested before."""
-        [recorded] = await self._handlers.store.read_stream(job_id, limit=1)
-        if not isinstance(recorded.event, JobRequested) or not recorded.event.shares_instructions:
-            return []
-        steps = recorded.event.data.get("steps") or []
-        places = [(f"/data/steps/{number}", str(step.get("nodeName"))) for number, step in enumerate(steps)]
-        definitions = self._handlers.workflow_definitions
-        current = {name: await definitions.current(name) for _, name in places}
-        deprecated = {name: workflow.deprecated for name, workflow in current.items() if workflow is not None}
-        return list(deprecations(places, deprecated))
 
     async def _record(
         self, command: RequestJob, context: Context, preview: RequestedPreview | None = None
@@ -273,13 +262,6 @@ def _read(data: dict[str, Any], request: JobRequest) -> tuple[GenerationInput, i
     """Raises VALIDATION_FAILED for data that is not valid."""
     generation_input = read(data)
     return generation_input, generation_count(generation_input, request)
-
-
-def deprecations(places: Iterable[tuple[str, str]], deprecated: Mapping[str, str]) -> Iterator[Detail]:
-    """A warning for each step, by pointer and workflow, whose workflow is deprecated: MAX_DETAILS at most."""
-    found = ((pointer, name) for pointer, name in places if deprecated.get(name))
-    for pointer, name in islice(found, MAX_DETAILS):
-        yield Detail(f"{pointer}/nodeName", f"{name} is deprecated: {deprecated[name]}")
 
 
 def job_id_of(context: Context) -> UUID:
