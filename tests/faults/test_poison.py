@@ -181,7 +181,7 @@ def put_event(running: RunningSet, service: str, stream: UUID, tag: str, data: b
 def heal(running: RunningSet, unknown: UUID, undecodable: UUID, large: UUID) -> None:
     """The operator's way out: what is parked of these streams is given up, tables skip the event, with a reason."""
     [(position,)] = sql(running, "generation", "select position from events where stream_id = %s", undecodable)
-    for table in ("jobs_v4", "generations_v4", "job_events_v3", "job_history_v3"):
+    for table in ("jobs_v5", "generations_v4", "job_events_v3", "job_history_v3"):
         where = ("--service", "generation", "--table", table, "--position", str(position))
         running.say("projections", "skip", *where, "--reason", "a test's poison")
     found = {

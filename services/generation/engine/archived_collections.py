@@ -14,7 +14,7 @@ from shared.http.positions import WAIT_SECONDS, History
 from shared.processes import Process
 
 SELECT_OPEN_JOBS_OF_COLLECTION: LiteralString = """
-select job_id from jobs_v4 where collection_id = %s and status in ('pending', 'processing')"""
+select job_id from jobs_v5 where collection_id = %s and status in ('pending', 'processing')"""
 
 
 class ArchivedCollections:

@@ -28,13 +28,13 @@ MAX_JOBS = 200
 SELECT_WAITING_JOBS: LiteralString = """
 select job_id, round, status, seconds,
        array(select (sid::text || ':' || attempt) from open_steps_v3 s where s.job_id = j.job_id)
-from jobs_v4 j, least(j.max_queue_seconds, %s::float8) seconds
+from jobs_v5 j, least(j.max_queue_seconds, %s::float8) seconds
 where status in ('pending', 'processing') and not is_paused
   and moved_at < clock_timestamp() - make_interval(secs => seconds)
   and not exists (select from open_steps_v3 s
                   where s.job_id = j.job_id and s.ready_at > clock_timestamp() - make_interval(secs => seconds))
   and not (status = 'processing' and exists (
-    select from open_steps_v3 s join workflows_v4 w on w.name = s.workflow join jobs_v4 other on other.job_id = s.job_id
+    select from open_steps_v3 s join workflows_v4 w on w.name = s.workflow join jobs_v5 other on other.job_id = s.job_id
     where other.user_id = j.user_id
       and (w.is_paused or w.pause_moved_at > clock_timestamp() - make_interval(secs => seconds))))
 order by moved_at limit %s"""

@@ -1,6 +1,8 @@
 """One row per job: what its user sees of it, except its generations, which are only counted."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import LiteralString, assert_never
 from uuid import UUID
 
@@ -37,6 +39,7 @@ create table {table} (
   position      bigint not null,
   user_id       uuid not null,
   collection_id uuid not null,
+  workflows     text not null,
   name          text not null,
   job_type      text not null,
   status        text not null,
@@ -60,17 +63,20 @@ create table {table} (
   max_queue_seconds double precision
 );
 create index {table}_of_user on {table} (user_id, position desc);
+create index {table}_completed on {table} (workflows, position desc) where status = 'completed';
 create index {table}_pending on {table} (created_at) where status = 'pending';
 create index {table}_open on {table} (moved_at) where status in ('pending', 'processing')"""
 
 COUNT_LONG_PENDING: LiteralString = """
 select count(*), extract(epoch from clock_timestamp() - min(created_at))::float8,
-       (select job_id::text from jobs_v4 where status = 'pending' order by created_at limit 1)
-from jobs_v4 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %s::float8)"""
+       (select job_id::text from jobs_v5 where status = 'pending' order by created_at limit 1)
+from jobs_v5 where status = 'pending' and created_at < clock_timestamp() - make_interval(secs => %s::float8)"""
 
 
 class JobRow(msgspec.Struct, frozen=True):
     """`position` is that of the request: newer jobs have greater ones. Amounts are micro-credits.
+
+    `workflows`: see `digest_of_workflows`.
 
     `quoted`, `held`, `captured` and `released` are sums over the job's rounds: what is held and neither captured nor
     released is held now. `ended` counts the ends that are recorded in the job's stream; `started`, `completed`,
@@ -83,6 +89,7 @@ class JobRow(msgspec.Struct, frozen=True):
     position: int
     user_id: UUID
     collection_id: UUID
+    workflows: str
     name: str
     job_type: str
     status: str
@@ -224,12 +231,18 @@ def _counted(row: JobRow, event: GenerationCounted) -> JobRow:
     assert_never(event)
 
 
+def digest_of_workflows(names: Iterable[str]) -> str:
+    """The same for jobs that run the same workflows, of any version: 64 hex digits."""
+    return sha256(msgspec.json.encode(sorted(names))).hexdigest()
+
+
 def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
     return JobRow(
         job_id=event.job_id,
         position=recorded.position,
         user_id=event.user_id,
         collection_id=event.collection_id,
+        workflows=digest_of_workflows(event.workflow_versions),
         name=event.name,
         job_type=event.job_type,
         status="pending",
@@ -256,7 +269,7 @@ def _requested(event: JobRequested, recorded: RecordedEvent) -> JobRow:
 
 JOBS = Projection(
     name="jobs",
-    version=4,
+    version=5,
     row=JobRow,
     key=("job_id",),
     ddl=DDL,

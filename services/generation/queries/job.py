@@ -16,24 +16,24 @@ from shared.eventstore import EventStore
 SELECT_JOB: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
        total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
-from jobs_v4 where job_id = %s and (%s::uuid is null or user_id = %s::uuid)"""
+from jobs_v5 where job_id = %s and (%s::uuid is null or user_id = %s::uuid)"""
 SELECT_JOBS: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
        total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
-from jobs_v4 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
+from jobs_v5 where user_id = %s and position < %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
 order by position desc limit %s"""
 SELECT_JOBS_OF_ALL: LiteralString = """
 select job_id, position, collection_id, user_id, name, job_type, status, error, quoted, held, captured, released,
        total, ended, started, completed, failed, cancelled, is_paused, created_at, started_at, completed_at
-from jobs_v4 where position < %s and (%s::uuid is null or collection_id = %s::uuid)
+from jobs_v5 where position < %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::text is null or status = %s::text) and (%s::timestamptz is null or created_at >= %s::timestamptz)
 order by position desc limit %s"""
 COUNT_JOBS: LiteralString = """
-select status, count(*) from jobs_v4 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
+select status, count(*) from jobs_v5 where user_id = %s and (%s::uuid is null or collection_id = %s::uuid)
   and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
 COUNT_JOBS_OF_ALL: LiteralString = """
-select status, count(*) from jobs_v4 where (%s::uuid is null or collection_id = %s::uuid)
+select status, count(*) from jobs_v5 where (%s::uuid is null or collection_id = %s::uuid)
   and (%s::timestamptz is null or created_at >= %s::timestamptz) group by status order by status"""
 # A page ends before the generation that makes it too large, and has at least one. Sizes are columns, so the large
 # columns of the generations that are left out are not read.

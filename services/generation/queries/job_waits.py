@@ -17,13 +17,14 @@ from shared.eventstore import EventStore
 MAX_WORKING = 20_000
 """The most sids of attempts in progress that are passed to a query."""
 SELECT_OPEN: LiteralString = """
-select job_id, status, is_paused from jobs_v4 where job_id = any(%s) and status in ('pending', 'processing')"""
+select job_id, status, is_paused from jobs_v5 where job_id = any(%s) and status in ('pending', 'processing')"""
 SELECT_PACE: LiteralString = """
 select extract(epoch from sum(completed_at - started_at))::float8 / sum(total) from (
-  select started_at, completed_at, total from jobs_v4
-  where user_id = %s and collection_id = %s and status = 'completed' and started_at is not null and total > 0
+  select started_at, completed_at, total from jobs_v5
+  where workflows = (select workflows from jobs_v5 where job_id = %s)
+    and status = 'completed' and started_at is not null and total > 0
   order by position desc limit 20) past"""
-"""Seconds per generation of a user's last jobs of a collection."""
+"""Seconds per generation of the last completed jobs, of all users, that ran the workflows of a job."""
 
 
 class KindOfSteps(msgspec.Struct, frozen=True):
@@ -154,14 +155,14 @@ class JobWaits:
     async def seconds_left(self, job: JobSummary, ended: int, total: int, now: datetime) -> float | None:
         """How long an unfinished job may take still; None if nothing is known.
 
-        At its own pace, if a generation of it has ended; else at the pace of its user's last 20 completed jobs of the
-        same collection, which ran the same workflows.
+        At its own pace, if a generation of it has ended; else at the pace of the last 20 completed jobs, of all users,
+        that ran the same workflows.
         """
         if job.completed_at is not None:
             return None
         if ended and job.started_at is not None:
             return (now - job.started_at).total_seconds() / ended * (total - ended)
-        [(pace,)] = await self._store.pool.rows(SELECT_PACE, (job.user_id, job.collection_id))
+        [(pace,)] = await self._store.pool.rows(SELECT_PACE, (job.id,))
         return None if pace is None else float(pace) * (total - ended)
 
     async def _kinds(self, job_ids: list[UUID], now: float) -> dict[UUID, list[KindOfSteps]]:

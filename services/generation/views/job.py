@@ -129,9 +129,9 @@ class JobView(JobState, frozen=True):
 
     `generations` are the first ones, in the order of the request; `/jobs/{id}/generations` has the others, after
     `next_cursor`, which is null if there are none. `generation_counts` counts all of them. `seconds_left`: an estimate
-    from the job's own pace, or from the last jobs of its collection; null if nothing is known. `breakdown`: which steps
-    make up the quote of its request, as the dry run showed it; beyond 8 KiB without details, and empty for jobs of
-    early releases.
+    from the job's own pace, or from past jobs that ran the same workflows; null if nothing is known. `breakdown`: which
+    steps make up the quote of its request, as the dry run showed it; beyond 8 KiB without details, and empty for jobs
+    of early releases.
     """
 
     generation_counts: GenerationCounts

@@ -133,7 +133,7 @@ class TestInfrastructureFactory(OnAFreshDatabase, InfrastructureFactoryTestCase[
     def test_recorder_class_of_the_wrong_kind(self) -> None:
         """A topic that names something else is refused when the recorder is made."""
         self.factory.env["APPLICATION_RECORDER_TOPIC"] = f"{MODULE}:StoreTrackingRecorder"
-        with pytest.raises(TypeError, match="no StoreApplicationRecorder"):
+        with pytest.raises(TypeError, match="not a subclass of StoreApplicationRecorder"):
             self.factory.application_recorder()
 
 

@@ -35,7 +35,7 @@ async def test_a_job_that_waits_for_credits_for_minutes_is_told(api: Api, collec
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     _, body = await readiness(api)
     assert body["checks"]["engine's watch"]["status"] == "ok"
-    await changed(api, "update jobs_v4 set created_at = created_at - interval '3 minutes'")
+    await changed(api, "update jobs_v5 set created_at = created_at - interval '3 minutes'")
     await eventually(lambda: waits(api, "jobs that wait for credits: 1 waiting, for 1"), "the job to be told")
     assert await waits(api, f"on job {job_id}")
 

@@ -136,6 +136,7 @@ async def test_a_dry_run_quotes_and_draws_and_does_nothing(api: Api, collections
         "dry_run": True,
         "next_cursor": None,
         "warnings": [],
+        "preview": None,
         "generations": [
             {"hash": hash_, "variables": {"style": "oil"}, "cost": Decimal("1.25")} for hash_ in ("a", "b")
         ],

@@ -11,10 +11,10 @@ from nats.aio.client import Client
 
 from shared.contracts.work import Announcement, AttemptInProgress, OfferedService
 from shared.messaging.connection import connected
-from tests.integration.generation.working import worker
-from tests.support.apps.client import ALICE
+from tests.integration.generation.working import Worker, worker
+from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.credits import Api as CreditsApi
-from tests.support.apps.generation import FOXES, Api, Told, created
+from tests.support.apps.generation import FOXES, ONE_STEP, Api, Told, created
 from tests.support.patience import eventually
 
 NOW = "2026-11-27T00:00:00+00:00"
@@ -103,6 +103,23 @@ async def test_a_job_that_waits_for_credits_says_so(api: Api, collections: Any) 
     job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
     assert (await api.job(job_id))["waiting_for"]["reason"] == "credits"
     assert (await api.job(job_id))["seconds_left"] is None
+
+
+async def test_an_estimate_is_from_past_jobs_of_the_same_workflows(
+    api: Api, collections: Any, credits_: Any, worker_: Worker
+) -> None:
+    """Of any user and collection; of other workflows nothing is known."""
+    await credits_.give("100", BOB)
+    past = (await api.generate(await created(collections, FOXES), generations=4)).data["job_id"]
+    await api.ended(past)
+    worker_.may_work.clear()
+    same, other = await created(collections, FOXES, BOB), await created(collections, ONE_STEP, BOB)
+    estimates = []
+    for collection in (same, other):
+        job_id = (await api.generate(collection, BOB, generations=2)).data["job_id"]
+        estimates.append((await api.get(f"/jobs/{job_id}", BOB)).data["seconds_left"])
+    assert estimates[0] > 0
+    assert estimates[1] is None
 
 
 async def test_jobs_are_listed_by_time_with_counts(api: Api, collections: Any) -> None:
