@@ -9,19 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.comfy.real import ComfyProcess
+from tests.support.comfy.real import ComfyProcess, comfy_process, kinds
 from tests.support.printed import shell_blocks
 from tests.support.running_set import ROOT, RunningSet, running_set
 
 GUIDE = ROOT / "docs" / "how-to" / "bring-your-comfyui.md"
 
 
-@pytest.fixture
-def comfy(tmp_path: Path) -> Iterator[ComfyProcess]:
-    process = ComfyProcess(tmp_path / "comfyui")
-    process.start()
-    yield process
-    process.kill()
+@pytest.fixture(params=kinds())
+def comfy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ComfyProcess]:
+    with comfy_process(request.param, tmp_path / "comfyui") as process:
+        yield process
 
 
 @pytest.fixture

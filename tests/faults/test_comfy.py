@@ -5,32 +5,25 @@ On the stand-in, and on a real ComfyUI, too, where COMFY_DIR says where one is.
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
 from shared.messaging import connected
 from tests.integration.workers import support
-from tests.integration.workers.comfy.conftest import ON_BOTH
 from tests.integration.workers.support import Engine, Storage, WorkerProcess, eventually
 from tests.support.comfy.graphs import slow
-from tests.support.comfy.real import ComfyProcess, RealComfy, comfy_dir
+from tests.support.comfy.real import ComfyProcess, comfy_process, kinds, runs_a_graph
 
 pytestmark = pytest.mark.faults
 
 TIMES = 3
 
 
-@pytest.fixture(params=ON_BOTH)
+@pytest.fixture(params=kinds())
 def comfy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ComfyProcess]:
-    code = comfy_dir()
-    files = tmp_path / "comfyui"
-    process = RealComfy(code, files) if request.param == "real" and code is not None else ComfyProcess(files)
-    process.start()
-    yield process
-    process.kill()
+    with comfy_process(request.param, tmp_path / "comfyui") as process:
+        yield process
 
 
 @pytest_asyncio.fixture
@@ -58,12 +51,6 @@ def another(comfy: ComfyProcess, nats_url: str, log: Path) -> WorkerProcess:
     return WorkerProcess(nats_url, log, module="workers.comfy", COMFY_URLS=comfy.url)
 
 
-async def runs(comfy: ComfyProcess) -> bool:
-    async with aiohttp.ClientSession() as http, http.get(f"{comfy.url}/queue") as response:
-        queue: Any = await response.json()
-    return bool(queue["queue_running"])
-
-
 async def test_comfyui_is_restarted_in_the_middle_of_a_step(
     comfy: ComfyProcess, engine: Engine, storage: Storage, workers: list[WorkerProcess]
 ) -> None:
@@ -71,7 +58,7 @@ async def test_comfyui_is_restarted_in_the_middle_of_a_step(
     for _ in range(TIMES):
         stored = len(storage.files)
         work = await engine.send(engine.work("comfy", graph=slow(), models=[]))
-        await eventually(lambda: runs(comfy), "it runs")
+        await eventually(lambda: runs_a_graph(comfy), "it runs")
         comfy.kill()
         comfy.start()
         result = await engine.result(work.sid)
@@ -85,7 +72,7 @@ async def test_comfyui_and_the_worker_die_together(
 ) -> None:
     await workers[-1].ready()
     work = await engine.send(engine.work("comfy", graph=slow(), models=[]))
-    await eventually(lambda: runs(comfy), "it runs")
+    await eventually(lambda: runs_a_graph(comfy), "it runs")
     workers[-1].kill()
     comfy.kill()
     workers.append(another(comfy, nats_url, tmp_path / "worker-1.log"))

@@ -4,6 +4,7 @@ COMFY_DIR is the folder of a real one, with `main.py`; COMFY_PYTHON the Python w
 `.venv/bin/python` in that folder). No model is needed: tests use nodes such as EmptyImage, ImageInvert and SaveImage.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from tests.support.patience import wait_for
 from tests.support.serving import free_port
@@ -28,6 +32,12 @@ def comfy_dir() -> Path | None:
     folder = Path(named)
     assert (folder / "main.py").is_file(), f"COMFY_DIR={folder}: has no main.py"
     return folder
+
+
+async def runs_a_graph(comfy: "ComfyProcess") -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{comfy.url}/queue") as response:
+        queue: Any = await response.json()
+    return bool(queue["queue_running"])
 
 
 class ComfyProcess:
@@ -109,3 +119,20 @@ class RealComfy(ComfyProcess):
             (self.files / name).mkdir(parents=True, exist_ok=True)
         super().start()
         return self
+
+
+def kinds() -> list[str]:
+    """What tests on a ComfyUI process run on: the stand-in, and a real one where COMFY_DIR says where it is."""
+    return ["stand-in", *(["real"] if comfy_dir() else [])]
+
+
+@contextlib.contextmanager
+def comfy_process(kind: str, files: Path) -> Iterator[ComfyProcess]:
+    """A running ComfyUI of one of these kinds; a test may kill it and start it again."""
+    code = comfy_dir()
+    process = RealComfy(code, files) if kind == "real" and code is not None else ComfyProcess(files)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()

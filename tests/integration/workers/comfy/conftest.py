@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.comfy.real import RealComfy, comfy_dir
+from tests.support.comfy.real import RealComfy, comfy_dir, kinds
 from tests.support.comfy.standin import StandIn, stand_in
 from workers.comfy.run import comfy as comfy_worker
 from workers.comfy.settings import ComfySettings
 from workers.kit.testing import WorkerTest
 
 Runs = Callable[..., contextlib.AbstractAsyncContextManager[WorkerTest]]
-ON_BOTH = ["stand-in", *(["real"] if comfy_dir() else [])]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +32,7 @@ async def standin() -> AsyncIterator[StandIn]:
         yield server
 
 
-@pytest.fixture(params=ON_BOTH)
+@pytest.fixture(params=kinds())
 def comfy(request: pytest.FixtureRequest) -> Any:
     """A server; both kinds have `url` and `is_real`."""
     return request.getfixturevalue("real" if request.param == "real" else "standin")
