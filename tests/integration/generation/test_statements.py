@@ -133,7 +133,8 @@ async def test_a_large_job_is_cancelled_and_resumed_with_few_reads(
 ) -> None:
     """The states of its generations are read together, and their ends share commits."""
     handlers = CommandHandlers(store, lambda: datetime.now(UTC), uuid4)
-    control, process = JobControl(handlers, cancel_wait=0.0, verdict_wait=0.0), cancel_process(handlers)
+    unused: Any = None
+    control, process = JobControl(handlers, unused, cancel_wait=0.0, verdict_wait=0.0), cancel_process(handlers)
     gids = [uuid4() for _ in range(GENERATIONS)]
     job_id = await running_job(handlers, gids)
 

@@ -11,7 +11,7 @@ from tests.integration.projections.tables import SUMS, TALLIES, projecting
 from tests.support.patience import PATIENCE, eventually
 from tests.support.statements import statements
 
-MOVED = "update read_tables set position"
+MOVED = "set position = %s, status"
 NEVER = 3600.0
 
 
