@@ -23,7 +23,7 @@ def fields_of(form: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def form_faults(form: Any) -> Iterator[Detail]:
     """Why a form can't be read; what can be read in some way is no fault."""
     if not isinstance(form, Mapping):
-        yield Detail("/form", "must be an object with fields")
+        yield Detail("/form", "is required, and must be an object with fields")
         return
     if "fields" in form and not isinstance(form["fields"], list):
         yield Detail("/form/fields", "must be a list of fields")

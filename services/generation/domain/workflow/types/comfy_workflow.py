@@ -84,7 +84,7 @@ def _graph_faults(graph: Any) -> Iterator[Detail]:
             if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
                 yield Detail(pointer, "must be a node: {class_type, inputs}")
             elif not isinstance(node.get("inputs", {}), Mapping):
-                yield Detail(f"{pointer}/inputs", "must be an object")
+                yield Detail(f"{pointer}/inputs", "is required, and must be an object")
 
 
 def _dangling(graph: Mapping[str, Any]) -> Iterator[str]:

@@ -33,7 +33,9 @@ def read(definition: Mapping[str, Any]) -> Template:
     faults = list(service_faults(dynamic.get("job_type"), "/dynamic/job_type"))
     template, types = dynamic.get("template"), dynamic.get("variable_types", {})
     if not isinstance(template, Mapping):
-        faults.append(Detail("/dynamic/template", "must be an object: the work that a worker receives"))
+        faults.append(
+            Detail("/dynamic/template", "is required, and must be an object: the work that a worker receives")
+        )
     if not isinstance(types, Mapping) or not all(isinstance(member, Mapping) for member in types.values()):
         faults.append(
             Detail("/dynamic/variable_types", "must be an object of {type, options, default, required, min, max}")

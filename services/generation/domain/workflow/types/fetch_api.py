@@ -24,7 +24,7 @@ def read(definition: Mapping[str, Any], fields: frozenset[str]) -> Template:
     inputs = read_paths(definition.get("inputs"), fields)
     faults = [*inputs.faults, *_api_faults(api)]
     if inputs.placements and not isinstance(body, Mapping | None):
-        faults.append(Detail("/body", "must be an object, since inputs.json sets members of it"))
+        faults.append(Detail("/body", "is required, and must be an object, since inputs.json sets members of it"))
     if faults:
         raise invalid("The workflow can't be read", *faults)
     request: dict[str, Any] = {
@@ -57,10 +57,10 @@ def _api_faults(api: Mapping[str, Any]) -> Iterator[Detail]:
         return
     settings = api.get(fetch) or {}
     if not isinstance(settings, Mapping):
-        yield Detail(f"/api/{fetch}", "must be an object")
+        yield Detail(f"/api/{fetch}", "is required, and must be an object")
         return
     if not isinstance(settings.get("outputExprJq", "."), str):
-        yield Detail(f"/api/{fetch}/outputExprJq", "must be a jq expression")
+        yield Detail(f"/api/{fetch}/outputExprJq", "is required, and must be a jq expression")
     if fetch == "polling":
         yield from _polling_faults(settings)
 
@@ -87,7 +87,7 @@ def _request_faults(request: Mapping[str, Any], pointer: str, default: str) -> I
         yield Detail(f"{pointer}/method", f"must be one of {', '.join(sorted(METHODS))}, not {quote(method)}")
     url = request.get("url")
     if not isinstance(url, str) or not _is_http(url):
-        yield Detail(f"{pointer}/url", "must be an http or https URL")
+        yield Detail(f"{pointer}/url", "is required, and must be an http or https URL")
     codes = request.get("successResponseCode", 200)
     if not all(isinstance(code, int) and 100 <= code <= 599 for code in _codes(codes)):
         yield Detail(f"{pointer}/successResponseCode", "must be an HTTP status from 100 to 599, or a list of them")
