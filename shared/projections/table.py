@@ -25,6 +25,8 @@ SINGLE_BELOW = 3
 took 20, 40 and 66 us in these three ways, with 24 rows of 28 columns."""
 FIRST_READ, MAX_READ = 64, 4096
 """Rows that one query reads, at first and at most."""
+FIRST_IN_PIPELINE = 32
+"""Rows that a pipeline reads of a table before the size of its rows is known: these can't be counted as they arrive."""
 ROWS_BYTES = 16 * 1024 * 1024
 """A query with more bytes in its rows is aborted, and repeated for fewer rows."""
 CHUNK = 256
@@ -84,7 +86,8 @@ class Table:
         self.is_of_fixed_size = not (self._json or self._texts)
         """Whether no column has a variable size (text or JSON)."""
         self._statements = TableStatements(projection, name, types)
-        self._rows_at_once = FIRST_READ if (self._json or self._texts) and not projection.append_only else MAX_READ
+        self._size_is_known = projection.append_only or not (self._json or self._texts)
+        self._rows_at_once = MAX_READ if self._size_is_known else FIRST_READ
 
     @classmethod
     async def open(
@@ -163,13 +166,14 @@ class Table:
     def _adapt_reads(self, size: int, rows: int) -> None:
         """Adapts the number of rows at once to the size of the rows read."""
         if rows:
+            self._size_is_known = True
             fitting = ROWS_BYTES // 4 // max(size // rows, 1)
             self._rows_at_once = max(1, min(fitting, self._rows_at_once * 8, MAX_READ))
 
     @property
-    def rows_at_once(self) -> int:
-        """The number of rows that one query may read."""
-        return self._rows_at_once
+    def rows_in_pipeline(self) -> int:
+        """The number of rows that `start_read` may read."""
+        return self._rows_at_once if self._size_is_known else min(FIRST_IN_PIPELINE, self._rows_at_once)
 
     async def start_read(self, connection: psycopg.AsyncConnection, keys: Sequence[Key]) -> PendingRead | None:
         """Sends the query for a few rows in a pipeline; `finish_read` returns them."""

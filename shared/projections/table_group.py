@@ -126,7 +126,7 @@ class TableGroup:
         events_of = [(table, events) for table, events in events_of if events]
         keys_of = [list({key for _, keys in events for key in keys}) for _, events in events_of]
         if any(
-            len(keys) > min(SMALL_BATCH, table.rows_at_once)
+            len(keys) > min(SMALL_BATCH, table.rows_in_pipeline)
             for (table, _), keys in zip(events_of, keys_of, strict=True)
         ):
             return False

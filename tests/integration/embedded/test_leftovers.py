@@ -61,10 +61,11 @@ def test_what_was_left_running_is_ended_and_others_are_left_alone() -> None:
 
 
 LEAVES_A_CHILD = """
-import os, subprocess, sys
+import os, subprocess, sys, time
 os.setsid()
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
+time.sleep(600)
 """
 
 
@@ -73,6 +74,7 @@ def test_what_a_process_left_behind_itself_is_ended_too() -> None:
     with child_process("-c", LEAVES_A_CHILD) as worker:
         start = start_of_pid(worker.pid)
         orphan = int(line_from(worker))
+        worker.kill()
         worker.wait(PATIENCE)
     try:
         record = ProcessInfo(name="worker-1", state="ready", pid=worker.pid, start=start, program=sys.executable)
