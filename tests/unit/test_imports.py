@@ -41,7 +41,7 @@ def test_a_process_loads_no_library_that_it_does_not_use(module: str) -> None:
 def test_every_name_of_a_lazy_package_can_be_imported(package: str) -> None:
     """And none is that of a module, which would be found instead once that is imported."""
     loaded = importlib.import_module(package)
-    modules = {found.name for found in pkgutil.iter_modules(loaded.__path__)}
+    modules = {module.name for module in pkgutil.iter_modules(loaded.__path__)}
     assert not modules & set(loaded.__all__)
     assert all(getattr(loaded, name) is not None for name in loaded.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -15,16 +15,16 @@ KEYS = st.integers(0, 20)
 @given(st.lists(st.tuples(KEYS, st.integers()) | KEYS))
 def test_it_is_a_dictionary_of_which_every_version_stays(changes: list[tuple[int, int] | int]) -> None:
     """A pair sets, a key alone deletes."""
-    made: Map[int, int] = Map()
+    mapping: Map[int, int] = Map()
     like: dict[int, int] = {}
-    versions = [(made, dict(like))]
+    versions = [(mapping, dict(like))]
     for change in changes:
         if isinstance(change, tuple):
-            made, like = made.set(*change), {**like, change[0]: change[1]}
+            mapping, like = mapping.set(*change), {**like, change[0]: change[1]}
         elif change in like:
-            made = made.delete(change)
+            mapping = mapping.delete(change)
             del like[change]
-        versions.append((made, dict(like)))
+        versions.append((mapping, dict(like)))
     for version, entries in versions:
         assert dict(version) == entries
         assert (len(version), version == Map(entries), hash(version)) == (len(entries), True, hash(Map(entries)))

@@ -5,8 +5,8 @@ import pytest
 from benchmarks.rows import ROWS, UnknownRow, select_rows
 
 
-def names(*asked: str) -> list[str]:
-    return [row.name for row in select_rows(asked)]
+def names(*row_names: str) -> list[str]:
+    return [row.name for row in select_rows(row_names)]
 
 
 def test_without_names_all_rows_are_measured_but_those_that_take_too_long():

@@ -62,19 +62,19 @@ def fresh(data: dict, start: int = 2**53 + 1) -> list[int]:
 
 @given(instructions())
 def test_no_reference_has_an_old_id(data):
-    made = with_components(data, fresh(data))
-    referred = {ref for step in made["steps"] for _, ref in walk(step["nodePayload"])}
+    result = with_components(data, fresh(data))
+    referred = {ref for step in result["steps"] for _, ref in walk(step["nodePayload"])}
     assert not referred & set(step_ids(data))
-    assert referred <= set(step_ids(made))
-    assert [step["fromId"] for step in made["steps"]] == step_ids(data)
+    assert referred <= set(step_ids(result))
+    assert [step["fromId"] for step in result["steps"]] == step_ids(data)
 
 
 @given(instructions())
 def test_the_graph_of_references_is_unchanged(data):
     check(data, "/data")
-    made = with_components(data, fresh(data))
-    assert graph(made) == graph(data)
-    check(made, "/data")
+    result = with_components(data, fresh(data))
+    assert graph(result) == graph(data)
+    check(result, "/data")
 
 
 @given(instructions())
@@ -89,9 +89,9 @@ def test_a_creation_from_the_result_gives_the_same_graph(data):
 @given(instructions())
 def test_only_ids_and_references_change(data):
     before = copy.deepcopy(data)
-    made = with_components(data, fresh(data))
+    result = with_components(data, fresh(data))
     assert data == before
-    assert shape(made) == shape(data)
+    assert shape(result) == shape(data)
 
 
 @given(instructions())

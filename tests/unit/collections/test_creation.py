@@ -38,8 +38,8 @@ def test_a_from_id_in_the_data_is_replaced():
 
 def test_a_step_may_have_no_payload_yet():
     steps = [{"id": 1, "nodeName": "sketch"}, {"id": 2, "nodeName": "sketch", "nodePayload": None}]
-    kept = created({"version": "v2", "steps": steps})[0].data["steps"]
-    assert kept == [steps[0] | {"id": 1001, "fromId": 1}, steps[1] | {"id": 1002, "fromId": 2}]
+    event_steps = created({"version": "v2", "steps": steps})[0].data["steps"]
+    assert event_steps == [steps[0] | {"id": 1001, "fromId": 1}, steps[1] | {"id": 1002, "fromId": 2}]
 
 
 def test_references_are_rewritten_in_both_forms_of_a_prompt():
@@ -63,11 +63,11 @@ def test_unknown_members_are_kept():
     data["steps"][0]["position"] = {"x": 1.5, "y": -0.25}
     data["variables"][0]["note"] = "mine"
     before = copy.deepcopy(data)
-    kept = created(data)[0].data
+    event_data = created(data)[0].data
     assert data == before
-    assert kept["theme"] == {"dark": True}
-    assert kept["steps"][0]["position"] == {"x": 1.5, "y": -0.25}
-    assert kept["variables"] == before["variables"]
+    assert event_data["theme"] == {"dark": True}
+    assert event_data["steps"][0]["position"] == {"x": 1.5, "y": -0.25}
+    assert event_data["variables"] == before["variables"]
 
 
 def test_the_default_instructions_are_valid():

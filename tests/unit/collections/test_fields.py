@@ -29,7 +29,7 @@ def test_null_resets_a_field_to_its_default():
 
 
 @pytest.mark.parametrize(
-    ("price", "kept"),
+    ("price", "canonical_form"),
     [
         ("0.05", "0.05"),
         ("0.0500", "0.05"),
@@ -39,8 +39,8 @@ def test_null_resets_a_field_to_its_default():
         ("1e-18", "0.000000000000000001"),
     ],
 )
-def test_prices_are_exact_and_in_canonical_form(price, kept):
-    assert with_changes(Fields(), FieldChanges(price=Decimal(price))).price == kept
+def test_prices_are_exact_and_in_canonical_form(price, canonical_form):
+    assert with_changes(Fields(), FieldChanges(price=Decimal(price))).price == canonical_form
 
 
 @pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "1e12", "0.0000000000000000001"])

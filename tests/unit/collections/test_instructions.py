@@ -41,13 +41,13 @@ def test_a_reference_to_the_step_itself_is_refused():
 
 def test_references_in_a_cycle_are_refused_in_every_form():
     rich = {"type": "doc", "children": [{"type": "component", "attrs": {"$ref": 3}}]}
-    found = refused(with_payloads({"prompt": "{{$ref:2}}"}, {"prompt": rich}, {"image": {"$ref": 1}}))
-    assert [pointer for pointer, _ in found] == [
+    faults = refused(with_payloads({"prompt": "{{$ref:2}}"}, {"prompt": rich}, {"image": {"$ref": 1}}))
+    assert [pointer for pointer, _ in faults] == [
         "/data/steps/0/nodePayload/prompt",
         "/data/steps/1/nodePayload/prompt/children/0/attrs/$ref",
         "/data/steps/2/nodePayload/image/$ref",
     ]
-    assert all("depends on itself" in message for _, message in found)
+    assert all("depends on itself" in message for _, message in faults)
 
 
 def test_the_order_of_steps_does_not_matter_to_references():

@@ -68,8 +68,8 @@ def test_a_series_is_chosen_of_the_owner_s_draft_alone():
 @pytest.mark.parametrize(("editions", "faults"), [(2, 0), (1, 1), (3, 1), (None, 0)])
 def test_editions_are_as_many_as_artworks(editions, faults):
     state = reduce(collection.evolve, created(**{**SELLABLE, "editions": editions}), collection.NOTHING)
-    found = list(edition_faults(state, SERIES))
-    assert [fault.pointer for fault in found] == ["/editions"] * faults
+    details = list(edition_faults(state, SERIES))
+    assert [fault.pointer for fault in details] == ["/editions"] * faults
 
 
 def test_tokens_without_anything_to_show_are_faults():

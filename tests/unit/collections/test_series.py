@@ -39,9 +39,9 @@ def test_a_series_without_artworks_numbers_no_tokens():
 
 
 def test_a_preview_never_becomes_the_collections_series():
-    begun = SeriesBegun(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)
-    given(series).when(BeginSeries(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)).then(begun)
-    given(series, begun).when(FinishSeries(JOB)).then_nothing_happens()
+    event = SeriesBegun(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)
+    given(series).when(BeginSeries(JOB, COLLECTION, ALICE, [FIRST], is_preview=True)).then(event)
+    given(series, event).when(FinishSeries(JOB)).then_nothing_happens()
 
 
 def test_an_artwork_has_its_place_in_the_series():
@@ -65,12 +65,12 @@ def test_an_impossible_order_of_events_raises_lookup_error():
 
 
 def test_a_complete_artwork_has_its_traits_and_its_files():
-    made = ArtworkMade(
+    event = ArtworkMade(
         SECOND,
         JOB,
         COLLECTION,
         [Trait("style", "Noir")],
         [ArtworkFile(9, "https://x.example/9", "a/9.png", "image/png", "cd", 5)],
     )
-    given(artwork, DRAWN).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then(made)
-    given(artwork, DRAWN, made).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then_nothing_happens()
+    given(artwork, DRAWN).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then(event)
+    given(artwork, DRAWN, event).when(CompleteArtwork(SECOND, OUTPUTS, DECLARATIONS)).then_nothing_happens()

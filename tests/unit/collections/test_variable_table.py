@@ -29,8 +29,11 @@ EXTRA = st.dictionaries(st.sampled_from(["note", "description", "order"]), SCALA
 @st.composite
 def picks(draw) -> dict:
     values = draw(st.lists(SCALARS, min_size=1, max_size=4))
-    each = st.lists(SCALARS, min_size=len(values), max_size=len(values))
-    value = {"values": values, **draw(st.fixed_dictionaries({}, optional={"display_names": each, "weights": each}))}
+    scalar_lists = st.lists(SCALARS, min_size=len(values), max_size=len(values))
+    value = {
+        "values": values,
+        **draw(st.fixed_dictionaries({}, optional={"display_names": scalar_lists, "weights": scalar_lists})),
+    }
     return {"name": draw(SCALARS), "type": "pick", "value": {**value, **draw(EXTRA)}, **draw(EXTRA)}
 
 

@@ -49,13 +49,13 @@ def car_file(artworks: list[bytes], planned: Plan | None = None) -> bytes:
     planned = planned or plan(contents(artworks))
     files = dict(planned.texts)
     files |= {path: artworks[item.token - 1] for path, item in planned.assets.items()}
-    written, seen = bytearray(car.header(planned.root.cid)), set[Cid]()
+    output, cids = bytearray(car.header(planned.root.cid)), set[Cid]()
     for step in steps(planned.root):
         for cid, block in [(step.cid, step.block)] if step.block is not None else _blocks(step, files[step.path]):
-            if cid not in seen:
-                written += car.frame(cid, len(block)) + block
-            seen.add(cid)
-    return bytes(written)
+            if cid not in cids:
+                output += car.frame(cid, len(block)) + block
+            cids.add(cid)
+    return bytes(output)
 
 
 def _blocks(step: Step, content: bytes) -> list[tuple[Cid, bytes]]:

@@ -78,7 +78,7 @@ def test_a_car_file_is_the_one_that_others_write() -> None:
     """Header and blocks, depth-first from the root, each block once."""
     spec = VECTORS["car"]["files"]
     root = named(spec)
-    written, seen = car.header(root.cid), set[Cid]()
+    output, cids = car.header(root.cid), set[Cid]()
     for step in steps(root):
         if step.block is not None:
             blocks = [(step.cid, step.block)]
@@ -89,13 +89,13 @@ def test_a_car_file_is_the_one_that_others_write() -> None:
             below = iter(chunks)
             blocks = [(item.cid, next(below) if item.block is None else item.block) for item in way]
         for cid, block in blocks:
-            if cid not in seen:
-                written += car.frame(cid, len(block)) + block
-            seen.add(cid)
+            if cid not in cids:
+                output += car.frame(cid, len(block)) + block
+            cids.add(cid)
     assert str(root.cid) == VECTORS["car"]["root"]
-    assert len(written) == VECTORS["car"]["size"]
-    assert hashlib.sha256(written).hexdigest() == VECTORS["car"]["sha256"]
-    assert car.root_of(written[: car.HEADER_LENGTH]) == root.cid
+    assert len(output) == VECTORS["car"]["size"]
+    assert hashlib.sha256(output).hexdigest() == VECTORS["car"]["sha256"]
+    assert car.root_of(output[: car.HEADER_LENGTH]) == root.cid
 
 
 def test_nodes_are_read_back_as_they_were_written() -> None:

@@ -30,9 +30,9 @@ def check(data: bytes) -> Verified:
 
 
 def first_difference(data: bytes) -> Difference:
-    with pytest.raises(Difference) as found:
+    with pytest.raises(Difference) as refusal:
         check(data)
-    return found.value
+    return refusal.value
 
 
 def test_a_package_tells_what_it_holds() -> None:
@@ -66,8 +66,8 @@ def test_a_package_of_thousands_is_verified_in_its_sharded_directories() -> None
     whole = car_file(artworks)
     assert check(whole).artworks == 5000
     at = whole.index(b'"name":"Token 4321"')
-    found = first_difference(whole[:at] + b"'" + whole[at + 1 :])
-    assert found.path == "metadata/base/4321.json"
+    difference = first_difference(whole[:at] + b"'" + whole[at + 1 :])
+    assert difference.path == "metadata/base/4321.json"
 
 
 def test_directories_without_end_are_given_up() -> None:
@@ -87,8 +87,8 @@ def test_no_byte_can_be_another_one(at: int, bit: int) -> None:
 @given(length=st.integers(0, len(SMALL) - 1))
 @examples(200)
 def test_a_file_that_was_cut_off_says_so(length: int) -> None:
-    found = first_difference(SMALL[:length])
-    assert re.search("empty|ends|truncated", found.message), found.message
+    difference = first_difference(SMALL[:length])
+    assert re.search("empty|ends|truncated", difference.message), difference.message
 
 
 @pytest.mark.parametrize("place", [0.2, 0.4, 0.9])
@@ -98,9 +98,9 @@ def test_the_path_and_the_place_of_the_first_difference_are_named(place: float) 
     tampered = bytearray(LARGE)
     tampered[at] ^= 0x40
     tampered[-1] ^= 1
-    found = first_difference(bytes(tampered))
-    assert found.path == "artworks/1.png"
-    assert found.offset <= at < found.offset + MIB + 100
+    difference = first_difference(bytes(tampered))
+    assert difference.path == "artworks/1.png"
+    assert difference.offset <= at < difference.offset + MIB + 100
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def rewritten(change: Any) -> bytes:
 )
 def test_a_manifest_that_does_not_say_what_is_there_is_found(change: Any, path: str, words: str) -> None:
     """Though every block in the file is what its CID names."""
-    found = first_difference(rewritten(change))
-    assert (found.path, words in found.message) == (path, True), found.message
+    difference = first_difference(rewritten(change))
+    assert (difference.path, words in difference.message) == (path, True), difference.message
 
 
 def test_a_file_that_is_not_cut_as_the_profile_says_is_found() -> None:

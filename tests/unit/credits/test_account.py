@@ -198,9 +198,9 @@ DECISIONS = {
 }
 
 
-@pytest.mark.parametrize(("given", "when", "then"), DECISIONS.values(), ids=DECISIONS.keys())
-def test_an_account_decides(given, when, then):
-    account(*given).when(when).then(*then)
+@pytest.mark.parametrize(("history", "when", "then"), DECISIONS.values(), ids=DECISIONS.keys())
+def test_an_account_decides(history, when, then):
+    account(*history).when(when).then(*then)
 
 
 REFUSALS = {
@@ -260,6 +260,6 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("given", "when", "code", "pointer"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_an_account_refuses(given, when, code, pointer):
-    account(*given).when(when).then_refused(code, *([pointer] if pointer else []))
+@pytest.mark.parametrize(("history", "when", "code", "pointer"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_an_account_refuses(history, when, code, pointer):
+    account(*history).when(when).then_refused(code, *([pointer] if pointer else []))

@@ -13,7 +13,7 @@ from shared.contracts.problem import Problem
 
 
 @pytest.mark.parametrize(
-    ("written", "micro"),
+    ("text", "micro"),
     [
         ("1", 1_000_000),
         ("0.25", 250_000),
@@ -25,12 +25,12 @@ from shared.contracts.problem import Problem
         ('"0.3"', 300_000),
     ],
 )
-def test_a_number_token_or_a_string_is_read_exactly(written, micro):
-    assert to_micro(msgspec.json.decode(written, type=Decimal), "/amount") == micro
+def test_a_number_token_or_a_string_is_read_exactly(text, micro):
+    assert to_micro(msgspec.json.decode(text, type=Decimal), "/amount") == micro
 
 
 @pytest.mark.parametrize(
-    ("written", "says"),
+    ("text", "says"),
     [
         ("0", "greater than 0"),
         ("-1", "greater than 0"),
@@ -46,9 +46,9 @@ def test_a_number_token_or_a_string_is_read_exactly(written, micro):
         ('"Infinity"', "decimal number"),
     ],
 )
-def test_an_amount_that_cannot_be_held_exactly_is_refused_with_its_pointer(written, says):
+def test_an_amount_that_cannot_be_held_exactly_is_refused_with_its_pointer(text, says):
     with pytest.raises(Problem) as refused:
-        to_micro(msgspec.json.decode(written, type=Decimal), "/amount")
+        to_micro(msgspec.json.decode(text, type=Decimal), "/amount")
     assert refused.value.code == "VALIDATION_FAILED"
     assert [detail.pointer for detail in refused.value.details] == ["/amount"]
     assert says in refused.value.details[0].message
@@ -57,13 +57,13 @@ def test_an_amount_that_cannot_be_held_exactly_is_refused_with_its_pointer(writt
 @given(st.integers(min_value=-ACCOUNT_LIMIT, max_value=ACCOUNT_LIMIT))
 def test_every_balance_survives_its_way_through_a_clients_json_number(micro):
     """A client that reads the number as a double gets the same six decimals back."""
-    written = msgspec.json.Encoder(decimal_format="number").encode(to_credits(micro))
-    assert b"e" not in written.lower()
-    assert Decimal(written.decode()) * 1_000_000 == micro
-    assert f"{float(written):.6f}" == f"{to_credits(micro):.6f}"
+    encoding = msgspec.json.Encoder(decimal_format="number").encode(to_credits(micro))
+    assert b"e" not in encoding.lower()
+    assert Decimal(encoding.decode()) * 1_000_000 == micro
+    assert f"{float(encoding):.6f}" == f"{to_credits(micro):.6f}"
 
 
 @given(st.integers(min_value=1, max_value=10**15))
 def test_what_is_written_is_read_as_the_same_amount(micro):
-    written = msgspec.json.Encoder(decimal_format="number").encode(to_credits(micro))
-    assert to_micro(msgspec.json.decode(written, type=Decimal), "/amount") == micro
+    encoding = msgspec.json.Encoder(decimal_format="number").encode(to_credits(micro))
+    assert to_micro(msgspec.json.decode(encoding, type=Decimal), "/amount") == micro

@@ -34,12 +34,12 @@ def document() -> dict[str, Any]:
 
 def test_it_takes_the_members_of_both_and_answers_as_both() -> None:
     """What is of no use for a new collection, such as a dry run, is left out."""
-    made = combined_operation(document())[PATH]["post"]
-    media = made["requestBody"]["content"]["application/json"]
+    post_operation = combined_operation(document())[PATH]["post"]
+    media = post_operation["requestBody"]["content"]["application/json"]
     assert set(media["schema"]["properties"]) == {"title", "hashes"}
     assert media["example"] == {"title": "Foxes", "generations": 1}
-    assert list(made["responses"]) == ["202", "400", "402"]
-    assert made["security"] == [{"bearer": []}]
+    assert list(post_operation["responses"]) == ["202", "400", "402"]
+    assert post_operation["security"] == [{"bearer": []}]
 
 
 def test_while_a_service_is_away_it_is_left_out() -> None:

@@ -20,8 +20,8 @@ from infra.embedded.keys import (
 def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     """The second call finds the first one's."""
     path = tmp_path / "keys" / "issuer.jwk"
-    made = ensure_private_key(path)
-    assert ensure_private_key(path) == made
+    key = ensure_private_key(path)
+    assert ensure_private_key(path) == key
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -31,8 +31,8 @@ def test_a_token_is_verified_with_the_published_half() -> None:
     user = uuid4()
     token, claims = sign_token(key, user=user, roles=("user", "operator"), issuer="us", audience="emprops", ttl=60)
     published = jwt.PyJWKSet.from_dict(public_jwks(other, key))
-    found = published[jwt.get_unverified_header(token)["kid"]]
-    assert jwt.decode(token, found, algorithms=["EdDSA"], audience="emprops", issuer="us") == claims
+    public_key = published[jwt.get_unverified_header(token)["kid"]]
+    assert jwt.decode(token, public_key, algorithms=["EdDSA"], audience="emprops", issuer="us") == claims
     assert (claims["sub"], claims["roles"], claims["exp"] - claims["iat"]) == (str(user), ["user", "operator"], 60)
     assert '"d"' not in json.dumps(public_jwks(key))
     with pytest.raises(jwt.InvalidSignatureError):

@@ -25,25 +25,25 @@ LIBRARY = {name: read_definition(name, 1, folder(name), cost_functions) for name
 OWNER = StepOwner(USER, JOB, GID)
 
 
-def plan(written, definitions=LIBRARY, available=None, **request):
-    return plan_job(read(written), {**DEFINITIONS, **definitions}, JobRequest(**request), JOB, ["h"] * 100, available)
+def plan(document, definitions=LIBRARY, available=None, **request):
+    return plan_job(read(document), {**DEFINITIONS, **definitions}, JobRequest(**request), JOB, ["h"] * 100, available)
 
 
-def refusal(written, definitions=LIBRARY, available=None, **request):
+def refusal(document, definitions=LIBRARY, available=None, **request):
     with pytest.raises(Problem) as refused:
-        plan(written, definitions, available, **request)
+        plan(document, definitions, available, **request)
     return refused.value.code, {detail.pointer: detail.message for detail in refused.value.details}
 
 
 def test_all_faults_are_told_at_once():
     """Of the request, of its variables, of each step's payload, and of workflows that do not exist."""
-    written = data(
+    document = data(
         step(1, "banner", width=1000, colour="green"),
         step(2, "nobody knows"),
         step(3, "sketch"),
         variables=[pick("style", "ink")],
     )
-    code, faults = refusal(written, generations=0, variables={"colour": 1, "style": "oil"})
+    code, faults = refusal(document, generations=0, variables={"colour": 1, "style": "oil"})
     assert code == "WORKFLOW_NOT_FOUND"
     assert set(faults) == {
         "/generations",
@@ -88,8 +88,8 @@ def test_an_input_that_the_graph_links_to_nothing_is_told():
     }
     form = {"fields": [{"id": "image", "type": "image_loader"}]}
     inputs = {"1": {"image": {"value": "image"}}}
-    written = {"workflow": graph, "form": form, "inputs": inputs, "cost": {"expression": "1"}}
-    definitions = {"open": read_definition("open", 1, written, cost_functions)}
+    document = {"workflow": graph, "form": form, "inputs": inputs, "cost": {"expression": "1"}}
+    definitions = {"open": read_definition("open", 1, document, cost_functions)}
     [fault] = refusal(data(step(1, "open")), definitions)[1].items()
     assert fault[0] == "/data/steps/0/nodeName"
     assert "input 'image' of node 1 is linked to node 0" in fault[1]
@@ -97,24 +97,24 @@ def test_an_input_that_the_graph_links_to_nothing_is_told():
 
 
 def test_an_input_that_the_workflow_requires_must_be_set():
-    written = {
+    document = {
         "job": {"service_required": "a"},
         "form": {"fields": [{"id": "x", "type": "input"}]},
         "inputs": [{"id": "x", "pathJq": ".x", "is_required": True}],
         "cost": {"expression": "1"},
     }
-    definitions = {"strict": read_definition("strict", 1, written, cost_functions)}
+    definitions = {"strict": read_definition("strict", 1, document, cost_functions)}
     assert refusal(data(step(1, "strict")), definitions)[1].keys() == {"/data/steps/0/nodePayload/x"}
 
 
 @pytest.mark.parametrize("source", ["throw new Error('no')", "return {cost: NaN}", "return {cost: -1}", "return {}"])
 def test_a_cost_that_can_not_be_told_is_a_fault_of_the_quote(source):
-    written = {
+    document = {
         "job": {"service_required": "a"},
         "form": {"fields": []},
         "credits": f"function computeCost(context) {{ if (context.x) {{ {source} }} return {{cost: 1}} }}",
     }
-    definitions = {"odd": read_definition("odd", 1, written, cost_functions)}
+    definitions = {"odd": read_definition("odd", 1, document, cost_functions)}
     code, faults = refusal(data(step(1, "odd", x=1), step(2, "odd", x=2)), definitions)
     assert code == "VALIDATION_FAILED"
     assert faults.keys() == {"/data/steps/0/nodePayload", "/data/steps/1/nodePayload"}
@@ -138,11 +138,11 @@ def test_a_quote_says_what_makes_it_up():
 def test_a_breakdown_is_bounded_and_stays_exact():
     """Beyond the bound, each step has one entry, without details."""
     quotes = [StepQuote(step=n % 3, generations=1, cost=n, details={"why": "x" * 100}) for n in range(300)]
-    shown = bounded(quotes, 4096)
-    assert len(shown) < 45
-    assert len(msgspec.json.encode(shown)) < 4096 + 3 * 100
+    breakdown = bounded(quotes, 4096)
+    assert len(breakdown) < 45
+    assert len(msgspec.json.encode(breakdown)) < 4096 + 3 * 100
     for step_id in range(3):
-        own = [quote for quote in shown if quote.step == step_id]
+        own = [quote for quote in breakdown if quote.step == step_id]
         assert sum(quote.cost for quote in own) == sum(quote.cost for quote in quotes if quote.step == step_id)
         assert sum(quote.generations for quote in own) == 100
     assert bounded(quotes[:3], 4096) == quotes[:3]
@@ -150,17 +150,17 @@ def test_a_breakdown_is_bounded_and_stays_exact():
 
 def test_a_cost_is_rounded_up_to_a_micro_credit():
     source = "function computeCost() { return {cost: 1 / 3} }"
-    written = {"job": {"service_required": "a"}, "form": {"fields": []}, "credits": source}
-    definitions = {"third": read_definition("third", 1, written, cost_functions)}
+    document = {"job": {"service_required": "a"}, "form": {"fields": []}, "credits": source}
+    definitions = {"third": read_definition("third", 1, document, cost_functions)}
     assert plan(data(step(1, "third")), definitions).quoted == 333_334 == int(Decimal("0.333334") * 10**6)
 
 
 def test_a_model_that_no_worker_has_is_told_before_anything_is_charged():
     """Models that the graph downloads are not needed at workers; while their models are unknown, nothing is refused."""
-    written = data(step(1, "landscape", prompt="x"))
-    assert plan(written)
-    assert plan(written, available=frozenset({Model("vae", "ae.safetensors")}))
-    code, faults = refusal(written, available=frozenset())
+    document = data(step(1, "landscape", prompt="x"))
+    assert plan(document)
+    assert plan(document, available=frozenset({Model("vae", "ae.safetensors")}))
+    code, faults = refusal(document, available=frozenset())
     assert (code, list(faults)) == ("MODEL_UNAVAILABLE", ["/data/steps/0/nodeName"])
     assert "vae/ae.safetensors" in faults["/data/steps/0/nodeName"]
 
@@ -172,26 +172,26 @@ def test_a_drawn_seed_is_kept_wherever_its_template_has_it():
         step(2, "image-service", prompt="x", seed=-1),
         step(3, "caption", prompt="x"),
     ]
-    written = data(*steps)
-    given = read(written)
-    planned = plan_steps(given, {**DEFINITIONS, **LIBRARY}, {}, "h", OWNER)
+    document = data(*steps)
+    generation_input = read(document)
+    planned = plan_steps(generation_input, {**DEFINITIONS, **LIBRARY}, {}, "h", OWNER)
     graph, request = planned[0].payload["graph"], planned[1].payload["request"]
     started = GenerationStarted(GID, JOB, USER, COLLECTION, "h", {}, planned, 1)
-    made = {item["id"]: item["nodePayload"] for item in reproduction(written, {}, started)["steps"]}
-    assert made[1]["seed"] == graph["5"]["inputs"]["seed"]
-    assert made[2]["seed"] == request["body"]["steps"][0]["input"]["seed"]
-    assert made[3]["seed"] == planned[2].payload["seed"]
+    payloads = {item["id"]: item["nodePayload"] for item in reproduction(document, {}, started)["steps"]}
+    assert payloads[1]["seed"] == graph["5"]["inputs"]["seed"]
+    assert payloads[2]["seed"] == request["body"]["steps"][0]["input"]["seed"]
+    assert payloads[3]["seed"] == planned[2].payload["seed"]
 
 
 def test_a_template_with_another_value_on_the_way_is_planned():
     """It is replaced by the object that the path needs."""
-    written = {
+    document = {
         "job": {"service_required": "a", "payload": {"options": "none"}},
         "form": {"fields": [{"id": "size", "type": "input"}]},
         "inputs": [{"id": "size", "pathJq": ".payload.options.size"}],
         "cost": {"expression": "1"},
     }
-    definitions = {"odd": read_definition("odd", 1, written, cost_functions)}
+    definitions = {"odd": read_definition("odd", 1, document, cost_functions)}
     [planned] = plan_steps(read(data(step(1, "odd", size=5))), definitions, {}, "h", OWNER)
     assert planned.payload == {"options": {"size": 5}}
 

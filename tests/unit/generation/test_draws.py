@@ -19,8 +19,8 @@ HASHES = st.text(min_size=1, max_size=64)
 VALUES = st.lists(st.text(max_size=5), min_size=1, max_size=6, unique=True)
 
 
-def variables(*written):
-    return read(data(step(1), variables=written)).variables
+def variables(*declarations):
+    return read(data(step(1), variables=declarations)).variables
 
 
 def test_the_number_behind_every_draw_is_frozen():
@@ -59,23 +59,23 @@ def test_a_value_without_weight_is_never_drawn(hash_, name, shares):
 
 def test_draws_follow_their_weights():
     """Over 2,000 fixed hashes, a weight of three quarters gets about that share."""
-    drawn = [pick(str(n), "style", (3, 4)) for n in range(2000)]
-    assert 1440 < drawn.count(0) < 1560
+    draws = [pick(str(n), "style", (3, 4)) for n in range(2000)]
+    assert 1440 < draws.count(0) < 1560
 
 
 @given(HASHES, st.dictionaries(st.sampled_from("abcdef"), VALUES, min_size=1))
 def test_the_same_hash_draws_the_same_values(hash_, picks):
     """Whatever the variables' order, and however often."""
-    written = [pick_variable(name, *values) for name, values in picks.items()]
-    assert draw(variables(*written), {}, hash_) == draw(variables(*reversed(written)), {}, hash_)
+    declarations = [pick_variable(name, *values) for name, values in picks.items()]
+    assert draw(variables(*declarations), {}, hash_) == draw(variables(*reversed(declarations)), {}, hash_)
 
 
 @given(HASHES, st.dictionaries(st.sampled_from("abcdef"), VALUES, min_size=1), VALUES)
 def test_adding_a_variable_never_changes_what_another_draws(hash_, picks, more):
     """All that was drawn before is drawn again."""
-    written = [pick_variable(name, *values) for name, values in picks.items()]
-    before = draw(variables(*written), {}, hash_)
-    later = draw(variables(pick_variable("new", *more), *written), {}, hash_)
+    declarations = [pick_variable(name, *values) for name, values in picks.items()]
+    before = draw(variables(*declarations), {}, hash_)
+    later = draw(variables(pick_variable("new", *more), *declarations), {}, hash_)
     assert {name: later[name] for name in before} == before
 
 
@@ -85,18 +85,18 @@ def test_seeds_lie_within_their_bounds(hash_, step_id, low, extent):
     assert low <= seed(hash_, step_id, low, low + extent) <= low + extent
 
 
-def refusal(written, request):
+def refusal(declarations, request):
     with pytest.raises(Problem) as refused:
-        choose(variables(*written), request)
+        choose(variables(*declarations), request)
     assert refused.value.code == "VALIDATION_FAILED"
     return [(detail.pointer, detail.message) for detail in refused.value.details]
 
 
 def test_a_request_may_set_a_variable():
     """Its value stands in every generation, and the others are drawn as ever."""
-    known = variables(pick_variable("style", "a", "b"), {"name": "title", "type": "text", "value": "x"})
-    chosen = choose(known, {"style": "b", "title": "free"})
-    assert draw(known, chosen, "any") == {"style": "b", "title": "free"}
+    declarations = variables(pick_variable("style", "a", "b"), {"name": "title", "type": "text", "value": "x"})
+    chosen = choose(declarations, {"style": "b", "title": "free"})
+    assert draw(declarations, chosen, "any") == {"style": "b", "title": "free"}
 
 
 def test_a_value_outside_a_picks_values_is_refused_with_the_list_of_them():
@@ -108,9 +108,9 @@ def test_a_value_outside_a_picks_values_is_refused_with_the_list_of_them():
 
 def test_a_pick_of_numbers_knows_true_from_one():
     """Types are JSON's, and 2.0 is the number 2."""
-    written = pick_variable("n", 1, 2, value_type="numbers")
-    assert refusal([written], {"n": True})[0][0] == "/variables/n"
-    chosen = choose(variables(written), {"n": 2.0})
+    declaration = pick_variable("n", 1, 2, value_type="numbers")
+    assert refusal([declaration], {"n": True})[0][0] == "/variables/n"
+    chosen = choose(variables(declaration), {"n": 2.0})
     assert (chosen, type(chosen["n"])) == ({"n": 2}, int)
 
 
@@ -122,8 +122,8 @@ def test_a_locked_variable_stays_as_it_is():
 
 def test_unknown_names_wrong_types_and_missing_values_are_told_together():
     """Each at its own pointer."""
-    found = refusal(
+    faults = refusal(
         [{"name": "title", "type": "text", "value": "x"}, {"name": "n", "type": "number"}], {"title": 4, "a/b": "x"}
     )
-    assert [pointer for pointer, _ in found] == ["/variables/title", "/variables/a~1b", "/variables/n"]
-    assert "declared are n, title" in found[1][1]
+    assert [pointer for pointer, _ in faults] == ["/variables/title", "/variables/a~1b", "/variables/n"]
+    assert "declared are n, title" in faults[1][1]

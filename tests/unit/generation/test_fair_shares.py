@@ -40,11 +40,11 @@ def after(jobs: Sequence[OpenJob], starts: Sequence[OpenJob]) -> list[OpenJob]:
 
 @given(open_jobs(), WINDOW, MOST)
 def test_each_start_is_a_jobs_next_one_and_within_its_window(jobs: list[OpenJob], window: int, most: int) -> None:
-    known = {item.job_id: item for item in jobs}
+    jobs_by_id = {item.job_id: item for item in jobs}
     for start in next_starts(jobs, window, most):
-        assert start.started == known[start.job_id].started + 1 <= start.total
+        assert start.started == jobs_by_id[start.job_id].started + 1 <= start.total
         assert start.open <= window
-        known[start.job_id] = start
+        jobs_by_id[start.job_id] = start
 
 
 @given(open_jobs(), WINDOW, MOST)

@@ -48,8 +48,8 @@ def start(*steps):
 
 def result(component_id, *outputs, attempt=1, error=None):
     sid = planned(component_id).sid
-    made = list(outputs) if outputs or error else [asset(component_id)]
-    return TakeResult(sid, attempt, made, error, NOW, DATA, {"style": "a"})
+    step_outputs = list(outputs) if outputs or error else [asset(component_id)]
+    return TakeResult(sid, attempt, step_outputs, error, NOW, DATA, {"style": "a"})
 
 
 def begun(*steps):
@@ -235,18 +235,18 @@ def test_every_graph_completes_in_any_order_of_results(graph, random, choose):
     random.shuffle(steps)
     story = begun(*steps)
     waiting = [event for event in story.events if isinstance(event, StepScheduled)]
-    completed, answered = [], []
+    completed, answers = [], []
     while waiting:
         scheduled = waiting.pop(random.randrange(len(waiting)))
         fails = scheduled.attempt < 3 and choose.draw(st.booleans())
         answer = result(scheduled.component_id, attempt=scheduled.attempt, error=BUSY if fails else None)
-        answered.append(answer)
+        answers.append(answer)
         story.when(answer)
         waiting.extend(event for event in story.events if isinstance(event, StepScheduled))
         completed.extend(event.component_id for event in story.events if isinstance(event, StepCompleted))
         ended = any(isinstance(event, GenerationCompleted) for event in story.events)
         assert ended == (len(completed) == len(steps))
-        assert story.when(*answered).events == []
+        assert story.when(*answers).events == []
     assert sorted(completed) == sorted(item.component_id for item in steps)
     assert story.state.status == "completed"
 

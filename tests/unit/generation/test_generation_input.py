@@ -7,16 +7,16 @@ from shared.contracts.problem import Problem
 from tests.unit.generation.builders import data, pick, step
 
 
-def faults(written):
+def faults(document):
     with pytest.raises(Problem) as refused:
-        read(written)
+        read(document)
     assert refused.value.code == "VALIDATION_FAILED"
     return {detail.pointer: detail.message for detail in refused.value.details}
 
 
 def test_a_valid_input_becomes_a_typed_view():
     """Steps, variables and generations as they are used later; what editors add is left alone."""
-    written = data(
+    document = data(
         step(1, prompt="portrait, {{style}}", seed=-1) | {"alias": "Main", "fromId": 9},
         step(2, "frame", image={"$ref": 1}),
         variables=[pick("style", "cyberpunk", "steampunk", weights=[1, 0.5], lock_value=True)],
@@ -24,20 +24,21 @@ def test_a_valid_input_becomes_a_typed_view():
         hashes=["a"],
         use_custom_hashes=True,
     )
-    given = read(written)
-    assert [(item.id, item.workflow, item.alias, item.pointer) for item in given.steps] == [
+    generation_input = read(document)
+    assert [(item.id, item.workflow, item.alias, item.pointer) for item in generation_input.steps] == [
         (1, "sketch", "Main", "/data/steps/0"),
         (2, "frame", None, "/data/steps/1"),
     ]
-    [style] = given.variables
+    [style] = generation_input.variables
     assert (style.values, style.shares, style.locked) == (("cyberpunk", "steampunk"), (2, 1), True)
-    assert (given.generations, given.hashes, given.use_custom_hashes) == (4, ("a",), True)
+    assert (generation_input.generations, generation_input.hashes) == (4, ("a",))
+    assert generation_input.use_custom_hashes is True
 
 
-@pytest.mark.parametrize("written", [None, [], "v2", 3])
-def test_anything_but_an_object_is_refused(written):
+@pytest.mark.parametrize("document", [None, [], "v2", 3])
+def test_anything_but_an_object_is_refused(document):
     """The pointer is the input's own."""
-    assert list(faults(written)) == ["/data"]
+    assert list(faults(document)) == ["/data"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_wrong_value_is_named_by_its_pointer(change, pointer):
 
 def test_every_fault_is_told_at_once():
     """A dangling reference, a cycle and an undeclared variable come in one answer."""
-    found = faults(
+    messages = faults(
         data(
             step(1, image={"$ref": 2}),
             step(2, image={"$ref": 1}),
@@ -81,16 +82,16 @@ def test_every_fault_is_told_at_once():
             variables=[pick("style", "x")],
         )
     )
-    assert "depends on itself: 1 → 2 → 1" in found["/data/steps/0/nodePayload/image/$ref"]
-    assert "depends on itself: 2 → 1 → 2" in found["/data/steps/1/nodePayload/image/$ref"]
-    assert found["/data/steps/2/nodePayload/prompt"] == "step 3 refers to step 9, which does not exist"
-    assert found["/data/steps/2/nodePayload/deep/0/text"] == "there is no variable {{colour}}; declared are style"
+    assert "depends on itself: 1 → 2 → 1" in messages["/data/steps/0/nodePayload/image/$ref"]
+    assert "depends on itself: 2 → 1 → 2" in messages["/data/steps/1/nodePayload/image/$ref"]
+    assert messages["/data/steps/2/nodePayload/prompt"] == "step 3 refers to step 9, which does not exist"
+    assert messages["/data/steps/2/nodePayload/deep/0/text"] == "there is no variable {{colour}}; declared are style"
 
 
 def test_a_faulty_step_does_not_shift_the_pointers_after_it():
     """The third step keeps the pointer of the third."""
-    found = faults(data(step("x"), 7, step(3, image={"$ref": 8})))
-    assert set(found) == {"/data/steps/0/id", "/data/steps/1", "/data/steps/2/nodePayload/image/$ref"}
+    messages = faults(data(step("x"), 7, step(3, image={"$ref": 8})))
+    assert set(messages) == {"/data/steps/0/id", "/data/steps/1", "/data/steps/2/nodePayload/image/$ref"}
 
 
 @pytest.mark.parametrize(
@@ -132,13 +133,15 @@ def test_two_variables_can_not_share_a_name():
 
 def test_weights_and_display_names_are_optional():
     """Values without weights weigh the same."""
-    given = read(data(step(1), variables=[{"name": "a", "type": "pick", "value": {"values": ["x", "y", "z"]}}]))
-    assert given.variables[0].shares == (1, 1, 1)
+    generation_input = read(
+        data(step(1), variables=[{"name": "a", "type": "pick", "value": {"values": ["x", "y", "z"]}}])
+    )
+    assert generation_input.variables[0].shares == (1, 1, 1)
 
 
 def test_texts_and_numbers_have_one_value_or_none():
     """Without one, the request must set it."""
-    given = read(
+    generation_input = read(
         data(
             step(1),
             variables=[
@@ -148,4 +151,4 @@ def test_texts_and_numbers_have_one_value_or_none():
             ],
         )
     )
-    assert [variable.values for variable in given.variables] == [("x",), (0.5,), ()]
+    assert [variable.values for variable in generation_input.variables] == [("x",), (0.5,), ()]

@@ -149,15 +149,15 @@ ACTS = st.lists(
 def test_what_has_completed_is_paid_once(acts):
     """At every moment nothing is spent twice; when the job has ended, exactly what is due, and nothing is held."""
     world = World()
-    seen: list[tuple[UUID, UUID, int]] = []
+    runs: list[tuple[UUID, UUID, int]] = []
     for act, number, resumed_from, gids in acts:
         running = world.running()
-        seen += running
+        runs += running
         match act:
             case "complete" | "fail" if running:
                 world.take_result(*running[number % len(running)], BROKEN if act == "fail" else None)
-            case "late" if seen:
-                late = seen[number % len(seen)]
+            case "late" if runs:
+                late = runs[number % len(runs)]
                 if late not in running:
                     before = (world.job, world.account, world.generations)
                     world.take_result(*late, None)

@@ -21,18 +21,20 @@ MAIN = data(
 )
 
 
-def plan(written, **request):
-    return plan_job(read(written), DEFINITIONS, JobRequest(**request), JOB, MADE)
+def plan(document, **request):
+    return plan_job(read(document), DEFINITIONS, JobRequest(**request), JOB, MADE)
 
 
-def steps(written, hash_="h", **chosen):
-    given_ = read(written)
-    return plan_steps(given_, DEFINITIONS, draw(given_.variables, chosen, hash_), hash_, StepOwner(USER, JOB, GID))
+def steps(document, hash_="h", **chosen):
+    generation_input = read(document)
+    return plan_steps(
+        generation_input, DEFINITIONS, draw(generation_input.variables, chosen, hash_), hash_, StepOwner(USER, JOB, GID)
+    )
 
 
-def refusal(written, **request):
+def refusal(document, **request):
     with pytest.raises(Problem) as refused:
-        plan(written, **request)
+        plan(document, **request)
     return refused.value.code, {detail.pointer: detail.message for detail in refused.value.details}
 
 
@@ -81,8 +83,8 @@ def test_ten_thousand_generations_are_planned():
 )
 def test_a_wrong_request_is_refused_at_its_pointer(request_, pointer):
     """Pointers are into the request's own body."""
-    code, found = refusal(MAIN, **request_)
-    assert (code, list(found)) == ("VALIDATION_FAILED", [pointer])
+    code, faults = refusal(MAIN, **request_)
+    assert (code, list(faults)) == ("VALIDATION_FAILED", [pointer])
 
 
 def test_too_few_custom_hashes_are_refused():
@@ -98,8 +100,8 @@ def test_a_collection_without_steps_has_nothing_to_generate():
 
 def test_an_unknown_workflow_is_named_by_the_steps_that_want_it():
     """The code is its own, since the answer is a 404."""
-    code, found = refusal(data(step(1, prompt="x"), step(2, "upscale")))
-    assert (code, list(found)) == ("WORKFLOW_NOT_FOUND", ["/data/steps/1/nodeName"])
+    code, faults = refusal(data(step(1, prompt="x"), step(2, "upscale")))
+    assert (code, list(faults)) == ("WORKFLOW_NOT_FOUND", ["/data/steps/1/nodeName"])
 
 
 @pytest.mark.parametrize(
@@ -125,17 +127,17 @@ def test_an_unknown_workflow_is_named_by_the_steps_that_want_it():
 def test_a_payload_is_checked_against_its_form(payload, field, says):
     """Also for every value that a variable in it can take, before anything is drawn."""
     variables = [pick("n", 512, 5000, value_type="numbers"), pick("p", "neon", "beige")]
-    code, found = refusal(data(step(1, **payload), step(2, prompt="x"), variables=variables))
+    code, faults = refusal(data(step(1, **payload), step(2, prompt="x"), variables=variables))
     assert code == "VALIDATION_FAILED"
-    assert says in found[f"/data/steps/0/nodePayload/{field}"]
+    assert says in faults[f"/data/steps/0/nodePayload/{field}"]
 
 
 def test_a_value_that_can_never_be_drawn_does_no_harm():
     """Chosen by the request, or without weight, it is not looked at."""
-    written = data(
+    document = data(
         step(1, prompt="x", width="{{n}}"), variables=[pick("n", 512, 5000, value_type="numbers", weights=[1, 0])]
     )
-    assert plan(written).quoted == 1_000_000
+    assert plan(document).quoted == 1_000_000
     free = data(step(1, prompt="x", width="{{n}}"), variables=[pick("n", 512, 5000, value_type="numbers")])
     assert plan(free, variables={"n": 512}).quoted == 1_000_000
 
@@ -166,9 +168,9 @@ def test_a_seed_that_is_given_stays():
     """Zero is a seed; one that a variable draws as -1 is not."""
     [zero] = steps(data(step(1, prompt="x", seed=0)))
     assert zero.payload["seed"] == 0
-    drawn = pick("s", -1, value_type="numbers")
-    [wanted_] = steps(data(step(1, prompt="x", seed="{{s}}"), variables=[drawn]), "h")
-    assert wanted_.payload["seed"] == seed("h", 1)
+    variable = pick("s", -1, value_type="numbers")
+    [planned_step] = steps(data(step(1, prompt="x", seed="{{s}}"), variables=[variable]), "h")
+    assert planned_step.payload["seed"] == seed("h", 1)
 
 
 @given(st.text(min_size=1, max_size=40))
@@ -185,34 +187,34 @@ def named(times, size):
 
 def test_a_payload_that_would_grow_too_large_is_refused():
     """In bytes: a long value that is named often."""
-    _, found = refusal(named(300, 5_000))
-    assert list(found) == ["/data/steps"]
-    assert "at most 983040" in found["/data/steps"]
+    _, faults = refusal(named(300, 5_000))
+    assert list(faults) == ["/data/steps"]
+    assert "at most 983040" in faults["/data/steps"]
     assert plan(named(100, 5_000)).quoted
 
 
 def test_numbers_count_as_their_digits():
     """A number of 308 digits in a row of references to it is no less than a text of 308 characters."""
     number = {"name": "t", "type": "number", "value": 10**307}
-    written = data(step(1, prompt="x"), step(2, "frame", image={"src": "{{t}}" * 3500}), variables=[number])
-    _, found = refusal(written)
-    assert list(found) == ["/data/steps"]
+    document = data(step(1, prompt="x"), step(2, "frame", image={"src": "{{t}}" * 3500}), variables=[number])
+    _, faults = refusal(document)
+    assert list(faults) == ["/data/steps"]
 
 
 def test_what_is_chosen_is_bounded():
     """It stands in the job's request, and in what makes each artwork again."""
     free = data(step(1, prompt="x"), variables=[{"name": "t", "type": "text"}])
-    _, found = refusal(free, variables={"t": "x" * 300_000})
-    assert list(found) == ["/variables"]
+    _, faults = refusal(free, variables={"t": "x" * 300_000})
+    assert list(faults) == ["/variables"]
     assert plan(free, variables={"t": "x" * 30_000}).quoted
 
 
 def test_many_generations_of_a_large_collection_are_several_jobs():
     """An unused variable is drawn for each, too: the answer says how many a job can have."""
     large = data(step(1, prompt="x"), variables=[{"name": "t", "type": "text", "value": "x" * 300_000}])
-    _, found = refusal(large, generations=10_000)
-    assert list(found) == ["/generations"]
-    most = int(found["/generations"].rpartition(" ")[2])
+    _, faults = refusal(large, generations=10_000)
+    assert list(faults) == ["/generations"]
+    most = int(faults["/generations"].rpartition(" ")[2])
     assert plan(large, generations=most).quoted
     assert list(refusal(large, generations=most + 1)[1]) == ["/generations"]
 
@@ -221,20 +223,17 @@ def test_a_prompt_is_as_long_as_its_worker_takes():
     """The form says so to both. Each variable counts with its longest value."""
     style = pick("style", "x", "y" * 1000, "z" * 5000, weights=[1, 1, 0])
     assert plan(data(step(1, prompt="{{style}}" * 4), variables=[style])).quoted
-    _, found = refusal(data(step(1, prompt="{{style}}" * 4 + "."), variables=[style]))
+    _, faults = refusal(data(step(1, prompt="{{style}}" * 4 + "."), variables=[style]))
     message = "has up to 4001 characters with its variables drawn; at most 4000 are allowed"
-    assert found == {"/data/steps/0/nodePayload/prompt": message}
+    assert faults == {"/data/steps/0/nodePayload/prompt": message}
     rich = {"type": "doc", "content": [{"type": "p", "content": [{"text": "x" * 4001}]}]}
     assert list(refusal(data(step(1, prompt=rich)))[1]) == ["/data/steps/0/nodePayload/prompt"]
-    _, found = refusal(data(step(1, "caption", prompt="x" * 100_000)))
-    assert list(found) == ["/data/steps/0/nodePayload/prompt"]
+    _, faults = refusal(data(step(1, "caption", prompt="x" * 100_000)))
+    assert list(faults) == ["/data/steps/0/nodePayload/prompt"]
 
 
 def test_without_a_count_the_hashes_or_the_collection_say_how_many():
     """In this order."""
-    given_ = read(MAIN)
-    assert [generation_count(given_, JobRequest(**item)) for item in ({"generations": 7}, {"hashes": ["a"]}, {})] == [
-        7,
-        1,
-        4,
-    ]
+    generation_input = read(MAIN)
+    requests = [JobRequest(generations=7), JobRequest(hashes=["a"]), JobRequest()]
+    assert [generation_count(generation_input, request) for request in requests] == [7, 1, 4]

@@ -29,7 +29,7 @@ from shared.contracts.generation_input import read
 from shared.contracts.problem import Detail, Problem, invalid
 from tests.unit.generation.builders import COLLECTION, JOB, data, step
 from tests.unit.generation.test_collection_source import CREATED, received
-from tests.unit.generation.test_collection_source import given as known
+from tests.unit.generation.test_collection_source import given as state_after
 from tests.unit.generation.test_stop_and_resume import REQUEST
 
 OWNER, OTHER = UUID(int=77), UUID(int=8)
@@ -85,9 +85,9 @@ def test_a_refusal_says_nothing_of_hidden_instructions():
         Detail("/variables/x", "is not known"),
         Detail("/data/steps/0/nodePayload/prompt", "the secret is too long"),
     )
-    shown = without_instructions(invalid("The request can't be carried out", *faults))
-    assert [detail.pointer for detail in shown.details] == ["/variables/x", "/data"]
-    assert "secret" not in str(shown.details)
+    answer = without_instructions(invalid("The request can't be carried out", *faults))
+    assert [detail.pointer for detail in answer.details] == ["/variables/x", "/data"]
+    assert "secret" not in str(answer.details)
     own = invalid("The request can't be carried out", faults[0])
     assert without_instructions(own).details == own.details
 
@@ -103,30 +103,30 @@ def test_what_visitors_may_do_is_taken():
     """Also when later changes were taken first: earlier releases did not consume it."""
     event = PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False)
     command = adoption(received(event))
-    state = known(CREATED, command)
+    state = state_after(CREATED, command)
     assert (state.preview, state.was_public) == (OPEN, True)
     later = msgspec.structs.replace(command, source=msgspec.structs.replace(command.source, version=9), preview=None)
-    late = known(CREATED, msgspec.structs.replace(later, title="Owls"), command)
+    late = state_after(CREATED, msgspec.structs.replace(later, title="Owls"), command)
     assert (late.title, late.preview, late.source.version) == ("Owls", OPEN, 9)
 
 
 def test_who_may_generate_is_not_what_is_generated():
     """A request that is based on an earlier version is still about the same collection."""
     preview = adoption(received(PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False)))
-    state = known(CREATED, preview)
+    state = state_after(CREATED, preview)
     assert (state.source.version, state.content_version) == (4, 1)
     later = msgspec.structs.replace(preview.source, version=5)
-    state = known(CREATED, preview, Revise(COLLECTION, later, title="Owls"))
+    state = state_after(CREATED, preview, Revise(COLLECTION, later, title="Owls"))
     assert (state.source.version, state.content_version, state.preview) == (5, 5, OPEN)
 
 
 def test_a_collection_that_was_once_public_stays_known():
     """Published, or with an open preview; a preview that was always closed shows it to nobody."""
-    assert known(CREATED).was_public is False
+    assert state_after(CREATED).was_public is False
     published = adoption(received(CollectionPublished(COLLECTION, UUID(int=5), OWNER, "2026-11-27T12:00:00+00:00")))
-    assert known(CREATED, published).was_public
+    assert state_after(CREATED, published).was_public
     closed = PreviewConfigured(COLLECTION, enabled=False, max_generations=3, is_remixable=True)
-    assert known(CREATED, adoption(received(closed))).was_public is False
+    assert state_after(CREATED, adoption(received(closed))).was_public is False
 
 
 # Fairness

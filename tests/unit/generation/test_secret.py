@@ -25,9 +25,9 @@ def test_two_who_set_it_at_once_are_told():
 def test_a_deleted_secret_is_gone_and_its_numbers_are_not_used_again():
     deleted = SECRETS.given(SecretSet(ID, "KEY", 1, "olga")).when(DeleteSecret("KEY", "otto"))
     deleted.then(SecretDeleted(ID, "KEY", "otto"))
-    gone = SECRETS.given(SecretSet(ID, "KEY", 1, "olga"), SecretDeleted(ID, "KEY", "otto"))
-    gone.when(DeleteSecret("KEY", "otto")).then_refused("NOT_FOUND")
-    gone.when(SetSecret("KEY", 1, "olga")).then_refused("CONFLICT")
+    history = SECRETS.given(SecretSet(ID, "KEY", 1, "olga"), SecretDeleted(ID, "KEY", "otto"))
+    history.when(DeleteSecret("KEY", "otto")).then_refused("NOT_FOUND")
+    history.when(SetSecret("KEY", 1, "olga")).then_refused("CONFLICT")
 
 
 @pytest.mark.parametrize(

@@ -170,10 +170,10 @@ def test_the_executor_waits_for_exactly_what_the_checker_finds(document):
     assume(
         not any(name != "style" for _, value in values(payload) if isinstance(value, str) for name in names_in(value))
     )
-    found = {step for _, step in walk(payload)}
+    step_ids = {step for _, step in walk(payload)}
     opened = {"prompt": substitute_prompt(document, {"style": "ink"}), "other": substitute(document, {"style": "ink"})}
-    assert set(needs(opened["prompt"])) == set(needs(opened["other"])) == found
-    assert not opened_references(resolve(opened, {step: [text("done")] for step in found}))
+    assert set(needs(opened["prompt"])) == set(needs(opened["other"])) == step_ids
+    assert not opened_references(resolve(opened, {step: [text("done")] for step in step_ids}))
 
 
 @given(

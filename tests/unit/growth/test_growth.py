@@ -52,16 +52,16 @@ def attempted(work: Work) -> Work:
 
 def reading(make: Callable[[int], dict[str, Any]]) -> Callable[[int], Work]:
     def work(size: int) -> Work:
-        written = make(size)
-        return attempted(lambda: read(written))
+        document = make(size)
+        return attempted(lambda: read(document))
 
     return work
 
 
 def planning(make: Callable[[int], dict[str, Any]]) -> Callable[[int], Work]:
     def work(size: int) -> Work:
-        given = read(make(size))
-        return attempted(lambda: plan_job(given, DEFINITIONS, JobRequest(generations=1), JOB, ["h"]))
+        generation_input = read(make(size))
+        return attempted(lambda: plan_job(generation_input, DEFINITIONS, JobRequest(generations=1), JOB, ["h"]))
 
     return work
 
@@ -80,22 +80,24 @@ def rich(size: int) -> dict[str, Any]:
 
 
 def drawing(size: int) -> Work:
-    given = read(
+    generation_input = read(
         data(step(1, prompt="x"), variables=[pick(f"v{number}", *map(str, range(9))) for number in range(size)])
     )
-    return lambda: draw(given.variables, {}, "hash")
+    return lambda: draw(generation_input.variables, {}, "hash")
 
 
 def drawing_one(size: int) -> Work:
     """Of many values: looked up, not searched."""
-    given = read(data(step(1, prompt="x"), variables=[pick("v", *map(str, range(size + 1)))]))
-    return lambda: [draw(given.variables, {}, str(number)) for number in range(size)]
+    generation_input = read(data(step(1, prompt="x"), variables=[pick("v", *map(str, range(size + 1)))]))
+    return lambda: [draw(generation_input.variables, {}, str(number)) for number in range(size)]
 
 
 def choosing(size: int) -> Work:
-    given = read(data(step(1, prompt="x"), variables=[pick(f"v{number}", "a", "b") for number in range(size)]))
+    generation_input = read(
+        data(step(1, prompt="x"), variables=[pick(f"v{number}", "a", "b") for number in range(size)])
+    )
     chosen = {f"v{number}": "b" for number in range(size)} | {f"w{number}": "b" for number in range(size)}
-    return attempted(lambda: choose(given.variables, chosen))
+    return attempted(lambda: choose(generation_input.variables, chosen))
 
 
 def substituting(size: int) -> Work:
@@ -103,8 +105,8 @@ def substituting(size: int) -> Work:
 
 
 def planning_steps(size: int) -> Work:
-    given = read(data(*(step(number + 1, prompt="{{n}}") for number in range(size)), variables=[NUMBER]))
-    return lambda: plan_steps(given, DEFINITIONS, {"n": 1}, "hash", StepOwner(UUID(int=2), JOB, UUID(int=1)))
+    generation_input = read(data(*(step(number + 1, prompt="{{n}}") for number in range(size)), variables=[NUMBER]))
+    return lambda: plan_steps(generation_input, DEFINITIONS, {"n": 1}, "hash", StepOwner(UUID(int=2), JOB, UUID(int=1)))
 
 
 def table(size: int) -> Work:
@@ -141,14 +143,14 @@ def metadata(size: int) -> Work:
 
 
 def traits(size: int) -> Work:
-    written = [pick(f"v{number}", *map(str, range(20))) for number in range(size)]
-    values = {item["name"]: "19" for item in written}
-    return lambda: traits_of(values, written)
+    declarations = [pick(f"v{number}", *map(str, range(20))) for number in range(size)]
+    values = {item["name"]: "19" for item in declarations}
+    return lambda: traits_of(values, declarations)
 
 
 def components(size: int) -> Work:
-    written = data(*(step(number + 1, a={"$ref": 1}, prompt="{{$ref:1}}" * 5) for number in range(size)))
-    return lambda: with_components(written, range(10**6, 10**6 + size))
+    document = data(*(step(number + 1, a={"$ref": 1}, prompt="{{$ref:1}}" * 5) for number in range(size)))
+    return lambda: with_components(document, range(10**6, 10**6 + size))
 
 
 def much_data(size: int) -> dict[str, Any]:
@@ -156,8 +158,8 @@ def much_data(size: int) -> dict[str, Any]:
 
 
 def checking(size: int) -> Work:
-    written = data(step(1, z=["\0"] * size))
-    return attempted(lambda: instructions.check(written, "/data"))
+    document = data(step(1, z=["\0"] * size))
+    return attempted(lambda: instructions.check(document, "/data"))
 
 
 OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {

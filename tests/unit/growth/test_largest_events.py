@@ -68,19 +68,19 @@ CONTROL = "\x01"
 
 def most(make: Callable[[int], list[Event]], highest: int) -> list[Event]:
     """What the largest size makes that is accepted."""
-    low, made = 0, make(0)
+    low, events = 0, make(0)
     while low < highest:
         middle = (low + highest + 1) // 2
         try:
-            made, low = make(middle), middle
+            events, low = make(middle), middle
         except Problem:
             highest = middle - 1
-    return made
+    return events
 
 
 def created(size: int) -> list[Event]:
     """Fields at their limits; the data has a text of so many quotes, two bytes each."""
-    written = data(*(step(number + 1, prompt=CONTROL) for number in range(200)), variables=[text('"' * size)])
+    document = data(*(step(number + 1, prompt=CONTROL) for number in range(200)), variables=[text('"' * size)])
     fields = {"title": CONTROL * 200, "description": CONTROL * 20_000, "images": ["x" * (128 * KIB - 4)]}
     changes = FieldChanges(**fields, cover_image_url=f"https://x.test/{'x' * 2000}")
     ids = range(COMPONENT, COMPONENT + 200)
@@ -89,7 +89,7 @@ def created(size: int) -> list[Event]:
         project_id=PROJECT,
         user_id=USER,
         changes=changes,
-        data=written,
+        data=document,
         component_ids=ids,
     )
     return creation.decide(command, collection.NOTHING)
@@ -101,9 +101,9 @@ def text(value: str | None = None, name: str = "t") -> dict[str, Any]:
 
 @cache
 def of_a_collection() -> list[Event]:
-    made = most(created, 10**6)
-    state = reduce(collection.evolve, made, collection.NOTHING)
-    first = made[0]
+    events = most(created, 10**6)
+    state = reduce(collection.evolve, events, collection.NOTHING)
+    first = events[0]
     fields = ("collection_id", "project_id", "user_id", "title", "data", "encryption_enabled")
     adopted = CollectionAdopted(**{name: getattr(first, name) for name in fields}, source_version=2**63)
     edit = EditCollection(
@@ -115,7 +115,7 @@ def of_a_collection() -> list[Event]:
     addresses = (f"0x{number:040x}" for number in range(1, receivers.MAX_RECEIVERS + 1))
     shares = [(address, Decimal("0.01"), CONTROL * receivers.MAX_TYPE) for address in addresses]
     return [
-        *made,
+        *events,
         adopted,
         *editing.decide(edit, state),
         *editing.decide(SetReceivers(USER, PROJECT, shares), state),
@@ -128,9 +128,9 @@ def of_a_job() -> list[Event]:
     """As large a collection and as much chosen as is accepted together, and ten thousand hashes of a body's size."""
 
     def request(size: int, data_size: int = 280 * KIB) -> list[Event]:
-        given = read({**data(step(1, prompt="x"), variables=[text()]), "more": "x" * data_size})
+        generation_input = read({**data(step(1, prompt="x"), variables=[text()]), "more": "x" * data_size})
         chosen = {"t": "x" * size}
-        plan = plan_job(given, DEFINITIONS, JobRequest(chosen, 1), JOB, ["h"])
+        plan = plan_job(generation_input, DEFINITIONS, JobRequest(chosen, 1), JOB, ["h"])
         generations = [
             msgspec.structs.replace(plan.generations[0], gid=generation_id(JOB, place), hash=CONTROL * 17, cost=10**12)
             for place in range(10_000)
@@ -141,7 +141,7 @@ def of_a_job() -> list[Event]:
             collection_id=COLLECTION,
             project_id=PROJECT,
             title=CONTROL * 200,
-            data=given.document,
+            data=generation_input.document,
             workflow_versions={f"{number:0200}": 1 for number in range(200)},
             variables=plan.chosen,
             generations=generations,
@@ -160,43 +160,45 @@ def of_a_generation() -> list[Event]:
     def start(size: int) -> list[Event]:
         variables = [text('"' * size, f"v{number}") for number in range(100)]
         image = {"src": "".join(f"{{{{v{number}}}}}" for number in range(100))}
-        given = read(
+        generation_input = read(
             data(step(1, "frame", image=image), variables=variables, hashes=[CONTROL * 256], use_custom_hashes=True)
         )
-        [wanted] = plan_job(given, DEFINITIONS, JobRequest(), JOB, ()).generations
-        values = draw(given.variables, {}, wanted.hash)
-        steps = plan_steps(given, DEFINITIONS, values, wanted.hash, StepOwner(USER, JOB, wanted.gid))
-        command = generation.Start(wanted.gid, JOB, USER, COLLECTION, wanted.hash, values, steps, 1)
+        [generation_plan] = plan_job(generation_input, DEFINITIONS, JobRequest(), JOB, ()).generations
+        values = draw(generation_input.variables, {}, generation_plan.hash)
+        steps = plan_steps(
+            generation_input, DEFINITIONS, values, generation_plan.hash, StepOwner(USER, JOB, generation_plan.gid)
+        )
+        command = generation.Start(generation_plan.gid, JOB, USER, COLLECTION, generation_plan.hash, values, steps, 1)
         return list(generation.decide(command, generation.Generation()))
 
-    made = most(start, 10**5)
-    started: Any = made[0]
+    events = most(start, 10**5)
+    started: Any = events[0]
     assert encoded_size(started) > 900 * KIB, "the largest that is accepted is nearly as large as it may be"
-    drawn = artwork.DrawArtwork(
+    draw_command = artwork.DrawArtwork(
         started.gid, JOB, COLLECTION, USER, started.hash, started.variables, series.Series(COLLECTION, {started.gid: 0})
     )
-    return [*made, *artwork.decide(drawn, artwork_state.NOTHING)]
+    return [*events, *artwork.decide(draw_command, artwork_state.NOTHING)]
 
 
 @cache
 def of_results() -> list[Event]:
     """As much made as is believed, from data as large as is accepted; and the same, failed in the end."""
-    written = data(step(1, prompt="x"), step(2, prompt="x"), variables=[text("x" * 470 * KIB)])
-    given = read(written)
+    document = data(step(1, prompt="x"), step(2, prompt="x"), variables=[text("x" * 470 * KIB)])
+    generation_input = read(document)
     gid = generation_id(JOB, 0)
-    steps = plan_steps(given, DEFINITIONS, {"t": "x"}, "h", StepOwner(USER, JOB, gid))
+    steps = plan_steps(generation_input, DEFINITIONS, {"t": "x"}, "h", StepOwner(USER, JOB, gid))
     start = generation.Start(gid, JOB, USER, COLLECTION, CONTROL * 256, {"t": "x" * 470 * KIB}, steps, 1)
     state = reduce(generation.evolve, generation.decide(start, generation.Generation()), generation.Generation())
 
     def result(sid: UUID, size: int, error: StepError | None = None) -> generation.TakeResult:
         outputs = [Output(kind="json", json="x" * size)]
-        return generation.TakeResult(sid, 1, outputs, error, NOW, written, {})
+        return generation.TakeResult(sid, 1, outputs, error, NOW, document, {})
 
     def completed(size: int) -> list[Event]:
-        made = list(generation.decide(result(steps[0].sid, size), state))
-        if not isinstance(made[0], StepCompleted):
+        events = list(generation.decide(result(steps[0].sid, size), state))
+        if not isinstance(events[0], StepCompleted):
             raise Problem("VALIDATION_FAILED", "so much is not believed")
-        return made
+        return events
 
     first = most(completed, 10**6)
     assert encoded_size(first[0]) > 380 * KIB
@@ -255,11 +257,11 @@ def of_files() -> list[Event]:
         members: Any = (2**63, event.gen_in_data, out_data(event))
         described += [AssetDescribed(*members), ComponentAssetDescribed(*members)]
     outputs: Any = ended[0].outputs
-    made = artwork_state.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
+    state = artwork_state.Artwork(generation_id(JOB, 0), JOB, COLLECTION, {"t": "x" * 470 * KIB})
     files = [Output(kind="asset", asset_id=2**63, url="x" * 500, path="x" * 500)] * 300
     outputs[0].outputs.extend(files)
     command = artwork.CompleteArtwork(generation_id(JOB, 0), outputs, ended[0].gen_in_data["variables"])
-    return [*described, *artwork.decide(command, made)]
+    return [*described, *artwork.decide(command, state)]
 
 
 @cache
@@ -278,9 +280,9 @@ def of_a_package() -> list[Event]:
             package.package_request(COLLECTION, JOB, USER, CONTROL * 200, [], [], documents), package_state.NOTHING
         )
 
-    made: list[Any] = most(request, 10**6)
+    events: list[Any] = most(request, 10**6)
     names = PackagePartTaken.__struct_fields__
-    return [*made, *(PackagePartTaken(**{name: getattr(part, name) for name in names}) for part in made[:-1])]
+    return [*events, *(PackagePartTaken(**{name: getattr(part, name) for name in names}) for part in events[:-1])]
 
 
 @cache
@@ -288,8 +290,10 @@ def of_an_account() -> list[Event]:
     """As many grants as an account may have, each a little; one hold that takes them all."""
     now = datetime(2026, 11, 26, tzinfo=UTC)
     most = 10**12
-    given = [Grant(UUID(int=2**128 - 1 - number), most, 1, number, most) for number in range(decisions.MAX_OPEN_GRANTS)]
-    state = account.Account(grants=OpenGrants.of(given), grant_count=len(given))
+    grants = [
+        Grant(UUID(int=2**128 - 1 - number), most, 1, number, most) for number in range(decisions.MAX_OPEN_GRANTS)
+    ]
+    state = account.Account(grants=OpenGrants.of(grants), grant_count=len(grants))
     place = decisions.PlaceHold(USER, JOB, 10**12 * decisions.MAX_OPEN_GRANTS, now)
     placed = decisions.decide(place, state)
     held = reduce(account.evolve, placed, state)
@@ -328,11 +332,11 @@ OWNERS = ("collections", "credits", "generation", "storage")
 @cache
 def largest() -> dict[str, int]:
     """Bytes of the largest of each type."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for make in LARGE:
         for event in make():
-            found[event_type(event)] = max(found.get(event_type(event), 0), encoded_size(event))
-    return found
+            sizes[event_type(event)] = max(sizes.get(event_type(event), 0), encoded_size(event))
+    return sizes
 
 
 def is_small(event: type[Event]) -> bool:

@@ -144,13 +144,13 @@ def contents(size: int) -> Contents:
 
 
 def listing(size: int) -> Work:
-    given = contents(size)
-    return lambda: manifest(given)
+    package_contents = contents(size)
+    return lambda: manifest(package_contents)
 
 
 def packing(size: int) -> Work:
-    given = contents(size)
-    return lambda: plan(given)
+    package_contents = contents(size)
+    return lambda: plan(package_contents)
 
 
 def name(size: int) -> Work:
@@ -159,13 +159,13 @@ def name(size: int) -> Work:
 
 def registering(size: int) -> Work:
     """A workflow of so many fields, each with its place in the payload and an option per field."""
-    written = folder("sketch")
+    definition = folder("sketch")
     fields = [
         {"id": f"f{number}", "name": "F", "type": "select", "options": ["a", {"value": "b", "label": "B"}]}
         for number in range(size)
     ]
     inputs = [{"id": f"f{number}", "pathJq": f".payload.a{number}.b[0]"} for number in range(size)]
-    command = workflow.Register("x", {**written, "form": {**written["form"], "fields": fields}, "inputs": inputs})
+    command = workflow.Register("x", {**definition, "form": {**definition["form"], "fields": fields}, "inputs": inputs})
     return attempted(lambda: workflow.decide(command, workflow.Workflow(), cost_functions))
 
 
@@ -183,9 +183,9 @@ def resuming(size: int) -> Work:
 
 
 def models(size: int) -> Work:
-    known = [ModelView("vae", f"{number}.safetensors", None, None, None, []) for number in range(size)]
+    views = [ModelView("vae", f"{number}.safetensors", None, None, None, []) for number in range(size)]
     names = [f"vae/{number}.safetensors" for number in range(size)]
-    return lambda: select_named(known, names)
+    return lambda: select_named(views, names)
 
 
 OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {

@@ -95,19 +95,19 @@ def assert_bounded(problem: Problem) -> None:
 
 
 @given(INSTRUCTIONS)
-def test_instructions(written: Any) -> None:
+def test_instructions(document: Any) -> None:
     """Created, planned, drawn."""
     command = CreateCollection(
         collection_id=COLLECTION,
         project_id=PROJECT,
         user_id=ALICE,
         changes=FieldChanges(),
-        data=written,
+        data=document,
         component_ids=range(10**6, 10**6 + 200),
     )
     try:
-        made: Any = creation.decide(command, collection.NOTHING)[0]
-        planned = read(made.data)
+        event: Any = creation.decide(command, collection.NOTHING)[0]
+        planned = read(event.data)
         plan = plan_job(planned, DEFINITIONS, JobRequest({"free": "x"}), JOB, ["h"] * 10_000)
         values = draw(planned.variables, plan.chosen, "h")
         assert msgspec.json.encode(
@@ -118,17 +118,17 @@ def test_instructions(written: Any) -> None:
 
 
 @given(INSTRUCTIONS)
-def test_a_table_of_variables(written: Any) -> None:
+def test_a_table_of_variables(document: Any) -> None:
     """Of what is accepted, the table says the same. A body with a number beyond 64 bits, or U+0000, is not accepted."""
     try:
-        before = read(written)
+        before = read(document)
     except Problem as problem:
         assert_bounded(problem)
         return
-    if lossy(msgspec.json.encode(written).decode()):
+    if lossy(msgspec.json.encode(document).decode()):
         return
-    if variables := written.get("variables"):
-        assert read({**written, "variables": variables_of(table_of(variables))}).variables == before.variables
+    if variables := document.get("variables"):
+        assert read({**document, "variables": variables_of(table_of(variables))}).variables == before.variables
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.text('name,value\n"x1[{', max_size=60))
@@ -235,10 +235,10 @@ RESULT = {
 
 
 @given(st.builds(replaced, st.just(RESULT), st.sampled_from(paths(RESULT)), ANY))
-def test_results(written: Any) -> None:
+def test_results(message: Any) -> None:
     """A worker's words are read, or are no result."""
     try:
-        assert read_result(msgspec.json.encode(written)).outputs is not None
+        assert read_result(msgspec.json.encode(message)).outputs is not None
     except MalformedResult:
         return
 
@@ -246,11 +246,11 @@ def test_results(written: Any) -> None:
 @pytest.mark.parametrize("number", [10**309, 10**4299, -(10**400)])
 def test_numbers_beyond_doubles_are_refused_where_numbers_are_drawn(number: int) -> None:
     """As a weight or a value: with their place, and not with an error of ours."""
-    for written, pointer in (
+    for variable, pointer in (
         (pick("n", number, value_type="numbers"), "/data/variables/0/value/values/0"),
         (pick("n", "a", "b", weights=[1, number]), "/data/variables/0/value/weights/1"),
         ({"name": "n", "type": "number", "value": number}, "/data/variables/0/value"),
     ):
         with pytest.raises(Problem) as refused:
-            read({"version": "v2", "steps": [], "variables": [written]})
+            read({"version": "v2", "steps": [], "variables": [variable]})
         assert [detail.pointer for detail in refused.value.details] == [pointer]

@@ -92,9 +92,9 @@ def test_a_state_is_encoded_for_no_more_than_its_events_have() -> None:
     for version in range(1, 2_000):
         before = size + 1000
         cache.put(NAMES, UUID(int=1), Loaded(Names(("x" * before,)), version, size=before))
-        kept = cache.get(NAMES, UUID(int=1))
-        assert kept is not None
-        if kept.size != before:
-            measured += kept.size
-        size = kept.size
+        entry = cache.get(NAMES, UUID(int=1))
+        assert entry is not None
+        if entry.size != before:
+            measured += entry.size
+        size = entry.size
     assert measured <= 4 * size

@@ -35,7 +35,7 @@ async def test_what_may_have_been_done_is_not_said_of_a_dry_run(tmp_path: Path, 
             command = [sys.executable, "-m", "infra.cli", *arguments, *dry_run, "--url", url, "--token", "t"]
             streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
             process = await asyncio.create_subprocess_exec(*command, **streams)
-            said = (await process.communicate())[0].decode()
-            assert process.returncode == 1, said
-            assert ("may have been done" in said) == is_unsure, said
-            assert ("nothing was changed" in said) == (not is_unsure), said
+            output = (await process.communicate())[0].decode()
+            assert process.returncode == 1, output
+            assert ("may have been done" in output) == is_unsure, output
+            assert ("nothing was changed" in output) == (not is_unsure), output

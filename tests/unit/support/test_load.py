@@ -25,9 +25,9 @@ class Collections:
     def app(self) -> Litestar:
         @post("/projects/collections")
         async def create(data: JSONBody[dict[str, Any]]) -> dict[str, Any]:
-            made = {"id": uuid4(), "project_id": UUID(int=1), "title": data["title"], "version": 1}
-            self._shown[made["id"]] = made
-            return {"data": made}
+            collection = {"id": uuid4(), "project_id": UUID(int=1), "title": data["title"], "version": 1}
+            self._shown[collection["id"]] = collection
+            return {"data": collection}
 
         @put("/projects/{project_id:uuid}/collections/{collection_id:uuid}", status_code=204)
         async def edit(

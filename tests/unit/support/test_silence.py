@@ -92,9 +92,9 @@ def test_what_died_while_it_was_frozen_is_left_alone() -> None:
 
 async def test_a_proxy_asks_for_its_upstream_at_each_connection(echo: tuple[str, int]) -> None:
     """So that it can stand there before its server has a port."""
-    known: list[tuple[str, int]] = []
-    with SilentProxy(lambda: known[-1]) as proxy:
-        known.append(echo)
+    addresses: list[tuple[str, int]] = []
+    with SilentProxy(lambda: addresses[-1]) as proxy:
+        addresses.append(echo)
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"one")
         assert await asyncio.wait_for(reader.readexactly(3), PATIENCE) == b"one"

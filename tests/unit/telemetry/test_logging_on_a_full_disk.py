@@ -38,6 +38,6 @@ def test_on_a_full_disk_logging_does_not_raise(disk: Disk) -> None:
     logging.getLogger("library").warning("lost too")
     disk.is_full = False
     log.warning("kept")
-    lost, kept = [json.loads(line) for line in disk.getvalue().splitlines()]
-    assert lost["lines"] >= 2
-    assert kept["event"] == "kept"
+    loss, record = [json.loads(line) for line in disk.getvalue().splitlines()]
+    assert loss["lines"] >= 2
+    assert record["event"] == "kept"

@@ -31,8 +31,8 @@ class Client:
 
 
 def announcer(client: Client, lanes: list[Lane], working: list[AttemptInProgress], **options: Any) -> Announcer:
-    given: Any = client, "text-1", "text", "1.0", lanes, lambda: working
-    return Announcer(*given, concurrency=4, **options)
+    arguments: Any = client, "text-1", "text", "1.0", lanes, lambda: working
+    return Announcer(*arguments, concurrency=4, **options)
 
 
 async def test_it_announces_at_once_when_lanes_change_and_at_its_end() -> None:

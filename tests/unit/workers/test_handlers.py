@@ -161,24 +161,24 @@ async def test_a_blocking_call_is_retried_no_longer_than_the_patience(fault: Any
 
 
 async def test_the_lifespan_is_around_the_steps() -> None:
-    seen: list[str] = []
+    events: list[str] = []
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        seen.append("begins")
+        events.append("begins")
         yield
-        seen.append("ends")
+        events.append("ends")
 
     worker = Worker("tested", lifespan=lifespan)
 
     @worker.handles("service")
     async def note(_step: Step) -> str:
-        seen.append("step")
+        events.append("step")
         return ""
 
     async with WorkerTest(worker) as test:
         await test.run("service")
-    assert seen == ["begins", "step", "ends"]
+    assert events == ["begins", "step", "ends"]
 
 
 def test_a_service_has_one_handler_and_a_name_that_may_be_in_a_subject() -> None:

@@ -43,9 +43,9 @@ def test_the_bytes_of_every_renderer_are_frozen() -> None:
 
 def test_another_cpu_makes_the_same_bytes() -> None:
     """Numpy picks its inner loops by CPU: with all of the newer ones switched off, not one bit differs."""
-    found = np.show_config("dicts")["SIMD Extensions"]["found"]
+    extensions = np.show_config("dicts")["SIMD Extensions"]["found"]
     script = "import json; from tests.unit.workers.goldens import golden_digests; print(json.dumps(golden_digests()))"
-    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(found), "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(extensions), "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True, timeout=60)
     assert json.loads(done.stdout) == GOLDENS
 

@@ -83,11 +83,11 @@ def test_outputs_are_files_and_texts_without_previews_latents_and_what_is_displa
         "3": {"text": ["kept"]},
         "4": {"text": ["displayed"]},
     }
-    made = outcome_of(outputs, {"4"})
-    assert made.files == [File(name, "s", "output") for name in ("a.png", "b.mp4", "c.flac")]
-    assert made.texts == ["kept"]
+    outcome = outcome_of(outputs, {"4"})
+    assert outcome.files == [File(name, "s", "output") for name in ("a.png", "b.mp4", "c.flac")]
+    assert outcome.texts == ["kept"]
     only = outcome_of({"4": outputs["4"], "5": {"images": [file("p.png", "temp")]}}, {"4"})
-    assert ([shown.filename for shown in only.files], only.texts) == (["p.png"], ["displayed"])
+    assert ([item.filename for item in only.files], only.texts) == (["p.png"], ["displayed"])
 
 
 def test_nan_and_infinity_become_null() -> None:

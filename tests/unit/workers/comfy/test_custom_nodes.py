@@ -54,17 +54,17 @@ def test_what_takes_a_nodes_place_has_all_inputs_that_comfyui_requires_and_no_ot
     graph = {"1": image(), "9": node(class_type, **GIVEN[class_type])}
     rewritten = stock_graph(graph, INFO, "files/run")
     assert not rewritten.missing
-    for made in rewritten.graph.values():
-        declared = INFO[made["class_type"]]["input"]
-        assert set(declared["required"]) <= set(made["inputs"])
-        assert set(made["inputs"]) <= set(declared["required"]) | set(declared.get("optional", {}))
+    for replacement in rewritten.graph.values():
+        declared = INFO[replacement["class_type"]]["input"]
+        assert set(declared["required"]) <= set(replacement["inputs"])
+        assert set(replacement["inputs"]) <= set(declared["required"]) | set(declared.get("optional", {}))
 
 
 @pytest.mark.parametrize("class_type", GIVEN)
 def test_a_node_that_the_server_has_keeps_its_class(class_type: str) -> None:
     graph = {"1": image(), "9": node(class_type, **GIVEN[class_type])}
-    kept = stock_graph(graph, {**INFO, class_type: {}}, "files/run").graph["9"]["class_type"] == class_type
-    assert kept is (not class_type.startswith("EmProps_Text_"))
+    is_unchanged = stock_graph(graph, {**INFO, class_type: {}}, "files/run").graph["9"]["class_type"] == class_type
+    assert is_unchanged is (not class_type.startswith("EmProps_Text_"))
 
 
 @pytest.mark.parametrize("class_type", sorted(LEFT_OUT))
@@ -100,8 +100,8 @@ def test_saved_files_have_the_runs_prefix_unless_a_node_makes_it() -> None:
         "2": node("SaveImage", images=["1", 0], filename_prefix="Comfy"),
         "3": node("SaveImage", images=["1", 0], filename_prefix=["9", 0]),
     }
-    made = stock_graph(graph, INFO, "files/run").graph
-    assert (made["2"]["inputs"]["filename_prefix"], made["3"]["inputs"]["filename_prefix"]) == ("files/run", ["9", 0])
+    nodes = stock_graph(graph, INFO, "files/run").graph
+    assert (nodes["2"]["inputs"]["filename_prefix"], nodes["3"]["inputs"]["filename_prefix"]) == ("files/run", ["9", 0])
 
 
 def test_the_graph_that_was_given_is_not_changed() -> None:
