@@ -1,9 +1,10 @@
 """Whose step goes to the workers next, as a function of what waits and of what was sent and has not ended.
 
 JetStream delivers the messages of a kind of work in the order in which they were sent, so fairness and priorities can
-only come from sending few, late. Of each kind, the next step is chosen in this order:
+only come from sending few, late. Kinds that the same workers do are a pool: their steps share the lanes, and so the
+turns. Of each pool, the next step is chosen in this order:
 
-- The user with the fewest steps of the kind at workers is next, so that users have equal shares of the workers, however
+- The user with the fewest steps of the pool at workers is next, so that users have equal shares of the workers, however
   many jobs or generations each has.
 - Of that user's jobs, the one with the highest score: its workflow's priority (0 to 100), less one for each of its
   steps at workers, plus one for each turn of this user's that another job took. So a higher priority goes first, jobs
@@ -14,8 +15,9 @@ Steps of jobs and workflows that an operator has paused wait, and take no turn.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -45,6 +47,13 @@ class ReadyStep(msgspec.Struct, frozen=True):
     @property
     def line(self) -> Line:
         return self.job_id, self.workflow
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """Kinds of which some worker does two or more. `lanes`: how many steps their workers do at once."""
+
+    kinds: frozenset[str]
+    lanes: int
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -134,37 +143,56 @@ class Turns:
             self._count(step, -1)
         return step
 
-    def next(self, room: Callable[[str], int]) -> list[ReadyStep]:
-        """The steps to send now, in this order, which count as sent. `room`: how many of a kind may be sent."""
+    def next(self, room: Callable[[str], int], pools: Iterable[tuple[AbstractSet[str], int]] = ()) -> list[ReadyStep]:
+        """The steps to send now, in this order, which count as sent.
+
+        `room`: how many of a kind may be sent. `pools`: kinds that share workers, and how many of them together may be
+        sent. A kind in no pool has its workers to itself.
+        """
         chosen: list[ReadyStep] = []
-        for kind in list(self._lines):
-            for _ in range(max(0, room(kind))):
-                step = self._choose(kind)
-                if step is None:
-                    break
-                self.note_sent(step)
-                chosen.append(step)
-            if not self._lines[kind]:
-                del self._lines[kind]
+        pooled: set[str] = set()
+        for kinds, most in pools:
+            pooled |= kinds
+            chosen += self._next_of(kinds, most, room)
+        for kind in [kind for kind in self._lines if kind not in pooled]:
+            chosen += self._next_of({kind}, room(kind), room)
+        for kind in [kind for kind, users in self._lines.items() if not users]:
+            del self._lines[kind]
         return chosen
 
-    def _choose(self, kind: str) -> ReadyStep | None:
-        by_user = self._lines[kind]
-        for user in sorted(
-            by_user, key=lambda user: (self._at_workers[kind, user], self._last_turn.get((kind, user), 0))
-        ):
+    def _next_of(self, pool: AbstractSet[str], most: int, room: Callable[[str], int]) -> list[ReadyStep]:
+        room_by_kind = {kind: room(kind) for kind in self._lines if kind in pool}
+        chosen: list[ReadyStep] = []
+        while len(chosen) < most:
+            step = self._choose([kind for kind, left in room_by_kind.items() if left > 0], pool)
+            if step is None:
+                break
+            room_by_kind[step.kind] -= 1
+            self.note_sent(step)
+            chosen.append(step)
+        return chosen
+
+    def _choose(self, kinds: Sequence[str], pool: AbstractSet[str]) -> ReadyStep | None:
+        for user in sorted({user for kind in kinds for user in self._lines[kind]}, key=partial(self._standing, pool)):
             if self._limits.per_user is not None and self._at_workers[user] >= self._limits.per_user:
                 continue
-            lines = self._waiting_lines(kind, user)
+            lines = [(kind, *entry) for kind in kinds for entry in self._waiting_lines(kind, user)]
             if lines:
-                line, steps = max(lines, key=lambda entry: self._score(kind, user, *entry))
-                self._take_turn(kind, user, line)
+                kind, line, steps = max(lines, key=lambda entry: self._score(entry[0], user, entry[1], entry[2]))
+                self._take_turn(pool, kind, user, line)
                 return steps.popleft()
         return None
 
+    def _standing(self, pool: AbstractSet[str], user: UUID) -> tuple[int, int]:
+        """The user with the lowest one is next: how many steps are at workers, and when the last turn was."""
+        return (
+            sum(self._at_workers[kind, user] for kind in pool),
+            max((self._last_turn.get((kind, user), 0) for kind in pool), default=0),
+        )
+
     def _waiting_lines(self, kind: str, user: UUID) -> list[tuple[Line, deque[ReadyStep]]]:
         """A user's lines with a step that may be sent. Drops those that have become empty."""
-        lines = self._lines[kind][user]
+        lines = self._lines[kind].get(user, {})
         for line, steps in list(lines.items()):
             while steps and self._waiting.get(steps[0].key) is not steps[0]:
                 steps.popleft()
@@ -172,7 +200,7 @@ class Turns:
                 del lines[line]
                 self._served.pop((kind, user, line), None)
         if not lines:
-            del self._lines[kind][user]
+            self._lines[kind].pop(user, None)
             self._last_turn.pop((kind, user), None)
             self._turns.pop((kind, user), None)
             return []
@@ -189,10 +217,12 @@ class Turns:
         turns = self._turns[kind, user] - self._served.get((kind, user, line), 0)
         return steps[0].priority + turns - self._at_workers[line[0]]
 
-    def _take_turn(self, kind: str, user: UUID, line: Line) -> None:
+    def _take_turn(self, pool: AbstractSet[str], kind: str, user: UUID, line: Line) -> None:
         self._turn += 1
         self._last_turn[kind, user] = self._turn
-        self._turns[kind, user] += 1
+        for waiting in pool:
+            if waiting in self._lines and user in self._lines[waiting]:
+                self._turns[waiting, user] += 1
         self._served[kind, user, line] = self._turns[kind, user]
 
     def _count(self, step: ReadyStep, change: int) -> None:
@@ -211,7 +241,7 @@ def _counted(step: ReadyStep) -> Iterator[object]:
 
 
 def queue_length(lanes: int, rate: float) -> int:
-    """How many steps of a kind may be at workers or queued for them.
+    """How many steps of a kind, or of a pool, may be at workers or queued for them.
 
     As many as are done at once, and those that workers finish while the next ones are on their way: SENT_AHEAD seconds
     at the present rate (per second). `lanes`: of all connected workers of the kind; 0 if none has announced itself.

@@ -184,7 +184,7 @@ class DispatchQueue:
                 self._changed.clear()
                 now = self._handlers.clock()
                 self._release_due(now)
-                for step in self._turns.next(self._room):
+                for step in self._turns.next(self._room, self._pools()):
                     self._sent_at[step.key] = now
                     group.create_task(self._send(step))
                 with contextlib.suppress(TimeoutError):
@@ -203,12 +203,25 @@ class DispatchQueue:
         return min(pauses, default=None)
 
     def _room(self, kind: str) -> int:
-        now = asyncio.get_running_loop().time()
-        ends = self._ends[kind]
+        return queue_length(self._workers.lanes(kind), self._rate(kind)) - self._turns.at_workers(kind)
+
+    def _pools(self) -> list[tuple[frozenset[str], int]]:
+        """The kinds that share workers, and how many steps of them together may be sent."""
+        return [
+            (
+                pool.kinds,
+                queue_length(pool.lanes, sum(map(self._rate, pool.kinds)))
+                - sum(map(self._turns.at_workers, pool.kinds)),
+            )
+            for pool in self._workers.pools()
+        ]
+
+    def _rate(self, kind: str) -> float:
+        """Attempts of a kind that ended lately, per second."""
+        now, ends = asyncio.get_running_loop().time(), self._ends[kind]
         while ends and ends[0] < now - RATE_SECONDS:
             ends.popleft()
-        length = queue_length(self._workers.lanes(kind), len(ends) / RATE_SECONDS)
-        return length - self._turns.at_workers(kind)
+        return len(ends) / RATE_SECONDS
 
     async def _send(self, step: ReadyStep) -> None:
         """Sends a step. After a transient error it waits for its turn again; any other error fails the attempt."""

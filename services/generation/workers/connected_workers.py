@@ -5,11 +5,12 @@ are seconds of a clock that never goes back, since the clocks of workers may dif
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
 
+from services.generation.domain.turns import Pool
 from shared.contracts.work import ANNOUNCEMENT_SECONDS, Announcement, OfferedModel, kind_of_work
 
 SILENT_SECONDS = 3 * ANNOUNCEMENT_SECONDS
@@ -67,6 +68,8 @@ class ConnectedWorkers:
     def __init__(self) -> None:
         self._workers: dict[str, ConnectedWorker] = {}
         self._sightings: dict[AttemptKey, Sighting] = {}
+        self._pools: list[Pool] | None = []
+        """None: to be found anew."""
         self._lanes: Counter[str] = Counter()
         """By kind, of all connected workers."""
         self._with_free_lane: defaultdict[str, set[str]] = defaultdict(set)
@@ -112,9 +115,7 @@ class ConnectedWorkers:
         before = self._workers.pop(instance, None)
         if worker is not None:
             self._workers[instance] = worker
-        for state, sign in ((before, -1), (worker, 1)):
-            if state is not None:
-                self._lanes.update(dict.fromkeys(state.kinds, sign * state.lanes))
+        self._count_lanes(before, worker)
         for kind in before.kinds if before is not None else ():
             self._with_free_lane[kind].discard(instance)
         for kind in worker.kinds if worker is not None and worker.has_free_lane else ():
@@ -129,6 +130,13 @@ class ConnectedWorkers:
                 self._note_left(kind, now)
         for kind in worker.kinds if worker is not None else ():
             self._left.pop(kind, None)
+
+    def _count_lanes(self, before: ConnectedWorker | None, worker: ConnectedWorker | None) -> None:
+        if _offer(before) != _offer(worker):
+            self._pools = None
+        for state, sign in ((before, -1), (worker, 1)):
+            if state is not None:
+                self._lanes.update(dict.fromkeys(state.kinds, sign * state.lanes))
 
     def _note_left(self, kind: str, now: float) -> None:
         self._left.pop(kind, None)
@@ -171,6 +179,21 @@ class ConnectedWorkers:
         """How many steps of a kind can be done at once, by workers that do nothing else."""
         return self._lanes.get(kind, 0)
 
+    def pools(self) -> list[Pool]:
+        """The kinds that share workers, directly or over a third kind; without those whose workers do nothing else."""
+        if self._pools is None:
+            pools: list[Pool] = []
+            for worker in self._workers.values():
+                kinds, lanes, others = frozenset(worker.kinds), worker.lanes, []
+                for pool in pools:
+                    if pool.kinds.isdisjoint(kinds):
+                        others.append(pool)
+                    else:
+                        kinds, lanes = kinds | pool.kinds, lanes + pool.lanes
+                pools = [*others, Pool(kinds, lanes)]
+            self._pools = [pool for pool in pools if len(pool.kinds) > 1]
+        return self._pools
+
     def available_models(self, now: float) -> frozenset[OfferedModel] | None:
         """The models that the connected workers of graphs have announced.
 
@@ -201,3 +224,8 @@ class ConnectedWorkers:
         """Since when a connected worker of the kind has had a free lane; None if none has one, or that is unknown."""
         self.drop_silent(now)
         return self._free_lane_since.get(kind) if self.is_complete(now) else None
+
+
+def _offer(worker: ConnectedWorker | None) -> tuple[Sequence[str], int]:
+    """What pools follow from."""
+    return ((), 0) if worker is None else (worker.kinds, worker.lanes)

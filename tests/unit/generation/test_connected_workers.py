@@ -2,6 +2,7 @@
 
 from uuid import UUID, uuid4
 
+from services.generation.domain.turns import Pool
 from services.generation.workers.connected_workers import SILENT_SECONDS, ConnectedWorkers
 from shared.contracts.work import Announcement, AttemptInProgress, OfferedModel, OfferedService
 
@@ -126,3 +127,25 @@ def test_forged_instances_do_not_fill_the_memory() -> None:
         workers.note(announcement(f"w{number}", working=tuple(uuid4() for _ in range(12))), 1.0)
     assert len(workers.all(1.0)) == 2_000
     assert len(workers.sightings()) == 20_000
+
+
+def test_kinds_that_a_worker_does_together_are_a_pool() -> None:
+    """Over a third kind, too; what a worker does alone is none, and a worker that ends leaves its pool."""
+    workers = listening()
+
+    def offer(instance: str, lanes: int, *services: str) -> None:
+        offered = [OfferedService("direct_job", service, lanes) for service in services]
+        workers.note(Announcement(instance, "studio", "1", offered, [], NOW), 1.0)
+
+    offer("one", 2, "sketch", "frame")
+    offer("two", 4, "caption")
+    offer("three", 3, "frame", "print")
+    sketching = frozenset({SKETCH, "direct_job.frame", "direct_job.print"})
+    assert workers.pools() == [Pool(sketching, 5)]
+    offer("four", 1, "caption", "print")
+    assert workers.pools() == [Pool(sketching | {"direct_job.caption"}, 10)]
+    offer("three", 3)
+    assert sorted(workers.pools(), key=lambda pool: pool.lanes) == [
+        Pool(frozenset({SKETCH, "direct_job.frame"}), 2),
+        Pool(frozenset({"direct_job.caption", "direct_job.print"}), 5),
+    ]

@@ -1,6 +1,7 @@
 """Whose step goes to the workers next."""
 
 from collections import Counter
+from typing import Any
 from uuid import UUID, uuid4
 
 from services.generation.domain.turns import Limits, ReadyStep, Turns, queue_length
@@ -9,11 +10,16 @@ ALICE, BOB = UUID(int=1), UUID(int=2)
 BIG, SMALL, OTHER = UUID(int=11), UUID(int=12), UUID(int=13)
 
 
-def step(job: UUID, user: UUID = ALICE, *, priority: int = 50, workflow: str = "sketch") -> ReadyStep:
-    return ReadyStep(uuid4(), 1, uuid4(), job, user, "direct_job.sketch", workflow, priority)
+SKETCH, FRAME = "direct_job.sketch", "direct_job.frame"
 
 
-def add(turns: Turns, count: int, job: UUID, user: UUID = ALICE, **more: int) -> list[ReadyStep]:
+def step(
+    job: UUID, user: UUID = ALICE, *, priority: int = 50, workflow: str = "sketch", kind: str = SKETCH
+) -> ReadyStep:
+    return ReadyStep(uuid4(), 1, uuid4(), job, user, kind, workflow, priority)
+
+
+def add(turns: Turns, count: int, job: UUID, user: UUID = ALICE, **more: Any) -> list[ReadyStep]:
     steps = [step(job, user, **more) for _ in range(count)]
     for one in steps:
         turns.add(one)
@@ -145,3 +151,33 @@ def test_a_queue_is_short() -> None:
     assert queue_length(100, 0.0) == 150
     assert queue_length(0, 0.0) == 12
     assert queue_length(2, 100_000.0) == 64
+
+
+def test_kinds_that_share_workers_share_the_room() -> None:
+    """With a room for each of them, a step would wait behind those of all kinds."""
+    turns = Turns()
+    add(turns, 10, BIG)
+    add(turns, 10, BIG, kind=FRAME, workflow="frame")
+    shared = [(frozenset({SKETCH, FRAME, "direct_job.caption"}), 4)]
+    chosen = turns.next(lambda _: 6, shared)
+    assert Counter(one.kind for one in chosen) == {SKETCH: 2, FRAME: 2}
+    assert turns.next(lambda _: 6, [(shared[0][0], 0)]) == []
+
+
+def test_users_have_equal_shares_of_shared_workers() -> None:
+    """Also if one of them has steps of all kinds, and the other of one."""
+    turns = Turns()
+    add(turns, 20, BIG)
+    add(turns, 20, BIG, kind=FRAME, workflow="frame")
+    add(turns, 20, SMALL, BOB, kind=FRAME, workflow="frame")
+    chosen = turns.next(lambda _: 20, [(frozenset({SKETCH, FRAME}), 12)])
+    assert Counter(one.user_id for one in chosen) == {ALICE: 6, BOB: 6}
+
+
+def test_a_kind_of_a_pool_has_its_own_room_too() -> None:
+    """Only some workers of a pool may do it."""
+    turns = Turns()
+    add(turns, 10, BIG)
+    add(turns, 10, BIG, kind=FRAME, workflow="frame")
+    chosen = turns.next({SKETCH: 2, FRAME: 9}.__getitem__, [(frozenset({SKETCH, FRAME}), 8)])
+    assert Counter(one.kind for one in chosen) == {SKETCH: 2, FRAME: 6}
